@@ -1,0 +1,10 @@
+/* Where nvlxc keeps its things: on the host, and in a container. The one place that says so. */
+#pragma once
+
+/* On the host. */
+#define NVL_BUNDLE_DIR   "/var/lib/nvlxc/driver" /* VERSION/{bin,lib64,lib32,share,etc}, sonames, manifest.json */
+#define NVL_HOOK_PROGRAM "/usr/libexec/nvlxc/hook"
+#define NVL_PROGRAM      "/usr/bin/nvlxc"
+
+/* In a container; rootfs/entries.c lists every file. */
+#define NVL_MOUNT_POINT "/usr/local/nvidia" /* the bundle, read-only */

@@ -1,0 +1,169 @@
+/* The root handle: every path of a host or of a container's root file system goes through here. */
+#include "base/root.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/sys.h"
+
+int nvl_root_open(struct nvl_root *root, const char *dir, struct nvl_error *err)
+{
+    int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0) {
+        *root = NVL_ROOT_NONE;
+        return nvl_error_errno(err, -errno, "cannot open the root directory %s", dir);
+    }
+    size_t len = strlen(dir);
+    while (len > 0 && dir[len - 1] == '/')
+        len--;
+    root->fd = fd;
+    root->name = nvl_xstrndup(dir, len);
+    return 0;
+}
+
+void nvl_root_from_fd(struct nvl_root *root, int fd, const char *name)
+{
+    root->fd = fd;
+    root->name = nvl_xstrdup(name);
+}
+
+void nvl_root_close(struct nvl_root *root)
+{
+    if (root->fd >= 0)
+        close(root->fd);
+    free(root->name);
+    *root = NVL_ROOT_NONE;
+}
+
+bool nvl_root_is_machine(const struct nvl_root *root)
+{
+    return root->name[0] == '\0';
+}
+
+/* openat2 takes paths relative to the root descriptor. */
+static const char *relative(const char *path)
+{
+    while (*path == '/')
+        path++;
+    return *path != '\0' ? path : ".";
+}
+
+int nvl_root_openat(const struct nvl_root *root, const char *path, int flags)
+{
+    int r;
+
+    do {
+        r = nvl_sys_openat2(root->fd, relative(path), (unsigned)flags | O_CLOEXEC,
+                            (flags & O_CREAT) != 0 ? 0644 : 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+    } while (r == -EAGAIN || r == -EINTR); /* a rename raced with `..`: openat2(2) asks to try again */
+    return r;
+}
+
+int nvl_root_open_parent(const struct nvl_root *root, const char *path, const char **name)
+{
+    const char *slash = strrchr(path, '/');
+    nvl_autofree char *parent = nvl_xstrndup(path, slash != NULL ? (size_t)(slash - path) : 0);
+
+    *name = slash != NULL ? slash + 1 : path;
+    return nvl_root_openat(root, parent, O_PATH | O_DIRECTORY);
+}
+
+int nvl_root_read(const struct nvl_root *root, const char *path, size_t max, char **data, size_t *len)
+{
+    nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0)
+        return fd;
+    return nvl_fd_read(fd, max, data, len);
+}
+
+int nvl_root_readlink(const struct nvl_root *root, const char *path, char **target)
+{
+    char text[PATH_MAX];
+    nvl_autofd int fd = nvl_root_openat(root, path, O_PATH | O_NOFOLLOW);
+
+    if (fd < 0)
+        return fd;
+    ssize_t n = readlinkat(fd, "", text, sizeof text);
+    if (n < 0)
+        return -errno;
+    if ((size_t)n == sizeof text)
+        return -ENAMETOOLONG;
+    *target = nvl_xstrndup(text, (size_t)n);
+    return 0;
+}
+
+int nvl_root_stat(const struct nvl_root *root, const char *path, int flags, struct stat *st)
+{
+    nvl_autofd int fd =
+        nvl_root_openat(root, path, O_PATH | ((flags & AT_SYMLINK_NOFOLLOW) != 0 ? O_NOFOLLOW : 0));
+
+    if (fd < 0)
+        return fd;
+    return fstatat(fd, "", st, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+bool nvl_root_exists(const struct nvl_root *root, const char *path)
+{
+    nvl_autofd int fd = nvl_root_openat(root, path, O_PATH);
+
+    return fd >= 0;
+}
+
+int nvl_root_list(const struct nvl_root *root, const char *path, struct nvl_strv *names)
+{
+    nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
+
+    if (fd < 0)
+        return fd;
+    DIR *dir = fdopendir(fd);
+    if (dir == NULL)
+        return -errno;
+    (void)TAKE_FD(fd);
+    const struct dirent *entry;
+    while (errno = 0, (entry = readdir(dir)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            nvl_strv_push(names, entry->d_name);
+    int r = -errno;
+    closedir(dir);
+    nvl_strv_sort(names);
+    return r;
+}
+
+int nvl_root_resolve(const struct nvl_root *root, const char *path, char **real)
+{
+    char link[64], text[PATH_MAX], top[PATH_MAX];
+    nvl_autofd int fd = nvl_root_openat(root, path, O_PATH);
+
+    if (fd < 0)
+        return fd;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, text, sizeof text - 1);
+    if (n < 0)
+        return -errno;
+    text[n] = '\0';
+    snprintf(link, sizeof link, "/proc/self/fd/%d", root->fd);
+    ssize_t top_len = readlink(link, top, sizeof top - 1);
+    if (top_len < 0)
+        return -errno;
+    top[top_len] = '\0';
+    if (strcmp(top, "/") == 0)
+        top[0] = '\0';
+    if (!nvl_has_prefix(text, top))
+        return -EXDEV;
+    const char *inside = text + strlen(top);
+    *real = nvl_xstrdup(*inside != '\0' ? inside : "/");
+    return 0;
+}
+
+char *nvl_root_show(const struct nvl_root *root, const char *path)
+{
+    return nvl_xasprintf("%s%s", root->name, path);
+}

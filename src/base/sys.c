@@ -1,0 +1,55 @@
+/* System calls in the house's form. */
+#include "base/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+static int result(long value)
+{
+    return value < 0 ? -errno : (int)value;
+}
+
+int nvl_sys_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
+{
+    struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
+
+    return result(syscall(SYS_openat2, dirfd, path, &how, sizeof how));
+}
+
+int nvl_sys_clone_mount(int dirfd, const char *path)
+{
+    return result(open_tree(dirfd, path,
+                            OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
+}
+
+int nvl_sys_move_mount(int from, int to)
+{
+    return result(move_mount(from, "", to, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+}
+
+int nvl_sys_set_mount_flags(int fd, uint64_t flags)
+{
+    struct mount_attr attr = {.attr_set = flags};
+
+    return result(mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr));
+}
+
+int nvl_sys_new_tmpfs(const char *mode)
+{
+    nvl_autofd int fs = result(fsopen("tmpfs", FSOPEN_CLOEXEC));
+    int r = fs;
+
+    if (r >= 0)
+        r = result(fsconfig(fs, FSCONFIG_SET_STRING, "mode", mode, 0));
+    if (r >= 0)
+        r = result(fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
+    if (r >= 0)
+        r = result(fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+    return r;
+}

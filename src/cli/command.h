@@ -1,0 +1,34 @@
+/* A command of the command line, and what all of them share. One cmd_VERB.c defines each; commands.c lists them. */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/root.h"
+#include "cli/options.h"
+
+struct nvl_context {
+    struct nvl_root root; /* "/" or --root DIR */
+    bool json, quiet;
+};
+
+struct nvl_command {
+    const char *name;      /* "attach", "driver" */
+    const char *arguments; /* "CT", "list|sync|prune [VERSION]", "" */
+    const char *summary;   /* one line for --help */
+    const char *details;   /* more for `nvlxc COMMAND --help`; NULL for none */
+    size_t min_arguments, max_arguments;
+    const struct nvl_option *options; /* ends with a nameless entry; NULL for none */
+    size_t values_size;               /* of the struct that the options fill in, zeroed before */
+    /* Returns the exit status, or a negative errno with err set. It prints its own output. `values` holds what the
+     * options filled in; the strings and lists in it are released by main. */
+    int (*run)(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values, struct nvl_error *err);
+};
+
+extern const struct nvl_command *const nvl_commands[]; /* ends with NULL */
+
+/* Prints JSON (takes the reference over), two-space indentation, keys in the order given. Returns NVL_EXIT_OK. */
+int nvl_print_json(json_t *value);
+/* For people, on stdout; nothing with --quiet or --json. */
+void nvl_say(const struct nvl_context *ctx, const char *fmt, ...) NVL_PRINTF(2, 3);
+/* "warning: …" on stderr, also with --quiet. */
+void nvl_warn(const struct nvl_context *ctx, const char *fmt, ...) NVL_PRINTF(2, 3);

@@ -1,0 +1,42 @@
+/* A container's config as lines, in its two dialects: Proxmox ("key: value", sections) and LXC ("key = value").
+ * Every byte is kept: a config that is parsed and written unchanged is the same file. Grammar: PVE/LXC/Config.pm of
+ * pve-container and lxc.container.conf(5). Hostile where the container belongs to a user. */
+#pragma once
+
+#include "base/root.h"
+
+#define NVL_CONFIG_MAX (1u << 20) /* pmxcfs's own limit for a file */
+
+enum nvl_dialect { NVL_DIALECT_PVE, NVL_DIALECT_LXC };
+
+enum nvl_line_kind {
+    NVL_LINE_BLANK,
+    NVL_LINE_COMMENT, /* Proxmox: the CT's notes */
+    NVL_LINE_SECTION, /* Proxmox: [pve:pending], [snapshot] */
+    NVL_LINE_KEY,
+    NVL_LINE_UNKNOWN, /* LXC ignores it; Proxmox loses it at its next write */
+};
+
+struct nvl_line {
+    size_t start, len; /* in text, with its line end (absent on an unfinished last line) */
+    enum nvl_line_kind kind;
+    size_t section;    /* 0: the top section, the one that is in force */
+    char *key, *value; /* KEY: unescaped copies, blanks around them removed; SECTION: key is its name */
+};
+
+struct nvl_config {
+    enum nvl_dialect dialect;
+    char *text;
+    size_t len;
+    struct nvl_line *lines;
+    size_t n_lines;
+};
+
+/* Takes `text` over. -EINVAL where it holds NUL bytes, -EFBIG over NVL_CONFIG_MAX. */
+int nvl_config_parse(struct nvl_config *config, enum nvl_dialect dialect, char *text, size_t len,
+                     struct nvl_error *err);
+void nvl_config_clear(struct nvl_config *config);
+/* The value of a key of the top section that counts (the last one), NULL for none. */
+const char *nvl_config_get(const struct nvl_config *config, const char *key);
+/* The value of the lxc.environment variable that a hook sees (the last one); NULL for none. Points into config. */
+const char *nvl_config_environment(const struct nvl_config *config, const char *variable);

@@ -1,0 +1,40 @@
+/* Finding containers, and what can be said of one from its config: a Proxmox CT (/etc/pve/lxc/CTID.conf), root's LXC
+ * containers (/var/lib/lxc/NAME/config or lxc.lxcpath of /etc/lxc/lxc.conf), and users' (~/.local/share/lxc/NAME/config
+ * or lxc.lxcpath of ~/.config/lxc/lxc.conf). */
+#pragma once
+
+#include "container/config.h"
+
+enum nvl_container_kind { NVL_CONTAINER_PVE, NVL_CONTAINER_LXC };
+
+struct nvl_container {
+    enum nvl_container_kind kind;
+    char *name;        /* CTID or LXC name */
+    char *user;        /* owner of a user's container, NULL for root's and Proxmox's */
+    char *config_path; /* below the root: "/etc/pve/lxc/220.conf" */
+    char *lxcpath;     /* the folder that LXC's tools take as -P; "/var/lib/lxc" for Proxmox */
+    char *node;        /* Proxmox: the node that owns it, where that is not this one; else NULL */
+};
+
+struct nvl_containers {
+    struct nvl_container *items; /* Proxmox by CTID, root's by name, users' by user and name */
+    size_t count;
+};
+
+/* All of this machine; with `cluster` those of the other Proxmox nodes too. A folder that cannot be read is an error
+ * for the caller's own, and skipped for other users'. */
+int nvl_containers_find(const struct nvl_root *root, bool cluster, struct nvl_containers *containers,
+                        struct nvl_error *err);
+void nvl_containers_clear(struct nvl_containers *containers);
+
+/* One by name: "220", "web"; where several have the name, "pve/220", "root/web", "alice/web". Unknown and ambiguous
+ * names are errors that list what there is. The result points into `containers`. */
+int nvl_container_by_name(const struct nvl_containers *containers, const char *name,
+                          const struct nvl_container **found, struct nvl_error *err);
+/* The name that is unambiguous among `containers`: the short one where that suffices. The caller frees. */
+char *nvl_container_full_name(const struct nvl_containers *containers, const struct nvl_container *c);
+
+int nvl_container_read_config(const struct nvl_root *root, const struct nvl_container *c,
+                              struct nvl_config *config, struct nvl_error *err);
+/* Whether it runs now: liblxc's command socket in /proc/net/unix. */
+bool nvl_container_is_running(const struct nvl_root *root, const struct nvl_container *c);

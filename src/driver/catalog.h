@@ -1,0 +1,22 @@
+/* The driver's files by capability: what a bundle is made of, and which Debian package brings what is missing. One
+ * table; names are NVIDIA's (README of the driver, libnvidia-container's lists as facts). */
+#pragma once
+
+#include "grant/grant.h"
+
+enum nvl_file_kind {
+    NVL_FILE_LIBRARY, /* name is the soname without a version where it has one: "libcuda.so.1" */
+    NVL_FILE_PROGRAM,
+    NVL_FILE_DATA,    /* ICDs, nvoptix.bin: `name` is the path in the bundle, sources are tried in order */
+};
+
+struct nvl_catalog_file {
+    enum nvl_file_kind kind;
+    const char *name;
+    unsigned capability; /* one bit */
+    bool expected;       /* its absence takes something from users: reported; else only newer or older drivers have it */
+    const char *package; /* "libnvidia-encode1"; NULL where none is known */
+};
+
+extern const struct nvl_catalog_file nvl_catalog[];
+extern const size_t nvl_catalog_length;

@@ -1,0 +1,14 @@
+/* What a shared library or program says of itself: class and soname, by libelf. Not for the hook. */
+#pragma once
+
+#include "host/ldcache.h"
+
+struct nvl_elf {
+    enum nvl_elf_class elf;
+    char *soname;            /* NULL where it has none (a program) */
+    struct nvl_strv needed;  /* DT_NEEDED */
+};
+
+/* -ENOEXEC where the descriptor is no ELF file of a class we know. */
+int nvl_elf_read(int fd, struct nvl_elf *elf);
+void nvl_elf_clear(struct nvl_elf *elf);

@@ -1,0 +1,63 @@
+/* GPUs: NVIDIA's PCI functions of class display, and what drives each. Sources: /sys/bus/pci/devices and
+ * /proc/driver/nvidia/gpus/PCI/information; MIG devices from /proc/driver/nvidia/capabilities. */
+#pragma once
+
+#include "base/root.h"
+
+#define NVL_PCI_MAX  20 /* "0000:01:00.0"; the domain may have 8 digits */
+#define NVL_UUID_MAX 48 /* "GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689" */
+
+enum nvl_gpu_driver {
+    NVL_GPU_NO_DRIVER,
+    NVL_GPU_NVIDIA,
+    NVL_GPU_NOUVEAU,
+    NVL_GPU_NOVA, /* nova_core */
+    NVL_GPU_VFIO, /* vfio-pci */
+    NVL_GPU_OTHER_DRIVER,
+};
+
+/* One MIG compute instance: what a container can be given. */
+struct nvl_mig {
+    unsigned gi, ci;
+    unsigned gi_minor, ci_minor; /* of /dev/nvidia-caps/nvidia-capN: DeviceFileMinor of the two `access` files */
+};
+
+struct nvl_gpu {
+    char pci[NVL_PCI_MAX];   /* lower case, as in sysfs */
+    char uuid[NVL_UUID_MAX]; /* "" where the driver does not say */
+    char model[96];          /* the driver's name for it; "" where not driven by nvidia */
+    int minor;               /* of /dev/nvidiaN; -1 where unknown */
+    int index;               /* place among nvidia's GPUs in PCI order, as NVML counts; -1 for the others */
+    unsigned pci_device;     /* PCI device id, 0x2438 */
+    enum nvl_gpu_driver driver;
+    char driver_name[32];    /* the driver link's last component; "" for none */
+    int card, render;        /* N of /dev/dri/cardN and /dev/dri/renderDN, -1 for none */
+    bool excluded;           /* "GPU Excluded: Yes" */
+    bool mig_enabled;        /* capabilities/gpuN/mig exists and holds at least `config` or an instance */
+    struct nvl_mig *migs;
+    size_t n_migs;
+};
+
+struct nvl_gpus {
+    struct nvl_gpu *items; /* by PCI address */
+    size_t count;
+};
+
+/* What to read. The hook needs no sysfs unless DRI nodes are asked for. */
+enum nvl_gpus_depth {
+    NVL_GPUS_PROC,  /* nvidia's GPUs and MIG from /proc alone; card and render are -1 */
+    NVL_GPUS_DRI,   /* and their card and render from sysfs */
+    NVL_GPUS_ALL,   /* every NVIDIA GPU of the machine, whatever drives it */
+};
+
+/* 0 also where there is none. The list is the caller's. */
+int nvl_gpus_read(const struct nvl_root *root, enum nvl_gpus_depth depth, struct nvl_gpus *gpus,
+                  struct nvl_error *err);
+void nvl_gpus_clear(struct nvl_gpus *gpus);
+
+const struct nvl_gpu *nvl_gpu_by_uuid(const struct nvl_gpus *gpus, const char *uuid);
+const struct nvl_gpu *nvl_gpu_by_index(const struct nvl_gpus *gpus, unsigned index);
+/* Takes "01:00.0", "0000:01:00.0", "00000000:01:00.0", upper or lower case. */
+const struct nvl_gpu *nvl_gpu_by_pci(const struct nvl_gpus *gpus, const char *pci);
+/* The text of .../information into `gpu` (pci, uuid, model, minor, excluded). For tests and fuzzing. */
+void nvl_gpu_parse_information(const char *text, size_t len, struct nvl_gpu *gpu);
