@@ -26,7 +26,7 @@ void nvl_close_ptr(int *fd);
 
 /* A pointer that is freed, and a descriptor that is closed (if >= 0), when the block ends. */
 #define nvl_autofree __attribute__((cleanup(nvl_free_ptr)))
-#define nvl_autofd __attribute__((cleanup(nvl_close_ptr)))
+#define nvl_autofd   __attribute__((cleanup(nvl_close_ptr)))
 /* Any other type T with `void F(T *)`. */
 #define nvl_auto(f) __attribute__((cleanup(f)))
 
@@ -50,7 +50,7 @@ void *nvl_grow(void *items, size_t *count, size_t size);
 #define NVL_APPEND(items, count)                                                                             \
     __extension__({                                                                                          \
         (items) = nvl_grow((items), &(count), sizeof *(items));                                              \
-        &(items)[(count) - 1];                                                                               \
+        &(items)[(count)-1];                                                                                 \
     })
 
 #define NVL_LENGTH(array) (sizeof(array) / sizeof((array)[0]))

@@ -2,7 +2,8 @@
 #pragma once
 
 /* On the host. */
-#define NVL_BUNDLE_DIR   "/var/lib/nvlxc/driver" /* VERSION/{bin,lib64,lib32,share,etc}, sonames, manifest.json */
+#define NVL_BUNDLE_DIR                                                                                       \
+    "/var/lib/nvlxc/driver" /* VERSION/{bin,lib64,lib32,share,etc}, sonames, manifest.json */
 #define NVL_HOOK_PROGRAM "/usr/libexec/nvlxc/hook"
 #define NVL_PROGRAM      "/usr/bin/nvlxc"
 

@@ -1,8 +1,10 @@
-/* A root handle: one directory descriptor from which everything of a host, or of a container's root file system,
- * is reached. Paths are resolved by openat2(2) with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS: absolute links and
+/* A root handle: one directory descriptor from which everything of a host, or of a container's root file
+ * system, is reached. Paths are resolved by openat2(2) with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS: absolute
+ * links and
  * `..` stay inside, whoever wrote them. With "/" it is the machine; with `--root DIR` a captured host.
  *
- * Paths are given absolute ("/etc/ld.so.cache") and mean "below this root". Functions give negative errnos. */
+ * Paths are given absolute ("/etc/ld.so.cache") and mean "below this root". Functions give negative errnos.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -23,15 +25,16 @@ void nvl_root_from_fd(struct nvl_root *root, int fd, const char *name);
 void nvl_root_close(struct nvl_root *root);
 bool nvl_root_is_machine(const struct nvl_root *root); /* opened as "/" */
 
-/* A descriptor (O_CLOEXEC is added), following links inside the root; with O_NOFOLLOW in flags the last component
- * must not be a link (-ELOOP). With O_CREAT the mode is 0644. Never blocks on a FIFO when O_NONBLOCK is given. */
+/* A descriptor (O_CLOEXEC is added), following links inside the root; with O_NOFOLLOW in flags the last
+ * component must not be a link (-ELOOP). With O_CREAT the mode is 0644. Never blocks on a FIFO when
+ * O_NONBLOCK is given. */
 int nvl_root_openat(const struct nvl_root *root, const char *path, int flags);
-/* Opens the directory that holds the last component of `path`, as O_PATH; *name is that component (points into
- * path). The way to create, replace or remove something. */
+/* Opens the directory that holds the last component of `path`, as O_PATH; *name is that component (points
+ * into path). The way to create, replace or remove something. */
 int nvl_root_open_parent(const struct nvl_root *root, const char *path, const char **name);
 
-/* A whole regular file, at most max bytes (-EFBIG beyond; -EINVAL where it is not a regular file; never blocks).
- * *data is NUL-terminated and the caller's. */
+/* A whole regular file, at most max bytes (-EFBIG beyond; -EINVAL where it is not a regular file; never
+ * blocks). *data is NUL-terminated and the caller's. */
 int nvl_root_read(const struct nvl_root *root, const char *path, size_t max, char **data, size_t *len);
 /* A link's text, as it stands there; the caller frees. */
 int nvl_root_readlink(const struct nvl_root *root, const char *path, char **target);

@@ -24,8 +24,8 @@ int nvl_sys_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, 
 
 int nvl_sys_clone_mount(int dirfd, const char *path)
 {
-    return result(open_tree(dirfd, path,
-                            OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
+    return result(
+        open_tree(dirfd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
 }
 
 int nvl_sys_move_mount(int from, int to)

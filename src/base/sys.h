@@ -1,6 +1,6 @@
-/* System calls in the house's form: each gives a descriptor or 0, or a negative errno. openat2 has no wrapper in
- * the C library; the mount calls have (glibc 2.36, Debian 12). Sources: openat2(2), mount_setattr(2), the kernel's
- * Documentation/filesystems/mount_api.rst. */
+/* System calls in the house's form: each gives a descriptor or 0, or a negative errno. openat2 has no wrapper
+ * in the C library; the mount calls have (glibc 2.36, Debian 12). Sources: openat2(2), mount_setattr(2), the
+ * kernel's Documentation/filesystems/mount_api.rst. */
 #pragma once
 
 #include <stdint.h>

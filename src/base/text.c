@@ -147,8 +147,8 @@ int nvl_parse_uint(const char *s, int base, uint64_t max, uint64_t *out)
     char *end = NULL;
 
     /* strtoull takes signs, blanks and a prefix: only a digit may begin. */
-    bool digit = (*s >= '0' && *s <= '9') ||
-                 (base == 16 && ((*s >= 'a' && *s <= 'f') || (*s >= 'A' && *s <= 'F')));
+    bool digit =
+        (*s >= '0' && *s <= '9') || (base == 16 && ((*s >= 'a' && *s <= 'f') || (*s >= 'A' && *s <= 'F')));
     if (!digit || (base == 16 && (s[1] == 'x' || s[1] == 'X')))
         return -EINVAL;
     errno = 0;

@@ -36,7 +36,8 @@ void nvl_buf_clear(struct nvl_buf *b);
 bool nvl_has_prefix(const char *s, const char *prefix);
 bool nvl_has_suffix(const char *s, const char *suffix);
 
-/* The whole of `s` as an unsigned number of that base, at most `max`; no sign, no blanks. -EINVAL or -ERANGE. */
+/* The whole of `s` as an unsigned number of that base, at most `max`; no sign, no blanks. -EINVAL or -ERANGE.
+ */
 int nvl_parse_uint(const char *s, int base, uint64_t max, uint64_t *out);
 
 /* Walks the lines of a text in memory, without copying: gives each line's start and length (without the
@@ -45,7 +46,8 @@ bool nvl_next_line(const char *text, size_t len, size_t *pos, const char **line,
 
 /* "key:   value" lines, as /proc/driver/nvidia has them: true if the line's key is `key`; then *value and
  * *value_len are the value without blanks around it. */
-bool nvl_line_value(const char *line, size_t line_len, const char *key, const char **value, size_t *value_len);
+bool nvl_line_value(const char *line, size_t line_len, const char *key, const char **value,
+                    size_t *value_len);
 
 /* Copies at most size - 1 bytes and terminates. Returns false where it had to cut. */
 bool nvl_copy(char *to, size_t size, const char *from, size_t len);

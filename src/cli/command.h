@@ -1,4 +1,5 @@
-/* A command of the command line, and what all of them share. One cmd_VERB.c defines each; commands.c lists them. */
+/* A command of the command line, and what all of them share. One cmd_VERB.c defines each; commands.c lists
+ * them. */
 #pragma once
 
 #include <jansson.h>
@@ -18,17 +19,24 @@ struct nvl_command {
     const char *details;   /* more for `nvlxc COMMAND --help`; NULL for none */
     size_t min_arguments, max_arguments;
     const struct nvl_option *options; /* ends with a nameless entry; NULL for none */
-    size_t values_size;               /* of the struct that the options fill in, zeroed before */
-    /* Returns the exit status, or a negative errno with err set. It prints its own output. `values` holds what the
-     * options filled in; the strings and lists in it are released by main. */
-    int (*run)(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values, struct nvl_error *err);
+    size_t values_size;               /* of the struct that the options fill in; it is zeroed before */
+    /* Prints its own output. Returns the exit status (enum nvl_exit), or a negative errno with err set. Lists
+     * in `values` are the command's to clear. */
+    int (*run)(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values,
+               struct nvl_error *err);
 };
 
 extern const struct nvl_command *const nvl_commands[]; /* ends with NULL */
 
-/* Prints JSON (takes the reference over), two-space indentation, keys in the order given. Returns NVL_EXIT_OK. */
+/* Prints JSON on stdout (takes the reference over), two-space indentation, keys in the order given. Returns
+ * NVL_EXIT_OK. */
 int nvl_print_json(json_t *value);
-/* For people, on stdout; nothing with --quiet or --json. */
+/* A string, or null for NULL and "". */
+json_t *nvl_json_string(const char *s);
+/* An integer, or null where it is negative. */
+json_t *nvl_json_unsigned(long long n);
+
+/* One line for people, on stdout; nothing with --quiet or --json. The newline is added. */
 void nvl_say(const struct nvl_context *ctx, const char *fmt, ...) NVL_PRINTF(2, 3);
-/* "warning: …" on stderr, also with --quiet. */
-void nvl_warn(const struct nvl_context *ctx, const char *fmt, ...) NVL_PRINTF(2, 3);
+/* "nvlxc: warning: …" on stderr, also with --quiet. The newline is added. */
+void nvl_warn(const char *fmt, ...) NVL_PRINTF(1, 2);

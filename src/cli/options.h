@@ -1,27 +1,35 @@
 /* The one table-driven option parser: --help, completions and the man page come from the same table. */
 #pragma once
 
+#include <stddef.h>
+
 #include "base/error.h"
 #include "base/text.h"
 
 enum nvl_option_kind {
-    NVL_OPTION_FLAG,   /* --dry-run: *(bool *)to = true */
-    NVL_OPTION_STRING, /* --capabilities LIST: *(const char **)to, once */
-    NVL_OPTION_LIST,   /* --gpu SEL, may be given again: struct nvl_strv */
+    NVL_OPTION_FLAG,   /* --dry-run: bool = true */
+    NVL_OPTION_STRING, /* --capabilities LIST: const char *, given once, points into argv */
+    NVL_OPTION_LIST,   /* --gpu SEL, may be given again: struct nvl_strv; the command clears it */
 };
 
 struct nvl_option {
-    const char *name;  /* "--dry-run" */
-    char letter;       /* 'n' for -n, 0 for none */
+    const char *name;  /* "--dry-run"; NULL ends a table */
     const char *value; /* "LIST", NULL for a flag */
     const char *help;
     enum nvl_option_kind kind;
-    size_t offset; /* of the variable in the command's options struct */
+    size_t offset; /* of the variable in the struct of values: offsetof(struct …, field) */
 };
-#define NVL_OPTION_FIELD(type, field) offsetof(type, field)
 
-/* Options stand before or after the arguments; "--opt VALUE" and "--opt=VALUE"; "--" ends them. An unknown one is an
- * error with exit status 2. `options` and `globals` end with a nameless entry. */
-int nvl_options_parse(const struct nvl_option *globals, void *global_values, const struct nvl_option *options,
-                      void *values, int argc, char **argv, struct nvl_strv *arguments, bool *help,
-                      struct nvl_error *err);
+/* One table of options and the struct that it fills in. */
+struct nvl_option_set {
+    const struct nvl_option *options; /* NULL for none */
+    void *values;
+};
+
+/* Sorts argv into options (of any of the sets) and arguments. Options stand before or after the arguments;
+ * "--opt VALUE" and "--opt=VALUE"; "--" ends them; "-" is an argument. Unknown options, missing and
+ * superfluous values are errors with exit status 2. */
+int nvl_options_parse(const struct nvl_option_set *sets, size_t n_sets, int argc, char **argv,
+                      struct nvl_strv *arguments, struct nvl_error *err);
+/* The table as --help shows it, appended to `out`. */
+void nvl_options_help(const struct nvl_option *options, struct nvl_buf *out);

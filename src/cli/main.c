@@ -1,0 +1,188 @@
+/* The program: finds the command, parses its options, and tells its error. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+
+struct globals {
+    const char *root;
+    bool json, quiet, help, version;
+};
+
+static const struct nvl_option global_options[] = {
+    {"--root", "DIR", "work on the host captured in DIR instead of this one", NVL_OPTION_STRING,
+     offsetof(struct globals, root)},
+    {"--json", NULL, "print JSON", NVL_OPTION_FLAG, offsetof(struct globals, json)},
+    {"--quiet", NULL, "print errors and warnings only", NVL_OPTION_FLAG, offsetof(struct globals, quiet)},
+    {"--help", NULL, "show this help, or a command's", NVL_OPTION_FLAG, offsetof(struct globals, help)},
+    {"--version", NULL, "show the version", NVL_OPTION_FLAG, offsetof(struct globals, version)},
+    {0},
+};
+
+static void print_help(void)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf out = {0};
+
+    nvl_buf_addf(&out, "nvlxc: NVIDIA GPUs for LXC containers\n\n"
+                       "usage: nvlxc [OPTION]... COMMAND [ARGUMENT]...\n\ncommands:\n");
+    for (size_t i = 0; nvl_commands[i] != NULL; i++) {
+        const struct nvl_command *c = nvl_commands[i];
+        nvl_autofree char *left = nvl_xasprintf("%s %s", c->name, c->arguments);
+        nvl_buf_addf(&out, "  %-22s %s\n", left, c->summary);
+    }
+    nvl_buf_addf(&out, "\noptions:\n");
+    nvl_options_help(global_options, &out);
+    nvl_buf_addf(
+        &out,
+        "\n'nvlxc COMMAND --help' says more about one. Exit status: 0 done and all well, 1 it failed or "
+        "something was found,\n2 the command line is wrong, 3 the host lacks what the command needs.\n");
+    fputs(out.data, stdout);
+}
+
+static void print_command_help(const struct nvl_command *c)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf out = {0};
+
+    nvl_buf_addf(&out, "nvlxc %s: %s\n\nusage: nvlxc %s%s%s%s\n", c->name, c->summary, c->name,
+                 c->options != NULL ? " [OPTION]..." : "", c->arguments[0] != '\0' ? " " : "", c->arguments);
+    if (c->options != NULL) {
+        nvl_buf_addf(&out, "\noptions:\n");
+        nvl_options_help(c->options, &out);
+    }
+    if (c->details != NULL)
+        nvl_buf_addf(&out, "\n%s\n", c->details);
+    fputs(out.data, stdout);
+}
+
+static const struct nvl_command *find_command(const char *name)
+{
+    for (size_t i = 0; nvl_commands[i] != NULL; i++)
+        if (strcmp(nvl_commands[i]->name, name) == 0)
+            return nvl_commands[i];
+    return NULL;
+}
+
+/* The command is the first word that is neither an option nor an option's value: only --root takes a value
+ * among the options that may stand before it. */
+static const char *command_word(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--root") == 0)
+            i++;
+        else if (argv[i][0] != '-')
+            return argv[i];
+    }
+    return NULL;
+}
+
+static int check_arguments(const struct nvl_command *c, const struct nvl_strv *arguments,
+                           struct nvl_error *err)
+{
+    if (arguments->count < c->min_arguments) {
+        nvl_error_usage(err, "%s needs an argument: nvlxc %s %s", c->name, c->name, c->arguments);
+    } else if (arguments->count > c->max_arguments) {
+        nvl_error_usage(err, "%s: unexpected argument '%s'", c->name, arguments->items[c->max_arguments]);
+    } else {
+        return 0;
+    }
+    nvl_error_hint(err, "see 'nvlxc %s --help'", c->name);
+    return -EINVAL;
+}
+
+static int run_command(const struct nvl_command *c, struct globals *globals, int argc, char **argv,
+                       struct nvl_error *err)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+    nvl_autofree void *values = nvl_xcalloc(1, c->values_size);
+    const struct nvl_option_set sets[] = {{global_options, globals}, {c->options, values}};
+
+    int r = nvl_options_parse(sets, NVL_LENGTH(sets), argc - 1, argv + 1, &words, err);
+    if (r < 0) {
+        nvl_error_hint(err, "see 'nvlxc %s --help'", c->name);
+        return r;
+    }
+    if (globals->help) {
+        print_command_help(c);
+        return NVL_EXIT_OK;
+    }
+    /* the first word is the command itself */
+    struct nvl_strv arguments = {words.items + 1, words.count - 1};
+    r = check_arguments(c, &arguments, err);
+    if (r < 0)
+        return r;
+
+    struct nvl_context ctx = {.json = globals->json, .quiet = globals->quiet};
+    r = nvl_root_open(&ctx.root, globals->root != NULL ? globals->root : "/", err);
+    if (r >= 0)
+        r = c->run(&ctx, &arguments, values, err);
+    nvl_root_close(&ctx.root);
+    return r;
+}
+
+static int run(struct globals *globals, int argc, char **argv, struct nvl_error *err)
+{
+    const char *word = command_word(argc, argv);
+
+    if (word != NULL) {
+        const struct nvl_command *c = find_command(word);
+        if (c != NULL)
+            return run_command(c, globals, argc, argv, err);
+        nvl_error_usage(err, "unknown command '%s'", word);
+        nvl_error_hint(err, "'nvlxc --help' lists the commands");
+        return -EINVAL;
+    }
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+    const struct nvl_option_set set = {global_options, globals};
+    int r = nvl_options_parse(&set, 1, argc - 1, argv + 1, &words, err);
+    if (r < 0) {
+        nvl_error_hint(err, "see 'nvlxc --help'");
+        return r;
+    }
+    if (globals->version) {
+        puts("nvlxc " NVL_VERSION);
+        return NVL_EXIT_OK;
+    }
+    if (!globals->help) {
+        nvl_error_usage(err, "no command is given");
+        nvl_error_hint(err, "'nvlxc --help' lists the commands");
+        return -EINVAL;
+    }
+    print_help();
+    return NVL_EXIT_OK;
+}
+
+static void print_error(const struct nvl_error *err, bool json)
+{
+    if (json) {
+        json_t *object = json_pack("{s:{s:s,s:o,s:i}}", "error", "message", err->message, "hint",
+                                   nvl_json_string(err->hint), "status", (int)err->exit);
+        json_dumpf(object, stderr, JSON_COMPACT);
+        fputc('\n', stderr);
+        json_decref(object);
+    } else if (err->hint[0] != '\0') {
+        fprintf(stderr, "nvlxc: %s; %s\n", err->message, err->hint);
+    } else {
+        fprintf(stderr, "nvlxc: %s\n", err->message);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct globals globals = {0};
+    struct nvl_error err = {0};
+
+    int r = run(&globals, argc, argv, &err);
+    /* what was printed must have reached its reader */
+    if ((fflush(stdout) != 0 || ferror(stdout)) && r >= 0) {
+        r = nvl_error_errno(&err, -errno, "cannot write the output");
+    }
+    if (r < 0) {
+        /* a parse that failed half way may not have seen --json yet */
+        for (int i = 1; i < argc && !globals.json; i++)
+            globals.json = strcmp(argv[i], "--json") == 0;
+        print_error(&err, globals.json);
+        return err.exit != NVL_EXIT_OK ? (int)err.exit : NVL_EXIT_FAILED;
+    }
+    return r;
+}
