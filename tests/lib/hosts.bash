@@ -1,0 +1,26 @@
+# Fixture hosts for the command tests: load with `load "$NVL_SOURCE/tests/lib/hosts.bash"` or `source`.
+# shellcheck shell=bash
+
+# fixture NAME: copies tests/hosts/NAME to a fresh folder below $BATS_TEST_TMPDIR, makes its device nodes, gives the
+# users' home folders to them, and prints the folder's path. Each call gives another copy.
+fixture() {
+    local source="$NVL_SOURCE/tests/hosts/$1" host user uid gid home
+    if [ ! -f "$source/nodes" ]; then
+        echo "fixture: there is no fixture host '$1' ($source)" >&2
+        return 1
+    fi
+    host=$(mktemp -d "$BATS_TEST_TMPDIR/$1.XXXXXX") || return 1
+    # The checkout may belong to anyone, and may hold nodes that make-nodes made for use by hand.
+    cp -a "$source/." "$host/" || return 1
+    chown -hR 0:0 "$host" || return 1
+    chmod 0755 "$host" || return 1
+    "$NVL_SOURCE/tests/hosts/make-nodes" "$host" || return 1
+    if [ -f "$host/etc/passwd" ]; then
+        while IFS=: read -r user _ uid gid _ home _; do
+            if [ -n "$user" ] && [ "$uid" -ge 1000 ] && [ "$uid" -lt 60000 ] && [ -d "$host$home" ]; then
+                chown -hR "$uid:$gid" "$host$home" || return 1
+            fi
+        done <"$host/etc/passwd"
+    fi
+    printf '%s\n' "$host"
+}
