@@ -3,7 +3,18 @@
 
 #include "container/container.h"
 
-/* Where the root file system cannot be reached (running, not on a directory): nothing is done, and `remaining` lists
- * the files that stay, with `why`. The linker cache is written again where it names the bundle. */
-int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c, const struct nvl_config *config,
-                     struct nvl_strv *remaining, char **why, struct nvl_error *err);
+struct nvl_cleaned {
+    struct nvl_strv removed;   /* taken away (with dry_run: what would be) */
+    struct nvl_strv remaining; /* what stays or, where the root file system cannot be reached, may be there */
+    char *why;                 /* why it stays; NULL where nothing does */
+    bool unreachable;          /* the root file system could not be looked at */
+    bool running;              /* because the container runs */
+};
+
+/* Where the root file system cannot be reached (running, not on a directory): nothing is done, and
+ * `remaining` lists the files that may stay, with `why`. The linker cache is written again where it names the
+ * bundle. An error only where the config cannot be understood. */
+int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
+                     const struct nvl_config *config, bool dry_run, struct nvl_cleaned *cleaned,
+                     struct nvl_error *err);
+void nvl_cleaned_clear(struct nvl_cleaned *cleaned);
