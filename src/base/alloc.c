@@ -8,15 +8,19 @@
 
 int nvl_oom_status = 1;
 
-static void *checked(void *ptr)
+void nvl_out_of_memory(void)
 {
     static const char line[] = "nvlxc: out of memory\n";
+    ssize_t written = write(STDERR_FILENO, line, sizeof line - 1);
 
-    if (ptr == NULL) {
-        ssize_t written = write(STDERR_FILENO, line, sizeof line - 1);
-        (void)written;
-        _exit(nvl_oom_status);
-    }
+    (void)written;
+    _exit(nvl_oom_status);
+}
+
+static void *checked(void *ptr)
+{
+    if (ptr == NULL)
+        nvl_out_of_memory();
     return ptr;
 }
 

@@ -12,6 +12,7 @@
 
 /* The exit status on out of memory: 1, and 0 in the start hook, which must not stop a container. */
 extern int nvl_oom_status;
+_Noreturn void nvl_out_of_memory(void);
 
 void *nvl_xcalloc(size_t count, size_t size);
 void *nvl_xrealloc(void *ptr, size_t count, size_t size);

@@ -11,7 +11,9 @@ struct nvl_table {
 
 static void *checked(void *ptr)
 {
-    return ptr != NULL ? ptr : nvl_xcalloc((size_t)-1, (size_t)-1); /* ends the program: out of memory */
+    if (ptr == NULL)
+        nvl_out_of_memory();
+    return ptr;
 }
 
 struct nvl_table *nvl_table_new(const char *const *columns)
@@ -33,7 +35,7 @@ void nvl_table_row(struct nvl_table *table, const char *const *cells)
 
     for (size_t i = 0; i < table->n_columns; i++)
         if (scols_line_set_data(line, i, cells[i] != NULL ? cells[i] : "-") != 0)
-            checked(NULL);
+            nvl_out_of_memory();
 }
 
 void nvl_table_print(struct nvl_table *table, FILE *to)

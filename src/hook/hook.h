@@ -1,0 +1,24 @@
+/* The start hook: resolves a container's grant against the host at this moment and puts the GPU into the
+ * container. One small static program, called by liblxc as lxc.hook.pre-start and lxc.hook.mount. */
+#pragma once
+
+#include "base/root.h"
+#include "hook/report.h"
+
+/* What liblxc and the container's config say; the environment is cleared after it was read. */
+struct nvl_hook_call {
+    char *type;         /* "pre-start", "mount" */
+    char *container;    /* LXC_NAME */
+    char *rootfs_mount; /* LXC_ROOTFS_MOUNT: where the root file system is mounted now */
+    char *devices;      /* NVIDIA_VISIBLE_DEVICES; NULL where it is not set */
+    char *capabilities; /* NVIDIA_DRIVER_CAPABILITIES */
+    bool is_required;   /* --required */
+};
+
+/* As the host's root, before anything is mounted: loads nvidia-uvm, makes missing device nodes, has a missing
+ * bundle built. Run by a plain user it can do none of that, and does nothing. */
+void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root *host,
+                        struct nvl_report *report);
+
+/* As the container's root, in its mount namespace, the host's paths still visible: binds nodes and bundle. */
+void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *host, struct nvl_report *report);
