@@ -1,5 +1,6 @@
-/* A host's facts as a tree that `--root` can read: the files that the other parts of this room read, and a list of
- * its device nodes, `nodes` ("dev/nvidia0 c 195 0 0666" a line). No serial numbers beyond the GPU UUID. */
+/* A host's facts as a tree that `--root` can read: the files that the other parts of this room read, and a
+ * list of its device nodes, `nodes` ("dev/nvidia0 c 195 0 0666" a line). No serial numbers beyond the GPU
+ * UUID. */
 #pragma once
 
 #include "base/root.h"

@@ -1,5 +1,5 @@
-/* The loaded kernel module: its version and flavour. Source: /proc/driver/nvidia/version (four shapes are known, see
- * tests/unit/test_host.c). */
+/* The loaded kernel module: its version and flavour. Source: /proc/driver/nvidia/version (four shapes are
+ * known, see tests/unit/test_host.c). */
 #pragma once
 
 #include "base/root.h"

@@ -5,8 +5,8 @@
 
 struct nvl_elf {
     enum nvl_elf_class elf;
-    char *soname;            /* NULL where it has none (a program) */
-    struct nvl_strv needed;  /* DT_NEEDED */
+    char *soname;           /* NULL where it has none (a program) */
+    struct nvl_strv needed; /* DT_NEEDED */
 };
 
 /* -ENOEXEC where the descriptor is no ELF file of a class we know. */

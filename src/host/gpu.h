@@ -19,7 +19,8 @@ enum nvl_gpu_driver {
 /* One MIG compute instance: what a container can be given. */
 struct nvl_mig {
     unsigned gi, ci;
-    unsigned gi_minor, ci_minor; /* of /dev/nvidia-caps/nvidia-capN: DeviceFileMinor of the two `access` files */
+    unsigned gi_minor,
+        ci_minor; /* of /dev/nvidia-caps/nvidia-capN: DeviceFileMinor of the two `access` files */
 };
 
 struct nvl_gpu {
@@ -27,13 +28,14 @@ struct nvl_gpu {
     char uuid[NVL_UUID_MAX]; /* "" where the driver does not say */
     char model[96];          /* the driver's name for it; "" where not driven by nvidia */
     int minor;               /* of /dev/nvidiaN; -1 where unknown */
-    int index;               /* place among nvidia's GPUs in PCI order, as NVML counts; -1 for the others */
-    unsigned pci_device;     /* PCI device id, 0x2438 */
+    int index;           /* place among nvidia's GPUs in PCI order, as NVML counts (it leaves excluded ones
+                          * out); -1 for the others */
+    unsigned pci_device; /* PCI device id, 0x2438; 0 where sysfs was not read */
     enum nvl_gpu_driver driver;
-    char driver_name[32];    /* the driver link's last component; "" for none */
-    int card, render;        /* N of /dev/dri/cardN and /dev/dri/renderDN, -1 for none */
-    bool excluded;           /* "GPU Excluded: Yes" */
-    bool mig_enabled;        /* capabilities/gpuN/mig exists and holds at least `config` or an instance */
+    char driver_name[32]; /* the driver link's last component; "" for none */
+    int card, render;     /* N of /dev/dri/cardN and /dev/dri/renderDN, -1 for none */
+    bool excluded;        /* "GPU Excluded: Yes" */
+    bool mig_enabled;     /* capabilities/gpuN/mig exists and holds at least `config` or an instance */
     struct nvl_mig *migs;
     size_t n_migs;
 };
@@ -45,9 +47,9 @@ struct nvl_gpus {
 
 /* What to read. The hook needs no sysfs unless DRI nodes are asked for. */
 enum nvl_gpus_depth {
-    NVL_GPUS_PROC,  /* nvidia's GPUs and MIG from /proc alone; card and render are -1 */
-    NVL_GPUS_DRI,   /* and their card and render from sysfs */
-    NVL_GPUS_ALL,   /* every NVIDIA GPU of the machine, whatever drives it */
+    NVL_GPUS_PROC, /* nvidia's GPUs and MIG from /proc alone; card and render are -1 */
+    NVL_GPUS_DRI,  /* and their card and render from sysfs */
+    NVL_GPUS_ALL,  /* every NVIDIA GPU of the machine, whatever drives it */
 };
 
 /* 0 also where there is none. The list is the caller's. */
@@ -57,7 +59,13 @@ void nvl_gpus_clear(struct nvl_gpus *gpus);
 
 const struct nvl_gpu *nvl_gpu_by_uuid(const struct nvl_gpus *gpus, const char *uuid);
 const struct nvl_gpu *nvl_gpu_by_index(const struct nvl_gpus *gpus, unsigned index);
-/* Takes "01:00.0", "0000:01:00.0", "00000000:01:00.0", upper or lower case. */
+/* "01:00.0", "0000:01:00.0", "00000000:01:00.0", upper or lower case, into the form that sysfs has. False
+ * where it is no PCI address. */
+bool nvl_pci_normalise(const char *text, char pci[NVL_PCI_MAX]);
+/* Whether this is "GPU-" and a UUID in digits: the driver prints question marks for a GPU that it has not
+ * initialised. */
+bool nvl_is_gpu_uuid(const char *s);
+/* Takes every form of nvl_pci_normalise. */
 const struct nvl_gpu *nvl_gpu_by_pci(const struct nvl_gpus *gpus, const char *pci);
 /* The text of .../information into `gpu` (pci, uuid, model, minor, excluded). For tests and fuzzing. */
 void nvl_gpu_parse_information(const char *text, size_t len, struct nvl_gpu *gpu);

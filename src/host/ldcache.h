@@ -1,5 +1,6 @@
-/* The linker cache, /etc/ld.so.cache, of a host or of a container (then it is hostile: every offset is checked).
- * Format: glibc's sysdeps/generic/dl-cache.h, "glibc-ld.so.cache1.1", alone or behind the old "ld.so-1.7.0" table. */
+/* The linker cache, /etc/ld.so.cache, of a host or of a container (then it is hostile: every offset is
+ * checked). Format: glibc's sysdeps/generic/dl-cache.h, "glibc-ld.so.cache1.1", alone or behind the old
+ * "ld.so-1.7.0" table. */
 #pragma once
 
 #include "base/root.h"

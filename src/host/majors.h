@@ -1,16 +1,16 @@
-/* Character device majors, as registered at this moment. Source: /proc/devices; whole names are compared, since
- * nvidia-caps is a prefix of nvidia-caps-imex-channels. A major that is not registered is -1. */
+/* Character device majors, as registered at this moment. Source: /proc/devices; whole names are compared,
+ * since nvidia-caps is a prefix of nvidia-caps-imex-channels. A major that is not registered is -1. */
 #pragma once
 
 #include "base/root.h"
 
 struct nvl_majors {
-    int nvidia;        /* "nvidia-frontend" (to 535) or "nvidia" (from 545): GPUs, ctl and modeset; 195 */
-    int uvm;           /* "nvidia-uvm", dynamic */
-    int caps;          /* "nvidia-caps", dynamic */
-    int caps_imex;     /* "nvidia-caps-imex-channels", dynamic */
-    int nvswitch;      /* "nvidia-nvswitch", dynamic */
-    int nvlink;        /* "nvidia-nvlink", dynamic */
+    int nvidia;    /* "nvidia-frontend" (to 535) or "nvidia" (from 545): GPUs, ctl and modeset; 195 */
+    int uvm;       /* "nvidia-uvm", dynamic */
+    int caps;      /* "nvidia-caps", dynamic */
+    int caps_imex; /* "nvidia-caps-imex-channels", dynamic */
+    int nvswitch;  /* "nvidia-nvswitch", dynamic */
+    int nvlink;    /* "nvidia-nvlink", dynamic */
 };
 
 void nvl_majors_parse(const char *text, size_t len, struct nvl_majors *majors);

@@ -1,12 +1,12 @@
-/* Kernel modules: which of NVIDIA's, and of those in its way, are loaded (/proc/modules), and the versions that lie
- * ready on disk for the next boot. */
+/* Kernel modules: which of NVIDIA's, and of those in its way, are loaded. Source: /proc/modules. */
 #pragma once
 
-#include "host/driver_version.h"
+#include "base/root.h"
 
 struct nvl_modules {
     bool nvidia, nvidia_uvm, nvidia_modeset, nvidia_drm;
     bool nouveau, nova_core, vfio_pci;
 };
 
+/* 0 and nothing loaded where the kernel has no modules at all (the file does not exist). */
 int nvl_modules_read(const struct nvl_root *root, struct nvl_modules *modules, struct nvl_error *err);

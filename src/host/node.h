@@ -27,7 +27,8 @@ struct nvl_node {
     char path[48]; /* "/dev/nvidia0" */
     enum nvl_node_kind kind;
     int major, minor; /* what it should be; major -1 where its driver is not loaded */
-    unsigned mode;    /* what it should be: 0666 from params, 0400/0444 for caps, 0 for "not ours to say" (DRI) */
+    unsigned
+        mode; /* what it should be: 0666 from params, 0400/0444 for caps, 0 for "not ours to say" (DRI) */
     /* what was found */
     enum nvl_node_state state;
     int found_major, found_minor; /* -1 where not a device */
@@ -40,4 +41,5 @@ struct nvl_node nvl_node_make(enum nvl_node_kind kind, unsigned minor, bool rend
                               const struct nvl_majors *majors, const struct nvl_params *params);
 /* Looks at it below the root and fills in what was found. No link is followed at the last component. */
 void nvl_node_check(const struct nvl_root *root, struct nvl_node *node);
-const char *nvl_node_state_name(enum nvl_node_state state); /* "ok", "missing", "not a device", "stale", "mode" */
+const char *
+nvl_node_state_name(enum nvl_node_state state); /* "ok", "missing", "not a device", "stale", "mode" */

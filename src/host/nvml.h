@@ -1,5 +1,5 @@
-/* The one question that /proc cannot answer: which GPU, GI and CI a MIG device's UUID names. libnvidia-ml.so.1 is
- * opened at run time, asked, and closed. Not for the hook. */
+/* The one question that /proc cannot answer: which GPU, GI and CI a MIG device's UUID names.
+ * libnvidia-ml.so.1 is opened at run time, asked, and closed. Not for the hook. */
 #pragma once
 
 #include "host/gpu.h"

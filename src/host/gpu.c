@@ -1,0 +1,308 @@
+/* GPUs: what the nvidia driver lists in /proc, joined with what the machine has in sysfs. The hook reads
+ * /proc alone; commands read both, so that they can name a GPU that another driver holds. */
+#include "host/gpu.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "host/mig.h"
+
+#define PROC_GPUS       "/proc/driver/nvidia/gpus"
+#define SYS_DEVICES     "/sys/bus/pci/devices"
+#define INFORMATION_MAX 16384
+#define ATTRIBUTE_MAX   4096
+#define MINOR_MAX       0xfffffu /* MKDEV keeps 20 bits for it */
+#define VENDOR_NVIDIA   0x10de
+#define CLASS_VGA       0x0300
+#define CLASS_3D        0x0302
+
+static const struct {
+    const char *name;
+    enum nvl_gpu_driver driver;
+} drivers[] = {
+    {"nvidia", NVL_GPU_NVIDIA},  {"nouveau", NVL_GPU_NOUVEAU}, {"nova_core", NVL_GPU_NOVA},
+    {"nova-core", NVL_GPU_NOVA}, {"NovaCore", NVL_GPU_NOVA}, /* the name it gives itself in Linux 6.15 and
+                                                                later */
+    {"vfio-pci", NVL_GPU_VFIO},
+};
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+static bool take_hex(const char **s, size_t max_digits, unsigned *value)
+{
+    size_t n = 0;
+
+    for (*value = 0; n < max_digits && is_hex(**s); n++, (*s)++)
+        *value = *value * 16 + (unsigned)(**s <= '9' ? **s - '0' : (**s | 0x20) - 'a' + 10);
+    return n > 0;
+}
+
+bool nvl_pci_normalise(const char *text, char pci[NVL_PCI_MAX])
+{
+    unsigned domain, bus, device, function;
+    const char *s = text;
+
+    if (!take_hex(&s, 8, &domain) || *s++ != ':' || !take_hex(&s, 2, &bus))
+        return false;
+    if (*s == ':') {
+        s++;
+        if (!take_hex(&s, 2, &device))
+            return false;
+    } else { /* without a domain */
+        device = bus;
+        bus = domain;
+        domain = 0;
+    }
+    if (*s++ != '.' || !take_hex(&s, 1, &function) || *s != '\0')
+        return false;
+    if (bus > 0xff || device > 0x1f || function > 7)
+        return false;
+    snprintf(pci, NVL_PCI_MAX, "%04x:%02x:%02x.%x", domain, bus, device, function);
+    return true;
+}
+
+bool nvl_is_gpu_uuid(const char *s)
+{
+    static const char shape[] = "GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    size_t i = 0;
+
+    for (; shape[i] != '\0'; i++)
+        if (shape[i] == 'x' ? !is_hex(s[i]) : s[i] != shape[i])
+            return false;
+    return s[i] == '\0';
+}
+
+static void parse_minor(const char *value, size_t len, int *minor)
+{
+    char digits[16];
+    uint64_t number;
+
+    if (nvl_copy(digits, sizeof digits, value, len) && nvl_parse_uint(digits, 10, MINOR_MAX, &number) == 0)
+        *minor = (int)number;
+}
+
+void nvl_gpu_parse_information(const char *text, size_t len, struct nvl_gpu *gpu)
+{
+    const char *line, *value;
+    size_t line_len, value_len, pos = 0;
+    char word[NVL_UUID_MAX];
+
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        if (nvl_line_value(line, line_len, "Model", &value, &value_len))
+            nvl_copy(gpu->model, sizeof gpu->model, value, value_len);
+        else if (nvl_line_value(line, line_len, "Device Minor", &value, &value_len))
+            parse_minor(value, value_len, &gpu->minor);
+        else if (nvl_line_value(line, line_len, "GPU Excluded", &value, &value_len))
+            gpu->excluded = value_len == 3 && memcmp(value, "Yes", 3) == 0;
+        else if (nvl_line_value(line, line_len, "GPU UUID", &value, &value_len)) {
+            if (nvl_copy(word, sizeof word, value, value_len) && nvl_is_gpu_uuid(word))
+                nvl_copy(gpu->uuid, sizeof gpu->uuid, word, strlen(word));
+        } else if (nvl_line_value(line, line_len, "Bus Location", &value, &value_len)) {
+            if (nvl_copy(word, sizeof word, value, value_len))
+                nvl_pci_normalise(word, gpu->pci);
+        }
+    }
+}
+
+static struct nvl_gpu *append(struct nvl_gpus *gpus, const char *pci)
+{
+    struct nvl_gpu *gpu = NVL_APPEND(gpus->items, gpus->count);
+
+    *gpu = (struct nvl_gpu){.minor = -1, .index = -1, .card = -1, .render = -1};
+    nvl_copy(gpu->pci, sizeof gpu->pci, pci, strlen(pci));
+    return gpu;
+}
+
+static void set_driver(struct nvl_gpu *gpu, const char *name)
+{
+    nvl_copy(gpu->driver_name, sizeof gpu->driver_name, name, strlen(name));
+    gpu->driver = NVL_GPU_OTHER_DRIVER;
+    for (size_t i = 0; i < NVL_LENGTH(drivers); i++)
+        if (strcmp(name, drivers[i].name) == 0)
+            gpu->driver = drivers[i].driver;
+}
+
+/* A domain of more than four digits comes after all others: longer is later. */
+static int compare(const void *a, const void *b)
+{
+    const struct nvl_gpu *x = a, *y = b;
+    size_t len_x = strlen(x->pci), len_y = strlen(y->pci);
+
+    if (len_x != len_y)
+        return len_x < len_y ? -1 : 1;
+    return strcmp(x->pci, y->pci);
+}
+
+static void sort(struct nvl_gpus *gpus)
+{
+    if (gpus->count > 1)
+        qsort(gpus->items, gpus->count, sizeof *gpus->items, compare);
+}
+
+static void read_information(const struct nvl_root *root, const char *name, struct nvl_gpu *gpu)
+{
+    nvl_autofree char *path = nvl_xasprintf(PROC_GPUS "/%s/information", name);
+    nvl_autofree char *text = NULL;
+    char pci[NVL_PCI_MAX];
+    size_t len;
+
+    if (nvl_root_read(root, path, INFORMATION_MAX, &text, &len) < 0)
+        return; /* it is there, but nothing more is known of it */
+    nvl_copy(pci, sizeof pci, gpu->pci, strlen(gpu->pci));
+    nvl_gpu_parse_information(text, len, gpu);
+    nvl_copy(gpu->pci, sizeof gpu->pci, pci, strlen(pci));
+}
+
+static int read_proc(const struct nvl_root *root, struct nvl_gpus *gpus, struct nvl_error *err)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    char pci[NVL_PCI_MAX];
+    int index = 0;
+    int r = nvl_root_list(root, PROC_GPUS, &names);
+
+    if (r == -ENOENT)
+        return 0;
+    if (r < 0)
+        return nvl_error_errno(err, r, "cannot list %s" PROC_GPUS, root->name);
+    for (size_t i = 0; i < names.count; i++) {
+        if (!nvl_pci_normalise(names.items[i], pci))
+            continue;
+        struct nvl_gpu *gpu = append(gpus, pci);
+        set_driver(gpu, "nvidia");
+        read_information(root, names.items[i], gpu);
+        nvl_gpu_read_migs(root, gpu);
+    }
+    sort(gpus);
+    for (size_t i = 0; i < gpus->count; i++)
+        if (!gpus->items[i].excluded)
+            gpus->items[i].index = index++;
+    return 0;
+}
+
+/* "0x10de\n" of an attribute file. */
+static bool read_attribute(const struct nvl_root *root, const char *pci, const char *name, unsigned *value)
+{
+    nvl_autofree char *path = nvl_xasprintf(SYS_DEVICES "/%s/%s", pci, name);
+    nvl_autofree char *text = NULL;
+    uint64_t number;
+    size_t len;
+
+    if (nvl_root_read(root, path, ATTRIBUTE_MAX, &text, &len) < 0 || !nvl_has_prefix(text, "0x"))
+        return false;
+    text[strcspn(text, "\n")] = '\0';
+    if (nvl_parse_uint(text + 2, 16, 0xffffffff, &number) < 0)
+        return false;
+    *value = (unsigned)number;
+    return true;
+}
+
+static void read_driver_link(const struct nvl_root *root, struct nvl_gpu *gpu)
+{
+    nvl_autofree char *path = nvl_xasprintf(SYS_DEVICES "/%s/driver", gpu->pci);
+    nvl_autofree char *target = NULL;
+
+    if (nvl_root_readlink(root, path, &target) < 0)
+        return;
+    const char *slash = strrchr(target, '/');
+    set_driver(gpu, slash != NULL ? slash + 1 : target);
+}
+
+static int read_sys(const struct nvl_root *root, struct nvl_gpus *gpus, struct nvl_error *err)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    char pci[NVL_PCI_MAX];
+    unsigned vendor, class, device;
+    int r = nvl_root_list(root, SYS_DEVICES, &names);
+
+    if (r < 0 && r != -ENOENT)
+        return nvl_error_errno(err, r, "cannot list %s" SYS_DEVICES, root->name);
+    for (size_t i = 0; i < names.count; i++) {
+        const char *name = names.items[i];
+        if (!nvl_pci_normalise(name, pci) || strcmp(name, pci) != 0 ||
+            !read_attribute(root, pci, "vendor", &vendor) || vendor != VENDOR_NVIDIA ||
+            !read_attribute(root, pci, "class", &class) ||
+            (class >> 8 != CLASS_VGA && class >> 8 != CLASS_3D))
+            continue;
+        struct nvl_gpu *gpu = (struct nvl_gpu *)nvl_gpu_by_pci(gpus, pci);
+        if (gpu == NULL) { /* nvidia does not list it: whatever the link says drives it */
+            gpu = append(gpus, pci);
+            read_driver_link(root, gpu);
+        }
+        if (read_attribute(root, pci, "device", &device))
+            gpu->pci_device = device;
+    }
+    sort(gpus);
+    return 0;
+}
+
+static void read_dri(const struct nvl_root *root, struct nvl_gpu *gpu)
+{
+    nvl_autofree char *path = nvl_xasprintf(SYS_DEVICES "/%s/drm", gpu->pci);
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    if (nvl_root_list(root, path, &names) < 0)
+        return;
+    for (size_t i = 0; i < names.count; i++) {
+        const char *name = names.items[i];
+        if (nvl_has_prefix(name, "card"))
+            parse_minor(name + 4, strlen(name + 4), &gpu->card);
+        else if (nvl_has_prefix(name, "renderD"))
+            parse_minor(name + 7, strlen(name + 7), &gpu->render);
+    }
+}
+
+int nvl_gpus_read(const struct nvl_root *root, enum nvl_gpus_depth depth, struct nvl_gpus *gpus,
+                  struct nvl_error *err)
+{
+    *gpus = (struct nvl_gpus){0};
+    int r = read_proc(root, gpus, err);
+    if (r == 0 && depth == NVL_GPUS_ALL)
+        r = read_sys(root, gpus, err);
+    if (r < 0) {
+        nvl_gpus_clear(gpus);
+        return r;
+    }
+    for (size_t i = 0; depth != NVL_GPUS_PROC && i < gpus->count; i++)
+        read_dri(root, &gpus->items[i]);
+    return 0;
+}
+
+void nvl_gpus_clear(struct nvl_gpus *gpus)
+{
+    for (size_t i = 0; i < gpus->count; i++)
+        free(gpus->items[i].migs);
+    free(gpus->items);
+    *gpus = (struct nvl_gpus){0};
+}
+
+const struct nvl_gpu *nvl_gpu_by_uuid(const struct nvl_gpus *gpus, const char *uuid)
+{
+    for (size_t i = 0; i < gpus->count; i++)
+        if (gpus->items[i].uuid[0] != '\0' && strcasecmp(gpus->items[i].uuid, uuid) == 0)
+            return &gpus->items[i];
+    return NULL;
+}
+
+const struct nvl_gpu *nvl_gpu_by_index(const struct nvl_gpus *gpus, unsigned index)
+{
+    for (size_t i = 0; i < gpus->count; i++)
+        if (gpus->items[i].index >= 0 && (unsigned)gpus->items[i].index == index)
+            return &gpus->items[i];
+    return NULL;
+}
+
+const struct nvl_gpu *nvl_gpu_by_pci(const struct nvl_gpus *gpus, const char *pci)
+{
+    char address[NVL_PCI_MAX];
+
+    if (!nvl_pci_normalise(pci, address))
+        return NULL;
+    for (size_t i = 0; i < gpus->count; i++)
+        if (strcmp(gpus->items[i].pci, address) == 0)
+            return &gpus->items[i];
+    return NULL;
+}

@@ -1,0 +1,24 @@
+/* The host at one moment, read in one go. */
+#include "host/host.h"
+
+int nvl_host_read(struct nvl_host *host, const struct nvl_root *root, enum nvl_gpus_depth depth,
+                  struct nvl_error *err)
+{
+    *host = (struct nvl_host){.root = root};
+    int r = nvl_driver_version_read(root, &host->driver, err);
+    if (r == 0)
+        r = nvl_majors_read(root, &host->majors, err);
+    if (r == 0) {
+        nvl_params_read(root, &host->params);
+        r = nvl_gpus_read(root, depth, &host->gpus, err);
+    }
+    if (r < 0)
+        nvl_host_clear(host);
+    return r;
+}
+
+void nvl_host_clear(struct nvl_host *host)
+{
+    nvl_gpus_clear(&host->gpus);
+    *host = (struct nvl_host){0};
+}

@@ -1,0 +1,102 @@
+/* Device nodes as the driver of this moment would have them, compared with what lies in /dev. */
+#include "host/node.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define DRI_MAJOR     226 /* the kernel's Documentation/admin-guide/devices.txt */
+#define MINOR_CTL     255
+#define MINOR_MODESET 254
+#define CAP_CONFIG    1 /* of mig-minors: whoever opens it can change the GPU's partition */
+
+struct nvl_node nvl_node_make(enum nvl_node_kind kind, unsigned minor, bool render,
+                              const struct nvl_majors *majors, const struct nvl_params *params)
+{
+    struct nvl_node node = {.kind = kind, .major = majors->nvidia, .minor = (int)minor, .mode = params->mode};
+    const char *fixed = NULL;
+
+    switch (kind) {
+    case NVL_NODE_GPU:
+        snprintf(node.path, sizeof node.path, "/dev/nvidia%u", minor);
+        break;
+    case NVL_NODE_CTL:
+        fixed = "/dev/nvidiactl";
+        node.minor = MINOR_CTL;
+        break;
+    case NVL_NODE_MODESET:
+        fixed = "/dev/nvidia-modeset";
+        node.minor = MINOR_MODESET;
+        break;
+    case NVL_NODE_UVM:
+        fixed = "/dev/nvidia-uvm";
+        node.major = majors->uvm;
+        node.minor = 0;
+        break;
+    case NVL_NODE_UVM_TOOLS:
+        fixed = "/dev/nvidia-uvm-tools";
+        node.major = majors->uvm;
+        node.minor = 1;
+        break;
+    case NVL_NODE_CAP:
+        snprintf(node.path, sizeof node.path, "/dev/nvidia-caps/nvidia-cap%u", minor);
+        node.major = majors->caps;
+        node.mode = minor == CAP_CONFIG ? 0400 : 0444;
+        break;
+    case NVL_NODE_DRI:
+        snprintf(node.path, sizeof node.path, "/dev/dri/%s%u", render ? "renderD" : "card", minor);
+        node.major = DRI_MAJOR;
+        node.mode = 0;
+        break;
+    }
+    if (fixed != NULL)
+        snprintf(node.path, sizeof node.path, "%s", fixed);
+    node.state = NVL_NODE_MISSING;
+    node.found_major = node.found_minor = -1;
+    return node;
+}
+
+void nvl_node_check(const struct nvl_root *root, struct nvl_node *node)
+{
+    struct stat st;
+    /* With O_PATH nothing is opened of a device, a FIFO or a link: it is looked at only. */
+    nvl_autofd int fd = nvl_root_openat(root, node->path, O_PATH | O_NOFOLLOW);
+
+    node->state = NVL_NODE_MISSING;
+    node->found_major = node->found_minor = -1;
+    node->found_mode = 0;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return;
+    node->found_mode = st.st_mode & 07777;
+    if (!S_ISCHR(st.st_mode)) {
+        node->state = NVL_NODE_NOT_DEVICE;
+        return;
+    }
+    node->found_major = (int)major(st.st_rdev);
+    node->found_minor = (int)minor(st.st_rdev);
+    if (node->found_major != node->major || node->found_minor != node->minor)
+        node->state = NVL_NODE_STALE;
+    else if ((node->found_mode & node->mode) != node->mode)
+        node->state = NVL_NODE_MODE;
+    else
+        node->state = NVL_NODE_OK;
+}
+
+const char *nvl_node_state_name(enum nvl_node_state state)
+{
+    switch (state) {
+    case NVL_NODE_OK:
+        return "ok";
+    case NVL_NODE_MISSING:
+        return "missing";
+    case NVL_NODE_NOT_DEVICE:
+        return "not a device";
+    case NVL_NODE_STALE:
+        return "stale";
+    case NVL_NODE_MODE:
+        return "mode";
+    }
+    return "unknown";
+}
