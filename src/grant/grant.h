@@ -1,5 +1,6 @@
-/* A grant: what a container's config gives it. Its text form is the two variables that NVIDIA's container tools and
- * LXC's own hook use, NVIDIA_VISIBLE_DEVICES and NVIDIA_DRIVER_CAPABILITIES, with the same values. */
+/* A grant: what a container's config gives it. Its text form is the two variables that NVIDIA's container
+ * tools and LXC's own hook use, NVIDIA_VISIBLE_DEVICES and NVIDIA_DRIVER_CAPABILITIES, with the same values.
+ */
 #pragma once
 
 #include "host/gpu.h"
@@ -21,26 +22,26 @@ enum nvl_capability {
 #define NVL_CAP_DEFAULT ((unsigned)(NVL_CAP_COMPUTE | NVL_CAP_UTILITY))
 
 enum nvl_selector_kind {
-    NVL_SELECT_INDEX, /* "0" */
-    NVL_SELECT_UUID,  /* "GPU-…" */
-    NVL_SELECT_PCI,   /* "0000:01:00.0": for a GPU whose UUID the driver does not say */
-    NVL_SELECT_MIG,   /* "MIG-GPU-…/GI/CI": a MIG device, in the form that /proc resolves */
+    NVL_SELECT_INDEX,    /* "0" */
+    NVL_SELECT_UUID,     /* "GPU-…" */
+    NVL_SELECT_PCI,      /* "0000:01:00.0": for a GPU whose UUID the driver does not say */
+    NVL_SELECT_MIG,      /* "MIG-GPU-…/GI/CI": a MIG device, in the form that /proc resolves */
     NVL_SELECT_MIG_UUID, /* "MIG-…": known to NVML alone; attach turns it into the form above */
 };
 
 struct nvl_selector {
     enum nvl_selector_kind kind;
-    char text[80];           /* as it stands in the variable */
-    unsigned index;          /* INDEX */
-    char gpu[NVL_UUID_MAX];  /* UUID and MIG: the GPU's UUID; PCI: the address */
-    unsigned gi, ci;         /* MIG */
+    char text[80];          /* as it stands in the variable */
+    unsigned index;         /* INDEX */
+    char gpu[NVL_UUID_MAX]; /* UUID and MIG: the GPU's UUID; PCI: the address */
+    unsigned gi, ci;        /* MIG */
 };
 
 enum nvl_devices { NVL_DEVICES_VOID, NVL_DEVICES_NONE, NVL_DEVICES_ALL, NVL_DEVICES_LIST };
 
 struct nvl_grant {
-    enum nvl_devices devices; /* VOID: no GPU and no driver (also for an absent or empty variable); NONE: the driver
-                               * without GPUs; ALL; LIST */
+    enum nvl_devices devices; /* VOID: no GPU and no driver (also for an absent or empty variable); NONE: the
+                               * driver without GPUs; ALL; LIST */
     struct nvl_selector *selectors; /* for LIST */
     size_t n_selectors;
     unsigned capabilities; /* bits of enum nvl_capability */
@@ -54,7 +55,8 @@ int nvl_selector_parse(const char *text, struct nvl_selector *selector, struct n
 int nvl_grant_parse(struct nvl_grant *grant, const char *devices, const char *capabilities,
                     struct nvl_error *err);
 int nvl_capabilities_parse(const char *text, unsigned *capabilities, struct nvl_error *err);
-/* The values to write; the caller frees. Capabilities in the order compute,utility,video,…; all seven are "all". */
+/* The values to write; the caller frees. Capabilities in the order compute,utility,video,…; all seven are
+ * "all". */
 char *nvl_grant_devices(const struct nvl_grant *grant);
 char *nvl_capabilities_format(unsigned capabilities);
 void nvl_grant_clear(struct nvl_grant *grant);

@@ -1,5 +1,5 @@
-/* A grant resolved against the host at this moment: which GPUs and MIG devices it names, which device nodes they
- * need, and what it names in vain. Pure: it reads nothing but the nvl_host that it is given. */
+/* A grant resolved against the host at this moment: which GPUs and MIG devices it names, which device nodes
+ * they need, and what it names in vain. Pure: it reads nothing but the nvl_host that it is given. */
 #pragma once
 
 #include "grant/grant.h"
@@ -15,12 +15,17 @@ struct nvl_resolved {
     size_t n_gpus;
     struct nvl_node *nodes; /* each once: GPUs', then nvidiactl, uvm, …; not looked at yet (nvl_node_check) */
     size_t n_nodes;
-    struct nvl_strv missing; /* one line for each selector that names nothing here: "GPU-… is not on this host" */
+    struct nvl_strv
+        missing; /* a line for each selector that names nothing here: "GPU-… is not on this host" */
 };
 
-/* Nodes by capability: always nvidiaN and nvidiactl; uvm and uvm-tools for all but utility and display alone;
- * modeset, card and render for graphics and display; the GI's and CI's cap nodes for a MIG device. */
-void nvl_grant_resolve(const struct nvl_grant *grant, const struct nvl_host *host, struct nvl_resolved *resolved);
+/* Nodes by capability: always nvidiaN and nvidiactl; uvm and uvm-tools for all but utility, display and
+ * compat32 alone; modeset, card and render for graphics and display; the GI's and CI's cap nodes for a MIG
+ * device, and of all its MIG devices for a GPU that is granted as a whole. VOID has none; NONE has those that
+ * are no GPU's. A GPU is there once, by whatever selectors; `missing` has a line too where ALL finds no GPU.
+ */
+void nvl_grant_resolve(const struct nvl_grant *grant, const struct nvl_host *host,
+                       struct nvl_resolved *resolved);
 /* How deep nvl_host_read must go for this grant. */
 enum nvl_gpus_depth nvl_grant_depth(const struct nvl_grant *grant);
 void nvl_resolved_clear(struct nvl_resolved *resolved);

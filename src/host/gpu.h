@@ -19,8 +19,8 @@ enum nvl_gpu_driver {
 /* One MIG compute instance: what a container can be given. */
 struct nvl_mig {
     unsigned gi, ci;
-    unsigned gi_minor,
-        ci_minor; /* of /dev/nvidia-caps/nvidia-capN: DeviceFileMinor of the two `access` files */
+    /* Of /dev/nvidia-caps/nvidia-capN: DeviceFileMinor of the two `access` files. */
+    unsigned gi_minor, ci_minor;
 };
 
 struct nvl_gpu {
@@ -28,8 +28,8 @@ struct nvl_gpu {
     char uuid[NVL_UUID_MAX]; /* "" where the driver does not say */
     char model[96];          /* the driver's name for it; "" where not driven by nvidia */
     int minor;               /* of /dev/nvidiaN; -1 where unknown */
-    int index;           /* place among nvidia's GPUs in PCI order, as NVML counts (it leaves excluded ones
-                          * out); -1 for the others */
+    int index;           /* place in PCI order among those that nvidia drives and does not exclude, as NVML
+                          * counts; -1 for the others */
     unsigned pci_device; /* PCI device id, 0x2438; 0 where sysfs was not read */
     enum nvl_gpu_driver driver;
     char driver_name[32]; /* the driver link's last component; "" for none */

@@ -1,0 +1,221 @@
+/* The text form of a grant: NVIDIA's two variables, read and written. */
+#include "grant/grant.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <strings.h>
+
+/* In the order of writing. */
+static const struct {
+    const char *word;
+    unsigned bit;
+} words[] = {
+    {"compute", NVL_CAP_COMPUTE},   {"utility", NVL_CAP_UTILITY}, {"video", NVL_CAP_VIDEO},
+    {"graphics", NVL_CAP_GRAPHICS}, {"display", NVL_CAP_DISPLAY}, {"ngx", NVL_CAP_NGX},
+    {"compat32", NVL_CAP_COMPAT32},
+};
+
+static int no_selector(const char *text, struct nvl_error *err)
+{
+    int r = nvl_error_usage(err, "'%.60s' names no GPU", text);
+
+    nvl_error_hint(err, "give an index (0), a UUID (GPU-…), a PCI address (0000:01:00.0), a MIG device "
+                        "(MIG-GPU-…/GI/CI or MIG-…), or 'all'; 'nvlxc gpus' lists them");
+    return r;
+}
+
+/* "GPU-UUID/GI/CI" behind "MIG-". */
+static bool parse_mig(const char *text, struct nvl_selector *selector)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv parts = {0};
+    uint64_t gi, ci;
+
+    nvl_strv_split(&parts, text, "/");
+    if (parts.count != 3 || !nvl_is_gpu_uuid(parts.items[0]) ||
+        nvl_parse_uint(parts.items[1], 10, INT_MAX, &gi) < 0 ||
+        nvl_parse_uint(parts.items[2], 10, INT_MAX, &ci) < 0)
+        return false;
+    selector->kind = NVL_SELECT_MIG;
+    nvl_copy(selector->gpu, sizeof selector->gpu, parts.items[0], strlen(parts.items[0]));
+    selector->gi = (unsigned)gi;
+    selector->ci = (unsigned)ci;
+    return true;
+}
+
+/* "MIG-" and a UUID. */
+static bool is_mig_uuid(const char *text)
+{
+    char as_gpu[NVL_UUID_MAX] = "GPU-";
+
+    return nvl_has_prefix(text, "MIG-") &&
+           nvl_copy(as_gpu + 4, sizeof as_gpu - 4, text + 4, strlen(text + 4)) && nvl_is_gpu_uuid(as_gpu);
+}
+
+int nvl_selector_parse(const char *text, struct nvl_selector *selector, struct nvl_error *err)
+{
+    uint64_t index;
+
+    *selector = (struct nvl_selector){0};
+    if (!nvl_copy(selector->text, sizeof selector->text, text, strlen(text)))
+        return no_selector(text, err);
+    if (nvl_parse_uint(text, 10, INT_MAX, &index) == 0) {
+        selector->kind = NVL_SELECT_INDEX;
+        selector->index = (unsigned)index;
+    } else if (nvl_is_gpu_uuid(text)) {
+        selector->kind = NVL_SELECT_UUID;
+        nvl_copy(selector->gpu, sizeof selector->gpu, text, strlen(text));
+    } else if (nvl_pci_normalise(text, selector->gpu)) {
+        selector->kind = NVL_SELECT_PCI;
+    } else if (is_mig_uuid(text)) {
+        selector->kind = NVL_SELECT_MIG_UUID;
+    } else if (!nvl_has_prefix(text, "MIG-") || !parse_mig(text + 4, selector)) {
+        return no_selector(text, err);
+    }
+    return 0;
+}
+
+static bool is_same(const struct nvl_selector *a, const struct nvl_selector *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    switch (a->kind) {
+    case NVL_SELECT_INDEX:
+        return a->index == b->index;
+    case NVL_SELECT_UUID:
+    case NVL_SELECT_PCI:
+        return strcasecmp(a->gpu, b->gpu) == 0;
+    case NVL_SELECT_MIG:
+        return strcasecmp(a->gpu, b->gpu) == 0 && a->gi == b->gi && a->ci == b->ci;
+    case NVL_SELECT_MIG_UUID:
+        return strcasecmp(a->text, b->text) == 0;
+    }
+    return false;
+}
+
+static void add_selector(struct nvl_grant *grant, const struct nvl_selector *selector)
+{
+    for (size_t i = 0; i < grant->n_selectors; i++)
+        if (is_same(&grant->selectors[i], selector))
+            return;
+    *NVL_APPEND(grant->selectors, grant->n_selectors) = *selector;
+}
+
+/* A list of selectors, or one of the words that stand for all of the variable. */
+static int parse_devices(struct nvl_grant *grant, const char *text, struct nvl_error *err)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv items = {0};
+    static const struct {
+        const char *word;
+        enum nvl_devices devices;
+    } whole[] = {{"all", NVL_DEVICES_ALL}, {"none", NVL_DEVICES_NONE}, {"void", NVL_DEVICES_VOID}};
+
+    nvl_strv_split(&items, text != NULL ? text : "", ",");
+    grant->devices = items.count > 0 ? NVL_DEVICES_LIST : NVL_DEVICES_VOID;
+    for (size_t i = 0; i < items.count; i++) {
+        struct nvl_selector selector;
+        for (size_t w = 0; w < NVL_LENGTH(whole); w++) {
+            if (strcmp(items.items[i], whole[w].word) != 0)
+                continue;
+            if (items.count > 1)
+                return nvl_error_usage(err, "'%s' cannot stand beside other GPUs in '%.200s'", whole[w].word,
+                                       text);
+            grant->devices = whole[w].devices;
+            return 0;
+        }
+        int r = nvl_selector_parse(items.items[i], &selector, err);
+        if (r < 0)
+            return r;
+        add_selector(grant, &selector);
+    }
+    return 0;
+}
+
+static unsigned bit_of(const char *word)
+{
+    if (strcmp(word, "all") == 0)
+        return NVL_CAP_ALL;
+    for (size_t i = 0; i < NVL_LENGTH(words); i++)
+        if (strcmp(word, words[i].word) == 0)
+            return words[i].bit;
+    return 0;
+}
+
+int nvl_capabilities_parse(const char *text, unsigned *capabilities, struct nvl_error *err)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv items = {0}, unknown = {0};
+    unsigned bits = 0;
+
+    nvl_strv_split(&items, text != NULL ? text : "", ",");
+    for (size_t i = 0; i < items.count; i++) {
+        unsigned bit = bit_of(items.items[i]);
+        if (bit == 0 && !nvl_strv_contains(&unknown, items.items[i]))
+            nvl_strv_push(&unknown, items.items[i]);
+        bits |= bit;
+    }
+    if (unknown.count > 0) {
+        nvl_autofree char *list = nvl_strv_join(&unknown, ", ");
+        int r = nvl_error_usage(err, "unknown driver %s: %.200s",
+                                unknown.count == 1 ? "capability" : "capabilities", list);
+        nvl_error_hint(err, "there are compute, utility, video, graphics, display, ngx, compat32, and all");
+        return r;
+    }
+    *capabilities = bits != 0 ? bits : NVL_CAP_DEFAULT;
+    return 0;
+}
+
+int nvl_grant_parse(struct nvl_grant *grant, const char *devices, const char *capabilities,
+                    struct nvl_error *err)
+{
+    *grant = (struct nvl_grant){0};
+    int r = parse_devices(grant, devices, err);
+    const char *variable = NVL_ENV_DEVICES;
+    if (r == 0) {
+        r = nvl_capabilities_parse(capabilities, &grant->capabilities, err);
+        variable = NVL_ENV_CAPABILITIES;
+    }
+    if (r < 0) {
+        nvl_error_prefix(err, "%s", variable);
+        if (err != NULL)
+            err->exit = NVL_EXIT_FAILED; /* it stands in a config, not on the command line */
+        nvl_grant_clear(grant);
+    }
+    return r;
+}
+
+char *nvl_grant_devices(const struct nvl_grant *grant)
+{
+    struct nvl_buf b = {0};
+
+    switch (grant->devices) {
+    case NVL_DEVICES_VOID:
+        return nvl_xstrdup("void");
+    case NVL_DEVICES_NONE:
+        return nvl_xstrdup("none");
+    case NVL_DEVICES_ALL:
+        return nvl_xstrdup("all");
+    case NVL_DEVICES_LIST:
+        break;
+    }
+    for (size_t i = 0; i < grant->n_selectors; i++)
+        nvl_buf_addf(&b, "%s%s", i > 0 ? "," : "", grant->selectors[i].text);
+    return nvl_buf_take(&b);
+}
+
+char *nvl_capabilities_format(unsigned capabilities)
+{
+    struct nvl_buf b = {0};
+
+    if ((capabilities & NVL_CAP_ALL) == NVL_CAP_ALL)
+        return nvl_xstrdup("all");
+    for (size_t i = 0; i < NVL_LENGTH(words); i++)
+        if ((capabilities & words[i].bit) != 0)
+            nvl_buf_addf(&b, "%s%s", b.len > 0 ? "," : "", words[i].word);
+    return nvl_buf_take(&b);
+}
+
+void nvl_grant_clear(struct nvl_grant *grant)
+{
+    free(grant->selectors);
+    *grant = (struct nvl_grant){0};
+}
