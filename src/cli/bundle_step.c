@@ -1,0 +1,108 @@
+/* The driver bundle as a step of `attach`. */
+#include "cli/bundle_step.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/paths.h"
+#include "driver/bundle.h"
+
+bool nvl_bundle_is_present(const struct nvl_root *root, const char *version)
+{
+    nvl_autofree char *manifest = nvl_xasprintf(NVL_BUNDLE_DIR "/%s/manifest.json", version);
+
+    return version[0] != '\0' && nvl_root_exists(root, manifest);
+}
+
+/* The nearest folder that exists decides. */
+static bool can_write(const struct nvl_root *root)
+{
+    nvl_autofree char *path = nvl_xstrdup(NVL_BUNDLE_DIR);
+
+    for (;;) {
+        nvl_autofd int fd = nvl_root_openat(root, path, O_PATH | O_DIRECTORY);
+        if (fd >= 0)
+            return faccessat(fd, "", W_OK, AT_EMPTY_PATH | AT_EACCESS) == 0;
+        char *slash = strrchr(path, '/');
+        if (slash == NULL)
+            return false;
+        *slash = '\0';
+    }
+}
+
+struct progress {
+    const char *version;
+    int percent;
+};
+
+static void show_progress(void *data, const char *file, uint64_t done, uint64_t total)
+{
+    struct progress *p = data;
+    int percent = total > 0 ? (int)(done * 100 / total) : 100;
+
+    (void)file;
+    if (percent == p->percent)
+        return;
+    p->percent = percent;
+    fprintf(stderr, "\rcopying the driver %s: %d %%%s", p->version, percent, percent >= 100 ? "\n" : "");
+    fflush(stderr);
+}
+
+/* "video: libnvidia-encode.so.1 is not installed: …": only what was asked for is worth a line. */
+static void warn_missing(const struct nvl_strv *missing, unsigned capabilities, struct nvl_strv *warnings)
+{
+    for (size_t i = 0; i < missing->count; i++)
+        for (unsigned bit = 1; bit <= NVL_CAP_ALL; bit <<= 1) {
+            nvl_autofree char *word = nvl_capabilities_format(bit);
+            size_t len = strlen(word);
+            if ((capabilities & bit) != 0 && strncmp(missing->items[i], word, len) == 0 &&
+                missing->items[i][len] == ':')
+                nvl_strv_push(warnings, missing->items[i]);
+        }
+}
+
+static void say_built(const struct nvl_context *ctx, const char *version, bool dry_run,
+                      const struct nvl_sync_result *result)
+{
+    char size[16];
+
+    nvl_format_size(result->bytes, size, sizeof size);
+    nvl_say(ctx, "%s the driver bundle %s/%s (%zu files, %s)", dry_run ? "would build" : "built",
+            NVL_BUNDLE_DIR, version, result->n_files, size);
+}
+
+void nvl_bundle_step(const struct nvl_context *ctx, const struct nvl_driver_version *driver,
+                     unsigned capabilities, bool dry_run, struct nvl_strv *warnings)
+{
+    const char *version = driver->version;
+    struct nvl_userspace nvl_auto(nvl_userspace_clear) us = {0};
+    struct nvl_sync_result nvl_auto(nvl_sync_result_clear) result = {0};
+    struct progress progress = {version, -1};
+    struct nvl_error err = {0};
+
+    if (version[0] == '\0' || nvl_bundle_is_present(&ctx->root, version))
+        return;
+    if (!dry_run && !can_write(&ctx->root)) {
+        nvl_strv_pushf(warnings,
+                       "the driver bundle of %s is not there yet; build it as root: nvlxc driver sync",
+                       version);
+        return;
+    }
+    bool shown = !ctx->quiet && !ctx->json && isatty(STDERR_FILENO) != 0;
+    int r = nvl_userspace_read(&ctx->root, &us, &err);
+    if (r == 0)
+        r = nvl_bundle_sync(&ctx->root, &us, version, dry_run, shown ? show_progress : NULL, &progress,
+                            &result, &err);
+    if (progress.percent >= 0 && progress.percent < 100)
+        fputc('\n', stderr);
+    if (r < 0) {
+        nvl_strv_pushf(warnings, "the driver bundle of %s %s: %s%s%s", version,
+                       dry_run ? "could not be built" : "was not built", err.message,
+                       err.hint[0] != '\0' ? "; " : "", err.hint);
+        return;
+    }
+    if (result.changed || dry_run)
+        say_built(ctx, version, dry_run, &result);
+    warn_missing(&result.missing, capabilities, warnings);
+}

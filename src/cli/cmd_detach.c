@@ -1,0 +1,133 @@
+/* nvlxc detach: takes a container's grant out of its config, and nvlxc's files out of its root file system.
+ */
+#include <stdio.h>
+
+#include "cli/command.h"
+#include "cli/grant_text.h"
+#include "cli/target.h"
+#include "commit/clean.h"
+#include "commit/commit.h"
+
+struct detach_values {
+    bool dry_run;
+};
+
+static const struct nvl_option detach_options[] = {
+    {"--dry-run", NULL, "show what would change, and change nothing", NVL_OPTION_FLAG,
+     offsetof(struct detach_values, dry_run)},
+    {0},
+};
+
+struct detach {
+    struct nvl_target target;
+    struct nvl_plan plan;
+    struct nvl_cleaned cleaned;
+    struct nvl_strv warnings;
+};
+
+static void detach_clear(struct detach *d)
+{
+    nvl_strv_clear(&d->warnings);
+    nvl_cleaned_clear(&d->cleaned);
+    nvl_plan_clear(&d->plan);
+    nvl_target_close(&d->target);
+}
+
+static void print_json(const struct detach *d, bool dry_run)
+{
+    nvl_autofree char *diff = dry_run ? nvl_target_diff(&d->target, &d->plan) : NULL;
+
+    nvl_print_json(json_pack("{s:s,s:b,s:o,s:o,s:o,s:o,s:o}", "container", d->target.name, "changed",
+                             (int)d->plan.changes, "diff", dry_run ? json_string(diff) : json_null(),
+                             "removed", nvl_json_strings(&d->cleaned.removed), "remaining",
+                             nvl_json_strings(&d->cleaned.remaining), "why", nvl_json_string(d->cleaned.why),
+                             "warnings", nvl_json_strings(&d->warnings)));
+}
+
+static void say_config(const struct nvl_context *ctx, const struct detach *d, bool dry_run)
+{
+    struct nvl_strv nvl_auto(nvl_strv_clear) by_hand = {0};
+
+    nvl_config_by_hand(&d->target.config, &by_hand);
+    if (!d->plan.changes && by_hand.count > 0) {
+        nvl_say(ctx,
+                "%s has no GPU from nvlxc; nothing to change: its lines about NVIDIA were written by hand "
+                "and stay "
+                "(`nvlxc show %s` lists them)",
+                d->target.name, d->target.name);
+    } else if (!d->plan.changes) {
+        nvl_say(ctx, "%s has no GPU; nothing to change", d->target.name);
+    } else if (dry_run) {
+        nvl_autofree char *diff = nvl_target_diff(&d->target, &d->plan);
+        if (!ctx->quiet && !ctx->json)
+            fputs(diff, stdout);
+    } else {
+        nvl_say(ctx, "%s: its config gives it no GPU any more", d->target.name);
+    }
+}
+
+/* Without a grant, files that only might be there are not worth a word. */
+static void say_cleaned(const struct nvl_context *ctx, const struct detach *d, bool dry_run)
+{
+    const struct nvl_cleaned *cleaned = &d->cleaned;
+    nvl_autofree char *removed = nvl_strv_join(&cleaned->removed, ", ");
+    nvl_autofree char *remaining = nvl_strv_join(&cleaned->remaining, ", ");
+
+    if (cleaned->removed.count > 0)
+        nvl_say(ctx, "%s from its root file system: %s", dry_run ? "would remove" : "removed", removed);
+    if (cleaned->remaining.count == 0 || (cleaned->unreachable && !d->plan.changes))
+        return;
+    nvl_say(ctx, "%s in its root file system: %s (%s)", cleaned->unreachable ? "may stay" : "stays",
+            remaining, cleaned->why);
+    if (cleaned->running && !dry_run) {
+        nvl_autofree char *restart = nvl_container_restart(d->target.container);
+        nvl_say(ctx,
+                "the container keeps its GPU until it stops or restarts (%s); once it is stopped, run `nvlxc "
+                "detach %s` "
+                "again to remove these files",
+                restart, d->target.name);
+    }
+}
+
+static int run_detach(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
+                      struct nvl_error *err)
+{
+    const struct detach_values *values = data;
+    struct detach nvl_auto(detach_clear) d = {0};
+    struct nvl_error clean_err = {0};
+
+    int r = nvl_target_open(ctx, arguments->items[0], &d.target, err);
+    if (r == 0)
+        r = nvl_plan_detach(&d.target.config, &d.plan, err);
+    if (r == 0 && !values->dry_run)
+        r = nvl_commit(&ctx->root, d.target.container, &d.target.config, &d.plan, err);
+    if (r < 0)
+        return r;
+    /* the config is written: what cannot be cleaned now is told, and does not undo it */
+    if (nvl_clean_rootfs(&ctx->root, d.target.container, &d.target.config, values->dry_run, &d.cleaned,
+                         &clean_err) < 0)
+        nvl_strv_pushf(&d.warnings, "its root file system was not cleaned: %s", clean_err.message);
+    if (ctx->json) {
+        print_json(&d, values->dry_run);
+        return NVL_EXIT_OK;
+    }
+    say_config(ctx, &d, values->dry_run);
+    say_cleaned(ctx, &d, values->dry_run);
+    for (size_t i = 0; i < d.warnings.count; i++)
+        nvl_warn("%s", d.warnings.items[i]);
+    return NVL_EXIT_OK;
+}
+
+const struct nvl_command nvl_cmd_detach = {
+    .name = "detach",
+    .arguments = "CT",
+    .summary = "take the GPUs from a container again",
+    .details = "The config is as it was before attach, byte for byte. Files that the start hook left in the "
+               "container's\n"
+               "root file system are removed where it is stopped and its root file system is a directory.",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .options = detach_options,
+    .values_size = sizeof(struct detach_values),
+    .run = run_detach,
+};

@@ -1,0 +1,133 @@
+/* nvlxc list: the containers that have a grant, or NVIDIA lines by hand. */
+#include <stdio.h>
+
+#include "cli/command.h"
+#include "cli/grant_text.h"
+#include "cli/target.h"
+#include "output/table.h"
+
+struct list_values {
+    bool cluster;
+};
+
+static const struct nvl_option list_options[] = {
+    {"--cluster", NULL, "also the CTs of the other Proxmox nodes", NVL_OPTION_FLAG,
+     offsetof(struct list_values, cluster)},
+    {0},
+};
+
+/* Where the rows go: one of the two is set. */
+struct listing {
+    struct nvl_table *table;
+    json_t *array;
+    bool cluster;
+};
+
+/* What one container has. */
+struct row {
+    const struct nvl_container *c;
+    const char *name;
+    const struct nvl_grant *grant; /* NULL: only lines by hand */
+    bool by_hand, running;
+};
+
+static void add_json(json_t *array, const struct row *row)
+{
+    const struct nvl_container *c = row->c;
+    const struct nvl_grant *g = row->grant;
+
+    json_array_append_new(
+        array, json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "name", row->name, "kind",
+                         nvl_container_kind_name(c), "node", nvl_json_string(c->node), "user",
+                         nvl_json_string(c->user), "running",
+                         c->node != NULL ? json_null() : json_boolean(row->running), "devices",
+                         g != NULL ? nvl_json_devices(g) : json_null(), "capabilities",
+                         g != NULL ? nvl_json_capabilities(g->capabilities) : json_null(), "required",
+                         g != NULL ? json_boolean(g->required) : json_null(), "by_hand", (int)row->by_hand));
+}
+
+static void add_table(const struct listing *l, const struct row *row)
+{
+    nvl_autofree char *kind = nvl_container_kind_text(row->c);
+    nvl_autofree char *devices = row->grant != NULL ? nvl_grant_devices(row->grant) : nvl_xstrdup("by hand");
+    nvl_autofree char *gpus = row->grant != NULL && row->by_hand ? nvl_xasprintf("%s (and by hand)", devices)
+                                                                 : nvl_xstrdup(devices);
+    nvl_autofree char *words = row->grant != NULL ? nvl_capabilities_format(row->grant->capabilities) : NULL;
+    const char *state = row->c->node != NULL ? NULL : row->running ? "running" : "stopped";
+    const char *const plain[] = {row->name, kind, state, gpus, words};
+    const char *const cluster[] = {row->name, row->c->node, kind, state, gpus, words};
+
+    nvl_table_row(l->table, l->cluster ? cluster : plain);
+}
+
+static int add_container(const struct nvl_root *root, const struct nvl_containers *all,
+                         const struct nvl_container *c, const struct listing *l, struct nvl_error *err)
+{
+    struct nvl_config nvl_auto(nvl_config_clear) config = {0};
+    struct nvl_grant nvl_auto(nvl_grant_clear) grant = {0};
+    struct nvl_strv nvl_auto(nvl_strv_clear) by_hand = {0};
+    nvl_autofree char *name = nvl_container_full_name(all, c);
+
+    int r = nvl_container_read_config(root, c, &config, err);
+    int has = r < 0 ? r : nvl_config_grant(&config, &grant, err);
+    if (has < 0)
+        return has;
+    nvl_config_by_hand(&config, &by_hand);
+    if (has == 0 && by_hand.count == 0)
+        return 0;
+    const struct row row = {
+        .c = c,
+        .name = name,
+        .grant = has > 0 ? &grant : NULL,
+        .by_hand = by_hand.count > 0,
+        .running = c->node == NULL && nvl_container_is_running(root, c),
+    };
+    if (l->array != NULL)
+        add_json(l->array, &row);
+    else
+        add_table(l, &row);
+    return 1;
+}
+
+static int run_list(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
+                    struct nvl_error *err)
+{
+    static const char *const plain[] = {"CONTAINER", "KIND", "STATE", "GPUS", "CAPABILITIES", NULL};
+    static const char *const cluster[] = {"CONTAINER", "NODE", "KIND", "STATE", "GPUS", "CAPABILITIES", NULL};
+    const struct list_values *values = data;
+    struct nvl_containers nvl_auto(nvl_containers_clear) all = {0};
+    size_t shown = 0;
+
+    (void)arguments;
+    int r = nvl_containers_find(&ctx->root, values->cluster, &all, err);
+    if (r < 0)
+        return r;
+    struct listing l = {.cluster = values->cluster,
+                        .table = ctx->json ? NULL : nvl_table_new(values->cluster ? cluster : plain),
+                        .array = ctx->json ? json_array() : NULL};
+    for (size_t i = 0; i < all.count; i++) {
+        struct nvl_error one = {0};
+        int added = add_container(&ctx->root, &all, &all.items[i], &l, &one);
+        if (added < 0)
+            nvl_warn("%s is left out: %s", all.items[i].config_path, one.message);
+        shown += added > 0;
+    }
+    if (ctx->json)
+        return nvl_print_json(json_pack("{s:o}", "containers", l.array));
+    if (shown == 0)
+        nvl_say(ctx, "no container has a GPU (`nvlxc attach CT` gives it one)");
+    else if (!ctx->quiet)
+        nvl_table_print(l.table, stdout);
+    nvl_table_free(l.table);
+    return NVL_EXIT_OK;
+}
+
+const struct nvl_command nvl_cmd_list = {
+    .name = "list",
+    .arguments = "",
+    .summary = "containers with a grant",
+    .details = "Containers whose NVIDIA lines were written by hand are listed too, marked so.",
+    .options = list_options,
+    .values_size = sizeof(struct list_values),
+    .run = run_list,
+};

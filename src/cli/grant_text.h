@@ -1,0 +1,20 @@
+/* A grant for people and for JSON: the same words in attach, list and show. */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/text.h"
+#include "container/grant_lines.h"
+
+json_t *nvl_json_strings(const struct nvl_strv *v);
+/* ["GPU-…"], ["all"], ["none"]. */
+json_t *nvl_json_devices(const struct nvl_grant *grant);
+/* ["compute", "utility"]; all seven are listed. */
+json_t *nvl_json_capabilities(unsigned capabilities);
+/* "GPU 0, NVIDIA RTX A5500 Laptop GPU (GPU-…)" for a selector of this host; the caller frees. */
+char *nvl_gpu_text(const struct nvl_gpu *gpu);
+
+/* A config's lines about NVIDIA that are not nvlxc's, as "line 12: lxc.mount.entry: …". */
+void nvl_config_by_hand(const struct nvl_config *config, struct nvl_strv *lines);
+/* The device paths that nvlxc's own rules in the config name. */
+void nvl_config_rules(const struct nvl_config *config, struct nvl_strv *paths);

@@ -1,0 +1,26 @@
+/* One container's grant and what it resolves to at this moment: gathered by cmd_show.c, printed by
+ * show_print.c. */
+#pragma once
+
+#include "cli/target.h"
+#include "container/device_rules.h"
+#include "grant/resolve.h"
+
+struct nvl_shown {
+    struct nvl_target target;
+    bool running;
+    bool granted; /* else only the lines by hand count */
+    struct nvl_grant grant;
+    struct nvl_host host;
+    struct nvl_resolved resolved; /* nodes are checked */
+    bool bundle_present;          /* of host.driver.version */
+    enum nvl_device_filter filter;
+    struct nvl_strv rules;         /* nvlxc's, as the config has them */
+    struct nvl_strv rules_missing; /* nodes that the device filter will not let through */
+    struct nvl_strv by_hand;
+};
+
+/* Whether every name resolves and every node can be used. */
+bool nvl_shown_is_well(const struct nvl_shown *s);
+void nvl_shown_print(const struct nvl_context *ctx, const struct nvl_shown *s);
+void nvl_shown_print_json(const struct nvl_shown *s);

@@ -1,0 +1,84 @@
+/* The container that a command works on. */
+#include "cli/target.h"
+
+#include <errno.h>
+
+#include "plan/diff.h"
+
+static int other_node(const struct nvl_container *c, struct nvl_error *err)
+{
+    nvl_error_set(err, -EPERM, "CT %s is on the node %s, not on this one", c->name, c->node);
+    nvl_error_hint(err, "ssh %s, and run the command there", c->node);
+    return -EPERM;
+}
+
+/* An unknown name may be a CT of another node. The error that stays is the one about this node. */
+static int look_elsewhere(const struct nvl_context *ctx, const char *name, struct nvl_error *err)
+{
+    struct nvl_containers nvl_auto(nvl_containers_clear) all = {0};
+    const struct nvl_container *c = NULL;
+    struct nvl_error ignored = {0};
+
+    if (nvl_containers_find(&ctx->root, true, &all, &ignored) == 0 &&
+        nvl_container_by_name(&all, name, &c, &ignored) == 0 && c->node != NULL)
+        return other_node(c, err);
+    return err->code;
+}
+
+int nvl_target_open(const struct nvl_context *ctx, const char *name, struct nvl_target *target,
+                    struct nvl_error *err)
+{
+    *target = (struct nvl_target){0};
+    int r = nvl_containers_find(&ctx->root, false, &target->containers, err);
+    if (r < 0)
+        return r;
+    r = nvl_container_by_name(&target->containers, name, &target->container, err);
+    if (r < 0)
+        return look_elsewhere(ctx, name, err);
+    if (target->container->node != NULL)
+        return other_node(target->container, err);
+    target->name = nvl_container_full_name(&target->containers, target->container);
+    return nvl_container_read_config(&ctx->root, target->container, &target->config, err);
+}
+
+void nvl_target_close(struct nvl_target *target)
+{
+    nvl_config_clear(&target->config);
+    free(target->name);
+    nvl_containers_clear(&target->containers);
+    *target = (struct nvl_target){0};
+}
+
+char *nvl_target_diff(const struct nvl_target *target, const struct nvl_plan *plan)
+{
+    struct nvl_buf b = {0};
+    const char *path = target->container->config_path;
+    nvl_autofree char *old_name = nvl_xasprintf("a%s", path), *new_name = nvl_xasprintf("b%s", path);
+
+    nvl_diff(&b, old_name, target->config.text, target->config.len, new_name, plan->text, plan->len);
+    return nvl_buf_take(&b);
+}
+
+char *nvl_container_kind_text(const struct nvl_container *c)
+{
+    if (c->kind == NVL_CONTAINER_PVE)
+        return nvl_xstrdup("Proxmox CT");
+    return c->user != NULL ? nvl_xasprintf("LXC of %s", c->user) : nvl_xstrdup("LXC");
+}
+
+const char *nvl_container_kind_name(const struct nvl_container *c)
+{
+    return c->kind == NVL_CONTAINER_PVE ? "pve" : "lxc";
+}
+
+char *nvl_container_restart(const struct nvl_container *c)
+{
+    if (c->kind == NVL_CONTAINER_PVE)
+        return nvl_xasprintf("pct reboot %s", c->name);
+    /* a user's own tools know where their containers are */
+    bool default_path = c->user != NULL || strcmp(c->lxcpath, "/var/lib/lxc") == 0;
+    nvl_autofree char *where =
+        default_path ? nvl_xasprintf("-n %s", c->name) : nvl_xasprintf("-P %s -n %s", c->lxcpath, c->name);
+    return nvl_xasprintf("%slxc-stop %s && lxc-start %s", c->user != NULL ? "as that user: " : "", where,
+                         where);
+}

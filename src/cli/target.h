@@ -1,0 +1,28 @@
+/* The container that a command works on: found by its name, with its config. And how containers are told to
+ * people. */
+#pragma once
+
+#include "cli/command.h"
+#include "container/container.h"
+#include "plan/plan.h"
+
+struct nvl_target {
+    struct nvl_containers containers;
+    const struct nvl_container *container; /* in containers */
+    char *name;                            /* unambiguous */
+    struct nvl_config config;
+};
+
+/* Another node's CT is found too, and refused with the node's name: GPUs and locks are that node's own. */
+int nvl_target_open(const struct nvl_context *ctx, const char *name, struct nvl_target *target,
+                    struct nvl_error *err);
+void nvl_target_close(struct nvl_target *target);
+/* What the plan changes in its config, as a unified diff ("" for nothing); the caller frees. */
+char *nvl_target_diff(const struct nvl_target *target, const struct nvl_plan *plan);
+
+/* "Proxmox CT", "LXC", "LXC of alice"; the caller frees. */
+char *nvl_container_kind_text(const struct nvl_container *c);
+/* "pve", "lxc": for JSON. */
+const char *nvl_container_kind_name(const struct nvl_container *c);
+/* The commands that restart it: "pct reboot 220", "lxc-stop -n web && lxc-start -n web"; the caller frees. */
+char *nvl_container_restart(const struct nvl_container *c);
