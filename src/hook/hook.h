@@ -17,8 +17,7 @@ struct nvl_hook_call {
 
 /* As the host's root, before anything is mounted: loads nvidia-uvm, makes missing device nodes, has a missing
  * bundle built. Run by a plain user it can do none of that, and does nothing. */
-void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root *host,
-                        struct nvl_report *report);
+void nvl_hook_pre_start(const struct nvl_root *host, struct nvl_report *report);
 
 /* As the container's root, in its mount namespace, the host's paths still visible: binds nodes and bundle. */
 void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *host, struct nvl_report *report);

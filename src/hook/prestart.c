@@ -138,8 +138,7 @@ static void ensure_bundle(const struct nvl_host *host, struct nvl_report *report
                        status);
 }
 
-void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root *root,
-                        struct nvl_report *report)
+void nvl_hook_pre_start(const struct nvl_root *root, struct nvl_report *report)
 {
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
     struct nvl_error err;
