@@ -15,8 +15,7 @@ struct nvl_resolved {
     size_t n_gpus;
     struct nvl_node *nodes; /* each once: GPUs', then nvidiactl, uvm, …; not looked at yet (nvl_node_check) */
     size_t n_nodes;
-    struct nvl_strv
-        missing; /* a line for each selector that names nothing here: "GPU-… is not on this host" */
+    struct nvl_strv missing; /* one line for each selector that names nothing that can be used here */
 };
 
 /* Nodes by capability: always nvidiaN and nvidiactl; uvm and uvm-tools for all but utility, display and

@@ -1,0 +1,130 @@
+/* Class, soname and needed libraries of an ELF file, by its program headers: they are what the loader goes
+ * by, and they stay when a file is stripped. libelf checks that what is asked for lies inside the file. */
+#include "host/elf.h"
+
+#include <errno.h>
+#include <gelf.h>
+#include <libelf.h>
+
+static void end_elf(Elf **elf)
+{
+    elf_end(*elf);
+}
+
+static enum nvl_elf_class class_of(Elf *elf)
+{
+    GElf_Ehdr header;
+
+    if (elf_kind(elf) != ELF_K_ELF || gelf_getehdr(elf, &header) == NULL)
+        return NVL_ELF_OTHER;
+    switch (header.e_machine) {
+    case EM_X86_64:
+    case EM_AARCH64:
+        return header.e_ident[EI_CLASS] == ELFCLASS64 ? NVL_ELF_64 : NVL_ELF_OTHER; /* x32 is 32 bit */
+    case EM_386:
+        return header.e_ident[EI_CLASS] == ELFCLASS32 ? NVL_ELF_32 : NVL_ELF_OTHER;
+    default:
+        return NVL_ELF_OTHER;
+    }
+}
+
+static Elf_Data *read_dynamic(Elf *elf)
+{
+    GElf_Phdr header;
+    size_t count = 0;
+
+    if (elf_getphdrnum(elf, &count) < 0)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        if (gelf_getphdr(elf, (int)i, &header) != NULL && header.p_type == PT_DYNAMIC)
+            return elf_getdata_rawchunk(elf, (int64_t)header.p_offset, header.p_filesz, ELF_T_DYN);
+    return NULL;
+}
+
+/* The bytes that lie at an address once the file is loaded. */
+static Elf_Data *read_address(Elf *elf, GElf_Addr address, size_t size)
+{
+    GElf_Phdr header;
+    size_t count = 0;
+
+    if (elf_getphdrnum(elf, &count) < 0)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (gelf_getphdr(elf, (int)i, &header) == NULL || header.p_type != PT_LOAD ||
+            address < header.p_vaddr || address - header.p_vaddr >= header.p_filesz ||
+            size > header.p_filesz - (address - header.p_vaddr))
+            continue;
+        uint64_t offset = header.p_offset + (address - header.p_vaddr);
+        if (offset < header.p_offset || offset > INT64_MAX)
+            return NULL;
+        return elf_getdata_rawchunk(elf, (int64_t)offset, size, ELF_T_BYTE);
+    }
+    return NULL;
+}
+
+static GElf_Xword dynamic_value(Elf_Data *dynamic, size_t count, GElf_Sxword tag)
+{
+    GElf_Dyn entry;
+
+    for (size_t i = 0; i < count; i++) {
+        if (gelf_getdyn(dynamic, (int)i, &entry) == NULL || entry.d_tag == DT_NULL)
+            break;
+        if (entry.d_tag == tag)
+            return entry.d_un.d_val;
+    }
+    return 0;
+}
+
+static const char *string_at(const Elf_Data *strings, GElf_Xword offset)
+{
+    if (offset >= strings->d_size)
+        return NULL;
+    const char *s = (const char *)strings->d_buf + offset;
+    return memchr(s, '\0', strings->d_size - offset) != NULL ? s : NULL;
+}
+
+static void read_names(Elf *elf, struct nvl_elf *out)
+{
+    Elf_Data *dynamic = read_dynamic(elf);
+    GElf_Dyn entry;
+
+    if (dynamic == NULL || dynamic->d_buf == NULL)
+        return; /* static, or not whole */
+    size_t count = dynamic->d_size / gelf_fsize(elf, ELF_T_DYN, 1, EV_CURRENT);
+    Elf_Data *strings =
+        read_address(elf, dynamic_value(dynamic, count, DT_STRTAB), dynamic_value(dynamic, count, DT_STRSZ));
+    if (strings == NULL || strings->d_buf == NULL)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        if (gelf_getdyn(dynamic, (int)i, &entry) == NULL || entry.d_tag == DT_NULL)
+            break;
+        const char *s = string_at(strings, entry.d_un.d_val);
+        if (s == NULL)
+            continue;
+        if (entry.d_tag == DT_SONAME && out->soname == NULL)
+            out->soname = nvl_xstrdup(s);
+        else if (entry.d_tag == DT_NEEDED)
+            nvl_strv_push(&out->needed, s);
+    }
+}
+
+int nvl_elf_read(int fd, struct nvl_elf *elf)
+{
+    *elf = (struct nvl_elf){0};
+    if (elf_version(EV_CURRENT) == EV_NONE)
+        return -ENOSYS;
+    /* Not mapped: a file that is cut while it is read must not kill the program. */
+    nvl_auto(end_elf) Elf *handle = elf_begin(fd, ELF_C_READ, NULL);
+    elf->elf = handle != NULL ? class_of(handle) : NVL_ELF_OTHER;
+    if (elf->elf == NVL_ELF_OTHER)
+        return -ENOEXEC;
+    read_names(handle, elf);
+    return 0;
+}
+
+void nvl_elf_clear(struct nvl_elf *elf)
+{
+    free(elf->soname);
+    nvl_strv_clear(&elf->needed);
+    *elf = (struct nvl_elf){0};
+}
