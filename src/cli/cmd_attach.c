@@ -81,7 +81,7 @@ static int choose_rules(const struct nvl_context *ctx, struct attach *a, struct 
     r = nvl_idmap_read(&ctx->root, c, &a->target.config, &map, err);
     if (r < 0)
         return r;
-    if (map.privileged && filter == NVL_FILTER_NONE)
+    if (map.privileged && c->user == NULL && filter == NVL_FILTER_NONE)
         nvl_strv_push(&a->warnings,
                       "the container is privileged and has no device filter: nothing keeps it from making "
                       "nodes of the host's other GPUs");
