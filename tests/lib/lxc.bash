@@ -1,0 +1,78 @@
+# Functions for real LXC containers on a simulated host. Sourced by bash, bats among them.
+
+# make_container NAME KIND [unprivileged|privileged]: KIND is one of tests/lib/rootfs. Its config is the one that Debian's
+# lxc-create writes, without a network; /proc/driver is shown in it as procfs would show the real one.
+make_container() {
+    local name=$1 kind=$2 privilege=${3:-unprivileged} dir=/var/lib/lxc/$1
+    mkdir -p "$dir"
+    "$NVL_SOURCE/tests/lib/rootfs" "$kind" "$NVL_CACHE/rootfs" "$dir/rootfs" || return
+    {
+        echo "lxc.include = /usr/share/lxc/config/common.conf"
+        if [ "$privilege" = unprivileged ]; then
+            echo "lxc.include = /usr/share/lxc/config/userns.conf"
+            echo "lxc.idmap = u 0 100000 65536"
+            echo "lxc.idmap = g 0 100000 65536"
+        fi
+        container_lines "$name" "$dir"
+    } > "$dir/config"
+    [ "$privilege" = privileged ] || "$NVL_SOURCE/tests/lib/shift-owner" "$dir/rootfs" 100000
+}
+
+container_lines() {
+    cat <<EOF
+lxc.uts.name = $1
+lxc.arch = linux64
+lxc.rootfs.path = dir:$2/rootfs
+lxc.net.0.type = empty
+lxc.init.cmd = /bin/sleep 100000
+lxc.mount.entry = /proc/driver proc/driver none rbind,optional 0 0
+EOF
+}
+
+# start NAME / stop NAME: 0 where it runs / once it is gone. A failed start prints LXC's errors.
+start() {
+    rm -f "/run/lxc-$1.log"
+    lxc-start -n "$1" -d -l INFO -o "/run/lxc-$1.log" || { grep -E ' (ERROR|WARN) ' "/run/lxc-$1.log" >&2; return 1; }
+}
+stop() {
+    lxc-stop -n "$1" -k
+}
+
+# inside NAME COMMAND...: as the container's root, with a plain environment.
+inside() {
+    local name=$1
+    shift
+    lxc-attach -n "$name" --clear-env -v PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin -- "$@" < /dev/null
+}
+
+# opens NAME PATH: what opening the node says: "allowed" (the filter lets it through; there is no driver behind it, ENXIO, or
+# it really opens), "filtered" (EPERM), "missing", "denied" (EACCES).
+opens() {
+    # shellcheck disable=SC2016 # expanded in the container
+    inside "$1" sh -c 'exec 3<"$1"' sh "$2" 2>&1 | {
+        text=$(cat)
+        case $text in
+            '' | *'No such device or address'*) echo allowed ;;
+            *'Operation not permitted'*) echo filtered ;;
+            *'No such file'* | *'nonexistent'*) echo missing ;;
+            *'Permission denied'*) echo denied ;;
+            *) echo "$text" ;;
+        esac
+    }
+}
+
+# loads NAME SONAME: the file that the container's loader takes for it, as it stands in the process's memory map.
+loads() {
+    # shellcheck disable=SC2016 # expanded in the container
+    inside "$1" sh -c 'LD_PRELOAD=$1 cat /proc/self/maps' sh "$2" | sed -n "s|.* \(/.*/${2%%.so*}\.so.*\)|\1|p" | sort -u
+}
+
+# listing DIR: everything in a tree that a start could leave something in: names, types, modes, owners, links, contents.
+listing() {
+    (cd "$1" && find . -xdev -printf '%P %y %m %U:%G %l\n' | sort &&
+        find . -xdev -type f -print0 | sort -z | xargs -0 sha256sum)
+}
+
+syslog_of() {
+    grep -a "nvlxc\[.*\]: $1:" /run/syslog
+}

@@ -1,0 +1,284 @@
+/* base: lists and texts, the root handle against hostile trees, files that are replaced whole. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/root.h"
+
+/* A fresh folder, open as a root handle, and gone at the end. */
+struct tree {
+    char path[64];
+    struct nvl_root root;
+};
+
+static int make_tree(void **state)
+{
+    struct tree *tree = nvl_xcalloc(1, sizeof *tree);
+
+    strcpy(tree->path, "/tmp/nvlxc-base.XXXXXX");
+    assert_non_null(mkdtemp(tree->path));
+    assert_int_equal(nvl_root_open(&tree->root, tree->path, NULL), 0);
+    *state = tree;
+    return 0;
+}
+
+static int drop_tree(void **state)
+{
+    struct tree *tree = *state;
+    nvl_autofree char *command = nvl_xasprintf("rm -rf %s", tree->path);
+
+    nvl_root_close(&tree->root);
+    int r = system(command);
+    free(tree);
+    return r;
+}
+
+static void put(const struct tree *tree, const char *path, const char *text)
+{
+    nvl_autofree char *full = nvl_xasprintf("%s%s", tree->path, path);
+    nvl_autofd int fd = open(full, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+    assert_true(fd >= 0);
+    assert_int_equal(nvl_fd_write(fd, text, strlen(text)), 0);
+}
+
+static void link_to(const struct tree *tree, const char *path, const char *target)
+{
+    nvl_autofree char *full = nvl_xasprintf("%s%s", tree->path, path);
+
+    assert_int_equal(symlink(target, full), 0);
+}
+
+static void folder(const struct tree *tree, const char *path)
+{
+    nvl_autofree char *full = nvl_xasprintf("%s%s", tree->path, path);
+
+    assert_int_equal(mkdir(full, 0755), 0);
+}
+
+static char *read_text(const struct tree *tree, const char *path)
+{
+    char *text = NULL;
+    size_t len;
+
+    assert_int_equal(nvl_root_read(&tree->root, path, 4096, &text, &len), 0);
+    assert_int_equal(strlen(text), len);
+    return text;
+}
+
+static void lists_grow(void **state)
+{
+    (void)state;
+    nvl_auto(nvl_strv_clear) struct nvl_strv v = {0};
+
+    for (int i = 99; i >= 0; i--)
+        nvl_strv_pushf(&v, "%02d", i);
+    nvl_strv_sort(&v);
+    assert_int_equal(v.count, 100);
+    assert_string_equal(v.items[0], "00");
+    assert_string_equal(v.items[99], "99");
+    assert_true(nvl_strv_contains(&v, "42"));
+    assert_false(nvl_strv_contains(&v, "100"));
+}
+
+static void text_is_split_and_joined(void **state)
+{
+    (void)state;
+    nvl_auto(nvl_strv_clear) struct nvl_strv v = {0};
+
+    nvl_strv_split(&v, ",a, b ,,c,", ",");
+    nvl_autofree char *joined = nvl_strv_join(&v, "|");
+    assert_string_equal(joined, "a|b|c");
+}
+
+static void numbers_are_whole(void **state)
+{
+    (void)state;
+    uint64_t n = 7;
+
+    assert_int_equal(nvl_parse_uint("195", 10, 255, &n), 0);
+    assert_int_equal(n, 195);
+    assert_int_equal(nvl_parse_uint("1f", 16, 255, &n), 0);
+    assert_int_equal(n, 0x1f);
+    assert_int_equal(nvl_parse_uint("256", 10, 255, &n), -ERANGE);
+    assert_int_equal(nvl_parse_uint("99999999999999999999", 10, UINT64_MAX, &n), -ERANGE);
+    static const char *const bad[] = {"", "-1", "+1", " 1", "1 ", "0x1", "x", "1x"};
+    for (size_t i = 0; i < NVL_LENGTH(bad); i++)
+        assert_int_equal(nvl_parse_uint(bad[i], 16, 255, &n), -EINVAL);
+    assert_int_equal(n, 0x1f);
+}
+
+static void lines_and_values(void **state)
+{
+    (void)state;
+    const char text[] = "GPU UUID: \t GPU-1\nModel:\nlast";
+    const char *line, *value;
+    size_t pos = 0, len, value_len;
+
+    assert_true(nvl_next_line(text, strlen(text), &pos, &line, &len));
+    assert_true(nvl_line_value(line, len, "GPU UUID", &value, &value_len));
+    assert_int_equal(value_len, 5);
+    assert_memory_equal(value, "GPU-1", 5);
+    assert_false(nvl_line_value(line, len, "GPU", &value, &value_len));
+    assert_true(nvl_next_line(text, strlen(text), &pos, &line, &len));
+    assert_true(nvl_line_value(line, len, "Model", &value, &value_len));
+    assert_int_equal(value_len, 0);
+    assert_true(nvl_next_line(text, strlen(text), &pos, &line, &len));
+    assert_int_equal(len, 4);
+    assert_false(nvl_next_line(text, strlen(text), &pos, &line, &len));
+}
+
+static void errors_gain_context(void **state)
+{
+    (void)state;
+    struct nvl_error err;
+
+    assert_int_equal(nvl_error_errno(&err, -ENOENT, "cannot open %s", "x"), -ENOENT);
+    assert_string_equal(err.message, "cannot open x: No such file or directory");
+    nvl_error_hint(&err, "make it");
+    assert_int_equal(nvl_error_prefix(&err, "container %s", "web"), -ENOENT);
+    assert_string_equal(err.message, "container web: cannot open x: No such file or directory");
+    assert_string_equal(err.hint, "make it");
+    assert_int_equal(nvl_error_host(&err, -ENODEV, "no driver"), -ENODEV);
+    assert_int_equal(err.exit, NVL_EXIT_HOST);
+    assert_string_equal(err.hint, "");
+}
+
+/* Absolute links and .. end inside the root, whatever stands outside under that name. */
+static void root_holds_links(void **state)
+{
+    struct tree *tree = *state;
+
+    folder(tree, "/etc");
+    put(tree, "/etc/passwd", "inside");
+    link_to(tree, "/absolute", "/etc/passwd");
+    link_to(tree, "/above", "../../../../../../etc/passwd");
+    link_to(tree, "/magic", "/proc/self/root/etc/passwd");
+    nvl_autofree char *absolute = read_text(tree, "/absolute"), *above = read_text(tree, "/above");
+    assert_string_equal(absolute, "inside");
+    assert_string_equal(above, "inside");
+    assert_false(nvl_root_exists(&tree->root, "/magic"));
+
+    nvl_autofree char *real = NULL;
+    assert_int_equal(nvl_root_resolve(&tree->root, "/above", &real), 0);
+    assert_string_equal(real, "/etc/passwd");
+    assert_int_equal(nvl_root_openat(&tree->root, "/absolute", O_PATH | O_NOFOLLOW | O_DIRECTORY), -ENOTDIR);
+}
+
+static void root_refuses_what_is_no_file(void **state)
+{
+    struct tree *tree = *state;
+    char *text = NULL;
+    size_t len;
+
+    nvl_autofree char *fifo = nvl_xasprintf("%s/fifo", tree->path);
+    assert_int_equal(mkfifo(fifo, 0644), 0);
+    alarm(10); /* a read that waits for the other end would hang here */
+    assert_int_equal(nvl_root_read(&tree->root, "/fifo", 4096, &text, &len), -EINVAL);
+    alarm(0);
+    assert_int_equal(nvl_root_read(&tree->root, "/", 4096, &text, &len), -EISDIR);
+    assert_int_equal(nvl_root_read(&tree->root, "/absent", 4096, &text, &len), -ENOENT);
+    put(tree, "/long", "0123456789");
+    assert_int_equal(nvl_root_read(&tree->root, "/long", 9, &text, &len), -EFBIG);
+    assert_int_equal(nvl_root_read(&tree->root, "/long", 10, &text, &len), 0);
+    free(text);
+    /* a size of 0 that is not the truth */
+    nvl_auto(nvl_root_close) struct nvl_root machine = NVL_ROOT_NONE;
+    assert_int_equal(nvl_root_open(&machine, "/", NULL), 0);
+    assert_int_equal(nvl_root_read(&machine, "/proc/devices", 1 << 20, &text, &len), 0);
+    assert_non_null(strstr(text, "Character devices"));
+    free(text);
+}
+
+static void folders_are_listed_sorted(void **state)
+{
+    struct tree *tree = *state;
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    put(tree, "/b", "");
+    put(tree, "/a", "");
+    put(tree, "/.c", "");
+    assert_int_equal(nvl_root_list(&tree->root, "/", &names), 0);
+    nvl_autofree char *joined = nvl_strv_join(&names, " ");
+    assert_string_equal(joined, ".c a b");
+    assert_int_equal(nvl_root_list(&tree->root, "/a", &names), -ENOTDIR);
+}
+
+static void replace_keeps_mode_and_owner(void **state)
+{
+    struct tree *tree = *state;
+    struct stat before, after;
+    struct nvl_error err;
+
+    if (geteuid() != 0)
+        skip();
+    put(tree, "/config", "old");
+    nvl_autofree char *path = nvl_xasprintf("%s/config", tree->path);
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_int_equal(chown(path, 0, 33), 0);
+    assert_int_equal(nvl_root_stat(&tree->root, "/config", 0, &before), 0);
+    assert_int_equal(nvl_file_replace(tree->root.fd, "config", "new text", 8, &before, &err), 0);
+    assert_int_equal(nvl_root_stat(&tree->root, "/config", 0, &after), 0);
+    assert_int_equal(after.st_mode, before.st_mode);
+    assert_int_equal(after.st_gid, 33);
+    assert_int_not_equal(after.st_ino, before.st_ino);
+    nvl_autofree char *text = read_text(tree, "/config");
+    assert_string_equal(text, "new text");
+}
+
+static void replace_leaves_all_on_a_full_disk(void **state)
+{
+    struct tree *tree = *state;
+    struct nvl_error err;
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    static char big[256 << 10];
+
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(unshare(CLONE_NEWNS), 0);
+    assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    assert_int_equal(mount("tmpfs", tree->path, "tmpfs", 0, "size=64k"), 0);
+    struct nvl_root small;
+    assert_int_equal(nvl_root_open(&small, tree->path, NULL), 0);
+    put(tree, "/config", "old");
+    int r = nvl_file_replace(small.fd, "config", big, sizeof big, NULL, &err);
+    nvl_autofree char *text = NULL;
+    size_t len;
+    int read = nvl_root_read(&small, "/config", 4096, &text, &len);
+    int listed = nvl_root_list(&small, "/", &names);
+    nvl_root_close(&small);
+    umount2(tree->path, MNT_DETACH);
+
+    assert_int_equal(r, -ENOSPC);
+    assert_non_null(strstr(err.message, "No space left on device"));
+    assert_int_equal(read, 0);
+    assert_string_equal(text, "old");
+    assert_int_equal(listed, 0);
+    assert_int_equal(names.count, 1); /* no temporary file */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_grow),
+        cmocka_unit_test(text_is_split_and_joined),
+        cmocka_unit_test(numbers_are_whole),
+        cmocka_unit_test(lines_and_values),
+        cmocka_unit_test(errors_gain_context),
+        cmocka_unit_test_setup_teardown(root_holds_links, make_tree, drop_tree),
+        cmocka_unit_test_setup_teardown(root_refuses_what_is_no_file, make_tree, drop_tree),
+        cmocka_unit_test_setup_teardown(folders_are_listed_sorted, make_tree, drop_tree),
+        cmocka_unit_test_setup_teardown(replace_keeps_mode_and_owner, make_tree, drop_tree),
+        cmocka_unit_test_setup_teardown(replace_leaves_all_on_a_full_disk, make_tree, drop_tree),
+    };
+
+    return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}

@@ -1,0 +1,263 @@
+/* rootfs: nvlxc's files in a container's root file system, which is hostile, and the linker's cache. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/paths.h"
+#include "grant/grant.h"
+#include "rootfs/entries.h"
+#include "rootfs/linker.h"
+
+struct trees {
+    char path[64];
+    struct nvl_root rootfs, bundle, outside;
+};
+
+__attribute__((format(printf, 1, 2))) static void shell(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    nvl_autofree char *command = nvl_xvasprintf(fmt, ap);
+    va_end(ap);
+    assert_int_equal(system(command), 0);
+}
+
+static void open_below(struct nvl_root *root, const char *path, const char *name)
+{
+    nvl_autofree char *full = nvl_xasprintf("%s/%s", path, name);
+
+    assert_int_equal(nvl_root_open(root, full, NULL), 0);
+}
+
+static int make_trees(void **state)
+{
+    struct trees *t = nvl_xcalloc(1, sizeof *t);
+
+    strcpy(t->path, "/tmp/nvlxc-rootfs.XXXXXX");
+    assert_non_null(mkdtemp(t->path));
+    shell("cd %s && mkdir -p rootfs/etc/ld.so.conf.d rootfs/usr/local/bin bundle/bin outside && "
+          "touch bundle/bin/nvidia-smi && echo untouched > outside/file && "
+          "echo 'include /etc/ld.so.conf.d/*.conf' > rootfs/etc/ld.so.conf",
+          t->path);
+    open_below(&t->rootfs, t->path, "rootfs");
+    open_below(&t->bundle, t->path, "bundle");
+    open_below(&t->outside, t->path, "outside");
+    *state = t;
+    return 0;
+}
+
+static int drop_trees(void **state)
+{
+    struct trees *t = *state;
+
+    nvl_root_close(&t->rootfs);
+    nvl_root_close(&t->bundle);
+    nvl_root_close(&t->outside);
+    shell("rm -rf %s", t->path);
+    free(t);
+    return 0;
+}
+
+/* The notes that writing gives, one text. */
+static char *write_entries(const struct trees *t, unsigned capabilities)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv notes = {0};
+    const struct nvl_entries_wanted wanted = {.capabilities = capabilities, .bundle = &t->bundle};
+
+    nvl_entries_write(&t->rootfs, &wanted, &notes);
+    return nvl_strv_join(&notes, "\n");
+}
+
+static char *text_of(const struct nvl_root *root, const char *path)
+{
+    char *text;
+    size_t len;
+
+    assert_int_equal(nvl_root_read(root, path, 4096, &text, &len), 0);
+    return text;
+}
+
+static void entries_are_written_once_and_removed(void **state)
+{
+    const struct trees *t = *state;
+    struct stat first, second;
+    nvl_auto(nvl_strv_clear) struct nvl_strv listed = {0}, removed = {0}, after = {0};
+
+    shell("cd %s && find rootfs | sort > before", t->path);
+    nvl_autofree char *notes = write_entries(t, NVL_CAP_DEFAULT);
+    assert_string_equal(notes, "");
+    nvl_autofree char *conf = text_of(&t->rootfs, "/etc/ld.so.conf.d/00-nvlxc.conf");
+    assert_string_equal(conf, "/usr/local/nvidia/lib64\n");
+    nvl_autofree char *target = NULL;
+    assert_int_equal(nvl_root_readlink(&t->rootfs, "/usr/local/bin/nvidia-smi", &target), 0);
+    assert_string_equal(target, "/usr/local/nvidia/bin/nvidia-smi");
+    assert_int_equal(nvl_root_stat(&t->rootfs, "/etc/ld.so.conf.d/00-nvlxc.conf", 0, &first), 0);
+
+    nvl_autofree char *again = write_entries(t, NVL_CAP_DEFAULT);
+    assert_string_equal(again, "");
+    assert_int_equal(nvl_root_stat(&t->rootfs, "/etc/ld.so.conf.d/00-nvlxc.conf", 0, &second), 0);
+    assert_int_equal(first.st_ino, second.st_ino); /* not written again */
+
+    nvl_entries_list(&t->rootfs, &listed);
+    assert_int_equal(listed.count, 3);
+    nvl_entries_remove(&t->rootfs, &removed, NULL);
+    assert_int_equal(removed.count, 3);
+    nvl_entries_list(&t->rootfs, &after);
+    assert_int_equal(after.count, 0);
+    shell("cd %s && find rootfs | sort | diff before -", t->path);
+}
+
+static void capabilities_choose_entries(void **state)
+{
+    const struct trees *t = *state;
+
+    nvl_autofree char *notes = write_entries(t, NVL_CAP_COMPUTE | NVL_CAP_COMPAT32);
+    nvl_autofree char *conf = text_of(&t->rootfs, "/etc/ld.so.conf.d/00-nvlxc.conf");
+    assert_string_equal(conf, "/usr/local/nvidia/lib64\n/usr/local/nvidia/lib32\n");
+    assert_false(nvl_root_exists(&t->rootfs, "/usr/local/bin/nvidia-smi"));
+    /* another grant: the file changes */
+    nvl_autofree char *more = write_entries(t, NVL_CAP_DEFAULT);
+    nvl_autofree char *changed = text_of(&t->rootfs, "/etc/ld.so.conf.d/00-nvlxc.conf");
+    assert_string_equal(changed, "/usr/local/nvidia/lib64\n");
+}
+
+static void what_is_not_ours_stays(void **state)
+{
+    const struct trees *t = *state;
+
+    shell("cd %s/rootfs/usr/local && echo mine > bin/nvidia-smi && mkdir nvidia && echo mine > nvidia/file",
+          t->path);
+    nvl_autofree char *notes = write_entries(t, NVL_CAP_DEFAULT);
+    nvl_autofree char *smi = text_of(&t->rootfs, "/usr/local/bin/nvidia-smi");
+    assert_string_equal(smi, "mine\n");
+    nvl_entries_remove(&t->rootfs, NULL, NULL);
+    nvl_autofree char *still = text_of(&t->rootfs, "/usr/local/bin/nvidia-smi");
+    assert_string_equal(still, "mine\n");
+    nvl_autofree char *file = text_of(&t->rootfs, "/usr/local/nvidia/file");
+    assert_string_equal(file, "mine\n");
+}
+
+/* Links of the container lead to a folder outside; nothing is written there, and nothing taken away. */
+static void hostile_links_lead_nowhere(void **state)
+{
+    const struct trees *t = *state;
+
+    shell("cd %s/rootfs && rmdir etc/ld.so.conf.d usr/local/bin && ln -s ../../outside etc/ld.so.conf.d && "
+          "ln -s %s/outside usr/local/bin && ln -s ../../../outside usr/local/nvidia",
+          t->path, t->path);
+    nvl_autofree char *notes = write_entries(t, NVL_CAP_DEFAULT);
+    nvl_entries_remove(&t->rootfs, NULL, NULL);
+    shell("cd %s/outside && [ \"$(ls)\" = file ] && [ \"$(cat file)\" = untouched ]", t->path);
+
+    shell("cd %s/rootfs && rm etc/ld.so.conf.d && mkdir etc/ld.so.conf.d && "
+          "ln -s %s/outside/file etc/ld.so.conf.d/00-nvlxc.conf",
+          t->path, t->path);
+    nvl_autofree char *more = write_entries(t, NVL_CAP_DEFAULT);
+    shell("[ \"$(cat %s/outside/file)\" = untouched ]", t->path);
+}
+
+static void fifos_do_not_hang(void **state)
+{
+    const struct trees *t = *state;
+
+    shell("cd %s/rootfs/etc && mkfifo ld.so.conf.d/00-nvlxc.conf ld.so.cache", t->path);
+    alarm(10);
+    nvl_autofree char *notes = write_entries(t, NVL_CAP_DEFAULT);
+    assert_false(nvl_linker_is_current(&t->rootfs, "lib64 libcuda.so.1\n", 19, false));
+    assert_false(nvl_linker_names_bundle(&t->rootfs));
+    alarm(0);
+}
+
+static void missing_folders_are_not_made(void **state)
+{
+    const struct trees *t = *state;
+
+    shell("rm -r %s/rootfs/*", t->path);
+    nvl_autofree char *notes = write_entries(t, NVL_CAP_DEFAULT);
+    assert_string_equal(notes, "");
+    shell("cd %s/rootfs && [ \"$(find . -mindepth 1 | sort | tr '\\n' ' ')\" = './usr ./usr/local "
+          "./usr/local/nvidia ' ]",
+          t->path);
+}
+
+static void musl_is_told_from_glibc(void **state)
+{
+    const struct trees *t = *state;
+
+    assert_false(nvl_linker_is_musl(&t->rootfs));
+    shell("cd %s/rootfs && mkdir lib lib64 && touch lib/ld-musl-x86_64.so.1", t->path);
+    assert_true(nvl_linker_is_musl(&t->rootfs));
+    /* Debian's musl package lies beside glibc */
+    shell("touch %s/rootfs/lib64/ld-linux-x86-64.so.2", t->path);
+    assert_false(nvl_linker_is_musl(&t->rootfs));
+}
+
+/* The machine's own ldconfig on a tree that has the bundle where it would be mounted. */
+static void linker_cache_is_refreshed(void **state)
+{
+    const struct trees *t = *state;
+    const char *sonames = "lib64 libfake.so.1\n";
+    nvl_auto(nvl_root_close) struct nvl_root machine = NVL_ROOT_NONE;
+    struct nvl_error err = {0};
+
+    if (geteuid() != 0)
+        skip();
+    nvl_autofree char *notes = write_entries(t, NVL_CAP_DEFAULT);
+    shell("cd %s/rootfs && mkdir -p usr/lib usr/local/nvidia/lib64 && "
+          "for d in usr/lib usr/local/nvidia/lib64; do "
+          "cc -shared -nostdlib -Wl,-soname,libfake.so.1 -o $d/libfake.so.1 -x c /dev/null; done",
+          t->path);
+    assert_false(nvl_linker_is_current(&t->rootfs, sonames, strlen(sonames), false));
+    assert_int_equal(nvl_root_open(&machine, "/", NULL), 0);
+    nvl_autofd int ldconfig = nvl_ldconfig_open(&machine);
+    assert_true(ldconfig >= 0);
+    int r = nvl_ldconfig_run(&t->rootfs, ldconfig, (uid_t)-1, (gid_t)-1, &err);
+    if (r != 0)
+        fail_msg("%s", err.message);
+    assert_true(nvl_linker_is_current(&t->rootfs, sonames, strlen(sonames), false));
+    assert_true(nvl_linker_names_bundle(&t->rootfs));
+    assert_false(nvl_linker_is_current(&t->rootfs, "lib64 libother.so.1\n", 20, false));
+    /* 32-bit libraries count only where they are granted */
+    assert_true(nvl_linker_is_current(&t->rootfs, "lib32 libother.so.1\n", 20, false));
+    assert_false(nvl_linker_is_current(&t->rootfs, "lib32 libother.so.1\n", 20, true));
+
+    /* as the container's root of an unprivileged container: it may not write into a tree of the host's root
+     */
+    assert_int_equal(nvl_ldconfig_run(&t->rootfs, ldconfig, 100000, 100000, &err), -EIO);
+}
+
+static void a_program_with_an_interpreter_is_not_run(void **state)
+{
+    const struct trees *t = *state;
+
+    assert_int_equal(nvl_ldconfig_open(&t->rootfs), -ENOENT);
+    shell("mkdir %s/rootfs/sbin && cp /bin/true %s/rootfs/sbin/ldconfig", t->path, t->path);
+    assert_int_equal(nvl_ldconfig_open(&t->rootfs), -ENOEXEC);
+    shell("printf '#!/bin/sh\\nexit 0\\n' > %s/rootfs/sbin/ldconfig", t->path);
+    assert_int_equal(nvl_ldconfig_open(&t->rootfs), -ENOEXEC);
+}
+
+int main(void)
+{
+#define WITH_TREES(test) cmocka_unit_test_setup_teardown(test, make_trees, drop_trees)
+    const struct CMUnitTest tests[] = {
+        WITH_TREES(entries_are_written_once_and_removed),
+        WITH_TREES(capabilities_choose_entries),
+        WITH_TREES(what_is_not_ours_stays),
+        WITH_TREES(hostile_links_lead_nowhere),
+        WITH_TREES(fifos_do_not_hang),
+        WITH_TREES(missing_folders_are_not_made),
+        WITH_TREES(musl_is_told_from_glibc),
+        WITH_TREES(linker_cache_is_refreshed),
+        WITH_TREES(a_program_with_an_interpreter_is_not_run),
+    };
+
+    return cmocka_run_group_tests_name("rootfs", tests, NULL, NULL);
+}
