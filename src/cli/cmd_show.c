@@ -27,7 +27,10 @@ static int read_grant(const struct nvl_context *ctx, const char *name, struct nv
     nvl_config_by_hand(&s->target.config, &s->by_hand);
     r = nvl_config_grant(&s->target.config, &s->grant, err);
     s->granted = r > 0;
-    return r < 0 ? r : 0;
+    /* the config is wrong, not the command line */
+    if (r < 0 && err->exit == NVL_EXIT_USAGE)
+        err->exit = NVL_EXIT_FAILED;
+    return r < 0 ? nvl_error_prefix(err, "%s", s->target.container->config_path) : 0;
 }
 
 static int resolve(const struct nvl_context *ctx, struct nvl_shown *s, struct nvl_error *err)

@@ -1,29 +1,7 @@
 /* The container that a command works on. */
 #include "cli/target.h"
 
-#include <errno.h>
-
 #include "plan/diff.h"
-
-static int other_node(const struct nvl_container *c, struct nvl_error *err)
-{
-    nvl_error_set(err, -EPERM, "CT %s is on the node %s, not on this one", c->name, c->node);
-    nvl_error_hint(err, "ssh %s, and run the command there", c->node);
-    return -EPERM;
-}
-
-/* An unknown name may be a CT of another node. The error that stays is the one about this node. */
-static int look_elsewhere(const struct nvl_context *ctx, const char *name, struct nvl_error *err)
-{
-    struct nvl_containers nvl_auto(nvl_containers_clear) all = {0};
-    const struct nvl_container *c = NULL;
-    struct nvl_error ignored = {0};
-
-    if (nvl_containers_find(&ctx->root, true, &all, &ignored) == 0 &&
-        nvl_container_by_name(&all, name, &c, &ignored) == 0 && c->node != NULL)
-        return other_node(c, err);
-    return err->code;
-}
 
 int nvl_target_open(const struct nvl_context *ctx, const char *name, struct nvl_target *target,
                     struct nvl_error *err)
@@ -34,9 +12,7 @@ int nvl_target_open(const struct nvl_context *ctx, const char *name, struct nvl_
         return r;
     r = nvl_container_by_name(&target->containers, name, &target->container, err);
     if (r < 0)
-        return look_elsewhere(ctx, name, err);
-    if (target->container->node != NULL)
-        return other_node(target->container, err);
+        return r;
     target->name = nvl_container_full_name(&target->containers, target->container);
     return nvl_container_read_config(&ctx->root, target->container, &target->config, err);
 }

@@ -13,7 +13,7 @@ struct nvl_target {
     struct nvl_config config;
 };
 
-/* Another node's CT is found too, and refused with the node's name: GPUs and locks are that node's own. */
+/* Another node's CT is refused with the node's name: GPUs and locks are that node's own. */
 int nvl_target_open(const struct nvl_context *ctx, const char *name, struct nvl_target *target,
                     struct nvl_error *err);
 void nvl_target_close(struct nvl_target *target);

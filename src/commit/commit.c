@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "container/users.h"
 
 /* Proxmox's own: PVE/LXC/Config.pm locks this file for 10 s at most. */
 #define LOCK_DIR     "/run/lock/lxc"
@@ -132,25 +133,54 @@ static int check_pve(const struct nvl_root *root, const struct nvl_container *c,
     return 0;
 }
 
+/* Where the config's path is resolved: a user's own folders may hold links, which must not lead out of the
+ * home. */
+static int open_place(const struct nvl_root *root, const struct nvl_container *c, struct nvl_root *place,
+                      const char **inside)
+{
+    nvl_auto(nvl_users_clear) struct nvl_users users = {0};
+
+    *inside = c->config_path;
+    if (c->user == NULL) {
+        int fd = nvl_root_openat(root, "/", O_PATH | O_DIRECTORY);
+        if (fd >= 0)
+            nvl_root_from_fd(place, fd, root->name);
+        return fd < 0 ? fd : 0;
+    }
+    int r = nvl_users_read(root, &users, NULL);
+    for (size_t i = 0; i < users.count; i++)
+        if (strcmp(users.items[i].name, c->user) == 0)
+            return nvl_user_open_place(root, &users.items[i], c->config_path, place, inside);
+    return r < 0 ? r : -ENOENT;
+}
+
 /* The folder as a descriptor that can be locked. Whoever owns an LXC container could put a link in its place.
  */
 static int open_folder(const struct nvl_root *root, const struct nvl_container *c, const char **name,
                        struct nvl_error *err)
 {
-    const char *slash = strrchr(c->config_path, '/');
-    nvl_autofree char *folder = nvl_xstrndup(c->config_path, (size_t)(slash - c->config_path));
-    /* /etc/pve/lxc is a link of pmxcfs's own */
-    int fd = nvl_root_openat(root, folder,
-                             O_RDONLY | O_DIRECTORY | (c->kind == NVL_CONTAINER_LXC ? O_NOFOLLOW : 0));
+    nvl_auto(nvl_root_close) struct nvl_root place = NVL_ROOT_NONE;
+    const char *inside;
 
-    *name = slash + 1;
+    *name = strrchr(c->config_path, '/') + 1;
+    int fd = open_place(root, c, &place, &inside);
+    if (fd == 0) {
+        nvl_autofree char *folder = nvl_xstrndup(inside, strlen(inside) - strlen(*name) - 1);
+        /* /etc/pve/lxc is a link of pmxcfs's own */
+        int nofollow = c->kind == NVL_CONTAINER_LXC ? O_NOFOLLOW : 0;
+        fd = nvl_root_openat(&place, folder, O_RDONLY | O_DIRECTORY | nofollow);
+    }
     /* a link that is not followed is no directory */
     if (fd == -ELOOP || (fd == -ENOTDIR && c->kind == NVL_CONTAINER_LXC)) {
-        nvl_error_set(err, -ELOOP, "%s is a symbolic link, not a folder; nothing was written", folder);
+        nvl_error_set(err, -ELOOP, "the folder of %s is a symbolic link; nothing was written",
+                      c->config_path);
         nvl_error_hint(err, "move the container's folder to its place in %s", c->lxcpath);
         return -ELOOP;
     }
-    return fd < 0 ? lacks_permission(err, nvl_error_errno(err, fd, "cannot open %s", folder)) : fd;
+    if (fd < 0)
+        return lacks_permission(err,
+                                nvl_error_errno(err, fd, "cannot open the folder of %s", c->config_path));
+    return fd;
 }
 
 /* The config must still be the bytes that the plan was made from. */

@@ -180,22 +180,52 @@ static void writes_a_ct(void **state)
     assert_true(exists(f, "/run/lock/lxc/pve-config-220.lock"));
 }
 
+#define ALICES "/home/alice/.local/share/lxc"
+
+static void make_alices(struct fixture *f, const char *text)
+{
+    make_dirs(f, "/etc");
+    make_dirs(f, ALICES "/web");
+    write_file(f, "/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n");
+    write_file(f, ALICES "/web/config", text);
+    f->c = (struct nvl_container){.kind = NVL_CONTAINER_LXC,
+                                  .name = "web",
+                                  .user = "alice",
+                                  .config_path = ALICES "/web/config",
+                                  .lxcpath = ALICES};
+    parse(f, NVL_DIALECT_LXC, text);
+}
+
 static void keeps_a_users_owner(void **state)
 {
     struct fixture *f = *state;
     struct stat st;
 
-    make_lxc(f, OLD);
-    f->c.user = "alice";
-    nvl_autofree char *path = below(f, "/var/lib/lxc/web/config");
+    make_alices(f, OLD);
+    nvl_autofree char *path = below(f, ALICES "/web/config");
     assert_int_equal(chown(path, 1000, 1001), 0);
     assert_int_equal(chmod(path, 0600), 0);
     assert_int_equal(commit_new(f), 0);
-    assert_file(f, "/var/lib/lxc/web/config", NEW);
+    assert_file(f, ALICES "/web/config", NEW);
     assert_int_equal(lstat(path, &st), 0);
     assert_int_equal(st.st_mode, S_IFREG | 0600);
     assert_int_equal(st.st_uid, 1000);
     assert_int_equal(st.st_gid, 1001);
+    assert_entries(f, ALICES "/web", 1);
+}
+
+/* Between reading and writing, the user puts a link to root's containers in the place of the own ones. */
+static void a_user_cannot_lead_out_of_the_home(void **state)
+{
+    struct fixture *f = *state;
+
+    make_lxc(f, OLD);
+    make_alices(f, OLD);
+    nvl_autofree char *own = below(f, ALICES), *moved = below(f, "/home/alice/moved");
+    assert_int_equal(rename(own, moved), 0);
+    assert_int_equal(symlink("/var/lib/lxc", own), 0);
+    assert_true(commit_new(f) < 0);
+    assert_file(f, "/var/lib/lxc/web/config", OLD);
     assert_entries(f, "/var/lib/lxc/web", 1);
 }
 
@@ -295,7 +325,7 @@ static void refuses_links(void **state)
     assert_int_equal(rename(folder, moved), 0);
     assert_int_equal(symlink("moved", folder), 0);
     assert_int_equal(commit_new(f), -ELOOP);
-    assert_says(f, "symbolic link, not a folder", "");
+    assert_says(f, "the folder of /var/lib/lxc/web/config is a symbolic link", "");
     assert_file(f, "/var/lib/lxc/moved/config", OLD);
     assert_entries(f, "/var/lib/lxc/moved", 1);
 }
@@ -599,6 +629,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(writes_a_ct),
         TEST(keeps_a_users_owner),
+        TEST(a_user_cannot_lead_out_of_the_home),
         TEST(refuses_a_changed_config),
         TEST(refuses_a_vanished_config),
         TEST(refuses_where_lock_is_set),
