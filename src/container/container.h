@@ -9,7 +9,7 @@ enum nvl_container_kind { NVL_CONTAINER_PVE, NVL_CONTAINER_LXC };
 
 struct nvl_container {
     enum nvl_container_kind kind;
-    char *name;        /* CTID or LXC name */
+    char *name;        /* CTID or LXC name: no '/', no control characters, no leading '.' */
     char *user;        /* owner of a user's container, NULL for root's and Proxmox's */
     char *config_path; /* below the root: "/etc/pve/lxc/220.conf" */
     char *lxcpath;     /* the folder that LXC's tools take as -P; "/var/lib/lxc" for Proxmox */
@@ -19,21 +19,27 @@ struct nvl_container {
 struct nvl_containers {
     struct nvl_container *items; /* Proxmox by CTID, root's by name, users' by user and name */
     size_t count;
+    /* for messages: what is not among them, and where they were looked for */
+    struct nvl_container *elsewhere; /* CTs of other Proxmox nodes, where not asked for */
+    size_t n_elsewhere;
+    struct nvl_strv looked; /* folders, whether there or not */
 };
 
-/* All of this machine; with `cluster` those of the other Proxmox nodes too. A folder that cannot be read is an error
- * for the caller's own, and skipped for other users'. */
+/* All of this machine; with `cluster` those of the other Proxmox nodes too. Root sees all, others their own. A folder
+ * that cannot be read is an error for the caller's own, and skipped for other users'. */
 int nvl_containers_find(const struct nvl_root *root, bool cluster, struct nvl_containers *containers,
                         struct nvl_error *err);
 void nvl_containers_clear(struct nvl_containers *containers);
 
-/* One by name: "220", "web"; where several have the name, "pve/220", "root/web", "alice/web". Unknown and ambiguous
- * names are errors that list what there is. The result points into `containers`. */
+/* One by name: "220", "web"; where several have the name, "pve/220", "root/web", "alice/web". Unknown (-ENOENT) and
+ * ambiguous (-EEXIST) names are errors that list what there is; a CT of another node (-EREMOTE) names the node. The
+ * result points into `containers`. */
 int nvl_container_by_name(const struct nvl_containers *containers, const char *name,
                           const struct nvl_container **found, struct nvl_error *err);
 /* The name that is unambiguous among `containers`: the short one where that suffices. The caller frees. */
 char *nvl_container_full_name(const struct nvl_containers *containers, const struct nvl_container *c);
 
+/* A user's config is not followed through links out of the home; one outside of it must be the user's own file. */
 int nvl_container_read_config(const struct nvl_root *root, const struct nvl_container *c,
                               struct nvl_config *config, struct nvl_error *err);
 /* Whether it runs now: liblxc's command socket in /proc/net/unix. */

@@ -11,6 +11,7 @@ enum nvl_device_filter {
 };
 
 /* `config` without nvlxc's own rules is what counts: they are skipped. Proxmox: the list that its generated config
- * begins with is an allow-list for privileged CTs and `allow a` for unprivileged ones (lxc-pve-userns.conf). */
+ * begins with is an allow-list for privileged CTs and `allow a` for unprivileged ones (lxc-pve-userns.conf). A
+ * container that a user runs is NONE whatever it says: liblxc makes filters for root alone. */
 int nvl_device_filter(const struct nvl_root *root, const struct nvl_container *c, const struct nvl_config *config,
                       enum nvl_device_filter *filter, struct nvl_error *err);

@@ -1,0 +1,214 @@
+/* A config as lines. Nothing is changed here: every line knows where it stands in the text, so that what is written
+ * back is the same bytes. The two grammars: PVE/LXC/Config.pm of pve-container, and liblxc's parser. */
+#include "container/config.h"
+
+#include <errno.h>
+
+/* What Perl's \s and liblxc take as blank. */
+static bool is_blank(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool is_lower(char c)
+{
+    return c >= 'a' && c <= 'z';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* The text between two places, without the blanks around it. */
+static char *copy_trimmed(const char *start, const char *end)
+{
+    while (start < end && is_blank(*start))
+        start++;
+    while (end > start && is_blank(end[-1]))
+        end--;
+    return nvl_xstrndup(start, (size_t)(end - start));
+}
+
+static bool is_rest_blank(const char *p, const char *end)
+{
+    while (p < end && is_blank(*p))
+        p++;
+    return p == end;
+}
+
+/* "[name]" with two characters or more, and "[pve:pending]"; blanks may follow, in any case of letters. */
+static bool parse_pve_section(const char *p, const char *end, struct nvl_line *line)
+{
+    const char *close = memchr(p, ']', (size_t)(end - p));
+
+    if (*p != '[' || close == NULL || !is_rest_blank(close + 1, end))
+        return false;
+    nvl_autofree char *name = nvl_xstrndup(p + 1, (size_t)(close - p - 1));
+    if (strcasecmp(name, "pve:pending") != 0) {
+        size_t len = strlen(name);
+        if (len < 2 || !is_lower((char)(name[0] | 0x20)))
+            return false;
+        for (size_t i = 1; i < len; i++)
+            if (!is_lower((char)(name[i] | 0x20)) && !is_digit(name[i]) && name[i] != '_' && name[i] != '-')
+                return false;
+    }
+    line->key = TAKE_PTR(name);
+    return true;
+}
+
+/* Raw LXC lines, "lxc.key: value" or "lxc.key = value": no blank before the colon, any before the equals sign. */
+static bool parse_pve_raw(const char *p, const char *end, struct nvl_line *line)
+{
+    const char *q = p + 4;
+
+    if (end - p < 5 || memcmp(p, "lxc.", 4) != 0)
+        return false;
+    while (q < end && (is_lower(*q) || is_digit(*q) || *q == '_' || *q == '-' || *q == '.'))
+        q++;
+    const char *key_end = q;
+    if (q < end && *q != ':')
+        while (q < end && is_blank(*q))
+            q++;
+    if (key_end == p + 4 || q == end || (*q != '=' && (*q != ':' || q != key_end)))
+        return false;
+    line->key = nvl_xstrndup(p, (size_t)(key_end - p));
+    line->value = copy_trimmed(q + 1, end);
+    return true;
+}
+
+/* Proxmox's own keys: letters and underscores, then digits, then the colon at once, and something behind it. */
+static bool parse_pve_typed(const char *p, const char *end, struct nvl_line *line)
+{
+    const char *q = p;
+
+    if (q == end || !is_lower(*q))
+        return false;
+    while (q < end && (is_lower(*q) || *q == '_'))
+        q++;
+    while (q < end && is_digit(*q))
+        q++;
+    if (q == end || *q != ':' || is_rest_blank(q + 1, end))
+        return false;
+    line->key = nvl_xstrndup(p, (size_t)(q - p));
+    line->value = copy_trimmed(q + 1, end);
+    return true;
+}
+
+static enum nvl_line_kind parse_pve_line(const char *p, const char *end, struct nvl_line *line)
+{
+    if (is_rest_blank(p, end))
+        return NVL_LINE_BLANK;
+    if (parse_pve_section(p, end, line))
+        return NVL_LINE_SECTION;
+    if (*p == '#')
+        return NVL_LINE_COMMENT;
+    return parse_pve_raw(p, end, line) || parse_pve_typed(p, end, line) ? NVL_LINE_KEY : NVL_LINE_UNKNOWN;
+}
+
+/* Quotes around the whole value are taken off, as liblxc does. */
+static void unquote(char *value)
+{
+    size_t len = strlen(value);
+
+    if (len > 1 && (value[0] == '"' || value[0] == '\'') && value[len - 1] == value[0]) {
+        memmove(value, value + 1, len - 2);
+        value[len - 2] = '\0';
+    }
+}
+
+static enum nvl_line_kind parse_lxc_line(const char *p, const char *end, struct nvl_line *line)
+{
+    if (is_rest_blank(p, end))
+        return NVL_LINE_BLANK;
+    while (*p == ' ' || *p == '\t')
+        p++;
+    if (*p == '#')
+        return NVL_LINE_COMMENT;
+    const char *equals = memchr(p, '=', (size_t)(end - p));
+    if (equals == NULL || end - p < 4 || memcmp(p, "lxc.", 4) != 0)
+        return NVL_LINE_UNKNOWN;
+    line->key = copy_trimmed(p, equals);
+    line->value = copy_trimmed(equals + 1, end);
+    unquote(line->value);
+    return NVL_LINE_KEY;
+}
+
+static void parse_lines(struct nvl_config *config)
+{
+    const char *start;
+    size_t pos = 0, len, section = 0;
+
+    while (nvl_next_line(config->text, config->len, &pos, &start, &len)) {
+        struct nvl_line *line = NVL_APPEND(config->lines, config->n_lines);
+        line->start = (size_t)(start - config->text);
+        line->len = pos - line->start;
+        line->kind = config->dialect == NVL_DIALECT_PVE ? parse_pve_line(start, start + len, line)
+                                                        : parse_lxc_line(start, start + len, line);
+        if (line->kind == NVL_LINE_SECTION)
+            section++;
+        line->section = section;
+    }
+}
+
+int nvl_config_parse(struct nvl_config *config, enum nvl_dialect dialect, char *text, size_t len,
+                     struct nvl_error *err)
+{
+    *config = (struct nvl_config){.dialect = dialect};
+    nvl_autofree char *taken = text;
+    if (len > NVL_CONFIG_MAX)
+        return nvl_error_set(err, -EFBIG, "the config is larger than %u MiB", NVL_CONFIG_MAX >> 20);
+    const char *nul = memchr(taken, '\0', len);
+    if (nul != NULL) {
+        size_t line = 1;
+        for (const char *p = taken; p < nul; p++)
+            line += *p == '\n';
+        nvl_error_set(err, -EINVAL, "the config is not a text: line %zu holds a NUL byte", line);
+        nvl_error_hint(err, "the file is damaged or of another kind; restore it from a backup");
+        return -EINVAL;
+    }
+    config->text = TAKE_PTR(taken);
+    config->len = len;
+    parse_lines(config);
+    return 0;
+}
+
+void nvl_config_clear(struct nvl_config *config)
+{
+    for (size_t i = 0; i < config->n_lines; i++) {
+        free(config->lines[i].key);
+        free(config->lines[i].value);
+    }
+    free(config->lines);
+    free(config->text);
+    *config = (struct nvl_config){0};
+}
+
+const char *nvl_config_get(const struct nvl_config *config, const char *key)
+{
+    const char *value = NULL;
+
+    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
+        const struct nvl_line *line = &config->lines[i];
+        if (line->kind == NVL_LINE_KEY && strcmp(line->key, key) == 0)
+            value = line->value;
+    }
+    return value;
+}
+
+const char *nvl_config_environment(const struct nvl_config *config, const char *variable)
+{
+    const char *value = NULL;
+    size_t len = strlen(variable);
+
+    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
+        const struct nvl_line *line = &config->lines[i];
+        if (line->kind != NVL_LINE_KEY || strcmp(line->key, "lxc.environment") != 0)
+            continue;
+        if (line->value[0] == '\0') /* an empty value clears the list */
+            value = NULL;
+        else if (strncmp(line->value, variable, len) == 0 && line->value[len] == '=')
+            value = line->value + len + 1;
+    }
+    return value;
+}

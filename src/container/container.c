@@ -1,0 +1,248 @@
+/* One container: by its name, its config, whether it runs. */
+#include "container/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "container/users.h"
+
+static void clear_items(struct nvl_container *items, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(items[i].name);
+        free(items[i].user);
+        free(items[i].config_path);
+        free(items[i].lxcpath);
+        free(items[i].node);
+    }
+    free(items);
+}
+
+void nvl_containers_clear(struct nvl_containers *containers)
+{
+    clear_items(containers->items, containers->count);
+    clear_items(containers->elsewhere, containers->n_elsewhere);
+    nvl_strv_clear(&containers->looked);
+    *containers = (struct nvl_containers){0};
+}
+
+/* What stands before the slash of a full name. */
+static const char *owner_name(const struct nvl_container *c)
+{
+    return c->kind == NVL_CONTAINER_PVE ? "pve" : c->user != NULL ? c->user : "root";
+}
+
+static size_t count_named(const struct nvl_containers *containers, const char *name,
+                          const struct nvl_container **first)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < containers->count; i++)
+        if (strcmp(containers->items[i].name, name) == 0 && n++ == 0 && first != NULL)
+            *first = &containers->items[i];
+    return n;
+}
+
+char *nvl_container_full_name(const struct nvl_containers *containers, const struct nvl_container *c)
+{
+    bool is_unique = count_named(containers, c->name, NULL) <= 1;
+
+    return is_unique ? nvl_xstrdup(c->name) : nvl_xasprintf("%s/%s", owner_name(c), c->name);
+}
+
+static bool has_full_name(const struct nvl_container *c, const char *name)
+{
+    const char *owner = owner_name(c);
+    size_t len = strlen(owner);
+
+    return strncmp(name, owner, len) == 0 && name[len] == '/' && strcmp(name + len + 1, c->name) == 0;
+}
+
+static int ambiguous(const struct nvl_containers *containers, const char *name, struct nvl_error *err)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    for (size_t i = 0; i < containers->count && names.count < 10; i++)
+        if (strcmp(containers->items[i].name, name) == 0)
+            nvl_strv_pushf(&names, "%s/%s", owner_name(&containers->items[i]), name);
+    nvl_autofree char *list = nvl_strv_join(&names, ", ");
+    nvl_error_set(err, -EEXIST, "several containers are called %s: %s", name, list);
+    nvl_error_hint(err, "give the name with its owner, for instance %s", names.items[0]);
+    return -EEXIST;
+}
+
+static int on_other_node(const struct nvl_container *c, struct nvl_error *err)
+{
+    nvl_error_set(err, -EREMOTE, "CT %s is on the node %s, not on this one", c->name, c->node);
+    nvl_error_hint(err, "log in to %s, and run the command there", c->node);
+    return -EREMOTE;
+}
+
+static int unknown(const struct nvl_containers *containers, const char *name, struct nvl_error *err)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    const size_t most = 20;
+
+    for (size_t i = 0; i < containers->count && i < most; i++) {
+        nvl_autofree char *full = nvl_container_full_name(containers, &containers->items[i]);
+        nvl_strv_push(&names, full);
+    }
+    if (containers->count > most)
+        nvl_strv_pushf(&names, "and %zu more", containers->count - most);
+    nvl_autofree char *there = nvl_strv_join(&names, ", ");
+    nvl_autofree char *looked = nvl_strv_join(&containers->looked, ", ");
+    if (containers->count > 0)
+        nvl_error_set(err, -ENOENT, "there is no container %.128s; there are: %s", name, there);
+    else
+        nvl_error_set(err, -ENOENT, "there is no container %.128s, nor any other: looked in %s", name, looked);
+    if (geteuid() != 0)
+        nvl_error_hint(err, "Proxmox's and root's containers can be seen by root only: run it with sudo");
+    return -ENOENT;
+}
+
+int nvl_container_by_name(const struct nvl_containers *containers, const char *name,
+                          const struct nvl_container **found, struct nvl_error *err)
+{
+    *found = NULL;
+    size_t n = count_named(containers, name, found);
+    if (n == 1)
+        return 0;
+    if (n > 1) {
+        *found = NULL;
+        return ambiguous(containers, name, err);
+    }
+    for (size_t i = 0; i < containers->count; i++)
+        if (has_full_name(&containers->items[i], name)) {
+            *found = &containers->items[i];
+            return 0;
+        }
+    for (size_t i = 0; i < containers->n_elsewhere; i++) {
+        const struct nvl_container *c = &containers->elsewhere[i];
+        if (strcmp(c->name, name) == 0 || has_full_name(c, name))
+            return on_other_node(c, err);
+    }
+    return unknown(containers, name, err);
+}
+
+static int open_users_config(const struct nvl_root *root, const struct nvl_container *c, int flags)
+{
+    nvl_auto(nvl_users_clear) struct nvl_users users = {0};
+    nvl_auto(nvl_root_close) struct nvl_root place = NVL_ROOT_NONE;
+    const struct nvl_user *user = NULL;
+    const char *inside;
+    struct stat st;
+
+    int r = nvl_users_read(root, &users, NULL);
+    for (size_t i = 0; i < users.count; i++)
+        if (strcmp(users.items[i].name, c->user) == 0)
+            user = &users.items[i];
+    if (user == NULL)
+        return r < 0 ? r : -ENOENT;
+    r = nvl_user_open_place(root, user, c->config_path, &place, &inside);
+    if (r < 0)
+        return r;
+    nvl_autofd int fd = nvl_root_openat(&place, inside, flags | O_NOFOLLOW);
+    if (fd < 0)
+        return fd;
+    if (!nvl_user_owns_path(user, c->config_path) && (fstat(fd, &st) < 0 || st.st_uid != user->uid))
+        return -EXDEV;
+    return TAKE_FD(fd);
+}
+
+static int cannot_read(const struct nvl_container *c, int code, const char *path, struct nvl_error *err)
+{
+    if (code == -EISDIR)
+        nvl_error_set(err, code, "%s is a folder; a container's config is a file", path);
+    else if (code == -EINVAL)
+        nvl_error_set(err, code, "%s is not a regular file", path);
+    else if (code == -ELOOP)
+        nvl_error_set(err, code, "%s is a link; a user's config must be a file itself", path);
+    else if (code == -EXDEV)
+        nvl_error_set(err, code, "%s lies outside of %s's home, and is not %s's own file", path, c->user, c->user);
+    else if (code == -EFBIG)
+        nvl_error_set(err, code, "%s is larger than %u MiB, more than a config can be", path, NVL_CONFIG_MAX >> 20);
+    else
+        nvl_error_errno(err, code, "cannot read the config %s", path);
+    if (code == -EACCES && geteuid() != 0) {
+        if (err != NULL)
+            err->exit = NVL_EXIT_HOST;
+        nvl_error_hint(err, "run it as root");
+    }
+    return code;
+}
+
+int nvl_container_read_config(const struct nvl_root *root, const struct nvl_container *c,
+                              struct nvl_config *config, struct nvl_error *err)
+{
+    const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
+    nvl_autofree char *path = nvl_root_show(root, c->config_path);
+    char *text = NULL;
+    size_t len = 0;
+
+    *config = (struct nvl_config){0};
+    nvl_autofd int fd = c->user != NULL ? open_users_config(root, c, flags)
+                                        : nvl_root_openat(root, c->config_path, flags);
+    int r = fd < 0 ? fd : nvl_fd_read(fd, NVL_CONFIG_MAX, &text, &len);
+    if (r < 0)
+        return cannot_read(c, r, path, err);
+    enum nvl_dialect dialect = c->kind == NVL_CONTAINER_PVE ? NVL_DIALECT_PVE : NVL_DIALECT_LXC;
+    r = nvl_config_parse(config, dialect, text, len, err);
+    return r < 0 ? nvl_error_prefix(err, "%s", path) : 0;
+}
+
+/* The name of liblxc's command socket, as /proc/net/unix shows an abstract one: '@' for the NUL before it. Where it
+ * would not fit into an address, liblxc hashes lxcpath and name (FNV-1a, 64 bits). */
+static char *command_socket(const struct nvl_container *c)
+{
+    const size_t room = sizeof((struct sockaddr_un *)NULL)->sun_path - 2; /* for the NULs before and behind */
+    nvl_autofree char *container = nvl_xasprintf("%s/%s", c->lxcpath, c->name);
+    nvl_autofree char *plain = nvl_xasprintf("@%s/command", container);
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    if (strlen(plain) - 1 < room)
+        return TAKE_PTR(plain);
+    for (const char *p = container; *p != '\0'; p++)
+        hash = (hash ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+    return nvl_xasprintf("@lxc/%016" PRIx64 "/command", hash);
+}
+
+/* "Num RefCount Protocol Flags Type St Inode Path": what is behind the seventh blank-separated field. */
+static const char *socket_path(const char *line, size_t len, size_t *path_len)
+{
+    const char *p = line, *end = line + len;
+
+    for (int field = 0; field < 7; field++) {
+        while (p < end && *p == ' ')
+            p++;
+        while (p < end && *p != ' ')
+            p++;
+    }
+    if (p < end)
+        p++;
+    *path_len = (size_t)(end - p);
+    return p;
+}
+
+bool nvl_container_is_running(const struct nvl_root *root, const struct nvl_container *c)
+{
+    const size_t max = 64u << 20; /* every socket of the machine has its line */
+    nvl_autofree char *wanted = command_socket(c);
+    nvl_autofree char *text = NULL;
+    const char *line;
+    size_t len, line_len, pos = 0;
+
+    if (nvl_root_read(root, "/proc/net/unix", max, &text, &len) < 0)
+        return false;
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        size_t path_len;
+        const char *path = socket_path(line, line_len, &path_len);
+        if (path_len == strlen(wanted) && memcmp(path, wanted, path_len) == 0)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,82 @@
+/* Which of the host's users a container's root is. */
+#include "container/idmap.h"
+
+#include <errno.h>
+
+#include "container/include.h"
+
+#define PVE_BASE 100000 /* PVE::LXC::parse_id_maps: u and g 0 100000 65536 */
+
+struct mapping {
+    unsigned lines;     /* lxc.idmap lines in force */
+    bool has_u, has_g;  /* one that maps the container's 0 */
+    unsigned uid0, gid0;
+};
+
+/* "u 0 100000 65536": kind, first id in the container, first on the host, how many. */
+static int take_line(void *context, const char *key, const char *value, struct nvl_error *err)
+{
+    struct mapping *m = context;
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+    uint64_t n[3];
+
+    if (strcmp(key, "lxc.idmap") != 0)
+        return 0;
+    if (value[0] == '\0') {
+        *m = (struct mapping){0};
+        return 0;
+    }
+    nvl_strv_split(&words, value, " \t");
+    bool good = words.count == 4 && (strcmp(words.items[0], "u") == 0 || strcmp(words.items[0], "g") == 0);
+    for (size_t i = 0; good && i < 3; i++)
+        good = nvl_parse_uint(words.items[i + 1], 10, UINT32_MAX, &n[i]) == 0;
+    if (!good) {
+        nvl_error_set(err, -EINVAL, "lxc.idmap: %.80s is not a mapping", value);
+        nvl_error_hint(err, "it looks like \"u 0 100000 65536\"");
+        return -EINVAL;
+    }
+    m->lines++;
+    if (n[0] != 0 || n[2] == 0)
+        return 0;
+    bool *has = words.items[0][0] == 'u' ? &m->has_u : &m->has_g;
+    unsigned *id = words.items[0][0] == 'u' ? &m->uid0 : &m->gid0;
+    if (!*has) /* liblxc keeps the first that maps root */
+        *id = (unsigned)n[1];
+    *has = true;
+    return 0;
+}
+
+bool nvl_config_is_unprivileged_ct(const struct nvl_config *config)
+{
+    static const char *const yes[] = {"1", "on", "yes", "true"};
+    const char *value = nvl_config_get(config, "unprivileged");
+
+    for (size_t i = 0; value != NULL && i < NVL_LENGTH(yes); i++)
+        if (strcasecmp(value, yes[i]) == 0)
+            return true;
+    return false;
+}
+
+int nvl_idmap_read(const struct nvl_root *root, const struct nvl_container *c, const struct nvl_config *config,
+                   struct nvl_idmap *map, struct nvl_error *err)
+{
+    struct mapping m = {0};
+
+    *map = (struct nvl_idmap){0};
+    int r = nvl_config_walk(root, config, NULL, take_line, &m, err);
+    if (r < 0)
+        return nvl_error_prefix(err, "%s", c->config_path);
+    if (m.lines > 0 && (!m.has_u || !m.has_g)) {
+        nvl_error_set(err, -EINVAL, "%s: lxc.idmap gives the container's root no %s on the host", c->config_path,
+                      m.has_u ? "group" : "user");
+        nvl_error_hint(err, "add a line like \"%s 0 100000 65536\"", m.has_u ? "g" : "u");
+        return -EINVAL;
+    }
+    if (m.lines > 0)
+        *map = (struct nvl_idmap){.uid0 = m.uid0, .gid0 = m.gid0};
+    else if (c->kind == NVL_CONTAINER_PVE && nvl_config_is_unprivileged_ct(config))
+        *map = (struct nvl_idmap){.uid0 = PVE_BASE, .gid0 = PVE_BASE};
+    else
+        map->privileged = true;
+    return 0;
+}

@@ -1,0 +1,105 @@
+/* Users out of /etc/passwd, read through the root handle: the C library's own functions know the machine only. */
+#include "container/users.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#define PASSWD_MAX (16u << 20)
+
+static struct nvl_user *find_home(const struct nvl_users *users, const char *home)
+{
+    for (size_t i = 0; i < users->count; i++)
+        if (strcmp(users->items[i].home, home) == 0)
+            return &users->items[i];
+    return NULL;
+}
+
+static void free_user(struct nvl_user *user)
+{
+    free(user->name);
+    free(user->home);
+}
+
+static bool is_good_home(const char *home)
+{
+    return home[0] == '/' && home[1] != '\0' && strstr(home, "/../") == NULL && !nvl_has_suffix(home, "/..");
+}
+
+/* "name:x:uid:gid:comment:home:shell". Service users often share one home: of those, who logs in counts. */
+static void take_user(struct nvl_users *users, char *text)
+{
+    char *fields[7] = {text};
+    size_t n = 1;
+    uint64_t uid;
+
+    for (char *p = text; *p != '\0' && n < NVL_LENGTH(fields); p++)
+        if (*p == ':') {
+            *p = '\0';
+            fields[n++] = p + 1;
+        }
+    if (n < NVL_LENGTH(fields) || fields[0][0] == '\0' || strchr(fields[0], '/') != NULL ||
+        nvl_parse_uint(fields[2], 10, UINT32_MAX - 1, &uid) < 0 || uid == 0)
+        return;
+    char *home = fields[5];
+    for (size_t len = strlen(home); len > 1 && home[len - 1] == '/'; len--)
+        home[len - 1] = '\0';
+    if (!is_good_home(home))
+        return;
+    bool logs_in = !nvl_has_suffix(fields[6], "/nologin") && !nvl_has_suffix(fields[6], "/false");
+    struct nvl_user *user = find_home(users, home);
+    if (user != NULL && (user->logs_in || !logs_in))
+        return;
+    if (user != NULL)
+        free_user(user);
+    else
+        user = NVL_APPEND(users->items, users->count);
+    *user = (struct nvl_user){
+        .name = nvl_xstrdup(fields[0]), .home = nvl_xstrdup(home), .uid = (uid_t)uid, .logs_in = logs_in};
+}
+
+int nvl_users_read(const struct nvl_root *root, struct nvl_users *users, struct nvl_error *err)
+{
+    nvl_autofree char *text = NULL;
+    const char *line;
+    size_t len, line_len, pos = 0;
+
+    *users = (struct nvl_users){0};
+    int r = nvl_root_read(root, "/etc/passwd", PASSWD_MAX, &text, &len);
+    if (r == -ENOENT)
+        return 0;
+    if (r < 0)
+        return nvl_error_errno(err, r, "cannot read %s/etc/passwd", root->name);
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
+        take_user(users, copy);
+    }
+    return 0;
+}
+
+void nvl_users_clear(struct nvl_users *users)
+{
+    for (size_t i = 0; i < users->count; i++)
+        free_user(&users->items[i]);
+    free(users->items);
+    *users = (struct nvl_users){0};
+}
+
+bool nvl_user_owns_path(const struct nvl_user *user, const char *path)
+{
+    return nvl_has_prefix(path, user->home) && path[strlen(user->home)] == '/';
+}
+
+int nvl_user_open_place(const struct nvl_root *root, const struct nvl_user *user, const char *path,
+                        struct nvl_root *place, const char **inside)
+{
+    bool is_own = nvl_user_owns_path(user, path);
+
+    *place = NVL_ROOT_NONE;
+    int fd = nvl_root_openat(root, is_own ? user->home : "/", O_PATH | O_DIRECTORY);
+    if (fd < 0)
+        return fd;
+    *inside = path + (is_own ? strlen(user->home) : 0);
+    nvl_autofree char *name = nvl_root_show(root, is_own ? user->home : "");
+    nvl_root_from_fd(place, fd, name);
+    return 0;
+}

@@ -1,0 +1,26 @@
+/* The users of a host, whose containers lie in their homes (inside this room). */
+#pragma once
+
+#include "base/root.h"
+
+struct nvl_user {
+    char *name, *home;
+    uid_t uid;
+    bool logs_in; /* has a shell */
+};
+
+struct nvl_users {
+    struct nvl_user *items;
+    size_t count;
+};
+
+/* The users of /etc/passwd but root, one for each home. None where the file is absent. */
+int nvl_users_read(const struct nvl_root *root, struct nvl_users *users, struct nvl_error *err);
+void nvl_users_clear(struct nvl_users *users);
+
+/* Where a path that a user chose lies: below the home no link leads out of it, elsewhere it is the host's root.
+ * *inside is the path there (points into path). The caller closes `place`. */
+int nvl_user_open_place(const struct nvl_root *root, const struct nvl_user *user, const char *path,
+                        struct nvl_root *place, const char **inside);
+/* Whether that is below the home. */
+bool nvl_user_owns_path(const struct nvl_user *user, const char *path);
