@@ -7,8 +7,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/paths.h"
 #include "cli/command.h"
+#include "cli/host_status.h"
 #include "host/capture.h"
+#include "host/tree.h"
+
+#define BUNDLE_FILE_MAX (4u << 20)
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -82,16 +87,43 @@ static int create(const char *file, struct nvl_error *err)
 
     if (fd >= 0)
         return fd;
-    return errno == EEXIST ? refuse_existing(file, err) : nvl_error_errno(err, -errno, "cannot create %s", file);
+    return errno == EEXIST ? refuse_existing(file, err)
+                           : nvl_error_errno(err, -errno, "cannot create %s", file);
 }
 
+/* What describes a bundle; none of the driver's files. */
+static int add_bundles(const struct nvl_root *root, int dirfd, struct nvl_error *err)
+{
+    static const char *const files[] = {"manifest.json", "sonames"};
+    nvl_auto(nvl_strv_clear) struct nvl_strv versions = {0};
+    int r = 0;
+
+    if (nvl_root_list(root, NVL_BUNDLE_DIR, &versions) < 0)
+        return 0;
+    for (size_t i = 0; r >= 0 && i < versions.count * NVL_LENGTH(files); i++) {
+        const char *version = versions.items[i / NVL_LENGTH(files)];
+        nvl_autofree char *path =
+            nvl_xasprintf(NVL_BUNDLE_DIR "/%s/%s", version, files[i % NVL_LENGTH(files)]);
+        nvl_autofree char *text = NULL;
+        size_t len;
+        if (nvl_is_version(version, strlen(version)) &&
+            nvl_root_read(root, path, BUNDLE_FILE_MAX, &text, &len) >= 0)
+            r = nvl_tree_file(dirfd, path, text, len, err);
+    }
+    return r;
+}
+
+/* nvl_capture takes what the readers of the host read; what commands look at beyond that is added here. */
 static int capture(const struct nvl_root *root, const char *dir, struct nvl_error *err)
 {
     nvl_autofd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0)
         return nvl_error_errno(err, -errno, "cannot open %s", dir);
-    return nvl_capture(root, fd, err);
+    int r = nvl_capture(root, fd, err);
+    if (r >= 0 && nvl_root_exists(root, NVL_MODPROBE_PROGRAM))
+        r = nvl_tree_file(fd, NVL_MODPROBE_PROGRAM, "", 0, err);
+    return r >= 0 ? add_bundles(root, fd, err) : r;
 }
 
 /* The file is there complete, or not at all. */

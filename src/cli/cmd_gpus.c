@@ -66,12 +66,13 @@ static void holders_find(const struct nvl_host *host, struct holders *holders)
         add_holder(host, &containers, &containers.items[i], holders);
 }
 
-/* Whether the container was given this GPU (mig NULL: it, or any part of it), or this MIG device. */
+/* Whether the container was given this GPU (mig NULL: it, or any part of it), or this MIG device. The
+ * whole GPU does not bring its MIG devices: each has nodes of its own. */
 static bool holds(const struct holder *holder, const struct nvl_gpu *gpu, const struct nvl_mig *mig)
 {
     for (size_t i = 0; i < holder->resolved.n_gpus; i++) {
         const struct nvl_resolved_gpu *given = &holder->resolved.gpus[i];
-        if (given->gpu == gpu && (mig == NULL || given->mig == mig || given->mig == NULL))
+        if (given->gpu == gpu && (mig == NULL || given->mig == mig))
             return true;
     }
     return false;

@@ -1,8 +1,7 @@
 /* What the facts of a host mean for containers, one function for each subject. */
 #include "cli/host_status.h"
 
-#define MODPROBE_PROGRAM "/usr/bin/nvidia-modprobe"
-#define BLACKLIST_FILE   "/etc/modprobe.d/nvidia-blacklist.conf"
+#define BLACKLIST_FILE "/etc/modprobe.d/nvidia-blacklist.conf"
 
 static struct nvl_finding *add(struct nvl_findings *findings, enum nvl_finding_level level,
                                const char *subject, const char *id, char *title)
@@ -120,8 +119,8 @@ static void judge_driver(const struct nvl_host_facts *facts, struct nvl_findings
 
     if (driver->loaded && driver->version[0] != '\0') {
         add(findings, NVL_FINDING_OK, "driver", "driver",
-            nvl_xasprintf("kernel module %s%s%s is loaded", driver->version, flavour != NULL ? ", " : "",
-                          flavour != NULL ? flavour : ""));
+            nvl_xasprintf("kernel module %s%s%s%s is loaded", driver->version, flavour != NULL ? " (" : "",
+                          flavour != NULL ? flavour : "", flavour != NULL ? ")" : ""));
     } else if (driver->loaded) {
         f = add(findings, NVL_FINDING_PROBLEM, "driver", "driver_unknown",
                 nvl_xstrdup("the kernel module is loaded, but its version is not understood"));
@@ -194,8 +193,10 @@ static void judge_modules(const struct nvl_host_facts *facts, struct nvl_finding
             add(findings, NVL_FINDING_PROBLEM, "modules", "uvm_not_loaded",
                 nvl_xstrdup("nvidia_uvm is not loaded: nvidia-smi works, but CUDA programs fail "
                             "with error 999"));
-        f->fix = nvl_xstrdup("modprobe nvidia-uvm && nvidia-modprobe -c 0 -u; at each boot: "
-                             "echo nvidia-uvm > /etc/modules-load.d/nvidia-uvm.conf");
+        f->fix = nvl_xstrdup(
+            nvl_root_exists(facts->host.root, NVL_MODPROBE_PROGRAM)
+                ? "modprobe nvidia-uvm && nvidia-modprobe -c 0 -u"
+                : "apt install nvidia-modprobe, then modprobe nvidia-uvm && nvidia-modprobe -c 0 -u");
         return;
     }
     if (m->nvidia)
@@ -215,8 +216,6 @@ static char *make_command(const struct nvl_node *node, bool has_modprobe)
         return nvl_xstrdup("udevadm trigger --subsystem-match=drm --action=add");
     if (has_modprobe && node->kind == NVL_NODE_GPU)
         return nvl_xasprintf("nvidia-modprobe -c %d", node->minor);
-    if (has_modprobe && node->kind == NVL_NODE_CTL)
-        return nvl_xstrdup("nvidia-modprobe -c 255");
     if (has_modprobe && node->kind == NVL_NODE_MODESET)
         return nvl_xstrdup("nvidia-modprobe -m");
     if (has_modprobe && (node->kind == NVL_NODE_UVM || node->kind == NVL_NODE_UVM_TOOLS))
@@ -259,7 +258,7 @@ static void describe_node(const struct nvl_node *node, bool has_modprobe, struct
 
 static bool judge_fault(const struct nvl_host_facts *facts, size_t fault, struct nvl_findings *findings)
 {
-    bool has_modprobe = nvl_root_exists(facts->host.root, MODPROBE_PROGRAM);
+    bool has_modprobe = nvl_root_exists(facts->host.root, NVL_MODPROBE_PROGRAM);
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0}, removals = {0}, commands = {0};
 
     for (size_t i = 0; i < facts->n_nodes; i++) /* where a major is not known, the module's finding says it */
@@ -287,7 +286,7 @@ static void judge_nodes(const struct nvl_host_facts *facts, struct nvl_findings 
         known += facts->nodes[i].major >= 0;
     if (!faulty)
         add(findings, NVL_FINDING_OK, "nodes", "nodes",
-            nvl_xasprintf("%zu device nodes, all as they should be", known));
+            nvl_xasprintf("%zu device nodes are as they should be", known));
 }
 
 static void judge_bundle(const struct nvl_host_facts *facts, struct nvl_findings *findings)

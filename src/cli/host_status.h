@@ -6,6 +6,8 @@
 #include "host/host.h"
 #include "host/module.h"
 
+#define NVL_MODPROBE_PROGRAM "/usr/bin/nvidia-modprobe" /* makes device nodes, where it is installed */
+
 struct nvl_host_facts {
     struct nvl_host host;
     struct nvl_modules modules;
