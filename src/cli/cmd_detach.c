@@ -63,6 +63,11 @@ static void say_config(const struct nvl_context *ctx, const struct detach *d, bo
             fputs(diff, stdout);
     } else {
         nvl_say(ctx, "%s: its config gives it no GPU any more", d->target.name);
+        if (nvl_container_is_running(&ctx->root, d->target.container)) {
+            nvl_autofree char *restart = nvl_container_restart(d->target.container);
+            nvl_say(ctx, "the container is running and keeps its GPU until it stops or restarts: %s",
+                    restart);
+        }
     }
 }
 
@@ -79,14 +84,8 @@ static void say_cleaned(const struct nvl_context *ctx, const struct detach *d, b
         return;
     nvl_say(ctx, "%s in its root file system: %s (%s)", cleaned->unreachable ? "may stay" : "stays",
             remaining, cleaned->why);
-    if (cleaned->running && !dry_run) {
-        nvl_autofree char *restart = nvl_container_restart(d->target.container);
-        nvl_say(ctx,
-                "the container keeps its GPU until it stops or restarts (%s); once it is stopped, run `nvlxc "
-                "detach %s` "
-                "again to remove these files",
-                restart, d->target.name);
-    }
+    if (cleaned->running && !dry_run)
+        nvl_say(ctx, "once it is stopped, run `nvlxc detach %s` again to remove them", d->target.name);
 }
 
 static int run_detach(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,

@@ -134,14 +134,14 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
     struct nvl_idmap map;
 
     *cleaned = (struct nvl_cleaned){0};
-    if (nvl_container_is_running(root, c)) {
-        cleaned->running = true;
-        return out_of_reach(cleaned, nvl_xstrdup("it is running"));
-    }
     nvl_autofree char *path =
         c->kind == NVL_CONTAINER_PVE ? pve_rootfs(config, &why) : lxc_rootfs(config, &why);
     if (path == NULL)
         return out_of_reach(cleaned, why);
+    if (nvl_container_is_running(root, c)) {
+        cleaned->running = true;
+        return out_of_reach(cleaned, nvl_xstrdup("it is running"));
+    }
     int r = nvl_idmap_read(root, c, config, &map, err);
     if (r < 0)
         return r;

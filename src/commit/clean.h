@@ -8,7 +8,7 @@ struct nvl_cleaned {
     struct nvl_strv remaining; /* what stays or, where the root file system cannot be reached, may be there */
     char *why;                 /* why it stays; NULL where nothing does */
     bool unreachable;          /* the root file system could not be looked at */
-    bool running;              /* because the container runs */
+    bool running;              /* that alone is why: once it is stopped, its files can be removed */
 };
 
 /* Where the root file system cannot be reached (running, not on a directory): nothing is done, and

@@ -1,0 +1,61 @@
+# nvlxc list: the containers that have a grant, or NVIDIA lines by hand.
+
+bats_require_minimum_version 1.5.0
+load "$NVL_SOURCE/tests/lib/hosts.bash"
+
+NVLXC="$NVL_BUILD/src/cli/nvlxc"
+GPU=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
+
+@test "a table: granted containers and those by hand, no others" {
+    host=$(fixture a5500-550)
+    "$NVLXC" --root "$host" --quiet attach 220
+    "$NVLXC" --root "$host" --quiet attach media --capabilities compute,video
+    run -0 --separate-stderr "$NVLXC" --root "$host" list
+    [ "${#lines[@]}" -eq 4 ]
+    [[ ${lines[0]} =~ ^CONTAINER\ +KIND\ +STATE\ +GPUS\ +CAPABILITIES ]]
+    [[ ${lines[1]} =~ ^220\ +Proxmox\ CT\ +running\ +$GPU\ +compute,utility ]]
+    [[ ${lines[2]} =~ ^223\ +Proxmox\ CT\ +stopped\ +by\ hand\ +- ]]
+    [[ ${lines[3]} =~ ^media\ +LXC\ of\ alice\ +stopped\ +$GPU\ +compute,video ]]
+    [ -z "$stderr" ]
+}
+
+@test "no container with a GPU: it is said" {
+    host=$(fixture no-gpu)
+    run -0 "$NVLXC" --root "$host" list
+    [[ $output == "no container has a GPU"* ]]
+    [ "$("$NVLXC" --root "$host" list --json | jq -c .)" = '{"containers":[]}' ]
+}
+
+@test "--json: stable keys, null for what is not known" {
+    host=$(fixture a5500-550)
+    "$NVLXC" --root "$host" --quiet attach 220 --required --capabilities all
+    json=$("$NVLXC" --root "$host" list --json)
+    [ "$(jq -c '.containers[0]' <<<"$json")" = \
+        "{\"name\":\"220\",\"kind\":\"pve\",\"node\":null,\"user\":null,\"running\":true,\"devices\":[\"$GPU\"],\"capabilities\":[\"compute\",\"utility\",\"video\",\"graphics\",\"display\",\"ngx\",\"compat32\"],\"required\":true,\"by_hand\":false}" ]
+    [ "$(jq -c '.containers[1]' <<<"$json")" = \
+        '{"name":"223","kind":"pve","node":null,"user":null,"running":false,"devices":null,"capabilities":null,"required":null,"by_hand":true}' ]
+}
+
+@test "--cluster: the CTs of the other nodes too" {
+    host=$(fixture a5500-550)
+    "$NVLXC" --root "$host" --quiet attach 220
+    # as its own node's nvlxc wrote it
+    grep ^lxc "$host/etc/pve/lxc/220.conf" >>"$host/etc/pve/nodes/pve2/lxc/330.conf"
+    run -0 "$NVLXC" --root "$host" list
+    [[ $output != *330* ]]
+    run -0 "$NVLXC" --root "$host" list --cluster
+    [[ $output =~ 330\ +pve2\ +Proxmox\ CT\ +-\ +$GPU ]]
+    [ "$("$NVLXC" --root "$host" list --cluster --json | jq -c '.containers[] | select(.name == "330") | [.node, .running]')" = \
+        '["pve2",null]' ]
+}
+
+@test "a config that cannot be read is a warning, not the end" {
+    host=$(fixture a5500-550)
+    "$NVLXC" --root "$host" --quiet attach 220
+    head -c 1100000 /dev/zero | tr '\0' '#' >"$host/etc/pve/lxc/219.conf"
+    printf 'arch: amd64\0\n' >"$host/etc/pve/lxc/218.conf"
+    run -0 --separate-stderr "$NVLXC" --root "$host" list
+    [[ $stderr == *"warning: /etc/pve/lxc/219.conf is left out"* ]]
+    [[ $stderr == *"warning: /etc/pve/lxc/218.conf is left out"* ]]
+    [[ $output == *"$GPU"* ]]
+}
