@@ -165,7 +165,8 @@ static void judge_userspace(const struct nvl_host_facts *facts, struct nvl_findi
     if (served)
         nvl_buf_addf(&title, "; containers use the bundle of %s", loaded);
     else
-        nvl_buf_addf(&title, "; there is no bundle of %s, so containers get no driver", loaded);
+        nvl_buf_addf(&title, "; %s bundle of %s, so containers get no driver",
+                     facts->bundle_present ? "there is no complete" : "there is no", loaded);
     struct nvl_finding *f =
         add(findings, served ? NVL_FINDING_NOTE : NVL_FINDING_PROBLEM, "libraries",
             installed->count == 0 ? "libraries_missing" : "libraries_mismatch", nvl_buf_take(&title));

@@ -1,0 +1,152 @@
+#!/usr/bin/env bats
+# nvlxc capture: what it writes is a host that --root reads the same way, and says nothing more.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+    load "$NVL_SOURCE/tests/lib/hosts.bash"
+    NVLXC="$NVL_BUILD/src/cli/nvlxc"
+    export TMPDIR="$BATS_TEST_TMPDIR/tmp"
+    mkdir "$TMPDIR"
+}
+
+# round_trip NAME: a capture of that fixture host, unpacked, is the same host to gpus and host.
+round_trip() {
+    local host again="$BATS_TEST_TMPDIR/again-$1"
+    host=$(fixture "$1")
+    run -0 "$NVLXC" --root "$host" capture "$BATS_TEST_TMPDIR/$1.tar"
+    mkdir "$again"
+    tar -C "$again" -xf "$BATS_TEST_TMPDIR/$1.tar"
+    "$NVL_SOURCE/tests/hosts/make-nodes" "$again"
+    diff -u <("$NVLXC" --root "$host" gpus --json) <("$NVLXC" --root "$again" gpus --json)
+    diff -u <("$NVLXC" --root "$host" host --json) <("$NVLXC" --root "$again" host --json)
+}
+
+@test "capture: unpacked, it is the same host: two GPUs" {
+    round_trip two-gpus-535
+}
+
+@test "capture: unpacked, it is the same host: Proxmox VE with Debian's driver" {
+    round_trip a5500-550
+}
+
+@test "capture: unpacked, it is the same host: MIG" {
+    round_trip h100-mig
+}
+
+@test "capture: unpacked, it is the same host: NVIDIA's installer" {
+    round_trip a5500-580-open
+}
+
+@test "capture: unpacked, it is the same host: an upgrade that waits, with its bundle" {
+    round_trip upgraded
+}
+
+@test "capture: unpacked, it is the same host: faults are kept" {
+    round_trip bad-nodes
+    round_trip stale-uvm
+    round_trip uvm-missing
+}
+
+@test "capture: unpacked, it is the same host: another driver, and none" {
+    round_trip nouveau
+    round_trip vfio
+    round_trip no-driver
+    round_trip no-gpu
+}
+
+@test "capture: .tgz and .gz are compressed, others are not" {
+    local host
+    host=$(fixture a5500-550)
+    for name in a.tgz b.tar.gz; do
+        run -0 "$NVLXC" --root "$host" capture "$BATS_TEST_TMPDIR/$name"
+        gzip -t "$BATS_TEST_TMPDIR/$name"
+    done
+    run -0 "$NVLXC" --root "$host" capture "$BATS_TEST_TMPDIR/c.tar"
+    run ! gzip -t "$BATS_TEST_TMPDIR/c.tar"
+    tar -tf "$BATS_TEST_TMPDIR/c.tar" >/dev/null
+}
+
+@test "capture: a file that exists is not touched" {
+    echo mine >"$BATS_TEST_TMPDIR/out.tar"
+    run -1 "$NVLXC" --root "$(fixture a5500-550)" capture "$BATS_TEST_TMPDIR/out.tar"
+    [ "$output" = "nvlxc: $BATS_TEST_TMPDIR/out.tar exists already; name another file, or remove it first" ]
+    [ "$(cat "$BATS_TEST_TMPDIR/out.tar")" = mine ]
+}
+
+@test "capture: a link that leads nowhere is not followed" {
+    ln -s "$BATS_TEST_TMPDIR/elsewhere" "$BATS_TEST_TMPDIR/out.tar"
+    run -1 "$NVLXC" --root "$(fixture a5500-550)" capture "$BATS_TEST_TMPDIR/out.tar"
+    [ ! -e "$BATS_TEST_TMPDIR/elsewhere" ]
+}
+
+@test "capture: a folder that is not there" {
+    run -1 "$NVLXC" --root "$(fixture a5500-550)" capture "$BATS_TEST_TMPDIR/no/out.tar"
+    [[ "$output" == "nvlxc: cannot create $BATS_TEST_TMPDIR/no/out.tar: No such file or directory"* ]]
+}
+
+@test "capture: without tar: exit 3, says so, leaves nothing" {
+    local host
+    host=$(fixture a5500-550)
+    run -3 env PATH=/nonexistent "$NVLXC" --root "$host" capture "$BATS_TEST_TMPDIR/out.tar"
+    [ "$output" = "nvlxc: the program tar is not installed; apt install tar" ]
+    [ ! -e "$BATS_TEST_TMPDIR/out.tar" ]
+    [ -z "$(ls -A "$TMPDIR")" ]
+}
+
+@test "capture: a tar that fails leaves nothing" {
+    local host
+    host=$(fixture a5500-550)
+    mkdir "$BATS_TEST_TMPDIR/bin"
+    printf '#!/bin/sh\necho half\nexit 2\n' >"$BATS_TEST_TMPDIR/bin/tar"
+    chmod +x "$BATS_TEST_TMPDIR/bin/tar"
+    run -1 env PATH="$BATS_TEST_TMPDIR/bin:$PATH" "$NVLXC" --root "$host" capture "$BATS_TEST_TMPDIR/out.tar"
+    [ ! -e "$BATS_TEST_TMPDIR/out.tar" ]
+    [ -z "$(ls -A "$TMPDIR")" ]
+}
+
+@test "capture: no temporary folder stays" {
+    run -0 "$NVLXC" --root "$(fixture a5500-550)" capture "$BATS_TEST_TMPDIR/out.tar"
+    [ -z "$(ls -A "$TMPDIR")" ]
+}
+
+@test "capture: says what is inside, and that no serial number is" {
+    run -0 "$NVLXC" --root "$(fixture a5500-550)" capture "$BATS_TEST_TMPDIR/out.tar"
+    [[ "$output" == *"no serial numbers"* ]]
+    [[ "$output" == *"UUID"* ]]
+}
+
+@test "capture: no name of the machine, no container, no user, no other file is inside" {
+    local host
+    host=$(fixture a5500-550)
+    echo secret-host >"$host/etc/hostname"
+    echo 1234567890 >"$host/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/serial"
+    sed -i 's/(buildd@debian)/(root@secret-host)/' "$host/proc/driver/nvidia/version"
+    run -0 "$NVLXC" --root "$host" capture "$BATS_TEST_TMPDIR/out.tar"
+    mkdir "$BATS_TEST_TMPDIR/again"
+    tar -C "$BATS_TEST_TMPDIR/again" -xf "$BATS_TEST_TMPDIR/out.tar"
+    run -1 grep -rE 'secret-host|1234567890|alice|ollama|BC:24' "$BATS_TEST_TMPDIR/again"
+    [ ! -e "$BATS_TEST_TMPDIR/again/etc/pve" ]
+    [ ! -e "$BATS_TEST_TMPDIR/again/home" ]
+    [ ! -e "$BATS_TEST_TMPDIR/again/var/lib/lxc" ]
+}
+
+@test "capture: no file of the driver is inside" {
+    local host
+    host=$(fixture a5500-550)
+    echo "a library of NVIDIA's" >"$host/usr/lib/x86_64-linux-gnu/nvidia/current/libcuda.so.550.163.01"
+    run -0 "$NVLXC" --root "$host" capture "$BATS_TEST_TMPDIR/out.tar"
+    [ "$(tar -xOf "$BATS_TEST_TMPDIR/out.tar" \
+        ./usr/lib/x86_64-linux-gnu/nvidia/current/libcuda.so.550.163.01 | wc -c)" = 0 ]
+}
+
+@test "capture: --json" {
+    run -0 "$NVLXC" --root "$(fixture a5500-550)" capture "$BATS_TEST_TMPDIR/out.tar" --json
+    [ "$(jq -r .file <<<"$output")" = "$BATS_TEST_TMPDIR/out.tar" ]
+    [ "$(jq .bytes <<<"$output")" = "$(stat -c %s "$BATS_TEST_TMPDIR/out.tar")" ]
+}
+
+@test "capture: needs the name of a file" {
+    run -2 "$NVLXC" capture
+    [[ "$output" == *"capture needs an argument"* ]]
+}
