@@ -61,3 +61,18 @@ simulate_uvm_major() {
 simulate_module() {
     sed -E -i "s/(Module +)[0-9.]+/\1$1/" /proc/driver/nvidia/version
 }
+
+# simulate_installed BRANCH|none: the driver's packages of that branch are installed in place of those before.
+simulate_installed() {
+    local tree file
+    tree=$("$NVL_SOURCE/tests/lib/driver-tree" "$NVL_DRIVER")
+    [ "$NVL_DRIVER" = none ] || (cd "$tree" && find . ! -type d) | while IFS= read -r file; do
+        case $file in ./etc/ld.so.*) ;; *) rm -f "/$file" ;; esac
+    done
+    NVL_DRIVER=$1
+    if [ "$1" != none ]; then
+        tree=$("$NVL_SOURCE/tests/lib/driver-tree" "$1")
+        tar -C "$tree" --exclude ./etc/ld.so.cache -c . | tar -C / -x
+    fi
+    ldconfig
+}

@@ -1,0 +1,119 @@
+# A container has its own GPU, and no way to another.
+load setup
+
+RTX3090= RTX4090=
+
+setup_file() {
+    simulate_host two-gpus-535
+    simulate_installed 535
+    nvlxc driver sync --quiet
+    make_container one debian-12
+    make_container priv debian-12 privileged
+    make_container nothing debian-12
+    cp /var/lib/lxc/nothing/config /run/nothing.config
+}
+
+teardown_file() {
+    local name
+    for name in one priv nothing; do stop "$name" || true; done
+}
+
+# The first GPU of the bus is /dev/nvidia1 on this host, the second /dev/nvidia0.
+setup() {
+    RTX3090=$(sed -n 's/GPU UUID:[[:space:]]*//p' /proc/driver/nvidia/gpus/0000:01:00.0/information)
+    RTX4090=$(sed -n 's/GPU UUID:[[:space:]]*//p' /proc/driver/nvidia/gpus/0000:02:00.0/information)
+}
+
+# What root in the container can do about a node that it was not given: make it itself.
+makes_and_opens() {
+    inside "$1" sh -c "rm -f /tmp/node; mknod /tmp/node c 195 $2" || { echo "no mknod"; return; }
+    opens "$1" /tmp/node
+}
+
+@test "index, minor and bus order are not mixed up" {
+    run -0 nvlxc attach one --gpu 0
+    run -0 grep -c "NVIDIA_VISIBLE_DEVICES=$RTX3090" /var/lib/lxc/one/config
+    run -0 start one
+    [ "$(opens one /dev/nvidia1)" = allowed ]
+    run -0 inside one ls /proc/driver/nvidia/gpus
+    [ "$output" = 0000:01:00.0 ]
+}
+
+@test "unprivileged: the other GPU's node is not there and cannot be made" {
+    [ "$(opens one /dev/nvidia0)" = missing ]
+    run -0 makes_and_opens one 0
+    says "no mknod"
+}
+
+@test "privileged: the other GPU's node can be made but not opened" {
+    run -0 nvlxc attach priv --gpu 0
+    run -0 start priv
+    [ "$(opens priv /dev/nvidia1)" = allowed ]
+    [ "$(opens priv /dev/nvidia0)" = missing ]
+    run -0 makes_and_opens priv 1
+    [ "$output" = allowed ]
+    run -0 makes_and_opens priv 0
+    [ "$output" = filtered ]
+}
+
+@test "another grant: the next start gives the other GPU instead" {
+    stop one
+    run -0 nvlxc attach one --gpu "$RTX4090"
+    run -0 start one
+    [ "$(opens one /dev/nvidia0)" = allowed ]
+    [ "$(opens one /dev/nvidia1)" = missing ]
+    run -0 inside one ls /proc/driver/nvidia/gpus
+    [ "$output" = 0000:02:00.0 ]
+}
+
+@test "several GPUs, and all" {
+    stop one
+    run -0 nvlxc attach one --gpu 0 --gpu 1
+    run -0 start one
+    [ "$(opens one /dev/nvidia0) $(opens one /dev/nvidia1)" = "allowed allowed" ]
+    stop one
+    run -0 nvlxc attach one --gpu all --capabilities utility
+    run -0 start one
+    [ "$(opens one /dev/nvidia0) $(opens one /dev/nvidia1)" = "allowed allowed" ]
+    [ "$(opens one /dev/nvidia-uvm)" = missing ]
+}
+
+@test "a container without a grant gets nothing" {
+    run -0 start nothing
+    [ "$(opens nothing /dev/nvidia0)" = missing ]
+    [ "$(opens nothing /dev/nvidiactl)" = missing ]
+    cmp /var/lib/lxc/nothing/config /run/nothing.config
+}
+
+@test "a node of the host that is not the driver's is not bound" {
+    stop one
+    rm /dev/nvidia1
+    mknod -m 666 /dev/nvidia1 c 1 5
+    # pre-start would mend it: ask the driver's own word not to touch nodes
+    sed -i 's/ModifyDeviceFiles: 1/ModifyDeviceFiles: 0/' /proc/driver/nvidia/params
+    run -0 start one
+    sed -i 's/ModifyDeviceFiles: 0/ModifyDeviceFiles: 1/' /proc/driver/nvidia/params
+    [ "$(opens one /dev/nvidia1)" = missing ]
+    [ "$(opens one /dev/nvidia0)" = allowed ]
+    run -0 bash -c 'grep -a "nvlxc\[.*\]: one:" /run/syslog | tail -n 1'
+    says "/dev/nvidia1 is not the driver's device on the host"
+}
+
+@test "MIG: the instance's nodes and capabilities, and no other's" {
+    stop one
+    simulate_host h100-mig
+    local uuid
+    uuid=$(nvlxc --json gpus | jq -r '.gpus[0].uuid')
+    run -0 nvlxc attach one --gpu "MIG-$uuid/1/0"
+    run -0 start one
+    run -0 nvlxc --json gpus
+    local gi ci
+    gi=$(sed -n 's/DeviceFileMinor: //p' /proc/driver/nvidia/capabilities/gpu0/mig/gi1/access)
+    ci=$(sed -n 's/DeviceFileMinor: //p' /proc/driver/nvidia/capabilities/gpu0/mig/gi1/ci0/access)
+    run -0 inside one sh -c 'ls /dev/nvidia-caps; ls -R /proc/driver/nvidia/capabilities'
+    says "nvidia-cap$gi" "nvidia-cap$ci" gi1
+    [[ $output != *gi2* ]]
+    run -0 inside one sh -c 'ls /dev/nvidia-caps | wc -l'
+    [ "$output" = 2 ]
+    [ "$(opens one "/dev/nvidia-caps/nvidia-cap$ci")" = allowed ]
+}

@@ -1,0 +1,17 @@
+# What every file of this folder loads.
+bats_require_minimum_version 1.5.0
+# shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/simulated-host.bash"
+# shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/lxc.bash"
+
+A5500=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
+BUNDLE=/usr/local/nvidia
+
+# says TEXT…: the output of the last `run` has each of them.
+says() {
+    local text
+    for text; do
+        [[ $output == *"$text"* ]] || { echo "expected: $text"; echo "got: $output"; return 1; }
+    done
+}
