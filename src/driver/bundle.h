@@ -1,4 +1,5 @@
-/* Driver bundles: /var/lib/nvlxc/driver/VERSION/{bin,lib64,lib32,share,etc} with `sonames` and `manifest.json`. */
+/* Driver bundles: /var/lib/nvlxc/driver/VERSION/{bin,lib64,lib32,share,etc} with `sonames` and
+ * `manifest.json`. */
 #pragma once
 
 #include "driver/catalog.h"
@@ -8,29 +9,30 @@
 typedef void nvl_progress_fn(void *data, const char *file, uint64_t done, uint64_t total);
 
 struct nvl_sync_result {
-    bool changed;          /* something was written */
-    size_t n_files;        /* in the bundle */
+    bool changed;   /* something was written */
+    size_t n_files; /* in the bundle */
     uint64_t bytes;
-    struct nvl_strv missing; /* by capability: "video: libnvidia-encode.so.1 is not installed: apt install libnvidia-encode1" */
+    struct nvl_strv missing; /* by capability: "video: libnvidia-encode.so.1 is not installed: apt install
+                                libnvidia-encode1" */
 };
 
-/* Builds the bundle of `version` from what is installed on the host, or brings the existing one up to date. Into a
- * temporary folder beside it (reflink where the file system can, SHA-256 while copying), fsynced, renamed; locked
- * against another sync. -ENOENT where that version's libcuda and libnvidia-ml are not installed. With dry_run only
- * the result is filled in. */
-int nvl_bundle_sync(const struct nvl_root *root, const struct nvl_userspace *us, const char *version, bool dry_run,
-                    nvl_progress_fn *progress, void *progress_data, struct nvl_sync_result *result,
-                    struct nvl_error *err);
+/* Builds the bundle of `version` from what is installed on the host, or brings the existing one up to date.
+ * Into a temporary folder beside it (reflink where the file system can, SHA-256 while copying), fsynced,
+ * renamed; locked against another sync. -ENOENT where that version's libcuda and libnvidia-ml are not
+ * installed. With dry_run only the result is filled in. */
+int nvl_bundle_sync(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
+                    bool dry_run, nvl_progress_fn *progress, void *progress_data,
+                    struct nvl_sync_result *result, struct nvl_error *err);
 void nvl_sync_result_clear(struct nvl_sync_result *result);
 
 struct nvl_bundle {
     char version[NVL_VERSION_MAX];
     uint64_t bytes;
     size_t n_files;
-    bool complete;  /* has a manifest that can be read */
-    bool loaded;    /* the kernel module's version */
-    bool pending;   /* installed on the host, but not the loaded one: the next boot's */
-    size_t in_use;  /* running containers (mount namespaces) that have it mounted */
+    bool complete; /* has a manifest that can be read */
+    bool loaded;   /* the kernel module's version */
+    bool pending;  /* installed on the host, but not the loaded one: the next boot's */
+    size_t in_use; /* running containers (mount namespaces) that have it mounted */
 };
 struct nvl_bundles {
     struct nvl_bundle *items; /* newest first */
@@ -41,6 +43,6 @@ int nvl_bundles_list(const struct nvl_root *root, const struct nvl_driver_versio
                      const struct nvl_userspace *us, struct nvl_bundles *bundles, struct nvl_error *err);
 void nvl_bundles_clear(struct nvl_bundles *bundles);
 
-/* Removes one, unless it is loaded, pending or in use (looked at again under the lock): then -EBUSY. Left-over
- * temporary folders of a sync that died go too. */
+/* Removes one, unless it is loaded, pending or in use (looked at again under the lock): then -EBUSY.
+ * Left-over temporary folders of a sync that died go too. */
 int nvl_bundle_remove(const struct nvl_root *root, const struct nvl_bundle *bundle, struct nvl_error *err);

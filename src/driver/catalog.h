@@ -1,21 +1,26 @@
-/* The driver's files by capability: what a bundle is made of, and which Debian package brings what is missing. One
- * table; names are NVIDIA's (README of the driver, libnvidia-container's lists as facts). */
+/* The driver's files by capability: what a bundle is made of, and which Debian package brings what is
+ * missing. One table; names are NVIDIA's (README of the driver, libnvidia-container's lists as facts). */
 #pragma once
 
 #include "grant/grant.h"
 
 enum nvl_file_kind {
-    NVL_FILE_LIBRARY, /* name is the soname without a version where it has one: "libcuda.so.1" */
-    NVL_FILE_PROGRAM,
-    NVL_FILE_DATA,    /* ICDs, nvoptix.bin: `name` is the path in the bundle, sources are tried in order */
+    NVL_FILE_LIBRARY, /* name is the soname without the driver's version where it has that: "libcuda.so.1",
+                       * "libnvidia-glcore.so"; with a folder below lib64 for what the linker does not search
+                       */
+    NVL_FILE_PROGRAM, /* name is the file's name in bin/ */
+    NVL_FILE_DATA,    /* ICDs, nvoptix.bin: `name` is the path in the bundle */
+    NVL_FILE_LINK,    /* a link in lib64 to the library `with` */
 };
 
 struct nvl_catalog_file {
     enum nvl_file_kind kind;
     const char *name;
     unsigned capability; /* one bit */
-    bool expected;       /* its absence takes something from users: reported; else only newer or older drivers have it */
+    bool expected; /* its absence takes something from users: reported; else only newer or older drivers have
+                      it */
     const char *package; /* "libnvidia-encode1"; NULL where none is known */
+    const char *with; /* for a file that does not say its version: the entry that vouches for it; else NULL */
 };
 
 extern const struct nvl_catalog_file nvl_catalog[];

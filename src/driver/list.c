@@ -1,0 +1,63 @@
+/* The bundles that are there, and what each is good for now. */
+#include <errno.h>
+
+#include "base/paths.h"
+#include "driver/bundle.h"
+#include "driver/manifest.h"
+#include "driver/pending.h"
+#include "driver/users.h"
+
+bool nvl_version_is_pending(const char *version, const struct nvl_driver_version *loaded,
+                            const struct nvl_userspace *us)
+{
+    if (loaded->loaded)
+        return strcmp(version, loaded->version) != 0 && nvl_strv_contains(&us->versions, version);
+    return us->versions.count > 0 && strcmp(version, us->versions.items[0]) == 0;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    return -nvl_version_compare(((const struct nvl_bundle *)a)->version,
+                                ((const struct nvl_bundle *)b)->version);
+}
+
+static void describe(const struct nvl_root *root, const struct nvl_driver_version *loaded,
+                     const struct nvl_userspace *us, struct nvl_bundle *bundle)
+{
+    nvl_auto(nvl_manifest_clear) struct nvl_manifest m = {0};
+
+    bundle->complete = nvl_manifest_read(root, bundle->version, &m) == 0;
+    bundle->n_files = m.n_files;
+    bundle->bytes = nvl_manifest_bytes(&m);
+    bundle->loaded = loaded->loaded && strcmp(loaded->version, bundle->version) == 0;
+    bundle->pending = nvl_version_is_pending(bundle->version, loaded, us);
+    bundle->in_use = nvl_bundle_users(root, bundle->version);
+}
+
+int nvl_bundles_list(const struct nvl_root *root, const struct nvl_driver_version *loaded,
+                     const struct nvl_userspace *us, struct nvl_bundles *bundles, struct nvl_error *err)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    *bundles = (struct nvl_bundles){0};
+    int r = nvl_root_list(root, NVL_BUNDLE_DIR, &names);
+    if (r < 0 && r != -ENOENT)
+        return nvl_error_errno(err, r, "cannot read %s%s", root->name, NVL_BUNDLE_DIR);
+    for (size_t i = 0; i < names.count; i++) {
+        const char *name = names.items[i];
+        if (!nvl_is_version(name, strlen(name)) || strlen(name) >= NVL_VERSION_MAX)
+            continue;
+        struct nvl_bundle *bundle = NVL_APPEND(bundles->items, bundles->count);
+        nvl_copy(bundle->version, sizeof bundle->version, name, strlen(name));
+        describe(root, loaded, us, bundle);
+    }
+    if (bundles->count > 1)
+        qsort(bundles->items, bundles->count, sizeof *bundles->items, newest_first);
+    return 0;
+}
+
+void nvl_bundles_clear(struct nvl_bundles *bundles)
+{
+    free(bundles->items);
+    *bundles = (struct nvl_bundles){0};
+}
