@@ -58,7 +58,9 @@ static int run_tar(const char *dir, bool compress, int out, struct nvl_error *er
     if (child == 0) {
         if (dup2(out, STDOUT_FILENO) < 0)
             _exit(126);
-        execlp("tar", "tar", "-C", dir, compress ? "-czf" : "-cf", "-", ".", (char *)NULL);
+        /* numeric owners: the name of whoever captures is nobody's business */
+        execlp("tar", "tar", "-C", dir, "--owner=0", "--group=0", "--numeric-owner", "--sort=name",
+               compress ? "-czf" : "-cf", "-", ".", (char *)NULL);
         _exit(127);
     }
     while (waitpid(child, &status, 0) < 0)
