@@ -133,6 +133,8 @@ static void test_foreign(void **state)
     assert_int_equal(nvl_ldcache_parse(&cache, copy_of(old.data, old.len), old.len), 0);
     assert_int_equal(cache.n_entries, 0);
     nvl_ldcache_clear(&cache);
+    old.data[12] = 1; /* one entry, for which there is no room */
+    assert_int_equal(nvl_ldcache_parse(&cache, copy_of(old.data, old.len), old.len), -EINVAL);
     assert_int_equal(nvl_ldcache_parse(&cache, nvl_xstrdup(""), 0), 0);
     nvl_ldcache_clear(&cache);
     for (size_t i = 0; i < NVL_LENGTH(not_caches); i++)
