@@ -1,5 +1,6 @@
-/* A config as lines. Nothing is changed here: every line knows where it stands in the text, so that what is written
- * back is the same bytes. The two grammars: PVE/LXC/Config.pm of pve-container, and liblxc's parser. */
+/* A config as lines. Nothing is changed here: every line knows where it stands in the text, so that what is
+ * written back is the same bytes. The two grammars: PVE/LXC/Config.pm of pve-container, and liblxc's parser.
+ */
 #include "container/config.h"
 
 #include <errno.h>
@@ -57,7 +58,8 @@ static bool parse_pve_section(const char *p, const char *end, struct nvl_line *l
     return true;
 }
 
-/* Raw LXC lines, "lxc.key: value" or "lxc.key = value": no blank before the colon, any before the equals sign. */
+/* Raw LXC lines, "lxc.key: value" or "lxc.key = value": no blank before the colon, any before the equals
+ * sign. */
 static bool parse_pve_raw(const char *p, const char *end, struct nvl_line *line)
 {
     const char *q = p + 4;
@@ -77,7 +79,8 @@ static bool parse_pve_raw(const char *p, const char *end, struct nvl_line *line)
     return true;
 }
 
-/* Proxmox's own keys: letters and underscores, then digits, then the colon at once, and something behind it. */
+/* Proxmox's own keys: letters and underscores, then digits, then the colon at once, and something behind it.
+ */
 static bool parse_pve_typed(const char *p, const char *end, struct nvl_line *line)
 {
     const char *q = p;

@@ -1,6 +1,7 @@
-/* A container's config as lines, in its two dialects: Proxmox ("key: value", sections) and LXC ("key = value").
- * Every byte is kept: a config that is parsed and written unchanged is the same file. Grammar: PVE/LXC/Config.pm of
- * pve-container and lxc.container.conf(5). Hostile where the container belongs to a user. */
+/* A container's config as lines, in its two dialects: Proxmox ("key: value", sections) and LXC ("key =
+ * value"). Every byte is kept: a config that is parsed and written unchanged is the same file. Grammar:
+ * PVE/LXC/Config.pm of pve-container and lxc.container.conf(5). Hostile where the container belongs to a
+ * user. */
 #pragma once
 
 #include "base/root.h"
@@ -38,5 +39,6 @@ int nvl_config_parse(struct nvl_config *config, enum nvl_dialect dialect, char *
 void nvl_config_clear(struct nvl_config *config);
 /* The value of a key of the top section that counts (the last one), NULL for none. */
 const char *nvl_config_get(const struct nvl_config *config, const char *key);
-/* The value of the lxc.environment variable that a hook sees (the last one); NULL for none. Points into config. */
+/* The value of the lxc.environment variable that a hook sees (the last one); NULL for none. Points into
+ * config. */
 const char *nvl_config_environment(const struct nvl_config *config, const char *variable);

@@ -99,7 +99,8 @@ static int unknown(const struct nvl_containers *containers, const char *name, st
     if (containers->count > 0)
         nvl_error_set(err, -ENOENT, "there is no container %.128s; there are: %s", name, there);
     else
-        nvl_error_set(err, -ENOENT, "there is no container %.128s, nor any other: looked in %s", name, looked);
+        nvl_error_set(err, -ENOENT, "there is no container %.128s, nor any other: looked in %s", name,
+                      looked);
     if (geteuid() != 0)
         nvl_error_hint(err, "Proxmox's and root's containers can be seen by root only: run it with sudo");
     return -ENOENT;
@@ -163,9 +164,11 @@ static int cannot_read(const struct nvl_container *c, int code, const char *path
     else if (code == -ELOOP)
         nvl_error_set(err, code, "%s is a link; a user's config must be a file itself", path);
     else if (code == -EXDEV)
-        nvl_error_set(err, code, "%s lies outside of %s's home, and is not %s's own file", path, c->user, c->user);
+        nvl_error_set(err, code, "%s lies outside of %s's home, and is not %s's own file", path, c->user,
+                      c->user);
     else if (code == -EFBIG)
-        nvl_error_set(err, code, "%s is larger than %u MiB, more than a config can be", path, NVL_CONFIG_MAX >> 20);
+        nvl_error_set(err, code, "%s is larger than %u MiB, more than a config can be", path,
+                      NVL_CONFIG_MAX >> 20);
     else
         nvl_error_errno(err, code, "cannot read the config %s", path);
     if (code == -EACCES && geteuid() != 0) {
@@ -185,8 +188,8 @@ int nvl_container_read_config(const struct nvl_root *root, const struct nvl_cont
     size_t len = 0;
 
     *config = (struct nvl_config){0};
-    nvl_autofd int fd = c->user != NULL ? open_users_config(root, c, flags)
-                                        : nvl_root_openat(root, c->config_path, flags);
+    nvl_autofd int fd =
+        c->user != NULL ? open_users_config(root, c, flags) : nvl_root_openat(root, c->config_path, flags);
     int r = fd < 0 ? fd : nvl_fd_read(fd, NVL_CONFIG_MAX, &text, &len);
     if (r < 0)
         return cannot_read(c, r, path, err);
@@ -195,8 +198,8 @@ int nvl_container_read_config(const struct nvl_root *root, const struct nvl_cont
     return r < 0 ? nvl_error_prefix(err, "%s", path) : 0;
 }
 
-/* The name of liblxc's command socket, as /proc/net/unix shows an abstract one: '@' for the NUL before it. Where it
- * would not fit into an address, liblxc hashes lxcpath and name (FNV-1a, 64 bits). */
+/* The name of liblxc's command socket, as /proc/net/unix shows an abstract one: '@' for the NUL before it.
+ * Where it would not fit into an address, liblxc hashes lxcpath and name (FNV-1a, 64 bits). */
 static char *command_socket(const struct nvl_container *c)
 {
     const size_t room = sizeof((struct sockaddr_un *)NULL)->sun_path - 2; /* for the NULs before and behind */

@@ -1,6 +1,6 @@
-/* Finding containers, and what can be said of one from its config: a Proxmox CT (/etc/pve/lxc/CTID.conf), root's LXC
- * containers (/var/lib/lxc/NAME/config or lxc.lxcpath of /etc/lxc/lxc.conf), and users' (~/.local/share/lxc/NAME/config
- * or lxc.lxcpath of ~/.config/lxc/lxc.conf). */
+/* Finding containers, and what can be said of one from its config: a Proxmox CT (/etc/pve/lxc/CTID.conf),
+ * root's LXC containers (/var/lib/lxc/NAME/config or lxc.lxcpath of /etc/lxc/lxc.conf), and users'
+ * (~/.local/share/lxc/NAME/config or lxc.lxcpath of ~/.config/lxc/lxc.conf). */
 #pragma once
 
 #include "container/config.h"
@@ -25,21 +25,22 @@ struct nvl_containers {
     struct nvl_strv looked; /* folders, whether there or not */
 };
 
-/* All of this machine; with `cluster` those of the other Proxmox nodes too. Root sees all, others their own. A folder
- * that cannot be read is an error for the caller's own, and skipped for other users'. */
+/* All of this machine; with `cluster` those of the other Proxmox nodes too. Root sees all, others their own.
+ * A folder that cannot be read is an error for the caller's own, and skipped for other users'. */
 int nvl_containers_find(const struct nvl_root *root, bool cluster, struct nvl_containers *containers,
                         struct nvl_error *err);
 void nvl_containers_clear(struct nvl_containers *containers);
 
-/* One by name: "220", "web"; where several have the name, "pve/220", "root/web", "alice/web". Unknown (-ENOENT) and
- * ambiguous (-EEXIST) names are errors that list what there is; a CT of another node (-EREMOTE) names the node. The
- * result points into `containers`. */
+/* One by name: "220", "web"; where several have the name, "pve/220", "root/web", "alice/web". Unknown
+ * (-ENOENT) and ambiguous (-EEXIST) names are errors that list what there is; a CT of another node (-EREMOTE)
+ * names the node. The result points into `containers`. */
 int nvl_container_by_name(const struct nvl_containers *containers, const char *name,
                           const struct nvl_container **found, struct nvl_error *err);
 /* The name that is unambiguous among `containers`: the short one where that suffices. The caller frees. */
 char *nvl_container_full_name(const struct nvl_containers *containers, const struct nvl_container *c);
 
-/* A user's config is not followed through links out of the home; one outside of it must be the user's own file. */
+/* A user's config is not followed through links out of the home; one outside of it must be the user's own
+ * file. */
 int nvl_container_read_config(const struct nvl_root *root, const struct nvl_container *c,
                               struct nvl_config *config, struct nvl_error *err);
 /* Whether it runs now: liblxc's command socket in /proc/net/unix. */

@@ -1,6 +1,6 @@
-/* What liblxc makes of the device rules. Loading keeps them as a list, in which an empty value removes the rules of
- * its own key; starting then goes through the list: `a` alone sets the default answer and forgets all before it, any
- * other rule stays. Without a rule left, no filter is attached, whatever the default. */
+/* What liblxc makes of the device rules. Loading keeps them as a list, in which an empty value removes the
+ * rules of its own key; starting then goes through the list: `a` alone sets the default answer and forgets
+ * all before it, any other rule stays. Without a rule left, no filter is attached, whatever the default. */
 #include "container/device_rules.h"
 
 #include "container/grant_lines.h"
@@ -50,8 +50,9 @@ static enum nvl_device_filter evaluate(const struct rule_lists *lists)
                                                                                          : NVL_FILTER_NONE;
 }
 
-/* The includes that Proxmox writes before a CT's raw lines: its common.conf denies all but the base devices, its
- * userns.conf clears that and allows all but the console. A CT with an idmap of its own counts as unprivileged. */
+/* The includes that Proxmox writes before a CT's raw lines: its common.conf denies all but the base devices,
+ * its userns.conf clears that and allows all but the console. A CT with an idmap of its own counts as
+ * unprivileged. */
 static void begin_as_proxmox(struct rule_lists *lists, const struct nvl_config *config)
 {
     if (nvl_config_is_unprivileged_ct(config) || nvl_config_get(config, "lxc.idmap") != NULL) {
@@ -63,8 +64,8 @@ static void begin_as_proxmox(struct rule_lists *lists, const struct nvl_config *
     }
 }
 
-int nvl_device_filter(const struct nvl_root *root, const struct nvl_container *c, const struct nvl_config *config,
-                      enum nvl_device_filter *filter, struct nvl_error *err)
+int nvl_device_filter(const struct nvl_root *root, const struct nvl_container *c,
+                      const struct nvl_config *config, enum nvl_device_filter *filter, struct nvl_error *err)
 {
     struct rule_lists lists = {0};
 

@@ -1,5 +1,6 @@
-/* Where containers lie: Proxmox's cluster file system, root's lxcpath, and the users' own. Folders of users hold what
- * users put there, so names are checked and, of others' entries, only regular config files count. */
+/* Where containers lie: Proxmox's cluster file system, root's lxcpath, and the users' own. Folders of users
+ * hold what users put there, so names are checked and, of others' entries, only regular config files count.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -32,7 +33,8 @@ static struct nvl_container *add(struct nvl_container **items, size_t *count, en
     return c;
 }
 
-/* A folder that is not there holds nothing; one that cannot be read is the caller's business if it is the caller's. */
+/* A folder that is not there holds nothing; one that cannot be read is the caller's business if it is the
+ * caller's. */
 static int list_failed(int r, const char *root_name, const char *folder, bool is_own, struct nvl_error *err)
 {
     if (r == -ENOENT || !is_own)
@@ -66,7 +68,8 @@ static bool has_ct(const struct nvl_containers *found, const char *ctid)
 }
 
 /* One folder of CTs: this node's (node NULL), or another's, then kept apart unless asked for. */
-static int find_cts(const struct search *s, const char *folder, const char *node, bool asked, struct nvl_error *err)
+static int find_cts(const struct search *s, const char *folder, const char *node, bool asked,
+                    struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
     struct nvl_containers *found = s->found;
@@ -123,8 +126,8 @@ static bool is_good_name(const char *name)
     return true;
 }
 
-/* lxc.lxcpath of an lxc.conf, the first that is not empty as liblxc reads it, else the default; NULL where it is no
- * path that could be used. */
+/* lxc.lxcpath of an lxc.conf, the first that is not empty as liblxc reads it, else the default; NULL where it
+ * is no path that could be used. */
 static char *read_lxcpath(const struct nvl_root *place, const char *conf, const char *fallback)
 {
     nvl_auto(nvl_config_clear) struct nvl_config config = {0};
@@ -177,8 +180,8 @@ static int find_roots(const struct search *s, struct nvl_error *err)
     return 0;
 }
 
-/* Whether what a user has as NAME/config counts: to the user itself everything, so that what is wrong with it can be
- * said; to root a regular file, and outside of the home the user's own. */
+/* Whether what a user has as NAME/config counts: to the user itself everything, so that what is wrong with it
+ * can be said; to root a regular file, and outside of the home the user's own. */
 static bool counts(const struct search *s, const struct nvl_user *user, const struct nvl_root *place,
                    const char *config, const char *full)
 {
@@ -253,7 +256,8 @@ static int compare(const void *a, const void *b)
 
     if (x->kind != y->kind)
         return x->kind == NVL_CONTAINER_PVE ? -1 : 1;
-    if (x->kind == NVL_CONTAINER_PVE && strlen(x->name) != strlen(y->name)) /* numbers without leading zeros */
+    if (x->kind == NVL_CONTAINER_PVE &&
+        strlen(x->name) != strlen(y->name)) /* numbers without leading zeros */
         return strlen(x->name) < strlen(y->name) ? -1 : 1;
     int order = strcmp(x->user != NULL ? x->user : "", y->user != NULL ? y->user : "");
     return order != 0 ? order : strcmp(x->name, y->name);

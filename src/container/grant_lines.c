@@ -5,7 +5,8 @@
 
 #include "base/paths.h"
 
-/* Without `required` the line starts the container also where nvlxc is not installed; with it, it must not. */
+/* Without `required` the line starts the container also where nvlxc is not installed; with it, it must not.
+ */
 #define HOOK          "sh -c '[ ! -x " NVL_HOOK_PROGRAM " ] || exec " NVL_HOOK_PROGRAM " \"$@\"' nvlxc"
 #define HOOK_REQUIRED NVL_HOOK_PROGRAM " --required"
 
@@ -77,7 +78,7 @@ static void add(struct nvl_grant_line_list *lines, const char *key, char *value)
 }
 
 void nvl_grant_line_list_make(struct nvl_grant_line_list *lines, const struct nvl_grant *grant,
-                          const struct nvl_strv *rules)
+                              const struct nvl_strv *rules)
 {
     const char *hook = grant->required ? HOOK_REQUIRED : HOOK;
     nvl_autofree char *devices = nvl_grant_devices(grant);

@@ -8,8 +8,8 @@
 #define PVE_BASE 100000 /* PVE::LXC::parse_id_maps: u and g 0 100000 65536 */
 
 struct mapping {
-    unsigned lines;     /* lxc.idmap lines in force */
-    bool has_u, has_g;  /* one that maps the container's 0 */
+    unsigned lines;    /* lxc.idmap lines in force */
+    bool has_u, has_g; /* one that maps the container's 0 */
     unsigned uid0, gid0;
 };
 
@@ -57,8 +57,8 @@ bool nvl_config_is_unprivileged_ct(const struct nvl_config *config)
     return false;
 }
 
-int nvl_idmap_read(const struct nvl_root *root, const struct nvl_container *c, const struct nvl_config *config,
-                   struct nvl_idmap *map, struct nvl_error *err)
+int nvl_idmap_read(const struct nvl_root *root, const struct nvl_container *c,
+                   const struct nvl_config *config, struct nvl_idmap *map, struct nvl_error *err)
 {
     struct mapping m = {0};
 
@@ -67,8 +67,8 @@ int nvl_idmap_read(const struct nvl_root *root, const struct nvl_container *c, c
     if (r < 0)
         return nvl_error_prefix(err, "%s", c->config_path);
     if (m.lines > 0 && (!m.has_u || !m.has_g)) {
-        nvl_error_set(err, -EINVAL, "%s: lxc.idmap gives the container's root no %s on the host", c->config_path,
-                      m.has_u ? "group" : "user");
+        nvl_error_set(err, -EINVAL, "%s: lxc.idmap gives the container's root no %s on the host",
+                      c->config_path, m.has_u ? "group" : "user");
         nvl_error_hint(err, "add a line like \"%s 0 100000 65536\"", m.has_u ? "g" : "u");
         return -EINVAL;
     }

@@ -1,15 +1,17 @@
-/* The host's ids behind a container's: lxc.idmap lines with includes; Proxmox's `unprivileged: 1` is 0 100000 65536. */
+/* The host's ids behind a container's: lxc.idmap lines with includes; Proxmox's `unprivileged: 1` is 0 100000
+ * 65536. */
 #pragma once
 
 #include "container/container.h"
 
 struct nvl_idmap {
-    bool privileged;       /* no mapping: its root is the host's */
-    unsigned uid0, gid0;   /* the host's uid and gid of the container's root */
+    bool privileged;     /* no mapping: its root is the host's */
+    unsigned uid0, gid0; /* the host's uid and gid of the container's root */
 };
 
-/* -EINVAL for a line that is no mapping, and where the lines map no user or no group for the container's root. */
-int nvl_idmap_read(const struct nvl_root *root, const struct nvl_container *c, const struct nvl_config *config,
-                   struct nvl_idmap *map, struct nvl_error *err);
+/* -EINVAL for a line that is no mapping, and where the lines map no user or no group for the container's
+ * root. */
+int nvl_idmap_read(const struct nvl_root *root, const struct nvl_container *c,
+                   const struct nvl_config *config, struct nvl_idmap *map, struct nvl_error *err);
 /* Whether a Proxmox config says `unprivileged: 1`. */
 bool nvl_config_is_unprivileged_ct(const struct nvl_config *config);

@@ -1,5 +1,5 @@
-/* lxc.include: which keys are in force, in liblxc's order. A user's config may include what it likes: itself, a FIFO,
- * a folder of a million files. So everything is counted. */
+/* lxc.include: which keys are in force, in liblxc's order. A user's config may include what it likes: itself,
+ * a FIFO, a folder of a million files. So everything is counted. */
 #include "container/include.h"
 
 #include <errno.h>
@@ -16,7 +16,8 @@ struct walk {
     size_t bytes;
 };
 
-static int walk_config(struct walk *w, const struct nvl_config *config, const bool *skip, struct nvl_error *err);
+static int walk_config(struct walk *w, const struct nvl_config *config, const bool *skip,
+                       struct nvl_error *err);
 
 static int read_include(struct walk *w, const char *path, char **text, size_t *len, struct nvl_error *err)
 {
@@ -93,19 +94,21 @@ static int walk_include(struct walk *w, const char *path, struct nvl_error *err)
 
     if (path[0] != '/')
         return nvl_error_set(err, -EINVAL, "lxc.include: %s is not an absolute path", path);
-    bool is_folder = nvl_has_suffix(path, "/") ||
-                     (nvl_root_stat(w->root, path, 0, &st) == 0 && S_ISDIR(st.st_mode));
+    bool is_folder =
+        nvl_has_suffix(path, "/") || (nvl_root_stat(w->root, path, 0, &st) == 0 && S_ISDIR(st.st_mode));
     return is_folder ? walk_folder(w, path, err) : walk_file(w, path, err);
 }
 
-static int walk_config(struct walk *w, const struct nvl_config *config, const bool *skip, struct nvl_error *err)
+static int walk_config(struct walk *w, const struct nvl_config *config, const bool *skip,
+                       struct nvl_error *err)
 {
     for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
         const struct nvl_line *line = &config->lines[i];
         if (line->kind != NVL_LINE_KEY || (skip != NULL && skip[i]))
             continue;
         bool is_include = strcmp(line->key, "lxc.include") == 0 && line->value[0] != '\0';
-        int r = is_include ? walk_include(w, line->value, err) : w->each(w->context, line->key, line->value, err);
+        int r =
+            is_include ? walk_include(w, line->value, err) : w->each(w->context, line->key, line->value, err);
         if (r < 0)
             return r;
     }

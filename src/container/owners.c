@@ -3,7 +3,8 @@
 
 #include "base/paths.h"
 
-/* A file or node of NVIDIA's driver, as a mount entry's source, or as its target, which has no slash before it. */
+/* A file or node of NVIDIA's driver, as a mount entry's source, or as its target, which has no slash before
+ * it. */
 static bool is_nvidia_path(const char *path)
 {
     while (*path == '/')
@@ -114,8 +115,8 @@ enum nvl_line_owner *nvl_config_owners(const struct nvl_config *config)
         if (line->kind != NVL_LINE_KEY)
             continue;
         enum nvl_grant_slot slot = nvl_grant_slot(line->key, line->value);
-        bool is_ours = slot == NVL_SLOT_DRI_RULE ? may_have_dri && among_ours
-                                                 : slot != NVL_SLOT_NONE && has_hook;
+        bool is_ours =
+            slot == NVL_SLOT_DRI_RULE ? may_have_dri && among_ours : slot != NVL_SLOT_NONE && has_hook;
         if (is_ours)
             owners[i] = NVL_OWNER_NVLXC;
         else if (is_by_hand(config, line, has_hook))

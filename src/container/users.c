@@ -1,4 +1,5 @@
-/* Users out of /etc/passwd, read through the root handle: the C library's own functions know the machine only. */
+/* Users out of /etc/passwd, read through the root handle: the C library's own functions know the machine
+ * only. */
 #include "container/users.h"
 
 #include <errno.h>

@@ -18,8 +18,8 @@ struct nvl_users {
 int nvl_users_read(const struct nvl_root *root, struct nvl_users *users, struct nvl_error *err);
 void nvl_users_clear(struct nvl_users *users);
 
-/* Where a path that a user chose lies: below the home no link leads out of it, elsewhere it is the host's root.
- * *inside is the path there (points into path). The caller closes `place`. */
+/* Where a path that a user chose lies: below the home no link leads out of it, elsewhere it is the host's
+ * root. *inside is the path there (points into path). The caller closes `place`. */
 int nvl_user_open_place(const struct nvl_root *root, const struct nvl_user *user, const char *path,
                         struct nvl_root *place, const char **inside);
 /* Whether that is below the home. */

@@ -1,5 +1,6 @@
-/* A unified diff. What is equal at both ends is set aside, the rest compared by Myers' greedy method ("An O(ND)
- * difference algorithm", 1986) with a bound on its work; beyond it the rest is shown as replaced whole. */
+/* A unified diff. What is equal at both ends is set aside, the rest compared by Myers' greedy method ("An
+ * O(ND) difference algorithm", 1986) with a bound on its work; beyond it the rest is shown as replaced whole.
+ */
 #include "plan/diff.h"
 
 #define CONTEXT 3
@@ -49,10 +50,12 @@ struct middle {
     bool *removed, *added;
 };
 
-/* The furthest x reached on each diagonal (x - y) after each number of edits: row d holds diagonals -d to d. */
+/* The furthest x reached on each diagonal (x - y) after each number of edits: row d holds diagonals -d to d.
+ */
 static long *row_of(long *rows, long d)
 {
-    return rows + d * d + d; /* rows 0 to d - 1 take d * d places; the diagonal 0 of row d stands in its middle */
+    return rows + d * d +
+           d; /* rows 0 to d - 1 take d * d places; the diagonal 0 of row d stands in its middle */
 }
 
 static bool comes_from_above(const long *before, long k, long d)
@@ -165,8 +168,8 @@ static void slide_up(struct side *s, struct run *run)
     s->changed[--run->end] = false;
 }
 
-/* As low as it goes, growing by the runs that it meets; but beside a change of the other side where it comes past one,
- * so that both are one change. */
+/* As low as it goes, growing by the runs that it meets; but beside a change of the other side where it comes
+ * past one, so that both are one change. */
 static void settle(struct side *s, const struct side *other, struct run *run)
 {
     size_t beside = other->changed[run->other] ? run->start : SIZE_MAX;
@@ -227,7 +230,8 @@ static void print_line(struct nvl_buf *out, char mark, const struct line *line)
         nvl_buf_addf(out, "\n\\ No newline at end of file\n");
 }
 
-static void print_hunk(struct nvl_buf *out, const struct side *old, const struct side *new, const struct hunk *h)
+static void print_hunk(struct nvl_buf *out, const struct side *old, const struct side *new,
+                       const struct hunk *h)
 {
     size_t i = h->old_start, j = h->new_start;
 

@@ -1,5 +1,5 @@
-/* Plans: the new text is the old one, line by line, with nvlxc's own lines kept, replaced, left out or added. Every
- * other byte is copied. */
+/* Plans: the new text is the old one, line by line, with nvlxc's own lines kept, replaced, left out or added.
+ * Every other byte is copied. */
 #include "plan/plan.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@ struct edit {
     enum fate *fates;            /* of each line of config */
     size_t *replacements;        /* for REPLACE: index in wanted */
     struct nvl_grant_line_list wanted;
-    bool *placed; /* of each wanted line */
+    bool *placed;     /* of each wanted line */
     size_t insert_at; /* wanted lines without a place go before this line of config */
 };
 
@@ -106,8 +106,8 @@ static void replace_in_place(struct edit *e)
     }
 }
 
-/* Behind the last line of ours that stays; else at the end of the top section, before the blank lines that set the
- * next section apart. */
+/* Behind the last line of ours that stays; else at the end of the top section, before the blank lines that
+ * set the next section apart. */
 static size_t insert_position(const struct edit *e)
 {
     const struct nvl_config *config = e->config;
@@ -185,19 +185,19 @@ static void write_text(const struct edit *e, struct nvl_plan *plan)
     }
     if (e->insert_at == config->n_lines)
         add_missing(&out, e);
-    /* A file whose last line had no end keeps that, whichever line is last now: so detach, which takes the lines
-     * behind it away, knows that the end it finds before them was added by attach. */
+    /* A file whose last line had no end keeps that, whichever line is last now: so detach, which takes the
+     * lines behind it away, knows that the end it finds before them was added by attach. */
     bool unfinished = config->len > 0 && config->text[config->len - 1] != '\n';
     if (unfinished && out.len > 0 && out.data[out.len - 1] == '\n')
         out.data[--out.len] = '\0';
     plan->len = out.len;
     plan->text = nvl_buf_take(&out);
-    plan->changes = plan->len != config->len ||
-                    (plan->len > 0 && memcmp(plan->text, config->text, plan->len) != 0);
+    plan->changes =
+        plan->len != config->len || (plan->len > 0 && memcmp(plan->text, config->text, plan->len) != 0);
 }
 
-int nvl_plan_attach(const struct nvl_config *config, const struct nvl_grant *grant, const struct nvl_strv *rules,
-                    struct nvl_plan *plan, struct nvl_error *err)
+int nvl_plan_attach(const struct nvl_config *config, const struct nvl_grant *grant,
+                    const struct nvl_strv *rules, struct nvl_plan *plan, struct nvl_error *err)
 {
     nvl_auto(edit_clear) struct edit e = {.config = config, .owners = nvl_config_owners(config)};
 

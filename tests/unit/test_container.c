@@ -1,0 +1,966 @@
+/* Configs as Proxmox and LXC read them, whose lines are whose, the device filter, id maps, and where
+ * containers are found: on small trees of their own, also as users with bad intent would make them. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "container/container.h"
+#include "container/device_rules.h"
+#include "container/grant_lines.h"
+#include "container/idmap.h"
+
+#define HOOK "sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook \"$@\"' nvlxc"
+
+static const enum nvl_dialect PVE = NVL_DIALECT_PVE, LXC = NVL_DIALECT_LXC;
+
+/* ---- a temporary host ---- */
+
+struct host {
+    char dir[32];
+    struct nvl_root root;
+};
+
+static int setup(void **state)
+{
+    struct host *h = nvl_xcalloc(1, sizeof *h);
+
+    snprintf(h->dir, sizeof h->dir, "/tmp/nvlxc-test-XXXXXX");
+    assert_non_null(mkdtemp(h->dir));
+    assert_int_equal(chmod(h->dir, 0755), 0);
+    assert_int_equal(nvl_root_open(&h->root, h->dir, NULL), 0);
+    *state = h;
+    return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static int teardown(void **state)
+{
+    struct host *h = *state;
+
+    nvl_root_close(&h->root);
+    nftw(h->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    free(h);
+    return 0;
+}
+
+/* The path on the machine, its folders made. The caller frees. */
+static char *make_parents(const struct host *h, const char *path)
+{
+    char *full = nvl_xasprintf("%s%s", h->dir, path);
+
+    for (char *slash = strchr(full + strlen(h->dir) + 1, '/'); slash != NULL;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        assert_true(mkdir(full, 0755) == 0 || errno == EEXIST);
+        *slash = '/';
+    }
+    return full;
+}
+
+static void put_bytes(const struct host *h, const char *path, const char *text, size_t len)
+{
+    nvl_autofree char *full = make_parents(h, path);
+    nvl_autofd int fd = open(full, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+    assert_true(fd >= 0);
+    assert_int_equal(nvl_fd_write(fd, text, len), 0);
+}
+
+static void put(const struct host *h, const char *path, const char *text)
+{
+    put_bytes(h, path, text, strlen(text));
+}
+
+static void put_link(const struct host *h, const char *path, const char *target)
+{
+    nvl_autofree char *full = make_parents(h, path);
+
+    assert_int_equal(symlink(target, full), 0);
+}
+
+static void put_folder(const struct host *h, const char *path)
+{
+    nvl_autofree char *below = nvl_xasprintf("%s/x", path), *full = make_parents(h, below);
+
+    assert_non_null(full);
+}
+
+static void put_fifo(const struct host *h, const char *path)
+{
+    nvl_autofree char *full = make_parents(h, path);
+
+    assert_int_equal(mkfifo(full, 0644), 0);
+}
+
+/* ---- helpers ---- */
+
+static struct nvl_config parse(enum nvl_dialect dialect, const char *text)
+{
+    struct nvl_config config;
+    struct nvl_error err = {0};
+
+    if (nvl_config_parse(&config, dialect, nvl_xstrdup(text), strlen(text), &err) < 0)
+        fail_msg("%s", err.message);
+    return config;
+}
+
+static void assert_contains(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("\"%s\" lacks \"%s\"", text, part);
+}
+
+/* ---- the two grammars ---- */
+
+struct line_case {
+    const char *text;
+    enum nvl_line_kind kind;
+    const char *key, *value;
+};
+
+static void check_line(enum nvl_dialect dialect, const struct line_case *c)
+{
+    nvl_auto(nvl_config_clear) struct nvl_config config = parse(dialect, c->text);
+
+    assert_int_equal(config.n_lines, 1);
+    const struct nvl_line *line = &config.lines[0];
+    if (line->kind != c->kind)
+        fail_msg("\"%s\" is of kind %d, not %d", c->text, (int)line->kind, (int)c->kind);
+    assert_int_equal(line->start, 0);
+    assert_int_equal(line->len, strlen(c->text));
+    if (c->key != NULL)
+        assert_string_equal(line->key, c->key);
+    else
+        assert_null(line->key);
+    if (c->value != NULL)
+        assert_string_equal(line->value, c->value);
+    else
+        assert_null(line->value);
+}
+
+static void test_lines_of_proxmox(void **state)
+{
+    static const struct line_case cases[] = {
+        {"\n", NVL_LINE_BLANK, NULL, NULL},
+        {" \t\r\n", NVL_LINE_BLANK, NULL, NULL},
+        {"# words\n", NVL_LINE_COMMENT, NULL, NULL},
+        {"#", NVL_LINE_COMMENT, NULL, NULL},
+        {" # words\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"[pve:pending]\n", NVL_LINE_SECTION, "pve:pending", NULL},
+        {"[PVE:Pending] \r\n", NVL_LINE_SECTION, "PVE:Pending", NULL},
+        {"[pve:other]\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"[ab]\n", NVL_LINE_SECTION, "ab", NULL},
+        {"[A_1-b]", NVL_LINE_SECTION, "A_1-b", NULL},
+        {"[a]\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"[]\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"[ab\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"[1ab]\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"[a b]\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"[ab] # c\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {" [ab]\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"arch: amd64\n", NVL_LINE_KEY, "arch", "amd64"},
+        {"arch:amd64 \r\n", NVL_LINE_KEY, "arch", "amd64"},
+        {"arch : amd64\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {" arch: amd64\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"hostname:\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"dev0: /dev/x,mode=0666", NVL_LINE_KEY, "dev0", "/dev/x,mode=0666"},
+        {"dev0x: 1\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"Arch: amd64\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"arch=amd64\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"lxc.cap.drop: a # b\n", NVL_LINE_KEY, "lxc.cap.drop", "a # b"},
+        {"lxc.cap.drop =\t a\n", NVL_LINE_KEY, "lxc.cap.drop", "a"},
+        {"lxc.cap.drop=a\n", NVL_LINE_KEY, "lxc.cap.drop", "a"},
+        {"lxc.cap.drop:\n", NVL_LINE_KEY, "lxc.cap.drop", ""},
+        {"lxc.cap.drop : a\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {" lxc.cap.drop: a\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"LXC.cap.drop: a\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"lxc.Cap: a\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"lxc.: a\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"lxc.cap.drop\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"lxc.cap.drop", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"lxc.environment: 'a'\n", NVL_LINE_KEY, "lxc.environment", "'a'"},
+        {"words\n", NVL_LINE_UNKNOWN, NULL, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NVL_LENGTH(cases); i++)
+        check_line(PVE, &cases[i]);
+}
+
+static void test_lines_of_lxc(void **state)
+{
+    static const struct line_case cases[] = {
+        {"\n", NVL_LINE_BLANK, NULL, NULL},
+        {"  # words\n", NVL_LINE_COMMENT, NULL, NULL},
+        {"lxc.a = b\n", NVL_LINE_KEY, "lxc.a", "b"},
+        {"\t lxc.a=b \r\n", NVL_LINE_KEY, "lxc.a", "b"},
+        {"lxc.a = 'b c'\n", NVL_LINE_KEY, "lxc.a", "b c"},
+        {"lxc.a = \"b\"", NVL_LINE_KEY, "lxc.a", "b"},
+        {"lxc.a = \"b'\n", NVL_LINE_KEY, "lxc.a", "\"b'"},
+        {"lxc.a = '\n", NVL_LINE_KEY, "lxc.a", "'"},
+        {"lxc.a = b # c\n", NVL_LINE_KEY, "lxc.a", "b # c"},
+        {"lxc.a = b = c\n", NVL_LINE_KEY, "lxc.a", "b = c"},
+        {"lxc.a =\n", NVL_LINE_KEY, "lxc.a", ""},
+        {"lxc.a: b\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"other = b\n", NVL_LINE_UNKNOWN, NULL, NULL},
+        {"[snap]\n", NVL_LINE_UNKNOWN, NULL, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NVL_LENGTH(cases); i++)
+        check_line(LXC, &cases[i]);
+}
+
+static void test_corpus_is_kept_whole(void **state)
+{
+    const char *source = getenv("NVL_SOURCE");
+    nvl_auto(nvl_root_close) struct nvl_root root = NVL_ROOT_NONE;
+    nvl_autofree char *configs = nvl_xasprintf("%s/tests/unit/configs", source != NULL ? source : ".");
+
+    (void)state;
+    assert_int_equal(nvl_root_open(&root, configs, NULL), 0);
+    for (int d = 0; d < 2; d++) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+        assert_int_equal(nvl_root_list(&root, d == 0 ? "pve" : "lxc", &names), 0);
+        assert_true(names.count > 10);
+        for (size_t i = 0; i < names.count; i++) {
+            nvl_auto(nvl_config_clear) struct nvl_config config = {0};
+            nvl_autofree char *path = nvl_xasprintf("%s/%s", d == 0 ? "pve" : "lxc", names.items[i]);
+            char *text;
+            size_t len, at = 0;
+            assert_int_equal(nvl_root_read(&root, path, NVL_CONFIG_MAX, &text, &len), 0);
+            assert_int_equal(nvl_config_parse(&config, d == 0 ? PVE : LXC, text, len, NULL), 0);
+            assert_ptr_equal(config.text, text);
+            for (size_t n = 0; n < config.n_lines; n++) {
+                assert_int_equal(config.lines[n].start, at);
+                assert_true(config.lines[n].len > 0);
+                at += config.lines[n].len;
+            }
+            assert_int_equal(at, len);
+        }
+    }
+}
+
+static void test_values_that_count(void **state)
+{
+    static const char text[] = "memory: 1\nmemory: 2\n"
+                               "lxc.environment: A=0\nlxc.environment: AB=1\nlxc.environment: A=2=3\n"
+                               "lxc.environment.runtime: A=4\nlxc.environment: GONE=1\n"
+                               "[snap]\nmemory: 3\nlxc.environment: A=5\nswap: 1\n";
+    nvl_auto(nvl_config_clear) struct nvl_config config = parse(PVE, text);
+    nvl_auto(nvl_config_clear) struct nvl_config cleared =
+        parse(LXC, "lxc.environment = A=1\nlxc.environment =\nlxc.environment = B=2\n");
+
+    (void)state;
+    assert_string_equal(nvl_config_get(&config, "memory"), "2");
+    assert_null(nvl_config_get(&config, "swap"));
+    assert_string_equal(nvl_config_environment(&config, "A"), "2=3");
+    assert_null(nvl_config_environment(&config, "C"));
+    assert_null(nvl_config_environment(&cleared, "A"));
+    assert_string_equal(nvl_config_environment(&cleared, "B"), "2");
+    assert_int_equal(config.lines[7].section, 1);
+}
+
+static void test_texts_that_are_no_config(void **state)
+{
+    struct nvl_config config;
+    struct nvl_error err = {0};
+    char *large = nvl_xcalloc(1, NVL_CONFIG_MAX + 2), *nul = nvl_xcalloc(1, 8);
+
+    (void)state;
+    memset(large, 'a', NVL_CONFIG_MAX + 1);
+    assert_int_equal(nvl_config_parse(&config, PVE, large, NVL_CONFIG_MAX + 1, &err), -EFBIG);
+    assert_null(config.text);
+    memcpy(nul, "a\nb", 3);
+    assert_int_equal(nvl_config_parse(&config, LXC, nul, 6, &err), -EINVAL);
+    assert_contains(err.message, "line 2 holds a NUL byte");
+    assert_int_equal(config.n_lines, 0);
+}
+
+/* ---- whose line it is ---- */
+
+struct owner_case {
+    enum nvl_line_owner alone, beside_hook;
+    const char *line;
+};
+
+static enum nvl_line_owner owner_of(const char *before, const char *line)
+{
+    nvl_autofree char *text = nvl_xasprintf("%s%s\n[snap]\n%s\n", before, line, line);
+    nvl_auto(nvl_config_clear) struct nvl_config config = parse(PVE, text);
+    nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(&config);
+    size_t at = before[0] != '\0' ? 1 : 0;
+
+    assert_int_equal(owners[at + 1], NVL_OWNER_OTHER);
+    assert_int_equal(owners[at + 2], NVL_OWNER_OTHER); /* a snapshot's line is nobody's */
+    return owners[at];
+}
+
+static void test_owners(void **state)
+{
+    const enum nvl_line_owner OTHER = NVL_OWNER_OTHER, OURS = NVL_OWNER_NVLXC, HAND = NVL_OWNER_BY_HAND;
+    const struct owner_case cases[] = {
+        {OURS, OURS, "lxc.hook.pre-start: " HOOK},
+        {OURS, OURS, "lxc.hook.mount   = " HOOK "  "},
+        {OURS, OURS, "lxc.hook.mount: /usr/libexec/nvlxc/hook --required"},
+        {HAND, HAND, "lxc.hook.mount: /usr/libexec/nvlxc/hook"},
+        {HAND, HAND, "lxc.hook.autodev: " HOOK},
+        {HAND, HAND, "lxc.hook.mount: /usr/share/lxc/hooks/nvidia"},
+        {OTHER, OTHER, "lxc.hook.mount: /usr/local/bin/other"},
+        {HAND, OURS, "lxc.environment: NVIDIA_VISIBLE_DEVICES=all"},
+        {HAND, OURS, "lxc.environment: NVIDIA_DRIVER_CAPABILITIES="},
+        {HAND, OTHER, "lxc.environment: NVIDIA_REQUIRE_CUDA=cuda>=12"},
+        {OTHER, OTHER, "lxc.environment.runtime: NVIDIA_VISIBLE_DEVICES=all"},
+        {OTHER, OTHER, "lxc.environment: PATH=/bin"},
+        {HAND, OURS, "lxc.cgroup2.devices.allow: /dev/nvidia0 rw"},
+        {HAND, OURS, "lxc.cgroup2.devices.allow: /dev/nvidia-caps/nvidia-cap1 r"},
+        {HAND, HAND, "lxc.cgroup.devices.allow: /dev/nvidia0 rw"},
+        {HAND, HAND, "lxc.cgroup2.devices.allow: c 195:* rwm"},
+        {HAND, HAND, "lxc.cgroup.devices.allow: c 195:0 rwm"},
+        {OTHER, OTHER, "lxc.cgroup2.devices.allow: c 1951:0 rwm"},
+        {OTHER, OTHER, "lxc.cgroup2.devices.allow: c 10:200 rwm"},
+        {OTHER, OTHER, "lxc.cgroup2.devices.deny: c 195:* rwm"},
+        {OTHER, OTHER, "lxc.cgroup2.devices.allow: /dev/dri/renderD128 rw"},
+        {OTHER, OTHER, "lxc.cgroup2.devices.allow: /dev/dri/by-path rw"},
+        {HAND, HAND, "lxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind,optional,create=file"},
+        {HAND, HAND, "lxc.mount.entry: /dev/nvidia-caps dev/nvidia-caps none bind"},
+        {HAND, HAND,
+         "lxc.mount.entry: /usr/lib/x86_64-linux-gnu/libcuda.so.1 usr/lib/libcuda.so.1 none bind"},
+        {HAND, HAND, "lxc.mount.entry: /srv/x usr/lib/libnvidia-ml.so.1 none bind"},
+        {HAND, HAND, "lxc.mount.entry: /opt/nvidia-container opt/nvidia none bind"},
+        {OTHER, OTHER, "lxc.mount.entry: /usr/lib/libcudart.so.12 usr/lib/libcudart.so.12 none bind"},
+        {OTHER, OTHER, "lxc.mount.entry: /dev/dri dev/dri none bind,nvidia"},
+        {HAND, HAND, "dev0: /dev/nvidia0,mode=0666"},
+        {HAND, HAND, "dev11: gid=44,path=/dev/nvidia-uvm"},
+        {OTHER, OTHER, "dev0: /dev/dri/renderD128,gid=104"},
+        {OTHER, OTHER, "hostname: nvidia"},
+        {OTHER, OTHER, "# lxc.cgroup2.devices.allow: c 195:* rwm"},
+        {OTHER, OTHER, " lxc.cgroup2.devices.allow: c 195:* rwm"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NVL_LENGTH(cases); i++) {
+        enum nvl_line_owner alone = owner_of("", cases[i].line);
+        enum nvl_line_owner beside = owner_of("lxc.hook.mount: " HOOK "\n", cases[i].line);
+        if (alone != cases[i].alone || beside != cases[i].beside_hook)
+            fail_msg("%s: alone %d, beside a hook %d", cases[i].line, (int)alone, (int)beside);
+    }
+}
+
+static void test_display_rules_are_ours_among_ours_alone(void **state)
+{
+    static const char text[] = "lxc.cgroup2.devices.allow: /dev/dri/card0 rw\n"
+                               "lxc.environment: NVIDIA_DRIVER_CAPABILITIES=graphics\n"
+                               "lxc.hook.mount: " HOOK "\n"
+                               "memory: 1\n"
+                               "lxc.cgroup2.devices.allow: /dev/dri/card1 rw\n"
+                               "lxc.cap.drop: mknod\n"
+                               "lxc.cgroup2.devices.allow: /dev/dri/card2 rw\n";
+    static const enum nvl_line_owner expected[] = {NVL_OWNER_OTHER, NVL_OWNER_NVLXC, NVL_OWNER_NVLXC,
+                                                   NVL_OWNER_OTHER, NVL_OWNER_NVLXC, NVL_OWNER_OTHER,
+                                                   NVL_OWNER_OTHER};
+    nvl_auto(nvl_config_clear) struct nvl_config config = parse(PVE, text);
+    nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(&config);
+
+    (void)state;
+    for (size_t i = 0; i < NVL_LENGTH(expected); i++)
+        assert_int_equal(owners[i], expected[i]);
+}
+
+static void test_grant_of_a_config(void **state)
+{
+    nvl_auto(nvl_config_clear) struct nvl_config none =
+        parse(LXC, "lxc.environment = NVIDIA_VISIBLE_DEVICES=all\n");
+    nvl_auto(nvl_config_clear) struct nvl_config some =
+        parse(LXC, "lxc.environment = NVIDIA_VISIBLE_DEVICES=0,1\nlxc.hook.mount = " HOOK "\n");
+    nvl_auto(nvl_config_clear) struct nvl_config required =
+        parse(LXC, "lxc.hook.pre-start = /usr/libexec/nvlxc/hook --required\n");
+    nvl_auto(nvl_config_clear) struct nvl_config bad =
+        parse(LXC, "lxc.environment = NVIDIA_DRIVER_CAPABILITIES=fast\nlxc.hook.mount = " HOOK "\n");
+    nvl_auto(nvl_config_clear) struct nvl_config snapshot =
+        parse(PVE, "arch: amd64\n[snap]\nlxc.hook.mount: " HOOK "\n");
+    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
+    struct nvl_error err = {0};
+
+    (void)state;
+    assert_int_equal(nvl_config_grant(&none, &grant, &err), 0);
+    assert_int_equal(nvl_config_grant(&snapshot, &grant, &err), 0);
+    assert_int_equal(nvl_config_grant(&required, &grant, &err), 1);
+    assert_int_equal(grant.devices, NVL_DEVICES_VOID);
+    assert_true(grant.required);
+    assert_true(nvl_config_grant(&bad, &grant, &err) < 0);
+    assert_contains(err.message, "fast");
+    assert_int_equal(nvl_config_grant(&some, &grant, &err), 1);
+    assert_int_equal(grant.devices, NVL_DEVICES_LIST);
+    assert_int_equal(grant.n_selectors, 2);
+    assert_int_equal(grant.capabilities, NVL_CAP_DEFAULT);
+    assert_false(grant.required);
+}
+
+static void test_lines_of_a_grant(void **state)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0}, rules = {0};
+    struct nvl_grant grant = {.devices = NVL_DEVICES_ALL, .capabilities = NVL_CAP_DEFAULT};
+
+    (void)state;
+    nvl_strv_push(&rules, "/dev/nvidia0");
+    nvl_grant_lines(PVE, &grant, &rules, &lines);
+    nvl_autofree char *text = nvl_strv_join(&lines, "\n");
+    assert_string_equal(text, "lxc.environment: NVIDIA_VISIBLE_DEVICES=all\n"
+                              "lxc.environment: NVIDIA_DRIVER_CAPABILITIES=compute,utility\n"
+                              "lxc.hook.pre-start: " HOOK "\n"
+                              "lxc.hook.mount: " HOOK "\n"
+                              "lxc.cgroup2.devices.allow: /dev/nvidia0 rw");
+}
+
+/* ---- the device filter ---- */
+
+static char root_name[] = "web", root_config[] = "/var/lib/lxc/web/config";
+static struct nvl_container lxc_container = {
+    .kind = NVL_CONTAINER_LXC, .name = root_name, .config_path = root_config};
+static struct nvl_container pve_container = {
+    .kind = NVL_CONTAINER_PVE, .name = root_name, .config_path = root_config};
+
+static enum nvl_device_filter filter_of(const struct host *h, const struct nvl_container *c, const char *text)
+{
+    nvl_auto(nvl_config_clear) struct nvl_config config =
+        parse(c->kind == NVL_CONTAINER_PVE ? PVE : LXC, text);
+    enum nvl_device_filter filter;
+    struct nvl_error err = {0};
+
+    if (nvl_device_filter(&h->root, c, &config, &filter, &err) < 0)
+        fail_msg("%s", err.message);
+    return filter;
+}
+
+#define ALLOW    "lxc.cgroup2.devices.allow = "
+#define DENY     "lxc.cgroup2.devices.deny = "
+#define INCLUDE  "lxc.include = "
+#define BASE     DENY "a\n" ALLOW "c 1:3 rwm\n" ALLOW "c *:* m\n"
+#define OUR_HOOK "lxc.hook.mount = " HOOK "\n"
+
+static void test_device_filter_of_lxc(void **state)
+{
+    static const struct {
+        const char *text;
+        enum nvl_device_filter filter;
+    } cases[] = {
+        {"", NVL_FILTER_NONE},
+        {DENY "a\n", NVL_FILTER_NONE},
+        {ALLOW "c 195:* rwm\n", NVL_FILTER_ALLOW},
+        {DENY "c 5:1 rwm\n", NVL_FILTER_ALLOW},
+        {BASE, NVL_FILTER_ALLOW},
+        {BASE ALLOW "\n", NVL_FILTER_NONE},
+        {BASE ALLOW "\n" ALLOW "c 1:5 rwm\n", NVL_FILTER_ALLOW},
+        {BASE DENY "\n", NVL_FILTER_ALLOW},
+        {BASE DENY "\n" ALLOW "\n", NVL_FILTER_NONE},
+        {BASE "lxc.cgroup2 = \n", NVL_FILTER_NONE},
+        {BASE ALLOW "a\n", NVL_FILTER_DENY},
+        {ALLOW "a\n", NVL_FILTER_DENY},
+        {ALLOW "a\n" DENY "c 5:1 rwm\n" ALLOW "c 195:* rwm\n", NVL_FILTER_DENY},
+        {ALLOW "a\n" DENY "a\n", NVL_FILTER_NONE},
+        {ALLOW "a\n" BASE, NVL_FILTER_ALLOW},
+        {ALLOW "a\n" ALLOW "\n" ALLOW "c 1:3 rwm\n", NVL_FILTER_ALLOW},
+        {"lxc.cgroup.devices.deny = a\nlxc.cgroup.devices.allow = c 1:3 rwm\n", NVL_FILTER_NONE},
+        {OUR_HOOK ALLOW "/dev/nvidia0 rw\n", NVL_FILTER_NONE},
+        {BASE OUR_HOOK ALLOW "/dev/nvidia0 rw\n", NVL_FILTER_ALLOW},
+        {INCLUDE "/usr/share/lxc/config/common.conf\n", NVL_FILTER_ALLOW},
+        {INCLUDE "/usr/share/lxc/config/common.conf\n" INCLUDE "/usr/share/lxc/config/userns.conf\n",
+         NVL_FILTER_NONE},
+        {INCLUDE "/usr/share/lxc/config/common.conf\n" ALLOW "a\n", NVL_FILTER_DENY},
+        {INCLUDE "/etc/lxc/conf.d\n", NVL_FILTER_ALLOW},
+        {INCLUDE "/etc/lxc/conf.d/\n", NVL_FILTER_ALLOW},
+        {INCLUDE "/etc/lxc/absent.d/\n", NVL_FILTER_NONE},
+        {INCLUDE "\n", NVL_FILTER_NONE},
+    };
+    struct host *h = *state;
+
+    put(h, "/usr/share/lxc/config/common.conf", BASE INCLUDE "/usr/share/lxc/config/common.conf.d/\n");
+    put(h, "/usr/share/lxc/config/common.conf.d/README", ALLOW "a\n");
+    put(h, "/usr/share/lxc/config/userns.conf", DENY "\n" ALLOW "\n");
+    put(h, "/etc/lxc/conf.d/a.conf", BASE);
+    put(h, "/etc/lxc/conf.d/b.conf.old", ALLOW "a\n");
+    put(h, "/etc/lxc/conf.d/.conf", ALLOW "a\n");
+    for (size_t i = 0; i < NVL_LENGTH(cases); i++)
+        if (filter_of(h, &lxc_container, cases[i].text) != cases[i].filter)
+            fail_msg("not %d:\n%s", (int)cases[i].filter, cases[i].text);
+}
+
+static void test_device_filter_of_proxmox(void **state)
+{
+    struct host *h = *state;
+
+    assert_int_equal(filter_of(h, &pve_container, "arch: amd64\n"), NVL_FILTER_ALLOW);
+    assert_int_equal(filter_of(h, &pve_container, "unprivileged: 0\n"), NVL_FILTER_ALLOW);
+    assert_int_equal(filter_of(h, &pve_container, "unprivileged: 1\n"), NVL_FILTER_DENY);
+    assert_int_equal(filter_of(h, &pve_container, "lxc.idmap: u 0 100000 65536\n"), NVL_FILTER_DENY);
+    assert_int_equal(filter_of(h, &pve_container, "arch: amd64\n[snap]\nunprivileged: 1\n"),
+                     NVL_FILTER_ALLOW);
+    assert_int_equal(
+        filter_of(h, &pve_container,
+                  "unprivileged: 1\nlxc.cgroup2.devices.deny: a\nlxc.cgroup2.devices.allow: c 1:3 rwm\n"),
+        NVL_FILTER_ALLOW);
+    assert_int_equal(filter_of(h, &pve_container, "lxc.cgroup2.devices.allow: a\n"), NVL_FILTER_DENY);
+    assert_int_equal(filter_of(h, &pve_container,
+                               "unprivileged: 1\nlxc.hook.mount: " HOOK
+                               "\nlxc.cgroup2.devices.allow: /dev/nvidia0 rw\n"),
+                     NVL_FILTER_DENY);
+}
+
+/* liblxc makes filters for root alone. */
+static void test_device_filter_of_a_user(void **state)
+{
+    char user[] = "alice";
+    struct nvl_container c = lxc_container;
+
+    c.user = user;
+    assert_int_equal(filter_of(*state, &c, BASE INCLUDE "/absent\n"), NVL_FILTER_NONE);
+}
+
+static void assert_include_fails(const struct host *h, const char *text, int code, const char *part)
+{
+    nvl_auto(nvl_config_clear) struct nvl_config config = parse(LXC, text);
+    enum nvl_device_filter filter;
+    struct nvl_idmap map;
+    struct nvl_error err = {0};
+
+    assert_int_equal(nvl_device_filter(&h->root, &lxc_container, &config, &filter, &err), code);
+    assert_contains(err.message, part);
+    assert_int_equal(nvl_idmap_read(&h->root, &lxc_container, &config, &map, &err), code);
+    assert_contains(err.message, root_config);
+}
+
+static void test_hostile_includes(void **state)
+{
+    struct host *h = *state;
+    nvl_autofree char *large = nvl_xcalloc(1, NVL_CONFIG_MAX + 1);
+
+    put(h, "/loop", INCLUDE "/loop\n");
+    put(h, "/wide", INCLUDE "/x\n" INCLUDE "/x\n" INCLUDE "/x\n" INCLUDE "/x\n");
+    put(h, "/x", INCLUDE "/y\n" INCLUDE "/y\n" INCLUDE "/y\n" INCLUDE "/y\n" INCLUDE "/y\n");
+    put(h, "/y", INCLUDE "/z\n" INCLUDE "/z\n" INCLUDE "/z\n" INCLUDE "/z\n" INCLUDE "/z\n");
+    put(h, "/z", INCLUDE "/e\n" INCLUDE "/e\n" INCLUDE "/e\n");
+    put(h, "/e", "");
+    put(h, "/self/a.conf", INCLUDE "/self\n");
+    put_fifo(h, "/fifo");
+    memset(large, '\n', NVL_CONFIG_MAX);
+    put_bytes(h, "/large", large, NVL_CONFIG_MAX);
+    put(h, "/many",
+        INCLUDE "/large\n" INCLUDE "/large\n" INCLUDE "/large\n" INCLUDE "/large\n" INCLUDE "/large\n");
+    put_bytes(h, "/nul", "a\0b", 3);
+    put_link(h, "/out", "../../../../etc/hostname");
+
+    assert_include_fails(h, INCLUDE "/loop\n", -ELOOP, "levels deep");
+    assert_include_fails(h, INCLUDE "/self\n", -ELOOP, "levels deep");
+    assert_include_fails(h, INCLUDE "/wide\n", -ELOOP, "more than 256 files");
+    assert_include_fails(h, INCLUDE "/fifo\n", -EINVAL, "/fifo is not a regular file");
+    assert_include_fails(h, INCLUDE "/many\n", -EFBIG, "4 MiB");
+    assert_include_fails(h, INCLUDE "/nul\n", -EINVAL, "/nul");
+    assert_include_fails(h, INCLUDE "/absent\n", -ENOENT, "cannot read /absent");
+    assert_include_fails(h, INCLUDE "/out\n", -ENOENT, "cannot read /out");
+    assert_include_fails(h, INCLUDE "relative\n", -EINVAL, "not an absolute path");
+}
+
+/* ---- id maps ---- */
+
+static void assert_map(const struct host *h, const struct nvl_container *c, const char *text, bool privileged,
+                       unsigned uid, unsigned gid)
+{
+    nvl_auto(nvl_config_clear) struct nvl_config config =
+        parse(c->kind == NVL_CONTAINER_PVE ? PVE : LXC, text);
+    struct nvl_idmap map;
+    struct nvl_error err = {0};
+
+    if (nvl_idmap_read(&h->root, c, &config, &map, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(map.privileged, privileged);
+    assert_int_equal(map.uid0, uid);
+    assert_int_equal(map.gid0, gid);
+}
+
+static void test_id_maps(void **state)
+{
+    struct host *h = *state;
+
+    put(h, "/map", "lxc.idmap = u 0 7 1\nlxc.idmap = g 0 8 1\n");
+    assert_map(h, &lxc_container, "", true, 0, 0);
+    assert_map(h, &lxc_container, "lxc.idmap = u 0 165536 65536\nlxc.idmap =  g  0\t165537 65536 \n", false,
+               165536, 165537);
+    assert_map(h, &lxc_container,
+               "lxc.idmap = u 1000 1000 1\nlxc.idmap = u 0 5 1000\nlxc.idmap = g 0 6 1000\n", false, 5, 6);
+    assert_map(h, &lxc_container, INCLUDE "/map\n", false, 7, 8);
+    assert_map(h, &lxc_container, INCLUDE "/map\nlxc.idmap =\n", true, 0, 0);
+    assert_map(h, &pve_container, "arch: amd64\n", true, 0, 0);
+    assert_map(h, &pve_container, "unprivileged: 1\n", false, 100000, 100000);
+    assert_map(h, &pve_container, "unprivileged: 1\nlxc.idmap: u 0 5 9\nlxc.idmap = g 0 6 9\n", false, 5, 6);
+    assert_map(h, &pve_container, "arch: amd64\n[snap]\nunprivileged: 1\nlxc.idmap: u 0 5 9\n", true, 0, 0);
+}
+
+static void test_bad_id_maps(void **state)
+{
+    static const char *const texts[] = {
+        "lxc.idmap = u 0 100000\n",         "lxc.idmap = b 0 100000 65536\n",
+        "lxc.idmap = u 0 x 65536\n",        "lxc.idmap = u 0 4294967296 1\n",
+        "lxc.idmap = u 0 100000 65536\n",   "lxc.idmap = u 1 100000 65536\nlxc.idmap = g 0 100000 65536\n",
+        "lxc.idmap = u -1 100000 65536 \n",
+    };
+    struct host *h = *state;
+
+    for (size_t i = 0; i < NVL_LENGTH(texts); i++) {
+        nvl_auto(nvl_config_clear) struct nvl_config config = parse(LXC, texts[i]);
+        struct nvl_idmap map;
+        struct nvl_error err = {0};
+        assert_int_equal(nvl_idmap_read(&h->root, &lxc_container, &config, &map, &err), -EINVAL);
+        assert_contains(err.message, root_config);
+    }
+}
+
+/* ---- finding ---- */
+
+static const char passwd[] = "root:x:0:0:root:/root:/bin/bash\n"
+                             "daemon:x:1:1::/:/usr/sbin/nologin\n"
+                             "service:x:998:998::/home/alice:/usr/sbin/nologin\n"
+                             "alice:x:1000:1000::/home/alice/:/bin/bash\n"
+                             "broken line\n"
+                             "evil:x:1001:1001::/home/../etc:/bin/bash\n"
+                             "bob:x:1002:1002::/home/bob:/bin/sh\n";
+
+static void make_host(const struct host *h)
+{
+    put(h, "/etc/passwd", passwd);
+    put(h, "/etc/pve/nodes/one/lxc/1000.conf", "arch: amd64\n");
+    put(h, "/etc/pve/nodes/one/lxc/220.conf", "arch: amd64\n");
+    put(h, "/etc/pve/nodes/one/lxc/220.conf.tmp.12", "");
+    put(h, "/etc/pve/nodes/one/lxc/notes.conf", "");
+    put(h, "/etc/pve/nodes/two/lxc/330.conf", "arch: amd64\n");
+    put_link(h, "/etc/pve/lxc", "nodes/one/lxc");
+    put(h, "/var/lib/lxc/220/config", "generated\n");
+    put(h, "/var/lib/lxc/330/config", "left behind by a migration\n");
+    put(h, "/var/lib/lxc/web/config", "lxc.uts.name = web\n");
+    put(h, "/var/lib/lxc/box/config", "lxc.uts.name = box\n");
+    put(h, "/var/lib/lxc/.hidden/config", "");
+    put(h, "/var/lib/lxc/bad\nname/config", "");
+    put_folder(h, "/var/lib/lxc/empty");
+    put(h, "/home/alice/.local/share/lxc/web/config", "lxc.uts.name = alices\n");
+    put(h, "/home/alice/.local/share/lxc/media/config", "lxc.uts.name = media\n");
+}
+
+static struct nvl_containers find(const struct host *h, bool cluster)
+{
+    struct nvl_containers containers;
+    struct nvl_error err = {0};
+
+    if (nvl_containers_find(&h->root, cluster, &containers, &err) < 0)
+        fail_msg("%s", err.message);
+    return containers;
+}
+
+static void assert_found(const struct nvl_containers *containers, const char *expected)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    for (size_t i = 0; i < containers->count; i++) {
+        nvl_autofree char *full = nvl_container_full_name(containers, &containers->items[i]);
+        nvl_strv_pushf(&names, "%s=%s", full, containers->items[i].config_path);
+    }
+    nvl_autofree char *list = nvl_strv_join(&names, "\n");
+    assert_string_equal(list, expected);
+}
+
+static void test_find(void **state)
+{
+    struct host *h = *state;
+
+    make_host(h);
+    nvl_auto(nvl_containers_clear) struct nvl_containers here = find(h, false), all = find(h, true);
+    assert_found(&here, "220=/etc/pve/lxc/220.conf\n"
+                        "1000=/etc/pve/lxc/1000.conf\n"
+                        "box=/var/lib/lxc/box/config\n"
+                        "root/web=/var/lib/lxc/web/config\n"
+                        "media=/home/alice/.local/share/lxc/media/config\n"
+                        "alice/web=/home/alice/.local/share/lxc/web/config");
+    assert_found(&all, "220=/etc/pve/lxc/220.conf\n"
+                       "330=/etc/pve/nodes/two/lxc/330.conf\n"
+                       "1000=/etc/pve/lxc/1000.conf\n"
+                       "box=/var/lib/lxc/box/config\n"
+                       "root/web=/var/lib/lxc/web/config\n"
+                       "media=/home/alice/.local/share/lxc/media/config\n"
+                       "alice/web=/home/alice/.local/share/lxc/web/config");
+    assert_null(all.items[0].node);
+    assert_string_equal(all.items[1].node, "two");
+    assert_string_equal(here.items[0].lxcpath, "/var/lib/lxc");
+    assert_string_equal(here.items[4].user, "alice");
+    assert_string_equal(here.items[4].lxcpath, "/home/alice/.local/share/lxc");
+}
+
+static void test_by_name(void **state)
+{
+    struct host *h = *state;
+    const struct nvl_container *c;
+    struct nvl_error err = {0};
+
+    make_host(h);
+    nvl_auto(nvl_containers_clear) struct nvl_containers all = find(h, false);
+    assert_int_equal(nvl_container_by_name(&all, "220", &c, &err), 0);
+    assert_ptr_equal(c, &all.items[0]);
+    assert_int_equal(nvl_container_by_name(&all, "pve/220", &c, &err), 0);
+    assert_ptr_equal(c, &all.items[0]);
+    assert_int_equal(nvl_container_by_name(&all, "root/web", &c, &err), 0);
+    assert_null(c->user);
+    assert_int_equal(nvl_container_by_name(&all, "alice/web", &c, &err), 0);
+    assert_string_equal(c->user, "alice");
+
+    assert_int_equal(nvl_container_by_name(&all, "web", &c, &err), -EEXIST);
+    assert_null(c);
+    assert_string_equal(err.message, "several containers are called web: root/web, alice/web");
+    assert_contains(err.hint, "root/web");
+    assert_int_equal(nvl_container_by_name(&all, "330", &c, &err), -EREMOTE);
+    assert_contains(err.message, "CT 330 is on the node two");
+    assert_int_equal(nvl_container_by_name(&all, "root/media", &c, &err), -ENOENT);
+    assert_null(c);
+    assert_string_equal(err.message, "there is no container root/media; there are: 220, 1000, box, root/web, "
+                                     "media, alice/web");
+}
+
+static void test_nothing_there(void **state)
+{
+    struct host *h = *state;
+    const struct nvl_container *c;
+    struct nvl_error err = {0};
+
+    put_folder(h, "/etc/pve/lxc");
+    nvl_auto(nvl_containers_clear) struct nvl_containers none = find(h, false);
+    assert_int_equal(none.count, 0);
+    assert_int_equal(nvl_container_by_name(&none, "web", &c, &err), -ENOENT);
+    assert_string_equal(err.message,
+                        "there is no container web, nor any other: looked in /etc/pve/lxc, /var/lib/lxc");
+}
+
+static void test_lxcpath(void **state)
+{
+    struct host *h = *state;
+
+    put(h, "/etc/passwd", passwd);
+    put(h, "/etc/lxc/lxc.conf",
+        "# lxc.lxcpath = /no\nlxc.lxcpath =\nlxc.lxcpath = /srv/lxc//\nlxc.lxcpath = /no\n");
+    put(h, "/srv/lxc/web/config", "");
+    put(h, "/var/lib/lxc/old/config", "");
+    put(h, "/home/bob/.config/lxc/lxc.conf", "lxc.lxcpath = /home/bob/ct\n");
+    put(h, "/home/bob/ct/db/config", "");
+    nvl_auto(nvl_containers_clear) struct nvl_containers all = find(h, false);
+    assert_found(&all, "web=/srv/lxc/web/config\ndb=/home/bob/ct/db/config");
+    assert_string_equal(all.items[0].lxcpath, "/srv/lxc");
+}
+
+/* A user may not have root take other files for the user's container. */
+static void test_links_of_users(void **state)
+{
+    struct host *h = *state;
+    struct nvl_config config;
+    struct nvl_error err = {0};
+
+    put(h, "/etc/passwd", passwd);
+    put(h, "/var/lib/lxc/web/config", "lxc.uts.name = web\n");
+    put(h, "/secret/box/config", "lxc.uts.name = secret\n");
+    put_link(h, "/home/alice/.local/share/lxc/linked", "/var/lib/lxc/web");
+    put_link(h, "/home/alice/.local/share/lxc/file/config", "/var/lib/lxc/web/config");
+    put_fifo(h, "/home/alice/.local/share/lxc/fifo/config");
+    put(h, "/home/alice/.local/share/lxc/good/config", "lxc.uts.name = good\n");
+    put(h, "/home/bob/.config/lxc/lxc.conf", "lxc.lxcpath = /secret\n");
+    nvl_auto(nvl_containers_clear) struct nvl_containers all = find(h, false);
+    assert_found(&all, "web=/var/lib/lxc/web/config\ngood=/home/alice/.local/share/lxc/good/config");
+
+    /* changed after it was found */
+    nvl_autofree char *good = make_parents(h, "/home/alice/.local/share/lxc/good/config");
+    assert_int_equal(unlink(good), 0);
+    put_link(h, "/home/alice/.local/share/lxc/good/config", "/var/lib/lxc/web/config");
+    assert_int_equal(nvl_container_read_config(&h->root, &all.items[1], &config, &err), -ELOOP);
+    assert_contains(err.message, "is a link");
+
+    /* outside of the home, but the user's own file */
+    nvl_autofree char *outside = make_parents(h, "/secret/box/config");
+    assert_int_equal(chown(outside, 1002, 1002), 0);
+    nvl_auto(nvl_containers_clear) struct nvl_containers own = find(h, false);
+    assert_int_equal(own.count, 2);
+    assert_string_equal(own.items[1].user, "bob");
+    assert_int_equal(nvl_container_read_config(&h->root, &own.items[1], &config, &err), 0);
+    nvl_config_clear(&config);
+    assert_int_equal(chown(outside, 0, 0), 0);
+    assert_int_equal(nvl_container_read_config(&h->root, &own.items[1], &config, &err), -EXDEV);
+    assert_contains(err.message, "lies outside of bob's home");
+}
+
+/* The same host as bob, who is not root, sees it. */
+static void test_users_see_their_own(void **state)
+{
+    struct host *h = *state;
+    int status;
+
+    make_host(h);
+    put(h, "/home/bob/.local/share/lxc/mine/config", "lxc.uts.name = mine\n");
+    nvl_autofree char *hidden = make_parents(h, "/var/lib/lxc/x");
+    *strrchr(hidden, '/') = '\0';
+    assert_int_equal(chmod(hidden, 0700), 0);
+    fflush(stdout);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct nvl_containers own;
+        const struct nvl_container *c;
+        struct nvl_error err = {0};
+        if (setgid(1002) < 0 || setuid(1002) < 0)
+            _exit(2);
+        if (nvl_containers_find(&h->root, false, &own, &err) < 0)
+            _exit(3);
+        bool mine = nvl_container_by_name(&own, "mine", &c, &err) == 0 && strcmp(c->user, "bob") == 0;
+        bool others = nvl_container_by_name(&own, "media", &c, &err) == 0 ||
+                      nvl_container_by_name(&own, "box", &c, &err) == 0;
+        nvl_containers_clear(&own);
+        _exit(!mine ? 4 : others ? 5 : strstr(err.hint, "sudo") == NULL ? 6 : 0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void test_folder_that_is_none(void **state)
+{
+    struct host *h = *state;
+    struct nvl_containers all;
+    struct nvl_error err = {0};
+
+    put(h, "/etc/passwd", passwd);
+    put(h, "/home/alice/.local/share/lxc", "a file");
+    nvl_auto(nvl_containers_clear) struct nvl_containers fine = find(h, false);
+    assert_int_equal(fine.count, 0);
+    put(h, "/var/lib/lxc", "a file");
+    assert_int_equal(nvl_containers_find(&h->root, false, &all, &err), -ENOTDIR);
+    assert_contains(err.message, "/var/lib/lxc");
+    assert_int_equal(all.count, 0);
+}
+
+/* ---- reading ---- */
+
+static void assert_unreadable(const struct host *h, int code, const char *part)
+{
+    struct nvl_config config;
+    struct nvl_error err = {0};
+
+    assert_int_equal(nvl_container_read_config(&h->root, &lxc_container, &config, &err), code);
+    assert_contains(err.message, root_config);
+    assert_contains(err.message, part);
+    assert_null(config.text);
+}
+
+static void test_configs_that_cannot_be_read(void **state)
+{
+    struct host *h = *state;
+    nvl_autofree char *large = nvl_xcalloc(1, NVL_CONFIG_MAX + 1);
+    nvl_autofree char *path = make_parents(h, root_config);
+
+    assert_unreadable(h, -ENOENT, "No such file");
+    put_folder(h, root_config);
+    assert_unreadable(h, -EISDIR, "is a folder");
+    assert_int_equal(rmdir(path), 0);
+    put_fifo(h, root_config);
+    assert_unreadable(h, -EINVAL, "not a regular file");
+    assert_int_equal(unlink(path), 0);
+    memset(large, '\n', NVL_CONFIG_MAX + 1);
+    put_bytes(h, root_config, large, NVL_CONFIG_MAX + 1);
+    assert_unreadable(h, -EFBIG, "larger than 1 MiB");
+    put_bytes(h, root_config, "a\0b", 3);
+    assert_unreadable(h, -EINVAL, "NUL byte");
+}
+
+static void test_config_is_read_in_its_dialect(void **state)
+{
+    struct host *h = *state;
+    nvl_auto(nvl_config_clear) struct nvl_config lxc = {0}, pve = {0};
+
+    put(h, root_config, "arch: amd64\n");
+    assert_int_equal(nvl_container_read_config(&h->root, &lxc_container, &lxc, NULL), 0);
+    assert_int_equal(nvl_container_read_config(&h->root, &pve_container, &pve, NULL), 0);
+    assert_null(nvl_config_get(&lxc, "arch"));
+    assert_string_equal(nvl_config_get(&pve, "arch"), "amd64");
+}
+
+/* ---- running ---- */
+
+static bool is_running(const struct host *h, char *lxcpath, char *name)
+{
+    const struct nvl_container c = {.kind = NVL_CONTAINER_LXC, .name = name, .lxcpath = lxcpath};
+
+    return nvl_container_is_running(&h->root, &c);
+}
+
+static void test_running(void **state)
+{
+    struct host *h = *state;
+    char lxcpath[] = "/var/lib/lxc", web[] = "web", we[] = "we", other[] = "other";
+    char deep[] =
+        "/home/alice/a-very-long-folder-name/that-goes-on-and-on/and-then-some-more/until-it-is-long";
+    char name[] = "a-long-container-name";
+
+    assert_false(is_running(h, lxcpath, web));
+    put(h, "/proc/net/unix",
+        "Num       RefCount Protocol Flags    Type St Inode Path\n"
+        "0000000000000000: 00000003 00000000 00000000 0001 03 21874\n"
+        "0000000000000000: 00000002 00000000 00010000 0001 01 34566 /var/lib/lxc/other/command\n"
+        "0000000000000000: 00000002 00000000 00010000 0001 01 34566 @/x @/var/lib/lxc/other/command\n"
+        "0000000000000000: 00000002 00000000 00010000 0001 01     5 @/var/lib/lxc/web/command\n"
+        "0000000000000000: 00000002 00000000 00010000 0001 01 34568 @lxc/ce1b2b53bc95bbe7/command\n");
+    assert_true(is_running(h, lxcpath, web));
+    assert_false(is_running(h, lxcpath, we));
+    assert_false(is_running(h, lxcpath, other));
+    assert_true(is_running(h, deep, name));
+}
+
+int main(void)
+{
+#define ON_HOST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines_of_proxmox),
+        cmocka_unit_test(test_lines_of_lxc),
+        cmocka_unit_test(test_corpus_is_kept_whole),
+        cmocka_unit_test(test_values_that_count),
+        cmocka_unit_test(test_texts_that_are_no_config),
+        cmocka_unit_test(test_owners),
+        cmocka_unit_test(test_display_rules_are_ours_among_ours_alone),
+        cmocka_unit_test(test_grant_of_a_config),
+        cmocka_unit_test(test_lines_of_a_grant),
+        ON_HOST(test_device_filter_of_lxc),
+        ON_HOST(test_device_filter_of_proxmox),
+        ON_HOST(test_device_filter_of_a_user),
+        ON_HOST(test_hostile_includes),
+        ON_HOST(test_id_maps),
+        ON_HOST(test_bad_id_maps),
+        ON_HOST(test_find),
+        ON_HOST(test_by_name),
+        ON_HOST(test_nothing_there),
+        ON_HOST(test_lxcpath),
+        ON_HOST(test_links_of_users),
+        ON_HOST(test_users_see_their_own),
+        ON_HOST(test_folder_that_is_none),
+        ON_HOST(test_configs_that_cannot_be_read),
+        ON_HOST(test_config_is_read_in_its_dialect),
+        ON_HOST(test_running),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
