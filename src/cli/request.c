@@ -129,7 +129,7 @@ static int unknown(const struct nvl_host *host, const struct nvl_selector *s, st
 
 /* NVML of the loaded version, as a descriptor: the path that is opened then cannot be another file. Only
  * root's or the caller's own file is run, and --root may point at somebody's captured host. */
-static int open_nvml(const struct nvl_host *host)
+static int open_nvml(const struct nvl_host *host, char **path)
 {
     const char *version = host->driver.version;
     struct nvl_userspace nvl_auto(nvl_userspace_clear) us = {0};
@@ -144,8 +144,10 @@ static int open_nvml(const struct nvl_host *host)
     for (size_t i = 0; i < paths.count; i++) {
         nvl_autofd int fd = nvl_root_openat(host->root, paths.items[i], O_RDONLY | O_NONBLOCK);
         if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-            (st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0)
+            (st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
+            *path = nvl_xstrdup(paths.items[i]);
             return TAKE_FD(fd);
+        }
     }
     return -ENOENT;
 }
@@ -153,7 +155,8 @@ static int open_nvml(const struct nvl_host *host)
 static int find_mig_uuid(const struct nvl_host *host, struct nvl_selector *s, struct nvl_error *err)
 {
     char library[32];
-    nvl_autofd int fd = open_nvml(host);
+    nvl_autofree char *path = NULL;
+    nvl_autofd int fd = open_nvml(host, &path);
 
     if (fd < 0) {
         nvl_error_host(
@@ -169,7 +172,7 @@ static int find_mig_uuid(const struct nvl_host *host, struct nvl_selector *s, st
     if (r == -ENOENT)
         return unknown(host, s, err);
     if (r < 0)
-        return r;
+        return nvl_error_prefix(err, "%s", path);
     s->kind = NVL_SELECT_MIG;
     return 0;
 }

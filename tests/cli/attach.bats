@@ -206,7 +206,7 @@ make_ct() {
     [[ $output == *"MIG device 2/1 of GPU 0"* ]]
 
     run -1 --separate-stderr "$NVLXC" --root "$host" attach 220 --gpu MIG-$h100/2/5
-    [[ $stderr == *"MIG-$h100/2/5"*"MIG-$h100/1/0,MIG-$h100/2/0,MIG-$h100/2/1"* ]]
+    [[ $stderr == *"MIG-$h100/2/5"*"MIG-$h100/1/0, MIG-$h100/2/0, MIG-$h100/2/1"* ]]
 
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 220 --gpu 0
     [[ $stderr == *"MIG mode"* ]]
@@ -216,10 +216,14 @@ make_ct() {
     host=$(fixture h100-mig)
     make_ct "$host"
     uuid=MIG-11111111-2222-3333-4444-555555555555
+    # the fixture's libraries are empty files
+    run -3 --separate-stderr "$NVLXC" --root "$host" attach 220 --gpu $uuid
+    [[ $stderr == *"/nvidia/current/libnvidia-ml.so."*"cannot open NVML"* ]]
+    rm -r "$host/usr/lib/x86_64-linux-gnu"
     run -3 --separate-stderr "$NVLXC" --root "$host" attach 220 --gpu $uuid
     [[ $stderr == *"libnvidia-ml.so.1"*"is not installed"* ]]
 
-    version=$(sed -n 's/.*Module  *\([0-9.]*\).*/\1/p;q' "$host/proc/driver/nvidia/version")
+    version=550.163.01
     lib64=$host/var/lib/nvlxc/driver/$version/lib64
     mkdir -p "$lib64"
     cat >"$BATS_TEST_TMPDIR/ml.c" <<'C'
