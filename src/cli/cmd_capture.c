@@ -11,7 +11,7 @@
 #include "cli/command.h"
 #include "cli/host_status.h"
 #include "host/capture.h"
-#include "host/capture_tree.h"
+#include "host/tree.h"
 
 #define BUNDLE_FILE_MAX (4u << 20)
 
@@ -110,7 +110,7 @@ static int add_bundles(const struct nvl_root *root, int dirfd, struct nvl_error 
         size_t len;
         if (nvl_is_version(version, strlen(version)) &&
             nvl_root_read(root, path, BUNDLE_FILE_MAX, &text, &len) >= 0)
-            r = nvl_capture_file(dirfd, path, text, len, err);
+            r = nvl_tree_file(dirfd, path, text, len, err);
     }
     return r;
 }
@@ -124,7 +124,7 @@ static int capture(const struct nvl_root *root, const char *dir, struct nvl_erro
         return nvl_error_errno(err, -errno, "cannot open %s", dir);
     int r = nvl_capture(root, fd, err);
     if (r >= 0 && nvl_root_exists(root, NVL_MODPROBE_PROGRAM))
-        r = nvl_capture_file(fd, NVL_MODPROBE_PROGRAM, "", 0, err);
+        r = nvl_tree_file(fd, NVL_MODPROBE_PROGRAM, "", 0, err);
     return r >= 0 ? add_bundles(root, fd, err) : r;
 }
 
