@@ -1,6 +1,8 @@
 /* The report of missing files: by capability, with what to install. */
 #include "driver/missing.h"
 
+#define MANY 5
+
 static const char *short_name(const struct nvl_catalog_file *entry)
 {
     const char *slash = strrchr(entry->name, '/');
@@ -20,10 +22,13 @@ static void report(const enum nvl_absence *absences, unsigned capability, enum n
                    const char *version, bool has_packages, struct nvl_strv *missing)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0}, packages = {0};
+    size_t n_expected = 0;
 
     for (size_t i = 0; i < nvl_catalog_length; i++) {
         const struct nvl_catalog_file *entry = &nvl_catalog[i];
-        if (entry->capability != capability || !entry->expected || absences[i] != kind)
+        bool counts = entry->capability == capability && entry->expected;
+        n_expected += counts;
+        if (!counts || absences[i] != kind)
             continue;
         nvl_strv_push(&names, short_name(entry));
         if (entry->package != NULL && !nvl_strv_contains(&packages, entry->package))
@@ -34,6 +39,12 @@ static void report(const enum nvl_absence *absences, unsigned capability, enum n
     nvl_autofree char *word = nvl_capabilities_format(capability);
     nvl_autofree char *list = nvl_strv_join(&names, ", ");
     nvl_autofree char *what_now = advice(&packages, has_packages);
+    /* a host without a screen has no graphics at all: a dozen names would say no more */
+    if (names.count == n_expected && n_expected > MANY) {
+        nvl_strv_pushf(missing, "%s: none of its %zu files is installed%s%s: %s", word, n_expected,
+                       kind == NVL_ABSENT ? "" : " in version ", kind == NVL_ABSENT ? "" : version, what_now);
+        return;
+    }
     const char *verb = names.count > 1 ? "are" : "is";
     if (kind == NVL_ABSENT)
         nvl_strv_pushf(missing, "%s: %s %s not installed: %s", word, list, verb, what_now);
