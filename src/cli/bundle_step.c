@@ -45,7 +45,7 @@ static void show_progress(void *data, const char *file, uint64_t done, uint64_t 
     if (percent == p->percent)
         return;
     p->percent = percent;
-    fprintf(stderr, "\rcopying the driver %s: %d %%%s", p->version, percent, percent >= 100 ? "\n" : "");
+    fprintf(stderr, "\rcopying driver %s: %d %%", p->version, percent);
     fflush(stderr);
 }
 
@@ -89,13 +89,13 @@ void nvl_bundle_step(const struct nvl_context *ctx, const struct nvl_driver_vers
                        version);
         return;
     }
-    bool shown = !ctx->quiet && !ctx->json && isatty(STDERR_FILENO) != 0;
+    bool shown = !dry_run && !ctx->quiet && !ctx->json && isatty(STDERR_FILENO) != 0;
     int r = nvl_userspace_read(&ctx->root, &us, &err);
     if (r == 0)
         r = nvl_bundle_sync(&ctx->root, &us, version, dry_run, shown ? show_progress : NULL, &progress,
                             &result, &err);
-    if (progress.percent >= 0 && progress.percent < 100)
-        fputc('\n', stderr);
+    if (progress.percent >= 0)
+        fputs("\r\033[K", stderr); /* the line that follows says it all */
     if (r < 0) {
         nvl_strv_pushf(warnings, "the driver bundle of %s %s: %s%s%s", version,
                        dry_run ? "could not be built" : "was not built", err.message,

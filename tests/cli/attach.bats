@@ -26,6 +26,22 @@ make_ct() {
     printf 'arch: amd64\nhostname: ct\nunprivileged: 1\n' >"$1/etc/pve/lxc/220.conf"
 }
 
+# The fixture's libraries are empty files: makes libraries of them, and what nvidia-smi must hold.
+make_libraries() {
+    local file name soname
+    for file in "$1"/usr/lib/x86_64-linux-gnu/{,nvidia/current/}lib*.so.550.163.01; do
+        name=${file##*/}
+        case $file in
+        */current/libEGL*|*/current/libGLX*) soname=${name%.550*}.0 ;;
+        */current/libnvidia-nvvm*) soname=${name%.550*}.4 ;;
+        */current/*) soname=${name%.550*}.1 ;;
+        *) soname=$name ;;
+        esac
+        echo 'int f;' | cc -shared -nostdlib -Wl,-soname,"$soname" -x c -o "$file" -
+    done
+    printf 'NVIDIA-SMI 550.163.01\n' >"$1/usr/lib/nvidia/current/nvidia-smi"
+}
+
 @test "attach 220: the host's only GPU, by UUID, before the snapshot section" {
     host=$(fixture a5500-550)
     conf=$host/etc/pve/lxc/220.conf
@@ -139,9 +155,11 @@ make_ct() {
 
 @test "the bundle of the loaded version is built where it is missing, and only then" {
     host=$(fixture a5500-550)
+    make_libraries "$host"
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 220
     [ -f "$host/var/lib/nvlxc/driver/550.163.01/manifest.json" ]
     [[ $output == *"built the driver bundle"* ]]
+    [ -f "$host/var/lib/nvlxc/driver/550.163.01/lib64/libcuda.so.1" ]
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 221
     [[ $output != *"built the driver bundle"* ]]
 }

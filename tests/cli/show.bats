@@ -8,6 +8,9 @@ GPU=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
 
 attached() {
     host=$(fixture a5500-550)
+    # the fixture's libraries are empty files, of which no bundle can be built
+    mkdir -p "$host/var/lib/nvlxc/driver/550.163.01"
+    : >"$host/var/lib/nvlxc/driver/550.163.01/manifest.json"
     "$NVLXC" --root "$host" --quiet attach "$@"
 }
 
