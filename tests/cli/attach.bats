@@ -83,7 +83,7 @@ make_libraries() {
     cmp "$BATS_TEST_TMPDIR/before" "$host/etc/pve/lxc/220.conf"
 }
 
-@test "--dry-run prints a diff that patch can use, and writes nothing" {
+@test "--dry-run prints the diff, and writes nothing" {
     host=$(fixture a5500-550)
     cp -a "$host" "$BATS_TEST_TMPDIR/before"
     "$NVLXC" --root "$host" attach 220 --dry-run >"$BATS_TEST_TMPDIR/diff"
@@ -93,10 +93,11 @@ make_libraries() {
     [ "$(head -n 2 "$BATS_TEST_TMPDIR/diff")" = "$(printf -- '--- a/etc/pve/lxc/220.conf\n+++ b/etc/pve/lxc/220.conf')" ]
     grep -q 'would build the driver bundle /var/lib/nvlxc/driver/550.163.01' "$BATS_TEST_TMPDIR/diff"
 
-    cp "$host/etc/pve/lxc/220.conf" "$BATS_TEST_TMPDIR/patched"
-    patch -s "$BATS_TEST_TMPDIR/patched" <"$BATS_TEST_TMPDIR/diff"
+    # it is what diff says of the file that attach then writes
     run -0 "$NVLXC" --root "$host" attach 220
-    cmp "$BATS_TEST_TMPDIR/patched" "$host/etc/pve/lxc/220.conf"
+    diff -u --label a/etc/pve/lxc/220.conf --label b/etc/pve/lxc/220.conf \
+        "$BATS_TEST_TMPDIR/before/etc/pve/lxc/220.conf" "$host/etc/pve/lxc/220.conf" >"$BATS_TEST_TMPDIR/expected" || true
+    cmp "$BATS_TEST_TMPDIR/expected" <(grep -v '^would build' "$BATS_TEST_TMPDIR/diff")
 }
 
 @test "a privileged CT gets a path-form rule for each node, whatever is there now" {

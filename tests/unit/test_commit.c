@@ -133,9 +133,9 @@ static void make_ct(struct fixture *f, const char *text)
     assert_int_equal(symlink("nodes/pve", local), 0);
     write_file(f, "/etc/pve/nodes/pve/lxc/220.conf", text);
     f->c = (struct nvl_container){.kind = NVL_CONTAINER_PVE,
-                                  .name = "220",
-                                  .config_path = "/etc/pve/lxc/220.conf",
-                                  .lxcpath = "/var/lib/lxc"};
+                                  .name = (char *)"220",
+                                  .config_path = (char *)"/etc/pve/lxc/220.conf",
+                                  .lxcpath = (char *)"/var/lib/lxc"};
     parse(f, NVL_DIALECT_PVE, text);
 }
 
@@ -144,15 +144,15 @@ static void make_lxc(struct fixture *f, const char *text)
     make_dirs(f, "/var/lib/lxc/web");
     write_file(f, "/var/lib/lxc/web/config", text);
     f->c = (struct nvl_container){.kind = NVL_CONTAINER_LXC,
-                                  .name = "web",
-                                  .config_path = "/var/lib/lxc/web/config",
-                                  .lxcpath = "/var/lib/lxc"};
+                                  .name = (char *)"web",
+                                  .config_path = (char *)"/var/lib/lxc/web/config",
+                                  .lxcpath = (char *)"/var/lib/lxc"};
     parse(f, NVL_DIALECT_LXC, text);
 }
 
 static int commit_new(struct fixture *f)
 {
-    const struct nvl_plan plan = {.text = NEW, .len = strlen(NEW), .changes = true};
+    const struct nvl_plan plan = {.text = (char *)NEW, .len = strlen(NEW), .changes = true};
 
     return nvl_commit(&f->root, &f->c, &f->base, &plan, &f->err);
 }
@@ -189,10 +189,10 @@ static void make_alices(struct fixture *f, const char *text)
     write_file(f, "/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n");
     write_file(f, ALICES "/web/config", text);
     f->c = (struct nvl_container){.kind = NVL_CONTAINER_LXC,
-                                  .name = "web",
-                                  .user = "alice",
-                                  .config_path = ALICES "/web/config",
-                                  .lxcpath = ALICES};
+                                  .name = (char *)"web",
+                                  .user = (char *)"alice",
+                                  .config_path = (char *)ALICES "/web/config",
+                                  .lxcpath = (char *)ALICES};
     parse(f, NVL_DIALECT_LXC, text);
 }
 
@@ -300,7 +300,7 @@ static void refuses_another_nodes_ct(void **state)
     struct fixture *f = *state;
 
     make_ct(f, OLD);
-    f->c.node = "pve2";
+    f->c.node = (char *)"pve2";
     assert_int_equal(commit_new(f), -EPERM);
     assert_says(f, "node pve2", "ssh pve2");
     assert_file(f, "/etc/pve/lxc/220.conf", OLD);
@@ -360,7 +360,7 @@ static void follows_no_link_to_lock(void **state)
 static void without_changes_nothing_is_done(void **state)
 {
     struct fixture *f = *state;
-    const struct nvl_plan plan = {.text = OLD, .len = strlen(OLD), .changes = false};
+    const struct nvl_plan plan = {.text = (char *)OLD, .len = strlen(OLD), .changes = false};
 
     make_ct(f, OLD);
     assert_int_equal(nvl_commit(&f->root, &f->c, &f->base, &plan, &f->err), 0);
@@ -371,7 +371,7 @@ static void without_changes_nothing_is_done(void **state)
 static void refuses_what_pmxcfs_would(void **state)
 {
     struct fixture *f = *state;
-    const struct nvl_plan plan = {.text = "", .len = NVL_CONFIG_MAX + 1, .changes = true};
+    const struct nvl_plan plan = {.text = (char *)"", .len = NVL_CONFIG_MAX + 1, .changes = true};
 
     make_ct(f, OLD);
     assert_int_equal(nvl_commit(&f->root, &f->c, &f->base, &plan, &f->err), -EFBIG);
@@ -605,7 +605,7 @@ static void a_user_cannot_lead_elsewhere(void **state)
     struct fixture *f = *state;
 
     make_lxc(f, "");
-    f->c.user = "alice";
+    f->c.user = (char *)"alice";
     make_rootfs(f, "/srv/web"); /* root's */
     for (size_t i = 0; i < NVL_LENGTH(configs); i++) {
         parse(f, NVL_DIALECT_LXC, configs[i]);
