@@ -1,4 +1,4 @@
-/* The users of a host, whose containers lie in their homes (inside this room). */
+/* The users of a host, whose containers lie in their homes: for finding, reading and writing them. */
 #pragma once
 
 #include "base/root.h"

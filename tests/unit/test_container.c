@@ -363,6 +363,17 @@ static void test_owners(void **state)
     }
 }
 
+static void test_a_snapshots_hook_owns_nothing(void **state)
+{
+    nvl_auto(nvl_config_clear) struct nvl_config config =
+        parse(PVE, "lxc.environment: NVIDIA_VISIBLE_DEVICES=all\n[snap]\nlxc.hook.mount: " HOOK "\n");
+    nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(&config);
+
+    (void)state;
+    assert_int_equal(owners[0], NVL_OWNER_BY_HAND);
+    assert_int_equal(owners[2], NVL_OWNER_OTHER);
+}
+
 static void test_display_rules_are_ours_among_ours_alone(void **state)
 {
     static const char text[] = "lxc.cgroup2.devices.allow: /dev/dri/card0 rw\n"
@@ -475,6 +486,8 @@ static void test_device_filter_of_lxc(void **state)
         {ALLOW "a\n", NVL_FILTER_DENY},
         {ALLOW "a\n" DENY "c 5:1 rwm\n" ALLOW "c 195:* rwm\n", NVL_FILTER_DENY},
         {ALLOW "a\n" DENY "a\n", NVL_FILTER_NONE},
+        {ALLOW "c 1:3 rwm\n" DENY "a\n", NVL_FILTER_NONE},
+        {DENY "c 5:1 rwm\n" DENY "a\n", NVL_FILTER_NONE},
         {ALLOW "a\n" BASE, NVL_FILTER_ALLOW},
         {ALLOW "a\n" ALLOW "\n" ALLOW "c 1:3 rwm\n", NVL_FILTER_ALLOW},
         {"lxc.cgroup.devices.deny = a\nlxc.cgroup.devices.allow = c 1:3 rwm\n", NVL_FILTER_NONE},
@@ -941,6 +954,7 @@ int main(void)
         cmocka_unit_test(test_values_that_count),
         cmocka_unit_test(test_texts_that_are_no_config),
         cmocka_unit_test(test_owners),
+        cmocka_unit_test(test_a_snapshots_hook_owns_nothing),
         cmocka_unit_test(test_display_rules_are_ours_among_ours_alone),
         cmocka_unit_test(test_grant_of_a_config),
         cmocka_unit_test(test_lines_of_a_grant),

@@ -496,6 +496,12 @@ static void test_diff_as_diff_u_prints_it(void **state)
         {"x\n}\n\ny\n}\n", "x\n}\n\nz\n}\n\ny\n}\n"},
         {"a\nb\nc\nd\n", "d\nc\nb\na\n"},
         {"a\r\nb\r\n", "a\nb\r\n"},
+        /* several shortest diffs: diff moves a change down, but beside one of the other side */
+        {"c\nb\nb\ne\nd\nd\na\nb\ne\nf\n", "b\nb\ne\nd\na\nb\ne\nf\n"},
+        {"b\nb\na\na\n", "a\nb\nb\na\na\na\n"},
+        {"a\nb\na\nb\nb\nb\na\nb\na\nb\nb\nb\n", "a\nb\na\nb\nb\na\nb\na\nb\na\nb\nb\nb\nb\n"},
+        {"f\ne\na\nf\ne\nc\nc\nc\n", "f\ne\na\nf\ne\nc\na\nc\n"},
+        {"a\na\nb\nb\na\nb\na\na\nb\n", "a\na\nb\nb\na\nb\nb\na\nb\n"},
     };
 
     (void)state;
