@@ -7,19 +7,13 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "base/paths.h"
 #include "container/idmap.h"
 #include "rootfs/entries.h"
 #include "rootfs/linker.h"
 
-/* Where the root file system cannot be looked at: the files that users may meet. */
-static const char *const may_remain[] = {NVL_MOUNT_POINT, "/etc/ld.so.conf.d/00-nvlxc.conf",
-                                         "/usr/local/bin/nvidia-smi"};
-
 static int out_of_reach(struct nvl_cleaned *cleaned, char *why)
 {
-    for (size_t i = 0; i < NVL_LENGTH(may_remain); i++)
-        nvl_strv_push(&cleaned->remaining, may_remain[i]);
+    nvl_entries_all(&cleaned->remaining);
     cleaned->unreachable = true;
     cleaned->why = why;
     return 0;
@@ -99,19 +93,6 @@ static void refresh_linker(const struct nvl_root *root, const struct nvl_root *r
         cleaned->why = nvl_xasprintf("its linker cache could not be written again: %s", err.message);
 }
 
-/* A mount point with files in it is a folder of the container's own. */
-static void list_ours(const struct nvl_root *rootfs, struct nvl_strv *paths)
-{
-    struct nvl_strv nvl_auto(nvl_strv_clear) all = {0}, inside = {0};
-
-    nvl_entries_list(rootfs, &all);
-    if (nvl_root_list(rootfs, NVL_MOUNT_POINT, &inside) < 0)
-        nvl_strv_clear(&inside);
-    for (size_t i = 0; i < all.count; i++)
-        if (inside.count == 0 || strcmp(all.items[i], NVL_MOUNT_POINT) != 0)
-            nvl_strv_push(paths, all.items[i]);
-}
-
 static void remove_entries(const struct nvl_root *root, const struct nvl_root *rootfs,
                            const struct nvl_idmap *map, struct nvl_cleaned *cleaned)
 {
@@ -119,7 +100,7 @@ static void remove_entries(const struct nvl_root *root, const struct nvl_root *r
 
     nvl_entries_remove(rootfs, &cleaned->removed, &notes);
     if (notes.count > 0) {
-        list_ours(rootfs, &cleaned->remaining);
+        nvl_entries_list(rootfs, &cleaned->remaining);
         cleaned->why = nvl_strv_join(&notes, "; ");
     }
     if (nvl_linker_names_bundle(rootfs))
@@ -156,7 +137,7 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
     struct nvl_root nvl_auto(nvl_root_close) rootfs;
     nvl_root_from_fd(&rootfs, TAKE_FD(fd), path);
     if (dry_run)
-        list_ours(&rootfs, &cleaned->removed);
+        nvl_entries_list(&rootfs, &cleaned->removed);
     else
         remove_entries(root, &rootfs, &map, cleaned);
     return 0;

@@ -121,6 +121,21 @@ static void ensure_nodes(const struct nvl_host *host, struct nvl_report *report)
     }
 }
 
+/* Until its first use after a boot the driver does not say a GPU's UUID, and a grant may name it by that.
+ * Opening the node is a use. */
+static void learn_uuids(const struct nvl_host *host)
+{
+    for (size_t i = 0; i < host->gpus.count; i++) {
+        const struct nvl_gpu *gpu = &host->gpus.items[i];
+        if (gpu->driver != NVL_GPU_NVIDIA || gpu->uuid[0] != '\0' || gpu->minor < 0)
+            continue;
+        const struct nvl_node node =
+            nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false, &host->majors, &host->params);
+        nvl_autofd int fd = nvl_root_openat(host->root, node.path, O_RDWR | O_NONBLOCK | O_NOFOLLOW);
+        (void)fd;
+    }
+}
+
 static void ensure_bundle(const struct nvl_host *host, struct nvl_report *report)
 {
     const char *version = host->driver.version;
@@ -153,5 +168,6 @@ void nvl_hook_pre_start(const struct nvl_root *root, struct nvl_report *report)
     if (!host.driver.loaded)
         return;
     ensure_nodes(&host, report);
+    learn_uuids(&host);
     ensure_bundle(&host, report);
 }

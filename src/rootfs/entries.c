@@ -129,7 +129,11 @@ static bool is_ours(const struct nvl_root *rootfs, const struct entry *e)
         return is_our_link(rootfs, e->path);
     if (nvl_root_stat(rootfs, e->path, AT_SYMLINK_NOFOLLOW, &st) < 0)
         return false;
-    return e->kind == ENTRY_FOLDER ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode);
+    if (e->kind == ENTRY_LINKER)
+        return S_ISREG(st.st_mode);
+    /* a folder with files in it is not the empty mount point that nvlxc made */
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    return S_ISDIR(st.st_mode) && nvl_root_list(rootfs, e->path, &names) == 0 && names.count == 0;
 }
 
 void nvl_entries_remove(const struct nvl_root *rootfs, struct nvl_strv *removed, struct nvl_strv *notes)
@@ -145,8 +149,7 @@ void nvl_entries_remove(const struct nvl_root *rootfs, struct nvl_strv *removed,
             r = unlinkat(parent, name, e->kind == ENTRY_FOLDER ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
         if (r == 0 && removed != NULL)
             nvl_strv_push(removed, e->path);
-        /* a folder with files in it is not the empty mount point that nvlxc made */
-        if (r < 0 && r != -ENOTEMPTY && notes != NULL)
+        if (r < 0 && notes != NULL)
             nvl_strv_pushf(notes, "cannot remove %s in the container: %s", e->path, strerror(-r));
     }
 }
@@ -156,4 +159,10 @@ void nvl_entries_list(const struct nvl_root *rootfs, struct nvl_strv *paths)
     for (size_t i = 0; i < NVL_LENGTH(entries); i++)
         if (is_ours(rootfs, &entries[i]))
             nvl_strv_push(paths, entries[i].path);
+}
+
+void nvl_entries_all(struct nvl_strv *paths)
+{
+    for (size_t i = 0; i < NVL_LENGTH(entries); i++)
+        nvl_strv_push(paths, entries[i].path);
 }

@@ -166,8 +166,24 @@ static int confine_and_exec(int rootfs_fd, int ldconfig_fd, int null_fd, uid_t u
     return errno;
 }
 
-int nvl_ldconfig_run(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,
-                     struct nvl_error *err)
+/* ldconfig keeps notes for its next run. Where a root file system has none, it shall not get any from nvlxc.
+ */
+#define AUX_FOLDER "/var/cache/ldconfig"
+#define AUX_FILE   AUX_FOLDER "/aux-cache"
+
+static void remove_new(const struct nvl_root *rootfs, bool had, const char *path, int flags)
+{
+    const char *name;
+
+    if (had)
+        return;
+    nvl_autofd int parent = nvl_root_open_parent(rootfs, path, &name);
+    if (parent >= 0)
+        unlinkat(parent, name, flags);
+}
+
+static int run_confined(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,
+                        struct nvl_error *err)
 {
     int status;
     nvl_autofd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -189,4 +205,15 @@ int nvl_ldconfig_run(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, 
                              WTERMSIG(status));
     return nvl_error_set(err, -EIO, "ldconfig on the container's root file system failed with status %d",
                          WEXITSTATUS(status));
+}
+
+int nvl_ldconfig_run(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,
+                     struct nvl_error *err)
+{
+    bool had_folder = nvl_root_exists(rootfs, AUX_FOLDER), had_file = nvl_root_exists(rootfs, AUX_FILE);
+
+    int r = run_confined(rootfs, ldconfig_fd, uid, gid, err);
+    remove_new(rootfs, had_file, AUX_FILE, 0);
+    remove_new(rootfs, had_folder, AUX_FOLDER, AT_REMOVEDIR);
+    return r;
 }

@@ -64,15 +64,12 @@ simulate_module() {
 
 # simulate_installed BRANCH|none: the driver's packages of that branch are installed in place of those before.
 simulate_installed() {
-    local tree file
-    tree=$("$NVL_SOURCE/tests/lib/driver-tree" "$NVL_DRIVER")
-    [ "$NVL_DRIVER" = none ] || (cd "$tree" && find . ! -type d) | while IFS= read -r file; do
+    local before file
+    before=$(cat /run/simulated/installed)
+    [ "$before" = none ] || (cd "$("$NVL_SOURCE/tests/lib/driver-tree" "$before")" && find . ! -type d) | while IFS= read -r file; do
         rm -f "/$file"
     done
-    NVL_DRIVER=$1
-    if [ "$1" != none ]; then
-        tree=$("$NVL_SOURCE/tests/lib/driver-tree" "$1")
-        tar -C "$tree" -c . | tar -C / -x
-    fi
+    [ "$1" = none ] || tar -C "$("$NVL_SOURCE/tests/lib/driver-tree" "$1")" -c . | tar -C / -x
+    echo "$1" > /run/simulated/installed
     ldconfig
 }

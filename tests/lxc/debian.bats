@@ -91,8 +91,8 @@ check_container() {
 }
 
 @test "the container's own ldconfig keeps the driver" {
-    run -0 inside d12 ldconfig
-    run -0 loads d12 libcuda.so.1
+    run -0 inside d13 ldconfig
+    run -0 loads d13 libcuda.so.1
     [ "$output" = $BUNDLE/lib64/libcuda.so.550.163.01 ]
 }
 
