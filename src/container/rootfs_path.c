@@ -1,0 +1,81 @@
+/* Where a container's root file system lies, as its config says, and whether root may go in. */
+#include "container/rootfs_path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+/* "rootfs: [volume=]STORAGE:VOLUME,size=8G": only a plain path is a directory that can be opened. */
+static char *pve_path(const struct nvl_config *config, char **why)
+{
+    const char *value = nvl_config_get(config, "rootfs");
+
+    if (value != NULL && nvl_has_prefix(value, "volume="))
+        value += strlen("volume=");
+    if (value == NULL || *value == '\0') {
+        *why = nvl_xstrdup("its config names no root file system");
+        return NULL;
+    }
+    if (value[0] == '/')
+        return nvl_xstrndup(value, strcspn(value, ","));
+    *why = nvl_xasprintf("its root file system is on storage %.*s; nvlxc does not mount it",
+                         (int)strcspn(value, ":,"), value);
+    return NULL;
+}
+
+/* "lxc.rootfs.path = [TYPE:]PATH": lxc.container.conf(5). A btrfs subvolume is a directory too. */
+static char *lxc_path(const struct nvl_config *config, char **why)
+{
+    static const char *const directories[] = {"dir:", "btrfs:"};
+    const char *value = nvl_config_get(config, "lxc.rootfs.path");
+
+    if (value == NULL || *value == '\0')
+        value = nvl_config_get(config, "lxc.rootfs");
+    if (value == NULL || *value == '\0') {
+        *why = nvl_xstrdup("its config names no root file system");
+        return NULL;
+    }
+    for (size_t i = 0; i < NVL_LENGTH(directories); i++)
+        if (nvl_has_prefix(value, directories[i]))
+            value += strlen(directories[i]);
+    if (value[0] == '/')
+        return nvl_xstrdup(value);
+    *why = nvl_xasprintf("its root file system is of type %.*s, not a directory", (int)strcspn(value, ":"),
+                         value);
+    return NULL;
+}
+
+/* A user writes their own config: its path must not lead root into a root file system that is not theirs.
+ * Theirs belongs to the container's root, who is never the host's. */
+static char *refusal(const struct nvl_root *root, const struct nvl_container *c, const struct nvl_idmap *map,
+                     int fd, const char *path)
+{
+    struct stat st, top;
+
+    if (fstat(fd, &st) < 0 || fstat(root->fd, &top) < 0)
+        return nvl_xasprintf("%s cannot be looked at: %s", path, strerror(errno));
+    if (st.st_dev == top.st_dev && st.st_ino == top.st_ino)
+        return nvl_xasprintf("%s is the host's own root directory", path);
+    if (c->user != NULL && (map->privileged || map->uid0 == 0 || st.st_uid != map->uid0))
+        return nvl_xasprintf("%s does not belong to the container's root", path);
+    return NULL;
+}
+
+int nvl_container_open_rootfs(const struct nvl_root *root, const struct nvl_container *c,
+                              const struct nvl_config *config, const struct nvl_idmap *map,
+                              struct nvl_root *rootfs, char **why)
+{
+    nvl_autofree char *path = c->kind == NVL_CONTAINER_PVE ? pve_path(config, why) : lxc_path(config, why);
+
+    if (path == NULL)
+        return -ENOENT;
+    nvl_autofd int fd = nvl_root_openat(root, path, O_PATH | O_DIRECTORY);
+    if (fd < 0) {
+        *why = nvl_xasprintf("%s cannot be opened: %s", path, strerror(-fd));
+        return fd;
+    }
+    *why = refusal(root, c, map, fd, path);
+    if (*why != NULL)
+        return -EPERM;
+    nvl_root_from_fd(rootfs, TAKE_FD(fd), path);
+    return 0;
+}

@@ -1,0 +1,11 @@
+/* Where a container's root file system lies: a directory of this host, or out of reach, and why. */
+#pragma once
+
+#include "container/idmap.h"
+
+/* Opens it as a root handle, whether the container runs or not (of a running one this is what lies below its
+ * mounts). Less than 0 where it is not a directory, or not one that root should go into: a user writes their
+ * own config, and may name what is not theirs. *why says it in words; the caller frees. */
+int nvl_container_open_rootfs(const struct nvl_root *root, const struct nvl_container *c,
+                              const struct nvl_config *config, const struct nvl_idmap *map,
+                              struct nvl_root *rootfs, char **why);
