@@ -57,16 +57,16 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
     struct nvl_idmap map;
 
     *cleaned = (struct nvl_cleaned){0};
-    if (nvl_container_is_running(root, c)) {
-        cleaned->running = true;
-        return out_of_reach(cleaned, nvl_xstrdup("it is running"));
-    }
     int r = nvl_idmap_read(root, c, config, &map, err);
     if (r < 0)
         return r;
     struct nvl_root nvl_auto(nvl_root_close) rootfs = NVL_ROOT_NONE;
     if (nvl_container_open_rootfs(root, c, config, &map, &rootfs, &why) < 0)
         return out_of_reach(cleaned, why);
+    if (nvl_container_is_running(root, c)) {
+        cleaned->running = true;
+        return out_of_reach(cleaned, nvl_xstrdup("it is running"));
+    }
 
     if (dry_run)
         nvl_entries_list(&rootfs, &cleaned->removed);
