@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "driver/tree.h"
+#include "driver/folder.h"
 #include "host/elf.h"
 
 #define CHUNK (1u << 20)
@@ -26,12 +26,14 @@ static bool has_space(struct nvl_copier *copier)
     return (uint64_t)fs.f_bavail * fs.f_frsize >= copier->total - copier->done;
 }
 
-/* Reads `from` to its end for the checksum, and writes it to `to` unless that is a clone. */
-static int transfer(struct nvl_copier *copier, const struct nvl_bundle_file *file, int from, int to,
-                    SHA256_CTX *hash)
+/* Reads `from` to its end for the checksum, and writes it to `to` unless that is a clone. Beyond the size
+ * that it had it is not followed: something is writing there. */
+static int transfer(struct nvl_copier *copier, const struct nvl_bundle_file *file, uint64_t size, int from,
+                    int to, SHA256_CTX *hash)
 {
     nvl_autofree uint8_t *chunk = nvl_xcalloc(1, CHUNK);
     bool is_clone = ioctl(to, FICLONE, from) == 0;
+    uint64_t left = size;
 
     if (!is_clone && !has_space(copier))
         return -ENOSPC;
@@ -41,8 +43,9 @@ static int transfer(struct nvl_copier *copier, const struct nvl_bundle_file *fil
             continue;
         if (n < 0)
             return -errno;
-        if (n == 0)
-            return 0;
+        if (n == 0 || (uint64_t)n > left)
+            return n == 0 ? 0 : -ESTALE;
+        left -= (uint64_t)n;
         int r = is_clone ? 0 : nvl_fd_write(to, chunk, (size_t)n);
         if (r < 0)
             return r;
@@ -71,12 +74,13 @@ static int copy_bytes(struct nvl_copier *copier, struct nvl_bundle_file *file, i
         return -errno;
     if (!S_ISREG(before.st_mode))
         return nvl_error_set(err, -EINVAL, "%s%s is no regular file", copier->root->name, file->source);
-    int r = transfer(copier, file, from, to, &hash);
-    if (r < 0)
+    int r = transfer(copier, file, (uint64_t)before.st_size, from, to, &hash);
+    if (r < 0 && r != -ESTALE)
         return r;
     if (fstat(from, &after) < 0)
         return -errno;
-    if (after.st_size != before.st_size || nanoseconds(&after.st_mtim) != nanoseconds(&before.st_mtim)) {
+    if (r == -ESTALE || after.st_size != before.st_size ||
+        nanoseconds(&after.st_mtim) != nanoseconds(&before.st_mtim)) {
         nvl_error_set(err, -ESTALE, "%s%s changed while it was copied", copier->root->name, file->source);
         nvl_error_hint(err, "wait until the driver's installation is done, then: nvlxc driver sync");
         return -ESTALE;
@@ -126,7 +130,7 @@ int nvl_copy_file(struct nvl_copier *copier, struct nvl_bundle_file *file, struc
 
     if (from < 0)
         return nvl_error_errno(err, from, "cannot read %s%s", copier->root->name, file->source);
-    int r = nvl_tree_make_parents(copier->dirfd, file->path);
+    int r = nvl_folder_make_parents(copier->dirfd, file->path);
     if (r < 0)
         return r;
     nvl_autofd int to =

@@ -7,7 +7,7 @@
 #include "driver/bundle.h"
 #include "driver/pending.h"
 #include "driver/store.h"
-#include "driver/tree.h"
+#include "driver/folder.h"
 #include "driver/users.h"
 
 /* The host as it is now, not as it was when the list was made. */
@@ -47,7 +47,7 @@ static int remove_folder(int store, const char *version)
 
     if (renameat(store, version, store, temporary) < 0)
         return -errno;
-    return nvl_tree_remove(store, temporary);
+    return nvl_folder_remove(store, temporary);
 }
 
 int nvl_bundle_remove(const struct nvl_root *root, const struct nvl_bundle *bundle, struct nvl_error *err)

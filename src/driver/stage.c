@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "driver/store.h"
-#include "driver/tree.h"
+#include "driver/folder.h"
 
 #define SONAMES_MAX (1u << 20)
 
@@ -92,7 +92,7 @@ static int make_links(int staged, int bundle, const struct nvl_manifest *m)
         const struct nvl_bundle_link *link = &m->links[i];
         if (bundle >= 0 && has_link(bundle, link))
             continue;
-        int r = nvl_tree_make_parents(staged, link->path);
+        int r = nvl_folder_make_parents(staged, link->path);
         if (r == 0 && symlinkat(link->target, staged, link->path) < 0)
             r = -errno;
         if (r < 0)
@@ -125,7 +125,7 @@ static int fill(struct nvl_copier *copier, int bundle, struct nvl_manifest *m,
 
 static int move(int staged, int bundle, const char *path)
 {
-    int r = nvl_tree_make_parents(bundle, path);
+    int r = nvl_folder_make_parents(bundle, path);
 
     return r < 0 ? r : renameat(staged, path, bundle, path) < 0 ? -errno : 0;
 }
@@ -149,7 +149,7 @@ static int place(const struct nvl_stage *stage, int staged, int bundle, const ch
                  const struct nvl_strv *copied)
 {
     const char *version = stage->m->version;
-    int r = nvl_tree_sync(stage->store, temporary);
+    int r = nvl_folder_sync(stage->store, temporary);
 
     if (r < 0)
         return r;
@@ -159,11 +159,11 @@ static int place(const struct nvl_stage *stage, int staged, int bundle, const ch
                    : 0;
     r = move_files(staged, bundle, stage->m, copied);
     if (r == 0)
-        r = nvl_tree_sync(stage->store, version);
+        r = nvl_folder_sync(stage->store, version);
     if (r == 0)
         r = move(staged, bundle, "manifest.json");
     if (r == 0)
-        r = nvl_tree_sync(stage->store, version);
+        r = nvl_folder_sync(stage->store, version);
     return r;
 }
 
@@ -180,7 +180,7 @@ static int build(struct nvl_stage *stage, struct nvl_copier *copier, const struc
     nvl_auto(nvl_strv_clear) struct nvl_strv copied = {0};
     nvl_autofd int bundle = -1, staged = -1;
 
-    int r = nvl_tree_make(stage->store, temporary);
+    int r = nvl_folder_make(stage->store, temporary);
     if (r < 0)
         return r;
     staged = open_folder(stage->store, temporary);
@@ -200,7 +200,7 @@ int nvl_stage_write(struct nvl_stage *stage, struct nvl_copier *copier, const st
     struct nvl_error why = {0};
 
     int r = build(stage, copier, before, temporary, &why);
-    nvl_tree_remove(stage->store, temporary); /* empty after an update, and gone after a first build */
+    nvl_folder_remove(stage->store, temporary); /* empty after an update, and gone after a first build */
     if (r < 0 && why.message[0] == '\0')
         return nvl_store_error(stage->store, r, stage->m->version, copier->total, err);
     if (r < 0 && err != NULL)

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/paths.h"
-#include "driver/tree.h"
+#include "driver/folder.h"
 #include "host/driver_version.h"
 
 #define LOCK_POLL_MS 100
@@ -29,7 +29,7 @@ static int make_path(const struct nvl_root *root, const char *path)
             return r;
         parent = nvl_root_open_parent(root, path, &name);
     }
-    return parent < 0 ? parent : nvl_tree_make(parent, name);
+    return parent < 0 ? parent : nvl_folder_make(parent, name);
 }
 
 static int take_lock(int fd, unsigned wait_ms, struct nvl_error *err)
@@ -68,7 +68,7 @@ static void sweep(const struct nvl_root *root, int dirfd)
         return;
     for (size_t i = 0; i < names.count; i++)
         if (is_temporary(names.items[i]))
-            nvl_tree_remove(dirfd, names.items[i]);
+            nvl_folder_remove(dirfd, names.items[i]);
 }
 
 int nvl_store_open(const struct nvl_root *root, unsigned wait_ms, int *dirfd, int *lockfd,
@@ -105,10 +105,12 @@ int nvl_store_error(int dirfd, int code, const char *version, uint64_t needed, s
 
     if (code != -ENOSPC || fstatvfs(dirfd, &fs) < 0)
         return nvl_error_errno(err, code, "cannot write the driver bundle %s/%s", NVL_BUNDLE_DIR, version);
+    uint64_t available = (uint64_t)fs.f_bavail * fs.f_frsize;
     nvl_format_size(needed, needs, sizeof needs);
-    nvl_format_size((uint64_t)fs.f_bavail * fs.f_frsize, has, sizeof has);
-    nvl_error_set(err, code, "no space for the driver bundle %s/%s: it needs %s, %s are free", NVL_BUNDLE_DIR,
-                  version, needs, has);
+    nvl_format_size(available, has, sizeof has);
+    nvl_error_set(err, code, "no space for the driver bundle %s/%s: it needs %s, %s are free%s",
+                  NVL_BUNDLE_DIR, version, needs, has,
+                  available >= needed ? "; the file system's inodes may be used up" : "");
     nvl_error_hint(err, "make room there, or remove old bundles: nvlxc driver prune");
     return code;
 }

@@ -1,5 +1,5 @@
 /* Trees of folders, walked by descriptor so that no link leads out of them. */
-#include "driver/tree.h"
+#include "driver/folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 #include "base/alloc.h"
 
-int nvl_tree_make(int at, const char *name)
+int nvl_folder_make(int at, const char *name)
 {
     if (mkdirat(at, name, 0755) < 0)
         return errno == EEXIST ? 0 : -errno;
@@ -18,13 +18,13 @@ int nvl_tree_make(int at, const char *name)
     return fd < 0 || fchmod(fd, 0755) < 0 ? -errno : 0;
 }
 
-int nvl_tree_make_parents(int at, const char *path)
+int nvl_folder_make_parents(int at, const char *path)
 {
     nvl_autofree char *parent = nvl_xstrdup(path);
 
     for (char *slash = strchr(parent, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        int r = nvl_tree_make(at, parent);
+        int r = nvl_folder_make(at, parent);
         if (r < 0)
             return r;
         *slash = '/';
@@ -53,7 +53,7 @@ static bool is_dots(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-int nvl_tree_sync(int at, const char *name)
+int nvl_folder_sync(int at, const char *name)
 {
     nvl_auto(end_dir) DIR *dir = open_dir(at, name);
     const struct dirent *entry;
@@ -65,7 +65,7 @@ int nvl_tree_sync(int at, const char *name)
         if (is_dots(entry->d_name) || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
             !S_ISDIR(st.st_mode))
             continue;
-        int r = nvl_tree_sync(dirfd(dir), entry->d_name);
+        int r = nvl_folder_sync(dirfd(dir), entry->d_name);
         if (r < 0)
             return r;
     }
@@ -74,7 +74,7 @@ int nvl_tree_sync(int at, const char *name)
     return fsync(dirfd(dir)) < 0 ? -errno : 0;
 }
 
-int nvl_tree_remove(int at, const char *name)
+int nvl_folder_remove(int at, const char *name)
 {
     if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
         return 0;
@@ -85,7 +85,7 @@ int nvl_tree_remove(int at, const char *name)
     int r = dir == NULL ? -errno : 0;
     while (r == 0 && (errno = 0, (entry = readdir(dir)) != NULL))
         if (!is_dots(entry->d_name))
-            r = nvl_tree_remove(dirfd(dir), entry->d_name);
+            r = nvl_folder_remove(dirfd(dir), entry->d_name);
     if (r == 0 && errno != 0)
         r = -errno;
     if (r == 0 && unlinkat(at, name, AT_REMOVEDIR) < 0)
