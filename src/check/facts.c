@@ -1,0 +1,155 @@
+/* Reads the facts that checks judge. */
+#include "check/facts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "container/rootfs_path.h"
+
+static void add_node(struct nvl_host_facts *f, enum nvl_node_kind kind, unsigned minor)
+{
+    struct nvl_node node = nvl_node_make(kind, minor, false, &f->host.majors, &f->host.params);
+
+    nvl_node_check(f->root, &node);
+    *NVL_APPEND(f->nodes, f->n_nodes) = node;
+}
+
+/* Every node that the loaded driver should have; none where no driver is loaded. */
+static void read_nodes(struct nvl_host_facts *f)
+{
+    if (!f->host.driver.loaded)
+        return;
+    for (size_t i = 0; i < f->host.gpus.count; i++) {
+        const struct nvl_gpu *gpu = &f->host.gpus.items[i];
+        if (gpu->driver != NVL_GPU_NVIDIA || gpu->minor < 0)
+            continue;
+        add_node(f, NVL_NODE_GPU, (unsigned)gpu->minor);
+        for (size_t m = 0; m < gpu->n_migs; m++) {
+            add_node(f, NVL_NODE_CAP, gpu->migs[m].gi_minor);
+            add_node(f, NVL_NODE_CAP, gpu->migs[m].ci_minor);
+        }
+    }
+    add_node(f, NVL_NODE_CTL, 0);
+    add_node(f, NVL_NODE_UVM, 0);
+    add_node(f, NVL_NODE_UVM_TOOLS, 0);
+    if (f->modules.nvidia_modeset)
+        add_node(f, NVL_NODE_MODESET, 0);
+}
+
+int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, struct nvl_error *err)
+{
+    *f = (struct nvl_host_facts){.root = root};
+    int r = nvl_host_read(&f->host, root, NVL_GPUS_ALL, err);
+    if (r == 0)
+        r = nvl_modules_read(root, &f->modules, err);
+    if (r == 0)
+        r = nvl_userspace_read(root, &f->userspace, err);
+    if (r == 0)
+        r = nvl_bundles_list(root, &f->host.driver, &f->userspace, &f->bundles, err);
+    if (r == 0)
+        r = nvl_system_read(root, &f->system, err);
+    if (r == 0)
+        r = nvl_containers_find(root, false, &f->containers, err);
+    if (r == 0)
+        read_nodes(f);
+    else
+        nvl_host_facts_clear(f);
+    return r;
+}
+
+void nvl_host_facts_clear(struct nvl_host_facts *f)
+{
+    nvl_host_clear(&f->host);
+    nvl_userspace_clear(&f->userspace);
+    nvl_bundles_clear(&f->bundles);
+    nvl_system_clear(&f->system);
+    nvl_containers_clear(&f->containers);
+    free(f->nodes);
+    *f = (struct nvl_host_facts){0};
+}
+
+/* LXC's own tool knows; a container's name cannot be taken for an option. */
+static pid_t find_init(const struct nvl_container *c)
+{
+    int out[2], status;
+    char text[32] = "";
+    uint64_t pid = 0;
+
+    if (pipe2(out, O_CLOEXEC) < 0)
+        return 0;
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(out[1], STDOUT_FILENO);
+        execlp("lxc-info", "lxc-info", "-P", c->lxcpath, "-n", c->name, "-pH", (char *)NULL);
+        _exit(127);
+    }
+    close(out[1]);
+    ssize_t n = child > 0 ? read(out[0], text, sizeof text - 1) : 0;
+    close(out[0]);
+    if (child > 0)
+        waitpid(child, &status, 0);
+    text[n > 0 ? strcspn(text, "\n") : 0] = '\0';
+    return nvl_parse_uint(text, 10, INT32_MAX, &pid) == 0 ? (pid_t)pid : 0;
+}
+
+/* The running container's view, through its init: the kernel resolves that link, so it is opened before the
+ * root handle takes over. */
+static int open_running_root(struct nvl_container_facts *f)
+{
+    nvl_autofree char *path = nvl_xasprintf("/proc/%d/root", (int)f->init);
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    nvl_root_from_fd(&f->rootfs, fd, path);
+    return 0;
+}
+
+static void read_rootfs(struct nvl_container_facts *f)
+{
+    const struct nvl_root *root = f->host->root;
+
+    f->is_running = nvl_container_is_running(root, f->container);
+    if (f->is_running && nvl_root_is_machine(root))
+        f->init = find_init(f->container);
+    if (f->init > 0 && open_running_root(f) == 0)
+        return;
+    nvl_container_open_rootfs(root, f->container, &f->config, &f->idmap, &f->rootfs, &f->rootfs_why);
+}
+
+int nvl_container_facts_read(struct nvl_container_facts *f, const struct nvl_host_facts *host,
+                             const struct nvl_container *container, struct nvl_error *err)
+{
+    struct nvl_error ignored;
+
+    *f = (struct nvl_container_facts){.host = host, .container = container, .rootfs = NVL_ROOT_NONE};
+    int r = nvl_container_read_config(host->root, container, &f->config, err);
+    if (r < 0)
+        return r;
+    f->name = nvl_container_full_name(&host->containers, container);
+    f->owners = nvl_config_owners(&f->config);
+    f->has_grant = nvl_config_grant(&f->config, &f->grant, &ignored) == 1;
+    if (f->has_grant)
+        nvl_grant_resolve(&f->grant, &host->host, &f->resolved);
+    for (size_t i = 0; i < f->resolved.n_nodes; i++)
+        nvl_node_check(host->root, &f->resolved.nodes[i]);
+    nvl_device_filter(host->root, container, &f->config, &f->filter, &ignored);
+    nvl_idmap_read(host->root, container, &f->config, &f->idmap, &ignored);
+    read_rootfs(f);
+    return 0;
+}
+
+void nvl_container_facts_clear(struct nvl_container_facts *f)
+{
+    nvl_resolved_clear(&f->resolved);
+    nvl_grant_clear(&f->grant);
+    free(f->owners);
+    nvl_config_clear(&f->config);
+    nvl_root_close(&f->rootfs);
+    free(f->rootfs_why);
+    free(f->name);
+    *f = (struct nvl_container_facts){.rootfs = NVL_ROOT_NONE};
+}

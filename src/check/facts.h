@@ -1,0 +1,50 @@
+/* The facts that checks judge: read once, before any check runs. All through the root handle, so that a
+ * fixture host can have any fault planted. */
+#pragma once
+
+#include "container/container.h"
+#include "container/device_rules.h"
+#include "container/grant_lines.h"
+#include "container/idmap.h"
+#include "driver/bundle.h"
+#include "grant/resolve.h"
+#include "host/host.h"
+#include "host/module.h"
+#include "host/system.h"
+
+struct nvl_host_facts {
+    const struct nvl_root *root;
+    struct nvl_host host; /* NVL_GPUS_ALL */
+    struct nvl_modules modules;
+    struct nvl_userspace userspace;
+    struct nvl_bundles bundles;
+    struct nvl_system system;
+    struct nvl_containers containers; /* of this node */
+    struct nvl_node *nodes;           /* those that the host should have, each looked at */
+    size_t n_nodes;
+};
+
+struct nvl_container_facts {
+    const struct nvl_host_facts *host;
+    const struct nvl_container *container;
+    char *name; /* unambiguous */
+    struct nvl_config config;
+    enum nvl_line_owner *owners; /* of each line of config */
+    bool has_grant;
+    struct nvl_grant grant; /* where has_grant */
+    struct nvl_resolved resolved;
+    enum nvl_device_filter filter;
+    struct nvl_idmap idmap;
+    bool is_running;
+    pid_t init;             /* its init, as the host's /proc knows it; 0 where not running or not found */
+    struct nvl_root rootfs; /* /proc/INIT/root of a running one (its mounts are seen), else its directory; fd
+                             * -1 where out of reach */
+    char *rootfs_why;       /* why it is out of reach */
+};
+
+int nvl_host_facts_read(struct nvl_host_facts *facts, const struct nvl_root *root, struct nvl_error *err);
+void nvl_host_facts_clear(struct nvl_host_facts *facts);
+/* An unreadable config is an error; all else that cannot be read is left empty. */
+int nvl_container_facts_read(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
+                             const struct nvl_container *container, struct nvl_error *err);
+void nvl_container_facts_clear(struct nvl_container_facts *facts);

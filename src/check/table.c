@@ -1,0 +1,7 @@
+/* The table of checks: the families, in the order of what blocks first. */
+#include "check/families.h"
+
+const struct nvl_check *const nvl_check_families[] = {
+    nvl_checks_gpu,    nvl_checks_driver, nvl_checks_nodes, nvl_checks_boot,
+    nvl_checks_config, nvl_checks_start,  nvl_checks_files, NULL,
+};

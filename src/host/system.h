@@ -1,0 +1,25 @@
+/* What kind of machine the host is: distribution, kernel, Proxmox, boot. Sources: /etc/os-release,
+ * /proc/sys/kernel/osrelease, /usr/bin/pveversion's package state, /sys/firmware/efi. */
+#pragma once
+
+#include "base/root.h"
+
+enum nvl_secure_boot { NVL_SECURE_BOOT_UNKNOWN, NVL_SECURE_BOOT_OFF, NVL_SECURE_BOOT_ON };
+
+struct nvl_system {
+    char *id;                         /* os-release ID: "debian"; NULL where unknown */
+    char *version_id;                 /* "12", "13" */
+    char *codename;                   /* "bookworm", "trixie" */
+    char *kernel;                     /* "6.14.8-2-pve"; NULL where unknown */
+    bool is_proxmox;                  /* /etc/pve or pve-manager is there */
+    int pve_major;                    /* 8, 9; -1 where not Proxmox or unknown */
+    bool has_systemd;                 /* /run/systemd/system */
+    enum nvl_secure_boot secure_boot; /* the EFI variable SecureBoot; OFF also where there is no EFI */
+};
+
+int nvl_system_read(const struct nvl_root *root, struct nvl_system *system, struct nvl_error *err);
+void nvl_system_clear(struct nvl_system *system);
+
+/* The version of an installed Debian package, from /var/lib/dpkg/status; NULL where it is not installed. The
+ * caller frees. */
+char *nvl_package_version(const struct nvl_root *root, const char *package);
