@@ -9,17 +9,21 @@
 typedef void nvl_progress_fn(void *data, const char *file, uint64_t done, uint64_t total);
 
 struct nvl_sync_result {
-    bool changed;   /* something was written */
-    size_t n_files; /* in the bundle */
-    uint64_t bytes;
-    struct nvl_strv missing; /* by capability: "video: libnvidia-encode.so.1 is not installed: apt install
-                                libnvidia-encode1" */
+    bool changed;   /* something was written; with dry_run: would be */
+    size_t n_files; /* in the bundle, without links */
+    uint64_t bytes; /* of those */
+    struct nvl_strv
+        missing; /* one line for each capability that lacks something:
+                  * "video: libnvidia-encode.so.1 is not installed: apt install libnvidia-encode1" */
 };
 
-/* Builds the bundle of `version` from what is installed on the host, or brings the existing one up to date.
- * Into a temporary folder beside it (reflink where the file system can, SHA-256 while copying), fsynced,
- * renamed; locked against another sync. -ENOENT where that version's libcuda and libnvidia-ml are not
- * installed. With dry_run only the result is filled in. */
+/* Builds the bundle of `version` from what is installed on the host: into a temporary folder beside it
+ * (reflink where the file system can, SHA-256 while copying), fsynced, renamed. One that is there is brought
+ * up to date in place, since containers have it mounted: what is new or has another size, time or source is
+ * copied, each file replaced whole, the manifest last; what the host no longer has stays. No file is read
+ * where nothing has changed. With dry_run only the result is filled in. -ENOENT where that version's libcuda
+ * and libnvidia-ml are not installed; -EAGAIN where another sync is still at work after a minute; -ENOSPC
+ * with what is needed and free. After an error the bundle is as it was. */
 int nvl_bundle_sync(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
                     bool dry_run, nvl_progress_fn *progress, void *progress_data,
                     struct nvl_sync_result *result, struct nvl_error *err);
@@ -32,7 +36,7 @@ struct nvl_bundle {
     bool complete; /* has a manifest that can be read */
     bool loaded;   /* the kernel module's version */
     bool pending;  /* installed on the host, but not the loaded one: the next boot's */
-    size_t in_use; /* running containers (mount namespaces) that have it mounted */
+    size_t in_use; /* running containers that have it mounted */
 };
 struct nvl_bundles {
     struct nvl_bundle *items; /* newest first */

@@ -63,9 +63,9 @@ content() {
         [ -f "$BUNDLE/$file" ]
         [ ! -L "$BUNDLE/$file" ]
     done
-    [ "$(readlink "$BUNDLE/lib64/libcuda.so.1")" = libcuda.so.$V ]
+    [ "$(readlink "$BUNDLE/lib64/libcuda.so.1")" = libcuda.so."$V" ]
     [ "$(readlink "$BUNDLE/lib64/libcuda.so")" = libcuda.so.1 ]
-    [ "$(readlink "$BUNDLE/lib64/libnvidia-nvvm.so.4")" = libnvidia-nvvm.so.$V ]
+    [ "$(readlink "$BUNDLE/lib64/libnvidia-nvvm.so.4")" = libnvidia-nvvm.so."$V" ]
     [ -z "$(find "$BUNDLE" -name 'libGL.so*' -o -name 'libEGL.so*')" ]
     [ "$(store "$HOST")" = ".lock $V " ]
 }
@@ -128,7 +128,7 @@ END
 
 @test "the manifest names each file's source, and its checksum is right" {
     local path source
-    [ "$(jq -r .version "$BUNDLE/manifest.json")" = $V ]
+    [ "$(jq -r .version "$BUNDLE/manifest.json")" = "$V" ]
     (cd "$BUNDLE" && jq -r '.files[] | "\(.sha256)  \(.path)"' manifest.json | sha256sum -c --quiet)
     [ "$(jq '.files | length' "$BUNDLE/manifest.json")" = \
         "$(find "$BUNDLE" -type f ! -name manifest.json ! -name sonames | wc -l)" ]
@@ -206,10 +206,10 @@ lay_out() {
     "$NVLXC" --root "$root" driver sync >"$BATS_TEST_TMPDIR/out"
     bundle="$root$STORE/$V"
     grep -qx '  graphics: libnvoptix.so.1 is not installed: apt install libnvoptix1' "$BATS_TEST_TMPDIR/out"
-    [ "$(readlink "$bundle/lib64/gbm/nvidia-drm_gbm.so")" = ../libnvidia-allocator.so.$V ]
-    [ "$(readlink "$bundle/lib64/libGLX_nvidia.so.0")" = libGLX_nvidia.so.$V ]
-    [ "$(readlink "$bundle/lib64/libnvidia-api.so.1")" = libnvidia-api.so.$V ]
-    [ "$(readlink "$bundle/lib32/libcuda.so.1")" = libcuda.so.$V ]
+    [ "$(readlink "$bundle/lib64/gbm/nvidia-drm_gbm.so")" = ../libnvidia-allocator.so."$V" ]
+    [ "$(readlink "$bundle/lib64/libGLX_nvidia.so.0")" = libGLX_nvidia.so."$V" ]
+    [ "$(readlink "$bundle/lib64/libnvidia-api.so.1")" = libnvidia-api.so."$V" ]
+    [ "$(readlink "$bundle/lib32/libcuda.so.1")" = libcuda.so."$V" ]
     [ "$(head -c 5 "$bundle/lib32/libnvidia-glcore.so.$V" | od -An -tx1 | tr -d ' ')" = 7f454c4601 ]
     [ "$(head -c 5 "$bundle/lib64/libnvidia-glcore.so.$V" | od -An -tx1 | tr -d ' ')" = 7f454c4602 ]
     for file in vulkan/icd.d/nvidia_icd.json vulkan/implicit_layer.d/nvidia_layers.json \

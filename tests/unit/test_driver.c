@@ -548,12 +548,24 @@ static void unmount_store(const struct temp_root *t)
     assert_int_equal(umount(path), 0);
 }
 
-static void assert_full(const struct temp_root *t, const char *needed)
+static void note_begun(void *data, const char *file, uint64_t done, uint64_t total)
 {
+    (void)file, (void)done, (void)total;
+    *(bool *)data = true;
+}
+
+/* begun: whether bytes were written before the end was seen. */
+static void assert_full(const struct temp_root *t, const char *needed, bool begun)
+{
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
     nvl_auto(nvl_sync_result_clear) struct nvl_sync_result result = {0};
     struct nvl_error err = {0};
+    bool has_begun = false;
 
-    assert_int_equal(sync_of(t, V, false, &result, &err), -ENOSPC);
+    assert_int_equal(nvl_userspace_read(&t->root, &us, NULL), 0);
+    assert_int_equal(nvl_bundle_sync(&t->root, &us, V, false, note_begun, &has_begun, &result, &err),
+                     -ENOSPC);
+    assert_int_equal(has_begun, begun);
     if (strstr(err.message, needed) == NULL)
         fail_msg("%s", err.message);
     assert_non_null(strstr(err.message, "free"));
@@ -569,7 +581,7 @@ static void test_full_disk(void **state)
     put_debian(t);
     put_library(t, CURRENT, "libnvidia-nvvm.so." V, "libnvidia-nvvm.so.4", big);
     mount_store(t, "size=1m");
-    assert_full(t, "needs 3.0 MiB");
+    assert_full(t, "needs 3.0 MiB", false);
     assert_store(t, ".lock");
 
     /* it fits, until a file grows */
@@ -578,7 +590,7 @@ static void test_full_disk(void **state)
     struct stat folder = stat_of(t, BUNDLE "/lib64"), manifest = stat_of(t, BUNDLE "/manifest.json");
     put_text(t, "/usr/lib/nvidia/current/nvidia-smi", "a new program of " V "\n");
     put_library(t, CURRENT, "libnvidia-nvvm.so." V, "libnvidia-nvvm.so.4", big);
-    assert_full(t, "needs 3.0 MiB");
+    assert_full(t, "needs 3.0 MiB", false);
     assert_store(t, ".lock " V);
     assert_text(t, BUNDLE "/bin/nvidia-smi", "a program of " V "\n");
     assert_int_equal(stat_of(t, BUNDLE "/lib64").st_mtim.tv_nsec, folder.st_mtim.tv_nsec);
@@ -593,7 +605,7 @@ static void test_full_half_way(void **state)
 
     put_debian(t);
     mount_store(t, "size=1m,nr_inodes=12");
-    assert_full(t, "inodes");
+    assert_full(t, "inodes", true);
     assert_store(t, ".lock");
     unmount_store(t);
 }
