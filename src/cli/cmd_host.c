@@ -128,7 +128,7 @@ static void print_lines(const struct nvl_context *ctx, const struct nvl_findings
 static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values, struct nvl_error *err)
 {
     nvl_auto(facts_clear) struct nvl_host_facts facts = {0};
-    nvl_auto(nvl_findings_clear) struct nvl_findings findings = {0};
+    nvl_auto(host_findings_clear) struct nvl_findings findings = {0};
 
     (void)arguments;
     (void)values;

@@ -326,7 +326,7 @@ void nvl_host_judge(const struct nvl_host_facts *facts, struct nvl_findings *fin
     }
 }
 
-void nvl_findings_clear(struct nvl_findings *findings)
+void host_findings_clear(struct nvl_findings *findings)
 {
     for (size_t i = 0; i < findings->count; i++) {
         free(findings->items[i].title);

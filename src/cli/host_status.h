@@ -33,4 +33,4 @@ struct nvl_findings {
 };
 
 void nvl_host_judge(const struct nvl_host_facts *facts, struct nvl_findings *findings);
-void nvl_findings_clear(struct nvl_findings *findings);
+void host_findings_clear(struct nvl_findings *findings);

@@ -1,0 +1,139 @@
+/* The machine around the driver: distribution, kernel, Proxmox, boot, and the packages that dpkg knows. */
+#include "host/system.h"
+
+#include <errno.h>
+
+#define DPKG_STATUS     "/var/lib/dpkg/status"
+#define DPKG_STATUS_MAX (64u << 20)
+#define SMALL_FILE_MAX  (64u << 10)
+/* The name and GUID are the UEFI specification's; efivarfs puts 4 bytes of attributes before the value. */
+#define EFI_FOLDER      "/sys/firmware/efi"
+#define SECURE_BOOT     EFI_FOLDER "/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+#define DEBIAN_TO_PVE   4 /* Proxmox VE 8 is built on Debian 12, 9 on 13 */
+#define PVE_OLDEST_BASE 10
+
+/* The value of KEY=VALUE or KEY="VALUE". */
+static char *assigned(const char *text, size_t len, const char *key)
+{
+    size_t pos = 0, line_len, key_len = strlen(key);
+    const char *line;
+
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        if (line_len <= key_len || memcmp(line, key, key_len) != 0 || line[key_len] != '=')
+            continue;
+        const char *value = line + key_len + 1;
+        size_t value_len = line_len - key_len - 1;
+        if (value_len >= 2 && (*value == '"' || *value == '\'') && value[value_len - 1] == *value) {
+            value++;
+            value_len -= 2;
+        }
+        return value_len > 0 ? nvl_xstrndup(value, value_len) : NULL;
+    }
+    return NULL;
+}
+
+static void read_release(const struct nvl_root *root, struct nvl_system *s)
+{
+    nvl_autofree char *text = NULL;
+    size_t len;
+
+    if (nvl_root_read(root, "/etc/os-release", SMALL_FILE_MAX, &text, &len) < 0 &&
+        nvl_root_read(root, "/usr/lib/os-release", SMALL_FILE_MAX, &text, &len) < 0)
+        return;
+    s->id = assigned(text, len, "ID");
+    s->version_id = assigned(text, len, "VERSION_ID");
+    s->codename = assigned(text, len, "VERSION_CODENAME");
+}
+
+static void read_kernel(const struct nvl_root *root, struct nvl_system *s)
+{
+    nvl_autofree char *text = NULL;
+    size_t len;
+
+    if (nvl_root_read(root, "/proc/sys/kernel/osrelease", SMALL_FILE_MAX, &text, &len) < 0)
+        return;
+    len = strcspn(text, "\n");
+    if (len > 0 && memchr(text, '/', len) == NULL) /* it becomes a part of paths */
+        s->kernel = nvl_xstrndup(text, len);
+}
+
+static int leading_number(const char *text)
+{
+    size_t len = text != NULL ? strspn(text, "0123456789") : 0;
+    nvl_autofree char *digits = nvl_xstrndup(text != NULL ? text : "", len);
+    uint64_t number;
+
+    return nvl_parse_uint(digits, 10, 999, &number) == 0 ? (int)number : -1;
+}
+
+static void read_proxmox(const struct nvl_root *root, struct nvl_system *s)
+{
+    nvl_autofree char *version = nvl_package_version(root, "pve-manager");
+
+    s->is_proxmox = version != NULL || nvl_root_exists(root, "/etc/pve");
+    s->pve_major = leading_number(version);
+    int base = leading_number(s->version_id);
+    if (s->is_proxmox && s->pve_major < 0 && base >= PVE_OLDEST_BASE)
+        s->pve_major = base - DEBIAN_TO_PVE;
+}
+
+static enum nvl_secure_boot read_secure_boot(const struct nvl_root *root)
+{
+    nvl_autofree char *value = NULL;
+    size_t len;
+
+    if (!nvl_root_exists(root, EFI_FOLDER))
+        return NVL_SECURE_BOOT_OFF;
+    if (nvl_root_read(root, SECURE_BOOT, SMALL_FILE_MAX, &value, &len) < 0 || len != 5)
+        return NVL_SECURE_BOOT_UNKNOWN;
+    return value[4] == 1 ? NVL_SECURE_BOOT_ON : NVL_SECURE_BOOT_OFF;
+}
+
+int nvl_system_read(const struct nvl_root *root, struct nvl_system *s, struct nvl_error *err)
+{
+    (void)err; /* what is not there is unknown, and no error */
+    *s = (struct nvl_system){.pve_major = -1};
+    read_release(root, s);
+    read_kernel(root, s);
+    read_proxmox(root, s);
+    s->has_systemd = nvl_root_exists(root, "/run/systemd/system");
+    s->secure_boot = read_secure_boot(root);
+    return 0;
+}
+
+void nvl_system_clear(struct nvl_system *s)
+{
+    free(s->id);
+    free(s->version_id);
+    free(s->codename);
+    free(s->kernel);
+    *s = (struct nvl_system){.pve_major = -1};
+}
+
+static bool is_value(const char *value, size_t len, const char *wanted)
+{
+    return len == strlen(wanted) && memcmp(value, wanted, len) == 0;
+}
+
+/* Paragraphs of "Key: value" lines, parted by blank ones (deb822(5)); Status comes before Version. */
+char *nvl_package_version(const struct nvl_root *root, const char *package)
+{
+    nvl_autofree char *text = NULL;
+    size_t len, pos = 0, line_len, value_len;
+    const char *line, *value;
+    bool is_package = false, is_installed = false;
+
+    if (nvl_root_read(root, DPKG_STATUS, DPKG_STATUS_MAX, &text, &len) < 0)
+        return NULL;
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        if (line_len == 0)
+            is_package = is_installed = false;
+        else if (nvl_line_value(line, line_len, "Package", &value, &value_len))
+            is_package = is_value(value, value_len, package);
+        else if (is_package && nvl_line_value(line, line_len, "Status", &value, &value_len))
+            is_installed = value_len > 10 && is_value(value + value_len - 10, 10, " installed");
+        else if (is_installed && nvl_line_value(line, line_len, "Version", &value, &value_len))
+            return nvl_xstrndup(value, value_len);
+    }
+    return NULL;
+}
