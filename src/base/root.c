@@ -75,6 +75,28 @@ int nvl_root_open_parent(const struct nvl_root *root, const char *path, const ch
     return nvl_root_openat(root, parent, O_PATH | O_DIRECTORY);
 }
 
+int nvl_root_make_folder(const struct nvl_root *root, const char *path)
+{
+    const char *name;
+
+    if (nvl_root_exists(root, path))
+        return 0;
+    nvl_autofd int parent = nvl_root_open_parent(root, path, &name);
+    if (parent == -ENOENT) {
+        nvl_autofree char *above = nvl_xstrndup(path, (size_t)(name - path) - 1);
+        int r = nvl_root_make_folder(root, above);
+        if (r < 0)
+            return r;
+        parent = nvl_root_open_parent(root, path, &name);
+    }
+    if (parent < 0)
+        return parent;
+    if (mkdirat(parent, name, 0755) < 0)
+        return errno == EEXIST ? 0 : -errno; /* made by another meanwhile, or a link that leads nowhere */
+    nvl_autofd int made = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return made < 0 || fchmod(made, 0755) < 0 ? -errno : 0;
+}
+
 int nvl_root_read(const struct nvl_root *root, const char *path, size_t max, char **data, size_t *len)
 {
     nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);

@@ -33,6 +33,9 @@ int nvl_root_openat(const struct nvl_root *root, const char *path, int flags);
  * into path). The way to create, replace or remove something. */
 int nvl_root_open_parent(const struct nvl_root *root, const char *path, const char **name);
 
+/* Makes the folder and those above it that are missing, mode 0755 whatever the umask; 0 where it is there. */
+int nvl_root_make_folder(const struct nvl_root *root, const char *path);
+
 /* A whole regular file, at most max bytes (-EFBIG beyond; -EINVAL where it is not a regular file; never
  * blocks). *data is NUL-terminated and the caller's. */
 int nvl_root_read(const struct nvl_root *root, const char *path, size_t max, char **data, size_t *len);

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/paths.h"
-#include "driver/bundle.h"
+#include "cli/sync_shown.h"
 
 bool nvl_bundle_is_present(const struct nvl_root *root, const char *version)
 {
@@ -29,24 +29,6 @@ static bool can_write(const struct nvl_root *root)
             return false;
         *slash = '\0';
     }
-}
-
-struct progress {
-    const char *version;
-    int percent;
-};
-
-static void show_progress(void *data, const char *file, uint64_t done, uint64_t total)
-{
-    struct progress *p = data;
-    int percent = total > 0 ? (int)(done * 100 / total) : 100;
-
-    (void)file;
-    if (percent == p->percent)
-        return;
-    p->percent = percent;
-    fprintf(stderr, "\rcopying driver %s: %d %%", p->version, percent);
-    fflush(stderr);
 }
 
 /* "video: libnvidia-encode.so.1 is not installed: …": only what was asked for is worth a line. */
@@ -78,7 +60,6 @@ void nvl_bundle_step(const struct nvl_context *ctx, const struct nvl_driver_vers
     const char *version = driver->version;
     struct nvl_userspace nvl_auto(nvl_userspace_clear) us = {0};
     struct nvl_sync_result nvl_auto(nvl_sync_result_clear) result = {0};
-    struct progress progress = {version, -1};
     struct nvl_error err = {0};
 
     if (version[0] == '\0' || nvl_bundle_is_present(&ctx->root, version))
@@ -89,13 +70,9 @@ void nvl_bundle_step(const struct nvl_context *ctx, const struct nvl_driver_vers
                        version);
         return;
     }
-    bool shown = !dry_run && !ctx->quiet && !ctx->json && isatty(STDERR_FILENO) != 0;
     int r = nvl_userspace_read(&ctx->root, &us, &err);
     if (r == 0)
-        r = nvl_bundle_sync(&ctx->root, &us, version, dry_run, shown ? show_progress : NULL, &progress,
-                            &result, &err);
-    if (progress.percent >= 0)
-        fputs("\r\033[K", stderr); /* the line that follows says it all */
+        r = nvl_sync_shown(ctx, &us, version, dry_run, &result, &err);
     if (r < 0) {
         nvl_strv_pushf(warnings, "the driver bundle of %s %s: %s%s%s", version,
                        dry_run ? "could not be built" : "was not built", err.message,

@@ -5,6 +5,7 @@
 
 #include "base/paths.h"
 #include "cli/command.h"
+#include "cli/sync_shown.h"
 #include "driver/bundle.h"
 #include "output/table.h"
 
@@ -111,37 +112,6 @@ static int run_list(const struct drivers *d)
     return NVL_EXIT_OK;
 }
 
-struct progress {
-    const char *version;
-    int percent;
-};
-
-static void show_progress(void *data, const char *file, uint64_t done, uint64_t total)
-{
-    struct progress *p = data;
-    int percent = total > 0 ? (int)(done * 100 / total) : 100;
-
-    (void)file;
-    if (percent == p->percent)
-        return;
-    p->percent = percent;
-    fprintf(stderr, "\rcopying driver %s: %d %%", p->version, percent);
-    fflush(stderr);
-}
-
-static int sync_bundle(const struct drivers *d, const char *version, struct nvl_sync_result *result,
-                       struct nvl_error *err)
-{
-    bool shown = !d->dry_run && !d->ctx->quiet && !d->ctx->json && isatty(STDERR_FILENO) != 0;
-    struct progress progress = {version, -1};
-
-    int r = nvl_bundle_sync(&d->ctx->root, &d->us, version, d->dry_run, shown ? show_progress : NULL,
-                            &progress, result, err);
-    if (progress.percent >= 0)
-        fputs("\r\033[K", stderr); /* the line that follows says it all */
-    return r;
-}
-
 static void say_synced(const struct drivers *d, const char *version, const struct nvl_sync_result *result)
 {
     bool is_new = find_bundle(d, version) == NULL;
@@ -200,7 +170,7 @@ static int sync_one(const struct drivers *d, const char *version, json_t *synced
 
     if (!nvl_strv_contains(&d->us.versions, version))
         return keep_bundle(d, version, synced, err);
-    int r = sync_bundle(d, version, &result, err);
+    int r = nvl_sync_shown(d->ctx, &d->us, version, d->dry_run, &result, err);
     if (r < 0)
         return nvl_error_prefix(err, "%s", version);
     say_synced(d, version, &result);

@@ -15,23 +15,6 @@
 
 #define LOCK_POLL_MS 100
 
-static int make_path(const struct nvl_root *root, const char *path)
-{
-    const char *name;
-
-    if (nvl_root_exists(root, path))
-        return 0;
-    nvl_autofd int parent = nvl_root_open_parent(root, path, &name);
-    if (parent == -ENOENT) {
-        nvl_autofree char *above = nvl_xstrndup(path, (size_t)(name - path) - 1);
-        int r = make_path(root, above);
-        if (r < 0)
-            return r;
-        parent = nvl_root_open_parent(root, path, &name);
-    }
-    return parent < 0 ? parent : nvl_folder_make(parent, name);
-}
-
 static int take_lock(int fd, unsigned wait_ms, struct nvl_error *err)
 {
     const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000L};
@@ -74,7 +57,7 @@ static void sweep(const struct nvl_root *root, int dirfd)
 int nvl_store_open(const struct nvl_root *root, unsigned wait_ms, int *dirfd, int *lockfd,
                    struct nvl_error *err)
 {
-    int r = make_path(root, NVL_BUNDLE_DIR);
+    int r = nvl_root_make_folder(root, NVL_BUNDLE_DIR);
 
     if (r < 0)
         return nvl_error_errno(err, r, "cannot make %s%s", root->name, NVL_BUNDLE_DIR);

@@ -9,16 +9,6 @@
 
 #include "base/sys.h"
 
-int nvl_bind_make_folder(const struct nvl_root *rootfs, const char *path)
-{
-    const char *name;
-    nvl_autofd int parent = nvl_root_open_parent(rootfs, path, &name);
-
-    if (parent < 0)
-        return parent;
-    return mkdirat(parent, name, 0755) < 0 && errno != EEXIST ? -errno : 0;
-}
-
 int nvl_bind_attach(const struct nvl_root *rootfs, const char *path, int mount_fd)
 {
     nvl_autofd int target = nvl_root_openat(rootfs, path, O_PATH | O_NOFOLLOW);
@@ -81,7 +71,7 @@ int nvl_bind_node(const struct nvl_root *host, const struct nvl_root *rootfs, co
     nvl_autofd int parent = nvl_root_open_parent(rootfs, node->path, &name);
     if (parent == -ENOENT) { /* /dev/dri, /dev/nvidia-caps */
         nvl_autofree char *folder = nvl_xstrndup(node->path, (size_t)(name - node->path) - 1);
-        int r = nvl_bind_make_folder(rootfs, folder);
+        int r = nvl_root_make_folder(rootfs, folder);
         if (r < 0)
             return r;
         parent = nvl_root_open_parent(rootfs, node->path, &name);

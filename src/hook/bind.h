@@ -5,9 +5,6 @@
 
 #include "host/node.h"
 
-/* Makes the folder (mode 0755) where it is missing; the one above it must exist. */
-int nvl_bind_make_folder(const struct nvl_root *rootfs, const char *path);
-
 /* Binds the host's device node, whose number must be the expected one, to the same path in the container. 1
  * where the container has it already. -ENODEV: not that device on the host. -EEXIST: something else stands
  * there. */

@@ -53,18 +53,6 @@ static int write_params(const struct nvl_root *host, const struct nvl_root *view
     return write_text(view, "/params", out.data, out.len);
 }
 
-/* mkdir -p below the view. */
-static int make_folders(const struct nvl_root *view, const char *path)
-{
-    for (const char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
-        nvl_autofree char *part = nvl_xstrndup(path, slash != NULL ? (size_t)(slash - path) : strlen(path));
-        if (mkdirat(view->fd, part + 1, 0755) < 0 && errno != EEXIST)
-            return -errno;
-        if (slash == NULL)
-            return 0;
-    }
-}
-
 /* Binds the host's folder or file of that name; what the host lacks is left out. */
 static int bind_entry(const struct nvl_root *host, const struct nvl_root *view, const char *name)
 {
@@ -77,7 +65,7 @@ static int bind_entry(const struct nvl_root *host, const struct nvl_root *view, 
     if (fd < 0 || fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
         return fd < 0 ? fd : -errno;
     nvl_autofree char *above = nvl_xstrndup(name, (size_t)(strrchr(name, '/') - name));
-    int r = make_folders(view, S_ISDIR(st.st_mode) ? name : above);
+    int r = nvl_root_make_folder(view, S_ISDIR(st.st_mode) ? name : above);
     if (r == 0 && !S_ISDIR(st.st_mode))
         r = write_text(view, name, "", 0);
     if (r < 0)
@@ -121,7 +109,7 @@ static int fill(const struct nvl_root *host, const struct nvl_root *view, const 
     if (r == 0)
         r = write_params(host, view);
     if (r == 0)
-        r = make_folders(view, "/gpus");
+        r = nvl_root_make_folder(view, "/gpus");
     for (size_t i = 0; i < resolved->n_gpus && r == 0; i++)
         r = fill_gpu(host, view, &resolved->gpus[i]);
     return r;

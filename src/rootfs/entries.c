@@ -30,25 +30,6 @@ static const struct entry entries[] = {
     {ENTRY_LINK, "/usr/local/bin/nvidia-smi", "/bin/nvidia-smi", NVL_CAP_UTILITY},
 };
 
-static int make_folder(const struct nvl_root *rootfs, const char *path)
-{
-    const char *name;
-
-    if (nvl_root_exists(rootfs, path))
-        return 0;
-    nvl_autofd int parent = nvl_root_open_parent(rootfs, path, &name);
-    if (parent == -ENOENT) {
-        nvl_autofree char *above = nvl_xstrndup(path, (size_t)(name - path) - 1);
-        int r = make_folder(rootfs, above);
-        if (r < 0)
-            return r;
-        parent = nvl_root_open_parent(rootfs, path, &name);
-    }
-    if (parent < 0)
-        return parent;
-    return mkdirat(parent, name, 0755) < 0 && errno != EEXIST ? -errno : 0;
-}
-
 static int write_linker(const struct nvl_root *rootfs, const char *path, unsigned capabilities)
 {
     const char *name, *text = NVL_MOUNT_POINT "/lib64\n";
@@ -95,7 +76,7 @@ static int write_entry(const struct nvl_root *rootfs, const struct entry *e,
 {
     switch (e->kind) {
     case ENTRY_FOLDER:
-        return make_folder(rootfs, e->path);
+        return nvl_root_make_folder(rootfs, e->path);
     case ENTRY_LINKER:
         return write_linker(rootfs, e->path, wanted->capabilities);
     case ENTRY_LINK:
