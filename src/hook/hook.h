@@ -7,8 +7,8 @@
 
 /* What liblxc and the container's config say; the environment is cleared after it was read. */
 struct nvl_hook_call {
-    char *type;         /* "pre-start", "mount" */
-    char *container;    /* LXC_NAME */
+    char *type;         /* "pre-start", "mount", "prepare" */
+    char *container;    /* LXC_NAME; "host" for "prepare" */
     char *rootfs_mount; /* LXC_ROOTFS_MOUNT: where the root file system is mounted now */
     char *devices;      /* NVIDIA_VISIBLE_DEVICES; NULL where it is not set */
     char *capabilities; /* NVIDIA_DRIVER_CAPABILITIES */
@@ -18,6 +18,11 @@ struct nvl_hook_call {
 /* As the host's root, before anything is mounted: loads nvidia-uvm, makes missing device nodes, has a missing
  * bundle built. Run by a plain user it can do none of that, and does nothing. */
 void nvl_hook_pre_start(const struct nvl_root *host, struct nvl_report *report);
+
+/* `hook --prepare`, as root after the machine has booted, before containers start: loads the modules and
+ * makes every node, for root's containers and for users', whose own pre-start hook cannot. The bundle is the
+ * unit's next step. Silent where there is no GPU for the driver, or no driver. */
+void nvl_hook_prepare(const struct nvl_root *host, struct nvl_report *report);
 
 /* As the container's root, in its mount namespace, the host's paths still visible: binds nodes and bundle. */
 void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *host, struct nvl_report *report);

@@ -28,6 +28,12 @@ static void read_call(int argc, char **argv, struct nvl_hook_call *call)
         call->is_required = true;
         first++;
     }
+    if (argc == 2 && strcmp(argv[1], "--prepare") == 0) { /* nvlxc-boot.service */
+        call->type = nvl_xstrdup("prepare");
+        call->container = nvl_xstrdup("host");
+        clearenv();
+        return;
+    }
     bool has_arguments = argc - first >= 3;
     call->type = has_arguments ? nvl_xstrdup(argv[first + 2]) : take_variable("LXC_HOOK_TYPE");
     call->container = has_arguments ? nvl_xstrdup(argv[first]) : take_variable("LXC_NAME");
@@ -57,6 +63,8 @@ static void dispatch(const struct nvl_hook_call *call, struct nvl_report *report
         nvl_hook_mount(call, &host, report);
     else if (call->type != NULL && strcmp(call->type, "pre-start") == 0)
         nvl_hook_pre_start(&host, report);
+    else if (call->type != NULL && strcmp(call->type, "prepare") == 0)
+        nvl_hook_prepare(&host, report);
     else
         nvl_strv_pushf(&report->problems,
                        "called as hook '%s': only lxc.hook.pre-start and lxc.hook.mount are known",

@@ -1,14 +1,16 @@
-/* The pre-start hook: what only the host's root can do, where it is needed. */
+/* The host made ready for containers: what only its root can do, where it is needed. Before one container
+ * starts (the pre-start hook), and once after the machine has booted. */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/paths.h"
 #include "hook/hook.h"
-#include "host/host.h"
+#include "hook/nodes.h"
+#include "host/module.h"
+
+#define MODPROBE "/sbin/modprobe"
 
 /* Runs a program of the host with an empty environment and waits; its exit status, or a negative errno. */
 static int run(const char *program, const char *const *argv)
@@ -36,7 +38,7 @@ static void load_modules(struct nvl_host *host, const struct nvl_root *root, str
 
     if (host->driver.loaded && host->majors.uvm >= 0)
         return;
-    int status = run("/sbin/modprobe", argv);
+    int status = run(MODPROBE, argv);
     nvl_host_clear(host);
     if (nvl_host_read(host, root, NVL_GPUS_PROC, &err) < 0)
         nvl_strv_push(&report->problems, err.message);
@@ -45,80 +47,6 @@ static void load_modules(struct nvl_host *host, const struct nvl_root *root, str
     else
         nvl_strv_pushf(&report->problems,
                        "nvidia-uvm cannot be loaded (modprobe: status %d): see 'nvlxc host'", status);
-}
-
-static int make_node(const struct nvl_root *root, const struct nvl_node *node,
-                     const struct nvl_params *params)
-{
-    const char *name;
-    struct stat st;
-    nvl_autofd int parent = nvl_root_open_parent(root, node->path, &name);
-
-    if (parent == -ENOENT) { /* /dev/nvidia-caps */
-        nvl_autofree char *folder = nvl_xstrndup(node->path, (size_t)(name - node->path) - 1);
-        const char *folder_name;
-        nvl_autofd int above = nvl_root_open_parent(root, folder, &folder_name);
-        if (above < 0 || (mkdirat(above, folder_name, 0755) < 0 && errno != EEXIST))
-            return above < 0 ? above : -errno;
-        parent = nvl_root_open_parent(root, node->path, &name);
-    }
-    if (parent < 0)
-        return parent;
-    if (node->state == NVL_NODE_NOT_DEVICE) {
-        /* only what `create=file` leaves goes: an empty file */
-        if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) || st.st_size > 0)
-            return -EEXIST;
-    }
-    if (node->state != NVL_NODE_MISSING && unlinkat(parent, name, 0) < 0)
-        return -errno;
-    /* umask is 022 here: the mode is set after */
-    if (mknodat(parent, name, S_IFCHR | 0600, makedev((unsigned)node->major, (unsigned)node->minor)) < 0)
-        return errno == EEXIST ? 0 : -errno; /* another start was faster */
-    if (fchownat(parent, name, params->uid, params->gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-        fchmodat(parent, name, node->mode, 0) < 0)
-        return -errno;
-    return 0;
-}
-
-static void ensure_node(const struct nvl_host *host, struct nvl_node node, struct nvl_report *report)
-{
-    if (node.major < 0)
-        return;
-    nvl_node_check(host->root, &node);
-    if (node.state == NVL_NODE_OK || node.state == NVL_NODE_MODE)
-        return;
-    int r = make_node(host->root, &node, &host->params);
-    if (r < 0)
-        nvl_strv_pushf(&report->problems, "cannot make %s: %s", node.path, strerror(-r));
-    else
-        nvl_strv_pushf(&report->done, "%s made (it was %s)", node.path, nvl_node_state_name(node.state));
-}
-
-static void ensure_nodes(const struct nvl_host *host, struct nvl_report *report)
-{
-    static const enum nvl_node_kind common[] = {NVL_NODE_CTL, NVL_NODE_MODESET, NVL_NODE_UVM,
-                                                NVL_NODE_UVM_TOOLS};
-    const struct nvl_majors *majors = &host->majors;
-
-    /* the administrator's word against nodes that appear by themselves */
-    if (!host->params.modify_device_files)
-        return;
-    for (size_t i = 0; i < NVL_LENGTH(common); i++)
-        ensure_node(host, nvl_node_make(common[i], 0, false, majors, &host->params), report);
-    for (size_t i = 0; i < host->gpus.count; i++) {
-        const struct nvl_gpu *gpu = &host->gpus.items[i];
-        if (gpu->minor < 0)
-            continue;
-        ensure_node(host, nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false, majors, &host->params),
-                    report);
-        for (size_t j = 0; j < gpu->n_migs; j++) {
-            const struct nvl_mig *mig = &gpu->migs[j];
-            ensure_node(host, nvl_node_make(NVL_NODE_CAP, mig->gi_minor, false, majors, &host->params),
-                        report);
-            ensure_node(host, nvl_node_make(NVL_NODE_CAP, mig->ci_minor, false, majors, &host->params),
-                        report);
-        }
-    }
 }
 
 /* Until its first use after a boot the driver does not say a GPU's UUID, and a grant may name it by that.
@@ -167,7 +95,90 @@ void nvl_hook_pre_start(const struct nvl_root *root, struct nvl_report *report)
     load_modules(&host, root, report);
     if (!host.driver.loaded)
         return;
-    ensure_nodes(&host, report);
+    nvl_nodes_ensure(&host, report);
     learn_uuids(&host);
     ensure_bundle(&host, report);
+}
+
+/* A GPU that another driver has (vfio-pci, nouveau) was given away on purpose. */
+static bool has_gpu_for_driver(const struct nvl_gpus *gpus)
+{
+    for (size_t i = 0; i < gpus->count; i++)
+        if (gpus->items[i].driver == NVL_GPU_NO_DRIVER || gpus->items[i].driver == NVL_GPU_NVIDIA)
+            return true;
+    return false;
+}
+
+static bool has_bundle(const struct nvl_root *root)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    nvl_root_list(root, NVL_BUNDLE_DIR, &names);
+    for (size_t i = 0; i < names.count; i++)
+        if (nvl_is_version(names.items[i], strlen(names.items[i])))
+            return true;
+    return false;
+}
+
+/* Loads the driver where nothing speaks against it. An administrator's `blacklist nvidia` does, and so -b:
+ * without it modprobe heeds that for aliases only. A machine that never had the driver has nothing to say
+ * either; one whose containers have had it does. */
+static void load_driver(const struct nvl_root *root, struct nvl_report *report)
+{
+    static const char *const look[] = {"modprobe", "-q", "-n", "nvidia", NULL};
+    static const char *const load[] = {"modprobe", "-q", "-b", "nvidia", NULL};
+    struct nvl_driver_version driver;
+
+    if (run(MODPROBE, look) != 0) {
+        if (has_bundle(root))
+            nvl_strv_push(&report->problems,
+                          "there is no NVIDIA kernel module for the kernel that runs: was it built? "
+                          "see 'nvlxc host'");
+        return;
+    }
+    int status = run(MODPROBE, load);
+    if (nvl_driver_version_read(root, &driver, NULL) == 0 && driver.loaded)
+        nvl_strv_push(&report->done, "nvidia loaded");
+    else if (status != 0)
+        nvl_strv_pushf(&report->problems, "nvidia cannot be loaded (modprobe: status %d): see 'nvlxc host'",
+                       status);
+}
+
+/* Containers with `graphics` open its node. nvidia-drm is left to the administrator: it may take the console.
+ */
+static void load_modeset(const struct nvl_root *root)
+{
+    static const char *const argv[] = {"modprobe", "-q", "-b", "nvidia-modeset", NULL};
+    struct nvl_modules modules;
+
+    if (nvl_modules_read(root, &modules, NULL) == 0 && !modules.nvidia_modeset)
+        run(MODPROBE, argv);
+}
+
+void nvl_hook_prepare(const struct nvl_root *root, struct nvl_report *report)
+{
+    nvl_auto(nvl_host_clear) struct nvl_host host = {0};
+    struct nvl_error err;
+
+    if (geteuid() != 0) {
+        nvl_strv_push(&report->problems, "only root can make the host ready for containers");
+        return;
+    }
+    int r = nvl_host_read(&host, root, NVL_GPUS_ALL, &err);
+    if (r == 0 && !host.driver.loaded) {
+        if (!has_gpu_for_driver(&host.gpus))
+            return;
+        load_driver(root, report);
+        nvl_host_clear(&host);
+        r = nvl_host_read(&host, root, NVL_GPUS_PROC, &err);
+    }
+    if (r < 0)
+        nvl_strv_push(&report->problems, err.message);
+    if (r < 0 || !host.driver.loaded)
+        return;
+    load_modules(&host, root, report);
+    load_modeset(root);
+    nvl_nodes_ensure(&host, report);
+    nvl_nodes_ensure_mig_tools(&host, report);
+    learn_uuids(&host);
 }

@@ -1,0 +1,99 @@
+/* Device nodes on the host: what `mknod` is needed for, and nothing that is right already is touched. */
+#include "hook/nodes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define MIG_TOOLS "/proc/driver/nvidia/capabilities/mig"
+
+static int make_node(const struct nvl_root *root, const struct nvl_node *node,
+                     const struct nvl_params *params)
+{
+    const char *name;
+    struct stat st;
+    nvl_autofd int parent = nvl_root_open_parent(root, node->path, &name);
+
+    if (parent == -ENOENT) { /* /dev/nvidia-caps */
+        nvl_autofree char *folder = nvl_xstrndup(node->path, (size_t)(name - node->path) - 1);
+        const char *folder_name;
+        nvl_autofd int above = nvl_root_open_parent(root, folder, &folder_name);
+        if (above < 0 || (mkdirat(above, folder_name, 0755) < 0 && errno != EEXIST))
+            return above < 0 ? above : -errno;
+        parent = nvl_root_open_parent(root, node->path, &name);
+    }
+    if (parent < 0)
+        return parent;
+    if (node->state == NVL_NODE_NOT_DEVICE) {
+        /* only what `create=file` leaves goes: an empty file */
+        if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) || st.st_size > 0)
+            return -EEXIST;
+    }
+    if (node->state != NVL_NODE_MISSING && unlinkat(parent, name, 0) < 0)
+        return -errno;
+    /* umask is 022 here: the mode is set after */
+    if (mknodat(parent, name, S_IFCHR | 0600, makedev((unsigned)node->major, (unsigned)node->minor)) < 0)
+        return errno == EEXIST ? 0 : -errno; /* another start was faster */
+    if (fchownat(parent, name, params->uid, params->gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+        fchmodat(parent, name, node->mode, 0) < 0)
+        return -errno;
+    return 0;
+}
+
+static void ensure_node(const struct nvl_host *host, struct nvl_node node, struct nvl_report *report)
+{
+    if (node.major < 0)
+        return;
+    nvl_node_check(host->root, &node);
+    if (node.state == NVL_NODE_OK || node.state == NVL_NODE_MODE)
+        return;
+    int r = make_node(host->root, &node, &host->params);
+    if (r < 0)
+        nvl_strv_pushf(&report->problems, "cannot make %s: %s", node.path, strerror(-r));
+    else
+        nvl_strv_pushf(&report->done, "%s made (it was %s)", node.path, nvl_node_state_name(node.state));
+}
+
+void nvl_nodes_ensure(const struct nvl_host *host, struct nvl_report *report)
+{
+    static const enum nvl_node_kind common[] = {NVL_NODE_CTL, NVL_NODE_MODESET, NVL_NODE_UVM,
+                                                NVL_NODE_UVM_TOOLS};
+    const struct nvl_majors *majors = &host->majors;
+
+    if (!host->params.modify_device_files)
+        return;
+    for (size_t i = 0; i < NVL_LENGTH(common); i++)
+        ensure_node(host, nvl_node_make(common[i], 0, false, majors, &host->params), report);
+    for (size_t i = 0; i < host->gpus.count; i++) {
+        const struct nvl_gpu *gpu = &host->gpus.items[i];
+        if (gpu->minor < 0)
+            continue;
+        ensure_node(host, nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false, majors, &host->params),
+                    report);
+        for (size_t j = 0; j < gpu->n_migs; j++) {
+            const struct nvl_mig *mig = &gpu->migs[j];
+            ensure_node(host, nvl_node_make(NVL_NODE_CAP, mig->gi_minor, false, majors, &host->params),
+                        report);
+            ensure_node(host, nvl_node_make(NVL_NODE_CAP, mig->ci_minor, false, majors, &host->params),
+                        report);
+        }
+    }
+}
+
+void nvl_nodes_ensure_mig_tools(const struct nvl_host *host, struct nvl_report *report)
+{
+    static const struct {
+        const char *file;
+        unsigned minor; /* as /proc/driver/nvidia-caps/mig-minors always has them */
+    } tools[] = {{MIG_TOOLS "/config", 1}, {MIG_TOOLS "/monitor", 2}};
+
+    if (!host->params.modify_device_files)
+        return;
+    for (size_t i = 0; i < NVL_LENGTH(tools); i++)
+        if (nvl_root_exists(host->root, tools[i].file))
+            ensure_node(host,
+                        nvl_node_make(NVL_NODE_CAP, tools[i].minor, false, &host->majors, &host->params),
+                        report);
+}
