@@ -1,0 +1,40 @@
+/* Whether device nodes can be opened, as who runs the probe. */
+#include "probe/probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/* The driver's own libraries open them for reading and writing. */
+static int open_node(const char *path)
+{
+    int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno;
+    close(fd);
+    return 0;
+}
+
+/* Capability nodes are for reading alone. */
+static int open_for_reading(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno;
+    close(fd);
+    return 0;
+}
+
+void probe_nodes(int count, char **paths)
+{
+    for (int i = 0; i < count; i++) {
+        const char *path = paths[i];
+        int is_read_only = path[0] == 'r' && path[1] == ':';
+
+        path += is_read_only ? 2 : 0;
+        try(path);
+        say("node", is_read_only ? open_for_reading(path) : open_node(path), "%s", path);
+    }
+}

@@ -1,0 +1,22 @@
+/* What the probe is linked against in place of the machine's C library: the names of the functions that it
+ * uses, all of them at GLIBC_2.2.5 (stub.map). A function that is missing here is one that the probe must not
+ * use. At run time the container's own library is loaded. */
+#define NAME(name)                                                                                           \
+    void name(void);                                                                                         \
+    void name(void)                                                                                          \
+    {                                                                                                        \
+    }
+
+NAME(__errno_location)
+NAME(__libc_start_main)
+NAME(close)
+NAME(memcpy)
+NAME(memset)
+NAME(open)
+NAME(read)
+NAME(snprintf)
+NAME(strcmp)
+NAME(strlen)
+NAME(syscall)
+NAME(vsnprintf)
+NAME(write)
