@@ -3,11 +3,7 @@
 
 #include <jansson.h>
 
-#include "host/host.h"
+#include "host/gpu_nodes.h"
 
-/* Appends /dev/nvidiaN, the DRI nodes, and with `caps` the capability nodes of its MIG devices, each looked
- * at. */
-void nvl_gpu_nodes(const struct nvl_host *host, const struct nvl_gpu *gpu, bool caps, struct nvl_node **nodes,
-                   size_t *n_nodes);
 /* {"path", "major", "minor", "state"} */
 json_t *nvl_json_node(const struct nvl_node *node);

@@ -1,0 +1,82 @@
+/* The lines of modprobe.d that are about one module, and the kernel's command line. */
+#include "host/modprobe.h"
+
+#define FILE_MAX (256u << 10)
+
+static bool is_module(const char *said, const char *module)
+{
+    for (; *said != '\0' && *module != '\0'; said++, module++) {
+        bool both_parted = (*said == '-' || *said == '_') && (*module == '-' || *module == '_');
+        if (*said != *module && !both_parted)
+            return false;
+    }
+    return *said == *module;
+}
+
+static void find_in_file(const struct nvl_root *root, const char *path, const char *verb, const char *module,
+                         struct nvl_modprobe_lines *lines)
+{
+    nvl_autofree char *text = NULL;
+    size_t len, pos = 0, line_len;
+    const char *line;
+
+    if (nvl_root_read(root, path, FILE_MAX, &text, &len) < 0)
+        return;
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
+        nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+        nvl_strv_split(&words, copy, " \t\r");
+        if (words.count < 2 || strcmp(words.items[0], verb) != 0 || !is_module(words.items[1], module))
+            continue;
+        struct nvl_modprobe_line *found = NVL_APPEND(lines->items, lines->count);
+        *found = (struct nvl_modprobe_line){nvl_xstrdup(path), nvl_strv_join(&words, " ")};
+    }
+}
+
+void nvl_modprobe_find(const struct nvl_root *root, const char *verb, const char *module,
+                       struct nvl_modprobe_lines *lines)
+{
+    /* /lib/modprobe.d is the same folder where /lib is a link */
+    static const char *const folders[] = {"/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d",
+                                          "/usr/lib/modprobe.d", "/lib/modprobe.d"};
+    nvl_auto(nvl_strv_clear) struct nvl_strv seen = {0}, seen_names = {0};
+
+    for (size_t i = 0; i < NVL_LENGTH(folders); i++) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+        nvl_autofree char *real = NULL;
+        if (nvl_root_resolve(root, folders[i], &real) < 0 || nvl_strv_contains(&seen, real))
+            continue;
+        nvl_strv_push(&seen, real);
+        nvl_root_list(root, folders[i], &names);
+        for (size_t n = 0; n < names.count; n++) {
+            nvl_autofree char *path = nvl_xasprintf("%s/%s", folders[i], names.items[n]);
+            /* a file hides those of its name in the folders behind it */
+            if (!nvl_has_suffix(names.items[n], ".conf") || nvl_strv_contains(&seen_names, names.items[n]))
+                continue;
+            nvl_strv_push(&seen_names, names.items[n]);
+            find_in_file(root, path, verb, module, lines);
+        }
+    }
+}
+
+void nvl_modprobe_lines_clear(struct nvl_modprobe_lines *lines)
+{
+    for (size_t i = 0; i < lines->count; i++) {
+        free(lines->items[i].file);
+        free(lines->items[i].text);
+    }
+    free(lines->items);
+    *lines = (struct nvl_modprobe_lines){0};
+}
+
+bool nvl_cmdline_has(const struct nvl_root *root, const char *word)
+{
+    nvl_autofree char *text = NULL;
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+    size_t len;
+
+    if (nvl_root_read(root, "/proc/cmdline", FILE_MAX, &text, &len) < 0)
+        return false;
+    nvl_strv_split(&words, text, " \t\n");
+    return nvl_strv_contains(&words, word);
+}

@@ -1,0 +1,21 @@
+/* What modprobe's configuration says of a module. Sources: modprobe.d(5), /proc/cmdline. */
+#pragma once
+
+#include "base/root.h"
+
+struct nvl_modprobe_line {
+    char *file; /* "/etc/modprobe.d/nvidia.conf" */
+    char *text; /* the line, as it stands there */
+};
+struct nvl_modprobe_lines {
+    struct nvl_modprobe_line *items;
+    size_t count;
+};
+
+/* Appends each line "VERB MODULE …" (blacklist, options, install) in the folders that modprobe reads, in
+ * their order; `-` and `_` are the same in a module's name. */
+void nvl_modprobe_find(const struct nvl_root *root, const char *verb, const char *module,
+                       struct nvl_modprobe_lines *lines);
+void nvl_modprobe_lines_clear(struct nvl_modprobe_lines *lines);
+/* Whether the kernel's command line has this word. */
+bool nvl_cmdline_has(const struct nvl_root *root, const char *word);
