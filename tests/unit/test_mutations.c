@@ -1,0 +1,268 @@
+/* Every parser of foreign bytes, fed with damaged forms of real ones: bytes flipped, cut, doubled and
+ * spliced, with a fixed seed. What counts is that nothing crashes (the sanitizer build of CI looks) and that
+ * what must always hold does. The linker cache has such a test of its own, test_ldcache.c. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/root.h"
+#include "container/config.h"
+#include "container/grant_lines.h"
+#include "grant/grant.h"
+#include "host/driver_version.h"
+#include "host/gpu.h"
+#include "host/majors.h"
+#include "host/params.h"
+#include "plan/diff.h"
+#include "plan/plan.h"
+
+#define ROUNDS 2000
+
+static uint64_t seed;
+
+/* xorshift64: the same numbers at every run. */
+static size_t below(size_t n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return n > 0 ? (size_t)(seed % n) : 0;
+}
+
+/* A damaged copy of `text`; NUL-terminated, *len without the NUL. */
+static char *damage(const char *text, size_t text_len, size_t *len)
+{
+    static const char special[] = "\n\r\t :=#[],-0\xff\x80";
+    struct nvl_buf b = {0};
+
+    nvl_buf_add(&b, text, text_len);
+    for (size_t n = 1 + below(6); n > 0; n--) {
+        size_t at = below(b.len);
+        switch (below(4)) {
+        case 0:
+            if (b.len > 0)
+                b.data[at] = special[below(sizeof special - 1)];
+            break;
+        case 1:
+            b.len = at;
+            b.data[at] = '\0';
+            break;
+        case 2: /* a piece again */
+            if (b.len > 0) {
+                size_t from = below(b.len), most = b.len - from, piece = below(most < 64 ? most : 64);
+                nvl_autofree char *copy = nvl_xstrndup(b.data + from, piece);
+                nvl_buf_add(&b, copy, strlen(copy));
+            }
+            break;
+        default:
+            if (b.len > 0)
+                b.data[at] = (char)(1 + below(255));
+        }
+    }
+    *len = b.len;
+    return nvl_buf_take(&b);
+}
+
+/* Calls `check` for damaged forms of a text. */
+static void for_damaged(const char *text, void (*check)(const char *text, size_t len))
+{
+    seed = 0x9e3779b97f4a7c15u;
+    for (int i = 0; i < ROUNDS; i++) {
+        size_t len;
+        nvl_autofree char *damaged = damage(text, strlen(text), &len);
+        /* exactly as long as it says, so that a read behind it is seen */
+        nvl_autofree char *exact = nvl_xcalloc(len, 1);
+        memcpy(exact, damaged, len);
+        check(exact, len);
+    }
+}
+
+static void check_version(const char *text, size_t len)
+{
+    struct nvl_driver_version v = {0};
+
+    nvl_driver_version_parse(text, len, &v);
+    size_t n = strnlen(v.version, sizeof v.version);
+    assert_true(n < sizeof v.version);
+    assert_true(n == 0 || nvl_is_version(v.version, n));
+}
+
+static void driver_versions(void **state)
+{
+    (void)state;
+    for_damaged("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.163.01  Tue Apr  8 12:41:17 UTC 2025\n"
+                "GCC version:  gcc version 14.2.0 (Debian 14.2.0-19)\n",
+                check_version);
+    for_damaged("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  565.57.01  Release Build  (a@b)\n",
+                check_version);
+}
+
+static void check_information(const char *text, size_t len)
+{
+    struct nvl_gpu gpu = {0};
+
+    nvl_gpu_parse_information(text, len, &gpu);
+    assert_true(strnlen(gpu.pci, sizeof gpu.pci) < sizeof gpu.pci);
+    assert_true(strnlen(gpu.uuid, sizeof gpu.uuid) < sizeof gpu.uuid);
+    assert_true(strnlen(gpu.model, sizeof gpu.model) < sizeof gpu.model);
+    assert_true(gpu.minor >= -1);
+}
+
+static void gpu_information(void **state)
+{
+    (void)state;
+    for_damaged("Model: \t\t NVIDIA RTX A5500 Laptop GPU\nIRQ:   \t\t 203\n"
+                "GPU UUID: \t GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689\nVideo BIOS: \t 94.03.24.00.41\n"
+                "Bus Location: \t 0000:01:00.0\nDevice Minor: \t 0\nGPU Excluded:\t No\n",
+                check_information);
+}
+
+static void check_majors(const char *text, size_t len)
+{
+    struct nvl_majors majors;
+
+    nvl_majors_parse(text, len, &majors);
+    assert_true(majors.nvidia >= -1 && majors.uvm >= -1 && majors.caps >= -1);
+}
+
+static void majors(void **state)
+{
+    (void)state;
+    for_damaged("Character devices:\n  1 mem\n195 nvidia\n195 nvidiactl\n506 nvidia-uvm\n509 nvidia-caps\n"
+                "508 nvidia-caps-imex-channels\n\nBlock devices:\n  8 sd\n",
+                check_majors);
+}
+
+static void check_params(const char *text, size_t len)
+{
+    struct nvl_params params;
+
+    nvl_params_parse(text, len, &params);
+    assert_true(params.mode <= 07777);
+}
+
+static void params(void **state)
+{
+    (void)state;
+    for_damaged("ResmanDebugLevel: 4294967295\nModifyDeviceFiles: 1\nDeviceFileUID: 0\nDeviceFileGID: 44\n"
+                "DeviceFileMode: 438\nRegistryDwords: \"\"\n",
+                check_params);
+}
+
+/* What is read must be written back as something that reads the same. */
+static void check_grant(const char *text, size_t len)
+{
+    nvl_autofree char *value = nvl_xstrndup(text, len);
+    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0}, again = {0};
+    struct nvl_error err = {0};
+
+    if (nvl_grant_parse(&grant, value, NULL, &err) < 0) {
+        assert_true(err.message[0] != '\0');
+        return;
+    }
+    nvl_autofree char *written = nvl_grant_devices(&grant);
+    assert_int_equal(nvl_grant_parse(&again, written, NULL, &err), 0);
+    nvl_autofree char *twice = nvl_grant_devices(&again);
+    assert_string_equal(written, twice);
+}
+
+static void grants(void **state)
+{
+    (void)state;
+    for_damaged("0,GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689,MIG-GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689/1/0,"
+                "0000:01:00.0",
+                check_grant);
+    for_damaged("all", check_grant);
+}
+
+static enum nvl_dialect dialect;
+
+/* Attach then detach is the identity, whatever the config is; the second attach changes nothing. */
+static void check_config(const char *text, size_t len)
+{
+    nvl_auto(nvl_config_clear) struct nvl_config config = {0}, attached = {0};
+    nvl_auto(nvl_plan_clear) struct nvl_plan attach = {0}, again = {0}, detach = {0};
+    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0}, had = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv rules = {0};
+    struct nvl_error err = {0};
+
+    if (nvl_config_parse(&config, dialect, nvl_xstrndup(text, len), len, &err) < 0)
+        return; /* NUL bytes */
+    assert_int_equal(config.len, len);
+    bool had_grant = nvl_config_grant(&config, &had, &err) != 0;
+    assert_int_equal(nvl_grant_parse(&grant, "all", "compute,utility", &err), 0);
+    nvl_strv_push(&rules, "/dev/nvidia0");
+    if (nvl_plan_attach(&config, &grant, &rules, &attach, &err) < 0)
+        return; /* lines by hand */
+    assert_int_equal(
+        nvl_config_parse(&attached, dialect, nvl_xstrndup(attach.text, attach.len), attach.len, &err), 0);
+    assert_int_equal(nvl_plan_attach(&attached, &grant, &rules, &again, &err), 0);
+    assert_false(again.changes);
+    if (had_grant)
+        return;
+    assert_int_equal(nvl_plan_detach(&attached, &detach, &err), 0);
+    assert_int_equal(detach.len, len);
+    assert_memory_equal(detach.text, text, len);
+}
+
+static void configs_in(const char *folder)
+{
+    nvl_auto(nvl_root_close) struct nvl_root root = NVL_ROOT_NONE;
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    nvl_autofree char *path = nvl_xasprintf("%s/tests/unit/configs/%s", getenv("NVL_SOURCE"), folder);
+
+    assert_int_equal(nvl_root_open(&root, path, NULL), 0);
+    assert_int_equal(nvl_root_list(&root, "/", &names), 0);
+    assert_true(names.count > 10);
+    for (size_t i = 0; i < names.count; i++) {
+        nvl_autofree char *text = NULL;
+        size_t len;
+        assert_int_equal(nvl_root_read(&root, names.items[i], NVL_CONFIG_MAX, &text, &len), 0);
+        if (strlen(text) == len && len < 16384)
+            for_damaged(text, check_config);
+    }
+}
+
+static void configs_of_proxmox(void **state)
+{
+    (void)state;
+    dialect = NVL_DIALECT_PVE;
+    configs_in("pve");
+}
+
+static void configs_of_lxc(void **state)
+{
+    (void)state;
+    dialect = NVL_DIALECT_LXC;
+    configs_in("lxc");
+}
+
+static void check_diff(const char *text, size_t len)
+{
+    static const char old[] = "a\nb\nc\nd\ne\nf\ng\nh\n";
+    nvl_auto(nvl_buf_clear) struct nvl_buf out = {0};
+
+    nvl_diff(&out, "a", old, strlen(old), "b", text, len);
+    assert_int_equal(out.len == 0, len == strlen(old) && memcmp(text, old, len) == 0);
+}
+
+static void diffs(void **state)
+{
+    (void)state;
+    for_damaged("a\nb\nX\nd\ne\nf\ng\nY\nh\n", check_diff);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(driver_versions), cmocka_unit_test(gpu_information),
+        cmocka_unit_test(majors),          cmocka_unit_test(params),
+        cmocka_unit_test(grants),          cmocka_unit_test(configs_of_proxmox),
+        cmocka_unit_test(configs_of_lxc),  cmocka_unit_test(diffs),
+    };
+
+    return cmocka_run_group_tests_name("mutations", tests, NULL, NULL);
+}
