@@ -4,25 +4,27 @@
 #include <unistd.h>
 
 #include "base/paths.h"
-#include "cli/command.h"
+#include "cli/firmware_step.h"
 #include "cli/sync_shown.h"
 #include "driver/bundle.h"
 #include "output/table.h"
 
 struct driver_values {
-    bool dry_run;
+    bool dry_run, if_present;
 };
 
 static const struct nvl_option driver_options[] = {
     {"--dry-run", NULL, "sync, prune: say what would be done, and change nothing", NVL_OPTION_FLAG,
      offsetof(struct driver_values, dry_run)},
+    {"--if-present", NULL, "sync: all is well where no driver is installed", NVL_OPTION_FLAG,
+     offsetof(struct driver_values, if_present)},
     {0},
 };
 
 /* The host's drivers and bundles, as all three verbs need them. */
 struct drivers {
     struct nvl_context *ctx;
-    bool dry_run;
+    bool dry_run, if_present;
     struct nvl_driver_version loaded;
     struct nvl_userspace us;
     struct nvl_bundles bundles;
@@ -188,37 +190,55 @@ static void wanted_versions(const struct drivers *d, struct nvl_strv *versions)
             nvl_strv_push(versions, d->us.versions.items[i]);
 }
 
+/* The first error is the program's; those after it are told at once. */
+static void gather(int r, const struct nvl_error *one, int *failed, struct nvl_error *err)
+{
+    if (r >= 0)
+        return;
+    if (*failed < 0) {
+        nvl_warn("%s", one->message);
+        return;
+    }
+    *failed = r;
+    *err = *one;
+}
+
+static int sync_all(const struct drivers *d, const struct nvl_strv *wanted, struct nvl_error *err)
+{
+    json_t *synced = json_array(), *firmware = json_null();
+    int failed = 0;
+
+    /* the firmware first: after an upgrade, until it lies there, no GPU could initialise */
+    if (d->loaded.version[0] != '\0' && nvl_strv_contains(wanted, d->loaded.version)) {
+        struct nvl_error one = {0};
+        gather(nvl_firmware_step(d->ctx, &d->loaded, d->dry_run, &firmware, &one), &one, &failed, err);
+    }
+    for (size_t i = 0; i < wanted->count; i++) {
+        struct nvl_error one = {0};
+        gather(sync_one(d, wanted->items[i], synced, &one), &one, &failed, err);
+    }
+    json_t *json =
+        json_pack("{s:b, s:o, s:o}", "dry_run", (int)d->dry_run, "synced", synced, "firmware", firmware);
+    if (d->ctx->json)
+        nvl_print_json(json);
+    else
+        json_decref(json);
+    return failed;
+}
+
 static int run_sync(const struct drivers *d, const struct nvl_strv *asked, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv wanted = {0};
-    int failed = 0;
 
-    if (asked->count == 0)
-        wanted_versions(d, &wanted);
-    for (size_t i = 0; i < asked->count; i++)
-        nvl_strv_push(&wanted, asked->items[i]);
-    if (wanted.count == 0) {
-        nvl_error_host(err, -ENODEV,
-                       "no NVIDIA driver is here: no kernel module is loaded, no user-space is installed");
-        nvl_error_hint(err, "install the driver, then: nvlxc driver sync");
-        return -ENODEV;
-    }
-    json_t *synced = json_array();
-    for (size_t i = 0; i < wanted.count; i++) {
-        struct nvl_error one = {0};
-        int r = sync_one(d, wanted.items[i], synced, &one);
-        if (r < 0 && failed < 0)
-            nvl_warn("%s", one.message); /* the first one is the program's */
-        if (r < 0 && failed == 0) {
-            failed = r;
-            *err = one;
-        }
-    }
-    if (d->ctx->json)
-        nvl_print_json(json_pack("{s:b, s:o}", "dry_run", (int)d->dry_run, "synced", synced));
-    else
-        json_decref(synced);
-    return failed;
+    if (asked->count > 0)
+        return sync_all(d, asked, err);
+    wanted_versions(d, &wanted);
+    if (wanted.count > 0 || d->if_present)
+        return sync_all(d, &wanted, err);
+    nvl_error_host(err, -ENODEV,
+                   "no NVIDIA driver is here: no kernel module is loaded, no user-space is installed");
+    nvl_error_hint(err, "install the driver, then: nvlxc driver sync");
+    return -ENODEV;
 }
 
 static int prune_one(const struct drivers *d, const struct nvl_bundle *bundle, json_t *removed,
@@ -300,6 +320,8 @@ static int check_line(const struct nvl_strv *arguments, const struct driver_valu
         return nvl_error_usage(err, "driver list: unexpected argument '%s'", arguments->items[1]);
     if (is_list && values->dry_run)
         return nvl_error_usage(err, "driver list: --dry-run goes with sync and prune");
+    if (values->if_present && strcmp(verb, "sync") != 0)
+        return nvl_error_usage(err, "driver %s: --if-present goes with sync", verb);
     for (size_t i = 1; i < arguments->count; i++)
         if (!nvl_is_version(arguments->items[i], strlen(arguments->items[i])) ||
             strlen(arguments->items[i]) >= NVL_VERSION_MAX)
@@ -312,7 +334,8 @@ static int run_driver(struct nvl_context *ctx, const struct nvl_strv *arguments,
                       struct nvl_error *err)
 {
     const struct driver_values *values = data;
-    nvl_auto(drivers_clear) struct drivers d = {.ctx = ctx, .dry_run = values->dry_run};
+    nvl_auto(drivers_clear) struct drivers d = {
+        .ctx = ctx, .dry_run = values->dry_run, .if_present = values->if_present};
     const char *verb = arguments->items[0];
 
     int r = check_line(arguments, values, err);
@@ -339,7 +362,8 @@ const struct nvl_command nvl_cmd_driver = {
     .details =
         "list   shows the bundles in " NVL_BUNDLE_DIR ".\n"
         "sync   builds or updates the bundle of the loaded driver and of every other that is installed,\n"
-        "       or of the versions given.\n"
+        "       or of the versions given. Keeps the loaded driver's GSP firmware too: where an upgrade took\n"
+        "       it away, the kernel finds it in /lib/firmware/updates until the reboot.\n"
         "prune  removes those that are neither loaded, nor pending (installed for the next boot), nor in "
         "use\n"
         "       by a running container.",

@@ -12,18 +12,14 @@
 static int make_node(const struct nvl_root *root, const struct nvl_node *node,
                      const struct nvl_params *params)
 {
+    nvl_autofree char *folder = nvl_xstrndup(node->path, (size_t)(strrchr(node->path, '/') - node->path));
     const char *name;
     struct stat st;
-    nvl_autofd int parent = nvl_root_open_parent(root, node->path, &name);
 
-    if (parent == -ENOENT) { /* /dev/nvidia-caps */
-        nvl_autofree char *folder = nvl_xstrndup(node->path, (size_t)(name - node->path) - 1);
-        const char *folder_name;
-        nvl_autofd int above = nvl_root_open_parent(root, folder, &folder_name);
-        if (above < 0 || (mkdirat(above, folder_name, 0755) < 0 && errno != EEXIST))
-            return above < 0 ? above : -errno;
-        parent = nvl_root_open_parent(root, node->path, &name);
-    }
+    int r = nvl_root_make_folder(root, folder); /* /dev/nvidia-caps */
+    if (r < 0)
+        return r;
+    nvl_autofd int parent = nvl_root_open_parent(root, node->path, &name);
     if (parent < 0)
         return parent;
     if (node->state == NVL_NODE_NOT_DEVICE) {
