@@ -13,7 +13,8 @@ fixture() {
     # The checkout may belong to anyone, and may hold nodes that make-nodes made for use by hand.
     cp -a "$source/." "$host/" || return 1
     chown -hR 0:0 "$host" || return 1
-    chmod 0755 "$host" || return 1
+    # nor shall its umask matter
+    chmod -R go-w "$host" && chmod 0755 "$host" || return 1
     "$NVL_SOURCE/tests/hosts/make-nodes" "$host" || return 1
     if [ -f "$host/etc/passwd" ]; then
         while IFS=: read -r user _ uid gid _ home _; do

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2154
 # What every file of this folder loads.
 bats_require_minimum_version 1.5.0
 # shellcheck source=/dev/null
