@@ -1,0 +1,245 @@
+/* Lines of a config that are not where, or not what, they look like: in a snapshot's section, in a form that
+ * Proxmox or LXC does not read, and comments that marked something once. */
+#include <string.h>
+
+#include "check/container_checks.h"
+
+/* About NVIDIA, wherever the line stands: the owners of lines are known for the top section alone. */
+static bool is_about_nvidia(const char *text)
+{
+    return strcasestr(text, "nvidia") != NULL || strcasestr(text, "nvlxc") != NULL ||
+           strstr(text, "devices.allow: c 195:") != NULL || strstr(text, "devices.allow = c 195:") != NULL;
+}
+
+static bool top_is_about_nvidia(const struct nvl_container_facts *facts)
+{
+    for (size_t i = 0; i < facts->config.n_lines; i++)
+        if (facts->owners[i] != NVL_OWNER_OTHER)
+            return true;
+    return false;
+}
+
+static bool is_pending(const char *section)
+{
+    return strcasecmp(section, "pve:pending") == 0;
+}
+
+/* The NVIDIA lines of one section. False where nvlxc's own are among them: those came there by a snapshot
+ * that Proxmox took, since nvlxc writes above the sections. */
+static bool take_section(const struct nvl_container_facts *facts, size_t section, struct nvl_strv *evidence,
+                         const char **name)
+{
+    bool is_strange = true;
+
+    for (size_t i = 0; i < facts->config.n_lines; i++) {
+        const struct nvl_line *line = &facts->config.lines[i];
+        if (line->section != section)
+            continue;
+        if (line->kind == NVL_LINE_SECTION)
+            *name = line->key;
+        nvl_autofree char *text = nvl_line_text(&facts->config, i);
+        if (line->kind != NVL_LINE_KEY || !is_about_nvidia(text))
+            continue;
+        if (is_pending(*name) && !nvl_has_prefix(line->key, "lxc."))
+            continue; /* dev[n] waits there for the next start, as it should */
+        enum nvl_grant_slot slot = nvl_grant_slot(line->key, line->value);
+        if (slot == NVL_SLOT_PRE_START || slot == NVL_SLOT_MOUNT)
+            is_strange = false;
+        nvl_add_line_evidence(evidence, facts, i);
+    }
+    return is_strange || is_pending(*name);
+}
+
+void nvl_check_section(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                       struct nvl_findings *findings)
+{
+    size_t last = facts->config.n_lines > 0 ? facts->config.lines[facts->config.n_lines - 1].section : 0;
+
+    if (top_is_about_nvidia(facts))
+        return;
+    for (size_t s = 1; s <= last; s++) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+        const char *name = "";
+        if (!take_section(facts, s, &evidence, &name) || evidence.count == 0)
+            continue;
+        /* what is appended to the file lands in its last section */
+        bool is_error = s == last || is_pending(name);
+        struct nvl_finding *f =
+            nvl_finding_of_lines(findings, check, is_error ? NVL_SEVERITY_ERROR : NVL_SEVERITY_NOTE, facts,
+                                 &evidence, "its NVIDIA lines are in a section that is not in force");
+        nvl_finding_cause(f, "only what stands before the first [section] counts; these lines are in [%s]%s",
+                          name,
+                          is_pending(name) ? ", where raw lxc lines never become active"
+                                           : ": they were added at the end of the file, or the snapshot was "
+                                             "taken while the container had a GPU");
+        nvl_finding_fix(f, "take these lines out of [%s] in %s, then:\n  nvlxc attach %s", name,
+                        facts->container->config_path, facts->name);
+    }
+}
+
+/* Whether Proxmox's own writer leaves out a key that its reader takes; run through both. */
+static bool is_dropped_key(const char *key)
+{
+    static const char *const keys[] = {"lxc.hook.start-host", "lxc.rootfs.path", "lxc.rootfs.options"};
+
+    for (size_t i = 0; i < NVL_LENGTH(keys); i++)
+        if (strcmp(key, keys[i]) == 0)
+            return true;
+    return nvl_has_prefix(key, "lxc.proc.") || nvl_has_prefix(key, "lxc.namespace.");
+}
+
+/* The line as it should stand: without blanks before it, the key in small letters, the colon at once behind
+ * it. NULL where that does not make it one either. */
+static char *as_proxmox_reads_it(const char *text)
+{
+    struct nvl_config config;
+    struct nvl_error ignored;
+
+    text += strspn(text, " \t");
+    size_t key_len = strcspn(text, ":= \t");
+    const char *value = text + key_len;
+    value += strspn(value, " \t");
+    if (key_len == 0 || (*value != ':' && *value != '='))
+        return NULL;
+    value++;
+    value += strspn(value, " \t");
+    nvl_autofree char *line = nvl_xasprintf("%.*s: %s", (int)key_len, text, value);
+    for (size_t i = 0; i < key_len; i++)
+        if (line[i] >= 'A' && line[i] <= 'Z')
+            line[i] = (char)(line[i] | 0x20);
+    if (nvl_config_parse(&config, NVL_DIALECT_PVE, nvl_xstrdup(line), strlen(line), &ignored) < 0)
+        return NULL;
+    bool is_good = config.n_lines == 1 && config.lines[0].kind == NVL_LINE_KEY;
+    nvl_config_clear(&config);
+    return is_good ? TAKE_PTR(line) : NULL;
+}
+
+void nvl_check_dropped(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                       struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, lines = {0};
+
+    if (facts->config.dialect != NVL_DIALECT_PVE)
+        return;
+    for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0; i++) {
+        const struct nvl_line *line = &facts->config.lines[i];
+        nvl_autofree char *text = nvl_line_text(&facts->config, i);
+        bool is_dropped =
+            line->kind == NVL_LINE_UNKNOWN || (line->kind == NVL_LINE_KEY && is_dropped_key(line->key));
+        if (!is_dropped || !is_about_nvidia(text) || text[strspn(text, " \t")] == '#')
+            continue;
+        nvl_add_line_evidence(&evidence, facts, i);
+        nvl_autofree char *better = line->kind == NVL_LINE_UNKNOWN ? as_proxmox_reads_it(text) : NULL;
+        if (better != NULL)
+            nvl_strv_pushf(&lines, "  %s", better);
+    }
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_WARNING, facts, &evidence,
+                                                 "Proxmox does not read these lines, and will drop them");
+    if (f == NULL)
+        return;
+    nvl_autofree char *text = nvl_strv_join(&lines, "\n");
+    nvl_finding_cause(
+        f, "they are not in the form of a CT's config: they have no effect now, and the next change "
+           "of the CT by pct or the web interface loses them");
+    if (lines.count == evidence.count)
+        nvl_finding_fix(f, "in %s, write:\n%s", facts->container->config_path, text);
+    else
+        nvl_finding_fix(f, "take these lines out of %s, then:\n  nvlxc attach %s",
+                        facts->container->config_path, facts->name);
+}
+
+/* Proxmox's forms in a config of LXC's own: LXC takes "key = value" alone. */
+void nvl_check_other_dialect(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                             struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    bool is_fatal = false;
+
+    if (facts->config.dialect != NVL_DIALECT_LXC)
+        return;
+    for (size_t i = 0; i < facts->config.n_lines; i++) {
+        const struct nvl_line *line = &facts->config.lines[i];
+        nvl_autofree char *text = nvl_line_text(&facts->config, i);
+        const char *start = text + strspn(text, " \t");
+        bool is_bad_key = line->kind == NVL_LINE_KEY && strpbrk(line->key, ": \t") != NULL;
+        if ((line->kind != NVL_LINE_UNKNOWN && !is_bad_key) || !is_about_nvidia(text))
+            continue;
+        nvl_add_line_evidence(&evidence, facts, i);
+        is_fatal = is_fatal || nvl_has_prefix(start, "lxc.");
+    }
+    struct nvl_finding *f =
+        nvl_finding_of_lines(findings, check, is_fatal ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts,
+                             &evidence, "its config has NVIDIA lines in a form that LXC does not read");
+    if (f == NULL)
+        return;
+    nvl_finding_cause(
+        f, is_fatal ? "LXC takes \"key = value\"; a line of another form that begins with lxc. ends the "
+                      "start"
+                    : "LXC takes \"lxc.key = value\" and ignores every other line; dev0 and its like are "
+                      "Proxmox's alone");
+    nvl_finding_fix(f, "take these lines out of %s, then:\n  nvlxc attach %s", facts->container->config_path,
+                    facts->name);
+}
+
+static bool is_word_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+static bool has_word(const char *text, const char *word)
+{
+    size_t len = strlen(word);
+
+    for (const char *p = strcasestr(text, word); p != NULL; p = strcasestr(p + 1, word))
+        if ((p == text || !is_word_char(p[-1])) && !is_word_char(p[len]))
+            return true;
+    return false;
+}
+
+/* "# NVIDIA GPU passthrough begin", "# --- nvidia end ---" */
+static bool is_marker(const char *text)
+{
+    static const char *const words[] = {"begin", "end", "start"};
+
+    if (strcasestr(text, "nvidia") == NULL && !has_word(text, "gpu") && !has_word(text, "cuda"))
+        return false;
+    for (size_t i = 0; i < NVL_LENGTH(words); i++)
+        if (has_word(text, words[i]))
+            return true;
+    return strstr(text, ">>>") != NULL || strstr(text, "<<<") != NULL;
+}
+
+/* A marker still stands at its lines where one of its neighbours is about NVIDIA. */
+static bool marks_something(const struct nvl_config *config, size_t i)
+{
+    for (size_t n = i == 0 ? 0 : i - 1; n <= i + 1 && n < config->n_lines; n++) {
+        nvl_autofree char *text = nvl_line_text(config, n);
+        if (config->lines[n].kind == NVL_LINE_KEY && is_about_nvidia(text))
+            return true;
+    }
+    return false;
+}
+
+void nvl_check_markers(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                       struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+
+    if (facts->config.dialect != NVL_DIALECT_PVE)
+        return;
+    for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0; i++) {
+        nvl_autofree char *text = nvl_line_text(&facts->config, i);
+        if (facts->config.lines[i].kind == NVL_LINE_COMMENT && is_marker(text) &&
+            !marks_something(&facts->config, i))
+            nvl_add_line_evidence(&evidence, facts, i);
+    }
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_NOTE, facts, &evidence,
+                                                 "marker comments of another tool are left in its notes");
+    if (f == NULL)
+        return;
+    nvl_finding_cause(
+        f, "Proxmox moves every comment into the CT's notes, at the top of the file; the tool that "
+           "wrote these can no longer find its lines by them");
+    nvl_finding_fix(f, "take them out of the CT's notes, in the web interface or in %s",
+                    facts->container->config_path);
+}

@@ -1,0 +1,180 @@
+/* What a config brings in from the host by hand: mount entries, whole library folders, and Proxmox's dev[n].
+ */
+#include <sys/stat.h>
+
+#include "check/container_checks.h"
+
+static const char *uvm_or_all(const char *path)
+{
+    return nvl_has_prefix(path, "/dev/nvidia-uvm") ? "CUDA fails with error 999, while nvidia-smi works"
+                                                   : "programs find no device, or no library";
+}
+
+/* A node of a GPU or the driver as a whole: without it nothing works; a library or tool is a part. */
+static bool is_vital(const char *path)
+{
+    return nvl_has_prefix(path, "/dev/nvidia") && strcmp(path, "/dev/nvidia-uvm-tools") != 0 &&
+           strcmp(path, "/dev/nvidia-modeset") != 0;
+}
+
+void nvl_check_mount_source(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                            struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    bool is_error = false, is_fatal = false, makes_file = false;
+    const char *effect = "";
+
+    for (size_t i = 0; i < facts->config.n_lines; i++) {
+        nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
+        if (facts->owners[i] != NVL_OWNER_BY_HAND || !nvl_mount_line_parse(&facts->config.lines[i], &mount) ||
+            mount.source[0] != '/' || nvl_root_exists(facts->host->root, mount.source))
+            continue;
+        bool is_optional = strstr(mount.options, "optional") != NULL;
+        nvl_add_line_evidence(&evidence, facts, i);
+        nvl_strv_pushf(&evidence, "%s does not exist on the host", mount.source);
+        makes_file = makes_file || (is_optional && strstr(mount.options, "create=file") != NULL);
+        is_fatal = is_fatal || !is_optional;
+        is_error = is_error || !is_optional || is_vital(mount.source);
+        if (effect[0] == '\0' || nvl_has_prefix(mount.source, "/dev/nvidia-uvm"))
+            effect = uvm_or_all(mount.source);
+    }
+    struct nvl_finding *f =
+        nvl_finding_of_lines(findings, check, is_error ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts,
+                             &evidence, "it mounts NVIDIA files that the host does not have");
+    if (f == NULL)
+        return;
+    nvl_finding_cause(
+        f, "%s%s%s",
+        is_fatal ? "an entry without `optional` stops the start; "
+                 : "`optional` leaves such an entry out without a word; ",
+        makes_file ? "`create=file` puts an empty file in its place, which looks like the device; " : "",
+        effect);
+    nvl_finding_fix(
+        f,
+        "take these lines out of %s, with the other NVIDIA lines; nvlxc has the nodes made and the files "
+        "found at each start:\n  nvlxc attach %s",
+        facts->container->config_path, facts->name);
+}
+
+/* Folders that hold a distribution's whole set of libraries. */
+static bool is_library_folder(const char *path)
+{
+    static const char *const folders[] = {
+        "usr/lib", "lib", "usr/lib64", "lib64", "usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"};
+    size_t len;
+
+    while (*path == '/')
+        path++;
+    len = strlen(path);
+    while (len > 0 && path[len - 1] == '/')
+        len--;
+    for (size_t i = 0; i < NVL_LENGTH(folders); i++)
+        if (len == strlen(folders[i]) && strncmp(path, folders[i], len) == 0)
+            return true;
+    return false;
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+/* "debian 12" */
+static char *release(const struct nvl_system *s)
+{
+    return nvl_xasprintf("%s%s%s", s->id != NULL ? s->id : "unknown", s->version_id != NULL ? " " : "",
+                         s->version_id != NULL ? s->version_id : "");
+}
+
+void nvl_check_library_mount(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                             struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_system_clear) struct nvl_system inside = {0};
+
+    for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0; i++) {
+        nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
+        if (nvl_mount_line_parse(&facts->config.lines[i], &mount) && is_library_folder(mount.source) &&
+            is_library_folder(mount.target))
+            nvl_add_line_evidence(&evidence, facts, i);
+    }
+    if (evidence.count == 0)
+        return;
+    if (facts->rootfs.fd >= 0)
+        nvl_system_read(&facts->rootfs, &inside, NULL);
+    const struct nvl_system *host = &facts->host->system;
+    bool is_known = inside.id != NULL && host->id != NULL;
+    if (is_known && same(inside.id, host->id) &&
+        (same(inside.version_id, host->version_id) ||
+         (inside.version_id == NULL && host->version_id == NULL)))
+        return;
+    nvl_autofree char *out = release(host), *in = release(&inside);
+    nvl_strv_pushf(&evidence, "the host is %s, the container %s", out, in);
+    struct nvl_finding *f =
+        nvl_finding_of_lines(findings, check, is_known ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts,
+                             &evidence, "the host's library folder lies over the container's own");
+    nvl_finding_cause(
+        f, "the container's programs get the libraries of another release: apt and others end with "
+           "\"error while loading shared libraries\"");
+    nvl_finding_fix(f, "take these lines out of %s; nvlxc brings the driver alone:\n  nvlxc attach %s",
+                    facts->container->config_path, facts->name);
+}
+
+static bool is_nvidia_passthrough(const struct nvl_container_facts *facts, size_t i,
+                                  struct nvl_passthrough *p)
+{
+    return facts->owners[i] == NVL_OWNER_BY_HAND && nvl_passthrough_parse(&facts->config.lines[i], p) &&
+           nvl_has_prefix(p->path, "/dev/nvidia");
+}
+
+void nvl_check_dev_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                           struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, keys = {0};
+    struct stat st;
+
+    for (size_t i = 0; i < facts->config.n_lines; i++) {
+        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
+        if (!is_nvidia_passthrough(facts, i, &p))
+            continue;
+        int r = nvl_root_stat(facts->host->root, p.path, 0, &st);
+        if (r == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
+            continue;
+        nvl_add_line_evidence(&evidence, facts, i);
+        nvl_strv_pushf(&evidence, "%s %s on the host", p.path, r < 0 ? "does not exist" : "is not a device");
+        nvl_strv_push(&keys, facts->config.lines[i].key);
+    }
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
+                                                 "it will not start: it passes a device that is not there");
+    if (f == NULL)
+        return;
+    nvl_autofree char *list = nvl_strv_join(&keys, ",");
+    nvl_finding_cause(
+        f, "Proxmox looks for the devices of dev[n] before anything else of a start, and ends it with "
+           "\"Device … does not exist\"; nothing makes /dev/nvidia-uvm at boot by itself");
+    nvl_finding_fix(f, "pct set %s --delete %s\nnvlxc attach %s", facts->container->name, list, facts->name);
+}
+
+void nvl_check_dev_mode(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                        struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, commands = {0};
+
+    for (size_t i = 0; i < facts->config.n_lines; i++) {
+        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
+        if (!is_nvidia_passthrough(facts, i, &p) || p.says_owner || (p.mode & 06) == 06)
+            continue;
+        nvl_add_line_evidence(&evidence, facts, i);
+        nvl_strv_pushf(&commands, "pct set %s -%s %s,mode=0666", facts->container->name,
+                       facts->config.lines[i].key, p.path);
+    }
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_NOTE, facts, &evidence,
+                                                 "its NVIDIA devices open for the container's root alone");
+    if (f == NULL)
+        return;
+    nvl_autofree char *text = nvl_strv_join(&commands, "\n");
+    nvl_finding_cause(f,
+                      "dev[n] makes the node with mode 0660, owner root: a service that runs as another user "
+                      "(Ollama, Jellyfin, Plex) cannot open it");
+    nvl_finding_fix(f, "%s", text);
+}
