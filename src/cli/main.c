@@ -4,21 +4,7 @@
 #include <string.h>
 
 #include "cli/command.h"
-
-struct globals {
-    const char *root;
-    bool json, quiet, help, version;
-};
-
-static const struct nvl_option global_options[] = {
-    {"--root", "DIR", "work on the host captured in DIR instead of this one", NVL_OPTION_STRING,
-     offsetof(struct globals, root)},
-    {"--json", NULL, "print JSON", NVL_OPTION_FLAG, offsetof(struct globals, json)},
-    {"--quiet", NULL, "print errors and warnings only", NVL_OPTION_FLAG, offsetof(struct globals, quiet)},
-    {"--help", NULL, "show this help, or a command's", NVL_OPTION_FLAG, offsetof(struct globals, help)},
-    {"--version", NULL, "show the version", NVL_OPTION_FLAG, offsetof(struct globals, version)},
-    {0},
-};
+#include "cli/globals.h"
 
 static void print_help(void)
 {
@@ -32,7 +18,7 @@ static void print_help(void)
         nvl_buf_addf(&out, "  %-22s %s\n", left, c->summary);
     }
     nvl_buf_addf(&out, "\noptions:\n");
-    nvl_options_help(global_options, &out);
+    nvl_options_help(nvl_global_options, &out);
     nvl_buf_addf(
         &out,
         "\n'nvlxc COMMAND --help' says more about one. Exit status: 0 done and all well, 1 it failed or "
@@ -90,12 +76,12 @@ static int check_arguments(const struct nvl_command *c, const struct nvl_strv *a
     return -EINVAL;
 }
 
-static int run_command(const struct nvl_command *c, struct globals *globals, int argc, char **argv,
+static int run_command(const struct nvl_command *c, struct nvl_globals *globals, int argc, char **argv,
                        struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
     nvl_autofree void *values = nvl_xcalloc(1, c->values_size);
-    const struct nvl_option_set sets[] = {{global_options, globals}, {c->options, values}};
+    const struct nvl_option_set sets[] = {{nvl_global_options, globals}, {c->options, values}};
 
     int r = nvl_options_parse(sets, NVL_LENGTH(sets), argc - 1, argv + 1, &words, err);
     if (r < 0) {
@@ -120,7 +106,7 @@ static int run_command(const struct nvl_command *c, struct globals *globals, int
     return r;
 }
 
-static int run(struct globals *globals, int argc, char **argv, struct nvl_error *err)
+static int run(struct nvl_globals *globals, int argc, char **argv, struct nvl_error *err)
 {
     const char *word = command_word(argc, argv);
 
@@ -133,7 +119,7 @@ static int run(struct globals *globals, int argc, char **argv, struct nvl_error 
         return -EINVAL;
     }
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
-    const struct nvl_option_set set = {global_options, globals};
+    const struct nvl_option_set set = {nvl_global_options, globals};
     int r = nvl_options_parse(&set, 1, argc - 1, argv + 1, &words, err);
     if (r < 0) {
         nvl_error_hint(err, "see 'nvlxc --help'");
@@ -169,7 +155,7 @@ static void print_error(const struct nvl_error *err, bool json)
 
 int main(int argc, char **argv)
 {
-    struct globals globals = {0};
+    struct nvl_globals globals = {0};
     struct nvl_error err = {0};
 
     int r = run(&globals, argc, argv, &err);
