@@ -1,0 +1,188 @@
+/* Making the plan: what the machine is, which driver, then the steps in their order. */
+#include "setup/plan.h"
+
+#include <errno.h>
+
+#include "grant/grant.h"
+#include "setup/steps.h"
+
+struct nvl_step *nvl_step_add(struct nvl_setup_plan *plan, const char *id, const char *title,
+                              enum nvl_step_state state, char *reason)
+{
+    struct nvl_step *step = NVL_APPEND(plan->steps, plan->count);
+
+    *step = (struct nvl_step){.id = id, .title = title, .state = state, .reason = reason};
+    return step;
+}
+
+struct nvl_strv *nvl_step_command(struct nvl_step *step, const char *word, ...)
+{
+    struct nvl_strv *argv = NVL_APPEND(step->commands, step->n_commands);
+    va_list ap;
+
+    va_start(ap, word);
+    for (; word != NULL; word = va_arg(ap, const char *))
+        nvl_strv_push(argv, word);
+    va_end(ap);
+    return argv;
+}
+
+bool nvl_step_write(struct nvl_step *step, const char *path, const char *old_text, const char *new_text)
+{
+    if (old_text != NULL && strcmp(old_text, new_text) == 0)
+        return false;
+    struct nvl_edit *edit = NVL_APPEND(step->edits, step->n_edits);
+    *edit = (struct nvl_edit){.path = nvl_xstrdup(path),
+                              .old_text = old_text != NULL ? nvl_xstrdup(old_text) : NULL,
+                              .old_len = old_text != NULL ? strlen(old_text) : 0,
+                              .new_text = nvl_xstrdup(new_text),
+                              .new_len = strlen(new_text)};
+    return true;
+}
+
+static const char *or_unknown(const char *s)
+{
+    return s != NULL ? s : "unknown";
+}
+
+/* Debian 12 and 13, and Proxmox VE on them; the steps are made of their packages. */
+static int check_system(const struct nvl_setup_facts *facts, struct nvl_error *err)
+{
+    const struct nvl_system *s = &facts->system;
+    bool is_known = s->id != NULL && strcmp(s->id, "debian") == 0 && s->version_id != NULL &&
+                    s->codename != NULL &&
+                    (strcmp(s->version_id, "12") == 0 || strcmp(s->version_id, "13") == 0);
+
+    if (!is_known) {
+        nvl_error_host(err, -ENOTSUP,
+                       "host setup knows Debian 12 and 13 and Proxmox VE 8 and 9; this is %s %s",
+                       or_unknown(s->id), or_unknown(s->version_id));
+        nvl_error_hint(err, "install NVIDIA's driver as this distribution has it, then: nvlxc host");
+        return -ENOTSUP;
+    }
+    if (s->kernel == NULL)
+        return nvl_error_host(err, -ENOTSUP,
+                              "the kernel does not say its version in /proc/sys/kernel/osrelease");
+    return 0;
+}
+
+static int check_gpus(const struct nvl_setup_facts *facts, struct nvl_error *err)
+{
+    const struct nvl_gpu *held = NULL;
+
+    for (size_t i = 0; i < facts->gpus.count; i++) {
+        if (facts->gpus.items[i].driver != NVL_GPU_VFIO)
+            return 0;
+        held = &facts->gpus.items[i];
+    }
+    if (held == NULL) {
+        nvl_error_host(err, -ENODEV, "this host has no NVIDIA GPU");
+        nvl_error_hint(err,
+                       "a GPU that is plugged in and not here is for the firmware's settings; see: lspci");
+    } else {
+        nvl_error_host(err, -ENODEV, "vfio-pci has the GPU %s%s, for virtual machines", held->pci,
+                       facts->gpus.count > 1 ? " and the others" : "");
+        nvl_error_hint(err,
+                       "take its ids out of /etc/modprobe.d to have it on the host: nvlxc doctor names the "
+                       "line");
+    }
+    return -ENODEV;
+}
+
+/* What the choice itself asks for. */
+static void look_up_kernels(const struct nvl_root *root, struct nvl_setup_facts *facts)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    nvl_strv_push(&names, "nvidia-kernel-dkms");
+    nvl_strv_push(&names, "nvidia-open-kernel-dkms");
+    for (size_t i = 0; i <= facts->kernels.count; i++) {
+        nvl_autofree char *image =
+            nvl_image_package(i < facts->kernels.count ? facts->kernels.items[i] : facts->system.kernel);
+        if (image != NULL)
+            nvl_strv_push(&names, image);
+    }
+    nvl_setup_look_up(root, &names, facts);
+}
+
+static void look_up(const struct nvl_root *root, const struct nvl_strv *packages,
+                    struct nvl_setup_facts *facts)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    for (size_t i = 0; i < packages->count; i++)
+        nvl_strv_pushf(&names, "%.*s", (int)strcspn(packages->items[i], "/"), packages->items[i]);
+    nvl_setup_look_up(root, &names, facts);
+}
+
+static void add_steps(const struct nvl_root *root, struct nvl_setup_facts *facts, unsigned capabilities,
+                      struct nvl_setup_plan *plan)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv headers = {0}, driver = {0};
+    struct nvl_setup setup = {facts, &plan->choice, &headers, &driver, capabilities, plan};
+
+    if (plan->choice.kind == NVL_CHOICE_PACKAGE) {
+        nvl_header_packages(facts, &plan->choice, &headers);
+        nvl_driver_packages(facts, &plan->choice, capabilities, &driver);
+        look_up(root, &headers, facts);
+        look_up(root, &driver, facts);
+    }
+    nvl_steps_apt(&setup);
+    nvl_steps_driver(&setup);
+    nvl_steps_boot(&setup);
+}
+
+int nvl_setup_plan_make(const struct nvl_root *root, unsigned capabilities, struct nvl_setup_plan *plan,
+                        struct nvl_error *err)
+{
+    nvl_auto(nvl_setup_facts_clear) struct nvl_setup_facts facts = {0};
+    nvl_auto(nvl_support_clear) struct nvl_support support = {0};
+
+    *plan = (struct nvl_setup_plan){0};
+    int r = nvl_setup_facts_read(root, &facts, err);
+    if (r == 0)
+        r = check_system(&facts, err);
+    if (r == 0)
+        r = check_gpus(&facts, err);
+    if (r == 0)
+        r = nvl_support_read(&support, err);
+    if (r < 0)
+        return r;
+    look_up_kernels(root, &facts);
+    nvl_choose_driver(&facts, &support, &plan->choice);
+    add_steps(root, &facts, capabilities, plan);
+    return 0;
+}
+
+void nvl_setup_plan_clear(struct nvl_setup_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        struct nvl_step *step = &plan->steps[i];
+        for (size_t c = 0; c < step->n_commands; c++)
+            nvl_strv_clear(&step->commands[c]);
+        for (size_t e = 0; e < step->n_edits; e++)
+            nvl_edit_clear(&step->edits[e]);
+        free(step->commands);
+        free(step->edits);
+        free(step->reason);
+    }
+    free(plan->steps);
+    nvl_choice_clear(&plan->choice);
+    *plan = (struct nvl_setup_plan){0};
+}
+
+const struct nvl_step *nvl_setup_step(const struct nvl_setup_plan *plan, const char *id)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (strcmp(plan->steps[i].id, id) == 0)
+            return &plan->steps[i];
+    return NULL;
+}
+
+const struct nvl_step *nvl_setup_first(const struct nvl_setup_plan *plan, enum nvl_step_state state)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->steps[i].state == state)
+            return &plan->steps[i];
+    return NULL;
+}

@@ -1,0 +1,256 @@
+/* Carrying the plan out. */
+#include "setup/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "setup/exec.h"
+
+#define AGAIN "then run 'nvlxc host setup' again: what is done stays done"
+
+struct runner {
+    const struct nvl_root *root;
+    const struct nvl_setup_run *run;
+    int log;
+};
+
+static void say(const struct runner *r, const char *fmt, ...) NVL_PRINTF(2, 3);
+static void say(const struct runner *r, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    nvl_autofree char *line = nvl_xvasprintf(fmt, ap);
+    va_end(ap);
+    r->run->say(r->run->data, line);
+    if (r->log >= 0) {
+        nvl_fd_write(r->log, line, strlen(line));
+        nvl_fd_write(r->log, "\n", 1);
+    }
+}
+
+/* A log that cannot be written is no reason not to set a host up. */
+static int open_log(const struct nvl_root *root)
+{
+    const char *name;
+    nvl_autofd int folder = nvl_root_open_parent(root, NVL_SETUP_LOG, &name);
+    int fd = folder >= 0 ? openat(folder, name,
+                                  O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0640)
+                         : -1;
+    char now[32];
+    time_t t = time(NULL);
+    struct tm tm;
+
+    if (fd >= 0 && gmtime_r(&t, &tm) != NULL && strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
+        dprintf(fd, "== nvlxc " NVL_VERSION " host setup, %s\n", now);
+    return fd;
+}
+
+static int write_edit(const struct runner *r, const struct nvl_edit *edit, struct nvl_error *err)
+{
+    nvl_autofree char *real = NULL,
+                      *folder = nvl_xstrndup(edit->path, (size_t)(strrchr(edit->path, '/') - edit->path));
+    const char *name;
+    struct stat st;
+
+    if (edit->old_text == NULL)
+        nvl_root_make_folder(r->root, folder);
+    /* a file that is a link stays one: what it leads to is replaced */
+    else if (nvl_root_resolve(r->root, edit->path, &real) < 0)
+        return nvl_error_errno(err, -errno, "cannot find %s", edit->path);
+    nvl_autofd int dirfd = nvl_root_open_parent(r->root, real != NULL ? real : edit->path, &name);
+    if (dirfd < 0)
+        return nvl_error_errno(err, dirfd, "cannot write %s", edit->path);
+    bool is_there = fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    int done = nvl_file_replace(dirfd, name, edit->new_text, edit->new_len, is_there ? &st : NULL, err);
+    if (done == 0)
+        say(r, "     wrote %s", edit->path);
+    return done;
+}
+
+static bool next_field(const char **at, const char *end, const char **word, size_t *len)
+{
+    while (*at < end && **at == ' ')
+        (*at)++;
+    *word = *at;
+    while (*at < end && **at != ' ')
+        (*at)++;
+    *len = (size_t)(*at - *word);
+    return *len > 0;
+}
+
+/* "Remv proxmox-ve [9.0.0]", "Inst nvidia-smi [535.1-1] (550.163.01-2 Debian:13/stable [amd64])" */
+void nvl_simulation_parse(const char *text, size_t len, struct nvl_strv *removed, const char *package,
+                          char **version)
+{
+    size_t pos = 0, line_len, verb_len, name_len;
+    const char *line, *verb, *name;
+
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        const char *at = line, *end = line + line_len;
+        if (!next_field(&at, end, &verb, &verb_len) || verb_len != 4 ||
+            !next_field(&at, end, &name, &name_len))
+            continue;
+        if (memcmp(verb, "Remv", 4) == 0 || memcmp(verb, "Purg", 4) == 0)
+            nvl_strv_pushf(removed, "%.*s", (int)name_len, name);
+        const char *open = memchr(line, '(', line_len);
+        if (memcmp(verb, "Inst", 4) == 0 && version != NULL && *version == NULL && open != NULL &&
+            name_len == strlen(package) && memcmp(name, package, name_len) == 0)
+            *version = nvl_xstrndup(open + 1, strcspn(open + 1, " )"));
+    }
+}
+
+/* Whether this version is of the branch and archive that were chosen: another archive in apt's sources, as
+ * NVIDIA's own, may have packages of the same names. */
+static bool is_chosen(const struct nvl_choice *choice, const char *version)
+{
+    size_t len = strlen(choice->branch);
+
+    return strncmp(version, choice->branch, len) == 0 && version[len] == '.' &&
+           (!choice->backports || strstr(version, "~bpo") != NULL);
+}
+
+static int refuse_removal(const struct nvl_strv *removed, struct nvl_error *err)
+{
+    nvl_autofree char *names = nvl_strv_join(removed, ", ");
+
+    nvl_error_set(err, -EBUSY, "this would remove %s: nothing was installed", names);
+    nvl_error_hint(err,
+                   "find out with apt-get --simulate what is in conflict; NVIDIA's own installer needs no "
+                   "packages");
+    return -EBUSY;
+}
+
+/* The dry run of apt that comes before each installation. */
+static int simulate(const struct runner *r, const struct nvl_choice *choice, const struct nvl_strv *command,
+                    struct nvl_error *err)
+{
+    const char *dkms = choice->flavour == NVL_FLAVOUR_OPEN ? "nvidia-open-kernel-dkms" : "nvidia-kernel-dkms";
+    nvl_auto(nvl_strv_clear) struct nvl_strv argv = {0}, removed = {0};
+    nvl_auto(nvl_buf_clear) struct nvl_buf output = {0};
+    nvl_autofree char *version = NULL;
+    struct nvl_exec how = {.log = r->log, .quiet = true, .no_input = true, .c_locale = true, .into = &output};
+
+    /* without --no-remove, which would hide what is in the way */
+    for (size_t i = 0; i < command->count; i++)
+        if (strcmp(command->items[i], "--no-remove") != 0)
+            nvl_strv_push(&argv, command->items[i]);
+    nvl_strv_push(&argv, "--simulate");
+    nvl_autofree char *text = nvl_setup_command_text(&argv);
+    say(r, "     # %s", text);
+    int status = nvl_exec_run(&argv, &how);
+    const char *printed = output.data != NULL ? output.data : "";
+    if (status < 0)
+        return nvl_error_errno(err, status, "cannot run %s", text);
+    if (status != 0) {
+        const char *why = strstr(printed, "E: ");
+        return nvl_error_set(err, -EIO, "apt cannot install it: %.*s",
+                             why != NULL ? (int)strcspn(why + 3, "\n") : 18,
+                             why != NULL ? why + 3 : "it does not say why");
+    }
+    nvl_simulation_parse(printed, output.len, &removed, dkms, &version);
+    if (removed.count > 0)
+        return refuse_removal(&removed, err);
+    if (version != NULL && choice->kind == NVL_CHOICE_PACKAGE && !is_chosen(choice, version)) {
+        nvl_error_set(err, -EEXIST, "apt would install %s %s, where %s%s was chosen", dkms, version,
+                      choice->branch, choice->backports ? " of backports" : "");
+        nvl_error_hint(err,
+                       "apt-cache policy %s shows the archive that it comes from: take that out of apt's "
+                       "sources, or install its driver by hand",
+                       dkms);
+        return -EEXIST;
+    }
+    return 0;
+}
+
+static int run_command(const struct runner *r, const struct nvl_strv *argv, struct nvl_error *err)
+{
+    struct nvl_exec how = {.log = r->log, .quiet = r->run->quiet, .no_input = r->run->unasked};
+    nvl_autofree char *text = nvl_setup_command_text(argv);
+
+    say(r, "     # %s", text);
+    int status = nvl_exec_run(argv, &how);
+    if (status < 0)
+        return nvl_error_errno(err, status, "cannot run %s", text);
+    if (status != 0)
+        return nvl_error_set(err, -EIO, "%s ended with status %d", argv->items[0], status);
+    return 0;
+}
+
+static int run_step(const struct runner *r, const struct nvl_setup_plan *plan, const struct nvl_step *step,
+                    struct nvl_error *err)
+{
+    int done = 0;
+
+    for (size_t i = 0; i < step->n_edits && done == 0; i++)
+        done = write_edit(r, &step->edits[i], err);
+    if (done == 0 && step->installs)
+        done = simulate(r, &plan->choice, &step->commands[0], err);
+    for (size_t i = 0; i < step->n_commands && done == 0; i++)
+        done = run_command(r, &step->commands[i], err);
+    return done;
+}
+
+/* What went wrong, in which step, and what to do: the step's own advice where the failure has none. */
+static int fail(const struct runner *r, const struct nvl_step *step, size_t number, struct nvl_error *err)
+{
+    int code = nvl_error_prefix(err, "step %zu (%s)", number, step->id);
+
+    if (err != NULL && err->hint[0] == '\0') {
+        nvl_error_hint(err, "%s; the log is " NVL_SETUP_LOG "; " AGAIN,
+                       step->on_failure != NULL ? step->on_failure : "mend what it says");
+    }
+    if (err != NULL)
+        dprintf(r->log, "failed: %s; %s\n", err->message, err->hint);
+    return code;
+}
+
+/* The step as it is now: an earlier one may have done it, or made its commands more exact. */
+static int run_as_it_is_now(const struct runner *r, const struct nvl_step *shown, size_t number, size_t count,
+                            struct nvl_error *err)
+{
+    nvl_auto(nvl_setup_plan_clear) struct nvl_setup_plan now = {0}, after = {0};
+
+    int done = nvl_setup_plan_make(r->root, r->run->capabilities, &now, err);
+    if (done < 0)
+        return done;
+    const struct nvl_step *step = nvl_setup_step(&now, shown->id);
+    if (step == NULL || step->state != NVL_STEP_TODO) {
+        say(r, "[%zu/%zu] %s: %s", number, count, shown->title,
+            step != NULL ? nvl_step_state_name(step->state) : "done");
+        return 0;
+    }
+    say(r, "[%zu/%zu] %s", number, count, step->title);
+    done = run_step(r, &now, step, err);
+    if (done < 0)
+        return fail(r, step, number, err);
+    if (step->leaves_no_trace)
+        return 0;
+    done = nvl_setup_plan_make(r->root, r->run->capabilities, &after, err);
+    const struct nvl_step *result = done == 0 ? nvl_setup_step(&after, shown->id) : NULL;
+    if (result != NULL && result->state == NVL_STEP_TODO) {
+        nvl_error_set(err, -EIO, "it ran, and is not done: %s", result->reason);
+        return fail(r, step, number, err);
+    }
+    return done;
+}
+
+int nvl_setup_carry_out(const struct nvl_root *root, const struct nvl_setup_plan *plan,
+                        const struct nvl_setup_run *run, struct nvl_error *err)
+{
+    nvl_autofd int log = open_log(root);
+    struct runner r = {root, run, log};
+
+    for (size_t i = 0; i < plan->count; i++) {
+        if (plan->steps[i].state != NVL_STEP_TODO)
+            continue;
+        int done = run_as_it_is_now(&r, &plan->steps[i], i + 1, plan->count, err);
+        if (done < 0)
+            return done;
+    }
+    return 0;
+}

@@ -1,0 +1,69 @@
+/* Apt's sources as the machine has them, in both of apt's forms (sources.list(5)): which entries are Debian's
+ * own archive, and what is to be added to them. Everything that is not added stays byte for byte. Reading
+ * goes through the root; the edits are texts, which the caller shows and writes. */
+#pragma once
+
+#include "base/root.h"
+
+#define NVL_SOURCES_BACKPORTS "/etc/apt/sources.list.d/nvlxc-backports.sources"
+#define NVL_SOURCES_PIN       "/etc/apt/preferences.d/nvlxc"
+
+/* Whose archive an entry is. */
+enum nvl_archive {
+    NVL_ARCHIVE_OTHER,
+    NVL_ARCHIVE_LIKELY, /* looks like a mirror of Debian's, and nothing proves it */
+    NVL_ARCHIVE_DEBIAN, /* apt's own lists say so, or its key or its host is Debian's */
+};
+
+/* A line of a .list, or a stanza of a .sources, that is in force and gives binary packages. */
+struct nvl_source {
+    size_t file; /* index into nvl_sources.files */
+    struct nvl_strv uris, suites, components;
+    char *signed_by;       /* as written, continuation lines included; NULL for none */
+    size_t components_end; /* where more components go: the offset behind the last one */
+    enum nvl_archive archive;
+};
+
+struct nvl_sources_file {
+    char *path;
+    char *text;
+    size_t len;
+};
+
+struct nvl_sources {
+    struct nvl_sources_file *files; /* in apt's order */
+    size_t n_files;
+    struct nvl_source *items;
+    size_t count;
+};
+
+/* /etc/apt/sources.list and what apt reads of sources.list.d. 0 also where there is none. */
+int nvl_sources_read(const struct nvl_root *root, struct nvl_sources *sources, struct nvl_error *err);
+void nvl_sources_clear(struct nvl_sources *sources);
+/* One file's text, which it takes over. For nvl_sources_read and tests; `path` says which form it has. No
+ * entry's archive is judged. */
+void nvl_sources_parse(struct nvl_sources *sources, const char *path, char *text, size_t len);
+
+/* The entry of Debian's own archive that gives `suite` (with component main); NULL for none. */
+const struct nvl_source *nvl_sources_find(const struct nvl_sources *sources, const char *suite);
+/* Whether some entry of Debian's gives this suite with this component. */
+bool nvl_sources_give(const struct nvl_sources *sources, const char *suite, const char *component);
+
+/* A file as it is and as it shall be. */
+struct nvl_edit {
+    char *path;
+    char *old_text; /* NULL where the file does not exist yet */
+    size_t old_len;
+    char *new_text;
+    size_t new_len;
+};
+void nvl_edit_clear(struct nvl_edit *edit);
+
+/* What adds `components` to every entry of Debian's own archive for this release: the suite `codename`, its
+ * -updates and -security, and with `backports` its -backports where the machine has one. A component that
+ * another entry gives for the same suite is not given twice. Appends one edit for each file that changes. */
+void nvl_sources_add_components(const struct nvl_sources *sources, const char *codename, bool backports,
+                                const struct nvl_strv *components, struct nvl_edit **edits, size_t *n_edits);
+/* A stanza of its own for backports, its mirror and key copied from `like`; the caller frees. */
+char *nvl_sources_backports(const struct nvl_source *like, const char *codename,
+                            const struct nvl_strv *components);

@@ -1,0 +1,192 @@
+/* The steps that make apt ready: components, backports, lists, a kernel that a driver fits, headers. */
+#include "setup/steps.h"
+
+static const char needed_components[] = "contrib non-free non-free-firmware";
+static const char apt_failed[] = "mend what apt says; an archive that refuses (Proxmox's enterprise archive "
+                                 "without a subscription) can be "
+                                 "switched off in /etc/apt/sources.list.d";
+
+/* Whether anything is to be installed from the archive at all. */
+static bool installs_driver(const struct nvl_setup *s)
+{
+    return s->choice->kind == NVL_CHOICE_PACKAGE;
+}
+
+void nvl_missing_packages(const struct nvl_setup_facts *facts, const struct nvl_strv *packages,
+                          struct nvl_strv *missing)
+{
+    for (size_t i = 0; i < packages->count; i++) {
+        const char *package = packages->items[i]; /* may end in "/suite" */
+        nvl_autofree char *name = nvl_xstrndup(package, strcspn(package, "/"));
+        if (nvl_setup_installed(facts, name) == NULL)
+            nvl_strv_push(missing, package);
+    }
+}
+
+void nvl_step_install(struct nvl_step *step, const struct nvl_strv *packages, const char *on_failure)
+{
+    struct nvl_strv *argv =
+        nvl_step_command(step, "apt-get", "install", "--yes", "--no-install-recommends", "--no-remove", NULL);
+
+    for (size_t i = 0; i < packages->count; i++)
+        nvl_strv_push(argv, packages->items[i]);
+    step->installs = true;
+    step->on_failure = on_failure;
+}
+
+static void add_components(struct nvl_setup *s)
+{
+    const char *codename = s->facts->system.codename;
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+    struct nvl_step *step;
+
+    if (!installs_driver(s)) {
+        nvl_step_add(s->plan, "components", "archive components", NVL_STEP_NOT_NEEDED,
+                     nvl_xasprintf("no package of the driver is to be installed"));
+        return;
+    }
+    if (nvl_sources_find(&s->facts->sources, codename) == NULL) {
+        step = nvl_step_add(s->plan, "components", "archive components", NVL_STEP_IMPOSSIBLE,
+                            nvl_xasprintf("apt's sources name no archive of Debian %s", codename));
+        step->on_failure = "add Debian's archive to /etc/apt/sources.list.d";
+        return;
+    }
+    step = nvl_step_add(s->plan, "components", "archive components", NVL_STEP_DONE, NULL);
+    nvl_strv_split(&words, needed_components, " ");
+    nvl_sources_add_components(&s->facts->sources, codename, s->choice->backports, &words, &step->edits,
+                               &step->n_edits);
+    if (step->n_edits > 0) {
+        step->state = NVL_STEP_TODO;
+        step->reason = nvl_xasprintf("the driver is in non-free, what it needs in contrib");
+    } else {
+        step->reason = nvl_xasprintf("Debian's entries have %s", needed_components);
+    }
+}
+
+/* The driver alone from backports: whatever else is there stays at apt's 100. */
+static char *pin_text(const char *codename)
+{
+    return nvl_xasprintf("Explanation: Written by nvlxc host setup: the driver alone comes from backports.\n"
+                         "Package: src:nvidia-graphics-drivers src:nvidia-open-gpu-kernel-modules\n"
+                         "Pin: release n=%s-backports\n"
+                         "Pin-Priority: 500\n",
+                         codename);
+}
+
+static void add_backports(struct nvl_setup *s)
+{
+    const char *codename = s->facts->system.codename;
+    nvl_autofree char *suite = nvl_xasprintf("%s-backports", codename), *pin = pin_text(codename);
+    const struct nvl_source *debian = nvl_sources_find(&s->facts->sources, codename);
+
+    if (!s->choice->backports || debian == NULL) {
+        nvl_step_add(s->plan, "backports", "backports, for the driver alone", NVL_STEP_NOT_NEEDED,
+                     installs_driver(s) ? nvl_xasprintf("the driver comes from %s", codename)
+                                        : nvl_xasprintf("no package of the driver is to be installed"));
+        return;
+    }
+    struct nvl_step *step =
+        nvl_step_add(s->plan, "backports", "backports, for the driver alone", NVL_STEP_DONE,
+                     nvl_xasprintf("the driver for kernel %s is in %s", s->choice->kernel, suite));
+    bool is_todo = false;
+    if (nvl_sources_find(&s->facts->sources, suite) == NULL) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+        nvl_strv_split(&words, needed_components, " ");
+        nvl_autofree char *text = nvl_sources_backports(debian, codename, &words);
+        is_todo = nvl_step_write(step, NVL_SOURCES_BACKPORTS, s->facts->backports, text);
+    }
+    is_todo = nvl_step_write(step, NVL_SOURCES_PIN, s->facts->pin, pin) || is_todo;
+    if (is_todo)
+        step->state = NVL_STEP_TODO;
+}
+
+/* Where something is to be installed, from lists that may be old or are about to change. */
+static void add_update(struct nvl_setup *s)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv packages = {0};
+
+    nvl_missing_packages(s->facts, s->headers, &packages);
+    nvl_missing_packages(s->facts, s->driver, &packages);
+    for (size_t i = 0; i < s->plan->count; i++)
+        if (s->plan->steps[i].state == NVL_STEP_TODO)
+            nvl_strv_push(&packages, s->plan->steps[i].id);
+    if (packages.count == 0) {
+        nvl_step_add(s->plan, "update", "apt's lists", NVL_STEP_NOT_NEEDED,
+                     nvl_xasprintf("nothing is to be installed"));
+        return;
+    }
+    struct nvl_step *step = nvl_step_add(s->plan, "update", "apt's lists", NVL_STEP_TODO,
+                                         nvl_xasprintf("so that apt knows what its sources have now"));
+    nvl_step_command(step, "apt-get", "update", NULL);
+    step->leaves_no_trace = true;
+    step->on_failure = apt_failed;
+}
+
+static void add_kernel(struct nvl_setup *s)
+{
+    const struct nvl_choice *c = s->choice;
+    nvl_auto(nvl_strv_clear) struct nvl_strv packages = {0};
+    struct nvl_step *step;
+
+    if (!c->needs_kernel)
+        return;
+    if (c->kernel_package != NULL) {
+        step = nvl_step_add(s->plan, "kernel", "a kernel that the driver fits", NVL_STEP_TODO,
+                            nvl_xasprintf("%s", c->reason));
+        nvl_strv_push(&packages, c->kernel_package);
+        nvl_step_install(step, &packages, apt_failed);
+    }
+    bool is_pinned = s->facts->pinned != NULL && strcmp(s->facts->pinned, c->kernel) == 0;
+    step =
+        nvl_step_add(s->plan, "pin", "pin of that kernel", is_pinned ? NVL_STEP_DONE : NVL_STEP_TODO,
+                     nvl_xasprintf("%s; pinned, it boots until 'proxmox-boot-tool kernel unpin'", c->reason));
+    if (!is_pinned) {
+        nvl_autofree char *kernel =
+            c->kernel_package != NULL ? nvl_xasprintf("%s.X-pve", c->kernel) : nvl_xstrdup(c->kernel);
+        nvl_step_command(step, "proxmox-boot-tool", "kernel", "pin", kernel, NULL);
+    }
+}
+
+static void add_headers(struct nvl_setup *s)
+{
+    static const char no_headers[] =
+        "where the archive no longer has the headers of this kernel: upgrade the "
+        "kernel (apt-get dist-upgrade), reboot, and run it again";
+    static const char title[] = "kernel headers";
+    const char *kernel = s->choice->kernel;
+    bool is_running = strcmp(kernel, s->facts->system.kernel) == 0;
+    nvl_auto(nvl_strv_clear) struct nvl_strv packages = {0};
+
+    if (s->choice->kind != NVL_CHOICE_PACKAGE) {
+        nvl_step_add(s->plan, "headers", title, NVL_STEP_NOT_NEEDED,
+                     nvl_xasprintf("no module is to be built by this"));
+        return;
+    }
+    nvl_missing_packages(s->facts, s->headers, &packages);
+    if (s->headers->count == 0 && !(is_running && s->facts->installed.has_headers)) {
+        struct nvl_step *step = nvl_step_add(
+            s->plan, "headers", title, NVL_STEP_IMPOSSIBLE,
+            nvl_xasprintf("kernel %s is neither Debian's nor Proxmox's, and its headers are not in "
+                          "/lib/modules/%s/build",
+                          kernel, kernel));
+        step->on_failure = "install the headers that belong to it, or boot a kernel of the distribution";
+    } else if (packages.count == 0) {
+        nvl_step_add(s->plan, "headers", title, NVL_STEP_DONE,
+                     nvl_xasprintf("headers of kernel %s are installed%s", kernel,
+                                   s->headers->count > 0 ? ", and those of the next ones will be" : ""));
+    } else {
+        struct nvl_step *step = nvl_step_add(
+            s->plan, "headers", title, NVL_STEP_TODO,
+            nvl_xasprintf("the module is built for kernel %s, and again for each new kernel", kernel));
+        nvl_step_install(step, &packages, no_headers);
+    }
+}
+
+void nvl_steps_apt(struct nvl_setup *s)
+{
+    add_components(s);
+    add_backports(s);
+    add_update(s);
+    add_kernel(s);
+    add_headers(s);
+}
