@@ -1,7 +1,8 @@
-/* The files that nvlxc keeps in a container's root file system. One table says them all: the hook writes
- * them, detach takes them away. Only existing folders are used, except the mount point's own; what is there
- * already and not ours stays. The root file system is hostile: everything goes through its root handle, and
- * no link is followed at the last component. */
+/* The files that nvlxc keeps in a container's root file system. One table says them all (rootfs/table.c): the
+ * hook writes them, detach takes them away. What is there already and not ours stays. Folders that are
+ * missing are made for the mount point and for the ICD and vendor files; which ones were, the linker's
+ * configuration file says in comments, so that detach takes away those and no others. The root file system is
+ * hostile: everything goes through its root handle, and no link is followed at the last component. */
 #pragma once
 
 #include "base/root.h"
@@ -12,13 +13,14 @@ struct nvl_entries_wanted {
     const struct nvl_root *bundle; /* a link is made only where its target is in the bundle */
 };
 
-/* Makes what is missing and mends what differs; the second time nothing is written. `notes` gets a line for
- * each entry that could not be made, with why. */
+/* Makes what is missing, mends what differs and takes away what is wanted no longer; the second time nothing
+ * is written. `notes` gets a line for each entry that could not be made, with why. */
 void nvl_entries_write(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
                        struct nvl_strv *notes);
-/* Takes away what is ours. `removed` and `notes` may be NULL. */
+/* Takes away what is ours. `removed` (without the folders that were made for an entry) and `notes` may be
+ * NULL. */
 void nvl_entries_remove(const struct nvl_root *rootfs, struct nvl_strv *removed, struct nvl_strv *notes);
-/* The paths of those that are there, for messages. */
+/* The paths of those that are there, for messages: what nvl_entries_remove would remove. */
 void nvl_entries_list(const struct nvl_root *rootfs, struct nvl_strv *paths);
 /* The paths of all entries, for messages about a root file system that cannot be looked at. */
 void nvl_entries_all(struct nvl_strv *paths);

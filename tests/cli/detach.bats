@@ -8,7 +8,7 @@ NVLXC="$NVL_BUILD/src/cli/nvlxc"
 # What the start hook leaves in a root file system, and something of the container's own.
 make_rootfs() {
     mkdir -p "$1"/{etc/ld.so.conf.d,usr/local/bin,usr/local/nvidia,usr/sbin}
-    printf '/usr/local/nvidia/lib64\n' >"$1/etc/ld.so.conf.d/00-nvlxc.conf"
+    printf '# nvlxc made the folder /usr/local/nvidia\n/usr/local/nvidia/lib64\n' >"$1/etc/ld.so.conf.d/00-nvlxc.conf"
     printf '/usr/local/lib\n' >"$1/etc/ld.so.conf.d/libc.conf"
     ln -s /usr/local/nvidia/bin/nvidia-smi "$1/usr/local/bin/nvidia-smi"
 }

@@ -43,6 +43,7 @@ static int make_trees(void **state)
     strcpy(t->path, "/tmp/nvlxc-rootfs.XXXXXX");
     assert_non_null(mkdtemp(t->path));
     shell("cd %s && mkdir -p rootfs/etc/ld.so.conf.d rootfs/usr/local/bin bundle/bin outside && "
+          "mkdir -p rootfs/usr/share rootfs/usr/lib/x86_64-linux-gnu rootfs/usr/lib64 && "
           "touch bundle/bin/nvidia-smi && echo untouched > outside/file && "
           "echo 'include /etc/ld.so.conf.d/*.conf' > rootfs/etc/ld.so.conf",
           t->path);
@@ -94,7 +95,7 @@ static void entries_are_written_once_and_removed(void **state)
     nvl_autofree char *notes = write_entries(t, NVL_CAP_DEFAULT);
     assert_string_equal(notes, "");
     nvl_autofree char *conf = text_of(&t->rootfs, "/etc/ld.so.conf.d/00-nvlxc.conf");
-    assert_string_equal(conf, "/usr/local/nvidia/lib64\n");
+    assert_string_equal(conf, "# nvlxc made the folder /usr/local/nvidia\n/usr/local/nvidia/lib64\n");
     nvl_autofree char *target = NULL;
     assert_int_equal(nvl_root_readlink(&t->rootfs, "/usr/local/bin/nvidia-smi", &target), 0);
     assert_string_equal(target, "/usr/local/nvidia/bin/nvidia-smi");
@@ -120,12 +121,158 @@ static void capabilities_choose_entries(void **state)
 
     nvl_autofree char *notes = write_entries(t, NVL_CAP_COMPUTE | NVL_CAP_COMPAT32);
     nvl_autofree char *conf = text_of(&t->rootfs, "/etc/ld.so.conf.d/00-nvlxc.conf");
-    assert_string_equal(conf, "/usr/local/nvidia/lib64\n/usr/local/nvidia/lib32\n");
+    assert_string_equal(conf, "# nvlxc made the folder /usr/local/nvidia\n"
+                              "/usr/local/nvidia/lib64\n/usr/local/nvidia/lib32\n");
     assert_false(nvl_root_exists(&t->rootfs, "/usr/local/bin/nvidia-smi"));
     /* another grant: the file changes */
     nvl_autofree char *more = write_entries(t, NVL_CAP_DEFAULT);
     nvl_autofree char *changed = text_of(&t->rootfs, "/etc/ld.so.conf.d/00-nvlxc.conf");
-    assert_string_equal(changed, "/usr/local/nvidia/lib64\n");
+    assert_string_equal(changed, "# nvlxc made the folder /usr/local/nvidia\n/usr/local/nvidia/lib64\n");
+}
+
+/* A bundle that has everything that the table links to. */
+static void fill_bundle(const struct trees *t)
+{
+    shell("cd %s/bundle && mkdir -p etc/OpenCL/vendors share/vulkan/icd.d share/vulkan/implicit_layer.d "
+          "share/glvnd/egl_vendor.d share/nvidia lib64/gbm lib64/vdpau lib32/gbm lib32/vdpau && "
+          "touch etc/OpenCL/vendors/nvidia.icd share/vulkan/icd.d/nvidia_icd.json "
+          "share/vulkan/implicit_layer.d/nvidia_layers.json share/glvnd/egl_vendor.d/10_nvidia.json "
+          "share/nvidia/nvoptix.bin lib64/gbm/nvidia-drm_gbm.so lib64/vdpau/libvdpau_nvidia.so.1 "
+          "lib32/gbm/nvidia-drm_gbm.so lib32/vdpau/libvdpau_nvidia.so.1",
+          t->path);
+}
+
+/* The root file system as a text: names, types, modes, links, and what the linker's configuration says. */
+static char *tree_of(const struct trees *t)
+{
+    char *text;
+    size_t len;
+
+    shell("cd %s/rootfs && { find . -printf '%%P %%y %%m %%l\\n' | sort; "
+          "cat etc/ld.so.conf.d/* 2> /dev/null; true; } > ../tree",
+          t->path);
+    nvl_autofree char *path = nvl_xasprintf("%s/tree", t->path);
+    nvl_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(nvl_fd_read(fd, 1u << 20, &text, &len), 0);
+    return text;
+}
+
+static void icd_files_and_backends_are_linked(void **state)
+{
+    const struct trees *t = *state;
+    static const char *const links[][2] = {
+        {"/etc/OpenCL/vendors/nvidia.icd", "/etc/OpenCL/vendors/nvidia.icd"},
+        {"/usr/share/vulkan/icd.d/nvidia_icd.json", "/share/vulkan/icd.d/nvidia_icd.json"},
+        {"/usr/share/vulkan/implicit_layer.d/nvidia_layers.json",
+         "/share/vulkan/implicit_layer.d/nvidia_layers.json"},
+        {"/usr/share/glvnd/egl_vendor.d/10_nvidia.json", "/share/glvnd/egl_vendor.d/10_nvidia.json"},
+        {"/usr/share/nvidia/nvoptix.bin", "/share/nvidia/nvoptix.bin"},
+        {"/usr/lib/x86_64-linux-gnu/gbm/nvidia-drm_gbm.so", "/lib64/gbm/nvidia-drm_gbm.so"},
+        {"/usr/lib/x86_64-linux-gnu/vdpau/libvdpau_nvidia.so.1", "/lib64/vdpau/libvdpau_nvidia.so.1"},
+        {"/usr/lib/i386-linux-gnu/vdpau/libvdpau_nvidia.so.1", "/lib32/vdpau/libvdpau_nvidia.so.1"},
+    };
+
+    fill_bundle(t);
+    shell("mkdir %s/rootfs/usr/lib/i386-linux-gnu", t->path);
+    nvl_autofree char *notes = write_entries(t, NVL_CAP_ALL);
+    assert_string_equal(notes, "");
+    for (size_t i = 0; i < NVL_LENGTH(links); i++) {
+        nvl_autofree char *target = NULL, *expected = nvl_xasprintf(NVL_MOUNT_POINT "%s", links[i][1]);
+        assert_int_equal(nvl_root_readlink(&t->rootfs, links[i][0], &target), 0);
+        assert_string_equal(target, expected);
+    }
+    assert_false(nvl_root_exists(&t->rootfs, "/usr/lib64/gbm"));
+    /* without compat32 the 32-bit ones go; compute has no more than OpenCL's */
+    nvl_autofree char *less = write_entries(t, NVL_CAP_ALL & ~NVL_CAP_COMPAT32);
+    assert_false(nvl_root_exists(&t->rootfs, "/usr/lib/i386-linux-gnu/vdpau"));
+    nvl_autofree char *least = write_entries(t, NVL_CAP_COMPUTE);
+    assert_true(nvl_root_exists(&t->rootfs, "/etc/OpenCL/vendors"));
+    assert_false(nvl_root_exists(&t->rootfs, "/usr/share/vulkan"));
+    assert_false(nvl_root_exists(&t->rootfs, "/usr/lib/x86_64-linux-gnu/gbm"));
+}
+
+/* Every set of capabilities after every one before it, in root file systems of several kinds: what the grants
+ * before left does not show, and detach gives back the tree of before attach. */
+static void every_grant_is_undone_exactly(void **state)
+{
+    const struct trees *t = *state;
+    static const char *const kinds[] = {
+        "true",
+        "mkdir -p usr/local/nvidia etc/OpenCL/vendors usr/share/vulkan usr/lib/x86_64-linux-gnu/gbm",
+        "mkdir usr/lib/i386-linux-gnu && rmdir usr/local/bin usr/local",
+        "rmdir usr/lib/x86_64-linux-gnu",                                  /* Fedora */
+        "rmdir usr/lib/x86_64-linux-gnu usr/lib64 && ln -s lib usr/lib64", /* Arch */
+        "rm -r usr/share usr/local && mkdir usr/lib32",
+        "rm -r etc/ld.so.conf.d",
+        "mkdir etc/OpenCL && ln -s nowhere etc/OpenCL/vendors && ln -s ../lib usr/share/glvnd",
+    };
+    static const unsigned grants[] = {
+        NVL_CAP_DEFAULT,
+        NVL_CAP_ALL,
+        NVL_CAP_UTILITY,
+        NVL_CAP_VIDEO | NVL_CAP_COMPAT32,
+        NVL_CAP_GRAPHICS,
+        NVL_CAP_ALL,
+        NVL_CAP_DISPLAY | NVL_CAP_COMPUTE,
+    };
+
+    fill_bundle(t);
+    for (size_t k = 0; k < NVL_LENGTH(kinds); k++) {
+        shell("cd %s && rm -rf kept && cp -a rootfs kept && cd rootfs && %s", t->path, kinds[k]);
+        nvl_autofree char *before = tree_of(t);
+        for (size_t g = 0; g < NVL_LENGTH(grants); g++) {
+            nvl_autofree char *first_notes = write_entries(t, grants[g]), *fresh = tree_of(t);
+            nvl_autofree char *again_notes = write_entries(t, grants[g]), *again = tree_of(t);
+            assert_string_equal(fresh, again);
+            nvl_autofree char *more_notes = write_entries(t, NVL_CAP_ALL),
+                              *less_notes = write_entries(t, grants[g]);
+            nvl_autofree char *changed = tree_of(t);
+            assert_string_equal(fresh, changed);
+
+            nvl_auto(nvl_strv_clear) struct nvl_strv listed = {0}, removed = {0}, problems = {0};
+            nvl_entries_list(&t->rootfs, &listed);
+            nvl_entries_remove(&t->rootfs, &removed, &problems);
+            nvl_strv_sort(&listed);
+            nvl_strv_sort(&removed);
+            nvl_autofree char *said = nvl_strv_join(&listed, "\n"), *done = nvl_strv_join(&removed, "\n");
+            assert_string_equal(said, done);
+            assert_int_equal(problems.count, 0);
+            nvl_autofree char *after = tree_of(t);
+            assert_string_equal(before, after);
+        }
+        shell("cd %s && rm -rf rootfs/* && cp -a kept/. rootfs/", t->path);
+    }
+}
+
+static void folders_that_the_container_uses_stay(void **state)
+{
+    const struct trees *t = *state;
+
+    fill_bundle(t);
+    nvl_autofree char *notes = write_entries(t, NVL_CAP_ALL);
+    shell("echo mine > %s/rootfs/etc/OpenCL/vendors/pocl.icd", t->path);
+    /* also through a grant without them, and back */
+    nvl_autofree char *less = write_entries(t, NVL_CAP_UTILITY), *more = write_entries(t, NVL_CAP_ALL);
+    nvl_entries_remove(&t->rootfs, NULL, NULL);
+    nvl_autofree char *mine = text_of(&t->rootfs, "/etc/OpenCL/vendors/pocl.icd");
+    assert_string_equal(mine, "mine\n");
+    assert_false(nvl_root_exists(&t->rootfs, "/etc/OpenCL/vendors/nvidia.icd"));
+    assert_false(nvl_root_exists(&t->rootfs, "/usr/share/vulkan"));
+}
+
+/* The container writes into the file what it likes: no more goes than empty folders that nvlxc may make. */
+static void a_forged_note_takes_nothing_else(void **state)
+{
+    const struct trees *t = *state;
+
+    shell("cd %s/rootfs && mkdir -p var/empty usr/share/vulkan && touch usr/share/vulkan/file && "
+          "printf '# nvlxc made the folder %%s\\n' /var/empty /usr/share/vulkan ../outside /etc / '' > "
+          "etc/ld.so.conf.d/00-nvlxc.conf",
+          t->path);
+    nvl_entries_remove(&t->rootfs, NULL, NULL);
+    shell("cd %s && [ -d rootfs/var/empty ] && [ -f rootfs/usr/share/vulkan/file ] && [ -f outside/file ]",
+          t->path);
+    assert_false(nvl_root_exists(&t->rootfs, "/etc/ld.so.conf.d/00-nvlxc.conf"));
 }
 
 static void what_is_not_ours_stays(void **state)
@@ -250,6 +397,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_TREES(entries_are_written_once_and_removed),
         WITH_TREES(capabilities_choose_entries),
+        WITH_TREES(icd_files_and_backends_are_linked),
+        WITH_TREES(every_grant_is_undone_exactly),
+        WITH_TREES(folders_that_the_container_uses_stay),
+        WITH_TREES(a_forged_note_takes_nothing_else),
         WITH_TREES(what_is_not_ours_stays),
         WITH_TREES(hostile_links_lead_nowhere),
         WITH_TREES(fifos_do_not_hang),
