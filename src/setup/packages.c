@@ -3,58 +3,51 @@
 #include "driver/catalog.h"
 #include "setup/steps.h"
 
-/* The release's file name in a package's name is what follows the version: "amd64" in "6.1.0-37-amd64" and
- * "6.12.107+deb13-amd64", "cloud-amd64" in "6.12.107+deb13-cloud-amd64". NULL for a kernel of other making.
- */
-static const char *debian_flavour(const char *kernel)
+/* Kernels of the distribution's own making are called so; of others no package is known. */
+static bool is_packaged(const char *kernel)
 {
-    for (const char *dash = strchr(kernel, '-'); dash != NULL; dash = strchr(dash + 1, '-'))
-        if (dash[1] >= 'a' && dash[1] <= 'z' && nvl_has_suffix(kernel, "-amd64"))
-            return dash + 1;
-    return NULL;
+    return nvl_has_suffix(kernel, "-amd64") || nvl_has_suffix(kernel, "-pve");
 }
 
-char *nvl_image_package(const char *kernel)
+char *nvl_image_package(const struct nvl_system *system, const char *kernel)
 {
-    const char *flavour = debian_flavour(kernel);
-    size_t major = strspn(kernel, "0123456789") + 1;
+    struct nvl_system like = *system;
+    like.kernel = (char *)kernel;
+    nvl_autofree char *headers = nvl_headers_meta_package(&like);
 
-    if (nvl_has_suffix(kernel, "-pve") && kernel[major - 1] == '.')
-        return nvl_xasprintf("proxmox-kernel-%.*s", (int)(major + strspn(kernel + major, "0123456789")),
-                             kernel);
-    return flavour != NULL ? nvl_xasprintf("linux-image-%s", flavour) : NULL;
-}
-
-static void proxmox_headers(const char *kernel, const char *image_version, const char *image,
-                            struct nvl_strv *packages)
-{
-    nvl_strv_pushf(packages, "proxmox-headers-%s", kernel);
-    /* a series that is not the default one brings its headers along by a package of its own */
-    if (image_version != NULL)
-        nvl_strv_pushf(packages, "proxmox-headers-%s", image + strlen("proxmox-kernel-"));
-    nvl_strv_push(packages, "proxmox-default-headers");
+    if (headers == NULL || !is_packaged(kernel))
+        return NULL;
+    if (nvl_has_prefix(headers, "linux-headers-"))
+        return nvl_xasprintf("linux-image-%s", headers + strlen("linux-headers-"));
+    size_t major = strcspn(kernel, "."), minor = strspn(kernel + major + 1, "0123456789");
+    return nvl_xasprintf("proxmox-kernel-%.*s", (int)(major + 1 + minor), kernel);
 }
 
 void nvl_header_packages(const struct nvl_setup_facts *facts, const struct nvl_choice *choice,
                          struct nvl_strv *packages)
 {
-    const char *kernel = choice->kernel;
-    nvl_autofree char *image = nvl_image_package(kernel);
+    struct nvl_system like = facts->system;
+    like.kernel = choice->kernel;
+    nvl_autofree char *meta = nvl_headers_meta_package(&like), *exact = nvl_headers_package(&like);
+    nvl_autofree char *image = nvl_image_package(&facts->system, choice->kernel);
     const char *version = image != NULL ? nvl_setup_installed(facts, image) : NULL;
 
-    if (choice->kernel_package != NULL) { /* `kernel` is a series */
-        proxmox_headers(kernel, NULL, NULL, packages);
-    } else if (nvl_has_suffix(kernel, "-pve") && image != NULL) {
-        proxmox_headers(kernel, version, image, packages);
-    } else if (image != NULL) {
-        const char *flavour = image + strlen("linux-image-");
-        nvl_strv_pushf(packages, "linux-headers-%s", kernel);
-        /* a kernel from backports has its next headers there too */
-        if (version != NULL && strstr(version, "~bpo") != NULL)
-            nvl_strv_pushf(packages, "linux-headers-%s/%s-backports", flavour, facts->system.codename);
-        else
-            nvl_strv_pushf(packages, "linux-headers-%s", flavour);
+    if (choice->kernel_package != NULL) { /* `kernel` is a series; both bring the headers of each kernel */
+        nvl_strv_pushf(packages, "proxmox-headers-%s", choice->kernel);
+        nvl_strv_push(packages, "proxmox-default-headers");
+        return;
     }
+    if (exact == NULL || image == NULL)
+        return;
+    nvl_strv_push(packages, exact);
+    /* a series that is not the default one brings its next headers by a package of its own */
+    if (version != NULL && nvl_has_prefix(image, "proxmox-kernel-"))
+        nvl_strv_pushf(packages, "proxmox-headers-%s", image + strlen("proxmox-kernel-"));
+    /* a kernel from backports has its next headers there too */
+    if (version != NULL && strstr(version, "~bpo") != NULL)
+        nvl_strv_pushf(packages, "%s/%s-backports", meta, facts->system.codename);
+    else
+        nvl_strv_push(packages, meta);
 }
 
 static void push_once(struct nvl_strv *packages, const char *package)

@@ -97,8 +97,8 @@ static void look_up_kernels(const struct nvl_root *root, struct nvl_setup_facts 
     nvl_strv_push(&names, "nvidia-kernel-dkms");
     nvl_strv_push(&names, "nvidia-open-kernel-dkms");
     for (size_t i = 0; i <= facts->kernels.count; i++) {
-        nvl_autofree char *image =
-            nvl_image_package(i < facts->kernels.count ? facts->kernels.items[i] : facts->system.kernel);
+        nvl_autofree char *image = nvl_image_package(
+            &facts->system, i < facts->kernels.count ? facts->kernels.items[i] : facts->system.kernel);
         if (image != NULL)
             nvl_strv_push(&names, image);
     }

@@ -52,21 +52,23 @@ static int open_log(const struct nvl_root *root)
 
 static int write_edit(const struct runner *r, const struct nvl_edit *edit, struct nvl_error *err)
 {
-    nvl_autofree char *real = NULL,
-                      *folder = nvl_xstrndup(edit->path, (size_t)(strrchr(edit->path, '/') - edit->path));
+    nvl_autofree char *real = NULL;
     const char *name;
     struct stat st;
+    int done = 0;
 
-    if (edit->old_text == NULL)
+    if (edit->old_text != NULL) { /* a file that is a link stays one: what it leads to is replaced */
+        done = nvl_root_resolve(r->root, edit->path, &real);
+    } else {
+        nvl_autofree char *folder = nvl_xstrndup(edit->path, (size_t)(strrchr(edit->path, '/') - edit->path));
         nvl_root_make_folder(r->root, folder);
-    /* a file that is a link stays one: what it leads to is replaced */
-    else if (nvl_root_resolve(r->root, edit->path, &real) < 0)
-        return nvl_error_errno(err, -errno, "cannot find %s", edit->path);
-    nvl_autofd int dirfd = nvl_root_open_parent(r->root, real != NULL ? real : edit->path, &name);
+    }
+    nvl_autofd int dirfd =
+        done < 0 ? done : nvl_root_open_parent(r->root, real != NULL ? real : edit->path, &name);
     if (dirfd < 0)
         return nvl_error_errno(err, dirfd, "cannot write %s", edit->path);
     bool is_there = fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-    int done = nvl_file_replace(dirfd, name, edit->new_text, edit->new_len, is_there ? &st : NULL, err);
+    done = nvl_file_replace(dirfd, name, edit->new_text, edit->new_len, is_there ? &st : NULL, err);
     if (done == 0)
         say(r, "     wrote %s", edit->path);
     return done;

@@ -23,7 +23,7 @@ bool nvl_step_write(struct nvl_step *step, const char *path, const char *old_tex
 
 /* What keeps a kernel of this name up to date: "linux-image-amd64", "proxmox-kernel-6.14"; NULL for a kernel
  * of other making; the caller frees. */
-char *nvl_image_package(const char *kernel);
+char *nvl_image_package(const struct nvl_system *system, const char *kernel);
 /* The packages of kernel headers, and of the driver with what the capabilities need. */
 void nvl_header_packages(const struct nvl_setup_facts *facts, const struct nvl_choice *choice,
                          struct nvl_strv *packages);
