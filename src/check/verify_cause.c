@@ -1,0 +1,433 @@
+/* From an error to its cause. The driver's numbers are few and each has several causes; which it is here
+ * follows from what was seen before: the nodes as they are in the container, the files that the loader took,
+ * the host's state. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/paths.h"
+#include "check/verify_steps.h"
+
+static const char *restart(const struct nvl_verify *v)
+{
+    return v->facts->is_running && v->request->restart != NULL ? v->request->restart
+                                                               : "restart the container";
+}
+
+static const char *node_name(const struct nvl_inside_node *n)
+{
+    return n->node.path;
+}
+
+/* A node of the host that is not as it should be has one way to be mended, whatever is wrong with it. */
+static void fix_host_node(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)
+{
+    if (n->on_host == NVL_NODE_NOT_DEVICE || n->on_host == NVL_NODE_STALE)
+        nvl_step_fix(step, "rm %s\nnvidia-modprobe -c 0 -u\n%s", node_name(n), restart(v));
+    else if (n->node.kind == NVL_NODE_UVM || n->node.kind == NVL_NODE_UVM_TOOLS)
+        nvl_step_fix(step, "modprobe nvidia-uvm\nnvidia-modprobe -c 0 -u\n%s", restart(v));
+    else
+        nvl_step_fix(step, "nvidia-modprobe -c 0 -u\n%s", restart(v));
+}
+
+static void cause_missing(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)
+{
+    bool is_uvm = n->node.kind == NVL_NODE_UVM;
+
+    if (n->on_host == NVL_NODE_OK || n->on_host == NVL_NODE_MODE) {
+        nvl_step_cause(
+            step,
+            "%s is on the host but not in the container: it was started before the node or the grant "
+            "was there, or its start hook did not run%s",
+            node_name(n), is_uvm ? "; without it CUDA fails with error 999" : "");
+        nvl_step_fix(step, "%s", restart(v));
+        return;
+    }
+    nvl_step_cause(step, "%s is not on the host%s", node_name(n),
+                   is_uvm ? ": nvidia-uvm is not loaded or its node was not made (nothing makes it at boot); "
+                            "nvidia-smi works without it, CUDA fails with error 999"
+                          : "");
+    fix_host_node(v, n, step);
+}
+
+static void cause_stale(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)
+{
+    if (n->node.state == NVL_NODE_NOT_DEVICE)
+        nvl_step_cause(
+            step,
+            "%s in the container is not a device: an empty file that a mount entry with `create=file` "
+            "left where its source was missing",
+            node_name(n));
+    else
+        nvl_step_cause(step,
+                       "%s in the container has number %d:%d, the driver's is %d:%d now: the number is given "
+                       "out anew at each boot or load of the module, and this one is from before",
+                       node_name(n), n->node.found_major, n->node.found_minor, n->node.major, n->node.minor);
+    if (n->on_host == NVL_NODE_OK || n->on_host == NVL_NODE_MODE)
+        nvl_step_fix(step, "%s", restart(v));
+    else
+        fix_host_node(v, n, step);
+}
+
+static void cause_filtered(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)
+{
+    nvl_step_cause(
+        step,
+        "the container's device filter does not let %s (%d:%d) through: no rule in its config allows "
+        "it, or the number in the rule is an old one",
+        node_name(n), n->node.found_major, n->node.found_minor);
+    if (v->facts->has_grant)
+        nvl_step_fix(step, "nvlxc attach %s\n%s", v->facts->name, restart(v));
+    else
+        nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->facts->name, restart(v));
+}
+
+static void cause_denied(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)
+{
+    nvl_step_cause(step,
+                   "%s has mode %04o, which does not let this user open it; its owner on the host may be "
+                   "nobody in the container",
+                   node_name(n), n->node.found_mode);
+    if (n->node.kind == NVL_NODE_DRI)
+        nvl_step_fix(step, "in the container: usermod -aG render,video %s",
+                     v->user.name != NULL ? v->user.name : "USER");
+    else
+        nvl_step_fix(step,
+                     "chmod %04o %s\n(for good: NVreg_DeviceFileMode=0666 among the options of the nvidia "
+                     "module in /etc/modprobe.d)",
+                     n->node.mode != 0 ? n->node.mode : 0666u, node_name(n));
+}
+
+void nvl_cause_of_node(const struct nvl_verify *v, const struct nvl_inside_node *n, int error,
+                       struct nvl_step *step)
+{
+    if (n->node.state == NVL_NODE_MISSING || error == ENOENT)
+        cause_missing(v, n, step);
+    else if (n->node.state == NVL_NODE_NOT_DEVICE || n->node.state == NVL_NODE_STALE)
+        cause_stale(v, n, step);
+    else if (error == EPERM)
+        cause_filtered(v, n, step);
+    else if (error == EACCES)
+        cause_denied(v, n, step);
+    else if (error == ENXIO || error == ENODEV) {
+        nvl_step_cause(step,
+                       "%s has the right number and may be opened, but no driver answers behind it (%s): the "
+                       "kernel module was unloaded, or has lost the GPU",
+                       node_name(n), strerror(error));
+        nvl_step_fix(step, "nvlxc host\ndmesg | grep -e NVRM -e Xid");
+    } else {
+        nvl_step_cause(step, "opening %s fails: %s; the driver cannot initialise the GPU", node_name(n),
+                       strerror(error));
+        nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid");
+    }
+}
+
+/* The first node of one of these kinds that cannot be used. */
+static const struct nvl_inside_node *bad_node(const struct nvl_verify *v, unsigned kinds)
+{
+    for (size_t i = 0; i < v->n_nodes; i++) {
+        const struct nvl_inside_node *n = &v->nodes[i];
+        if ((kinds & (1u << n->node.kind)) != 0 &&
+            (n->error != 0 || n->node.state == NVL_NODE_STALE || n->node.state == NVL_NODE_NOT_DEVICE))
+            return n;
+    }
+    return NULL;
+}
+
+#define KIND(kind) (1u << NVL_NODE_##kind)
+
+static bool has_kind(const struct nvl_verify *v, enum nvl_node_kind kind)
+{
+    for (size_t i = 0; i < v->n_nodes; i++)
+        if (v->nodes[i].node.kind == kind)
+            return true;
+    return false;
+}
+
+/* Where a node explains the error, it does. */
+static bool explained_by_node(const struct nvl_verify *v, unsigned kinds, struct nvl_step *step)
+{
+    const struct nvl_inside_node *n = bad_node(v, kinds);
+
+    if (n == NULL)
+        return false;
+    nvl_cause_of_node(v, n, n->error, step);
+    return true;
+}
+
+void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const char *version,
+                          struct nvl_step *step)
+{
+    const char *loaded = v->facts->host->host.driver.version;
+    bool is_bundle = nvl_has_prefix(path, NVL_MOUNT_POINT "/");
+
+    nvl_step_cause(step, "the kernel module is %s, this library is %s: they must be the same%s", loaded,
+                   version, is_bundle ? "; the module was changed after the container was started" : "");
+    if (is_bundle)
+        nvl_step_fix(step, "%s", restart(v));
+    else if (v->facts->has_grant)
+        nvl_step_fix(step,
+                     "in the container: remove the driver that is installed there (apt remove 'libnvidia-*' "
+                     "'libcuda1', or delete %s), then ldconfig",
+                     path);
+    else
+        nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->facts->name, restart(v));
+}
+
+static void cause_mismatch(const struct nvl_verify *v, const char *path, struct nvl_step *step)
+{
+    nvl_step_cause(step,
+                   "the container's %s is not of the kernel module's version, %s: the packages were upgraded "
+                   "without a reboot, or the container brings a driver of its own",
+                   path != NULL ? path : "driver library", v->facts->host->host.driver.version);
+    if (path != NULL && !nvl_has_prefix(path, NVL_MOUNT_POINT "/"))
+        nvl_step_fix(
+            step,
+            "in the container: remove the driver that is installed there, so that the one at " NVL_MOUNT_POINT
+            " is taken");
+    else
+        nvl_step_fix(step, "nvlxc driver sync\n%s", restart(v));
+}
+
+/* What stands for itself. */
+struct known_cause {
+    int code;
+    const char *cause, *fix;
+};
+
+static bool known(const struct known_cause *list, size_t n, int code, struct nvl_step *step)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i].code == code) {
+            nvl_step_cause(step, "%s", list[i].cause);
+            if (list[i].fix != NULL)
+                nvl_step_fix(step, "%s", list[i].fix);
+            return true;
+        }
+    return false;
+}
+
+static const struct known_cause nvml_causes[] = {
+    {6, "the driver answers, and finds no GPU that this container may use", "nvlxc show CT"},
+    {9,
+     "NVML reaches no driver: the kernel module is not loaded, or what answers at /dev/nvidiactl is not it",
+     "nvlxc host"},
+    {12, "libnvidia-ml.so.1 is not found by the container's loader",
+     "nvlxc driver sync, then restart the container"},
+    {13, "libnvidia-ml is older than what asks it: the files of the driver are of different versions",
+     "nvlxc driver sync, then restart the container"},
+    {15, "the GPU has fallen off the bus: power, heat, a loose card, or a crashed firmware",
+     "dmesg | grep -e NVRM -e Xid\nreboot the host; where it happens again, look at power and cooling"},
+    {16, "the GPU waits for a reset",
+     "nvidia-smi --gpu-reset -i 0, with nothing using it; else reboot the host"},
+    {17, "the operating system keeps the GPU from this container: its device filter", "nvlxc show CT"},
+    {27, "the driver is not ready: on machines with NVSwitch, the fabric manager does not run",
+     "systemctl start nvidia-fabricmanager"},
+    {28, "none of the GPUs is one that this driver serves", "nvlxc gpus"},
+};
+
+void nvl_cause_of_nvml(const struct nvl_verify *v, int code, struct nvl_step *step)
+{
+    if (code == 18) {
+        cause_mismatch(v, v->libnvidia_ml, step);
+        return;
+    }
+    if (explained_by_node(v, KIND(CTL) | KIND(GPU) | KIND(CAP), step))
+        return;
+    if (known(nvml_causes, NVL_LENGTH(nvml_causes), code, step))
+        return;
+    if (code == 4)
+        nvl_step_cause(step, "a device node may not be opened, though root can: with MIG, the nodes below "
+                             "/dev/nvidia-caps");
+    else
+        nvl_step_cause(step, "the driver does not say more than error %d; its own log does", code);
+    nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid");
+}
+
+static const struct known_cause cuda_causes[] = {
+    {2, "the GPU's memory is used by other programs", "nvlxc ps, or nvidia-smi on the host: who uses it"},
+    {34, "a stub of libcuda is taken, from a toolkit's `stubs` folder: it is for linking only",
+     "in the container: take the stubs folder out of LD_LIBRARY_PATH and /etc/ld.so.conf.d, then ldconfig"},
+    {46, "the GPU is in exclusive mode and in use, or waits for a reset", "nvidia-smi -c 0"},
+    {100, "the driver sees no GPU for this container", "nvlxc show CT"},
+    {209, "this GPU is older than Maxwell: a kernel for it cannot be compiled", NULL},
+    {214, "the GPU's memory has an error that could not be corrected",
+     "nvidia-smi -q -d ECC\nreboot the host"},
+    {218, "the PTX compiler refuses the kernel: libnvidia-ptxjitcompiler is of another version than libcuda",
+     "nvlxc driver sync, then restart the container"},
+    {221, "libnvidia-ptxjitcompiler.so.1 is not in the container: programs with PTX alone cannot run",
+     "apt install libnvidia-ptxjitcompiler1\nnvlxc driver sync"},
+    {222, "the driver is older than the PTX: version 6.0 is known since driver 384",
+     "install a newer driver on the host"},
+    {223, "CUDA_DISABLE_PTX_JIT is set", "take it out of the container's environment"},
+    {304, "/proc or /sys is not mounted in the container, or not readable", NULL},
+    {700,
+     "the kernel reached memory that is not its own: a fault of the GPU or the driver, for this kernel is "
+     "known to be right",
+     "dmesg | grep -e NVRM -e Xid"},
+    {719, "the kernel failed on the GPU", "dmesg | grep -e NVRM -e Xid"},
+    {800, "the GPU is in exclusive or prohibited compute mode", "nvidia-smi -c 0"},
+    {802,
+     "the GPUs of this machine hang together by NVSwitch, and its fabric manager does not run or has "
+     "another version than the driver",
+     "systemctl enable --now nvidia-fabricmanager\nsystemctl status nvidia-fabricmanager"},
+    {804,
+     "a CUDA compatibility library (cuda-compat, .../compat/libcuda.so) is taken; it works on data centre "
+     "GPUs alone",
+     "in the container: apt remove 'cuda-compat-*', or take the compat folder out of LD_LIBRARY_PATH and "
+     "/etc/ld.so.conf.d, then ldconfig"},
+    {805, "the MPS daemon does not answer: it is configured for this container but not reachable from it",
+     "unset CUDA_MPS_PIPE_DIRECTORY, or start nvidia-cuda-mps-control on the host"},
+};
+
+static bool is_mig_without_instance(const struct nvl_verify *v)
+{
+    const struct nvl_gpus *gpus = &v->facts->host->host.gpus;
+
+    for (size_t i = 0; i < gpus->count; i++)
+        if (gpus->items[i].mig_enabled && gpus->items[i].n_migs == 0)
+            return true;
+    return false;
+}
+
+static void cause_unknown_cuda_error(const struct nvl_verify *v, struct nvl_step *step)
+{
+    if (explained_by_node(v, KIND(UVM), step) ||
+        explained_by_node(v, KIND(CTL) | KIND(GPU) | KIND(CAP), step))
+        return;
+    if (!has_kind(v, NVL_NODE_UVM)) {
+        nvl_step_cause(step,
+                       "/dev/nvidia-uvm is not granted: it belongs to the capability compute, and without "
+                       "it CUDA fails with error 999");
+        nvl_step_fix(step, "nvlxc attach %s --capabilities compute,utility\n%s", v->facts->name, restart(v));
+        return;
+    }
+    nvl_step_cause(step,
+                   "the nodes are well, so it is the module nvidia-uvm itself: after the host was suspended "
+                   "it has to be loaded anew");
+    nvl_step_fix(step,
+                 "dmesg | grep -e NVRM -e Xid\nrmmod nvidia_uvm && modprobe nvidia-uvm (with nothing using "
+                 "the GPU)\n%s",
+                 restart(v));
+}
+
+/* An environment that hides the GPUs. */
+static bool is_hidden(const struct nvl_verify *v, struct nvl_step *step)
+{
+    for (size_t i = 0; i < v->environment.count; i++)
+        if (nvl_has_prefix(v->environment.items[i], "CUDA_VISIBLE_DEVICES=")) {
+            nvl_autofree char *text =
+                nvl_printable(v->environment.items[i], strlen(v->environment.items[i]), 120);
+            nvl_step_cause(step, "the container's config sets %s, which names no GPU of this container",
+                           text);
+            nvl_step_fix(step, "take that lxc.environment line out of the config\n%s", restart(v));
+            return true;
+        }
+    return false;
+}
+
+static void cause_no_device(const struct nvl_verify *v, struct nvl_step *step)
+{
+    if (explained_by_node(v, KIND(CTL) | KIND(GPU) | KIND(CAP), step) || is_hidden(v, step))
+        return;
+    known(cuda_causes, NVL_LENGTH(cuda_causes), 100, step);
+    nvl_step_fix(step, "nvlxc show %s", v->facts->name);
+}
+
+void nvl_cause_of_cuda(const struct nvl_verify *v, int code, struct nvl_step *step)
+{
+    if (code == 999 || code == 3)
+        cause_unknown_cuda_error(v, step);
+    else if (code == 100)
+        cause_no_device(v, step);
+    else if (code == 803)
+        cause_mismatch(v, v->libcuda, step);
+    else if (code == 101 && is_mig_without_instance(v)) {
+        nvl_step_cause(step,
+                       "MIG is switched on and the GPU has no instance: as a whole it can then not be used");
+        nvl_step_fix(step,
+                     "nvidia-smi mig -cgi 19 -C (makes instances; nvidia-smi mig -lgip lists the profiles)\n"
+                     "or nvidia-smi -mig 0\nnvlxc attach %s --gpu …",
+                     v->facts->name);
+    } else if (code == 101) {
+        if (!is_hidden(v, step))
+            nvl_step_cause(step,
+                           "a device ordinal that does not exist: with MIG switched on, a GPU without an "
+                           "instance; else CUDA_VISIBLE_DEVICES names a GPU that the container has not");
+        if (step->fix == NULL)
+            nvl_step_fix(step, "nvidia-smi -L\nnvlxc show %s", v->facts->name);
+    } else if (!known(cuda_causes, NVL_LENGTH(cuda_causes), code, step)) {
+        nvl_step_cause(step, "CUDA does not say more than error %d; the driver's log may", code);
+        nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid");
+    }
+}
+
+void nvl_cause_of_library(const struct nvl_verify *v, const char *soname, const char *complaint,
+                          struct nvl_step *step)
+{
+    const struct nvl_root *rootfs = &v->facts->rootfs;
+    nvl_autofree char *in_bundle = nvl_xasprintf(NVL_MOUNT_POINT "/lib64/%s", soname);
+    const char *missing = strstr(complaint, "cannot open shared object file");
+
+    if (missing != NULL && !nvl_has_prefix(complaint, soname)) {
+        nvl_step_cause(step, "%s needs a library that the container does not have: %s", soname, complaint);
+        nvl_step_fix(step, "in the container: install what has it (for libnvcuvid and its like: nvlxc driver "
+                           "sync on the host)");
+    } else if (missing == NULL) {
+        nvl_step_cause(step, "the container's loader refuses it: %s", complaint);
+    } else if (nvl_root_exists(rootfs, in_bundle)) {
+        nvl_step_cause(step,
+                       "the driver is mounted at " NVL_MOUNT_POINT ", but the container's linker cache does "
+                       "not name it, or it has none");
+        nvl_step_fix(step, "in the container: ldconfig; where it has no ldconfig, set "
+                           "LD_LIBRARY_PATH=" NVL_MOUNT_POINT "/lib64 for its programs (lxc.environment)");
+    } else if (nvl_root_exists(rootfs, NVL_MOUNT_POINT "/lib64/libcuda.so.1") ||
+               nvl_root_exists(rootfs, NVL_MOUNT_POINT "/lib64/libnvidia-ml.so.1")) {
+        nvl_step_cause(step,
+                       "the driver that is mounted at " NVL_MOUNT_POINT " lacks %s: its package is not "
+                       "installed on the host",
+                       soname);
+        nvl_step_fix(step, "nvlxc driver sync (it says which package is missing)");
+    } else {
+        nvl_step_cause(step,
+                       "no driver is mounted at " NVL_MOUNT_POINT ": there was no bundle for %s when the "
+                       "container was started, or its start hook did not run",
+                       v->facts->host->host.driver.version);
+        nvl_step_fix(step, "nvlxc driver sync\n%s", restart(v));
+    }
+}
+
+const char *nvl_cuda_name(int code)
+{
+    static const struct {
+        int code;
+        const char *name;
+    } names[] = {
+        {2, "CUDA_ERROR_OUT_OF_MEMORY"},
+        {3, "CUDA_ERROR_NOT_INITIALIZED"},
+        {34, "CUDA_ERROR_STUB_LIBRARY"},
+        {46, "CUDA_ERROR_DEVICE_UNAVAILABLE"},
+        {100, "CUDA_ERROR_NO_DEVICE"},
+        {101, "CUDA_ERROR_INVALID_DEVICE"},
+        {209, "CUDA_ERROR_NO_BINARY_FOR_GPU"},
+        {214, "CUDA_ERROR_ECC_UNCORRECTABLE"},
+        {218, "CUDA_ERROR_INVALID_PTX"},
+        {221, "CUDA_ERROR_JIT_COMPILER_NOT_FOUND"},
+        {222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"},
+        {223, "CUDA_ERROR_JIT_COMPILATION_DISABLED"},
+        {304, "CUDA_ERROR_OPERATING_SYSTEM"},
+        {700, "CUDA_ERROR_ILLEGAL_ADDRESS"},
+        {719, "CUDA_ERROR_LAUNCH_FAILED"},
+        {800, "CUDA_ERROR_NOT_PERMITTED"},
+        {801, "CUDA_ERROR_NOT_SUPPORTED"},
+        {802, "CUDA_ERROR_SYSTEM_NOT_READY"},
+        {803, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"},
+        {804, "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE"},
+        {805, "CUDA_ERROR_MPS_CONNECTION_FAILED"},
+        {999, "CUDA_ERROR_UNKNOWN"},
+    };
+
+    for (size_t i = 0; i < NVL_LENGTH(names); i++)
+        if (names[i].code == code)
+            return names[i].name;
+    return "";
+}

@@ -1,0 +1,160 @@
+/* nvlxc verify: tries the GPU inside a container, and says at which step it fails, and why. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "check/verify.h"
+#include "cli/command.h"
+#include "cli/target.h"
+#include "output/table.h"
+
+struct verify_values {
+    const char *workload, *user, *timeout;
+};
+
+static const struct nvl_option verify_options[] = {
+    {"--workload", "NAME",
+     "only this workload: ollama, pytorch, tensorflow, ffmpeg (jellyfin), docker, podman", NVL_OPTION_STRING,
+     offsetof(struct verify_values, workload)},
+    {"--user", "NAME", "the container's user that runs the workload (default: a known service's)",
+     NVL_OPTION_STRING, offsetof(struct verify_values, user)},
+    {"--timeout", "SECONDS", "give each command in the container this long (default: 30 to 180, as it needs)",
+     NVL_OPTION_STRING, offsetof(struct verify_values, timeout)},
+    {0},
+};
+
+static int read_request(const struct verify_values *values, struct nvl_verify_request *request,
+                        struct nvl_error *err)
+{
+    uint64_t seconds = 0;
+    bool known = values->workload == NULL;
+
+    for (size_t i = 0; nvl_verify_workloads[i] != NULL && !known; i++)
+        known = strcmp(nvl_verify_workloads[i], values->workload) == 0;
+    if (!known)
+        return nvl_error_usage(
+            err,
+            "no workload '%s' is known: ollama, pytorch, tensorflow, ffmpeg, jellyfin, docker, "
+            "podman",
+            values->workload);
+    if (values->timeout != NULL && (nvl_parse_uint(values->timeout, 10, 3600, &seconds) < 0 || seconds == 0))
+        return nvl_error_usage(err, "--timeout takes 1 to 3600 seconds, not '%s'", values->timeout);
+    *request = (struct nvl_verify_request){
+        .workload = values->workload, .user = values->user, .seconds = (unsigned)seconds};
+    return 0;
+}
+
+static void print_json(const struct nvl_steps *steps)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < steps->count; i++) {
+        const struct nvl_step *s = &steps->items[i];
+        json_array_append_new(array, json_pack("{s:s,s:s,s:o,s:o,s:o}", "id", s->id, "result",
+                                               nvl_step_result_name(s->result), "evidence",
+                                               nvl_json_string(s->evidence), "cause",
+                                               nvl_json_string(s->cause), "fix", nvl_json_string(s->fix)));
+    }
+    nvl_print_json(json_pack("{s:o}", "steps", array));
+}
+
+/* Each line of a text, indented. */
+static void say_lines(const struct nvl_context *ctx, const char *title, const char *text)
+{
+    const char *line;
+    size_t len, pos = 0;
+
+    while (text != NULL && nvl_next_line(text, strlen(text), &pos, &line, &len)) {
+        nvl_say(ctx, "%-7s%.*s", title, (int)len, line);
+        title = "";
+    }
+}
+
+static void print(const struct nvl_context *ctx, const char *name, const struct nvl_steps *steps)
+{
+    static const char *const columns[] = {"STEP", "RESULT", "EVIDENCE", NULL};
+    const struct nvl_step *failure = nvl_steps_first_failure(steps);
+    struct nvl_table *table = nvl_table_new(columns);
+    size_t passed = 0, skipped = 0;
+
+    for (size_t i = 0; i < steps->count; i++) {
+        const struct nvl_step *s = &steps->items[i];
+        const char *const cells[] = {s->id, nvl_step_result_name(s->result), s->evidence};
+        nvl_table_row(table, cells);
+        passed += s->result == NVL_STEP_PASS;
+        skipped += s->result == NVL_STEP_SKIP;
+    }
+    nvl_table_print(table, stdout);
+    nvl_table_free(table);
+    printf("\n");
+    if (failure == NULL) {
+        nvl_say(ctx, "%s can use its GPU: %zu steps passed, %zu skipped.", name, passed, skipped);
+        return;
+    }
+    nvl_say(ctx, "The first step that failed is %s.", failure->id);
+    say_lines(ctx, "found:", failure->evidence);
+    say_lines(ctx, "cause:", failure->cause);
+    say_lines(ctx, "fix:", failure->fix);
+}
+
+/* The host's command that starts it. */
+static char *start_command(const struct nvl_container *c)
+{
+    if (c->kind == NVL_CONTAINER_PVE)
+        return nvl_xasprintf("pct start %s", c->name);
+    if (c->user != NULL)
+        return nvl_xasprintf("as %s: lxc-start -n %s", c->user, c->name);
+    return strcmp(c->lxcpath, "/var/lib/lxc") == 0
+               ? nvl_xasprintf("lxc-start -n %s", c->name)
+               : nvl_xasprintf("lxc-start -P %s -n %s", c->lxcpath, c->name);
+}
+
+static int verify_container(const struct nvl_context *ctx, const char *name,
+                            struct nvl_verify_request *request, struct nvl_error *err)
+{
+    nvl_auto(nvl_host_facts_clear) struct nvl_host_facts host = {0};
+    nvl_auto(nvl_container_facts_clear) struct nvl_container_facts facts = {.rootfs = NVL_ROOT_NONE};
+    nvl_auto(nvl_steps_clear) struct nvl_steps steps = {0};
+    const struct nvl_container *container;
+
+    int r = nvl_host_facts_read(&host, &ctx->root, err);
+    if (r == 0)
+        r = nvl_container_by_name(&host.containers, name, &container, err);
+    if (r == 0)
+        r = nvl_container_facts_read(&facts, &host, container, err);
+    if (r < 0)
+        return r;
+    nvl_autofree char *start = start_command(container), *restart = nvl_container_restart(container);
+    request->start = start;
+    request->restart = restart;
+    r = nvl_verify(&facts, request, &steps, err);
+    if (r < 0)
+        return r;
+    if (ctx->json)
+        print_json(&steps);
+    else if (!ctx->quiet)
+        print(ctx, facts.name, &steps);
+    return nvl_steps_first_failure(&steps) == NULL ? NVL_EXIT_OK : NVL_EXIT_FAILED;
+}
+
+static int run_verify(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
+                      struct nvl_error *err)
+{
+    struct nvl_verify_request request;
+
+    int r = read_request(data, &request, err);
+    return r < 0 ? r : verify_container(ctx, arguments->items[0], &request, err);
+}
+
+const struct nvl_command nvl_cmd_verify = {
+    .name = "verify",
+    .arguments = "CT",
+    .summary = "try the GPU inside a running container: nodes, libraries, NVML, CUDA, workloads",
+    .details =
+        "Each step is pass, fail or skip; the first that fails names its cause. Nothing is installed in the\n"
+        "container. It exits 1 where a step failed.",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .options = verify_options,
+    .values_size = sizeof(struct verify_values),
+    .run = run_verify,
+};
