@@ -3,6 +3,17 @@
 #include "check/container_checks.h"
 #include "check/families.h"
 
+/* What can be read of it, as far as it can: the GPUs, where only the capabilities are wrong. */
+static char *attach_readable(const struct nvl_container_facts *facts, const char *devices)
+{
+    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
+    struct nvl_container_facts as_if = *facts;
+
+    as_if.has_grant = nvl_grant_parse(&grant, devices, NULL, NULL) == 0;
+    as_if.grant = grant;
+    return nvl_attach_again(&as_if);
+}
+
 static void check_grant_unreadable(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                    struct nvl_findings *findings)
 {
@@ -13,13 +24,14 @@ static void check_grant_unreadable(const struct nvl_check *check, const struct n
         return;
     const char *devices = nvl_config_environment(&facts->config, NVL_ENV_DEVICES);
     const char *capabilities = nvl_config_environment(&facts->config, NVL_ENV_CAPABILITIES);
+    nvl_autofree char *again = attach_readable(facts, devices);
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "the grant in its config cannot be read");
     nvl_finding_evidence(f, NVL_ENV_DEVICES "=%s\n" NVL_ENV_CAPABILITIES "=%s\n%s",
                          devices != NULL ? devices : "", capabilities != NULL ? capabilities : "",
                          err.message);
     nvl_finding_cause(f, "the start hook cannot tell what the container is to have, and gives it nothing");
-    nvl_finding_fix(f, "nvlxc attach %s, with --gpu and --capabilities as they are meant", facts->name);
+    nvl_finding_fix(f, "%s\nwith --capabilities, where others than compute and utility are meant", again);
 }
 
 /* The lines of a grant, by what they are for. */
@@ -96,8 +108,9 @@ static void check_lxc_hook(const struct nvl_check *check, const struct nvl_conta
                ? "that hook runs nvidia-container-cli, which is not on this host, and a hook that fails "
                  "ends the start"
                : "both bring the driver in: two sets of libraries, of which the linker takes one");
+    nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_fix(f, "take this line out of %s%s%s", facts->container->config_path,
-                    facts->has_grant ? "" : ", then:\n  nvlxc attach ", facts->has_grant ? "" : facts->name);
+                    facts->has_grant ? "" : ", then:\n  ", facts->has_grant ? "" : again);
 }
 
 const struct nvl_check nvl_checks_config[] = {

@@ -67,13 +67,14 @@ void nvl_check_section(const struct nvl_check *check, const struct nvl_container
         struct nvl_finding *f =
             nvl_finding_of_lines(findings, check, is_error ? NVL_SEVERITY_ERROR : NVL_SEVERITY_NOTE, facts,
                                  &evidence, "its NVIDIA lines are in a section that is not in force");
+        nvl_autofree char *again = nvl_attach_again(facts);
         nvl_finding_cause(f, "only what stands before the first [section] counts; these lines are in [%s]%s",
                           name,
                           is_pending(name) ? ", where raw lxc lines never become active"
                                            : ": they were added at the end of the file, or the snapshot was "
                                              "taken while the container had a GPU");
-        nvl_finding_fix(f, "take these lines out of [%s] in %s, then:\n  nvlxc attach %s", name,
-                        facts->container->config_path, facts->name);
+        nvl_finding_fix(f, "take these lines out of [%s] in %s, then:\n  %s", name,
+                        facts->container->config_path, again);
     }
 }
 
@@ -138,14 +139,14 @@ void nvl_check_dropped(const struct nvl_check *check, const struct nvl_container
     if (f == NULL)
         return;
     nvl_autofree char *text = nvl_strv_join(&lines, "\n");
+    nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f, "they are not in the form of a CT's config: they have no effect now, and the next change "
            "of the CT by pct or the web interface loses them");
     if (lines.count == evidence.count)
         nvl_finding_fix(f, "in %s, write:\n%s", facts->container->config_path, text);
     else
-        nvl_finding_fix(f, "take these lines out of %s, then:\n  nvlxc attach %s",
-                        facts->container->config_path, facts->name);
+        nvl_finding_fix(f, "take these lines out of %s, then:\n  %s", facts->container->config_path, again);
 }
 
 /* Proxmox's forms in a config of LXC's own: LXC takes "key = value" alone. */
@@ -172,13 +173,13 @@ void nvl_check_other_dialect(const struct nvl_check *check, const struct nvl_con
                              &evidence, "its config has NVIDIA lines in a form that LXC does not read");
     if (f == NULL)
         return;
+    nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f, is_fatal ? "LXC takes \"key = value\"; a line of another form that begins with lxc. ends the "
                       "start"
                     : "LXC takes \"lxc.key = value\" and ignores every other line; dev0 and its like are "
                       "Proxmox's alone");
-    nvl_finding_fix(f, "take these lines out of %s, then:\n  nvlxc attach %s", facts->container->config_path,
-                    facts->name);
+    nvl_finding_fix(f, "take these lines out of %s, then:\n  %s", facts->container->config_path, again);
 }
 
 static bool is_word_char(char c)

@@ -43,6 +43,7 @@ void nvl_check_mount_source(const struct nvl_check *check, const struct nvl_cont
                              &evidence, "it mounts NVIDIA files that the host does not have");
     if (f == NULL)
         return;
+    nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f, "%s%s%s",
         is_fatal ? "an entry without `optional` stops the start; "
@@ -52,8 +53,8 @@ void nvl_check_mount_source(const struct nvl_check *check, const struct nvl_cont
     nvl_finding_fix(
         f,
         "take these lines out of %s, with the other NVIDIA lines; nvlxc has the nodes made and the files "
-        "found at each start:\n  nvlxc attach %s",
-        facts->container->config_path, facts->name);
+        "found at each start:\n  %s",
+        facts->container->config_path, again);
 }
 
 /* Folders that hold a distribution's whole set of libraries. */
@@ -113,11 +114,12 @@ void nvl_check_library_mount(const struct nvl_check *check, const struct nvl_con
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, is_known ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts,
                              &evidence, "the host's library folder lies over the container's own");
+    nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f, "the container's programs get the libraries of another release: apt and others end with "
            "\"error while loading shared libraries\"");
-    nvl_finding_fix(f, "take these lines out of %s; nvlxc brings the driver alone:\n  nvlxc attach %s",
-                    facts->container->config_path, facts->name);
+    nvl_finding_fix(f, "take these lines out of %s; nvlxc brings the driver alone:\n  %s",
+                    facts->container->config_path, again);
 }
 
 static bool is_nvidia_passthrough(const struct nvl_container_facts *facts, size_t i,
@@ -149,10 +151,11 @@ void nvl_check_dev_missing(const struct nvl_check *check, const struct nvl_conta
     if (f == NULL)
         return;
     nvl_autofree char *list = nvl_strv_join(&keys, ",");
+    nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f, "Proxmox looks for the devices of dev[n] before anything else of a start, and ends it with "
            "\"Device … does not exist\"; nothing makes /dev/nvidia-uvm at boot by itself");
-    nvl_finding_fix(f, "pct set %s --delete %s\nnvlxc attach %s", facts->container->name, list, facts->name);
+    nvl_finding_fix(f, "pct set %s --delete %s\n%s", facts->container->name, list, again);
 }
 
 void nvl_check_dev_mode(const struct nvl_check *check, const struct nvl_container_facts *facts,

@@ -100,6 +100,7 @@ static void stale_finding(const struct nvl_check *check, const struct nvl_contai
     nvl_strv_pushf(evidence, "/proc/devices: %d is %s now", d->major, d->driver);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, evidence,
                                                  "a device rule names a major that the driver no longer has");
+    nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f,
         "%s gets another major at each boot; the one written into the config is from an earlier "
@@ -111,9 +112,9 @@ static void stale_finding(const struct nvl_check *check, const struct nvl_contai
                     "in %s, put this line in the place of the old one, and restart the container:\n"
                     "  " KEY_ALLOW "%s c %d:* rwm\n"
                     "or take the NVIDIA lines out and let nvlxc look majors up at each start:\n"
-                    "  nvlxc attach %s",
+                    "  %s",
                     facts->container->config_path, facts->config.dialect == NVL_DIALECT_PVE ? ":" : " =",
-                    d->major, facts->name);
+                    d->major, again);
 }
 
 void nvl_check_major_stale(const struct nvl_check *check, const struct nvl_container_facts *facts,
@@ -154,12 +155,12 @@ void nvl_check_major_pinned(const struct nvl_check *check, const struct nvl_cont
                                                  "a device rule names a major that changes between boots");
     if (f == NULL)
         return;
+    nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(f,
                       "the kernel gives this major anew at each boot: after one of the next, the same rule "
                       "denies the device, and CUDA fails with error 999 while nvidia-smi works");
-    nvl_finding_fix(
-        f, "take the NVIDIA lines out of %s, then let nvlxc look majors up at each start:\n  nvlxc attach %s",
-        facts->container->config_path, facts->name);
+    nvl_finding_fix(f, "take the NVIDIA lines out of %s, then let nvlxc look majors up at each start:\n  %s",
+                    facts->container->config_path, again);
 }
 
 /* Nodes that are mounted by hand and that the filter denies, where no stale rule explains it. */
@@ -339,11 +340,12 @@ void nvl_check_cgroup_v1(const struct nvl_check *check, const struct nvl_contain
                              &evidence, "its device rules are for cgroup v1, which this host does not have");
     if (f == NULL)
         return;
+    nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f, "LXC ignores lxc.cgroup.* keys on a host with cgroup v2 alone, and its version 7 does not "
            "start a container that has one");
     nvl_finding_fix(f,
-                    "take these lines out of %s, with the other NVIDIA lines, then:\n  nvlxc attach %s\n"
+                    "take these lines out of %s, with the other NVIDIA lines, then:\n  %s\n"
                     "or write lxc.cgroup2 in the place of lxc.cgroup",
-                    facts->container->config_path, facts->name);
+                    facts->container->config_path, again);
 }

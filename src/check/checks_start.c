@@ -90,7 +90,8 @@ static void check_gpu_missing(const struct nvl_check *check, const struct nvl_co
         return;
     nvl_finding_cause(f, "the card was taken out or replaced, or the container came from another node; %s",
                       without_it(facts));
-    nvl_finding_fix(f, "nvlxc gpus\nnvlxc attach %s --gpu UUID, with one of those", facts->name);
+    nvl_autofree char *name = nvl_shell_word(facts->name);
+    nvl_finding_fix(f, "nvlxc gpus\nnvlxc attach %s --gpu UUID, with one of those", name);
 }
 
 static void check_first_use(const struct nvl_check *check, const struct nvl_container_facts *facts,
@@ -115,13 +116,14 @@ static void check_gpu_held(const struct nvl_check *check, const struct nvl_conta
 
     if (f == NULL)
         return;
+    nvl_autofree char *name = nvl_shell_word(facts->name);
     nvl_finding_cause(f, "another driver holds it, for a virtual machine or because it came first; %s",
                       without_it(facts));
     nvl_finding_fix(
         f,
         "give the GPU back to nvidia on the host, or grant another:\n  nvlxc gpus\n  nvlxc attach %s "
         "--gpu UUID",
-        facts->name);
+        name);
 }
 
 static void check_gpu_excluded(const struct nvl_check *check, const struct nvl_container_facts *facts,
@@ -145,6 +147,7 @@ static void check_mig_missing(const struct nvl_check *check, const struct nvl_co
 
     if (f == NULL)
         return;
+    nvl_autofree char *name = nvl_shell_word(facts->name);
     nvl_finding_cause(f,
                       "MIG instances do not outlive a reset of the GPU or a reboot, and come back with other "
                       "numbers; %s",
@@ -152,7 +155,7 @@ static void check_mig_missing(const struct nvl_check *check, const struct nvl_co
     nvl_finding_fix(f,
                     "make the instance again (nvidia-smi mig -cgi PROFILE -C), or grant one that is there:\n"
                     "  nvlxc gpus\n  nvlxc attach %s --gpu MIG-GPU-UUID/GI/CI",
-                    facts->name);
+                    name);
 }
 
 static void check_mig_uuid(const struct nvl_check *check, const struct nvl_container_facts *facts,

@@ -45,11 +45,29 @@ struct nvl_finding *nvl_finding_of_lines(struct nvl_findings *findings, const st
     return f;
 }
 
+char *nvl_shell_word(const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:=@,%";
+    struct nvl_buf b = {0};
+
+    if (text[0] != '\0' && text[strspn(text, plain)] == '\0')
+        return nvl_xstrdup(text);
+    nvl_buf_add(&b, "'", 1);
+    for (const char *p = text; *p != '\0'; p++)
+        if (*p == '\'')
+            nvl_buf_addf(&b, "'\\''");
+        else
+            nvl_buf_add(&b, p, 1);
+    nvl_buf_add(&b, "'", 1);
+    return nvl_buf_take(&b);
+}
+
 char *nvl_attach_again(const struct nvl_container_facts *facts)
 {
     struct nvl_buf b = {0};
 
-    nvl_buf_addf(&b, "nvlxc attach %s", facts->name);
+    nvl_autofree char *name = nvl_shell_word(facts->name);
+    nvl_buf_addf(&b, "nvlxc attach %s", name);
     if (!facts->has_grant)
         return nvl_buf_take(&b);
     if (facts->grant.devices == NVL_DEVICES_ALL || facts->grant.devices == NVL_DEVICES_NONE)
@@ -69,8 +87,9 @@ char *nvl_attach_again(const struct nvl_container_facts *facts)
 static char *lxc_arguments(const struct nvl_container *c)
 {
     bool is_default = c->user != NULL || strcmp(c->lxcpath, "/var/lib/lxc") == 0;
+    nvl_autofree char *name = nvl_shell_word(c->name), *path = nvl_shell_word(c->lxcpath);
 
-    return is_default ? nvl_xasprintf("-n %s", c->name) : nvl_xasprintf("-P %s -n %s", c->lxcpath, c->name);
+    return is_default ? nvl_xasprintf("-n %s", name) : nvl_xasprintf("-P %s -n %s", path, name);
 }
 
 char *nvl_restart_it(const struct nvl_container *c)

@@ -22,7 +22,8 @@ struct nvl_finding *nvl_finding_of_lines(struct nvl_findings *findings, const st
                                          enum nvl_severity severity, const struct nvl_container_facts *facts,
                                          const struct nvl_strv *evidence, const char *title);
 
-/* Commands for the user; the caller frees. */
+/* Commands for the user; the caller frees. Names that a user chose are quoted as a shell reads them. */
+char *nvl_shell_word(const char *text);
 char *nvl_attach_again(const struct nvl_container_facts *facts); /* the same grant, written anew */
 char *nvl_restart_it(const struct nvl_container *c);
 char *nvl_run_inside(const struct nvl_container *c, const char *command); /* as the container's root */

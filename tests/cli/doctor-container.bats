@@ -1,0 +1,758 @@
+#!/usr/bin/env bats
+# doctor: each of the container's checks that needs no running container, with its fault planted in a fixture host.
+# Every test asserts that the check speaks, and no other one of the container; where its fix is a command, it is run.
+# shellcheck disable=SC2030,SC2031,SC2154,SC2016
+bats_require_minimum_version 1.5.0
+
+# shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/hosts.bash"
+
+A5500=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
+
+setup() {
+    HOST=$(fixture a5500-550)
+    PVE=$HOST/etc/pve/lxc
+    WEB=$HOST/var/lib/lxc/web
+}
+
+nvlxc() {
+    "$NVL_BUILD/src/cli/nvlxc" --root "$HOST" "$@"
+}
+
+# The one command of Proxmox that fixes name, on the fixture's files.
+pct() {
+    local conf=$PVE/$2.conf
+    [ "$1" = set ] || return 1
+    if [ "$3" = --delete ]; then
+        local key
+        for key in ${4//,/ }; do sed -i "/^$key:/d" "$conf"; done
+    else
+        sed -i "s|^${3#-}:.*|${3#-}: $4|" "$conf"
+    fi
+}
+
+# findings CT: what doctor says of the container alone, as JSON.
+findings() {
+    nvlxc --json doctor "$1" | jq '[.findings[] | select(.scope != null and .scope != "host")]'
+}
+
+# speaks CT [ID SEVERITY]: exactly that, or nothing at all.
+speaks() {
+    local got
+    got=$(findings "$1") || return
+    [ "$(jq -r '.[] | .id + " " + .severity' <<< "$got")" = "${2:+$2 $3}" ] || { echo "$got"; return 1; }
+}
+
+# part CT ID KEY: evidence, cause or fix of a finding.
+part() {
+    findings "$1" | jq -r --arg id "$2" --arg key "$3" '.[] | select(.id == $id) | .[$key]'
+}
+
+# has CT ID KEY TEXT...: that part has each of the texts.
+has() {
+    local text got
+    got=$(part "$1" "$2" "$3")
+    for text in "${@:4}"; do
+        [[ $got == *"$text"* ]] || { echo "expected: $text"; echo "got: $got"; return 1; }
+    done
+}
+
+# mend CT ID: runs the commands of the fix; words are left out.
+mend() {
+    run_commands "$(part "$1" "$2" fix)"
+}
+
+# take_out CT ID: removes the lines of configs that the evidence names, as the fix says, then runs its commands.
+take_out() {
+    local place fix
+    fix=$(part "$1" "$2" fix)
+    while IFS= read -r place; do
+        sed -i "${place##*:}d" "$HOST${place%:*}"
+    done < <(part "$1" "$2" evidence | sed -n 's|^\(/[^:]*:[0-9]*\): .*|\1|p' | sort -t: -k2,2nr)
+    [[ $fix != *nvlxc\ * ]] || run_commands "$fix"
+}
+
+run_commands() {
+    local line ran=0
+    while IFS= read -r line; do
+        case $line in
+            nvlxc\ * | '  nvlxc '* | pct\ * | rm\ *) eval "$line" > /dev/null || return; ran=1 ;;
+        esac
+    done <<< "$1"
+    [ $ran = 1 ]
+}
+
+# add FILE LINE...: lines at the end of the part of a config that is in force.
+add() {
+    printf '%s\n' "${@:2}" > "$BATS_TEST_TMPDIR/lines"
+    awk -v file="$BATS_TEST_TMPDIR/lines" 'function put(line) { while ((getline line < file) > 0) print line; done = 1 }
+        /^\[/ && !done { put() } { print } END { if (!done) put() }' "$1" > "$BATS_TEST_TMPDIR/new"
+    cat "$BATS_TEST_TMPDIR/new" > "$1"
+}
+
+# rootfs DIR: a folder that is enough of a Debian for the checks of files.
+rootfs() {
+    mkdir -p "$1"/{dev,etc/ld.so.conf.d,etc/systemd/system,lib64,usr/bin,usr/lib/x86_64-linux-gnu,usr/local/bin,var/lib/dpkg/info}
+    echo 'include /etc/ld.so.conf.d/*.conf' > "$1/etc/ld.so.conf"
+    printf 'ID=debian\nVERSION_ID="12"\n' > "$1/etc/os-release"
+    printf 'root:x:0:0:root:/root:/bin/sh\n' > "$1/etc/passwd"
+    printf 'root:x:0:\nvideo:x:44:\nrender:x:105:\n' > "$1/etc/group"
+    touch "$1/lib64/ld-linux-x86-64.so.2" "$1/var/lib/dpkg/status"
+}
+
+# library FILE SONAME: a shared library that ldconfig takes up.
+library() {
+    mkdir -p "$(dirname "$1")"
+    gcc -shared -nostdlib -Wl,-soname,"$2" -o "$1" -x c /dev/null
+}
+
+# attached: root's container web with a root file system and a grant.
+attached() {
+    rootfs "$WEB/rootfs"
+    nvlxc attach root/web > /dev/null 2>&1
+    speaks root/web
+}
+
+# started: as after a start, by what it leaves in the root file system: the linker's cache gives the bundle.
+started() {
+    echo /usr/local/nvidia/lib64 > "$WEB/rootfs/etc/ld.so.conf.d/00-nvlxc.conf"
+    library "$WEB/rootfs/usr/local/nvidia/lib64/libcuda.so.1" libcuda.so.1
+    library "$WEB/rootfs/usr/local/nvidia/lib64/libnvidia-ml.so.1" libnvidia-ml.so.1
+    ldconfig -r "$WEB/rootfs"
+    rm -r "$WEB/rootfs/usr/local/nvidia/lib64"
+    speaks root/web
+}
+
+# --- nothing to say ---
+
+@test "containers without a GPU are silent, whatever they are" {
+    local ct
+    for ct in 220 221 222 root/web box alice/web media; do speaks $ct; done
+}
+
+@test "containers that were attached are silent: Proxmox, privileged, plain LXC, with an allow-list, a user's" {
+    local ct
+    for ct in 220 221 root/web box media; do
+        nvlxc attach $ct > /dev/null 2>&1
+        speaks $ct
+    done
+}
+
+@test "a variable of the same name in lxc.environment.runtime is no finding" {
+    nvlxc attach 220 > /dev/null 2>&1
+    add "$PVE/220.conf" 'lxc.environment.runtime: NVIDIA_VISIBLE_DEVICES=all'
+    speaks 220
+}
+
+@test "a stopped container with a whole root file system is silent, before its first start and after it" {
+    attached
+    started
+}
+
+# --- the grant's lines ---
+
+@test "grant-unreadable: an unknown capability; the fix writes the same GPUs again" {
+    nvlxc attach 220 > /dev/null 2>&1
+    sed -i 's/CAPABILITIES=.*/CAPABILITIES=compute,gpu/' "$PVE/220.conf"
+    speaks 220 grant-unreadable error
+    has 220 grant-unreadable evidence NVIDIA_DRIVER_CAPABILITIES=compute,gpu $A5500
+    has 220 grant-unreadable fix "nvlxc attach 220 --gpu $A5500"
+    mend 220 grant-unreadable
+    speaks 220
+}
+
+@test "grant-incomplete: the mount hook's line is gone; the fix writes it again" {
+    nvlxc attach 220 > /dev/null 2>&1
+    sed -i '/^lxc.hook.mount/d' "$PVE/220.conf"
+    speaks 220 grant-incomplete error
+    has 220 grant-incomplete evidence 'no lxc.hook.mount line'
+    mend 220 grant-incomplete
+    speaks 220
+}
+
+@test "grant-incomplete: without the pre-start line it is a warning" {
+    nvlxc attach 220 > /dev/null 2>&1
+    sed -i '/^lxc.hook.pre-start/d' "$PVE/220.conf"
+    speaks 220 grant-incomplete warning
+    mend 220 grant-incomplete
+    speaks 220
+}
+
+@test "grant-incomplete: the variable is cleared by a later line" {
+    nvlxc attach box > /dev/null 2>&1
+    echo 'lxc.environment =' >> "$HOST/var/lib/lxc/box/config"
+    run -0 part box grant-incomplete evidence
+    [[ $output == *NVIDIA_VISIBLE_DEVICES* ]]
+}
+
+@test "section-lines: appended to a file with a snapshot; the fix" {
+    printf '%s\n' 'lxc.cgroup2.devices.allow: c 195:* rwm' \
+        'lxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind,optional,create=file' >> "$PVE/220.conf"
+    speaks 220 section-lines error
+    has 220 section-lines evidence 220.conf:29: 'c 195:* rwm' /dev/nvidia0
+    has 220 section-lines cause '[before-gpu]' 'end of the file'
+    take_out 220 section-lines
+    speaks 220
+}
+
+@test "section-lines: raw lines in [pve:pending] never become active" {
+    printf '\n[pve:pending]\nlxc.environment: NVIDIA_VISIBLE_DEVICES=all\n' > "$BATS_TEST_TMPDIR/pending"
+    sed -i "/^unprivileged: 1/{
+        r $BATS_TEST_TMPDIR/pending
+        :a
+        n
+        ba
+    }" "$PVE/220.conf"
+    speaks 220 section-lines error
+    has 220 section-lines cause '[pve:pending]'
+}
+
+@test "section-lines: a snapshot taken of an attached container is as it should be" {
+    nvlxc attach 220 > /dev/null 2>&1
+    { cat "$PVE/220.conf"; grep -h '^lxc\.' "$PVE/220.conf"; } > "$BATS_TEST_TMPDIR/conf"
+    cat "$BATS_TEST_TMPDIR/conf" > "$PVE/220.conf"
+    speaks 220
+    nvlxc detach 220 > /dev/null
+    speaks 220
+}
+
+@test "lines-dropped: a blank before the line; the fix is the line as Proxmox reads it" {
+    add "$PVE/221.conf" ' lxc.environment: NVIDIA_VISIBLE_DEVICES=all'
+    speaks 221 lines-dropped warning
+    run -0 part 221 lines-dropped fix
+    local line=${output#*$'\n'  }
+    [ "$line" = 'lxc.environment: NVIDIA_VISIBLE_DEVICES=all' ]
+    sed -i "s/^ lxc.env.*/$line/" "$PVE/221.conf"
+    speaks 221
+}
+
+@test "lines-dropped: lxc.hook.start-host is read and not written" {
+    add "$PVE/221.conf" 'lxc.hook.start-host: /root/nvidia.sh'
+    speaks 221 lines-dropped warning
+}
+
+@test "lines that Proxmox does not read and that are not about NVIDIA are no finding" {
+    add "$PVE/221.conf" ' lxc.environment: A=b'
+    speaks 221
+}
+
+@test "other-dialect: Proxmox's form in a config of LXC's ends the start" {
+    add "$WEB/config" 'lxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind 0 0'
+    speaks root/web other-dialect error
+    take_out root/web other-dialect
+    speaks root/web
+}
+
+@test "other-dialect: dev0 is ignored by LXC" {
+    add "$WEB/config" 'dev0: /dev/nvidia0'
+    speaks root/web other-dialect warning
+}
+
+@test "marker-comments: begin and end at the top, their lines elsewhere; the fix" {
+    sed -i '1i # NVIDIA GPU passthrough begin\n# NVIDIA GPU passthrough end' "$PVE/221.conf"
+    speaks 221 marker-comments note
+    take_out 221 marker-comments
+    speaks 221
+}
+
+@test "notes that only speak of NVIDIA are no markers" {
+    sed -i '1i # uses the NVIDIA GPU for the weekend builds' "$PVE/221.conf"
+    speaks 221
+}
+
+@test "lxc-nvidia-hook: it refuses privileged containers" {
+    add "$PVE/221.conf" 'lxc.hook.mount: /usr/share/lxc/hooks/nvidia'
+    speaks 221 lxc-nvidia-hook error
+    take_out 221 lxc-nvidia-hook
+    speaks 221
+}
+
+@test "lxc-nvidia-hook: beside nvlxc's own" {
+    touch "$HOST/usr/bin/nvidia-container-cli"
+    nvlxc attach root/web > /dev/null 2>&1
+    add "$WEB/config" 'lxc.hook.mount = /usr/share/lxc/hooks/nvidia'
+    speaks root/web lxc-nvidia-hook warning
+    take_out root/web lxc-nvidia-hook
+    speaks root/web
+}
+
+@test "lxc-nvidia-hook: alone, with its program, in an unprivileged container, it is no finding" {
+    touch "$HOST/usr/bin/nvidia-container-cli"
+    add "$WEB/config" 'lxc.hook.mount = /usr/share/lxc/hooks/nvidia'
+    speaks root/web
+    rm "$HOST/usr/bin/nvidia-container-cli"
+    speaks root/web lxc-nvidia-hook error
+}
+
+# --- device rules ---
+
+@test "classic-major-pinned: right today, written as a number" {
+    speaks 223 classic-major-pinned warning
+    has 223 classic-major-pinned evidence 'c 506:* rwm' '506 is nvidia-uvm now'
+    local fix
+    fix=$(part 223 classic-major-pinned fix)
+    sed -i '/^lxc\./d' "$PVE/223.conf" # "take the NVIDIA lines out"
+    run_commands "$fix"
+    speaks 223
+}
+
+@test "classic-major-stale: the major of another boot, with both numbers; the corrected line" {
+    sed -i 's/^506 nvidia-uvm/511 nvidia-uvm/; s/^511 nvidia-nvlink/506 nvidia-nvlink/' "$HOST/proc/devices"
+    rm "$HOST"/dev/nvidia-uvm*
+    mknod -m 666 "$HOST/dev/nvidia-uvm" c 511 0
+    mknod -m 666 "$HOST/dev/nvidia-uvm-tools" c 511 1
+    speaks 223 classic-major-stale error
+    has 223 classic-major-stale evidence 'c 506:* rwm' '506 is nvidia-nvlink now' '511 is nvidia-uvm now'
+    has 223 classic-major-stale cause 'error 999'
+    local line
+    line=$(part 223 classic-major-stale fix | sed -n 's/^  \(lxc.*\)/\1/p' | head -n 1)
+    [ "$line" = 'lxc.cgroup2.devices.allow: c 511:* rwm' ]
+    sed -i "s/^.*c 506:.*/$line/" "$PVE/223.conf"
+    speaks 223 classic-major-pinned warning
+    sed -i '/^lxc\./d' "$PVE/223.conf"
+    nvlxc attach 223 > /dev/null 2>&1
+    speaks 223
+}
+
+@test "classic-rule-missing: nodes are mounted that no rule allows; the fix" {
+    sed -i '/c 506:/d' "$PVE/223.conf"
+    speaks 223 classic-rule-missing error
+    has 223 classic-rule-missing evidence '/dev/nvidia-uvm dev' '/dev/nvidia-uvm-tools dev'
+    local line
+    while IFS= read -r line; do add "$PVE/223.conf" "$line"; done < <(part 223 classic-rule-missing fix | sed -n 's/^  //p')
+    speaks 223
+}
+
+@test "rules-without-effect: on an unprivileged CT, right or wrong numbers" {
+    add "$PVE/220.conf" 'lxc.cgroup2.devices.allow: c 195:* rwm' 'lxc.cgroup2.devices.allow: c 499:* rwm'
+    speaks 220 rules-without-effect note
+    has 220 rules-without-effect evidence 'c 195:*' 'c 499:*'
+    take_out 220 rules-without-effect
+    speaks 220
+}
+
+@test "rules-without-effect: a user's container" {
+    add "$HOST/home/alice/.local/share/lxc/media/config" 'lxc.cgroup2.devices.allow = c 195:* rwm'
+    speaks media rules-without-effect note
+}
+
+@test "rules-deny-rest: the first rule of a container without a list; the fix" {
+    add "$WEB/config" 'lxc.cgroup2.devices.allow = c 195:* rwm'
+    speaks root/web rules-deny-rest error
+    has root/web rules-deny-rest cause /dev/null
+    take_out root/web rules-deny-rest
+    speaks root/web
+}
+
+@test "rules-deny-rest: nvlxc's own rules, after the list around them was taken away; the fix" {
+    nvlxc attach box > /dev/null 2>&1
+    sed -i '/devices.*= [abc]/d' "$HOST/var/lib/lxc/box/config"
+    speaks box rules-deny-rest error
+    mend box rules-deny-rest
+    speaks box
+}
+
+@test "grant-rule-missing: a node of the grant without a rule; the fix" {
+    nvlxc attach 221 > /dev/null 2>&1
+    sed -i '/allow: \/dev\/nvidia0 /d' "$PVE/221.conf"
+    speaks 221 grant-rule-missing error
+    has 221 grant-rule-missing evidence '/dev/nvidia0 (195:0)'
+    mend 221 grant-rule-missing
+    speaks 221
+}
+
+@test "grant-rule-missing: the container became privileged after it was attached" {
+    nvlxc attach 220 --capabilities compute,utility,video > /dev/null 2>&1
+    sed -i '0,/^unprivileged: 1/{/^unprivileged: 1/d}' "$PVE/220.conf"
+    speaks 220 grant-rule-missing error
+    has 220 grant-rule-missing fix '--capabilities compute,utility,video'
+    mend 220 grant-rule-missing
+    speaks 220
+}
+
+@test "rule-other-gpu: a rule for another node; the fix takes it away" {
+    nvlxc attach 221 > /dev/null 2>&1
+    sed -i 's|^lxc.cgroup2.devices.allow: /dev/nvidia0 rw|&\nlxc.cgroup2.devices.allow: /dev/nvidia1 rw|' "$PVE/221.conf"
+    speaks 221 rule-other-gpu warning
+    has 221 rule-other-gpu evidence /dev/nvidia1
+    mend 221 rule-other-gpu
+    speaks 221
+}
+
+@test "the GPU's minor changed: the rule for the old one is folded into the one that is missing" {
+    nvlxc attach 221 > /dev/null 2>&1
+    sed -i 's/\(Device Minor:.*\)0/\13/' "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
+    mv "$HOST/dev/nvidia0" "$HOST/dev/nvidia3.old" && mknod -m 666 "$HOST/dev/nvidia3" c 195 3 && rm "$HOST/dev/nvidia3.old"
+    speaks 221 grant-rule-missing error
+    mend 221 grant-rule-missing
+    speaks 221
+}
+
+@test "cgroup-v1-rules: keys that this host ignores" {
+    sed -i 's/cgroup2.devices/cgroup.devices/' "$PVE/223.conf"
+    speaks 223 cgroup-v1-rules error
+    sed -i 's/cgroup.devices/cgroup2.devices/' "$PVE/223.conf"
+    speaks 223 classic-major-pinned warning
+}
+
+# --- what it mounts ---
+
+@test "mount-source-missing: an optional entry whose source is gone" {
+    add "$PVE/220.conf" 'lxc.mount.entry: /dev/nvidia1 dev/nvidia1 none bind,optional,create=file'
+    speaks 220 mount-source-missing error
+    has 220 mount-source-missing evidence '/dev/nvidia1 does not exist'
+    has 220 mount-source-missing cause 'without a word' 'empty file'
+    take_out 220 mount-source-missing
+    speaks 220
+}
+
+@test "mount-source-missing: a library of a version that was replaced" {
+    add "$PVE/220.conf" 'lxc.mount.entry: /usr/lib/x86_64-linux-gnu/libcuda.so.535.54 usr/lib/libcuda.so.1 none bind,optional,create=file'
+    speaks 220 mount-source-missing warning
+}
+
+@test "library-folder-mounted: the host's libraries over another release's; the fix" {
+    rootfs "$WEB/rootfs"
+    add "$WEB/config" 'lxc.mount.entry = /usr/lib/x86_64-linux-gnu usr/lib/x86_64-linux-gnu none bind 0 0'
+    printf 'ID=debian\nVERSION_ID="13"\n' > "$HOST/etc/os-release"
+    speaks root/web library-folder-mounted error
+    has root/web library-folder-mounted evidence 'the host is debian 13, the container debian 12'
+    take_out root/web library-folder-mounted
+    speaks root/web
+}
+
+@test "library-folder-mounted: of the same release it is no finding" {
+    rootfs "$WEB/rootfs"
+    add "$WEB/config" 'lxc.mount.entry = /usr/lib/x86_64-linux-gnu usr/lib/x86_64-linux-gnu none bind 0 0'
+    printf 'ID=debian\nVERSION_ID="12"\n' > "$HOST/etc/os-release"
+    speaks root/web
+}
+
+@test "dev-missing: the start ends with Device … does not exist; the fix" {
+    sed -i '/^unprivileged/i dev0: /dev/nvidia7,mode=0666' "$PVE/221.conf"
+    add "$PVE/221.conf" 'dev0: /dev/nvidia7,mode=0666'
+    speaks 221 dev-missing error
+    has 221 dev-missing evidence '/dev/nvidia7 does not exist on the host'
+    has 221 dev-missing cause 'does not exist'
+    mend 221 dev-missing
+    speaks 221
+}
+
+@test "dev-mode: passed without a mode; the fix" {
+    add "$PVE/221.conf" 'dev0: /dev/nvidia0' 'dev1: path=/dev/nvidiactl,gid=44'
+    speaks 221 dev-mode note
+    has 221 dev-mode evidence dev0
+    mend 221 dev-mode
+    grep -qx 'dev0: /dev/nvidia0,mode=0666' "$PVE/221.conf"
+    speaks 221
+}
+
+# --- what its grant names ---
+
+@test "grant-gpu-missing: another card's UUID" {
+    nvlxc attach 220 > /dev/null 2>&1
+    sed -i 's/DEVICES=GPU-3291dfa4/DEVICES=GPU-00000000/' "$PVE/220.conf"
+    speaks 220 grant-gpu-missing error
+    has 220 grant-gpu-missing evidence 'GPU-00000000-fcc4-0110-615b-c894a0d7c689 is not on this host'
+    nvlxc attach 220 > /dev/null 2>&1
+    speaks 220
+}
+
+@test "grant-gpu-unused: the driver does not say its UUIDs yet" {
+    nvlxc attach 220 > /dev/null 2>&1
+    sed -i 's/^GPU UUID:.*/GPU UUID: \t GPU-????????-????-????-????-????????????/' \
+        "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
+    speaks 220 grant-gpu-unused note
+}
+
+@test "grant-gpu-excluded" {
+    nvlxc attach 220 > /dev/null 2>&1
+    sed -i 's/^GPU Excluded:.*/GPU Excluded:\t Yes/' "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
+    # the host's check says it first; without it, the container's does
+    run -0 bash -c 'grep -c . <<< "$1"' _ "$(nvlxc --json doctor 220 | jq -r '.findings[] | select(.evidence | test("xclude")) | .id')"
+    [ "$output" = 1 ]
+}
+
+@test "grant-gpu-held: granted by its address, and vfio-pci has it" {
+    HOST=$(fixture two-gpus-535)
+    mkdir -p "$HOST/var/lib/lxc/a"
+    printf '%s\n' 'lxc.idmap = u 0 100000 65536' 'lxc.idmap = g 0 100000 65536' 'lxc.rootfs.path = /nowhere' > "$HOST/var/lib/lxc/a/config"
+    nvlxc attach a --gpu 0 > /dev/null 2>&1
+    sed -i 's/DEVICES=.*/DEVICES=0000:01:00.0/' "$HOST/var/lib/lxc/a/config"
+    speaks a
+    rm -r "$HOST/proc/driver/nvidia/gpus/0000:01:00.0"
+    ln -sfn ../../../bus/pci/drivers/vfio-pci "$HOST/sys/bus/pci/devices/0000:01:00.0/driver"
+    run nvlxc --json doctor a
+    run -0 jq -r '[.findings[].id] | map(select(. == "grant-gpu-held" or . == "gpu-vfio")) | length' <<< "$output"
+    [ "$output" = 1 ]
+}
+
+@test "grant-mig-missing and grant-mig-uuid" {
+    HOST=$(fixture h100-mig)
+    mkdir -p "$HOST/var/lib/lxc/a"
+    printf '%s\n' 'lxc.idmap = u 0 100000 65536' 'lxc.idmap = g 0 100000 65536' 'lxc.rootfs.path = /nowhere' > "$HOST/var/lib/lxc/a/config"
+    local gpu
+    gpu=$(nvlxc --json gpus | jq -r '.gpus[0].uuid')
+    nvlxc attach a --gpu "MIG-$gpu/1/0" > /dev/null 2>&1
+    speaks a
+    sed -i "s|/1/0|/5/0|" "$HOST/var/lib/lxc/a/config"
+    speaks a grant-mig-missing error
+    has a grant-mig-missing evidence "MIG-$gpu/5/0"
+    sed -i "s|DEVICES=.*|DEVICES=MIG-41b4f2ee-7d4b-5f0e-8a2f-0d1c2b3a4f5e|" "$HOST/var/lib/lxc/a/config"
+    speaks a grant-mig-uuid error
+}
+
+@test "other-gpus-open: privileged, without a device list, one GPU of two; the fix" {
+    HOST=$(fixture two-gpus-535)
+    mkdir -p "$HOST/var/lib/lxc/a" "$HOST/usr/share/lxc/config"
+    printf '%s\n' 'lxc.rootfs.path = /nowhere' > "$HOST/var/lib/lxc/a/config"
+    printf '%s\n' 'lxc.cgroup2.devices.deny = a' 'lxc.cgroup2.devices.allow = c 1:3 rwm' > "$HOST/usr/share/lxc/config/common.conf"
+    nvlxc attach a --gpu 0 > /dev/null 2>&1
+    speaks a other-gpus-open warning
+    has a other-gpus-open evidence /dev/nvidia0 'RTX 4090'
+    sed -i "1i $(part a other-gpus-open fix | sed -n 's/^  \(lxc.include.*\)/\1/p')" "$HOST/var/lib/lxc/a/config"
+    nvlxc attach a --gpu 0 > /dev/null 2>&1
+    speaks a
+    # all of them: none is left to be kept from
+    sed -i 1d "$HOST/var/lib/lxc/a/config"
+    nvlxc attach a --gpu all > /dev/null 2>&1
+    speaks a
+}
+
+# --- what its root file system holds ---
+
+@test "container-musl" {
+    attached
+    rm "$WEB/rootfs/lib64/ld-linux-x86-64.so.2"
+    mkdir -p "$WEB/rootfs/lib" && touch "$WEB/rootfs/lib/ld-musl-x86_64.so.1"
+    speaks root/web container-musl error
+    has root/web container-musl cause __register_atfork
+}
+
+@test "mount-point-blocked: a file, and a link; the fix" {
+    attached
+    touch "$WEB/rootfs/usr/local/nvidia"
+    speaks root/web mount-point-blocked error
+    mend root/web mount-point-blocked
+    speaks root/web
+    ln -s /opt "$WEB/rootfs/usr/local/nvidia"
+    speaks root/web mount-point-blocked error
+    has root/web mount-point-blocked evidence 'symbolic link'
+    mend root/web mount-point-blocked
+    speaks root/web
+}
+
+@test "linker-include: /etc/ld.so.conf reads nothing else; the fix" {
+    attached
+    echo /opt/lib > "$WEB/rootfs/etc/ld.so.conf"
+    speaks root/web linker-include error
+    eval "$(part root/web linker-include fix | sed -n 's/^in the container: //p' | sed "s|/etc/ld.so.conf\$|$WEB/rootfs&|")"
+    speaks root/web
+    echo '  include ld.so.conf.d/*.conf' > "$WEB/rootfs/etc/ld.so.conf"
+    speaks root/web
+}
+
+@test "own-driver-libraries: unused beside the bundle, a note; preferred, an error" {
+    attached
+    started
+    library "$WEB/rootfs/usr/lib/x86_64-linux-gnu/libcuda.so.535.104.05" libcuda.so.1
+    speaks root/web own-driver-libraries note
+    has root/web own-driver-libraries evidence /usr/lib/x86_64-linux-gnu/libcuda.so.535.104.05 'the kernel module is 550.163.01'
+    ldconfig -r "$WEB/rootfs"
+    speaks root/web own-driver-libraries note
+    # another file of the linker's configuration comes first
+    echo /usr/lib/x86_64-linux-gnu > "$WEB/rootfs/etc/ld.so.conf.d/00-first.conf"
+    library "$WEB/rootfs/usr/local/nvidia/lib64/libnvidia-ml.so.1" libnvidia-ml.so.1
+    ldconfig -r "$WEB/rootfs"
+    speaks root/web own-driver-libraries error
+    has root/web own-driver-libraries cause 803
+    rm "$WEB"/rootfs/usr/lib/x86_64-linux-gnu/libcuda.so*
+    speaks root/web
+}
+
+@test "own-driver-libraries: before the first start, a note; of the same version, nothing; by hand, an error" {
+    attached
+    library "$WEB/rootfs/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.550.163.01" libnvidia-ml.so.1
+    speaks root/web
+    mv "$WEB"/rootfs/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.{550.163.01,535.104.05}
+    speaks root/web own-driver-libraries note
+    nvlxc detach root/web > /dev/null
+    speaks root/web
+    add "$WEB/config" 'lxc.mount.entry = /dev/nvidia0 dev/nvidia0 none bind 0 0'
+    speaks root/web own-driver-libraries error
+}
+
+@test "own-driver-libraries: Debian's package is named in the fix" {
+    attached
+    library "$WEB/rootfs/usr/lib/x86_64-linux-gnu/libcuda.so.535.104.05" libcuda.so.1
+    printf 'Package: libcuda1\nStatus: install ok installed\nVersion: 535.104.05-1\n' > "$WEB/rootfs/var/lib/dpkg/status"
+    has root/web own-driver-libraries fix 'lxc-attach -n web -- apt-get purge libcuda1'
+}
+
+@test "cuda-stubs: the toolkit's stubs in LD_LIBRARY_PATH" {
+    attached
+    library "$WEB/rootfs/usr/local/cuda/lib64/stubs/libcuda.so" libcuda.so.1
+    speaks root/web
+    add "$WEB/config" 'lxc.environment = LD_LIBRARY_PATH=/usr/local/cuda/lib64/stubs:/usr/local/nvidia/lib64'
+    speaks root/web cuda-stubs error
+    has root/web cuda-stubs cause 'error 34'
+    sed -i 's|/usr/local/cuda/lib64/stubs:||' "$WEB/config"
+    speaks root/web
+}
+
+@test "cuda-stubs: in the linker's configuration, before the bundle" {
+    attached
+    started
+    library "$WEB/rootfs/usr/local/cuda/lib64/stubs/libcuda.so" libcuda.so.1
+    library "$WEB/rootfs/usr/local/nvidia/lib64/libcuda.so.1" libcuda.so.1
+    library "$WEB/rootfs/usr/local/nvidia/lib64/libnvidia-ml.so.1" libnvidia-ml.so.1
+    echo /usr/local/cuda/lib64/stubs > "$WEB/rootfs/etc/ld.so.conf.d/cuda.conf"
+    ldconfig -r "$WEB/rootfs"
+    speaks root/web # the bundle comes first
+    mv "$WEB"/rootfs/etc/ld.so.conf.d/{cuda,00-cuda}.conf
+    ldconfig -r "$WEB/rootfs"
+    speaks root/web cuda-stubs error
+    has root/web cuda-stubs evidence /etc/ld.so.cache /usr/local/cuda/lib64/stubs/libcuda.so
+    has root/web cuda-stubs fix 'lxc-attach -n web -- ldconfig'
+    rm "$WEB/rootfs/etc/ld.so.conf.d/00-cuda.conf"
+    ldconfig -r "$WEB/rootfs"
+    speaks root/web
+}
+
+@test "cuda-compat: on a consumer GPU an error, on a data centre GPU nothing" {
+    attached
+    library "$WEB/rootfs/usr/local/cuda-12.8/compat/libcuda.so.1" libcuda.so.1
+    add "$WEB/config" 'lxc.environment = LD_LIBRARY_PATH=/usr/local/cuda-12.8/compat'
+    speaks root/web cuda-compat error
+    has root/web cuda-compat evidence 'RTX A5500 Laptop' /usr/local/cuda-12.8/compat/libcuda.so.1
+    has root/web cuda-compat cause 804
+    sed -i 's/^Model:.*/Model: \t NVIDIA H100 80GB HBM3/' "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
+    speaks root/web
+    sed -i 's/^Model:.*/Model: \t NVIDIA GeForce RTX 4090/' "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
+    speaks root/web cuda-compat error
+    sed -i '/LD_LIBRARY_PATH/d' "$WEB/config"
+    speaks root/web
+}
+
+@test "service-user-denied: dev[n] for root alone, and Ollama runs as another; the fix" {
+    rootfs "$HOST/srv/221"
+    sed -i 's|^rootfs:.*|rootfs: /srv/221,size=16G|' "$PVE/221.conf"
+    add "$PVE/221.conf" 'dev0: /dev/nvidia0'
+    echo 'ollama:x:999:999::/usr/share/ollama:/bin/false' >> "$HOST/srv/221/etc/passwd"
+    speaks 221 dev-mode note
+    printf '[Service]\nUser=ollama\n' > "$HOST/srv/221/etc/systemd/system/ollama.service"
+    speaks 221 service-user-denied error
+    has 221 service-user-denied evidence '/dev/nvidia0: mode 0660' 'ollama.service runs as ollama'
+    mend 221 service-user-denied
+    speaks 221
+    # or its group has them
+    sed -i 's|^dev0:.*|dev0: /dev/nvidia0,gid=44|' "$PVE/221.conf"
+    speaks 221 service-user-denied error
+    sed -i 's/^video:x:44:/&ollama/' "$HOST/srv/221/etc/group"
+    speaks 221
+}
+
+@test "service-user-denied: the driver is told to make its nodes for a group of the host" {
+    attached
+    sed -i 's/DeviceFileMode: 438/DeviceFileMode: 432/' "$HOST/proc/driver/nvidia/params"
+    chmod 0660 "$HOST"/dev/nvidia0
+    speaks root/web
+    printf 'jellyfin:x:110:115::/var/lib/jellyfin:/bin/false\n' >> "$WEB/rootfs/etc/passwd"
+    printf '[Service]\nUser=jellyfin\nSupplementaryGroups=video\n' > "$WEB/rootfs/etc/systemd/system/jellyfin.service"
+    speaks root/web service-user-denied error
+    has root/web service-user-denied fix 'chmod 0666' NVreg_DeviceFileMode=0666
+    chmod 0666 "$HOST"/dev/nvidia0
+    speaks root/web
+}
+
+@test "render-group: graphics, and the node's group is the host's" {
+    rootfs "$WEB/rootfs"
+    chgrp 104 "$HOST/dev/dri/renderD128"
+    nvlxc attach root/web --capabilities graphics,utility > /dev/null 2>&1
+    speaks root/web render-group warning
+    has root/web render-group evidence '/dev/dri/renderD128: mode 0660, owner 0:104' 'group render is 105 (100105 on the host)'
+    chmod 0666 "$HOST/dev/dri/renderD128"
+    speaks root/web
+    chmod 0660 "$HOST/dev/dri/renderD128"
+    nvlxc attach root/web > /dev/null 2>&1
+    speaks root/web # compute does not take it
+}
+
+@test "render-group: a privileged container's group has another number; the fix" {
+    rootfs "$HOST/var/lib/lxc/box/rootfs"
+    chgrp 104 "$HOST/dev/dri/renderD128"
+    nvlxc attach box --capabilities graphics,utility > /dev/null 2>&1
+    speaks box render-group warning
+    has box render-group fix 'groupmod -g 104 render'
+    sed -i 's/^render:x:105/render:x:104/' "$HOST/var/lib/lxc/box/rootfs/etc/group"
+    speaks box
+}
+
+@test "left-mount-points: empty files in /dev, a note; among libraries, a warning; the fix" {
+    attached
+    touch "$WEB"/rootfs/dev/nvidia{0,ctl}
+    speaks root/web left-mount-points note
+    touch "$WEB/rootfs/usr/lib/x86_64-linux-gnu/libcuda.so.535.104.05" "$WEB/rootfs/usr/bin/nvidia-smi"
+    speaks root/web left-mount-points warning
+    has root/web left-mount-points evidence /dev/nvidia0 /usr/lib/x86_64-linux-gnu/libcuda.so.535.104.05 /usr/bin/nvidia-smi
+    mend root/web left-mount-points
+    [ ! -e "$WEB/rootfs/dev/nvidiactl" ]
+    speaks root/web
+}
+
+@test "left-mount-points: names that a shell would read otherwise are not repeated, links not followed" {
+    attached
+    touch "$WEB/rootfs/dev/nvidia0; touch pwned"
+    ln -s /etc "$WEB/rootfs/dev/nvidia-link"
+    speaks root/web
+}
+
+@test "a user's name for a container is quoted where a command names it" {
+    mv "$HOST"/home/alice/.local/share/lxc/{media,'a b;touch pwned'}
+    sed -i 's|lxc/media|lxc/a b;touch pwned|' "$HOST/home/alice/.local/share/lxc/a b;touch pwned/config"
+    add "$HOST/home/alice/.local/share/lxc/a b;touch pwned/config" \
+        'lxc.mount.entry = /dev/nvidia9 dev/nvidia9 none bind,optional,create=file'
+    speaks 'a b;touch pwned' mount-source-missing error
+    (cd "$BATS_TEST_TMPDIR" && take_out 'a b;touch pwned' mount-source-missing)
+    [ ! -e "$BATS_TEST_TMPDIR/pwned" ]
+    speaks 'a b;touch pwned'
+}
+
+@test "kernel-packages: DKMS in the container" {
+    attached
+    touch "$WEB"/rootfs/var/lib/dpkg/info/{nvidia-kernel-dkms,nvidia-dkms-550,nvidia-settings}.list
+    printf 'Package: %s\nStatus: install ok installed\nVersion: 1\n\n' nvidia-kernel-dkms nvidia-settings > "$WEB/rootfs/var/lib/dpkg/status"
+    speaks root/web kernel-packages warning
+    has root/web kernel-packages fix 'lxc-attach -n web -- apt-get purge nvidia-kernel-dkms'
+    [[ $(part root/web kernel-packages evidence) != *550* ]] # removed, its list stays
+}
+
+@test "nested-no-cdi: Docker with NVIDIA's toolkit, and without it" {
+    attached
+    touch "$WEB/rootfs/usr/bin/dockerd"
+    speaks root/web nested-no-cdi note
+    touch "$WEB/rootfs/usr/bin/nvidia-ctk"
+    mkdir "$WEB/rootfs/etc/nvidia-container-runtime"
+    printf '[nvidia-container-cli]\n#no-cgroups = true\n' > "$WEB/rootfs/etc/nvidia-container-runtime/config.toml"
+    speaks root/web nested-no-cdi warning
+    has root/web nested-no-cdi fix 'no-cgroups=true --in-place' 'cdi generate --output=/etc/cdi/nvidia.yaml'
+    printf 'no-cgroups = true\n' >> "$WEB/rootfs/etc/nvidia-container-runtime/config.toml"
+    speaks root/web
+    rm "$WEB/rootfs/etc/nvidia-container-runtime/config.toml"
+    mkdir "$WEB/rootfs/etc/cdi" && touch "$WEB/rootfs/etc/cdi/nvidia.yaml"
+    speaks root/web
+}
+
+@test "a hostile root file system: FIFOs, huge files and links out of it hold nothing up" {
+    attached
+    rm "$WEB"/rootfs/etc/{passwd,group,ld.so.conf,os-release}
+    mkfifo "$WEB"/rootfs/etc/{passwd,group,ld.so.conf,os-release,ld.so.cache} "$WEB/rootfs/etc/systemd/system/ollama.service"
+    truncate -s 8G "$WEB/rootfs/var/lib/dpkg/status"
+    touch "$WEB/rootfs/var/lib/dpkg/info/nvidia-driver.list"
+    ln -s ../../../../../../../../etc "$WEB/rootfs/etc/cdi"
+    rm -r "$WEB/rootfs/usr/bin" && ln -s /dev "$WEB/rootfs/usr/bin"
+    run -0 timeout 20 "$NVL_BUILD/src/cli/nvlxc" --version
+    run timeout 20 "$NVL_BUILD/src/cli/nvlxc" --root "$HOST" --json doctor root/web
+    [ "$status" -le 1 ]
+    speaks root/web
+}
