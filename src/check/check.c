@@ -5,6 +5,37 @@
 
 #include "check/facts.h"
 
+/* The length of the UTF-8 sequence that `s` begins with; 0 where it is none. */
+static size_t sequence_length(const unsigned char *s)
+{
+    size_t len = *s < 0x80                 ? 1
+                 : *s >= 0xc2 && *s < 0xe0 ? 2
+                 : (*s & 0xf0) == 0xe0     ? 3
+                 : *s >= 0xf0 && *s < 0xf5 ? 4
+                                           : 0;
+
+    for (size_t i = 1; i < len; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    return len;
+}
+
+/* Evidence is out of files that containers write: what a terminal would obey, and what is no text, goes. */
+static char *clean(char *text)
+{
+    for (size_t i = 0, len; text[i] != '\0'; i += len) {
+        const unsigned char *s = (const unsigned char *)text + i;
+        bool is_control =
+            (*s < 0x20 && *s != '\n' && *s != '\t') || *s == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
+        len = sequence_length(s);
+        if (len == 0 || is_control) {
+            text[i] = '?';
+            len = 1;
+        }
+    }
+    return text;
+}
+
 struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct nvl_check *check,
                                     enum nvl_severity severity, const char *container, const char *title)
 {
@@ -13,8 +44,8 @@ struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct 
     *f = (struct nvl_finding){
         .check = check,
         .severity = severity,
-        .container = container != NULL ? nvl_xstrdup(container) : NULL,
-        .title = nvl_xstrdup(title),
+        .container = container != NULL ? clean(nvl_xstrdup(container)) : NULL,
+        .title = clean(nvl_xstrdup(title)),
     };
     return f;
 }
@@ -22,7 +53,7 @@ struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct 
 static void set_text(char **text, const char *fmt, va_list ap)
 {
     free(*text);
-    *text = nvl_xvasprintf(fmt, ap);
+    *text = clean(nvl_xvasprintf(fmt, ap));
 }
 
 void nvl_finding_evidence(struct nvl_finding *f, const char *fmt, ...)
@@ -163,6 +194,14 @@ void nvl_findings_finish(struct nvl_findings *findings)
     fold(findings);
     if (findings->count > 1)
         qsort(findings->items, findings->count, sizeof *findings->items, compare);
+}
+
+bool nvl_findings_are_notes(const struct nvl_findings *findings)
+{
+    for (size_t i = 0; i < findings->count; i++)
+        if (findings->items[i].severity != NVL_SEVERITY_NOTE)
+            return false;
+    return true;
 }
 
 const char *nvl_severity_name(enum nvl_severity severity)

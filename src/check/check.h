@@ -47,6 +47,7 @@ struct nvl_check {
 /* The table: families one after another (table.c), each sorted by what blocks first. Ends with an entry
  * without an id. */
 extern const struct nvl_check *const nvl_check_families[]; /* ends with NULL */
+extern const char *const nvl_check_family_names[];         /* one for each: "device nodes" */
 
 /* Adds one; texts are copied and may be NULL where the struct says so. The container's name is the facts'. */
 struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct nvl_check *check,
@@ -65,4 +66,6 @@ void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_fin
 /* Leaves out what is folded into a root cause, then sorts: errors first, the host before its containers,
  * table order. */
 void nvl_findings_finish(struct nvl_findings *findings);
+/* Whether nothing has to be done: notes alone, or nothing. */
+bool nvl_findings_are_notes(const struct nvl_findings *findings);
 const char *nvl_severity_name(enum nvl_severity severity); /* "error", "warning", "note" */

@@ -8,10 +8,11 @@
 #include <unistd.h>
 
 #include "container/rootfs_path.h"
+#include "host/gpu_nodes.h"
 
-static void add_node(struct nvl_host_facts *f, enum nvl_node_kind kind, unsigned minor)
+static void add_node(struct nvl_host_facts *f, enum nvl_node_kind kind)
 {
-    struct nvl_node node = nvl_node_make(kind, minor, false, &f->host.majors, &f->host.params);
+    struct nvl_node node = nvl_node_make(kind, 0, false, &f->host.majors, &f->host.params);
 
     nvl_node_check(f->root, &node);
     *NVL_APPEND(f->nodes, f->n_nodes) = node;
@@ -22,21 +23,14 @@ static void read_nodes(struct nvl_host_facts *f)
 {
     if (!f->host.driver.loaded)
         return;
-    for (size_t i = 0; i < f->host.gpus.count; i++) {
-        const struct nvl_gpu *gpu = &f->host.gpus.items[i];
-        if (gpu->driver != NVL_GPU_NVIDIA || gpu->minor < 0)
-            continue;
-        add_node(f, NVL_NODE_GPU, (unsigned)gpu->minor);
-        for (size_t m = 0; m < gpu->n_migs; m++) {
-            add_node(f, NVL_NODE_CAP, gpu->migs[m].gi_minor);
-            add_node(f, NVL_NODE_CAP, gpu->migs[m].ci_minor);
-        }
-    }
-    add_node(f, NVL_NODE_CTL, 0);
-    add_node(f, NVL_NODE_UVM, 0);
-    add_node(f, NVL_NODE_UVM_TOOLS, 0);
+    for (size_t i = 0; i < f->host.gpus.count; i++)
+        if (f->host.gpus.items[i].driver == NVL_GPU_NVIDIA)
+            nvl_gpu_nodes(&f->host, &f->host.gpus.items[i], true, &f->nodes, &f->n_nodes);
+    add_node(f, NVL_NODE_CTL);
+    add_node(f, NVL_NODE_UVM);
+    add_node(f, NVL_NODE_UVM_TOOLS);
     if (f->modules.nvidia_modeset)
-        add_node(f, NVL_NODE_MODESET, 0);
+        add_node(f, NVL_NODE_MODESET);
 }
 
 int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, struct nvl_error *err)
@@ -52,12 +46,17 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, s
     if (r == 0)
         r = nvl_system_read(root, &f->system, err);
     if (r == 0)
-        r = nvl_containers_find(root, false, &f->containers, err);
+        r = nvl_support_read(&f->support, err);
     if (r == 0)
-        read_nodes(f);
-    else
+        r = nvl_containers_find(root, false, &f->containers, err);
+    if (r < 0) {
         nvl_host_facts_clear(f);
-    return r;
+        return r;
+    }
+    nvl_installed_driver_read(root, &f->system, &f->userspace, &f->installed);
+    read_nodes(f);
+    nvl_gpu_users_read(f);
+    return 0;
 }
 
 void nvl_host_facts_clear(struct nvl_host_facts *f)
@@ -66,8 +65,13 @@ void nvl_host_facts_clear(struct nvl_host_facts *f)
     nvl_userspace_clear(&f->userspace);
     nvl_bundles_clear(&f->bundles);
     nvl_system_clear(&f->system);
+    nvl_support_clear(&f->support);
+    nvl_installed_driver_clear(&f->installed);
     nvl_containers_clear(&f->containers);
     free(f->nodes);
+    for (size_t i = 0; i < f->n_users; i++)
+        free(f->users[i].name);
+    free(f->users);
     *f = (struct nvl_host_facts){0};
 }
 

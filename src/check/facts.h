@@ -9,8 +9,20 @@
 #include "driver/bundle.h"
 #include "grant/resolve.h"
 #include "host/host.h"
+#include "host/installed.h"
 #include "host/module.h"
+#include "host/support.h"
 #include "host/system.h"
+
+/* A container of this node that is to have a GPU. */
+struct nvl_gpu_user {
+    char *name;             /* unambiguous */
+    bool has_grant;         /* else only lines by hand */
+    unsigned capabilities;  /* of the grant */
+    bool needs_nodes_first; /* before it starts: dev[n], mount entries of nodes, or a hook that is not root's
+                             */
+    bool starts_at_boot;    /* onboot, lxc.start.auto */
+};
 
 struct nvl_host_facts {
     const struct nvl_root *root;
@@ -19,9 +31,14 @@ struct nvl_host_facts {
     struct nvl_userspace userspace;
     struct nvl_bundles bundles;
     struct nvl_system system;
+    struct nvl_support support;
+    struct nvl_installed_driver installed;
     struct nvl_containers containers; /* of this node */
     struct nvl_node *nodes;           /* those that the host should have, each looked at */
     size_t n_nodes;
+    struct nvl_gpu_user *users; /* of GPUs, among the containers */
+    size_t n_users;
+    bool deep; /* checks may take seconds: read all of the bundles. The caller's wish */
 };
 
 struct nvl_container_facts {
@@ -47,4 +64,6 @@ void nvl_host_facts_clear(struct nvl_host_facts *facts);
 /* An unreadable config is an error; all else that cannot be read is left empty. */
 int nvl_container_facts_read(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
                              const struct nvl_container *container, struct nvl_error *err);
+/* The containers that are to have a GPU. A part of nvl_host_facts_read. */
+void nvl_gpu_users_read(struct nvl_host_facts *facts);
 void nvl_container_facts_clear(struct nvl_container_facts *facts);

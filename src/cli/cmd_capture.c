@@ -9,7 +9,8 @@
 
 #include "base/paths.h"
 #include "cli/command.h"
-#include "cli/host_status.h"
+#include "driver/bundle.h"
+#include "host/module.h"
 #include "host/capture.h"
 #include "host/tree.h"
 

@@ -1,39 +1,139 @@
 /* nvlxc doctor: what is wrong with this host and its containers, why, and what mends it. */
-#include "cli/command.h"
+#include <errno.h>
+#include <stdio.h>
 
-#include "check/facts.h"
-#include "check/families.h"
+#include "cli/diagnosis.h"
+#include "cli/target.h"
 
-static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values, struct nvl_error *err)
+struct doctor_values {
+    bool report, deep;
+};
+
+static const struct nvl_option doctor_options[] = {
+    {"--report", NULL, "print Markdown for a forum or an issue, without names, addresses and secrets",
+     NVL_OPTION_FLAG, offsetof(struct doctor_values, report)},
+    {"--deep", NULL, "read all of the driver bundles and compare their checksums", NVL_OPTION_FLAG,
+     offsetof(struct doctor_values, deep)},
+    {0},
+};
+
+static const char *mode_of(const struct nvl_container_facts *c)
 {
-    struct nvl_host_facts nvl_auto(nvl_host_facts_clear) facts = {0};
-    nvl_auto(nvl_findings_clear) struct nvl_findings findings = {0};
-    size_t asked = 0;
+    bool by_hand = false;
 
-    (void)values;
-    (void)arguments;
-    int r = nvl_host_facts_read(&facts, &ctx->root, err);
+    for (size_t i = 0; i < c->config.n_lines; i++)
+        by_hand |= c->owners[i] == NVL_OWNER_BY_HAND;
+    if (c->has_grant)
+        return by_hand ? "hook, and lines by hand" : "hook";
+    return by_hand ? "lines by hand" : "no GPU";
+}
+
+static void describe(struct nvl_diagnosis *d, const struct nvl_container_facts *c)
+{
+    nvl_autofree char *kind = nvl_container_kind_text(c->container);
+
+    nvl_strv_push(&d->containers, c->name);
+    nvl_strv_pushf(&d->descriptions, "%s (%s, %s, %s, %s)", c->name, kind,
+                   c->idmap.privileged ? "privileged" : "unprivileged", mode_of(c),
+                   c->is_running ? "running" : "stopped");
+}
+
+static int diagnose_container(struct nvl_diagnosis *d, const struct nvl_container *container,
+                              struct nvl_error *err)
+{
+    nvl_auto(nvl_container_facts_clear) struct nvl_container_facts c = {.rootfs = NVL_ROOT_NONE};
+
+    int r = nvl_container_facts_read(&c, &d->facts, container, err);
     if (r < 0)
         return r;
-    nvl_check_host(&facts, &findings, &asked);
-    for (size_t i = 0; i < facts.containers.count; i++) {
-        struct nvl_container_facts nvl_auto(nvl_container_facts_clear) c = {.rootfs = NVL_ROOT_NONE};
-        r = nvl_container_facts_read(&c, &facts, &facts.containers.items[i], err);
-        if (r < 0)
-            return r;
-        nvl_check_container(&c, &findings, &asked);
+    nvl_check_container(&c, &d->findings, &d->asked);
+    describe(d, &c);
+    return 0;
+}
+
+static bool is_gpu_user(const struct nvl_host_facts *facts, const struct nvl_container *c)
+{
+    nvl_autofree char *name = nvl_container_full_name(&facts->containers, c);
+
+    for (size_t i = 0; i < facts->n_users; i++)
+        if (strcmp(facts->users[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* One that cannot be read does not keep the others from being looked at. */
+static void diagnose_all(struct nvl_diagnosis *d)
+{
+    for (size_t i = 0; i < d->facts.containers.count; i++) {
+        const struct nvl_container *c = &d->facts.containers.items[i];
+        struct nvl_error err = {0};
+        if (is_gpu_user(&d->facts, c) && diagnose_container(d, c, &err) < 0)
+            nvl_warn("%s", err.message);
     }
-    nvl_findings_finish(&findings);
-    for (size_t i = 0; i < findings.count; i++)
-        nvl_say(ctx, "%zu. %s: %s", i + 1, nvl_severity_name(findings.items[i].severity),
-                findings.items[i].title);
-    return findings.count > 0 ? NVL_EXIT_FAILED : NVL_EXIT_OK;
+}
+
+static int diagnose(struct nvl_context *ctx, const struct nvl_strv *arguments, bool deep,
+                    struct nvl_diagnosis *d, struct nvl_error *err)
+{
+    const struct nvl_container *one = NULL;
+
+    int r = nvl_host_facts_read(&d->facts, &ctx->root, err);
+    if (r == 0 && arguments->count > 0)
+        r = nvl_container_by_name(&d->facts.containers, arguments->items[0], &one, err);
+    if (r < 0)
+        return r;
+    d->facts.deep = deep;
+    nvl_check_host(&d->facts, &d->findings, &d->asked);
+    if (one != NULL)
+        r = diagnose_container(d, one, err);
+    else
+        diagnose_all(d);
+    nvl_findings_finish(&d->findings);
+    return r;
+}
+
+static void diagnosis_clear(struct nvl_diagnosis *d)
+{
+    nvl_findings_clear(&d->findings);
+    nvl_strv_clear(&d->containers);
+    nvl_strv_clear(&d->descriptions);
+    nvl_host_facts_clear(&d->facts);
+}
+
+static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data, struct nvl_error *err)
+{
+    const struct doctor_values *values = data;
+    nvl_auto(diagnosis_clear) struct nvl_diagnosis d = {0};
+
+    int r = diagnose(ctx, arguments, values->deep, &d, err);
+    if (r < 0)
+        return r;
+    if (ctx->json) {
+        nvl_print_json(json_pack("{s:o,s:I}", "findings", nvl_json_findings(&d.findings), "checked",
+                                 (json_int_t)d.asked));
+    } else if (values->report) {
+        nvl_autofree char *text = nvl_diagnosis_report(&d);
+        fputs(text, stdout);
+    } else {
+        nvl_diagnosis_print(ctx, &d);
+    }
+    return nvl_findings_are_notes(&d.findings) ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 
 const struct nvl_command nvl_cmd_doctor = {
     .name = "doctor",
     .arguments = "[CT]",
     .summary = "find what is wrong, why, and the command that mends it",
+    .details =
+        "The host is always looked at, and with it the container CT, or every container that has a grant or\n"
+        "NVIDIA lines written by hand. A finding is an error (it keeps a container from its GPU, now or at "
+        "its\n"
+        "next start), a warning (it will, or it keeps some programs from it) or a note (nothing is wrong).\n"
+        "Nothing is changed.\n"
+        "\n"
+        "Exit status: 0 no error and no warning was found, 1 otherwise.",
     .max_arguments = 1,
+    .options = doctor_options,
+    .values_size = sizeof(struct doctor_values),
     .run = run,
 };

@@ -3,6 +3,8 @@
 
 #include "base/root.h"
 
+#define NVL_MODPROBE_PROGRAM "/usr/bin/nvidia-modprobe" /* makes device nodes, where it is installed */
+
 struct nvl_modules {
     bool nvidia, nvidia_uvm, nvidia_modeset, nvidia_drm;
     bool nouveau, nova_core, vfio_pci;

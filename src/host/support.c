@@ -13,16 +13,13 @@ static void drop_json(json_t **value)
     json_decref(*value);
 }
 
-static char *copy(const char *s)
-{
-    return s != NULL ? nvl_xstrdup(s) : NULL;
-}
-
 static int read_strings(json_t *array, struct nvl_strv *v)
 {
     size_t i;
     json_t *item;
 
+    if (!json_is_array(array))
+        return -EINVAL;
     json_array_foreach(array, i, item)
     {
         if (!json_is_string(item))
@@ -32,28 +29,35 @@ static int read_strings(json_t *array, struct nvl_strv *v)
     return 0;
 }
 
+/* A key's string, copied; NULL where it is null. *r is set where it is neither. */
+static char *string_of(json_t *item, const char *key, int *r)
+{
+    json_t *value = json_object_get(item, key);
+
+    if (value == NULL || (!json_is_string(value) && !json_is_null(value)))
+        *r = -EINVAL;
+    return json_is_string(value) ? nvl_xstrdup(json_string_value(value)) : NULL;
+}
+
 static int read_kernel(struct nvl_support *s, json_t *item)
 {
-    const char *branch, *from, *package, *suite, *flavour, *min, *max, *basis, *source;
-    json_t *fails;
-
-    if (json_unpack(item, "{s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:s, s:s}", "branch", &branch,
-                    "from", &from, "package", &package, "suite", &suite, "flavour", &flavour, "min", &min,
-                    "max", &max, "fails", &fails, "basis", &basis, "source", &source) < 0)
-        return -EINVAL;
     struct nvl_kernel_range *row = NVL_APPEND(s->kernels, s->n_kernels);
+    int r = 0;
+
     *row = (struct nvl_kernel_range){
-        .branch = copy(branch),
-        .from = copy(from),
-        .package = copy(package),
-        .suite = copy(suite),
-        .flavour = copy(flavour),
-        .min = copy(min),
-        .max = copy(max),
-        .basis = copy(basis),
-        .source = copy(source),
+        .branch = string_of(item, "branch", &r),
+        .from = string_of(item, "from", &r),
+        .package = string_of(item, "package", &r),
+        .suite = string_of(item, "suite", &r),
+        .flavour = string_of(item, "flavour", &r),
+        .min = string_of(item, "min", &r),
+        .max = string_of(item, "max", &r),
+        .basis = string_of(item, "basis", &r),
+        .source = string_of(item, "source", &r),
     };
-    return read_strings(fails, &row->fails);
+    if (r < 0 || row->branch == NULL || row->basis == NULL || row->source == NULL)
+        return -EINVAL;
+    return read_strings(json_object_get(item, "fails"), &row->fails);
 }
 
 /* "2200-22b9" */
@@ -73,21 +77,20 @@ static int read_ids(const char *text, struct nvl_id_range *range)
 static int read_generation(struct nvl_support *s, json_t *item)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv ids = {0}, flavours = {0};
-    const char *name, *first, *last;
-    json_t *id_array, *flavour_array;
-
-    if (json_unpack(item, "{s:s, s:o, s:s?, s:s?, s:o}", "name", &name, "ids", &id_array, "first", &first,
-                    "last", &last, "flavours", &flavour_array) < 0 ||
-        read_strings(id_array, &ids) < 0 || read_strings(flavour_array, &flavours) < 0)
-        return -EINVAL;
     struct nvl_generation *g = NVL_APPEND(s->generations, s->n_generations);
+    int r = read_strings(json_object_get(item, "ids"), &ids);
+
+    if (r == 0)
+        r = read_strings(json_object_get(item, "flavours"), &flavours);
     *g = (struct nvl_generation){
-        .name = copy(name),
-        .first = copy(first),
-        .last = copy(last),
+        .name = string_of(item, "name", &r),
+        .first = string_of(item, "first", &r),
+        .last = string_of(item, "last", &r),
         .open = nvl_strv_contains(&flavours, "open"),
         .proprietary = nvl_strv_contains(&flavours, "proprietary"),
     };
+    if (r < 0 || g->name == NULL)
+        return -EINVAL;
     for (size_t i = 0; i < ids.count; i++)
         if (read_ids(ids.items[i], NVL_APPEND(g->ids, g->n_ids)) < 0)
             return -EINVAL;

@@ -110,6 +110,51 @@ void nvl_system_clear(struct nvl_system *s)
     *s = (struct nvl_system){.pve_major = -1};
 }
 
+static bool is_proxmox_kernel(const struct nvl_system *s)
+{
+    return nvl_has_suffix(s->kernel, "-pve");
+}
+
+static bool is_debian_kernel(const struct nvl_system *s)
+{
+    return s->id != NULL && strcmp(s->id, "debian") == 0;
+}
+
+/* Before Proxmox VE 8 they were called after it. */
+static const char *proxmox_prefix(const struct nvl_system *s)
+{
+    return s->pve_major >= 0 && s->pve_major < 8 ? "pve" : "proxmox";
+}
+
+char *nvl_headers_package(const struct nvl_system *s)
+{
+    if (s->kernel == NULL)
+        return NULL;
+    if (is_proxmox_kernel(s))
+        return nvl_xasprintf("%s-headers-%s", proxmox_prefix(s), s->kernel);
+    return is_debian_kernel(s) ? nvl_xasprintf("linux-headers-%s", s->kernel) : NULL;
+}
+
+/* "amd64" of "6.12.107+deb13-amd64", "cloud-amd64" of "6.1.0-40-cloud-amd64". */
+static const char *kernel_flavour(const char *kernel)
+{
+    for (const char *dash = strchr(kernel, '-'); dash != NULL; dash = strchr(dash + 1, '-'))
+        if (dash[1] >= 'a' && dash[1] <= 'z')
+            return dash + 1;
+    return NULL;
+}
+
+char *nvl_headers_meta_package(const struct nvl_system *s)
+{
+    if (s->kernel == NULL)
+        return NULL;
+    if (is_proxmox_kernel(s))
+        return strcmp(proxmox_prefix(s), "pve") == 0 ? nvl_xstrdup("pve-headers")
+                                                     : nvl_xstrdup("proxmox-default-headers");
+    const char *flavour = kernel_flavour(s->kernel);
+    return is_debian_kernel(s) && flavour != NULL ? nvl_xasprintf("linux-headers-%s", flavour) : NULL;
+}
+
 static bool is_value(const char *value, size_t len, const char *wanted)
 {
     return len == strlen(wanted) && memcmp(value, wanted, len) == 0;

@@ -1,0 +1,309 @@
+/* What programs need of the driver: its libraries, of the loaded module's version, and the bundle of them
+ * that containers get. */
+#include "check/host_checks.h"
+#include "driver/verify.h"
+
+#define VERSION_FILE    "/proc/driver/nvidia/version"
+#define INFORMATION_MAX (64u << 10)
+#define MANY_FAULTS     8
+
+static bool is_loaded(const struct nvl_host_facts *facts)
+{
+    return facts->host.driver.loaded && facts->host.driver.version[0] != '\0';
+}
+
+static bool is_served(const struct nvl_host_facts *facts)
+{
+    const struct nvl_bundle *bundle = nvl_loaded_bundle(facts);
+
+    return bundle != NULL && bundle->complete;
+}
+
+static void add_versions(struct nvl_strv *evidence, const struct nvl_host_facts *facts)
+{
+    const char *loaded = facts->host.driver.version;
+
+    nvl_add_first_line(evidence, facts->root, VERSION_FILE);
+    for (size_t i = 0; i < facts->userspace.n_dirs; i++)
+        if (facts->userspace.dirs[i].elf == NVL_ELF_64)
+            nvl_strv_pushf(evidence, "%s: libraries of %s", facts->userspace.dirs[i].path,
+                           facts->userspace.dirs[i].version);
+    const struct nvl_bundle *bundle = nvl_loaded_bundle(facts);
+    nvl_strv_pushf(evidence, "%s/%s: %s", "/var/lib/nvlxc/driver", loaded,
+                   bundle == NULL     ? "no bundle"
+                   : bundle->complete ? "the bundle of the loaded version"
+                                      : "a bundle whose manifest cannot be read");
+}
+
+void nvl_check_libraries_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    const char *loaded = facts->host.driver.version;
+    bool served = is_served(facts);
+
+    if (!is_loaded(facts) || facts->userspace.versions.count > 0)
+        return;
+    nvl_autofree char *title =
+        nvl_xasprintf("%s is loaded, but no libraries of the driver are installed%s", loaded,
+                      served ? "; containers use the bundle of that version" : ": containers get no driver");
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, served ? NVL_SEVERITY_WARNING : NVL_SEVERITY_ERROR, title);
+    add_versions(&evidence, facts);
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(f,
+                      "the kernel module is here alone. Debian's nvidia-driver only recommends libcuda1 and "
+                      "nvidia-smi: with --no-install-recommends they stay away");
+    if (nvl_has_apt(&facts->system))
+        nvl_finding_fix(f, "apt install libcuda1 nvidia-smi   (version %s)\nnvlxc driver sync", loaded);
+    else
+        nvl_finding_fix(f, "install the driver's libraries of version %s\nnvlxc driver sync", loaded);
+}
+
+static bool has_loaded_version(const struct nvl_host_facts *facts)
+{
+    return nvl_strv_contains(&facts->userspace.versions, facts->host.driver.version);
+}
+
+static bool is_upgrade(const struct nvl_host_facts *facts)
+{
+    return nvl_version_compare(facts->userspace.versions.items[0], facts->host.driver.version) > 0;
+}
+
+/* Where libraries of other versions alone are installed. */
+static bool is_mismatch(const struct nvl_host_facts *facts)
+{
+    return is_loaded(facts) && facts->userspace.versions.count > 0 && !has_loaded_version(facts);
+}
+
+void nvl_check_libraries_mismatch(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                  struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    const char *loaded = facts->host.driver.version;
+    bool served = is_served(facts);
+
+    if (!is_mismatch(facts) || (served && is_upgrade(facts)))
+        return;
+    nvl_autofree char *list = nvl_strv_join(&facts->userspace.versions, ", ");
+    nvl_autofree char *title = nvl_xasprintf(
+        "%s is loaded, %s installed: %s", loaded, list,
+        served              ? "they do not match; containers use the bundle of the loaded version"
+        : is_upgrade(facts) ? "an upgrade waits for its reboot, and containers get no driver until then"
+                            : "they do not match, and containers get no driver");
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, served ? NVL_SEVERITY_WARNING : NVL_SEVERITY_ERROR, title);
+    add_versions(&evidence, facts);
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(f, "libraries work with the kernel module of exactly their version. NVML says "
+                         "\"Driver/library version mismatch\", CUDA gives error 803");
+    if (is_upgrade(facts))
+        nvl_finding_fix(f, "reboot");
+    else
+        nvl_finding_fix(f,
+                        "install the libraries of %s, or the kernel module of %s, then:\nreboot\n"
+                        "nvlxc driver sync",
+                        loaded, facts->userspace.versions.items[0]);
+}
+
+void nvl_check_upgrade_pending(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                               struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    const char *loaded = facts->host.driver.version;
+
+    if (!is_mismatch(facts) || !is_served(facts) || !is_upgrade(facts))
+        return;
+    nvl_autofree char *title =
+        nvl_xasprintf("upgrade pending, reboot when convenient: %s is loaded, %s installed", loaded,
+                      facts->userspace.versions.items[0]);
+    struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_NOTE, title);
+    add_versions(&evidence, facts);
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(f,
+                      "containers go on with the bundle of %s, which is still the right one; programs of "
+                      "the host itself (nvidia-smi) fail until the reboot",
+                      loaded);
+    nvl_finding_fix(f, "reboot");
+}
+
+static unsigned granted_capabilities(const struct nvl_host_facts *facts)
+{
+    unsigned capabilities = 0;
+
+    for (size_t i = 0; i < facts->n_users; i++)
+        capabilities |= facts->users[i].capabilities;
+    return capabilities;
+}
+
+/* What the capability is for does not work at all without these. */
+static bool names_essential(const char *missing)
+{
+    static const char *const names[] = {
+        "libcuda.so.1",     "libnvidia-ptxjitcompiler", "libnvidia-ml.so.1", "nvidia-smi ",
+        "libnvcuvid.so.1",  "libnvidia-encode",         "libGLX_nvidia",     "libEGL_nvidia",
+        "libnvidia-glcore", "libnvidia-eglcore",        "libnvidia-ngx",     "none of its "};
+
+    for (size_t i = 0; i < NVL_LENGTH(names); i++)
+        if (strstr(missing, names[i]) != NULL)
+            return true;
+    return false;
+}
+
+/* "video: libnvidia-encode.so.1 is not installed: apt install libnvidia-encode1" */
+static void say_missing(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                        const char *missing, struct nvl_findings *findings)
+{
+    const char *colon = strstr(missing, ": "), *last = colon;
+    nvl_autofree char *word = colon != NULL ? nvl_xstrndup(missing, (size_t)(colon - missing)) : NULL;
+    unsigned capability;
+
+    if (word == NULL || nvl_capabilities_parse(word, &capability, NULL) < 0 ||
+        (capability & granted_capabilities(facts)) == 0)
+        return;
+    for (const char *next = colon; next != NULL; next = strstr(next + 2, ": "))
+        last = next;
+    bool essential = names_essential(missing);
+    nvl_autofree char *granted = nvl_granted_names(facts);
+    nvl_autofree char *title =
+        nvl_xasprintf("containers are granted %s, and some of its libraries are not on this host", word);
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, essential ? NVL_SEVERITY_WARNING : NVL_SEVERITY_NOTE, title);
+    nvl_finding_evidence(f, "%.*s\ncontainers with a grant: %s", (int)(last - missing), missing, granted);
+    nvl_finding_cause(f, "a bundle holds what is installed on the host; programs in containers then say "
+                         "\"Cannot load …\"");
+    if (nvl_has_prefix(last + 2, "apt "))
+        nvl_finding_fix(f, "%s\nnvlxc driver sync", last + 2);
+    else
+        nvl_finding_fix(f, "%s, then:\nnvlxc driver sync", last + 2);
+}
+
+void nvl_check_libraries_incomplete(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                    struct nvl_findings *findings)
+{
+    nvl_auto(nvl_sync_result_clear) struct nvl_sync_result result = {0};
+
+    if (!is_loaded(facts) || !has_loaded_version(facts) || granted_capabilities(facts) == 0)
+        return;
+    if (nvl_bundle_sync(facts->root, &facts->userspace, facts->host.driver.version, true, NULL, NULL, &result,
+                        NULL) < 0)
+        return;
+    for (size_t i = 0; i < result.missing.count; i++)
+        say_missing(check, facts, result.missing.items[i], findings);
+}
+
+/* Root's containers make it at their next start; it is there in time where somebody has made it before. */
+void nvl_check_bundle_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                             struct nvl_findings *findings)
+{
+    nvl_autofree char *granted = nvl_granted_names(facts);
+    const char *loaded = facts->host.driver.version;
+
+    if (!is_loaded(facts) || granted == NULL || nvl_loaded_bundle(facts) != NULL ||
+        !has_loaded_version(facts))
+        return;
+    nvl_autofree char *title = nvl_xasprintf("there is no bundle of %s, the loaded driver", loaded);
+    struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING, title);
+    nvl_finding_evidence(f, "/var/lib/nvlxc/driver/%s does not exist\ncontainers with a grant: %s", loaded,
+                         granted);
+    nvl_finding_cause(f,
+                      "the next start of a container has to copy it first, which takes a while; a user's own "
+                      "container cannot, and starts without a driver");
+    nvl_finding_fix(f, "nvlxc driver sync");
+}
+
+static void say_damaged(const struct nvl_check *check, const struct nvl_bundle *bundle, bool is_installed,
+                        const struct nvl_strv *faults, const struct nvl_strv *unseen,
+                        struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+    nvl_autofree char *title = nvl_xasprintf("the bundle of %s is damaged", bundle->version);
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, bundle->loaded ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, title);
+
+    for (size_t i = 0; i < faults->count && i < MANY_FAULTS; i++)
+        nvl_strv_push(&evidence, faults->items[i]);
+    if (faults->count > MANY_FAULTS)
+        nvl_strv_pushf(&evidence, "… and %zu more", faults->count - MANY_FAULTS);
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(f,
+                      "a full disk, a file system check, or something that wrote into the folder: containers "
+                      "get what is there, and their programs fail to load it");
+    for (size_t i = 0; i < unseen->count; i++)
+        nvl_strv_pushf(&fix, "rm %s", unseen->items[i]);
+    nvl_strv_push(&fix, is_installed ? "nvlxc driver sync" : "nvlxc driver prune");
+    nvl_finding_fix_lines(f, &fix);
+}
+
+void nvl_check_bundle_damaged(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
+{
+    for (size_t i = 0; i < facts->bundles.count; i++) {
+        const struct nvl_bundle *bundle = &facts->bundles.items[i];
+        nvl_auto(nvl_strv_clear) struct nvl_strv faults = {0}, unseen = {0};
+        nvl_bundle_verify(facts->root, bundle->version, facts->deep, &faults, &unseen);
+        if (faults.count > 0)
+            say_damaged(check, bundle, nvl_strv_contains(&facts->userspace.versions, bundle->version),
+                        &faults, &unseen, findings);
+    }
+}
+
+/* Whether a GPU runs the firmware of the loaded version: "GPU Firmware: 550.163.01", "N/A" for none. */
+static bool uses_firmware(const struct nvl_host_facts *facts, const struct nvl_gpu *gpu)
+{
+    nvl_autofree char *path = nvl_xasprintf("/proc/driver/nvidia/gpus/%s/information", gpu->pci),
+                      *text = NULL;
+    size_t len, pos = 0, line_len, value_len;
+    const char *line, *value;
+
+    if (nvl_root_read(facts->root, path, INFORMATION_MAX, &text, &len) < 0)
+        return false;
+    while (nvl_next_line(text, len, &pos, &line, &line_len))
+        if (nvl_line_value(line, line_len, "GPU Firmware", &value, &value_len))
+            return nvl_is_version(value, value_len);
+    return false;
+}
+
+/* The kernel's own order: updates before the rest, the running kernel's folder before the common one. */
+static bool has_firmware(const struct nvl_host_facts *facts)
+{
+    const char *kernel = facts->system.kernel != NULL ? facts->system.kernel : "";
+    nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
+
+    nvl_strv_pushf(&folders, "/lib/firmware/updates/%s", kernel);
+    nvl_strv_push(&folders, "/lib/firmware/updates");
+    nvl_strv_pushf(&folders, "/lib/firmware/%s", kernel);
+    nvl_strv_push(&folders, "/lib/firmware");
+    for (size_t i = 0; i < folders.count; i++) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+        nvl_autofree char *folder =
+            nvl_xasprintf("%s/nvidia/%s", folders.items[i], facts->host.driver.version);
+        nvl_root_list(facts->root, folder, &names);
+        for (size_t n = 0; n < names.count; n++)
+            if (nvl_has_prefix(names.items[n], "gsp"))
+                return true;
+    }
+    return false;
+}
+
+void nvl_check_firmware(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                        struct nvl_findings *findings)
+{
+    const char *loaded = facts->host.driver.version;
+    const struct nvl_gpu *user = NULL;
+
+    for (size_t i = 0; i < facts->host.gpus.count && user == NULL; i++)
+        if (uses_firmware(facts, &facts->host.gpus.items[i]))
+            user = &facts->host.gpus.items[i];
+    if (!is_loaded(facts) || user == NULL || has_firmware(facts))
+        return;
+    nvl_autofree char *title = nvl_xasprintf("the GSP firmware of %s, the loaded driver, is gone", loaded);
+    struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING, title);
+    nvl_finding_evidence(f,
+                         "/lib/firmware/nvidia/%s has no gsp_*.bin\n/proc/driver/nvidia/gpus/%s/information: "
+                         "GPU Firmware: %s",
+                         loaded, user->pci, loaded);
+    nvl_finding_cause(f, "the module reads it whenever a GPU initialises: after a reset, or when the first "
+                         "program opens the GPU again. A package upgrade takes the old version's away");
+    nvl_finding_fix(f, is_mismatch(facts) ? "reboot" : "apt install --reinstall firmware-nvidia-gsp");
+}
