@@ -73,16 +73,18 @@ problems() {
     local host
     host=$(fixture upgraded)
     rm -r "$host/var/lib/nvlxc"
-    [ "$(problems "$host")" = '["libraries_mismatch"]' ]
+    [ "$(problems "$host")" = '["libraries-mismatch"]' ]
     run -1 "$NVLXC" --root "$host" host
-    [[ "$output" == *"an upgrade waits for a reboot; there is no bundle of 550.163.01, so containers get no driver"* ]]
+    [[ "$output" == *"an upgrade waits for its reboot, and containers get no driver until then"* ]]
 }
 
 @test "host: a bundle without a manifest is a problem" {
     local host
     host=$(fixture upgraded)
     echo '{' >"$host/var/lib/nvlxc/driver/550.163.01/manifest.json"
-    [ "$(problems "$host")" = '["libraries_mismatch","bundle_incomplete"]' ]
+    [ "$(problems "$host")" = '["libraries-mismatch"]' ]
+    run -1 "$NVLXC" --root "$host" doctor
+    [[ "$output" == *"a bundle whose manifest cannot be read"* ]]
 }
 
 @test "host: nodes with the major of before the reboot" {
@@ -102,10 +104,12 @@ problems() {
     host=$(fixture a5500-550)
     rm "$host/dev/nvidia0" "$host/dev/nvidia-uvm" "$host/dev/nvidia-uvm-tools" "$host/dev/nvidiactl"
     run -1 "$NVLXC" --root "$host" host --json
-    [ "$(jq -r '.problems[0].title' <<<"$output")" = \
-        "missing: /dev/nvidia0, /dev/nvidiactl, /dev/nvidia-uvm, /dev/nvidia-uvm-tools" ]
-    [ "$(jq -r '.problems[0].fix' <<<"$output")" = \
-        "nvidia-modprobe -c 0 && mknod -m 0666 /dev/nvidiactl c 195 255 && nvidia-modprobe -c 0 -u" ]
+    [ "$(jq -r '.problems[].title' <<<"$output")" = "a device node is missing: /dev/nvidia0
+a device node is missing: /dev/nvidiactl
+device nodes are missing: /dev/nvidia-uvm, /dev/nvidia-uvm-tools" ]
+    [ "$(jq -r '.problems[].fix' <<<"$output")" = "nvidia-modprobe -c 0
+mknod -m 0666 /dev/nvidiactl c 195 255
+nvidia-modprobe -c 0 -u" ]
 }
 
 @test "host: the fix for missing nodes is right: after it nothing is missing" {
@@ -114,8 +118,8 @@ problems() {
     rm "$host/usr/bin/nvidia-modprobe" "$host"/dev/nvidia[0-9]* "$host"/dev/nvidiactl "$host"/dev/nvidia-[mu]*
     rm -r "$host/dev/nvidia-caps"
     run -1 "$NVLXC" --root "$host" host --json
-    fix=$(jq -r '.problems[0].fix' <<<"$output")
-    sh -c "${fix//\/dev\//$host/dev/}"
+    fix=$(jq -r '.problems[].fix' <<<"$output")
+    sh -ec "${fix//\/dev\//$host/dev/}"
     [ "$(problems "$host")" = '[]' ]
 }
 
@@ -132,7 +136,7 @@ problems() {
     host=$(fixture h100-mig)
     rm "$host/dev/nvidia-caps/nvidia-cap22"
     run -1 "$NVLXC" --root "$host" host --json
-    [ "$(jq -r '.problems[0].title' <<<"$output")" = "missing: /dev/nvidia-caps/nvidia-cap22" ]
+    [ "$(jq -r '.problems[0].title' <<<"$output")" = "a device node is missing: /dev/nvidia-caps/nvidia-cap22" ]
     [[ "$(jq -r '.problems[0].fix' <<<"$output")" == *"mknod -m 0444 /dev/nvidia-caps/nvidia-cap22 c 509 22" ]]
 }
 
@@ -143,7 +147,7 @@ problems() {
     ln -sfn ../../../../bus/pci/drivers/vfio-pci \
         "$host/sys/devices/pci0000:00/0000:00:01.1/0000:02:00.0/driver"
     run -0 "$NVLXC" --root "$host" host
-    [[ "$output" == *"note     GPU        0000:02:00.0 (10de:2684) is held by vfio-pci"* ]]
+    [[ "$output" == *"note       GPU 0000:02:00.0 (10de:2684) is held by vfio-pci"* ]]
 }
 
 @test "host: nova_core holds a GPU" {
@@ -151,7 +155,7 @@ problems() {
     host=$(fixture nouveau)
     ln -sfn ../../../../bus/pci/drivers/NovaCore "$host/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/driver"
     run -3 "$NVLXC" --root "$host" host --json
-    [ "$(jq -r '.problems[0].id' <<<"$output")" = nova ]
+    [ "$(jq -r '.problems[0].id' <<<"$output")" = gpu-nova ]
     [[ "$(jq -r '.problems[0].fix' <<<"$output")" == *"blacklist nova_core\\nblacklist nova_drm"* ]]
 }
 
@@ -160,7 +164,7 @@ problems() {
     host=$(fixture two-gpus-535)
     rm -r "$host/proc/driver/nvidia/gpus/0000:02:00.0"
     rm "$host/sys/devices/pci0000:00/0000:00:01.1/0000:02:00.0/driver"
-    [ "$(problems "$host")" = '["gpu_refused"]' ]
+    [ "$(problems "$host")" = '["gpu-refused"]' ]
     run -1 "$NVLXC" --root "$host" host
 }
 
@@ -169,7 +173,7 @@ problems() {
     host=$(fixture a5500-550)
     rm -r "$host/proc/driver" "$host/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/driver"
     : >"$host/proc/modules"
-    [ "$(problems "$host")" = '["driver_not_loaded"]' ]
+    [ "$(problems "$host")" = '["driver-not-loaded"]' ]
     run -3 "$NVLXC" --root "$host" host
     [[ "$output" == *"the kernel module is not loaded, though the driver 550.163.01 is installed"* ]]
 }
@@ -178,14 +182,14 @@ problems() {
     local host
     host=$(fixture a5500-550)
     echo 'NVRM version: something else' >"$host/proc/driver/nvidia/version"
-    [ "$(problems "$host")" = '["driver_unknown"]' ]
+    [ "$(problems "$host")" = '["driver-version"]' ]
 }
 
 @test "host: the module is loaded and no library is installed" {
     local host
     host=$(fixture a5500-550)
     rm -r "$host/usr/lib/x86_64-linux-gnu"
-    [ "$(problems "$host")" = '["libraries_missing"]' ]
+    [ "$(problems "$host")" = '["libraries-absent"]' ]
 }
 
 @test "host: an older version is installed than the loaded one" {
@@ -193,7 +197,7 @@ problems() {
     host=$(fixture a5500-550)
     sed -i 's/550\.163\.01/580.95.05/' "$host/proc/driver/nvidia/version"
     run -1 "$NVLXC" --root "$host" host
-    [[ "$output" == *"580.95.05 loaded, 550.163.01 installed: they do not match"* ]]
+    [[ "$output" == *"580.95.05 is loaded, 550.163.01 installed: they do not match"* ]]
 }
 
 @test "host: the contract's keys are always there" {
