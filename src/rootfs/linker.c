@@ -51,6 +51,16 @@ static bool is_cached(const struct nvl_ldcache *cache, const char *line, size_t 
     return path != NULL && strcmp(path, wanted) == 0;
 }
 
+static bool names_below(const struct nvl_ldcache *cache, const char *folder)
+{
+    struct nvl_ldcache_entry entry;
+
+    for (size_t i = 0; i < cache->n_entries; i++)
+        if (nvl_ldcache_entry(cache, i, &entry) && nvl_has_prefix(entry.path, folder))
+            return true;
+    return false;
+}
+
 bool nvl_linker_is_current(const struct nvl_root *rootfs, const char *sonames, size_t len, bool want_32)
 {
     nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
@@ -62,20 +72,15 @@ bool nvl_linker_is_current(const struct nvl_root *rootfs, const char *sonames, s
     while (nvl_next_line(sonames, len, &pos, &line, &line_len))
         if (!is_cached(&cache, line, line_len, want_32))
             return false;
-    return true;
+    /* an earlier grant had them */
+    return want_32 || !names_below(&cache, NVL_MOUNT_POINT "/lib32/");
 }
 
 bool nvl_linker_names_bundle(const struct nvl_root *rootfs)
 {
     nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
-    struct nvl_ldcache_entry entry;
 
-    if (nvl_ldcache_read(&cache, rootfs) < 0)
-        return false;
-    for (size_t i = 0; i < cache.n_entries; i++)
-        if (nvl_ldcache_entry(&cache, i, &entry) && nvl_has_prefix(entry.path, NVL_MOUNT_POINT "/"))
-            return true;
-    return false;
+    return nvl_ldcache_read(&cache, rootfs) == 0 && names_below(&cache, NVL_MOUNT_POINT "/");
 }
 
 /* A program that needs no interpreter: one of the container would otherwise be run in its place. */

@@ -375,6 +375,15 @@ static void linker_cache_is_refreshed(void **state)
     assert_true(nvl_linker_is_current(&t->rootfs, "lib32 libother.so.1\n", 20, false));
     assert_false(nvl_linker_is_current(&t->rootfs, "lib32 libother.so.1\n", 20, true));
 
+    /* and are not to be found where they were granted before */
+    shell("cd %s/rootfs && mkdir usr/local/nvidia/lib32 && "
+          "cc -shared -nostdlib -Wl,-soname,libold.so.1 -o usr/local/nvidia/lib32/libold.so.1 -x c /dev/null "
+          "&& echo /usr/local/nvidia/lib32 > etc/ld.so.conf.d/old.conf",
+          t->path);
+    assert_int_equal(nvl_ldconfig_run(&t->rootfs, ldconfig, (uid_t)-1, (gid_t)-1, &err), 0);
+    assert_true(nvl_linker_is_current(&t->rootfs, sonames, strlen(sonames), true));
+    assert_false(nvl_linker_is_current(&t->rootfs, sonames, strlen(sonames), false));
+
     /* as the container's root of an unprivileged container: it may not write into a tree of the host's root
      */
     assert_int_equal(nvl_ldconfig_run(&t->rootfs, ldconfig, 100000, 100000, &err), -EIO);
