@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "check/check.h"
+#include "cli/cmd_host_setup.h"
 #include "cli/command.h"
 #include "cli/gpu_nodes.h"
 #include "cli/host_status.h"
@@ -83,14 +84,12 @@ static void print_lines(const struct nvl_context *ctx, const struct nvl_host_fac
         print_finding(ctx, &findings->items[i]);
 }
 
-static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values, struct nvl_error *err)
+static int show(struct nvl_context *ctx, struct nvl_error *err)
 {
     nvl_auto(nvl_host_facts_clear) struct nvl_host_facts facts = {0};
     nvl_auto(nvl_findings_clear) struct nvl_findings findings = {0};
     size_t asked = 0;
 
-    (void)arguments;
-    (void)values;
     int r = nvl_host_facts_read(&facts, &ctx->root, err);
     if (r < 0)
         return r;
@@ -105,18 +104,50 @@ static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *
     return nvl_findings_are_notes(&findings) ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 
+static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values, struct nvl_error *err)
+{
+    const struct nvl_setup_options *options = values;
+
+    if (arguments->count == 1 && strcmp(arguments->items[0], "setup") == 0)
+        return nvl_host_setup(ctx, options, err);
+    if (arguments->count == 1)
+        return nvl_error_usage(err, "host: unknown word '%s': setup, or nothing", arguments->items[0]);
+    if (options->dry_run || options->yes || options->capabilities != NULL)
+        return nvl_error_usage(err, "host: --dry-run, --yes and --capabilities go with 'host setup'");
+    return show(ctx, err);
+}
+
+static const struct nvl_option host_options[] = {
+    {"--dry-run", NULL, "setup: print the steps, each with its reason and exact commands, and change nothing",
+     NVL_OPTION_FLAG, offsetof(struct nvl_setup_options, dry_run)},
+    {"--yes", NULL, "setup: carry the steps out without asking", NVL_OPTION_FLAG,
+     offsetof(struct nvl_setup_options, yes)},
+    {"--capabilities", "LIST", "setup: what containers are to be able to do (compute,utility)",
+     NVL_OPTION_STRING, offsetof(struct nvl_setup_options, capabilities)},
+    {0},
+};
+
 const struct nvl_command nvl_cmd_host = {
     .name = "host",
-    .arguments = "",
-    .summary = "show the state of this host: driver, modules, device nodes, bundle",
+    .arguments = "[setup]",
+    .summary = "show the state of this host, or set it up: driver, modules, device nodes",
     .details =
-        "First what there is, then what is worth knowing (note) and what is wrong (problem), with what to do "
-        "below it:\n"
-        "the host's part of 'nvlxc doctor', which also says why. A driver upgrade that waits for its reboot "
-        "is a note\n"
-        "while the bundle of the loaded version is there: containers keep using that one.\n"
+        "setup  installs the driver that fits this kernel and its GPUs: shows the steps, asks once, carries "
+        "them out.\n"
+        "       What is done already is left alone, so it can be run again at any point. Debian 12 and 13, "
+        "Proxmox VE 8\n"
+        "       and 9.\n"
+        "\n"
+        "Without it: first what there is, then what is worth knowing (note) and what is wrong (problem), "
+        "with what to do\n"
+        "below it: the host's part of 'nvlxc doctor', which also says why. A driver upgrade that waits for "
+        "its reboot is a\n"
+        "note while the bundle of the loaded version is there: containers keep using that one.\n"
         "\n"
         "Exit status: 0 all is well, 1 something is wrong, 3 there is no NVIDIA GPU or its driver is "
         "not loaded.",
+    .max_arguments = 1,
+    .options = host_options,
+    .values_size = sizeof(struct nvl_setup_options),
     .run = run,
 };

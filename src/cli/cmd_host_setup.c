@@ -11,7 +11,7 @@
 #include "plan/diff.h"
 #include "setup/run.h"
 
-static json_t *json_step(const struct nvl_step *step)
+static json_t *json_step(const struct nvl_setup_step *step)
 {
     json_t *commands = json_array(), *edits = json_array();
 
@@ -29,7 +29,7 @@ static json_t *json_step(const struct nvl_step *step)
                                                text != NULL ? text : json_null()));
     }
     return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o}", "id", step->id, "title", step->title, "state",
-                     nvl_step_state_name(step->state), "reason", step->reason, "commands", commands, "edits",
+                     nvl_setup_state_name(step->state), "reason", step->reason, "commands", commands, "edits",
                      edits);
 }
 
@@ -61,7 +61,7 @@ static void print_plan(const struct nvl_setup_plan *plan)
 }
 
 /* An impossible step is the error itself: its number, why, and what is left. */
-static int refuse(const struct nvl_setup_plan *plan, const struct nvl_step *step, struct nvl_error *err)
+static int refuse(const struct nvl_setup_plan *plan, const struct nvl_setup_step *step, struct nvl_error *err)
 {
     if (plan->choice.kind == NVL_CHOICE_NONE && strcmp(step->id, "driver") == 0) {
         nvl_error_host(err, -ENOTSUP, "%s", plan->choice.problem);
@@ -79,7 +79,7 @@ static size_t count_todo(const struct nvl_setup_plan *plan)
     size_t n = 0;
 
     for (size_t i = 0; i < plan->count; i++)
-        n += plan->steps[i].state == NVL_STEP_TODO;
+        n += plan->steps[i].state == NVL_SETUP_TODO;
     return n;
 }
 
@@ -110,8 +110,8 @@ static void say_line(void *data, const char *line)
 static void say_yours(const struct nvl_context *ctx, const struct nvl_setup_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
-        const struct nvl_step *step = &plan->steps[i];
-        if (step->state != NVL_STEP_YOURS)
+        const struct nvl_setup_step *step = &plan->steps[i];
+        if (step->state != NVL_SETUP_YOURS)
             continue;
         nvl_say(ctx, "for you to do: %s: %s", step->title, step->reason);
         for (size_t c = 0; c < step->n_commands; c++) {
@@ -195,12 +195,12 @@ int nvl_host_setup(struct nvl_context *ctx, const struct nvl_setup_options *opti
         print_json(&plan);
     else if (!ctx->quiet || !options->yes)
         print_plan(&plan);
-    const struct nvl_step *impossible = nvl_setup_first(&plan, NVL_STEP_IMPOSSIBLE);
+    const struct nvl_setup_step *impossible = nvl_setup_first(&plan, NVL_SETUP_IMPOSSIBLE);
     if (impossible != NULL)
         return refuse(&plan, impossible, err);
     if (options->dry_run)
         return NVL_EXIT_OK;
-    if (nvl_setup_first(&plan, NVL_STEP_TODO) == NULL) {
+    if (nvl_setup_first(&plan, NVL_SETUP_TODO) == NULL) {
         nvl_say(ctx, "nothing is to be done by this");
         say_yours(ctx, &plan);
         return NVL_EXIT_OK;

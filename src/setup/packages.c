@@ -72,6 +72,8 @@ void nvl_driver_packages(const struct nvl_setup_facts *facts, const struct nvl_c
         if (nvl_catalog[i].expected && nvl_catalog[i].package != NULL &&
             (nvl_catalog[i].capability & capabilities) != 0)
             push_once(packages, nvl_catalog[i].package);
-    if (facts->system.secure_boot == NVL_SECURE_BOOT_ON)
+    if (facts->system.secure_boot == NVL_SECURE_BOOT_ON) {
         nvl_strv_push(packages, "mokutil");
+        nvl_strv_push(packages, "openssl"); /* without it dkms makes no key, and signs nothing */
+    }
 }

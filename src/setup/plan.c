@@ -6,16 +6,16 @@
 #include "grant/grant.h"
 #include "setup/steps.h"
 
-struct nvl_step *nvl_step_add(struct nvl_setup_plan *plan, const char *id, const char *title,
-                              enum nvl_step_state state, char *reason)
+struct nvl_setup_step *nvl_setup_step_add(struct nvl_setup_plan *plan, const char *id, const char *title,
+                                          enum nvl_setup_state state, char *reason)
 {
-    struct nvl_step *step = NVL_APPEND(plan->steps, plan->count);
+    struct nvl_setup_step *step = NVL_APPEND(plan->steps, plan->count);
 
-    *step = (struct nvl_step){.id = id, .title = title, .state = state, .reason = reason};
+    *step = (struct nvl_setup_step){.id = id, .title = title, .state = state, .reason = reason};
     return step;
 }
 
-struct nvl_strv *nvl_step_command(struct nvl_step *step, const char *word, ...)
+struct nvl_strv *nvl_setup_step_command(struct nvl_setup_step *step, const char *word, ...)
 {
     struct nvl_strv *argv = NVL_APPEND(step->commands, step->n_commands);
     va_list ap;
@@ -27,7 +27,8 @@ struct nvl_strv *nvl_step_command(struct nvl_step *step, const char *word, ...)
     return argv;
 }
 
-bool nvl_step_write(struct nvl_step *step, const char *path, const char *old_text, const char *new_text)
+bool nvl_setup_step_write(struct nvl_setup_step *step, const char *path, const char *old_text,
+                          const char *new_text)
 {
     if (old_text != NULL && strcmp(old_text, new_text) == 0)
         return false;
@@ -157,7 +158,7 @@ int nvl_setup_plan_make(const struct nvl_root *root, unsigned capabilities, stru
 void nvl_setup_plan_clear(struct nvl_setup_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
-        struct nvl_step *step = &plan->steps[i];
+        struct nvl_setup_step *step = &plan->steps[i];
         for (size_t c = 0; c < step->n_commands; c++)
             nvl_strv_clear(&step->commands[c]);
         for (size_t e = 0; e < step->n_edits; e++)
@@ -171,7 +172,7 @@ void nvl_setup_plan_clear(struct nvl_setup_plan *plan)
     *plan = (struct nvl_setup_plan){0};
 }
 
-const struct nvl_step *nvl_setup_step(const struct nvl_setup_plan *plan, const char *id)
+const struct nvl_setup_step *nvl_setup_find(const struct nvl_setup_plan *plan, const char *id)
 {
     for (size_t i = 0; i < plan->count; i++)
         if (strcmp(plan->steps[i].id, id) == 0)
@@ -179,7 +180,7 @@ const struct nvl_step *nvl_setup_step(const struct nvl_setup_plan *plan, const c
     return NULL;
 }
 
-const struct nvl_step *nvl_setup_first(const struct nvl_setup_plan *plan, enum nvl_step_state state)
+const struct nvl_setup_step *nvl_setup_first(const struct nvl_setup_plan *plan, enum nvl_setup_state state)
 {
     for (size_t i = 0; i < plan->count; i++)
         if (plan->steps[i].state == state)

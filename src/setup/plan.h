@@ -5,19 +5,19 @@
 #include "setup/choice.h"
 #include "setup/facts.h"
 
-enum nvl_step_state {
-    NVL_STEP_DONE,
-    NVL_STEP_TODO,
-    NVL_STEP_NOT_NEEDED,
-    NVL_STEP_YOURS,      /* to be done by a person: a password to choose, a reboot */
-    NVL_STEP_IMPOSSIBLE, /* nothing is run while one of these is in the plan */
+enum nvl_setup_state {
+    NVL_SETUP_DONE,
+    NVL_SETUP_TODO,
+    NVL_SETUP_NOT_NEEDED,
+    NVL_SETUP_YOURS,      /* to be done by a person: a password to choose, a reboot */
+    NVL_SETUP_IMPOSSIBLE, /* nothing is run while one of these is in the plan */
 };
 
-struct nvl_step {
+struct nvl_setup_step {
     const char *id;    /* "components" */
     const char *title; /* "archive components" */
     char *reason;
-    enum nvl_step_state state;
+    enum nvl_setup_state state;
     struct nvl_strv *commands; /* each an argv, in order */
     size_t n_commands;
     struct nvl_edit *edits; /* written before the commands run */
@@ -29,7 +29,7 @@ struct nvl_step {
 };
 
 struct nvl_setup_plan {
-    struct nvl_step *steps;
+    struct nvl_setup_step *steps;
     size_t count;
     struct nvl_choice choice;
     bool needs_reboot; /* at the end */
@@ -41,10 +41,10 @@ int nvl_setup_plan_make(const struct nvl_root *root, unsigned capabilities, stru
                         struct nvl_error *err);
 void nvl_setup_plan_clear(struct nvl_setup_plan *plan);
 
-const struct nvl_step *nvl_setup_step(const struct nvl_setup_plan *plan, const char *id);
+const struct nvl_setup_step *nvl_setup_find(const struct nvl_setup_plan *plan, const char *id);
 /* The first step that is in this state; NULL. */
-const struct nvl_step *nvl_setup_first(const struct nvl_setup_plan *plan, enum nvl_step_state state);
-const char *nvl_step_state_name(enum nvl_step_state state); /* "to do" */
+const struct nvl_setup_step *nvl_setup_first(const struct nvl_setup_plan *plan, enum nvl_setup_state state);
+const char *nvl_setup_state_name(enum nvl_setup_state state); /* "to do" */
 
 /* A command as it would be typed into a shell; the caller frees. */
 char *nvl_setup_command_text(const struct nvl_strv *argv);

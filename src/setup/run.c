@@ -183,8 +183,8 @@ static int run_command(const struct runner *r, const struct nvl_strv *argv, stru
     return 0;
 }
 
-static int run_step(const struct runner *r, const struct nvl_setup_plan *plan, const struct nvl_step *step,
-                    struct nvl_error *err)
+static int run_step(const struct runner *r, const struct nvl_setup_plan *plan,
+                    const struct nvl_setup_step *step, struct nvl_error *err)
 {
     int done = 0;
 
@@ -198,7 +198,8 @@ static int run_step(const struct runner *r, const struct nvl_setup_plan *plan, c
 }
 
 /* What went wrong, in which step, and what to do: the step's own advice where the failure has none. */
-static int fail(const struct runner *r, const struct nvl_step *step, size_t number, struct nvl_error *err)
+static int fail(const struct runner *r, const struct nvl_setup_step *step, size_t number,
+                struct nvl_error *err)
 {
     int code = nvl_error_prefix(err, "step %zu (%s)", number, step->id);
 
@@ -212,18 +213,18 @@ static int fail(const struct runner *r, const struct nvl_step *step, size_t numb
 }
 
 /* The step as it is now: an earlier one may have done it, or made its commands more exact. */
-static int run_as_it_is_now(const struct runner *r, const struct nvl_step *shown, size_t number, size_t count,
-                            struct nvl_error *err)
+static int run_as_it_is_now(const struct runner *r, const struct nvl_setup_step *shown, size_t number,
+                            size_t count, struct nvl_error *err)
 {
     nvl_auto(nvl_setup_plan_clear) struct nvl_setup_plan now = {0}, after = {0};
 
     int done = nvl_setup_plan_make(r->root, r->run->capabilities, &now, err);
     if (done < 0)
         return done;
-    const struct nvl_step *step = nvl_setup_step(&now, shown->id);
-    if (step == NULL || step->state != NVL_STEP_TODO) {
+    const struct nvl_setup_step *step = nvl_setup_find(&now, shown->id);
+    if (step == NULL || step->state != NVL_SETUP_TODO) {
         say(r, "[%zu/%zu] %s: %s", number, count, shown->title,
-            step != NULL ? nvl_step_state_name(step->state) : "done");
+            step != NULL ? nvl_setup_state_name(step->state) : "done");
         return 0;
     }
     say(r, "[%zu/%zu] %s", number, count, step->title);
@@ -233,8 +234,8 @@ static int run_as_it_is_now(const struct runner *r, const struct nvl_step *shown
     if (step->leaves_no_trace)
         return 0;
     done = nvl_setup_plan_make(r->root, r->run->capabilities, &after, err);
-    const struct nvl_step *result = done == 0 ? nvl_setup_step(&after, shown->id) : NULL;
-    if (result != NULL && result->state == NVL_STEP_TODO) {
+    const struct nvl_setup_step *result = done == 0 ? nvl_setup_find(&after, shown->id) : NULL;
+    if (result != NULL && result->state == NVL_SETUP_TODO) {
         nvl_error_set(err, -EIO, "it ran, and is not done: %s", result->reason);
         return fail(r, step, number, err);
     }
@@ -248,7 +249,7 @@ int nvl_setup_carry_out(const struct nvl_root *root, const struct nvl_setup_plan
     struct runner r = {root, run, log};
 
     for (size_t i = 0; i < plan->count; i++) {
-        if (plan->steps[i].state != NVL_STEP_TODO)
+        if (plan->steps[i].state != NVL_SETUP_TODO)
             continue;
         int done = run_as_it_is_now(&r, &plan->steps[i], i + 1, plan->count, err);
         if (done < 0)

@@ -4,13 +4,13 @@
 
 #define WIDTH 96 /* of the text behind a step's number */
 
-const char *nvl_step_state_name(enum nvl_step_state state)
+const char *nvl_setup_state_name(enum nvl_setup_state state)
 {
-    static const char *const names[] = {[NVL_STEP_DONE] = "done",
-                                        [NVL_STEP_TODO] = "to do",
-                                        [NVL_STEP_NOT_NEEDED] = "not needed",
-                                        [NVL_STEP_YOURS] = "for you to do",
-                                        [NVL_STEP_IMPOSSIBLE] = "impossible"};
+    static const char *const names[] = {[NVL_SETUP_DONE] = "done",
+                                        [NVL_SETUP_TODO] = "to do",
+                                        [NVL_SETUP_NOT_NEEDED] = "not needed",
+                                        [NVL_SETUP_YOURS] = "for you to do",
+                                        [NVL_SETUP_IMPOSSIBLE] = "impossible"};
     return names[state];
 }
 
@@ -75,9 +75,9 @@ static void add_edit(struct nvl_buf *out, const struct nvl_edit *edit)
 void nvl_setup_plan_show(const struct nvl_setup_plan *plan, struct nvl_buf *out)
 {
     for (size_t i = 0; i < plan->count; i++) {
-        const struct nvl_step *step = &plan->steps[i];
+        const struct nvl_setup_step *step = &plan->steps[i];
 
-        nvl_buf_addf(out, "%2zu.  %s: %s\n", i + 1, step->title, nvl_step_state_name(step->state));
+        nvl_buf_addf(out, "%2zu.  %s: %s\n", i + 1, step->title, nvl_setup_state_name(step->state));
         add_wrapped(out, step->reason);
         for (size_t e = 0; e < step->n_edits; e++)
             add_edit(out, &step->edits[e]);

@@ -14,12 +14,14 @@ struct nvl_setup {
 };
 
 /* Appends a step; the reason is taken over. */
-struct nvl_step *nvl_step_add(struct nvl_setup_plan *plan, const char *id, const char *title,
-                              enum nvl_step_state state, char *reason);
+struct nvl_setup_step *nvl_setup_step_add(struct nvl_setup_plan *plan, const char *id, const char *title,
+                                          enum nvl_setup_state state, char *reason);
 /* One more command, its words up to a NULL. */
-struct nvl_strv *nvl_step_command(struct nvl_step *step, const char *word, ...) __attribute__((sentinel));
+struct nvl_strv *nvl_setup_step_command(struct nvl_setup_step *step, const char *word, ...)
+    __attribute__((sentinel));
 /* A whole new file; nothing where it is as it should be. */
-bool nvl_step_write(struct nvl_step *step, const char *path, const char *old_text, const char *new_text);
+bool nvl_setup_step_write(struct nvl_setup_step *step, const char *path, const char *old_text,
+                          const char *new_text);
 
 /* What keeps a kernel of this name up to date: "linux-image-amd64", "proxmox-kernel-6.14"; NULL for a kernel
  * of other making; the caller frees. */
@@ -34,7 +36,8 @@ void nvl_driver_packages(const struct nvl_setup_facts *facts, const struct nvl_c
 void nvl_missing_packages(const struct nvl_setup_facts *facts, const struct nvl_strv *packages,
                           struct nvl_strv *missing);
 /* Adds the command that installs them. */
-void nvl_step_install(struct nvl_step *step, const struct nvl_strv *packages, const char *on_failure);
+void nvl_setup_step_install(struct nvl_setup_step *step, const struct nvl_strv *packages,
+                            const char *on_failure);
 
 /* Whether the driver that is loaded is another version than the packages' once the plan is carried out. */
 bool nvl_driver_is_pending(const struct nvl_setup *setup);

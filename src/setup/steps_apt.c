@@ -23,10 +23,11 @@ void nvl_missing_packages(const struct nvl_setup_facts *facts, const struct nvl_
     }
 }
 
-void nvl_step_install(struct nvl_step *step, const struct nvl_strv *packages, const char *on_failure)
+void nvl_setup_step_install(struct nvl_setup_step *step, const struct nvl_strv *packages,
+                            const char *on_failure)
 {
-    struct nvl_strv *argv =
-        nvl_step_command(step, "apt-get", "install", "--yes", "--no-install-recommends", "--no-remove", NULL);
+    struct nvl_strv *argv = nvl_setup_step_command(step, "apt-get", "install", "--yes",
+                                                   "--no-install-recommends", "--no-remove", NULL);
 
     for (size_t i = 0; i < packages->count; i++)
         nvl_strv_push(argv, packages->items[i]);
@@ -38,25 +39,25 @@ static void add_components(struct nvl_setup *s)
 {
     const char *codename = s->facts->system.codename;
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
-    struct nvl_step *step;
+    struct nvl_setup_step *step;
 
     if (!installs_driver(s)) {
-        nvl_step_add(s->plan, "components", "archive components", NVL_STEP_NOT_NEEDED,
-                     nvl_xasprintf("no package of the driver is to be installed"));
+        nvl_setup_step_add(s->plan, "components", "archive components", NVL_SETUP_NOT_NEEDED,
+                           nvl_xasprintf("no package of the driver is to be installed"));
         return;
     }
     if (nvl_sources_find(&s->facts->sources, codename) == NULL) {
-        step = nvl_step_add(s->plan, "components", "archive components", NVL_STEP_IMPOSSIBLE,
-                            nvl_xasprintf("apt's sources name no archive of Debian %s", codename));
+        step = nvl_setup_step_add(s->plan, "components", "archive components", NVL_SETUP_IMPOSSIBLE,
+                                  nvl_xasprintf("apt's sources name no archive of Debian %s", codename));
         step->on_failure = "add Debian's archive to /etc/apt/sources.list.d";
         return;
     }
-    step = nvl_step_add(s->plan, "components", "archive components", NVL_STEP_DONE, NULL);
+    step = nvl_setup_step_add(s->plan, "components", "archive components", NVL_SETUP_DONE, NULL);
     nvl_strv_split(&words, needed_components, " ");
     nvl_sources_add_components(&s->facts->sources, codename, s->choice->backports, &words, &step->edits,
                                &step->n_edits);
     if (step->n_edits > 0) {
-        step->state = NVL_STEP_TODO;
+        step->state = NVL_SETUP_TODO;
         step->reason = nvl_xasprintf("the driver is in non-free, what it needs in contrib");
     } else {
         step->reason = nvl_xasprintf("Debian's entries have %s", needed_components);
@@ -80,24 +81,24 @@ static void add_backports(struct nvl_setup *s)
     const struct nvl_source *debian = nvl_sources_find(&s->facts->sources, codename);
 
     if (!s->choice->backports || debian == NULL) {
-        nvl_step_add(s->plan, "backports", "backports, for the driver alone", NVL_STEP_NOT_NEEDED,
-                     installs_driver(s) ? nvl_xasprintf("the driver comes from %s", codename)
-                                        : nvl_xasprintf("no package of the driver is to be installed"));
+        nvl_setup_step_add(s->plan, "backports", "backports, for the driver alone", NVL_SETUP_NOT_NEEDED,
+                           installs_driver(s) ? nvl_xasprintf("the driver comes from %s", codename)
+                                              : nvl_xasprintf("no package of the driver is to be installed"));
         return;
     }
-    struct nvl_step *step =
-        nvl_step_add(s->plan, "backports", "backports, for the driver alone", NVL_STEP_DONE,
-                     nvl_xasprintf("the driver for kernel %s is in %s", s->choice->kernel, suite));
+    struct nvl_setup_step *step =
+        nvl_setup_step_add(s->plan, "backports", "backports, for the driver alone", NVL_SETUP_DONE,
+                           nvl_xasprintf("the driver for kernel %s is in %s", s->choice->kernel, suite));
     bool is_todo = false;
     if (nvl_sources_find(&s->facts->sources, suite) == NULL) {
         nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
         nvl_strv_split(&words, needed_components, " ");
         nvl_autofree char *text = nvl_sources_backports(debian, codename, &words);
-        is_todo = nvl_step_write(step, NVL_SOURCES_BACKPORTS, s->facts->backports, text);
+        is_todo = nvl_setup_step_write(step, NVL_SOURCES_BACKPORTS, s->facts->backports, text);
     }
-    is_todo = nvl_step_write(step, NVL_SOURCES_PIN, s->facts->pin, pin) || is_todo;
+    is_todo = nvl_setup_step_write(step, NVL_SOURCES_PIN, s->facts->pin, pin) || is_todo;
     if (is_todo)
-        step->state = NVL_STEP_TODO;
+        step->state = NVL_SETUP_TODO;
 }
 
 /* Where something is to be installed, from lists that may be old or are about to change. */
@@ -108,16 +109,17 @@ static void add_update(struct nvl_setup *s)
     nvl_missing_packages(s->facts, s->headers, &packages);
     nvl_missing_packages(s->facts, s->driver, &packages);
     for (size_t i = 0; i < s->plan->count; i++)
-        if (s->plan->steps[i].state == NVL_STEP_TODO)
+        if (s->plan->steps[i].state == NVL_SETUP_TODO)
             nvl_strv_push(&packages, s->plan->steps[i].id);
     if (packages.count == 0) {
-        nvl_step_add(s->plan, "update", "apt's lists", NVL_STEP_NOT_NEEDED,
-                     nvl_xasprintf("nothing is to be installed"));
+        nvl_setup_step_add(s->plan, "update", "apt's lists", NVL_SETUP_NOT_NEEDED,
+                           nvl_xasprintf("nothing is to be installed"));
         return;
     }
-    struct nvl_step *step = nvl_step_add(s->plan, "update", "apt's lists", NVL_STEP_TODO,
-                                         nvl_xasprintf("so that apt knows what its sources have now"));
-    nvl_step_command(step, "apt-get", "update", NULL);
+    struct nvl_setup_step *step =
+        nvl_setup_step_add(s->plan, "update", "apt's lists", NVL_SETUP_TODO,
+                           nvl_xasprintf("so that apt knows what its sources have now"));
+    nvl_setup_step_command(step, "apt-get", "update", NULL);
     step->leaves_no_trace = true;
     step->on_failure = apt_failed;
 }
@@ -126,24 +128,24 @@ static void add_kernel(struct nvl_setup *s)
 {
     const struct nvl_choice *c = s->choice;
     nvl_auto(nvl_strv_clear) struct nvl_strv packages = {0};
-    struct nvl_step *step;
+    struct nvl_setup_step *step;
 
     if (!c->needs_kernel)
         return;
     if (c->kernel_package != NULL) {
-        step = nvl_step_add(s->plan, "kernel", "a kernel that the driver fits", NVL_STEP_TODO,
-                            nvl_xasprintf("%s", c->reason));
+        step = nvl_setup_step_add(s->plan, "kernel", "a kernel that the driver fits", NVL_SETUP_TODO,
+                                  nvl_xasprintf("%s", c->reason));
         nvl_strv_push(&packages, c->kernel_package);
-        nvl_step_install(step, &packages, apt_failed);
+        nvl_setup_step_install(step, &packages, apt_failed);
     }
     bool is_pinned = s->facts->pinned != NULL && strcmp(s->facts->pinned, c->kernel) == 0;
-    step =
-        nvl_step_add(s->plan, "pin", "pin of that kernel", is_pinned ? NVL_STEP_DONE : NVL_STEP_TODO,
-                     nvl_xasprintf("%s; pinned, it boots until 'proxmox-boot-tool kernel unpin'", c->reason));
+    step = nvl_setup_step_add(
+        s->plan, "pin", "pin of that kernel", is_pinned ? NVL_SETUP_DONE : NVL_SETUP_TODO,
+        nvl_xasprintf("%s; pinned, it boots until 'proxmox-boot-tool kernel unpin'", c->reason));
     if (!is_pinned) {
         nvl_autofree char *kernel =
             c->kernel_package != NULL ? nvl_xasprintf("%s.X-pve", c->kernel) : nvl_xstrdup(c->kernel);
-        nvl_step_command(step, "proxmox-boot-tool", "kernel", "pin", kernel, NULL);
+        nvl_setup_step_command(step, "proxmox-boot-tool", "kernel", "pin", kernel, NULL);
     }
 }
 
@@ -158,27 +160,28 @@ static void add_headers(struct nvl_setup *s)
     nvl_auto(nvl_strv_clear) struct nvl_strv packages = {0};
 
     if (s->choice->kind != NVL_CHOICE_PACKAGE) {
-        nvl_step_add(s->plan, "headers", title, NVL_STEP_NOT_NEEDED,
-                     nvl_xasprintf("no module is to be built by this"));
+        nvl_setup_step_add(s->plan, "headers", title, NVL_SETUP_NOT_NEEDED,
+                           nvl_xasprintf("no module is to be built by this"));
         return;
     }
     nvl_missing_packages(s->facts, s->headers, &packages);
     if (s->headers->count == 0 && !(is_running && s->facts->installed.has_headers)) {
-        struct nvl_step *step = nvl_step_add(
-            s->plan, "headers", title, NVL_STEP_IMPOSSIBLE,
+        struct nvl_setup_step *step = nvl_setup_step_add(
+            s->plan, "headers", title, NVL_SETUP_IMPOSSIBLE,
             nvl_xasprintf("kernel %s is neither Debian's nor Proxmox's, and its headers are not in "
                           "/lib/modules/%s/build",
                           kernel, kernel));
         step->on_failure = "install the headers that belong to it, or boot a kernel of the distribution";
     } else if (packages.count == 0) {
-        nvl_step_add(s->plan, "headers", title, NVL_STEP_DONE,
-                     nvl_xasprintf("headers of kernel %s are installed%s", kernel,
-                                   s->headers->count > 0 ? ", and those of the next ones will be" : ""));
+        nvl_setup_step_add(
+            s->plan, "headers", title, NVL_SETUP_DONE,
+            nvl_xasprintf("headers of kernel %s are installed%s", kernel,
+                          s->headers->count > 0 ? ", and those of the next ones will be" : ""));
     } else {
-        struct nvl_step *step = nvl_step_add(
-            s->plan, "headers", title, NVL_STEP_TODO,
+        struct nvl_setup_step *step = nvl_setup_step_add(
+            s->plan, "headers", title, NVL_SETUP_TODO,
             nvl_xasprintf("the module is built for kernel %s, and again for each new kernel", kernel));
-        nvl_step_install(step, &packages, no_headers);
+        nvl_setup_step_install(step, &packages, no_headers);
     }
 }
 

@@ -15,25 +15,28 @@ static void add_secure_boot(struct nvl_setup *s)
     const char *key = f->installed.signing_key != NULL ? f->installed.signing_key : "/var/lib/dkms/mok.pub";
 
     if (f->system.secure_boot == NVL_SECURE_BOOT_OFF) {
-        nvl_step_add(s->plan, "secure-boot", title, NVL_STEP_NOT_NEEDED, nvl_xasprintf("Secure Boot is off"));
+        nvl_setup_step_add(s->plan, "secure-boot", title, NVL_SETUP_NOT_NEEDED,
+                           nvl_xasprintf("Secure Boot is off"));
     } else if (f->system.secure_boot == NVL_SECURE_BOOT_UNKNOWN) {
-        nvl_step_add(s->plan, "secure-boot", title, NVL_STEP_NOT_NEEDED,
-                     nvl_xasprintf("the firmware does not say that Secure Boot is on"));
+        nvl_setup_step_add(s->plan, "secure-boot", title, NVL_SETUP_NOT_NEEDED,
+                           nvl_xasprintf("the firmware does not say that Secure Boot is on"));
     } else if (!key_is_missing(f)) {
-        nvl_step_add(s->plan, "secure-boot", title, NVL_STEP_DONE,
-                     nvl_xasprintf("%s", f->loaded.loaded ? "the kernel loads the module"
-                                                          : "the firmware has the key that dkms signs with"));
+        nvl_setup_step_add(s->plan, "secure-boot", title, NVL_SETUP_DONE,
+                           nvl_xasprintf("%s", f->loaded.loaded
+                                                   ? "the kernel loads the module"
+                                                   : "the firmware has the key that dkms signs with"));
     } else if (f->key_is_pending) {
-        nvl_step_add(s->plan, "secure-boot", title, NVL_STEP_YOURS,
-                     nvl_xasprintf("confirm the key at the next boot: Enroll MOK, and the password that you "
-                                   "chose"));
+        nvl_setup_step_add(
+            s->plan, "secure-boot", title, NVL_SETUP_YOURS,
+            nvl_xasprintf("confirm the key at the next boot: Enroll MOK, and the password that you "
+                          "chose"));
     } else {
-        struct nvl_step *step = nvl_step_add(
-            s->plan, "secure-boot", title, NVL_STEP_YOURS,
+        struct nvl_setup_step *step = nvl_setup_step_add(
+            s->plan, "secure-boot", title, NVL_SETUP_YOURS,
             nvl_xasprintf(
                 "Secure Boot is on: the kernel refuses a module whose key the firmware does not have; "
                 "this asks for a password, which the firmware asks for at the next boot (Enroll MOK)"));
-        nvl_step_command(step, "mokutil", "--import", key, NULL);
+        nvl_setup_step_command(step, "mokutil", "--import", key, NULL);
     }
 }
 
@@ -42,18 +45,19 @@ static void add_boot_unit(struct nvl_setup *s)
     static const char title[] = "nodes at every boot";
 
     if (!s->facts->has_boot_unit) {
-        nvl_step_add(s->plan, "boot", title, NVL_STEP_NOT_NEEDED,
-                     nvl_xasprintf("%s is not installed; containers' hooks prepare the host when they start",
-                                   NVL_SETUP_BOOT_UNIT));
+        nvl_setup_step_add(
+            s->plan, "boot", title, NVL_SETUP_NOT_NEEDED,
+            nvl_xasprintf("%s is not installed; containers' hooks prepare the host when they start",
+                          NVL_SETUP_BOOT_UNIT));
     } else if (s->facts->boot_unit_is_enabled) {
-        nvl_step_add(s->plan, "boot", title, NVL_STEP_DONE,
-                     nvl_xasprintf("%s is enabled", NVL_SETUP_BOOT_UNIT));
+        nvl_setup_step_add(s->plan, "boot", title, NVL_SETUP_DONE,
+                           nvl_xasprintf("%s is enabled", NVL_SETUP_BOOT_UNIT));
     } else {
-        struct nvl_step *step =
-            nvl_step_add(s->plan, "boot", title, NVL_STEP_TODO,
-                         nvl_xasprintf("it loads nvidia-uvm and has every node made before "
-                                       "containers start"));
-        nvl_step_command(step, "systemctl", "enable", NVL_SETUP_BOOT_UNIT, NULL);
+        struct nvl_setup_step *step =
+            nvl_setup_step_add(s->plan, "boot", title, NVL_SETUP_TODO,
+                               nvl_xasprintf("it loads nvidia-uvm and has every node made before "
+                                             "containers start"));
+        nvl_setup_step_command(step, "systemctl", "enable", NVL_SETUP_BOOT_UNIT, NULL);
     }
 }
 
@@ -79,24 +83,24 @@ static void add_load(struct nvl_setup *s)
     static const char title[] = "driver loaded";
     const struct nvl_setup_facts *f = s->facts;
     nvl_autofree char *reboot = reboot_reason(s);
-    struct nvl_step *step;
+    struct nvl_setup_step *step;
 
     if (reboot != NULL) {
         s->plan->needs_reboot = true;
-        step = nvl_step_add(s->plan, "load", "reboot", NVL_STEP_YOURS, TAKE_PTR(reboot));
-        nvl_step_command(step, "systemctl", "reboot", NULL);
+        step = nvl_setup_step_add(s->plan, "load", "reboot", NVL_SETUP_YOURS, TAKE_PTR(reboot));
+        nvl_setup_step_command(step, "systemctl", "reboot", NULL);
     } else if (f->loaded.loaded && f->modules.nvidia_uvm) {
-        nvl_step_add(
-            s->plan, "load", title, NVL_STEP_DONE,
+        nvl_setup_step_add(
+            s->plan, "load", title, NVL_SETUP_DONE,
             nvl_xasprintf("driver %s and nvidia-uvm are loaded; no reboot is needed", f->loaded.version));
     } else {
-        step = nvl_step_add(s->plan, "load", title, NVL_STEP_TODO,
-                            nvl_xasprintf("nothing else has the GPU: no reboot is needed"));
+        step = nvl_setup_step_add(s->plan, "load", title, NVL_SETUP_TODO,
+                                  nvl_xasprintf("nothing else has the GPU: no reboot is needed"));
         if (f->has_boot_unit && f->system.has_systemd) {
-            nvl_step_command(step, "systemctl", "restart", NVL_SETUP_BOOT_UNIT, NULL);
+            nvl_setup_step_command(step, "systemctl", "restart", NVL_SETUP_BOOT_UNIT, NULL);
         } else {
-            nvl_step_command(step, "modprobe", "nvidia", NULL);
-            nvl_step_command(step, "modprobe", "nvidia-uvm", NULL);
+            nvl_setup_step_command(step, "modprobe", "nvidia", NULL);
+            nvl_setup_step_command(step, "modprobe", "nvidia-uvm", NULL);
         }
         step->on_failure = "the kernel's log says why: dmesg | grep -i -e nvrm -e nvidia; and nvlxc doctor";
     }

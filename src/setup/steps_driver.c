@@ -29,15 +29,15 @@ static void add_blacklist(struct nvl_setup *s)
     const struct nvl_setup_facts *f = s->facts;
     nvl_autofree char *names = nvl_strv_join(&f->unwanted, ", ");
     bool is_done = f->blacklisted.count == f->unwanted.count;
-    struct nvl_step *step =
-        nvl_step_add(s->plan, "blacklist", "blacklist of the other drivers", NVL_STEP_DONE,
-                     is_done ? nvl_xasprintf("%s %s blacklisted", names, f->unwanted.count > 1 ? "are" : "is")
-                             : nvl_xasprintf("%s would take the GPU before NVIDIA's driver", names));
+    struct nvl_setup_step *step = nvl_setup_step_add(
+        s->plan, "blacklist", "blacklist of the other drivers", NVL_SETUP_DONE,
+        is_done ? nvl_xasprintf("%s %s blacklisted", names, f->unwanted.count > 1 ? "are" : "is")
+                : nvl_xasprintf("%s would take the GPU before NVIDIA's driver", names));
 
     if (!is_done) {
         nvl_autofree char *text = blacklist_text(f);
-        step->state = NVL_STEP_TODO;
-        nvl_step_write(step, NVL_SETUP_BLACKLIST, f->blacklist, text);
+        step->state = NVL_SETUP_TODO;
+        nvl_setup_step_write(step, NVL_SETUP_BLACKLIST, f->blacklist, text);
     }
 }
 
@@ -82,28 +82,28 @@ static void add_driver(struct nvl_setup *s)
     static const char title[] = "driver";
     const struct nvl_choice *c = s->choice;
     nvl_auto(nvl_strv_clear) struct nvl_strv packages = {0};
-    struct nvl_step *step;
+    struct nvl_setup_step *step;
 
     if (c->kind == NVL_CHOICE_NONE) {
-        step = nvl_step_add(s->plan, "driver", title, NVL_STEP_IMPOSSIBLE,
-                            nvl_xasprintf("%s; %s", c->problem, c->hint));
+        step = nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_IMPOSSIBLE,
+                                  nvl_xasprintf("%s; %s", c->problem, c->hint));
         return;
     }
     if (c->kind == NVL_CHOICE_PRESENT) {
-        nvl_step_add(s->plan, "driver", title, NVL_STEP_NOT_NEEDED, nvl_xstrdup(c->reason));
+        nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_NOT_NEEDED, nvl_xstrdup(c->reason));
         return;
     }
     bool is_old = is_outdated(s);
     if (!is_old)
         nvl_missing_packages(s->facts, s->driver, &packages);
     if (!is_old && packages.count == 0) {
-        nvl_step_add(s->plan, "driver", title, NVL_STEP_DONE,
-                     nvl_xasprintf("%s is installed, with all that was asked for",
-                                   s->facts->installed.package_version));
+        nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_DONE,
+                           nvl_xasprintf("%s is installed, with all that was asked for",
+                                         s->facts->installed.package_version));
         return;
     }
-    step = nvl_step_add(s->plan, "driver", title, NVL_STEP_TODO, driver_reason(s));
-    nvl_step_install(
+    step = nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_TODO, driver_reason(s));
+    nvl_setup_step_install(
         step, is_old ? s->driver : &packages,
         "if the module did not build, /var/lib/dkms/*/*/build/make.log says why, and nvlxc doctor "
         "what it means");
@@ -125,15 +125,17 @@ static void add_module(struct nvl_setup *s)
     if (s->choice->kind == NVL_CHOICE_NONE)
         return;
     if (s->facts->loaded.loaded && !s->choice->needs_kernel && !nvl_driver_is_pending(s)) {
-        nvl_step_add(s->plan, "module", title, NVL_STEP_DONE,
-                     nvl_xasprintf("driver %s is loaded", s->facts->loaded.version));
+        nvl_setup_step_add(s->plan, "module", title, NVL_SETUP_DONE,
+                           nvl_xasprintf("driver %s is loaded", s->facts->loaded.version));
     } else if (module_is_built(s)) {
-        nvl_step_add(s->plan, "module", title, NVL_STEP_DONE, nvl_xasprintf("built for kernel %s", kernel));
+        nvl_setup_step_add(s->plan, "module", title, NVL_SETUP_DONE,
+                           nvl_xasprintf("built for kernel %s", kernel));
     } else {
-        struct nvl_step *step = nvl_step_add(s->plan, "module", title, NVL_STEP_TODO,
-                                             nvl_xasprintf("the driver's packages build it where they find "
-                                                           "headers; this builds what is not built yet"));
-        nvl_step_command(step, "dkms", "autoinstall", "-k", kernel, NULL);
+        struct nvl_setup_step *step =
+            nvl_setup_step_add(s->plan, "module", title, NVL_SETUP_TODO,
+                               nvl_xasprintf("the driver's packages build it where they find "
+                                             "headers; this builds what is not built yet"));
+        nvl_setup_step_command(step, "dkms", "autoinstall", "-k", kernel, NULL);
         step->on_failure = "/var/lib/dkms/*/*/build/make.log says why, and nvlxc doctor what it means";
     }
 }
@@ -141,20 +143,21 @@ static void add_module(struct nvl_setup *s)
 static void add_initramfs(struct nvl_setup *s)
 {
     static const char title[] = "initial RAM disk";
-    const struct nvl_step *blacklist = nvl_setup_step(s->plan, "blacklist");
-    struct nvl_step *step;
+    const struct nvl_setup_step *blacklist = nvl_setup_find(s->plan, "blacklist");
+    struct nvl_setup_step *step;
 
     if (!s->facts->has_initramfs) {
-        nvl_step_add(s->plan, "initramfs", title, NVL_STEP_NOT_NEEDED,
-                     nvl_xasprintf("this host boots without one that update-initramfs makes"));
-    } else if (blacklist->state != NVL_STEP_TODO && !s->facts->initramfs_is_old) {
-        nvl_step_add(s->plan, "initramfs", title, NVL_STEP_DONE,
-                     nvl_xasprintf("made after the blacklist was written"));
+        nvl_setup_step_add(s->plan, "initramfs", title, NVL_SETUP_NOT_NEEDED,
+                           nvl_xasprintf("this host boots without one that update-initramfs makes"));
+    } else if (blacklist->state != NVL_SETUP_TODO && !s->facts->initramfs_is_old) {
+        nvl_setup_step_add(s->plan, "initramfs", title, NVL_SETUP_DONE,
+                           nvl_xasprintf("made after the blacklist was written"));
     } else {
-        step = nvl_step_add(s->plan, "initramfs", title, NVL_STEP_TODO,
-                            nvl_xasprintf("the other drivers are loaded from there, before the blacklist is "
-                                          "read"));
-        nvl_step_command(step, "update-initramfs", "-u", "-k", "all", NULL);
+        step = nvl_setup_step_add(
+            s->plan, "initramfs", title, NVL_SETUP_TODO,
+            nvl_xasprintf("the other drivers are loaded from there, before the blacklist is "
+                          "read"));
+        nvl_setup_step_command(step, "update-initramfs", "-u", "-k", "all", NULL);
     }
 }
 

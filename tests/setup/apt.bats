@@ -1,0 +1,173 @@
+#!/usr/bin/env bats
+# host setup with real apt, in a Debian 12 and a Debian 13: the sources that it writes are accepted, what it would install
+# resolves and removes nothing, and what was done is seen as done.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    load "$NVL_SOURCE/tests/setup/chroot.bash"
+    export ROOTS="$BATS_FILE_TMPDIR"
+    local kind
+    for kind in debian-12 debian-13; do
+        make_root "$kind" "$ROOTS/$kind"
+        ROOT="$ROOTS/$kind"
+        in_root apt-get update
+        cp -a "$ROOT/etc/apt" "$ROOTS/$kind.apt"
+    done
+}
+
+teardown_file() {
+    load "$NVL_SOURCE/tests/setup/chroot.bash"
+    unmake_root "$ROOTS/debian-12"
+    unmake_root "$ROOTS/debian-13"
+}
+
+setup() {
+    load "$NVL_SOURCE/tests/setup/chroot.bash"
+}
+
+# on KIND: that root, with the sources as they were made and the release's own kernel.
+on() {
+    ROOT="$ROOTS/$1"
+    rm -rf "$ROOT/etc/apt" "$ROOT/usr/local/sbin/apt-get" "$ROOT/etc/modprobe.d/nvlxc.conf"
+    cp -a "$ROOTS/$1.apt" "$ROOT/etc/apt"
+    kernel_is "$(release_kernel)"
+}
+
+# As Debian's installer writes it since 13, with other people's stanzas beside.
+use_deb822() {
+    local codename uri key
+    read -r _ key uri codename _ <"$ROOT/etc/apt/sources.list"
+    key=${key#\[signed-by=}
+    cat >"$ROOT/etc/apt/sources.list.d/debian.sources" <<SOURCES
+# The release and its updates.
+Types: deb deb-src
+URIs: $uri
+Suites: $codename $codename-updates
+Components: main
+Signed-By: ${key%]}
+
+Types: deb
+URIs: $uri
+Suites: $codename-backports-sloppy
+Components: main
+Enabled: no
+SOURCES
+    printf 'Types: deb\nURIs: http://mirror.example/debian/pve\nSuites: %s\nComponents: pve-no-subscription\nEnabled: no\n' \
+        "$codename" >"$ROOT/etc/apt/sources.list.d/proxmox.sources"
+    echo '# moved to debian.sources' >"$ROOT/etc/apt/sources.list"
+}
+
+# stops_at_headers: carried out as far as nothing is installed; a failure says what to do.
+stops_at_headers() {
+    forbid_installing
+    run --separate-stderr nvlxc_in_root host setup --yes
+    echo "$output"
+    echo "$stderr"
+    [ "$status" = 1 ]
+    [[ "$stderr" == *"(headers): apt-get ended with status 100"* ]]
+    [[ "$stderr" == *"/var/log/nvlxc-setup.log"* ]]
+    grep -q 'no network today' "$ROOT/var/log/nvlxc-setup.log"
+    rm "$ROOT/usr/local/sbin/apt-get"
+}
+
+@test "setup: one-line sources of Debian 12" {
+    on debian-12
+    [ "$(step components | jq -r .state)" = 'to do' ]
+    stops_at_headers
+    grep -qE ' bookworm main contrib non-free non-free-firmware$' "$ROOT/etc/apt/sources.list"
+    apt_accepts_sources
+    [ "$(step components | jq -r .state)" = 'done' ]
+    simulate headers
+    simulate driver
+    [[ "$(version_of nvidia-kernel-dkms)" == 535.* ]]
+}
+
+@test "setup: deb822 sources of Debian 13, other stanzas untouched" {
+    on debian-13
+    use_deb822
+    cp -a "$ROOT/etc/apt/sources.list.d" "$BATS_TEST_TMPDIR/before"
+    stops_at_headers
+    run -1 diff -r "$BATS_TEST_TMPDIR/before" "$ROOT/etc/apt/sources.list.d"
+    [ "$(grep -c '^[<>]' <<<"$output")" = 2 ]
+    grep -qx '> Components: main contrib non-free non-free-firmware' <<<"$output"
+    apt_accepts_sources
+    [ "$(step components | jq -r .state)" = 'done' ]
+    simulate headers
+    simulate driver
+    [[ "$(version_of nvidia-kernel-dkms)" == 550.163.01-* ]]
+    [[ "$(version_of nvidia-kernel-dkms)" != *bpo* ]]
+}
+
+@test "setup: deb822 sources of Debian 12, what every capability needs" {
+    on debian-12
+    use_deb822
+    stops_at_headers
+    apt_accepts_sources
+    simulate driver --capabilities all
+    [[ "$(version_of libnvoptix1)" == 535.* ]]
+}
+
+@test "setup: one-line sources of Debian 13, what every capability needs" {
+    on debian-13
+    stops_at_headers
+    apt_accepts_sources
+    simulate driver --capabilities all
+    [[ "$(version_of libnvidia-ngx1)" == 550.* ]]
+}
+
+@test "setup: kernel 6.17 takes the driver alone from backports" {
+    on debian-13
+    kernel_is 6.17.4+deb13-amd64
+    [ "$(step backports | jq -r .state)" = 'to do' ]
+    forbid_installing
+    run nvlxc_in_root host setup --yes
+    [ "$status" = 1 ]
+    apt_accepts_sources
+    [ "$(step backports | jq -r .state)" = 'done' ]
+    simulate driver
+    [[ "$(version_of nvidia-kernel-dkms)" == *~bpo13+* ]]
+    [[ "$(version_of libcuda1)" == *~bpo13+* ]]
+    # of all others the release's own
+    run ! grep -v -e '^Inst .*nvidia' -e '^Inst libcuda1' -e '^Inst libnvcuvid1' <(grep '^Inst.*~bpo' "$BATS_TEST_TMPDIR/simulated")
+    in_root apt-get install --simulate linux-headers-amd64 >"$BATS_TEST_TMPDIR/simulated"
+    [[ "$(version_of linux-headers-amd64)" == 6.12.* ]]
+}
+
+@test "setup: a package that would be removed stops it, and is named" {
+    on debian-13
+    mkdir -p "$ROOT/tmp/proxmox-ve/DEBIAN"
+    cat >"$ROOT/tmp/proxmox-ve/DEBIAN/control" <<'CONTROL'
+Package: proxmox-ve
+Version: 9.0.0
+Architecture: all
+Maintainer: tests <tests@example.org>
+Conflicts: linux-headers-amd64
+Description: stands for a package that must not go
+CONTROL
+    in_root dpkg-deb --build /tmp/proxmox-ve /tmp/proxmox-ve.deb
+    in_root dpkg --install /tmp/proxmox-ve.deb
+    run --separate-stderr nvlxc_in_root host setup --yes
+    in_root dpkg --remove proxmox-ve
+    echo "$stderr"
+    [ "$status" = 1 ]
+    [[ "$stderr" == *"this would remove proxmox-ve: nothing was installed"* ]]
+}
+
+@test "setup: an archive that does not answer stops it, and the next run goes on from there" {
+    on debian-13
+    mkdir "$BATS_TEST_TMPDIR/empty"
+    python3 -m http.server --bind 127.0.0.1 --directory "$BATS_TEST_TMPDIR/empty" 18123 >/dev/null 2>&1 3>&- &
+    local server=$!
+    printf 'Types: deb\nURIs: http://127.0.0.1:18123/debian/pve\nSuites: trixie\nComponents: pve-enterprise\n' \
+        >"$ROOT/etc/apt/sources.list.d/pve-enterprise.sources"
+    run --separate-stderr nvlxc_in_root host setup --yes
+    kill "$server"
+    echo "$output$stderr"
+    [ "$status" = 1 ]
+    [[ "$stderr" == *"(update)"* ]]
+    [[ "$stderr" == *"can be switched off"* ]]
+    [ "$(step components | jq -r .state)" = 'done' ]
+    rm "$ROOT/etc/apt/sources.list.d/pve-enterprise.sources"
+    stops_at_headers
+}
