@@ -81,20 +81,36 @@ static void cause_filtered(const struct nvl_verify *v, const struct nvl_inside_n
         nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->facts->name, restart(v));
 }
 
+/* All that have the same trouble, with blanks between; the caller frees. */
+static char *denied_nodes(const struct nvl_verify *v)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
+
+    for (size_t i = 0; i < v->n_nodes; i++)
+        if ((v->nodes[i].error == EACCES || v->nodes[i].user_error == EACCES) &&
+            v->nodes[i].node.kind != NVL_NODE_CAP && v->nodes[i].node.kind != NVL_NODE_DRI)
+            nvl_strv_push(&paths, v->nodes[i].node.path);
+    return nvl_strv_join(&paths, " ");
+}
+
 static void cause_denied(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)
 {
     nvl_step_cause(step,
                    "%s has mode %04o, which does not let this user open it; its owner on the host may be "
                    "nobody in the container",
                    node_name(n), n->node.found_mode);
-    if (n->node.kind == NVL_NODE_DRI)
+    if (n->node.kind == NVL_NODE_DRI) {
         nvl_step_fix(step, "in the container: usermod -aG render,video %s",
                      v->user.name != NULL ? v->user.name : "USER");
-    else
+    } else if (n->node.kind == NVL_NODE_CAP) {
+        nvl_step_fix(step, "chmod %04o %s", n->node.mode, node_name(n));
+    } else {
+        nvl_autofree char *paths = denied_nodes(v);
         nvl_step_fix(step,
                      "chmod %04o %s\n(for good: NVreg_DeviceFileMode=0666 among the options of the nvidia "
                      "module in /etc/modprobe.d)",
-                     n->node.mode != 0 ? n->node.mode : 0666u, node_name(n));
+                     n->node.mode, paths);
+    }
 }
 
 void nvl_cause_of_node(const struct nvl_verify *v, const struct nvl_inside_node *n, int error,

@@ -75,13 +75,16 @@ static int limit_capabilities(const struct nvl_inside *in)
     return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-/* The sets beside the bounding set; the inheritable one stays empty. */
-static int drop_capabilities(void)
+/* The sets beside the bounding set: with no_new_privs a program that root starts gets no more than is
+ * permitted here. A user gets nothing. */
+static int drop_capabilities(const struct nvl_inside *in, bool is_root)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[2] = {0};
+    struct __user_cap_data_struct sets[2] = {0};
 
-    return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
+    if (is_root && (in->capabilities & (1ull << CAP_DAC_OVERRIDE)) != 0)
+        sets[0].permitted = sets[0].effective = 1u << CAP_DAC_OVERRIDE;
+    return syscall(SYS_capset, &header, sets) < 0 ? -errno : 0;
 }
 
 static int become(const struct nvl_inside_user *user)
@@ -173,7 +176,7 @@ _Noreturn void nvl_child_run(const struct nvl_inside *in, const struct nvl_insid
         fail(report, DROP, -r);
     if ((r = become(command->user)) < 0)
         fail(report, BECOME, -r);
-    if ((r = drop_capabilities()) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+    if ((r = drop_capabilities(in, command->user == NULL)) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         fail(report, DROP, r < 0 ? -r : errno);
     /* a change of user may have made it dumpable again */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

@@ -80,7 +80,18 @@ static const char *state_text(const struct nvl_inside_node *n, int error)
         return "not a device";
     if (n->node.state == NVL_NODE_STALE)
         return "stale number";
-    return error == 0 ? "opens" : strerror(error);
+    switch (error) {
+    case 0:
+        return "opens";
+    case EPERM:
+        return "kept out by the device filter (EPERM)";
+    case EACCES:
+        return "denied by its mode (EACCES)";
+    case ENXIO:
+        return "no driver answers (ENXIO)";
+    default:
+        return strerror(error);
+    }
 }
 
 static bool is_bad(const struct nvl_inside_node *n, int error)
@@ -89,23 +100,38 @@ static bool is_bad(const struct nvl_inside_node *n, int error)
            n->node.state == NVL_NODE_STALE;
 }
 
-static void judge(struct nvl_verify *v, const char *id, bool as_user)
+static int error_of(const struct nvl_inside_node *n, bool as_user)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv texts = {0};
-    const struct nvl_inside_node *first = NULL;
+    return as_user ? n->user_error : n->error;
+}
+
+/* "nvidia0 nvidiactl: opens; nvidia-uvm: missing" */
+static char *describe(const struct nvl_verify *v, bool as_user)
+{
+    struct nvl_buf text = {0};
 
     for (size_t i = 0; i < v->n_nodes; i++) {
         const struct nvl_inside_node *n = &v->nodes[i];
-        int error = as_user ? n->user_error : n->error;
-        if (is_bad(n, error) && n->needed && first == NULL)
-            first = n;
-        nvl_strv_pushf(&texts, "%s %s", n->node.path, state_text(n, error));
+        const char *state = state_text(n, error_of(n, as_user));
+        bool last = i + 1 == v->n_nodes || strcmp(state, state_text(n + 1, error_of(n + 1, as_user))) != 0;
+        nvl_buf_addf(&text, "%s%s%s%s", n->node.path + strlen("/dev/"), last ? ": " : " ", last ? state : "",
+                     last && i + 1 < v->n_nodes ? "; " : "");
     }
-    nvl_autofree char *text = nvl_strv_join(&texts, ", ");
+    return nvl_buf_take(&text);
+}
+
+static void judge(struct nvl_verify *v, const char *id, bool as_user)
+{
+    const struct nvl_inside_node *first = NULL;
+
+    for (size_t i = 0; i < v->n_nodes && first == NULL; i++)
+        if (v->nodes[i].needed && is_bad(&v->nodes[i], error_of(&v->nodes[i], as_user)))
+            first = &v->nodes[i];
+    nvl_autofree char *text = describe(v, as_user);
     struct nvl_step *step = nvl_step_add(v, id, first != NULL ? NVL_STEP_FAIL : NVL_STEP_PASS, "%s%s%s",
                                          as_user ? v->user.name : "", as_user ? ": " : "", text);
     if (first != NULL)
-        nvl_cause_of_node(v, first, as_user ? first->user_error : first->error, step);
+        nvl_cause_of_node(v, first, error_of(first, as_user), step);
 }
 
 /* A program that is started and reaches its end has all that it was linked with. */

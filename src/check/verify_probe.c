@@ -15,6 +15,8 @@ char *nvl_printable(const char *text, size_t len, size_t max)
     copy = nvl_xrealloc(copy, n + 1, 1);
     for (size_t i = 0; i < n; i++)
         copy[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : text[i] == '\t' || text[i] == '\n' ? ' ' : '?';
+    while (n > 0 && copy[n - 1] == ' ')
+        n--;
     copy[n] = '\0';
     return copy;
 }
@@ -67,10 +69,7 @@ static bool parse_line(const char *line, size_t len, struct nvl_probe_line *out)
     if (!take_field(&p, end, &field, &field_len) || !parse_code(field, field_len, &out->code))
         return false;
     nvl_autofree char *text = nvl_printable(p, (size_t)(end - p), sizeof out->text - 1);
-    size_t text_len = strlen(text);
-    while (text_len > 0 && text[text_len - 1] == ' ')
-        text_len--;
-    nvl_copy(out->text, sizeof out->text, text, text_len);
+    nvl_copy(out->text, sizeof out->text, text, strlen(text));
     return true;
 }
 
