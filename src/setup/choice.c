@@ -277,6 +277,13 @@ static void choose(struct need *need, struct nvl_choice *c)
                                 system->kernel);
         return;
     }
+    if (strstr(need->kernel, "-rt-") != NULL && !need->facts->loaded.loaded) {
+        c->problem = nvl_xasprintf("kernel %s is a real-time one (PREEMPT_RT), and the driver does not build "
+                                   "on those",
+                                   need->kernel);
+        c->hint = nvl_xasprintf("boot another kernel, as linux-image-amd64 has");
+        return;
+    }
     if (choose_package(need, c)) {
         c->reason = nvl_xasprintf("%s fits kernel %s and the GPU%s", c->branch, c->kernel,
                                   need->facts->gpus.count > 1 ? "s" : "");
@@ -284,13 +291,6 @@ static void choose(struct need *need, struct nvl_choice *c)
     }
     if (need->facts->loaded.loaded || say_no_driver_for_gpu(need, c))
         return;
-    if (strstr(need->kernel, "-rt-") != NULL) {
-        c->problem = nvl_xasprintf("kernel %s is a real-time one (PREEMPT_RT), and the driver does not build "
-                                   "on those",
-                                   need->kernel);
-        c->hint = nvl_xasprintf("boot another kernel, as linux-image-amd64 has");
-        return;
-    }
     if (system->is_proxmox && choose_kernel(need, c)) {
         c->needs_kernel = true;
         c->reason = nvl_xasprintf("no packaged driver supports kernel %s; %s fits %s", system->kernel,
