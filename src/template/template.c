@@ -1,0 +1,344 @@
+/* Reading templates. A user may write one: each mistake is said with its file and its place. */
+#include "template/template.h"
+
+#include <errno.h>
+#include <jansson.h>
+
+#include "grant/grant.h"
+
+#define TEMPLATE_MAX (64u << 10)
+
+static void drop_json(json_t **value)
+{
+    json_decref(*value);
+}
+
+/* What reads one file's object; the first error stays. */
+struct reader {
+    json_t *object;
+    struct nvl_error *err;
+    int r;
+    struct nvl_strv known; /* keys that were asked for */
+};
+
+static json_t *take(struct reader *reader, const char *key, bool required)
+{
+    json_t *value = json_object_get(reader->object, key);
+
+    nvl_strv_push(&reader->known, key);
+    if (json_is_null(value))
+        value = NULL;
+    if (value == NULL && required && reader->r == 0)
+        reader->r = nvl_error_set(reader->err, -EINVAL, "\"%s\" is missing", key);
+    return value;
+}
+
+/* It goes into a line of a config, or onto a terminal. */
+static bool is_line(const char *s)
+{
+    for (; *s != '\0'; s++)
+        if ((unsigned char)*s < ' ' || *s == 0x7f)
+            return false;
+    return true;
+}
+
+static char *take_string(struct reader *reader, const char *key, bool required)
+{
+    json_t *value = take(reader, key, required);
+
+    if (value == NULL || reader->r < 0)
+        return NULL;
+    if (!json_is_string(value) || json_string_length(value) == 0 || !is_line(json_string_value(value))) {
+        reader->r = nvl_error_set(reader->err, -EINVAL, "\"%s\" is not a text of one line", key);
+        return NULL;
+    }
+    return nvl_xstrdup(json_string_value(value));
+}
+
+static unsigned take_number(struct reader *reader, const char *key, bool required, unsigned otherwise,
+                            unsigned max)
+{
+    json_t *value = take(reader, key, required);
+
+    if (value == NULL || reader->r < 0)
+        return otherwise;
+    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > max) {
+        reader->r =
+            nvl_error_set(reader->err, -EINVAL, "\"%s\" is not a whole number from 0 to %u", key, max);
+        return otherwise;
+    }
+    return (unsigned)json_integer_value(value);
+}
+
+static void take_list(struct reader *reader, const char *key, bool required, struct nvl_strv *list)
+{
+    json_t *value = take(reader, key, required), *item;
+    size_t i;
+
+    if (value == NULL || reader->r < 0)
+        return;
+    if (!json_is_array(value))
+        reader->r = nvl_error_set(reader->err, -EINVAL, "\"%s\" is not a list", key);
+    json_array_foreach(value, i, item)
+    {
+        if (!json_is_string(item) || !is_line(json_string_value(item)))
+            reader->r = nvl_error_set(reader->err, -EINVAL,
+                                      "\"%s\" holds something else than texts of one line", key);
+        else
+            nvl_strv_push(list, json_string_value(item));
+    }
+}
+
+static bool consists_of(const char *s, const char *characters)
+{
+    return *s != '\0' && s[strspn(s, characters)] == '\0';
+}
+
+#define LOWER  "abcdefghijklmnopqrstuvwxyz"
+#define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+/* "nesting=1", "mount=nfs;cifs" */
+static bool is_feature(const char *s)
+{
+    const char *equals = strchr(s, '=');
+    nvl_autofree char *key = equals != NULL ? nvl_xstrndup(s, (size_t)(equals - s)) : NULL;
+
+    return key != NULL && consists_of(key, LOWER "_") && consists_of(equals + 1, LOWER DIGITS ";");
+}
+
+/* "PATH=…" */
+static bool is_variable(const char *s)
+{
+    const char *equals = strchr(s, '=');
+    nvl_autofree char *key = equals != NULL ? nvl_xstrndup(s, (size_t)(equals - s)) : NULL;
+
+    return key != NULL && consists_of(key, LOWER UPPER DIGITS "_");
+}
+
+static void check_list(struct reader *reader, const char *key, const struct nvl_strv *list,
+                       bool (*is_right)(const char *), const char *form)
+{
+    for (size_t i = 0; i < list->count && reader->r == 0; i++)
+        if (!is_right(list->items[i]))
+            reader->r = nvl_error_set(reader->err, -EINVAL, "\"%s\": '%.100s' is not of the form %s", key,
+                                      list->items[i], form);
+}
+
+/* Words that Proxmox and the shell take as they are. */
+static void check_words(struct reader *reader, const struct nvl_template *t)
+{
+    static const char *const ostypes[] = {"alpine", "archlinux", "centos", "debian",   "devuan",   "fedora",
+                                          "gentoo", "nixos",     "ubuntu", "opensuse", "unmanaged"};
+    bool is_known = false;
+
+    for (size_t i = 0; i < NVL_LENGTH(ostypes); i++)
+        is_known = is_known || strcmp(t->ostype, ostypes[i]) == 0;
+    if (reader->r == 0 && !is_known)
+        reader->r =
+            nvl_error_set(reader->err, -EINVAL, "\"ostype\": Proxmox does not know '%.100s'", t->ostype);
+    if (reader->r == 0 && !consists_of(t->os_template, LOWER DIGITS "-._"))
+        reader->r =
+            nvl_error_set(reader->err, -EINVAL, "\"os_template\" is not the name of a system template");
+    if (reader->r == 0 && t->image != NULL && !consists_of(t->image, LOWER UPPER DIGITS "-._/:@"))
+        reader->r = nvl_error_set(reader->err, -EINVAL, "\"image\" is not the name of an image");
+    if (reader->r == 0 && (t->image == NULL) != (t->entrypoint == NULL))
+        reader->r = nvl_error_set(reader->err, -EINVAL, "\"image\" and \"entrypoint\" belong together");
+    check_list(reader, "features", &t->features, is_feature, "nesting=1");
+    check_list(reader, "environment", &t->environment, is_variable, "NAME=value");
+}
+
+static void read_capabilities(struct reader *reader, struct nvl_template *t)
+{
+    nvl_autofree char *words = take_string(reader, "capabilities", true);
+
+    if (reader->r < 0)
+        return;
+    reader->r = nvl_capabilities_parse(words, &t->capabilities, reader->err);
+    if (reader->r < 0)
+        nvl_error_prefix(reader->err, "\"capabilities\"");
+}
+
+static void check_keys(struct reader *reader)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(reader->object, key, value)
+    {
+        if (reader->r == 0 && !nvl_strv_contains(&reader->known, key))
+            reader->r = nvl_error_set(reader->err, -EINVAL, "there is no key \"%.100s\"", key);
+    }
+}
+
+static void read_object(struct reader *reader, struct nvl_template *t)
+{
+    t->summary = take_string(reader, "summary", true);
+    read_capabilities(reader, t);
+    t->memory = take_number(reader, "memory", true, 0, 16u << 20);
+    t->swap = take_number(reader, "swap", false, 512, 16u << 20);
+    t->cores = take_number(reader, "cores", true, 0, 8192);
+    t->disk = take_number(reader, "disk", true, 0, 1u << 20);
+    t->ostype = take_string(reader, "ostype", false);
+    t->os_template = take_string(reader, "os_template", false);
+    take_list(reader, "features", false, &t->features);
+    take_list(reader, "install", true, &t->install);
+    t->verify = take_string(reader, "verify", false);
+    t->image = take_string(reader, "image", false);
+    t->entrypoint = take_string(reader, "entrypoint", false);
+    take_list(reader, "environment", false, &t->environment);
+    if (t->ostype == NULL)
+        t->ostype = nvl_xstrdup("debian");
+    if (t->os_template == NULL)
+        t->os_template = nvl_xstrdup("debian-13-standard");
+    if (json_object_get(reader->object, "features") == NULL)
+        nvl_strv_push(&t->features, "nesting=1");
+    if (reader->r == 0 && (t->memory < 16 || t->cores == 0 || t->disk == 0))
+        reader->r = nvl_error_set(reader->err, -EINVAL,
+                                  "a container wants 16 MiB of \"memory\" at least, and "
+                                  "\"cores\" and \"disk\" of more than 0");
+    check_words(reader, t);
+    check_keys(reader);
+}
+
+int nvl_template_parse(struct nvl_template *t, const char *text, size_t len, struct nvl_error *err)
+{
+    json_error_t where;
+
+    *t = (struct nvl_template){0};
+    nvl_auto(drop_json) json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
+    if (object == NULL)
+        return nvl_error_set(err, -EINVAL, "line %d, column %d: %s", where.line, where.column, where.text);
+    if (!json_is_object(object))
+        return nvl_error_set(err, -EINVAL, "it is not a JSON object");
+    struct reader reader = {.object = object, .err = err};
+    read_object(&reader, t);
+    nvl_strv_clear(&reader.known);
+    if (reader.r < 0)
+        nvl_template_clear(t);
+    return reader.r;
+}
+
+static bool is_name(const char *name)
+{
+    return consists_of(name, LOWER DIGITS "-");
+}
+
+static int read_file(const struct nvl_root *root, const char *folder, const char *name,
+                     struct nvl_template *t, struct nvl_error *err)
+{
+    nvl_autofree char *path = nvl_xasprintf("%s/%s.json", folder, name), *text = NULL;
+    size_t len;
+
+    *t = (struct nvl_template){0};
+    int r = nvl_root_read(root, path, TEMPLATE_MAX, &text, &len);
+    if (r < 0)
+        return nvl_error_errno(err, r, "the template %s", path);
+    r = nvl_template_parse(t, text, len, err);
+    if (r < 0) {
+        nvl_error_hint(err, "%s/ollama.json is one to compare with", NVL_TEMPLATES);
+        if (err != NULL)
+            err->exit = NVL_EXIT_FAILED; /* it stands in a file, not on the command line */
+        return nvl_error_prefix(err, "the template %s", path);
+    }
+    t->name = nvl_xstrdup(name);
+    t->path = TAKE_PTR(path);
+    return 0;
+}
+
+static const char *const folders[] = {NVL_TEMPLATES_LOCAL, NVL_TEMPLATES};
+
+/* The names of both folders, sorted, each once. */
+static int list_names(const struct nvl_root *root, struct nvl_strv *names, struct nvl_error *err)
+{
+    for (size_t f = 0; f < NVL_LENGTH(folders); f++) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv files = {0};
+        int r = nvl_root_list(root, folders[f], &files);
+        if (r < 0 && r != -ENOENT)
+            return nvl_error_errno(err, r, "the templates in %s", folders[f]);
+        for (size_t i = 0; i < files.count; i++) {
+            if (!nvl_has_suffix(files.items[i], ".json"))
+                continue;
+            nvl_autofree char *name = nvl_xstrndup(files.items[i], strlen(files.items[i]) - strlen(".json"));
+            if (is_name(name) && !nvl_strv_contains(names, name))
+                nvl_strv_push(names, name);
+        }
+    }
+    nvl_strv_sort(names);
+    return 0;
+}
+
+/* The folder whose file of that name counts; NULL for none. */
+static const char *folder_of(const struct nvl_root *root, const char *name)
+{
+    for (size_t f = 0; f < NVL_LENGTH(folders); f++) {
+        nvl_autofree char *path = nvl_xasprintf("%s/%s.json", folders[f], name);
+        if (nvl_root_exists(root, path))
+            return folders[f];
+    }
+    return NULL;
+}
+
+int nvl_templates_read(const struct nvl_root *root, struct nvl_templates *templates,
+                       struct nvl_strv *problems, struct nvl_error *err)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    *templates = (struct nvl_templates){0};
+    int r = list_names(root, &names, err);
+    for (size_t i = 0; i < names.count && r == 0; i++) {
+        struct nvl_error one = {0};
+        struct nvl_template t;
+        const char *folder = folder_of(root, names.items[i]);
+        if (folder == NULL || read_file(root, folder, names.items[i], &t, &one) < 0)
+            nvl_strv_push(problems, folder != NULL ? one.message : names.items[i]);
+        else
+            *NVL_APPEND(templates->items, templates->count) = t;
+    }
+    return r;
+}
+
+int nvl_template_find(const struct nvl_root *root, const char *name, struct nvl_template *t,
+                      struct nvl_error *err)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    *t = (struct nvl_template){0};
+    const char *folder = is_name(name) ? folder_of(root, name) : NULL;
+    if (folder != NULL)
+        return read_file(root, folder, name, t, err);
+    nvl_error_usage(err, "there is no template '%.100s'", name);
+    if (list_names(root, &names, NULL) == 0 && names.count > 0) {
+        nvl_autofree char *list = nvl_strv_join(&names, ", ");
+        nvl_error_hint(err, "there are %s", list);
+    } else {
+        nvl_error_hint(err, "%s and %s hold none", folders[0], folders[1]);
+    }
+    if (err != NULL)
+        err->code = -ENOENT;
+    return -ENOENT;
+}
+
+void nvl_template_clear(struct nvl_template *t)
+{
+    free(t->name);
+    free(t->path);
+    free(t->summary);
+    free(t->ostype);
+    free(t->os_template);
+    free(t->verify);
+    free(t->image);
+    free(t->entrypoint);
+    nvl_strv_clear(&t->features);
+    nvl_strv_clear(&t->install);
+    nvl_strv_clear(&t->environment);
+    *t = (struct nvl_template){0};
+}
+
+void nvl_templates_clear(struct nvl_templates *templates)
+{
+    for (size_t i = 0; i < templates->count; i++)
+        nvl_template_clear(&templates->items[i]);
+    free(templates->items);
+    *templates = (struct nvl_templates){0};
+}

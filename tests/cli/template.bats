@@ -1,0 +1,227 @@
+# nvlxc template: ready configurations for workloads.
+
+bats_require_minimum_version 1.5.0
+load "$NVL_SOURCE/tests/lib/hosts.bash"
+
+NVLXC="$NVL_BUILD/src/cli/nvlxc"
+GPU=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
+
+setup() {
+    host=$(fixture a5500-550)
+    mkdir -p "$host/usr/share/nvlxc" "$host/etc/nvlxc/templates"
+    cp -r "$NVL_SOURCE/data/templates" "$host/usr/share/nvlxc/"
+}
+
+template() {
+    "$NVLXC" --root "$host" template "$@"
+}
+
+HOOK="sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook \"\$@\"' nvlxc"
+
+@test "the list has all workloads, with what they want" {
+    run -0 template
+    local name
+    for name in ollama tensorflow pytorch vllm comfyui jellyfin plex frigate whisper docker; do
+        [[ $output =~ (^|$'\n')$name\  ]] || { echo "no $name"; false; }
+    done
+    [[ $output =~ jellyfin\ +compute,utility,video\ +4\.0\ GiB\ +4\ +32\ GiB\ +yes ]]
+    [ "$("$NVLXC" --root "$host" --json template | jq -c '.templates | map(.name)')" = \
+        '["comfyui","docker","frigate","jellyfin","ollama","plex","pytorch","tensorflow","vllm","whisper"]' ]
+    [ "$("$NVLXC" --root "$host" --json template | jq -c '.templates[0] | keys_unsorted')" = \
+        '["name","path","summary","capabilities","memory","swap","cores","disk","ostype","features","install","verify","image"]' ]
+}
+
+@test "one alone: what it wants and how it is installed" {
+    run -0 template ollama
+    [[ $output == *"ollama: Ollama: language models (/usr/share/nvlxc/templates/ollama.json)"* ]]
+    [[ $output == *"4 cores, 8192 MiB memory, 512 MiB swap, 32 GiB disk, debian, nesting=1"* ]]
+    [[ $output == *"install:      apt install -y curl zstd"* ]]
+    [[ $output == *"nvlxc verify CT --workload ollama"* ]]
+}
+
+@test "what a template tells verify, verify knows" {
+    local name
+    for name in $("$NVLXC" --root "$host" --json template | jq -r '.templates[].verify'); do
+        run -1 "$NVLXC" verify no-such-container --workload "$name"
+        [[ $output == *no-such-container* ]]
+    done
+    run -2 "$NVLXC" verify no-such-container --workload nonsense
+}
+
+@test "--ctid: Ollama's config" {
+    run -0 --separate-stderr template ollama --ctid 300
+    [ "$output" = "arch: amd64
+cores: 4
+features: nesting=1
+hostname: ollama
+memory: 8192
+net0: name=eth0,bridge=vmbr0,ip=dhcp,type=veth
+ostype: debian
+rootfs: local-lvm:vm-300-disk-0,size=32G
+swap: 512
+unprivileged: 1
+lxc.environment: NVIDIA_VISIBLE_DEVICES=$GPU
+lxc.environment: NVIDIA_DRIVER_CAPABILITIES=compute,utility
+lxc.hook.pre-start: $HOOK
+lxc.hook.mount: $HOOK" ]
+    [ -z "$stderr" ]
+}
+
+@test "--ctid: Jellyfin's, with names of one's own" {
+    printf 'zfspool: tank\n\tcontent rootdir,images\n' >"$host/etc/pve/storage.cfg"
+    run -0 template jellyfin --ctid 301 --hostname media --bridge vmbr1 --gpu 0
+    [ "$output" = "arch: amd64
+cores: 4
+features: nesting=1
+hostname: media
+memory: 4096
+net0: name=eth0,bridge=vmbr1,ip=dhcp,type=veth
+ostype: debian
+rootfs: tank:subvol-301-disk-0,size=32G
+swap: 512
+unprivileged: 1
+lxc.environment: NVIDIA_VISIBLE_DEVICES=$GPU
+lxc.environment: NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
+lxc.hook.pre-start: $HOOK
+lxc.hook.mount: $HOOK" ]
+}
+
+@test "--oci: Ollama's own image as a CT" {
+    run -0 template ollama --ctid 300 --oci --gpu all
+    [ "$output" = "arch: amd64
+cores: 4
+entrypoint: /bin/ollama serve
+features: nesting=1
+hostname: ollama
+memory: 8192
+net0: name=eth0,bridge=vmbr0,host-managed=1,ip=dhcp,type=veth
+ostype: unmanaged
+rootfs: local-lvm:vm-300-disk-0,size=32G
+swap: 512
+unprivileged: 1
+lxc.environment.runtime: PATH=/usr/local/nvidia/bin:/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+lxc.environment.runtime: LD_LIBRARY_PATH=/usr/local/nvidia/lib:/usr/local/nvidia/lib64
+lxc.environment.runtime: NVIDIA_DRIVER_CAPABILITIES=compute,utility
+lxc.environment.runtime: NVIDIA_VISIBLE_DEVICES=all
+lxc.environment.runtime: OLLAMA_HOST=0.0.0.0:11434
+lxc.signal.halt: SIGTERM
+lxc.environment: NVIDIA_VISIBLE_DEVICES=all
+lxc.environment: NVIDIA_DRIVER_CAPABILITIES=compute,utility
+lxc.hook.pre-start: $HOOK
+lxc.hook.mount: $HOOK" ]
+}
+
+@test "--lxc: a plain LXC container's config" {
+    run -0 template docker --lxc --hostname work
+    [ "$output" = "lxc.include = /usr/share/lxc/config/common.conf
+lxc.include = /usr/share/lxc/config/userns.conf
+lxc.include = /usr/share/lxc/config/nesting.conf
+lxc.idmap = u 0 100000 65536
+lxc.idmap = g 0 100000 65536
+lxc.arch = linux64
+lxc.uts.name = work
+lxc.rootfs.path = dir:/var/lib/lxc/work/rootfs
+lxc.net.0.type = veth
+lxc.net.0.link = lxcbr0
+lxc.net.0.flags = up
+lxc.apparmor.profile = generated
+lxc.apparmor.allow_nesting = 1
+lxc.cgroup2.memory.max = 8192M
+lxc.cgroup2.memory.swap.max = 512M
+lxc.cgroup2.cpu.max = 400000 100000
+lxc.environment = NVIDIA_VISIBLE_DEVICES=$GPU
+lxc.environment = NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
+lxc.hook.pre-start = $HOOK
+lxc.hook.mount = $HOOK" ]
+    # the image's NVIDIA_… do not stand against the grant's
+    run -0 --separate-stderr template ollama --lxc --oci
+    [[ $output == *"lxc.init.cmd = /bin/ollama serve"*"lxc.environment = OLLAMA_HOST="* ]]
+    [ "$(grep -c NVIDIA_VISIBLE_DEVICES <<<"$output")" -eq 1 ]
+    [[ $stderr == *"an image asks for no address itself"* ]]
+}
+
+@test "--pct: commands that a shell takes, with attach's own options" {
+    run -0 template vllm --ctid 302 --pct --storage fast
+    [ "$output" = "pveam update
+TEMPLATE=\$(pveam available --section system | awk '\$2 ~ /^debian-13-standard/ {name = \$2} END {print name}')
+pveam download local \"\$TEMPLATE\"
+pct create 302 \"local:vztmpl/\$TEMPLATE\" --hostname vllm --cores 8 --memory 32768 --swap 512 --net0 name=eth0,bridge=vmbr0,ip=dhcp,type=veth --rootfs fast:96 --unprivileged 1 --features 'nesting=1' --ostype debian
+nvlxc attach 302 --gpu $GPU --capabilities compute,utility
+pct start 302" ]
+    # as they run, with stand-ins that say what they were called with
+    mkdir "$BATS_TEST_TMPDIR/bin"
+    printf '#!/bin/sh\n[ "$1" != available ] || printf "system debian-12-standard_12.7-1_amd64.tar.zst\\nsystem debian-13-standard_13.1-2_amd64.tar.zst\\n"\n' >"$BATS_TEST_TMPDIR/bin/pveam"
+    printf '#!/bin/sh\necho "$# $2 $3"\n' >"$BATS_TEST_TMPDIR/bin/pct"
+    printf '#!/bin/sh\nexit 0\n' >"$BATS_TEST_TMPDIR/bin/nvlxc"
+    chmod 755 "$BATS_TEST_TMPDIR"/bin/*
+    template vllm --ctid 302 --pct >"$BATS_TEST_TMPDIR/script"
+    PATH=$BATS_TEST_TMPDIR/bin:$PATH run -0 sh -e "$BATS_TEST_TMPDIR/script"
+    [ "${lines[0]}" = "21 302 local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst" ]
+    # attach takes what it is told
+    run -0 bash -c "$NVLXC --root $host attach 220 $(sed -n 's/^nvlxc attach 302//p' "$BATS_TEST_TMPDIR/script")"
+    run -0 template ollama --ctid 303 --pct --oci
+    [[ ${lines[0]} == "skopeo copy docker://docker.io/ollama/ollama:latest oci-archive:/var/lib/vz/template/cache/ollama_latest.tar" ]]
+    [[ ${lines[1]} == "pct create 303 local:vztmpl/ollama_latest.tar "*"host-managed=1"* ]]
+    [[ ${lines[1]} != *--ostype* ]]
+}
+
+@test "what is printed, nvlxc itself takes for attached" {
+    template ollama --ctid 300 >"$host/etc/pve/lxc/300.conf"
+    run -0 "$NVLXC" --root "$host" attach 300
+    [[ $output == *"already attached, nothing to change"* ]]
+    run -0 --separate-stderr template ollama --ctid 300
+    [[ $stderr == *"there is a CT 300 already"* ]]
+}
+
+@test "a template of one's own; one that is wrong is named, and the others are listed" {
+    jq '.memory = 65536 | .summary = "mine"' "$NVL_SOURCE/data/templates/ollama.json" >"$host/etc/nvlxc/templates/ollama.json"
+    printf '{"summary": "x",}\n' >"$host/etc/nvlxc/templates/broken.json"
+    mkfifo "$host/etc/nvlxc/templates/pipe.json"
+    run -1 template
+    [[ $output == *"left out: the template /etc/nvlxc/templates/broken.json: line 1, column 17"* ]]
+    [[ $output == *"left out: the template /etc/nvlxc/templates/pipe.json"* ]]
+    [[ $output =~ ollama\ +compute,utility\ +64\ GiB.*mine ]]
+    [[ $output == *jellyfin* ]]
+    run -1 template broken --ctid 300
+    [[ $output == *"the template /etc/nvlxc/templates/broken.json: line 1, column 17"* ]]
+    run -0 template ollama --ctid 300
+    [[ $output == *"memory: 65536"* ]]
+}
+
+@test "errors: exit 2, and they say what is right" {
+    run -2 template nonsense
+    [[ $output == *"there is no template 'nonsense'"*"there are comfyui, docker"* ]]
+    run -2 template ollama --ctid 99
+    [[ $output == *"'99' is not a number from 100 to 999999999"* ]]
+    run -2 template ollama --ctid 300 --lxc
+    run -2 template ollama --pct
+    [[ $output == *"--ctid N"* ]]
+    run -2 template ollama --hostname x
+    [[ $output == *"give --ctid N or --lxc"* ]]
+    run -2 template --ctid 300
+    [[ $output == *"which template?"* ]]
+    run -2 template ollama --ctid 300 --hostname 'a,b'
+    [[ $output == *"not a host's name"* ]]
+    run -2 template ollama --ctid 300 --bridge 'a,b'
+    run -2 template ollama --ctid 300 --storage ';x'
+    run -2 template whisper --ctid 300 --oci
+    [[ $output == *"has no image"* ]]
+    run -2 template ollama --ctid 300 --gpu nonsense
+    printf 'dir: local\n' >"$host/etc/pve/storage.cfg"
+    run -1 template ollama --ctid 300 --storage other
+    [[ $output == *"Proxmox has no storage 'other'"*"/etc/pve/storage.cfg has local"* ]]
+}
+
+@test "a host without a driver: exit 3; without templates: it says where they would be" {
+    rm -r "$host/usr/share/nvlxc"
+    run -0 template
+    [[ $output == "no templates in /etc/nvlxc/templates and /usr/share/nvlxc/templates" ]]
+    run -2 template ollama
+    [[ $output == *"/etc/nvlxc/templates and /usr/share/nvlxc/templates hold none"* ]]
+    host=$(fixture no-driver)
+    mkdir -p "$host/usr/share/nvlxc"
+    cp -r "$NVL_SOURCE/data/templates" "$host/usr/share/nvlxc/"
+    run -3 template ollama --ctid 300
+    run -0 template ollama --ctid 300 --gpu none
+    [[ $output == *"NVIDIA_VISIBLE_DEVICES=none"* ]]
+}
