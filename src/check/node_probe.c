@@ -14,11 +14,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ANSWER_MS 5000 /* a frozen container freezes the child too */
+#define ANSWER_MS 2000 /* it can be frozen meanwhile */
 #define NO_ANSWER 255
 
-/* "0::/lxc.payload.web": the path of the init's group in the one hierarchy of cgroup v2. */
-static char *cgroup_of(const struct nvl_container_facts *facts)
+/* A file of the cgroup that the container's init is in, "0::/lxc.payload.web" in the one hierarchy of v2. */
+static char *cgroup_file(const struct nvl_container_facts *facts, const char *name)
 {
     nvl_autofree char *path = nvl_xasprintf("/proc/%d/cgroup", (int)facts->init);
     nvl_autofree char *text = NULL;
@@ -29,8 +29,18 @@ static char *cgroup_of(const struct nvl_container_facts *facts)
         return NULL;
     while (nvl_next_line(text, len, &pos, &line, &line_len))
         if (line_len > 3 && memcmp(line, "0::", 3) == 0)
-            return nvl_xasprintf("/sys/fs/cgroup%.*s/cgroup.procs", (int)line_len - 3, line + 3);
+            return nvl_xasprintf("/sys/fs/cgroup%.*s/%s", (int)line_len - 3, line + 3, name);
     return NULL;
+}
+
+/* Who joins a frozen group is frozen, and answers nothing. */
+static bool is_frozen(const struct nvl_container_facts *facts)
+{
+    nvl_autofree char *path = cgroup_file(facts, "cgroup.events"), *text = NULL;
+    size_t len;
+
+    return path != NULL && nvl_root_read(facts->host->root, path, 4096, &text, &len) == 0 &&
+           strstr(text, "frozen 1") != NULL;
 }
 
 /* -1 where the container has the host's own user namespace, and there is none to join. */
@@ -79,8 +89,9 @@ static int wait_for(pid_t child, int done)
 static int try_to_open(const struct nvl_container_facts *facts, int node_fd, int flags)
 {
     int done[2];
-    nvl_autofree char *procs = cgroup_of(facts);
-    nvl_autofd int procs_fd = procs != NULL ? nvl_root_openat(facts->host->root, procs, O_WRONLY) : -1;
+    nvl_autofree char *procs = cgroup_file(facts, "cgroup.procs");
+    nvl_autofd int procs_fd =
+        procs != NULL && !is_frozen(facts) ? nvl_root_openat(facts->host->root, procs, O_WRONLY) : -1;
     nvl_autofd int user_fd = open_user_namespace(facts);
 
     if (procs_fd < 0 || (user_fd < 0 && !facts->idmap.privileged) || pipe2(done, O_CLOEXEC) < 0)

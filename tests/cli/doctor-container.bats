@@ -90,6 +90,14 @@ add() {
     cat "$BATS_TEST_TMPDIR/new" > "$1"
 }
 
+# plain FIXTURE: another host, with one unprivileged container, a.
+plain() {
+    HOST=$(fixture "$1")
+    mkdir -p "$HOST/var/lib/lxc/a"
+    printf '%s\n' 'lxc.idmap = u 0 100000 65536' 'lxc.idmap = g 0 100000 65536' 'lxc.rootfs.path = /nowhere' \
+        > "$HOST/var/lib/lxc/a/config"
+}
+
 # rootfs DIR: a folder that is enough of a Debian for the checks of files.
 rootfs() {
     mkdir -p "$1"/{dev,etc/ld.so.conf.d,etc/systemd/system,lib64,usr/bin,usr/lib/x86_64-linux-gnu,usr/local/bin,var/lib/dpkg/info}
@@ -468,29 +476,32 @@ started() {
 @test "grant-gpu-excluded" {
     nvlxc attach 220 > /dev/null 2>&1
     sed -i 's/^GPU Excluded:.*/GPU Excluded:\t Yes/' "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
-    # the host's check says it first; without it, the container's does
-    run -0 bash -c 'grep -c . <<< "$1"' _ "$(nvlxc --json doctor 220 | jq -r '.findings[] | select(.evidence | test("xclude")) | .id')"
-    [ "$output" = 1 ]
+    # the host says it first, once for all containers
+    speaks 220
+    run nvlxc --json doctor 220
+    run -0 jq -r '.findings[].id' <<< "$output"
+    [[ $output == *gpu-excluded* ]]
+    # one of two may be excluded for a reason: that is no fault of the host, and one of this container
+    plain two-gpus-535
+    nvlxc attach a --gpu 1 > /dev/null 2>&1
+    speaks a
+    sed -i 's/^GPU Excluded:.*/GPU Excluded:\t Yes/' "$HOST/proc/driver/nvidia/gpus/0000:02:00.0/information"
+    speaks a grant-gpu-excluded error
 }
 
 @test "grant-gpu-held: granted by its address, and vfio-pci has it" {
-    HOST=$(fixture two-gpus-535)
-    mkdir -p "$HOST/var/lib/lxc/a"
-    printf '%s\n' 'lxc.idmap = u 0 100000 65536' 'lxc.idmap = g 0 100000 65536' 'lxc.rootfs.path = /nowhere' > "$HOST/var/lib/lxc/a/config"
+    plain two-gpus-535
     nvlxc attach a --gpu 0 > /dev/null 2>&1
     sed -i 's/DEVICES=.*/DEVICES=0000:01:00.0/' "$HOST/var/lib/lxc/a/config"
     speaks a
     rm -r "$HOST/proc/driver/nvidia/gpus/0000:01:00.0"
     ln -sfn ../../../bus/pci/drivers/vfio-pci "$HOST/sys/bus/pci/devices/0000:01:00.0/driver"
-    run nvlxc --json doctor a
-    run -0 jq -r '[.findings[].id] | map(select(. == "grant-gpu-held" or . == "gpu-vfio")) | length' <<< "$output"
-    [ "$output" = 1 ]
+    speaks a grant-gpu-held error # that a virtual machine has it is a note of the host's, and no fault there
+    has a grant-gpu-held evidence 'vfio-pci holds the GPU at 0000:01:00.0'
 }
 
 @test "grant-mig-missing and grant-mig-uuid" {
-    HOST=$(fixture h100-mig)
-    mkdir -p "$HOST/var/lib/lxc/a"
-    printf '%s\n' 'lxc.idmap = u 0 100000 65536' 'lxc.idmap = g 0 100000 65536' 'lxc.rootfs.path = /nowhere' > "$HOST/var/lib/lxc/a/config"
+    plain h100-mig
     local gpu
     gpu=$(nvlxc --json gpus | jq -r '.gpus[0].uuid')
     nvlxc attach a --gpu "MIG-$gpu/1/0" > /dev/null 2>&1
