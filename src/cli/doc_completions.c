@@ -51,6 +51,17 @@ static void add_zsh_text(struct nvl_buf *out, const char *text)
     }
 }
 
+/* What completions/_nvlxc.in has a function for. */
+static bool is_known(const char *word)
+{
+    static const char *const known[] = {"CT", "SEL", "LIST", "VERSION", "DIR", "FILE"};
+
+    for (size_t i = 0; i < NVL_LENGTH(known); i++)
+        if (strcmp(word, known[i]) == 0)
+            return true;
+    return false;
+}
+
 /* One word of `arguments` or an option's value: "CT", "[VERSION]...", "list|sync|prune". */
 static void add_zsh_action(struct nvl_buf *out, const char *word)
 {
@@ -61,10 +72,10 @@ static void add_zsh_action(struct nvl_buf *out, const char *word)
         if (strchr("[].", *c) == NULL)
             plain[len++] = *c;
     plain[len] = '\0';
-    bool is_literal = strchr(plain, '|') != NULL || (plain[0] >= 'a' && plain[0] <= 'z');
+    bool is_literal = plain[0] >= 'a' && plain[0] <= 'z';
     nvl_buf_addf(out, ":%s:", is_literal ? "word" : plain);
     if (!is_literal) {
-        nvl_buf_addf(out, "_nvlxc_%s", plain);
+        nvl_buf_addf(out, "%s%s", is_known(plain) ? "_nvlxc_" : " ", is_known(plain) ? plain : "");
         return;
     }
     nvl_buf_addf(out, "(");

@@ -106,6 +106,14 @@ completes() {
     [ "$output" = "220 web mine" ]
 }
 
+@test "zsh: everything that the tables call is there" {
+    local name
+    for name in $(grep -o ':_nvlxc_[A-Z]*' "$ZSH_FILE" | sort -u); do
+        grep -q "functions\[${name#:}\]" "$ZSH_FILE" || { echo "$name"; false; }
+    done
+    grep -q ':CT:_nvlxc_CT' "$ZSH_FILE"
+}
+
 @test "zsh reads its file" {
     command -v zsh >/dev/null || skip "there is no zsh here"
     run -0 zsh -n "$ZSH_FILE"
