@@ -49,26 +49,69 @@ static enum nvl_flavour preferred(const struct nvl_setup_facts *facts, size_t i)
     return (i == 0) == open_first ? NVL_FLAVOUR_OPEN : NVL_FLAVOUR_PROPRIETARY;
 }
 
-/* Fills the choice in where a packaged driver fits the kernel. */
+/* Of those that are installed; the one that runs where none is known. */
+static const char *newest_kernel(const struct nvl_setup_facts *f)
+{
+    const char *newest = f->system.kernel;
+
+    for (size_t i = 0; i < f->kernels.count; i++)
+        if (strverscmp(f->kernels.items[i], newest) > 0)
+            newest = f->kernels.items[i];
+    return newest;
+}
+
+/* dkms builds for the kernel that runs and for the newest, where it finds their headers; one that fails makes
+ * the package fail. Source: dkms's common.postinst. */
+static char *find_blocker(const struct need *need, const struct nvl_kernel_range *row)
+{
+    const struct nvl_setup_facts *f = need->facts;
+    const char *newest = newest_kernel(f);
+
+    for (size_t i = 0; i < f->headers.count; i++) {
+        const char *kernel = f->headers.items[i];
+        enum nvl_kernel_fit fit = nvl_kernel_fits(row, kernel);
+        if ((strcmp(kernel, f->system.kernel) == 0 || strcmp(kernel, newest) == 0) &&
+            (fit == NVL_KERNEL_TOO_NEW || fit == NVL_KERNEL_FAILS))
+            return nvl_xstrdup(kernel);
+    }
+    return NULL;
+}
+
+static const struct nvl_kernel_range *find_row(const struct need *need, const char *suite,
+                                               enum nvl_flavour flavour, bool for_newest)
+{
+    const char *newest = newest_kernel(need->facts);
+
+    for (size_t i = 0; i < need->support->n_kernels; i++) {
+        const struct nvl_kernel_range *row = &need->support->kernels[i];
+        if (row->suite != NULL && strcmp(row->suite, suite) == 0 && row_fits(need, row, flavour) &&
+            (!for_newest || nvl_kernel_fits(row, newest) == NVL_KERNEL_FITS))
+            return row;
+    }
+    return NULL;
+}
+
+/* Fills the choice in where a packaged driver fits the kernel: one that fits the newest kernel too before one
+ * that does not, the release's before that of backports, the proprietary module before the open one. */
 static bool choose_package(const struct need *need, struct nvl_choice *c)
 {
-    for (int backports = 0; backports <= 1; backports++) {
+    for (unsigned i = 0; i < 8; i++) {
+        bool for_newest = (i & 4) == 0, backports = (i & 2) != 0;
+        enum nvl_flavour flavour = preferred(need->facts, i & 1);
         nvl_autofree char *suite =
             nvl_xasprintf("%s%s", need->facts->system.codename, backports ? "-backports" : "");
-        for (size_t f = 0; f < 2; f++)
-            for (size_t i = 0; i < need->support->n_kernels; i++) {
-                const struct nvl_kernel_range *row = &need->support->kernels[i];
-                enum nvl_flavour flavour = preferred(need->facts, f);
-                if (row->suite == NULL || strcmp(row->suite, suite) != 0 || !row_fits(need, row, flavour))
-                    continue;
-                c->kind = NVL_CHOICE_PACKAGE;
-                c->branch = nvl_xstrdup(row->branch);
-                c->source = nvl_xstrdup(row->source);
-                c->flavour = flavour;
-                c->backports = backports == 1;
-                c->kernel = nvl_xstrdup(need->kernel);
-                return true;
-            }
+        const struct nvl_kernel_range *row = find_row(need, suite, flavour, for_newest);
+        if (row == NULL)
+            continue;
+        c->kind = NVL_CHOICE_PACKAGE;
+        c->branch = nvl_xstrdup(row->branch);
+        c->source = nvl_xstrdup(row->source);
+        c->flavour = flavour;
+        c->backports = backports;
+        c->fits_newest = for_newest;
+        c->kernel = nvl_xstrdup(need->kernel);
+        c->blocked_by = find_blocker(need, row);
+        return true;
     }
     return false;
 }
@@ -326,6 +369,7 @@ void nvl_choice_clear(struct nvl_choice *choice)
     free(choice->reason);
     free(choice->kernel);
     free(choice->kernel_package);
+    free(choice->blocked_by);
     free(choice->problem);
     free(choice->hint);
     *choice = (struct nvl_choice){0};

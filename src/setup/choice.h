@@ -18,10 +18,13 @@ struct nvl_choice {
     char *reason; /* why this one, for people */
     enum nvl_flavour flavour;
     bool backports;       /* the packages are those of CODENAME-backports */
+    bool fits_newest;     /* also the newest kernel that is installed, which the next boot may take */
     char *kernel;         /* that the driver is for */
     bool needs_kernel;    /* ... which is not the one that runs: Proxmox pins it */
     char *kernel_package; /* what brings it, "proxmox-kernel-6.14", where it is not installed (then `kernel`
                              is its series, "6.14") */
+    char *blocked_by;     /* a kernel whose headers are installed, that dkms builds for too, and fails: the
+                             package     would not install; NULL */
     char *problem, *hint;
 };
 

@@ -27,8 +27,11 @@ static void read_kernels(const struct nvl_root *root, struct nvl_setup_facts *fa
         nvl_autofree char *image = nvl_xasprintf("/boot/vmlinuz-%s", names.items[i]);
         nvl_autofree char *nova =
             nvl_xasprintf("/lib/modules/%s/kernel/drivers/gpu/nova-core", names.items[i]);
+        nvl_autofree char *headers = nvl_xasprintf("/lib/modules/%s/build/include", names.items[i]);
         if (nvl_root_exists(root, image))
             nvl_strv_push(&facts->kernels, names.items[i]);
+        if (nvl_root_exists(root, image) && nvl_root_exists(root, headers))
+            nvl_strv_push(&facts->headers, names.items[i]);
         has_nova = has_nova || nvl_root_exists(root, nova);
     }
     nvl_strv_push(&facts->unwanted, "nouveau");
@@ -176,6 +179,7 @@ void nvl_setup_facts_clear(struct nvl_setup_facts *facts)
     }
     free(facts->packages);
     nvl_strv_clear(&facts->kernels);
+    nvl_strv_clear(&facts->headers);
     free(facts->pinned);
     free(facts->backports);
     free(facts->pin);

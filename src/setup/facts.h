@@ -24,8 +24,9 @@ struct nvl_setup_facts {
     struct nvl_sources sources;
     struct nvl_setup_package *packages; /* those looked up that are installed */
     size_t n_packages;
-    struct nvl_strv kernels;           /* those that can boot: /boot/vmlinuz-K and /lib/modules/K */
-    char *pinned;                      /* Proxmox: the kernel that it always boots; NULL for the newest */
+    struct nvl_strv kernels; /* those that can boot: /boot/vmlinuz-K and /lib/modules/K */
+    struct nvl_strv headers; /* those of them whose headers are installed, so that dkms builds for them */
+    char *pinned;            /* Proxmox: the kernel that it always boots; NULL for the newest */
     char *backports, *pin, *blacklist; /* the files that setup writes, as they are; NULL */
     struct nvl_strv unwanted;    /* modules that a kernel here has and that take GPUs: nouveau, nova_core */
     struct nvl_strv blacklisted; /* those of them that are blacklisted */

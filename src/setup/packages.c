@@ -32,22 +32,25 @@ void nvl_header_packages(const struct nvl_setup_facts *facts, const struct nvl_c
     nvl_autofree char *image = nvl_image_package(&facts->system, choice->kernel);
     const char *version = image != NULL ? nvl_setup_installed(facts, image) : NULL;
 
-    if (choice->kernel_package != NULL) { /* `kernel` is a series; both bring the headers of each kernel */
+    if (choice->kernel_package != NULL) { /* `kernel` is a series; this brings the headers of each of it */
         nvl_strv_pushf(packages, "proxmox-headers-%s", choice->kernel);
-        nvl_strv_push(packages, "proxmox-default-headers");
         return;
     }
     if (exact == NULL || image == NULL)
         return;
     nvl_strv_push(packages, exact);
-    /* a series that is not the default one brings its next headers by a package of its own */
-    if (version != NULL && nvl_has_prefix(image, "proxmox-kernel-"))
-        nvl_strv_pushf(packages, "proxmox-headers-%s", image + strlen("proxmox-kernel-"));
-    /* a kernel from backports has its next headers there too */
-    if (version != NULL && strstr(version, "~bpo") != NULL)
+    if (nvl_has_prefix(image, "proxmox-kernel-")) {
+        /* a series that is not the default one has a package of its own for its next headers */
+        if (version != NULL || !choice->fits_newest)
+            nvl_strv_pushf(packages, "proxmox-headers-%s", image + strlen("proxmox-kernel-"));
+        /* with the newest kernel's headers dkms would build for that too, and fail */
+        if (choice->fits_newest)
+            nvl_strv_push(packages, meta);
+    } else if (version != NULL && strstr(version, "~bpo") != NULL) {
         nvl_strv_pushf(packages, "%s/%s-backports", meta, facts->system.codename);
-    else
+    } else {
         nvl_strv_push(packages, meta);
+    }
 }
 
 static void push_once(struct nvl_strv *packages, const char *package)

@@ -42,9 +42,9 @@ void nvl_setup_step_install(struct nvl_setup_step *step, const struct nvl_strv *
 /* Whether the driver that is loaded is another version than the packages' once the plan is carried out. */
 bool nvl_driver_is_pending(const struct nvl_setup *setup);
 
-/* components, backports, update, kernel, pin, headers */
+/* components, backports, update, kernel, headers */
 void nvl_steps_apt(struct nvl_setup *setup);
 /* blacklist, driver, module, initramfs */
 void nvl_steps_driver(struct nvl_setup *setup);
-/* secure-boot, boot, load, reboot */
+/* pin, secure-boot, boot, load */
 void nvl_steps_boot(struct nvl_setup *setup);

@@ -128,25 +128,13 @@ static void add_kernel(struct nvl_setup *s)
 {
     const struct nvl_choice *c = s->choice;
     nvl_auto(nvl_strv_clear) struct nvl_strv packages = {0};
-    struct nvl_setup_step *step;
 
-    if (!c->needs_kernel)
+    if (!c->needs_kernel || c->kernel_package == NULL)
         return;
-    if (c->kernel_package != NULL) {
-        step = nvl_setup_step_add(s->plan, "kernel", "a kernel that the driver fits", NVL_SETUP_TODO,
-                                  nvl_xasprintf("%s", c->reason));
-        nvl_strv_push(&packages, c->kernel_package);
-        nvl_setup_step_install(step, &packages, apt_failed);
-    }
-    bool is_pinned = s->facts->pinned != NULL && strcmp(s->facts->pinned, c->kernel) == 0;
-    step = nvl_setup_step_add(
-        s->plan, "pin", "pin of that kernel", is_pinned ? NVL_SETUP_DONE : NVL_SETUP_TODO,
-        nvl_xasprintf("%s; pinned, it boots until 'proxmox-boot-tool kernel unpin'", c->reason));
-    if (!is_pinned) {
-        nvl_autofree char *kernel =
-            c->kernel_package != NULL ? nvl_xasprintf("%s.X-pve", c->kernel) : nvl_xstrdup(c->kernel);
-        nvl_setup_step_command(step, "proxmox-boot-tool", "kernel", "pin", kernel, NULL);
-    }
+    struct nvl_setup_step *step = nvl_setup_step_add(s->plan, "kernel", "a kernel that the driver fits",
+                                                     NVL_SETUP_TODO, nvl_xstrdup(c->reason));
+    nvl_strv_push(&packages, c->kernel_package);
+    nvl_setup_step_install(step, &packages, apt_failed);
 }
 
 static void add_headers(struct nvl_setup *s)
@@ -156,7 +144,6 @@ static void add_headers(struct nvl_setup *s)
         "kernel (apt-get dist-upgrade), reboot, and run it again";
     static const char title[] = "kernel headers";
     const char *kernel = s->choice->kernel;
-    bool is_running = strcmp(kernel, s->facts->system.kernel) == 0;
     nvl_auto(nvl_strv_clear) struct nvl_strv packages = {0};
 
     if (s->choice->kind != NVL_CHOICE_PACKAGE) {
@@ -164,6 +151,7 @@ static void add_headers(struct nvl_setup *s)
                            nvl_xasprintf("no module is to be built by this"));
         return;
     }
+    bool is_running = strcmp(kernel, s->facts->system.kernel) == 0;
     nvl_missing_packages(s->facts, s->headers, &packages);
     if (s->headers->count == 0 && !(is_running && s->facts->installed.has_headers)) {
         struct nvl_setup_step *step = nvl_setup_step_add(

@@ -2,6 +2,26 @@
  * driver now or by a reboot. */
 #include "setup/steps.h"
 
+/* Last of what changes how the machine boots: the driver is there by then. */
+static void add_pin(struct nvl_setup *s)
+{
+    const struct nvl_choice *c = s->choice;
+    bool is_pinned =
+        s->facts->pinned != NULL && c->kernel != NULL && strcmp(s->facts->pinned, c->kernel) == 0;
+
+    if (!c->needs_kernel)
+        return;
+    struct nvl_setup_step *step = nvl_setup_step_add(
+        s->plan, "pin", "pin of that kernel", is_pinned ? NVL_SETUP_DONE : NVL_SETUP_TODO,
+        nvl_xasprintf("kernel %s boots, whatever is newer, until 'proxmox-boot-tool kernel unpin'",
+                      c->kernel));
+    if (!is_pinned) {
+        nvl_autofree char *kernel =
+            c->kernel_package != NULL ? nvl_xasprintf("%s.X-pve", c->kernel) : nvl_xstrdup(c->kernel);
+        nvl_setup_step_command(step, "proxmox-boot-tool", "kernel", "pin", kernel, NULL);
+    }
+}
+
 static bool key_is_missing(const struct nvl_setup_facts *f)
 {
     return f->system.secure_boot == NVL_SECURE_BOOT_ON && f->installed.enrolled != NVL_ENROLLED_YES &&
@@ -110,6 +130,7 @@ void nvl_steps_boot(struct nvl_setup *s)
 {
     if (s->choice->kind == NVL_CHOICE_NONE)
         return;
+    add_pin(s);
     add_secure_boot(s);
     add_boot_unit(s);
     add_load(s);

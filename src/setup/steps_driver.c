@@ -102,6 +102,15 @@ static void add_driver(struct nvl_setup *s)
                                          s->facts->installed.package_version));
         return;
     }
+    if (c->blocked_by != NULL) {
+        step = nvl_setup_step_add(
+            s->plan, "driver", title, NVL_SETUP_IMPOSSIBLE,
+            nvl_xasprintf("the headers of kernel %s are installed, and driver %s does not build on it: its "
+                          "package would fail",
+                          c->blocked_by, c->branch));
+        step->on_failure = "remove the headers of that kernel (apt-get remove), and run it again";
+        return;
+    }
     step = nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_TODO, driver_reason(s));
     nvl_setup_step_install(
         step, is_old ? s->driver : &packages,

@@ -29,7 +29,8 @@ setup() {
 # on KIND: that root, with the sources as they were made and the release's own kernel.
 on() {
     ROOT="$ROOTS/$1"
-    rm -rf "$ROOT/etc/apt" "$ROOT/usr/local/sbin/apt-get" "$ROOT/etc/modprobe.d/nvlxc.conf"
+    rm -rf "$ROOT/etc/apt" "$ROOT/usr/local/sbin/apt-get" "$ROOT/etc/modprobe.d/nvlxc.conf" \
+        "$ROOT/var/log/nvlxc-setup.log"
     cp -a "$ROOTS/$1.apt" "$ROOT/etc/apt"
     kernel_is "$(release_kernel)"
 }
@@ -154,13 +155,18 @@ CONTROL
     [[ "$stderr" == *"this would remove proxmox-ve: nothing was installed"* ]]
 }
 
-@test "setup: an archive that does not answer stops it, and the next run goes on from there" {
+@test "setup: an archive that refuses stops it, and the next run goes on from there" {
     on debian-13
     mkdir "$BATS_TEST_TMPDIR/empty"
     python3 -m http.server --bind 127.0.0.1 --directory "$BATS_TEST_TMPDIR/empty" 18123 >/dev/null 2>&1 3>&- &
     local server=$!
+    until (: </dev/tcp/127.0.0.1/18123) 2>/dev/null; do
+        kill -0 "$server"
+        sleep 0.1
+    done
     printf 'Types: deb\nURIs: http://127.0.0.1:18123/debian/pve\nSuites: trixie\nComponents: pve-enterprise\n' \
         >"$ROOT/etc/apt/sources.list.d/pve-enterprise.sources"
+    forbid_installing
     run --separate-stderr nvlxc_in_root host setup --yes
     kill "$server"
     echo "$output$stderr"

@@ -298,6 +298,9 @@ static void test_choice(void **state)
         {{"13", "6.14.8-2-pve", 0x1b81, 9}, "550", false, NULL, NULL}, /* Pascal */
         {{"13", "6.16.3+deb13-amd64", 0x2438}, "550", true, NULL, NULL},
         {{"13", "6.17.4-1-pve", 0x2438, 9}, "550", true, NULL, NULL},
+        /* the next boot may take a newer kernel: dkms builds for that one too */
+        {{"13", "6.14.8-2-pve", 0x2438, 9, {"6.14.8-2-pve", "6.17.4-1-pve"}}, "550", true, NULL, NULL},
+        {{"13", "6.14.8-2-pve", 0x2438, 9, {"6.14.8-2-pve", "7.0.2-1-pve"}}, "550", false, NULL, NULL},
         {{"13", "7.0.2-1-pve", 0x2438, 9, {"6.14.8-2-pve", "6.14.11-4-pve", "7.0.2-1-pve"}},
          "550",
          false,

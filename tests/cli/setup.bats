@@ -1,0 +1,365 @@
+#!/usr/bin/env bats
+# nvlxc host setup --dry-run on hosts of every kind that it knows: the whole plan, as it is shown; states that are done
+# already; hosts that it refuses.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+    load "$NVL_SOURCE/tests/lib/hosts.bash"
+    NVLXC="$NVL_BUILD/src/cli/nvlxc"
+    PLANS="$NVL_SOURCE/tests/setup/plans"
+    KEY=/usr/share/keyrings/debian-archive-keyring.gpg
+}
+
+# put PATH: standard input into that file of the host.
+put() {
+    mkdir -p "$HOST$(dirname "$1")"
+    cat >"$HOST$1"
+}
+
+# installed PACKAGE VERSION: as dpkg has it.
+installed() {
+    mkdir -p "$HOST/var/lib/dpkg"
+    printf 'Package: %s\nStatus: install ok installed\nVersion: %s\n\n' "$1" "$2" >>"$HOST/var/lib/dpkg/status"
+}
+
+# bootable KERNEL: a kernel that is installed.
+bootable() {
+    mkdir -p "$HOST/boot" "$HOST/lib/modules/$1"
+    touch "$HOST/boot/vmlinuz-$1"
+}
+
+# debian VERSION KERNEL: a host of that release without a driver; its GPU is an A5500.
+debian() {
+    HOST=$(fixture no-driver)
+    local codename=trixie
+    [ "$1" = 13 ] || codename=bookworm
+    printf 'NAME="Debian GNU/Linux"\nVERSION_ID="%s"\nVERSION_CODENAME=%s\nID=debian\n' "$1" "$codename" |
+        put /etc/os-release
+    echo "$2" | put /proc/sys/kernel/osrelease
+    rm -rf "$HOST/lib/modules" "$HOST/var/lib/dpkg"
+    bootable "$2"
+}
+
+# gpu DEVICE: another one, by its PCI device id.
+gpu() {
+    echo "0x$1" >"$HOST/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/device"
+}
+
+# As Debian's installer writes it: one-line up to 12, deb822 since 13.
+one_line_sources() {
+    put /etc/apt/sources.list <<SOURCES
+deb [signed-by=$KEY] http://mirror.example/debian/ $1 main non-free-firmware
+deb-src [signed-by=$KEY] http://mirror.example/debian/ $1 main non-free-firmware
+
+deb [signed-by=$KEY] http://mirror.example/debian-security $1-security main non-free-firmware
+deb [signed-by=$KEY] http://mirror.example/debian/ $1-updates main non-free-firmware
+SOURCES
+}
+
+deb822_sources() {
+    put /etc/apt/sources.list.d/debian.sources <<SOURCES
+Types: deb
+URIs: http://mirror.example/debian/
+Suites: $1 $1-updates
+Components: main contrib
+Signed-By: $KEY
+
+Types: deb
+URIs: http://mirror.example/debian-security/
+Suites: $1-security
+Components: main contrib
+Signed-By: $KEY
+SOURCES
+}
+
+proxmox_sources() {
+    put /etc/apt/sources.list.d/proxmox.sources <<SOURCES
+Types: deb
+URIs: http://mirror.example/debian/pve
+Suites: $1
+Components: pve-no-subscription
+Signed-By: /usr/share/keyrings/proxmox-archive-keyring.gpg
+SOURCES
+    put /etc/apt/sources.list.d/ceph.list <<SOURCES
+deb [signed-by=/usr/share/keyrings/proxmox-archive-keyring.gpg] http://mirror.example/debian/ceph-squid $1 no-subscription
+SOURCES
+}
+
+# proxmox VERSION KERNEL: of the release that it is built on, with its sources.
+proxmox() {
+    case $1 in
+    8) debian 12 "$2" && one_line_sources bookworm && proxmox_sources bookworm && installed pve-manager 8.4.14 ;;
+    9) debian 13 "$2" && deb822_sources trixie && proxmox_sources trixie && installed pve-manager 9.1.1 ;;
+    esac
+}
+
+# plan [OPTION...]: the plan, as JSON.
+plan() {
+    "$NVLXC" --root "$HOST" host setup --dry-run --json "$@"
+}
+
+# state ID: of that step.
+state() {
+    plan | jq -r --arg id "$1" '.steps[] | select(.id == $id) | .state'
+}
+
+# is_as_planned NAME: the plan is the one that is kept under that name.
+is_as_planned() {
+    run --separate-stderr "$NVLXC" --root "$HOST" host setup --dry-run
+    [ "$status" = 0 ]
+    [ -z "$stderr" ]
+    diff -u "$PLANS/$1.txt" <(printf '%s\n' "$output")
+}
+
+# refuses: exit status 3; the error is in $stderr.
+refuses() {
+    run --separate-stderr "$NVLXC" --root "$HOST" host setup --dry-run
+    echo "$output$stderr"
+    [ "$status" = 3 ]
+}
+
+@test "setup: Debian 12, one-line sources" {
+    debian 12 6.1.0-40-amd64
+    one_line_sources bookworm
+    is_as_planned debian-12
+}
+
+@test "setup: Debian 13, deb822 sources" {
+    debian 13 6.12.107+deb13-amd64
+    deb822_sources trixie
+    is_as_planned debian-13
+}
+
+@test "setup: Proxmox VE 8, the opt-in kernel" {
+    proxmox 8 6.14.11-4-bpo12-pve
+    installed proxmox-kernel-6.14 6.14.11-4~bpo12+1
+    is_as_planned proxmox-8
+}
+
+@test "setup: Proxmox VE 9, kernel 6.14: the release's own driver" {
+    proxmox 9 6.14.8-2-pve
+    is_as_planned proxmox-9-6.14
+}
+
+@test "setup: Proxmox VE 9, kernel 6.17: the driver from backports" {
+    proxmox 9 6.17.4-1-pve
+    is_as_planned proxmox-9-6.17
+}
+
+@test "setup: Proxmox VE 9, kernel 7.0: an installed 6.14 is pinned" {
+    proxmox 9 7.0.2-1-pve
+    bootable 6.14.8-2-pve
+    bootable 6.14.11-4-pve
+    is_as_planned proxmox-9-7.0
+    echo 6.14.11-4-pve | put /etc/kernel/proxmox-boot-pin
+    [ "$(state pin)" = 'done' ]
+    # after the reboot: nothing brings the headers of 7.0, for which dkms would build and fail
+    echo 6.14.11-4-pve | put /proc/sys/kernel/osrelease
+    [ "$(plan | jq -c '.steps[] | select(.id == "headers").commands[0][5:]')" = '["proxmox-headers-6.14.11-4-pve","proxmox-headers-6.14"]' ]
+    [ "$(plan | jq .needs_reboot)" = false ]
+}
+
+@test "setup: Proxmox VE 9, kernel 7.0 alone: another one is installed and pinned" {
+    proxmox 9 7.0.2-1-pve
+    run plan
+    [ "$(jq -c '[.steps[] | select(.id == "kernel" or .id == "pin" or .id == "headers") | .commands[0][-1]]' <<<"$output")" = \
+        '["proxmox-kernel-6.17","proxmox-headers-6.17","6.17.X-pve"]' ]
+    [ "$(jq .needs_reboot <<<"$output")" = true ]
+}
+
+@test "setup: headers of a kernel that the driver does not build on stop it" {
+    debian 13 6.12.107+deb13-amd64
+    deb822_sources trixie
+    bootable 7.2.12+deb13-amd64
+    [ "$(state driver)" = 'to do' ]
+    mkdir -p "$HOST/lib/modules/7.2.12+deb13-amd64/build/include"
+    refuses
+    [[ "$stderr" == *"the headers of kernel 7.2.12+deb13-amd64 are installed, and driver 550 does not build on it"* ]]
+}
+
+@test "setup: Secure Boot, nouveau, nova_core, an initramfs and the boot unit" {
+    debian 13 6.12.107+deb13-amd64
+    deb822_sources trixie
+    mkdir -p "$HOST/sys/firmware/efi/efivars"
+    printf '\006\000\000\000\001' >"$HOST/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+    printf 'nouveau 3000 1 - Live 0x0000000000000000\n' | put /proc/modules
+    mkdir -p "$HOST/lib/modules/6.12.107+deb13-amd64/kernel/drivers/gpu/nova-core" "$HOST/usr/sbin"
+    touch "$HOST/usr/sbin/update-initramfs" "$HOST/boot/initrd.img-6.12.107+deb13-amd64"
+    put /usr/lib/systemd/system/nvlxc-boot.service </dev/null
+    printf 'options loop max_loop=8' | put /etc/modprobe.d/nvlxc.conf
+    is_as_planned secure-boot
+}
+
+@test "setup: what is done is seen as done" {
+    local package
+    debian 13 6.12.107+deb13-amd64
+    deb822_sources trixie
+    sed -i 's/main contrib/main contrib non-free non-free-firmware/' "$HOST/etc/apt/sources.list.d/debian.sources"
+    mkdir -p "$HOST/lib/modules/6.12.107+deb13-amd64/updates/dkms" "$HOST/usr/sbin"
+    touch "$HOST/lib/modules/6.12.107+deb13-amd64/updates/dkms/nvidia-current.ko.xz" "$HOST/usr/sbin/update-initramfs"
+    for package in $(plan | jq -r '.steps[] | select(.id == "headers" or .id == "driver") | .commands[0][5:][]'); do
+        installed "$package" 550.163.01-2
+    done
+    printf 'blacklist nouveau\n' | put /etc/modprobe.d/nvlxc.conf
+    touch -d 2000-01-01 "$HOST/boot/initrd.img-6.12.107+deb13-amd64"
+    [ "$(state initramfs)" = 'to do' ]
+    touch "$HOST/boot/initrd.img-6.12.107+deb13-amd64"
+    printf '%s\n' 'NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.163.01  Tue Apr  8 12:41:17 UTC 2025' |
+        put /proc/driver/nvidia/version
+    printf 'nvidia 1 1 - Live 0x0\nnvidia_uvm 1 0 - Live 0x0\n' | put /proc/modules
+    put /usr/lib/systemd/system/nvlxc-boot.service </dev/null
+    mkdir -p "$HOST/etc/systemd/system/multi-user.target.wants"
+    ln -s /usr/lib/systemd/system/nvlxc-boot.service "$HOST/etc/systemd/system/multi-user.target.wants/"
+    is_as_planned all-done
+}
+
+@test "setup: what is installed is not asked for again; a module that is not built is built" {
+    debian 13 6.12.107+deb13-amd64
+    deb822_sources trixie
+    installed nvidia-kernel-dkms 550.163.01-2
+    installed linux-headers-amd64 6.12.107-1
+    run plan
+    [ "$(jq -c '.steps[] | select(.id == "headers").commands[0][5:]' <<<"$output")" = '["linux-headers-6.12.107+deb13-amd64"]' ]
+    jq -e '.steps[] | select(.id == "driver").commands[0] | index("nvidia-smi") and (index("nvidia-kernel-dkms") | not)' \
+        <<<"$output"
+    jq -e '.steps[] | select(.id == "module").commands[0] == ["dkms","autoinstall","-k","6.12.107+deb13-amd64"]' <<<"$output"
+}
+
+@test "setup: the release's driver makes place for that of backports when the kernel is newer" {
+    local package
+    proxmox 9 6.17.4-1-pve
+    for package in $(plan | jq -r '.steps[] | select(.id == "driver") | .commands[0][5:][]'); do
+        installed "$package" 550.163.01-2
+    done
+    [ "$(state driver)" = 'to do' ]
+    plan | jq -e '.steps[] | select(.id == "driver").commands[0] | index("nvidia-kernel-dkms")'
+    sed -i 's/550.163.01-2/550.163.01-4~bpo13+1/' "$HOST/var/lib/dpkg/status"
+    [ "$(state driver)" = 'done' ]
+}
+
+@test "setup: a kernel from backports takes its headers from there" {
+    debian 13 6.16.3+deb13-amd64
+    deb822_sources trixie
+    installed linux-image-amd64 6.16.3-1~bpo13+1
+    plan | jq -e '.steps[] | select(.id == "headers").commands[0][-1] == "linux-headers-amd64/trixie-backports"'
+}
+
+@test "setup: backports that the machine has already get the components, and no second stanza" {
+    proxmox 9 6.17.4-1-pve
+    printf 'deb [signed-by=%s] http://mirror.example/debian trixie-backports main\n' "$KEY" |
+        put /etc/apt/sources.list.d/backports.list
+    run plan
+    [ "$(jq -c '[.steps[] | select(.id == "backports").edits[].path]' <<<"$output")" = '["/etc/apt/preferences.d/nvlxc"]' ]
+    jq -e '.steps[] | select(.id == "components").edits[] | select(.path == "/etc/apt/sources.list.d/backports.list").text |
+        endswith(" trixie-backports main contrib non-free non-free-firmware\n")' <<<"$output"
+}
+
+@test "setup: what capabilities need is installed" {
+    debian 13 6.12.107+deb13-amd64
+    deb822_sources trixie
+    plan --capabilities video | jq -e '.steps[] | select(.id == "driver").commands[0] |
+        index("libnvidia-opticalflow1") and (index("nvidia-opencl-icd") | not)'
+    plan --capabilities all | jq -e '.steps[] | select(.id == "driver").commands[0] |
+        index("libnvidia-ngx1") and index("libglx-nvidia0") and index("nvidia-opencl-icd")'
+    run -2 --separate-stderr "$NVLXC" --root "$HOST" host setup --dry-run --capabilities cuda
+    [[ "$stderr" == *cuda* ]]
+}
+
+@test "setup: a driver from elsewhere stays" {
+    HOST=$(fixture a5500-580-open)
+    run --separate-stderr plan
+    [ "$status" = 0 ]
+    [ "$(jq -r '.steps[] | select(.id == "driver") | .state' <<<"$output")" = 'not needed' ]
+    [ "$(jq -c '[.steps[] | select(.state == "to do")]' <<<"$output")" = '[]' ]
+    debian 13 6.12.107+deb13-amd64
+    deb822_sources trixie
+    installed nvidia-open-kernel-dkms 595.58.03-1
+    [ "$(state driver)" = 'not needed' ]
+    [ "$(state components)" = 'not needed' ]
+}
+
+@test "setup: files of NVIDIA's installer without a module are said, and nothing is put over them" {
+    debian 13 6.12.107+deb13-amd64
+    deb822_sources trixie
+    put /usr/bin/nvidia-uninstall </dev/null
+    refuses
+    [[ "$stderr" == *"NVIDIA's own installer"*"nvidia-uninstall"* ]]
+}
+
+@test "setup: no packaged driver for the kernel: NVIDIA's installer is named" {
+    debian 13 7.0.4+deb13-amd64
+    deb822_sources trixie
+    refuses
+    [[ "$stderr" == "nvlxc: no packaged driver supports kernel 7.0.4+deb13-amd64; use NVIDIA's installer of 580.105.08 or newer" ]]
+    [ "$(plan 2>/dev/null | jq -r '.steps[] | select(.id == "driver").state')" = impossible ]
+}
+
+@test "setup: a GPU that is too new, and one that is too old" {
+    debian 13 6.12.107+deb13-amd64
+    deb822_sources trixie
+    gpu 2b85
+    refuses
+    [[ "$stderr" == *"Blackwell) needs driver 570 or newer with the open kernel modules"* ]]
+    gpu 1004
+    refuses
+    [[ "$stderr" == *"Kepler) is too old: its last driver is 470"* ]]
+    gpu 1b81
+    [ "$(state driver)" = 'to do' ]
+}
+
+@test "setup: other distributions and releases are refused with what was found" {
+    debian 13 6.8.0-50-generic
+    printf 'ID=ubuntu\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\n' | put /etc/os-release
+    refuses
+    [[ "$stderr" == *"knows Debian 12 and 13 and Proxmox VE 8 and 9; this is ubuntu 24.04"* ]]
+    printf 'ID=debian\nVERSION_ID="11"\nVERSION_CODENAME=bullseye\n' | put /etc/os-release
+    refuses
+    [[ "$stderr" == *"this is debian 11"* ]]
+    rm "$HOST/etc/os-release"
+    refuses
+    [[ "$stderr" == *"this is unknown unknown"* ]]
+}
+
+@test "setup: without a GPU, and with one that virtual machines have" {
+    HOST=$(fixture no-gpu)
+    refuses
+    [[ "$stderr" == *"no NVIDIA GPU"* ]]
+    HOST=$(fixture vfio)
+    refuses
+    [[ "$stderr" == *"vfio-pci has the GPU 0000:01:00.0"* ]]
+}
+
+@test "setup: sources without Debian's archive, a kernel of other making" {
+    debian 13 6.12.107+deb13-amd64
+    proxmox_sources trixie
+    refuses
+    [[ "$stderr" == *"apt's sources name no archive of Debian trixie"* ]]
+    debian 13 6.12.50-mine
+    deb822_sources trixie
+    refuses
+    [[ "$stderr" == *"kernel 6.12.50-mine is neither Debian's nor Proxmox's"* ]]
+    mkdir -p "$HOST/lib/modules/6.12.50-mine/build"
+    [ "$(state headers)" = 'done' ]
+}
+
+@test "setup: the command line" {
+    debian 13 6.12.107+deb13-amd64
+    deb822_sources trixie
+    run -2 --separate-stderr "$NVLXC" --root "$HOST" host set-up
+    [[ "$stderr" == *"unknown word 'set-up'"* ]]
+    run -2 --separate-stderr "$NVLXC" --root "$HOST" host --yes
+    [[ "$stderr" == *"go with 'host setup'"* ]]
+    run -2 --separate-stderr "$NVLXC" --root "$HOST" host setup --dry-run --yes
+    run -2 --separate-stderr "$NVLXC" --root "$HOST" host setup --yes
+    [[ "$stderr" == *"captured host"* ]]
+    run -2 --separate-stderr "$NVLXC" --root "$HOST" --json host setup --yes
+}
+
+@test "setup: a dry run changes nothing" {
+    proxmox 9 6.17.4-1-pve
+    cp -a "$HOST" "$BATS_TEST_TMPDIR/before"
+    run -0 "$NVLXC" --root "$HOST" host setup --dry-run
+    diff -r --no-dereference "$BATS_TEST_TMPDIR/before/etc" "$HOST/etc"
+    [ ! -e "$HOST/var/log/nvlxc-setup.log" ]
+}
