@@ -4,111 +4,33 @@
 #include <sys/stat.h>
 
 #include "check/container_checks.h"
+#include "check/verify_steps.h" /* nvl_inside_user_find */
 
 #define FILE_MAX (1u << 20)
 
-/* A user of the container. */
-struct user {
-    char *name;
-    unsigned *gids; /* the container's: its own first, then those that it is a member of */
-    size_t n_gids;
-    unsigned uid;
-};
-
-static void user_clear(struct user *u)
-{
-    free(u->name);
-    free(u->gids);
-}
-
-static void split_fields(const char *line, size_t len, char *fields[4])
-{
-    size_t at = 0;
-
-    for (size_t i = 0; i < 4; i++) {
-        size_t end = at;
-        while (end < len && line[end] != ':')
-            end++;
-        fields[i] = nvl_xstrndup(line + at, end - at);
-        at = end < len ? end + 1 : len;
-    }
-}
-
-static void free_fields(char *fields[4])
-{
-    for (size_t i = 0; i < 4; i++)
-        free(fields[i]);
-}
-
-/* Calls with the four first fields of each line of /etc/passwd or /etc/group, until told to stop. */
-typedef bool each_entry(char *fields[4], void *data);
-
-static void walk_entries(const struct nvl_root *rootfs, const char *path, each_entry *each, void *data)
+/* The gid of a group of the container, by its name: "render:x:105:". */
+static bool find_group(const struct nvl_root *rootfs, const char *name, unsigned *gid)
 {
     nvl_autofree char *text = NULL;
     const char *line;
-    size_t len, pos = 0, line_len;
-    bool go_on = true;
+    size_t len, pos = 0, line_len, name_len = strlen(name);
+    uint64_t number;
 
-    if (nvl_root_read(rootfs, path, FILE_MAX, &text, &len) < 0)
-        return;
-    while (go_on && nvl_next_line(text, len, &pos, &line, &line_len)) {
-        char *fields[4];
-        split_fields(line, line_len, fields);
-        go_on = each(fields, data);
-        free_fields(fields);
+    if (nvl_root_read(rootfs, "/etc/group", FILE_MAX, &text, &len) < 0)
+        return false;
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
+        char *password = copy + name_len + 1, *colon;
+        if (line_len <= name_len || memcmp(copy, name, name_len) != 0 || copy[name_len] != ':' ||
+            (colon = strchr(password, ':')) == NULL)
+            continue;
+        colon[1 + strcspn(colon + 1, ":")] = '\0';
+        if (nvl_parse_uint(colon + 1, 10, UINT32_MAX - 1, &number) == 0) {
+            *gid = (unsigned)number;
+            return true;
+        }
     }
-}
-
-static bool take_passwd(char *fields[4], void *data)
-{
-    struct user *u = data;
-    uint64_t uid, gid;
-
-    if (strcmp(fields[0], u->name) != 0 || nvl_parse_uint(fields[2], 10, UINT32_MAX, &uid) < 0 ||
-        nvl_parse_uint(fields[3], 10, UINT32_MAX, &gid) < 0)
-        return true;
-    u->uid = (unsigned)uid;
-    *NVL_APPEND(u->gids, u->n_gids) = (unsigned)gid;
     return false;
-}
-
-static bool take_membership(char *fields[4], void *data)
-{
-    struct user *u = data;
-    nvl_auto(nvl_strv_clear) struct nvl_strv members = {0};
-    uint64_t gid;
-
-    nvl_strv_split(&members, fields[3], ",");
-    if (nvl_strv_contains(&members, u->name) && nvl_parse_uint(fields[2], 10, UINT32_MAX, &gid) == 0)
-        *NVL_APPEND(u->gids, u->n_gids) = (unsigned)gid;
-    return true;
-}
-
-struct named_group {
-    const char *name;
-    bool found;
-    unsigned gid;
-};
-
-static bool take_group(char *fields[4], void *data)
-{
-    struct named_group *g = data;
-    uint64_t gid;
-
-    if (strcmp(fields[0], g->name) != 0 || nvl_parse_uint(fields[2], 10, UINT32_MAX, &gid) < 0)
-        return true;
-    g->gid = (unsigned)gid;
-    g->found = true;
-    return false;
-}
-
-static struct named_group find_group(const struct nvl_root *rootfs, const char *name)
-{
-    struct named_group g = {.name = name};
-
-    walk_entries(rootfs, "/etc/group", take_group, &g);
-    return g;
 }
 
 /* The value of a key of a unit file that counts, the last; NULL for none. */
@@ -127,36 +49,37 @@ static char *unit_value(const char *text, size_t len, const char *key)
     return value;
 }
 
+static void add_supplementary(const struct nvl_root *rootfs, const char *names, struct nvl_inside_user *u)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv list = {0};
+    unsigned gid;
+
+    nvl_strv_split(&list, names, " \t");
+    for (size_t i = 0; i < list.count && u->n_groups < NVL_INSIDE_GROUPS; i++)
+        if (find_group(rootfs, list.items[i], &gid))
+            u->groups[u->n_groups++] = gid;
+}
+
 /* The user that a unit runs as. False for root, and where there is no such unit or user. */
-static bool find_service_user(const struct nvl_root *rootfs, const char *service, struct user *u)
+static bool find_service_user(const struct nvl_root *rootfs, const char *service, struct nvl_inside_user *u)
 {
     static const char *const folders[] = {"/etc/systemd/system", "/usr/lib/systemd/system",
                                           "/lib/systemd/system"};
     nvl_autofree char *text = NULL;
     size_t len = 0;
 
-    *u = (struct user){0};
+    *u = (struct nvl_inside_user){0};
     for (size_t i = 0; i < NVL_LENGTH(folders) && text == NULL; i++) {
         nvl_autofree char *path = nvl_xasprintf("%s/%s.service", folders[i], service);
         if (nvl_root_read(rootfs, path, FILE_MAX, &text, &len) < 0)
             text = NULL;
     }
-    u->name = text != NULL ? unit_value(text, len, "User") : NULL;
-    if (u->name == NULL || strcmp(u->name, "root") == 0)
+    nvl_autofree char *name = text != NULL ? unit_value(text, len, "User") : NULL;
+    if (name == NULL || strcmp(name, "root") == 0 || nvl_inside_user_find(rootfs, name, u) < 0)
         return false;
-    walk_entries(rootfs, "/etc/passwd", take_passwd, u);
-    if (u->n_gids == 0)
-        return false;
-    walk_entries(rootfs, "/etc/group", take_membership, u);
     nvl_autofree char *groups = unit_value(text, len, "SupplementaryGroups");
-    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
     if (groups != NULL)
-        nvl_strv_split(&names, groups, " \t");
-    for (size_t i = 0; i < names.count; i++) {
-        const struct named_group g = find_group(rootfs, names.items[i]);
-        if (g.found)
-            *NVL_APPEND(u->gids, u->n_gids) = g.gid;
-    }
+        add_supplementary(rootfs, groups, u);
     return true;
 }
 
@@ -178,18 +101,19 @@ static bool look_at_node(const struct nvl_container_facts *facts, const struct n
     return nvl_root_stat(root, node->path, AT_SYMLINK_NOFOLLOW, st) == 0 && S_ISCHR(st->st_mode);
 }
 
-static bool may_open(const struct nvl_container_facts *facts, const struct user *u, const struct stat *st)
+static bool may_open(const struct nvl_container_facts *facts, const struct nvl_inside_user *u,
+                     const struct stat *st)
 {
     if (st->st_uid == facts->idmap.uid0 + u->uid)
         return (st->st_mode & 0600) == 0600;
-    for (size_t i = 0; i < u->n_gids; i++)
-        if (st->st_gid == facts->idmap.gid0 + u->gids[i])
+    for (size_t i = 0; i < u->n_groups; i++)
+        if (st->st_gid == facts->idmap.gid0 + u->groups[i])
             return (st->st_mode & 0060) == 0060;
     return (st->st_mode & 0006) == 0006;
 }
 
-static void find_closed(const struct nvl_container_facts *facts, const struct user *u, const char *service,
-                        struct nvl_strv *evidence)
+static void find_closed(const struct nvl_container_facts *facts, const struct nvl_inside_user *u,
+                        const char *service, struct nvl_strv *evidence)
 {
     size_t count;
     nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
@@ -230,7 +154,7 @@ void nvl_check_service_user(const struct nvl_check *check, const struct nvl_cont
     if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0)
         return;
     for (size_t i = 0; i < NVL_LENGTH(services); i++) {
-        nvl_auto(user_clear) struct user u = {0};
+        nvl_auto(nvl_inside_user_clear) struct nvl_inside_user u = {0};
         if (find_service_user(&facts->rootfs, services[i], &u))
             find_closed(facts, &u, services[i], &evidence);
     }
@@ -253,12 +177,13 @@ void nvl_check_service_user(const struct nvl_check *check, const struct nvl_cont
 static bool is_gid_of(const struct nvl_container_facts *facts, const char *group, unsigned gid,
                       struct nvl_strv *has)
 {
-    const struct named_group g = find_group(&facts->rootfs, group);
+    unsigned own;
 
-    if (g.found)
-        nvl_strv_pushf(has, "the container's group %s is %u (%u on the host)", group, g.gid,
-                       facts->idmap.gid0 + g.gid);
-    return g.found && facts->idmap.gid0 + g.gid == gid;
+    if (!find_group(&facts->rootfs, group, &own))
+        return false;
+    nvl_strv_pushf(has, "the container's group %s is %u (%u on the host)", group, own,
+                   facts->idmap.gid0 + own);
+    return facts->idmap.gid0 + own == gid;
 }
 
 static void render_fix(struct nvl_finding *f, const struct nvl_container_facts *facts,

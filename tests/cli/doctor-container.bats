@@ -6,6 +6,8 @@ bats_require_minimum_version 1.5.0
 
 # shellcheck source=/dev/null
 source "$NVL_SOURCE/tests/lib/hosts.bash"
+# shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/doctor.bash"
 
 A5500=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
 
@@ -29,32 +31,6 @@ pct() {
     else
         sed -i "s|^${3#-}:.*|${3#-}: $4|" "$conf"
     fi
-}
-
-# findings CT: what doctor says of the container alone, as JSON.
-findings() {
-    nvlxc --json doctor "$1" | jq '[.findings[] | select(.scope != null and .scope != "host")]'
-}
-
-# speaks CT [ID SEVERITY]: exactly that, or nothing at all.
-speaks() {
-    local got
-    got=$(findings "$1") || return
-    [ "$(jq -r '.[] | .id + " " + .severity' <<< "$got")" = "${2:+$2 $3}" ] || { echo "$got"; return 1; }
-}
-
-# part CT ID KEY: evidence, cause or fix of a finding.
-part() {
-    findings "$1" | jq -r --arg id "$2" --arg key "$3" '.[] | select(.id == $id) | .[$key]'
-}
-
-# has CT ID KEY TEXT...: that part has each of the texts.
-has() {
-    local text got
-    got=$(part "$1" "$2" "$3")
-    for text in "${@:4}"; do
-        [[ $got == *"$text"* ]] || { echo "expected: $text"; echo "got: $got"; return 1; }
-    done
 }
 
 # mend CT ID: runs the commands of the fix; words are left out.

@@ -2,6 +2,8 @@
 # doctor on real containers: what is in force in them while they run, and that healthy ones are silent.
 # shellcheck disable=SC2030,SC2031,SC2154,SC2016
 load setup
+# shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/doctor.bash"
 
 setup_file() {
     nvlxc driver sync --quiet
@@ -18,23 +20,6 @@ teardown() {
     cp /run/priv.plain /var/lib/lxc/priv/config
     simulate_host a5500-550
     umount /run/own 2> /dev/null || true
-}
-
-# findings CT: what doctor says of the container alone, as JSON.
-findings() {
-    nvlxc --json doctor "$1" | jq '[.findings[] | select(.scope != null and .scope != "host")]'
-}
-
-# speaks CT [ID SEVERITY]: exactly that, or nothing at all.
-speaks() {
-    local got
-    got=$(findings "$1") || return
-    [ "$(jq -r '.[] | .id + " " + .severity' <<< "$got")" = "${2:+$2 $3}" ] || { echo "$got"; return 1; }
-}
-
-# part CT ID KEY: evidence, cause or fix of a finding.
-part() {
-    findings "$1" | jq -r --arg id "$2" --arg key "$3" '.[] | select(.id == $id) | .[$key]'
 }
 
 # mend CT ID: runs the commands of the fix.

@@ -1,0 +1,28 @@
+# What doctor says of one container: for the tests of its checks. Sourced by bats; `nvlxc` is the program or a function.
+# shellcheck shell=bash
+
+# findings CT: what doctor says of the container alone, as JSON.
+findings() {
+    nvlxc --json doctor "$1" | jq '[.findings[] | select(.scope != null and .scope != "host")]'
+}
+
+# speaks CT [ID SEVERITY]: exactly that, or nothing at all.
+speaks() {
+    local got
+    got=$(findings "$1") || return
+    [ "$(jq -r '.[] | .id + " " + .severity' <<< "$got")" = "${2:+$2 $3}" ] || { echo "$got"; return 1; }
+}
+
+# part CT ID KEY: evidence, cause or fix of a finding.
+part() {
+    findings "$1" | jq -r --arg id "$2" --arg key "$3" '.[] | select(.id == $id) | .[$key]'
+}
+
+# has CT ID KEY TEXT...: that part has each of the texts.
+has() {
+    local text got
+    got=$(part "$1" "$2" "$3")
+    for text in "${@:4}"; do
+        [[ $got == *"$text"* ]] || { echo "expected: $text"; echo "got: $got"; return 1; }
+    done
+}
