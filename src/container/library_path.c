@@ -1,0 +1,81 @@
+/* Where the loader of a container's first process looks before its cache. */
+#include "container/library_path.h"
+
+#include "base/paths.h"
+
+#define VARIABLE "LD_LIBRARY_PATH="
+#define BUNDLE   NVL_MOUNT_POINT "/lib64"
+
+/* The last of force; an empty value of the key clears what it said before. */
+static const char *variable_of(const struct nvl_config *config, const char *key)
+{
+    const char *value = NULL;
+
+    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
+        const struct nvl_line *line = &config->lines[i];
+        if (line->kind != NVL_LINE_KEY || strcmp(line->key, key) != 0)
+            continue;
+        if (line->value[0] == '\0')
+            value = NULL;
+        else if (nvl_has_prefix(line->value, VARIABLE))
+            value = line->value + strlen(VARIABLE);
+    }
+    return value;
+}
+
+static bool is_bundle(const char *folder)
+{
+    size_t len = strlen(folder);
+
+    while (len > 1 && folder[len - 1] == '/')
+        len--;
+    return len == strlen(BUNDLE) && strncmp(folder, BUNDLE, len) == 0;
+}
+
+/* The loader takes the first folder that has it. */
+static void walk_folders(struct nvl_library_path *path, const struct nvl_root *rootfs)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
+    nvl_autofree char *shadow = NULL;
+
+    nvl_strv_split(&folders, path->value, ":;");
+    for (size_t i = 0; i < folders.count; i++) {
+        if (is_bundle(folders.items[i])) {
+            path->state = NVL_LIBRARY_PATH_FINDS;
+            break;
+        }
+        nvl_autofree char *libcuda = nvl_xasprintf("%s/libcuda.so.1", folders.items[i]);
+        if (shadow == NULL && rootfs != NULL && libcuda[0] == '/' && nvl_root_exists(rootfs, libcuda))
+            shadow = TAKE_PTR(libcuda);
+    }
+    path->shadowed = TAKE_PTR(shadow);
+}
+
+void nvl_library_path_read(const struct nvl_config *config, const struct nvl_root *rootfs,
+                           struct nvl_library_path *path)
+{
+    const char *value = variable_of(config, "lxc.environment.runtime");
+
+    *path = (struct nvl_library_path){0};
+    if (value == NULL)
+        value = variable_of(config, "lxc.environment");
+    path->has_linker = rootfs != NULL && nvl_root_exists(rootfs, "/etc/ld.so.conf") &&
+                       nvl_root_exists(rootfs, "/etc/ld.so.conf.d");
+    if (value == NULL || value[0] == '\0')
+        return;
+    path->value = nvl_xstrdup(value);
+    path->state = NVL_LIBRARY_PATH_OTHERS;
+    walk_folders(path, rootfs);
+}
+
+bool nvl_library_path_is_well(const struct nvl_library_path *path)
+{
+    return path->shadowed == NULL && (path->state == NVL_LIBRARY_PATH_FINDS || path->has_linker);
+}
+
+void nvl_library_path_clear(struct nvl_library_path *path)
+{
+    free(path->value);
+    free(path->shadowed);
+    *path = (struct nvl_library_path){0};
+}
