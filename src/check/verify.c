@@ -154,8 +154,11 @@ static int seal_probe(const struct nvl_root *host, struct nvl_error *err)
     nvl_autofd int fd = memfd_create("nvlxc-probe", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
     if (fd < 0 && errno == EINVAL) /* before Linux 6.3 all of them can be executed */
         fd = memfd_create("nvlxc-probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return nvl_error_errno(err, -errno, "cannot hold the probe in memory (memfd_create)");
+    if (fd < 0) {
+        r = nvl_error_errno(err, -errno, "cannot hold the probe in memory (memfd_create)");
+        nvl_error_hint(err, "where it is forbidden: sysctl vm.memfd_noexec=1");
+        return r;
+    }
     r = nvl_fd_write(fd, data, len);
     if (r == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
         r = -errno;

@@ -142,8 +142,7 @@ static const struct nvl_inside_node *bad_node(const struct nvl_verify *v, unsign
 {
     for (size_t i = 0; i < v->n_nodes; i++) {
         const struct nvl_inside_node *n = &v->nodes[i];
-        if ((kinds & (1u << n->node.kind)) != 0 &&
-            (n->error != 0 || n->node.state == NVL_NODE_STALE || n->node.state == NVL_NODE_NOT_DEVICE))
+        if ((kinds & (1u << n->node.kind)) != 0 && nvl_inside_node_is_bad(n, n->error))
             return n;
     }
     return NULL;

@@ -94,7 +94,7 @@ static const char *state_text(const struct nvl_inside_node *n, int error)
     }
 }
 
-static bool is_bad(const struct nvl_inside_node *n, int error)
+bool nvl_inside_node_is_bad(const struct nvl_inside_node *n, int error)
 {
     return error != 0 || n->node.state == NVL_NODE_MISSING || n->node.state == NVL_NODE_NOT_DEVICE ||
            n->node.state == NVL_NODE_STALE;
@@ -125,7 +125,7 @@ static void judge(struct nvl_verify *v, const char *id, bool as_user)
     const struct nvl_inside_node *first = NULL;
 
     for (size_t i = 0; i < v->n_nodes && first == NULL; i++)
-        if (v->nodes[i].needed && is_bad(&v->nodes[i], error_of(&v->nodes[i], as_user)))
+        if (v->nodes[i].needed && nvl_inside_node_is_bad(&v->nodes[i], error_of(&v->nodes[i], as_user)))
             first = &v->nodes[i];
     nvl_autofree char *text = describe(v, as_user);
     struct nvl_step *step = nvl_step_add(v, id, first != NULL ? NVL_STEP_FAIL : NVL_STEP_PASS, "%s%s%s",

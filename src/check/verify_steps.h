@@ -15,6 +15,9 @@ struct nvl_inside_node {
     bool needed;                 /* without it the GPU does not work; else a part of the grant */
 };
 
+/* Whether it cannot be used, by what it is or by what opening it gave. */
+bool nvl_inside_node_is_bad(const struct nvl_inside_node *node, int error);
+
 /* What one run of the probe gave. */
 struct nvl_probe_run {
     struct nvl_output out;

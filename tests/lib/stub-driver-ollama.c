@@ -14,8 +14,9 @@ static void answer(int client)
     ssize_t n = read(client, request, sizeof request - 1);
 
     request[n > 0 ? n : 0] = '\0';
-    int fd = open(strncmp(request, "GET /api/ps ", 12) == 0 ? "/etc/stub-ollama.ps" : "/etc/stub-ollama.version",
-                  O_RDONLY);
+    int fd =
+        open(strncmp(request, "GET /api/ps ", 12) == 0 ? "/etc/stub-ollama.ps" : "/etc/stub-ollama.version",
+             O_RDONLY);
     n = fd >= 0 ? read(fd, body, sizeof body) : 0;
     if (fd >= 0)
         close(fd);

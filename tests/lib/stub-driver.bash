@@ -5,11 +5,18 @@ build_stubs() {
     local flags=(-D_GNU_SOURCE -std=gnu17 -O1 -Wall -fPIC -shared -fno-stack-protector -U_FORTIFY_SOURCE)
     mkdir -p "$1"
     gcc "${flags[@]}" -DSTUB_OPEN -o "$1/stub-open.so" "$NVL_SOURCE/tests/lib/stub-driver.c"
-    gcc "${flags[@]}" -DSTUB_CUDA -Wl,-soname,libcuda.so.1 -o "$1/libcuda.so" "$NVL_SOURCE/tests/lib/stub-driver.c"
-    gcc "${flags[@]}" -DSTUB_ML -Wl,-soname,libnvidia-ml.so.1 -o "$1/libnvidia-ml.so" "$NVL_SOURCE/tests/lib/stub-driver.c"
-    gcc "${flags[@]}" -DSTUB_VIDEO -Wl,-soname,libnvidia-encode.so.1 -o "$1/libnvidia-encode.so" "$NVL_SOURCE/tests/lib/stub-driver.c"
-    gcc "${flags[@]}" -DSTUB_VIDEO -Wl,-soname,libnvcuvid.so.1 -o "$1/libnvcuvid.so" "$NVL_SOURCE/tests/lib/stub-driver.c"
+    build_stub "$1" libcuda STUB_CUDA "${flags[@]}"
+    build_stub "$1" libnvidia-ml STUB_ML "${flags[@]}"
+    build_stub "$1" libnvidia-encode STUB_VIDEO "${flags[@]}"
+    build_stub "$1" libnvcuvid STUB_VIDEO "${flags[@]}"
+    # that it can be loaded is all that is asked of it
+    build_stub "$1" libnvidia-opencl STUB_VIDEO "${flags[@]}"
     gcc -D_GNU_SOURCE -O1 -Wall -static -o "$1/ollama" "$NVL_SOURCE/tests/lib/stub-driver-ollama.c"
+}
+
+# build_stub DIR NAME PART FLAG...
+build_stub() {
+    gcc "${@:4}" -D"$3" -Wl,-soname,"$2.so.1" -o "$1/$2.so" "$NVL_SOURCE/tests/lib/stub-driver.c"
 }
 
 # stub_bundle DIR VERSION: the bundle's libraries are the stubs now, under the names that they have there. In place, so

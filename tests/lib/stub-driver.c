@@ -1,7 +1,7 @@
 /* A driver of our own for tests: libcuda or libnvidia-ml with one small device in them, or a library for
- * /etc/ld.so.preload that opens the driver's nodes where there is no driver. Compiled with STUB_CUDA, STUB_ML,
- * STUB_VIDEO or STUB_OPEN; see stub-driver.bash. What shall go wrong stands in /etc/stub-driver, "WHAT NUMBER" a
- * line. */
+ * /etc/ld.so.preload that opens the driver's nodes where there is no driver. Compiled with STUB_CUDA,
+ * STUB_ML, STUB_VIDEO or STUB_OPEN; see stub-driver.bash. What shall go wrong stands in /etc/stub-driver,
+ * "WHAT NUMBER" a line. */
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -45,7 +45,8 @@ __attribute__((unused)) static int outcome(const char *call)
 #ifdef STUB_OPEN
 static int open_stub(const char *path, int flags, mode_t mode)
 {
-    if (strncmp(path, "/dev/nvidia", 11) == 0)
+    /* where the node is there */
+    if (strncmp(path, "/dev/nvidia", 11) == 0 && access(path, F_OK) == 0)
         path = "/dev/null";
     return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
@@ -140,7 +141,10 @@ int cuDeviceGetName(char *name, int size, int device)
 {
     /* what a hostile library would print */
     if (setting("hostile", 0) != 0)
-        snprintf(name, (size_t)size, "\033[2J\033]0;owned\007\xc2\x9b" "31m\xff%d", device);
+        snprintf(name, (size_t)size,
+                 "\033[2J\033]0;owned\007\xc2\x9b"
+                 "31m\xff%d",
+                 device);
     else
         snprintf(name, (size_t)size, "Stub GPU %d", device - 100);
     return 0;
@@ -200,8 +204,8 @@ int cuModuleGetFunction(void **function, void *module, const char *name)
     return strstr(module, entry) != NULL ? 0 : 500;
 }
 /* Does what the program says: of one that multiplies each word by a number and xors its index. */
-int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
-                   unsigned shared, void *stream, void **parameters, void **extra)
+int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+                   unsigned bz, unsigned shared, void *stream, void **parameters, void **extra)
 {
     uint32_t *words = *(uint32_t **)parameters[0], count = *(uint32_t *)parameters[1], factor = 1;
     const char *multiply = strstr(function, "mul.lo.u32 %word, %word, ");

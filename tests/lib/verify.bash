@@ -5,7 +5,11 @@ verify() {
     local status=0 wanted=$1
     shift
     VERIFIED=$(nvlxc --json verify "$@") || status=$?
-    [ "$status" = "$wanted" ] || { echo "exit status $status, not $wanted"; echo "$VERIFIED"; return 1; }
+    [ "$status" = "$wanted" ] || { 
+        echo "exit status $status, not $wanted"
+        jq -c '.steps[] | select(.result != "pass")' <<< "$VERIFIED"
+        return 1
+    }
 }
 
 # steps RESULT: the ids of the steps with that result, with blanks between.

@@ -54,6 +54,15 @@ teardown_file() {
     says "ModifyDeviceFiles: 0"
 }
 
+@test "verify enters it too, in its own user namespace" {
+    run -1 nvlxc verify media
+    says "a program linked with glibc starts" "no driver answers (ENXIO)" "exit status 9" \
+        "$BUNDLE/lib64/libcuda.so.550.163.01, the kernel module's version"
+    # only root can
+    run -3 as_alice nvlxc verify media
+    says "only root can"
+}
+
 @test "the user detaches it herself" {
     run -0 as_alice lxc-stop -n media -k
     run -0 as_alice nvlxc detach media

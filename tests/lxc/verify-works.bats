@@ -1,0 +1,403 @@
+# verify where the GPU works, and where it fails as only a machine with a driver can: the driver's libraries are stubs with
+# one small device in them (tests/lib/stub-driver.c), the containers real.
+load setup
+# shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/verify.bash"
+# shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/stub-driver.bash"
+
+STUBS=/run/stubs
+
+setup_file() {
+    local name
+    nvlxc driver sync --quiet
+    build_stubs $STUBS
+    stub_bundle $STUBS 550.163.01
+    make_container d12 debian-12
+    make_container priv debian-13 privileged
+    for name in d12 priv; do
+        stub_nodes $STUBS $name
+        nvlxc attach $name --capabilities compute,utility,video --quiet
+        start $name
+    done
+}
+
+teardown_file() {
+    local name
+    for name in d12 priv d11 classic; do stop "$name" || true; done
+}
+
+setup() {
+    R=/var/lib/lxc/d12/rootfs
+    stub_says d12
+}
+
+# program NAME: a script of that name in the container, from standard input.
+program() {
+    mkdir -p "$(dirname "$R$1")"
+    rm -f "$R$1"
+    cat > "$R$1"
+    chmod 755 "$R$1"
+}
+
+@test "all is well: every step passes, exit status 0" {
+    verify 0 d12
+    [ "$(steps fail)" = "" ]
+    [ "$(steps pass)" = "running grant libc nodes libnvidia-ml libcuda nvidia-smi nvml cuda-init cuda-devices cuda-memory cuda-kernel nvenc nvdec" ]
+    step nodes pass evidence "nvidia0 nvidiactl nvidia-uvm nvidia-uvm-tools: opens"
+    step nvml pass evidence "driver 550.163.01, 1 GPU: Stub GPU 0"
+    step cuda-init pass evidence "CUDA 12.4"
+    step cuda-devices pass evidence "1: Stub GPU 0, 16384 MiB"
+    step cuda-memory pass evidence "1048576 bytes"
+    step cuda-kernel pass evidence "262144 results"
+    step nvenc pass evidence "interface 12.2"
+    run -0 nvlxc verify d12
+    says "d12 can use its GPU: 14 steps passed"
+}
+
+@test "a privileged container, Debian 13: the same" {
+    verify 0 priv
+    step cuda-kernel pass evidence "262144 results"
+}
+
+@test "Debian 11: the same" {
+    compgen -G "$NVL_CACHE/rootfs/debian-11-*.tar" > /dev/null || skip "no Debian 11 in the cache"
+    make_container d11 debian-11
+    stub_nodes $STUBS d11
+    nvlxc attach d11 --quiet
+    start d11
+    verify 0 d11
+    step cuda-kernel pass evidence "262144 results"
+}
+
+@test "two GPUs: each of them is used" {
+    stub_says d12 devices 2
+    verify 0 d12
+    step cuda-devices pass evidence "2: Stub GPU 0, 16384 MiB; Stub GPU 1, 16384 MiB"
+    step cuda-kernel pass evidence "262144 results; 262144 results"
+}
+
+# cuda CODE CALL STEP: CALL fails with that number, and STEP is the first that fails.
+cuda() {
+    stub_says d12 "$2" "$1"
+    verify 1 d12
+    [ "$(first_failure)" = "$3" ]
+    step "$3" fail evidence "$2 gives $1"
+}
+
+@test "cuInit: each number has its cause" {
+    cuda 34 cuInit cuda-init
+    step cuda-init fail evidence CUDA_ERROR_STUB_LIBRARY cause "stub of libcuda" fix "stubs folder"
+    cuda 100 cuInit cuda-init
+    step cuda-init fail evidence CUDA_ERROR_NO_DEVICE cause "sees no GPU"
+    cuda 101 cuInit cuda-init
+    step cuda-init fail evidence CUDA_ERROR_INVALID_DEVICE cause "MIG"
+    cuda 802 cuInit cuda-init
+    step cuda-init fail evidence CUDA_ERROR_SYSTEM_NOT_READY cause "fabric manager" fix "systemctl enable --now nvidia-fabricmanager"
+    cuda 803 cuInit cuda-init
+    step cuda-init fail evidence CUDA_ERROR_SYSTEM_DRIVER_MISMATCH cause "not of the kernel module's version, 550.163.01"
+    cuda 804 cuInit cuda-init
+    step cuda-init fail cause "CUDA compatibility library" fix "cuda-compat"
+    # every node is well: then it is the module
+    cuda 999 cuInit cuda-init
+    step cuda-init fail evidence "CUDA_ERROR_UNKNOWN: unknown error" cause "nvidia-uvm itself" fix "modprobe nvidia-uvm"
+    step cuda-devices skip evidence "the step cuda-init failed"
+}
+
+@test "later calls: the step in which they are, and their causes" {
+    cuda 800 cuCtxCreate cuda-memory
+    step cuda-memory fail cause "compute mode" fix "nvidia-smi -c 0"
+    cuda 2 cuMemAlloc cuda-memory
+    step cuda-memory fail cause "memory is used by other programs"
+    cuda 221 cuModuleLoadData cuda-kernel
+    step cuda-kernel fail cause "libnvidia-ptxjitcompiler.so.1 is not in the container"
+    cuda 222 cuModuleLoadData cuda-kernel
+    cuda 719 cuCtxSynchronize cuda-kernel
+    step cuda-kernel fail fix dmesg
+    cuda 5555 cuLaunchKernel cuda-kernel
+    step cuda-kernel fail cause "error 5555"
+    step cuda-memory pass
+}
+
+@test "what comes back is compared" {
+    stub_says d12 broken-memory 1
+    verify 1 d12
+    step cuda-memory fail evidence "instead of" cause "does not give back"
+    stub_says d12 broken-kernel 1
+    verify 1 d12
+    step cuda-memory pass
+    step cuda-kernel fail evidence "word 262143 is"
+}
+
+@test "nvidia-uvm missing, stale, not a device: CUDA's 999 is that, and nvidia-smi works" {
+    local node
+    stop d12
+    sed -i 's/ModifyDeviceFiles: 1/ModifyDeviceFiles: 0/' /proc/driver/nvidia/params
+    rm /dev/nvidia-uvm /dev/nvidia-uvm-tools
+    start d12
+    stub_says d12 cuInit 999
+    verify 1 d12
+    [ "$(first_failure)" = nodes ]
+    step nodes fail evidence "nvidia-uvm nvidia-uvm-tools: missing" cause "nvidia-uvm is not loaded" fix "modprobe nvidia-uvm"
+    step nvidia-smi pass
+    step cuda-init fail cause "/dev/nvidia-uvm is not on the host"
+    # a node of another boot
+    stop d12
+    mknod -m 666 /dev/nvidia-uvm c 511 0
+    cp /var/lib/lxc/d12/config /run/d12.config
+    echo 'lxc.mount.entry = /dev/nvidia-uvm dev/nvidia-uvm none bind,create=file 0 0' >> /var/lib/lxc/d12/config
+    start d12
+    verify 1 d12
+    step nodes fail evidence "nvidia-uvm: stale number" cause "has number 511:0, the driver's is 506:0"
+    step cuda-init fail cause "has number 511:0"
+    # the file that create=file left where the source was missing
+    stop d12
+    rm /dev/nvidia-uvm
+    sed -i 's/bind,create=file/bind,optional,create=file/' /var/lib/lxc/d12/config
+    start d12
+    verify 1 d12
+    step nodes fail evidence "nvidia-uvm: not a device" cause "an empty file"
+    stop d12
+    cp /run/d12.config /var/lib/lxc/d12/config
+    sed -i 's/ModifyDeviceFiles: 0/ModifyDeviceFiles: 1/' /proc/driver/nvidia/params
+    start d12
+    stub_says d12
+    verify 0 d12
+}
+
+@test "NVML and nvidia-smi: 18, and nothing found" {
+    stub_says d12 nvmlInit 18
+    echo 18 > "$R/etc/stub-smi"
+    verify 1 d12
+    step nvidia-smi fail evidence "exit status 18" cause "not of the kernel module's version"
+    step nvml fail evidence "nvmlInit gives 18, Driver/library version mismatch" fix "nvlxc driver sync"
+    stub_says d12 devices 0
+    echo 6 > "$R/etc/stub-smi"
+    verify 1 d12
+    step nvidia-smi fail evidence "exit status 6" cause "finds no GPU"
+    step nvml fail evidence "finds no GPU"
+    step cuda-devices fail evidence "CUDA finds no GPU"
+    rm "$R/etc/stub-smi"
+}
+
+@test "a crash and a hang are told by their place" {
+    stub_says d12 cuInit -1
+    verify 1 d12
+    step cuda-init fail evidence "in cuInit: ended by signal 11" cause "ends the program in that call"
+    stub_says d12 cuLaunchKernel -2
+    verify 1 d12 --timeout 3
+    step cuda-memory pass
+    step cuda-kernel fail evidence "in cuLaunchKernel: not done after 3 s" cause "does not come back"
+}
+
+@test "hostile output: escape sequences, a flood, a program without end" {
+    stub_says d12 hostile 1
+    verify 0 d12
+    step cuda-devices pass evidence "1:  [2J ]0;owned ??31m?100"
+    run -0 nvlxc verify d12
+    [[ $output != *$'\033'* && $output != *$'\007'* && $output != *$'\233'* ]]
+    # forged lines and too many of them
+    stub_says d12 cuInit -3
+    verify 1 d12 --timeout 5
+    step cuda-devices fail
+    stub_says d12
+    program /usr/local/bin/nvidia-smi <<'SH'
+#!/bin/sh
+(while :; do sleep 1000; done) &
+(setsid sh -c 'exec sleep 4321' &)
+yes nvidia 2> /dev/null | head -c 20000000
+exec yes
+SH
+    local begin=$SECONDS
+    verify 1 d12 --timeout 3
+    step nvidia-smi fail evidence "not done after 3 s"
+    [ $((SECONDS - begin)) -lt 25 ]
+    # what it started is gone with it
+    run -1 pgrep -f 'sleep 4321'
+    run -0 find /sys/fs/cgroup -name 'nvlxc-verify*'
+    [ -z "$output" ]
+    rm "$R/usr/local/bin/nvidia-smi"
+    ln -s $BUNDLE/bin/nvidia-smi "$R/usr/local/bin/nvidia-smi"
+}
+
+@test "OpenCL and Vulkan: they load where the driver has them" {
+    verify 0 d12
+    step opencl skip evidence "the host's driver has no libnvidia-opencl.so.1"
+    step vulkan skip evidence "graphics is not granted"
+    mkdir -p "$R/etc/OpenCL/vendors"
+    echo libnvidia-opencl.so.1 > "$R/etc/OpenCL/vendors/nvidia.icd"
+    verify 1 d12
+    step opencl fail cause "lacks libnvidia-opencl.so.1" fix "nvlxc driver sync"
+    cp $STUBS/libnvidia-opencl.so "$R/usr/local/lib/libnvidia-opencl.so.1"
+    inside d12 ldconfig
+    verify 0 d12
+    step opencl pass evidence "named by /etc/OpenCL/vendors/nvidia.icd"
+    rm -r "$R/etc/OpenCL" "$R/usr/local/lib/libnvidia-opencl.so.1"
+}
+
+@test "lines by hand instead of a grant" {
+    make_container classic debian-12
+    stub_nodes $STUBS classic
+    for node in nvidia0 nvidiactl nvidia-uvm; do
+        echo "lxc.mount.entry = /dev/$node dev/$node none bind,optional,create=file 0 0"
+    done >> /var/lib/lxc/classic/config
+    start classic
+    cp $STUBS/libcuda.so /var/lib/lxc/classic/rootfs/usr/local/lib/libcuda.so.550.163.01
+    cp $STUBS/libnvidia-ml.so /var/lib/lxc/classic/rootfs/usr/local/lib/libnvidia-ml.so.550.163.01
+    inside classic ldconfig
+    verify 1 classic
+    step grant pass evidence "lines by hand"
+    step nodes pass evidence "opens"
+    step cuda-kernel pass
+    step nvidia-smi fail evidence "nvidia-smi is not in the container"
+}
+
+# Workloads.
+
+@test "ffmpeg: frames are encoded, as the service's user, and its messages have causes" {
+    inside d12 useradd --system jellyfin
+    program /usr/lib/jellyfin-ffmpeg/ffmpeg <<'SH'
+#!/bin/sh
+echo "$@" > /tmp/ffmpeg.arguments
+id -un > /tmp/ffmpeg.user
+[ ! -e /etc/stub-ffmpeg ] || { cat /etc/stub-ffmpeg >&2; exit 1; }
+SH
+    verify 0 d12
+    step ffmpeg pass evidence "encoded 5 frames with h264_nvenc as jellyfin"
+    step nodes-user pass evidence "jellyfin: nvidia0"
+    grep -q -- '-c:v h264_nvenc' "$R/tmp/ffmpeg.arguments"
+    [ "$(cat "$R/tmp/ffmpeg.user")" = jellyfin ]
+    echo 'Unknown encoder h264_nvenc' > "$R/etc/stub-ffmpeg"
+    verify 1 d12 --workload jellyfin
+    step ffmpeg fail cause "built without NVENC"
+    echo '[h264_nvenc @ 0x1] OpenEncodeSessionEx failed: out of memory (10): (no details)' > "$R/etc/stub-ffmpeg"
+    verify 1 d12 --workload ffmpeg
+    step ffmpeg fail cause "encoding sessions"
+    echo 'something new' > "$R/etc/stub-ffmpeg"
+    verify 1 d12 --workload ffmpeg
+    step ffmpeg fail evidence "exit status 1: something new" cause "CUDA itself works"
+    rm -r "$R/etc/stub-ffmpeg" "$R/usr/lib/jellyfin-ffmpeg"
+    inside d12 userdel jellyfin
+    verify 1 d12 --workload ffmpeg
+    step ffmpeg fail evidence "not found in the container"
+}
+
+@test "PyTorch and TensorFlow: a product is right, and their messages have causes" {
+    mkdir -p "$R/opt/ai/venv/lib/python3.11/site-packages/torch" "$R/opt/ai/venv/lib/python3.11/site-packages/tensorflow"
+    program /opt/ai/venv/bin/python3 <<'SH'
+#!/bin/sh
+[ "$1" = -c ] || exit 9
+[ ! -e /etc/stub-python ] || { cat /etc/stub-python >&2; exit 1; }
+echo 'a line of its own'
+echo "nvlxc with 2.3.0 ['Stub GPU 0']"
+case $2 in *'import torch'* | *'import tensorflow'*) echo "nvlxc sum 16777216" ;; esac
+SH
+    verify 0 d12
+    step pytorch pass evidence "/opt/ai/venv/bin/python3, 2.3.0 ['Stub GPU 0']"
+    step tensorflow pass
+    printf 'Traceback\nRuntimeError: CUDA unknown error - this may be due to an incorrectly set up environment\n' > "$R/etc/stub-python"
+    verify 1 d12 --workload pytorch
+    step pytorch fail evidence "RuntimeError: CUDA unknown error" cause "nvidia-uvm itself"
+    [[ $(steps fail) != *tensorflow* ]]
+    echo 'nvlxc without CUDA' > "$R/etc/stub-python"
+    verify 1 d12 --workload pytorch
+    step pytorch fail cause "a build for the CPU alone" fix "pip install"
+    echo 'Cannot dlopen some GPU libraries. Please make sure' > "$R/etc/stub-python"
+    verify 1 d12 --workload tensorflow
+    step tensorflow fail cause "cuDNN" fix "tensorflow[and-cuda]"
+    # with CUDA out of order they say nothing new
+    stub_says d12 cuInit 999
+    verify 1 d12
+    step pytorch skip evidence "the step cuda-init failed"
+    rm -r "$R/etc/stub-python" "$R/opt/ai"
+}
+
+# ollama_log LINE...: the log of its last start.
+ollama_log() {
+    mkdir -p "$R/var/log/ollama"
+    printf '%s\n' "$@" > "$R/var/log/ollama/server.log"
+}
+LISTENING='time=2025-03-01T10:00:00.000Z level=INFO source=routes.go:1231 msg="Listening on 127.0.0.1:11434 (version 0.6.2)"'
+ON_GPU='time=2025-03-01T10:00:01.000Z level=INFO source=types.go:130 msg="inference compute" id=GPU-3291dfa4 library=CUDA variant=v12 compute=8.6 name="NVIDIA RTX A5500"'
+ON_CPU='time=2025-03-01T10:00:01.000Z level=INFO source=types.go:130 msg="inference compute" id=cpu library=cpu variant="" compute=""'
+
+@test "Ollama: on the GPU, by its log and by its models" {
+    nsenter --target "$(lxc-info -n d12 -pH)" --net ip link set lo up
+    install -m 755 $STUBS/ollama "$R/usr/local/bin/ollama"
+    verify 1 d12
+    step ollama fail evidence "127.0.0.1:11434 in the container: Connection refused" fix "systemctl start ollama"
+    echo '{"version":"0.6.2"}' > "$R/etc/stub-ollama.version"
+    echo '{"models":[]}' > "$R/etc/stub-ollama.ps"
+    inside d12 ollama 11434
+    verify 0 d12
+    step ollama skip evidence "nothing says what it computes on"
+    ollama_log "$LISTENING" "$ON_CPU" "$LISTENING" "$ON_GPU"
+    verify 0 d12
+    step ollama pass evidence "version 0.6.2, its log: inference compute\" id=GPU-3291dfa4 library=CUDA"
+    echo '{"models":[{"name":"llama3:8b","size":6000000000,"size_vram":3000000000}]}' > "$R/etc/stub-ollama.ps"
+    verify 0 d12 --workload ollama
+    step ollama pass evidence "1 model loaded, 50 % in GPU memory"
+}
+
+@test "Ollama: fallen back to the CPU, and why" {
+    ollama_log "$LISTENING" "$ON_GPU" "$LISTENING" "$ON_CPU"
+    echo '{"models":[]}' > "$R/etc/stub-ollama.ps"
+    verify 1 d12
+    step ollama fail evidence "library=cpu" cause "found none then; CUDA works in this container now" fix "systemctl restart ollama"
+    stub_says d12 cuInit 802
+    verify 1 d12
+    [ "$(first_failure)" = cuda-init ]
+    step ollama fail cause "the step cuda-init failed"
+    stub_says d12 cuInit 999
+    ollama_log "$LISTENING" 'level=INFO msg="unknown error initializing cuda driver library /usr/local/nvidia/lib64/libcuda.so.550.163.01: cuda driver library init failure: 999. see https://example.org"' 'msg="no compatible GPUs were discovered"'
+    verify 1 d12
+    step ollama fail cause "nvidia-uvm itself"
+    stub_says d12
+    ollama_log "$LISTENING" "$ON_GPU"
+    echo '{"models":[{"name":"llama3:8b","size":6000000000,"size_vram":0}]}' > "$R/etc/stub-ollama.ps"
+    verify 1 d12
+    step ollama fail evidence "llama3:8b is loaded and has no GPU memory"
+}
+
+@test "Ollama: another port by its log, and hostile answers" {
+    inside d12 ollama 11500
+    ollama_log "${LISTENING/127.0.0.1:11434/[::]:11500}" "$ON_GPU"$'\033[31m'
+    echo '{"models":null}' > "$R/etc/stub-ollama.ps"
+    verify 0 d12
+    run -0 nvlxc verify d12
+    [[ $output != *$'\033'* ]]
+    printf '{"version":"\\u001b[2Jx"}' > "$R/etc/stub-ollama.version"
+    verify 0 d12
+    step ollama pass evidence "version ?[2Jx"
+    { printf '{"models":['; yes '{"name":"m","size":9223372036854775807,"size_vram":-1},' | head -c 1900000 || true; } > "$R/etc/stub-ollama.ps"
+    verify 0 d12
+    yes '[' | tr -d '\n' | head -c 1000000 > "$R/etc/stub-ollama.version" || true
+    verify 1 d12
+    step ollama fail evidence "is not Ollama"
+    inside d12 pkill ollama || true
+    rm "$R/usr/local/bin/ollama"
+}
+
+@test "Docker: its CDI specification is there, and speaks of what is there" {
+    program /usr/bin/dockerd < /dev/null
+    verify 1 d12
+    step cdi fail evidence "/usr/bin/dockerd is there" fix "nvidia-ctk cdi generate"
+    mkdir -p "$R/etc/cdi"
+    cat > "$R/etc/cdi/nvidia.yaml" <<'YAML'
+cdiVersion: 0.5.0
+kind: nvidia.com/gpu
+devices: [{name: "0", containerEdits: {deviceNodes: [{path: /dev/nvidia0}, {path: /dev/nvidiactl}]}}]
+containerEdits: {mounts: [{hostPath: /usr/local/nvidia/lib64/libcuda.so.550.163.01}]}
+YAML
+    verify 0 d12 --workload docker
+    step cdi pass evidence /etc/cdi/nvidia.yaml
+    sed -i 's/nvidia0/nvidia7/' "$R/etc/cdi/nvidia.yaml"
+    verify 1 d12
+    step cdi fail evidence "/dev/nvidia7, which the container has not"
+    sed -i 's/nvidia7/nvidia0/; s/550.163.01/535.1.2/' "$R/etc/cdi/nvidia.yaml"
+    verify 1 d12
+    step cdi fail evidence "the driver 535.1.2"
+    rm -r "$R/etc/cdi" "$R/usr/bin/dockerd"
+    verify 1 d12 --workload podman
+    step cdi fail evidence "not found"
+}
