@@ -97,7 +97,7 @@ static int run_detach(struct nvl_context *ctx, const struct nvl_strv *arguments,
 
     int r = nvl_target_open(ctx, arguments->items[0], &d.target, err);
     if (r == 0)
-        r = nvl_plan_detach(&d.target.config, &d.plan, err);
+        r = nvl_plan_detach(&d.target.config, false, &d.plan, err);
     if (r == 0 && !values->dry_run)
         r = nvl_commit(&ctx->root, d.target.container, &d.target.config, &d.plan, err);
     if (r < 0)
@@ -121,7 +121,9 @@ const struct nvl_command nvl_cmd_detach = {
     .name = "detach",
     .arguments = "CT",
     .summary = "take the GPUs from a container again",
-    .details = "The config is as it was before attach, byte for byte. Files that the start hook left in the "
+    .details = "The config is as it was before attach, byte for byte; but lines that `attach --replace` took "
+               "out do not\n"
+               "come back. Files that the start hook left in the "
                "container's\n"
                "root file system are removed where it is stopped and its root file system is a directory.",
     .min_arguments = 1,

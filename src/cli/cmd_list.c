@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/grant_text.h"
 #include "cli/target.h"
+#include "grant/ways.h"
 #include "output/table.h"
 
 struct list_values {
@@ -37,21 +38,26 @@ static void add_json(json_t *array, const struct row *row)
     const struct nvl_grant *g = row->grant;
 
     json_array_append_new(
-        array, json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "name", row->name, "kind",
+        array, json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "name", row->name, "kind",
                          nvl_container_kind_name(c), "node", nvl_json_string(c->node), "user",
                          nvl_json_string(c->user), "running",
                          c->node != NULL ? json_null() : json_boolean(row->running), "devices",
                          g != NULL ? nvl_json_devices(g) : json_null(), "capabilities",
                          g != NULL ? nvl_json_capabilities(g->capabilities) : json_null(), "required",
-                         g != NULL ? json_boolean(g->required) : json_null(), "by_hand", (int)row->by_hand));
+                         g != NULL ? json_boolean(g->required) : json_null(), "exclusive",
+                         g != NULL ? json_boolean(g->exclusive) : json_null(), "nodes",
+                         nvl_json_string(g != NULL ? nvl_nodes_mode_name(g->nodes) : NULL), "libraries",
+                         nvl_json_string(g != NULL ? nvl_libraries_mode_name(g->libraries) : NULL), "by_hand",
+                         (int)row->by_hand));
 }
 
 static void add_table(const struct listing *l, const struct row *row)
 {
     nvl_autofree char *kind = nvl_container_kind_text(row->c);
     nvl_autofree char *devices = row->grant != NULL ? nvl_grant_devices(row->grant) : nvl_xstrdup("by hand");
-    nvl_autofree char *gpus = row->grant != NULL && row->by_hand ? nvl_xasprintf("%s (and by hand)", devices)
-                                                                 : nvl_xstrdup(devices);
+    nvl_autofree char *ways = row->grant != NULL ? nvl_grant_ways_text(row->grant) : nvl_xstrdup("");
+    nvl_autofree char *gpus =
+        nvl_xasprintf("%s%s%s", devices, row->grant != NULL && row->by_hand ? " (and by hand)" : "", ways);
     nvl_autofree char *words = row->grant != NULL ? nvl_capabilities_format(row->grant->capabilities) : NULL;
     const char *state = row->c->node != NULL ? NULL : row->running ? "running" : "stopped";
     const char *const plain[] = {row->name, kind, state, gpus, words};
@@ -73,6 +79,7 @@ static int add_container(const struct nvl_root *root, const struct nvl_container
     if (has < 0)
         return has;
     nvl_config_by_hand(&config, &by_hand);
+    nvl_config_stray_lines(&config, &by_hand);
     if (has == 0 && by_hand.count == 0)
         return 0;
     const struct row row = {

@@ -4,10 +4,18 @@
 #include "cli/command.h"
 #include "cli/grant_text.h"
 #include "cli/show.h"
+#include "cli/ways.h"
+#include "container/by_hand.h"
 
 static void shown_clear(struct nvl_shown *s)
 {
+    nvl_strv_clear(&s->strays);
     nvl_strv_clear(&s->by_hand);
+    free(s->container_release);
+    free(s->host_release);
+    nvl_strv_clear(&s->entries_other);
+    nvl_strv_clear(&s->entries_missing);
+    nvl_strv_clear(&s->entries);
     nvl_strv_clear(&s->rules_missing);
     nvl_strv_clear(&s->rules);
     nvl_resolved_clear(&s->resolved);
@@ -25,12 +33,56 @@ static int read_grant(const struct nvl_context *ctx, const char *name, struct nv
         return r;
     s->running = nvl_container_is_running(&ctx->root, s->target.container);
     nvl_config_by_hand(&s->target.config, &s->by_hand);
+    nvl_config_stray_lines(&s->target.config, &s->strays);
     r = nvl_config_grant(&s->target.config, &s->grant, err);
     s->granted = r > 0;
     /* the config is wrong, not the command line */
     if (r < 0 && err->exit == NVL_EXIT_USAGE)
         err->exit = NVL_EXIT_FAILED;
     return r < 0 ? nvl_error_prefix(err, "%s", s->target.container->config_path) : 0;
+}
+
+/* Whoever's line it is that brings a node: another's is as good. */
+static void named_by_anyone(const struct nvl_config *config, struct nvl_strv *paths)
+{
+    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++)
+        if (config->lines[i].kind == NVL_LINE_KEY && !nvl_has_prefix(config->lines[i].key, "lxc.cgroup"))
+            nvl_line_nodes(&config->lines[i], paths);
+}
+
+static bool is_granted(const struct nvl_shown *s, const char *path)
+{
+    for (size_t i = 0; i < s->resolved.n_nodes; i++)
+        if (strcmp(s->resolved.nodes[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+static void compare_entries(struct nvl_shown *s)
+{
+    struct nvl_strv nvl_auto(nvl_strv_clear) named = {0};
+
+    nvl_config_entries(&s->target.config, &s->entries);
+    named_by_anyone(&s->target.config, &named);
+    for (size_t i = 0; i < s->resolved.n_nodes; i++) {
+        const char *path = s->resolved.nodes[i].path;
+        bool is_in_folder = nvl_has_prefix(path, "/dev/dri/") && nvl_strv_contains(&named, "/dev/dri");
+        if (!is_in_folder && !nvl_strv_contains(&named, path))
+            nvl_strv_push(&s->entries_missing, path);
+    }
+    for (size_t i = 0; i < s->entries.count; i++)
+        if (!is_granted(s, s->entries.items[i]))
+            nvl_strv_push(&s->entries_other, s->entries.items[i]);
+}
+
+static void compare_releases(const struct nvl_context *ctx, struct nvl_shown *s)
+{
+    nvl_autofree char *host = NULL, *container = NULL;
+
+    if (nvl_is_same_release(ctx, &s->target, &host, &container))
+        return;
+    s->host_release = TAKE_PTR(host);
+    s->container_release = TAKE_PTR(container);
 }
 
 static int resolve(const struct nvl_context *ctx, struct nvl_shown *s, struct nvl_error *err)
@@ -47,9 +99,15 @@ static int resolve(const struct nvl_context *ctx, struct nvl_shown *s, struct nv
     for (size_t i = 0; i < s->resolved.n_nodes; i++) {
         struct nvl_node *node = &s->resolved.nodes[i];
         nvl_node_check(&ctx->root, node);
-        if (s->filter == NVL_FILTER_ALLOW && !nvl_strv_contains(&s->rules, node->path))
+        /* the rules of dev[n] entries are Proxmox's business */
+        if (s->filter == NVL_FILTER_ALLOW && s->grant.nodes != NVL_NODES_DEV &&
+            !nvl_strv_contains(&s->rules, node->path))
             nvl_strv_push(&s->rules_missing, node->path);
     }
+    if (s->grant.nodes != NVL_NODES_HOOK)
+        compare_entries(s);
+    if (s->grant.libraries == NVL_LIBRARIES_HOST)
+        compare_releases(ctx, s);
     return 0;
 }
 
@@ -58,7 +116,8 @@ bool nvl_shown_is_well(const struct nvl_shown *s)
     for (size_t i = 0; i < s->resolved.n_nodes; i++)
         if (s->resolved.nodes[i].state != NVL_NODE_OK)
             return false;
-    return s->resolved.missing.count == 0 && s->rules_missing.count == 0;
+    return s->resolved.missing.count == 0 && s->rules_missing.count == 0 && s->entries_missing.count == 0 &&
+           s->entries_other.count == 0;
 }
 
 static int run_show(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
@@ -83,9 +142,12 @@ const struct nvl_command nvl_cmd_show = {
     .name = "show",
     .arguments = "CT",
     .summary = "one container's grant, and what it resolves to now",
-    .details = "It exits 1 where something of the grant is not on this host, a device node is not as it "
-               "should be, or the\n"
-               "container's device filter keeps a node out.",
+    .details =
+        "It exits 1 where something of the grant is not on this host, a device node is not as it "
+        "should be, the\n"
+        "container's device filter keeps a node out, or mount entries and dev[n] entries name other nodes "
+        "than the\n"
+        "grant's. NVIDIA lines that nvlxc did not write are shown as 'by hand'.",
     .min_arguments = 1,
     .max_arguments = 1,
     .run = run_show,

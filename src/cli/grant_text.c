@@ -1,6 +1,9 @@
 /* A grant for people and for JSON. */
 #include "cli/grant_text.h"
 
+#include "container/by_hand.h"
+#include "grant/ways.h"
+
 json_t *nvl_json_strings(const struct nvl_strv *v)
 {
     json_t *array = json_array();
@@ -44,6 +47,24 @@ char *nvl_gpu_text(const struct nvl_gpu *gpu)
                          gpu->uuid[0] != '\0' ? gpu->uuid : gpu->pci);
 }
 
+char *nvl_grant_ways_text(const struct nvl_grant *grant)
+{
+    struct nvl_buf b = {0};
+
+    if (grant->nodes != NVL_NODES_HOOK)
+        nvl_buf_addf(&b, "; nodes %s", nvl_nodes_mode_name(grant->nodes));
+    if (grant->libraries != NVL_LIBRARIES_BUNDLE)
+        nvl_buf_addf(&b, "; libraries %s", nvl_libraries_mode_name(grant->libraries));
+    if (grant->exclusive)
+        nvl_buf_addf(&b, "; exclusive");
+    return nvl_buf_take(&b);
+}
+
+static int line_length(const struct nvl_config *config, const struct nvl_line *line)
+{
+    return (int)strcspn(config->text + line->start, "\r\n");
+}
+
 void nvl_config_by_hand(const struct nvl_config *config, struct nvl_strv *lines)
 {
     nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(config);
@@ -51,22 +72,44 @@ void nvl_config_by_hand(const struct nvl_config *config, struct nvl_strv *lines)
     for (size_t i = 0; i < config->n_lines; i++) {
         const struct nvl_line *line = &config->lines[i];
         if (owners[i] == NVL_OWNER_BY_HAND)
-            nvl_strv_pushf(lines, "line %zu: %.*s", i + 1, (int)strcspn(config->text + line->start, "\r\n"),
+            nvl_strv_pushf(lines, "line %zu: %.*s", i + 1, line_length(config, line),
                            config->text + line->start);
     }
 }
 
-/* "/dev/nvidia0 rw": a path-form rule's value. */
-void nvl_config_rules(const struct nvl_config *config, struct nvl_strv *paths)
+void nvl_config_stray_lines(const struct nvl_config *config, struct nvl_strv *lines)
+{
+    nvl_autofree bool *strays = nvl_config_strays(config);
+    const char *section = "";
+
+    for (size_t i = 0; strays != NULL && i < config->n_lines; i++) {
+        const struct nvl_line *line = &config->lines[i];
+        if (line->kind == NVL_LINE_SECTION)
+            section = line->key;
+        if (strays[i])
+            nvl_strv_pushf(lines, "line %zu in [%s]: %.*s", i + 1, section, line_length(config, line),
+                           config->text + line->start);
+    }
+}
+
+/* The device paths that lines of ours name: by rules, or by entries. */
+static void named_by_ours(const struct nvl_config *config, bool by_rules, struct nvl_strv *paths)
 {
     nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(config);
 
     for (size_t i = 0; i < config->n_lines; i++) {
         const struct nvl_line *line = &config->lines[i];
-        if (owners[i] != NVL_OWNER_NVLXC || line->kind != NVL_LINE_KEY ||
-            strcmp(line->key, "lxc.cgroup2.devices.allow") != 0 || line->value[0] != '/')
-            continue;
-        nvl_autofree char *path = nvl_xstrndup(line->value, strcspn(line->value, " \t"));
-        nvl_strv_push(paths, path);
+        if (owners[i] == NVL_OWNER_NVLXC && nvl_has_prefix(line->key, "lxc.cgroup") == by_rules)
+            nvl_line_nodes(line, paths);
     }
+}
+
+void nvl_config_entries(const struct nvl_config *config, struct nvl_strv *paths)
+{
+    named_by_ours(config, false, paths);
+}
+
+void nvl_config_rules(const struct nvl_config *config, struct nvl_strv *paths)
+{
+    named_by_ours(config, true, paths);
 }

@@ -17,7 +17,11 @@ struct nvl_shown {
     enum nvl_device_filter filter;
     struct nvl_strv rules;         /* nvlxc's, as the config has them */
     struct nvl_strv rules_missing; /* nodes that the device filter will not let through */
-    struct nvl_strv by_hand;
+    struct nvl_strv entries; /* nodes that nvlxc's mount entries and dev[n] name; for these ways alone: */
+    struct nvl_strv entries_missing;        /* nodes of the grant that no line names */
+    struct nvl_strv entries_other;          /* named, and not of the grant: the GPU has another number now */
+    char *host_release, *container_release; /* where they differ, with the host's libraries; else NULL */
+    struct nvl_strv by_hand, strays;
 };
 
 /* Whether every name resolves and every node can be used. */

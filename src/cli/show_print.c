@@ -4,6 +4,7 @@
 #include "base/paths.h"
 #include "cli/grant_text.h"
 #include "cli/show.h"
+#include "grant/ways.h"
 #include "output/table.h"
 
 static const char *const filter_names[] = {
@@ -19,7 +20,8 @@ static void say_grant(const struct nvl_context *ctx, const struct nvl_shown *s)
     nvl_autofree char *devices = nvl_grant_devices(&s->grant),
                       *words = nvl_capabilities_format(s->grant.capabilities);
 
-    nvl_say(ctx, "grant:   %s; %s%s", devices, words, s->grant.required ? "; required" : "");
+    nvl_autofree char *ways = nvl_grant_ways_text(&s->grant);
+    nvl_say(ctx, "grant:   %s; %s%s%s", devices, words, s->grant.required ? "; required" : "", ways);
     for (size_t i = 0; i < s->resolved.n_gpus; i++) {
         const struct nvl_resolved_gpu *g = &s->resolved.gpus[i];
         nvl_autofree char *text = nvl_gpu_text(g->gpu);
@@ -40,9 +42,43 @@ static void say_driver(const struct nvl_context *ctx, const struct nvl_shown *s)
         nvl_say(ctx, "driver:  not loaded");
     else if (version[0] == '\0')
         nvl_say(ctx, "driver:  loaded, of an unknown version");
+    else if (s->grant.libraries == NVL_LIBRARIES_NONE)
+        nvl_say(ctx, "driver:  %s; the container has files of its own, which must be of this version",
+                version);
+    else if (s->grant.libraries == NVL_LIBRARIES_HOST)
+        nvl_say(ctx, "driver:  %s; the host's own library folders", version);
     else
         nvl_say(ctx, "driver:  %s, bundle %s/%s %s", version, NVL_BUNDLE_DIR, version,
                 s->bundle_present ? "is there" : "is not there (nvlxc driver sync)");
+}
+
+static void say_again(const struct nvl_context *ctx, const struct nvl_shown *s, const char *what)
+{
+    nvl_autofree char *ways = nvl_grant_arguments(&s->grant);
+
+    nvl_say(ctx, "         run `nvlxc attach %s%s%s` with the same GPUs again to %s", s->target.name,
+            ways[0] != '\0' ? " " : "", ways, what);
+}
+
+/* Nodes that the hook does not bring. */
+static void say_entries(const struct nvl_context *ctx, const struct nvl_shown *s)
+{
+    nvl_autofree char *entries = nvl_strv_join(&s->entries, ", ");
+    nvl_autofree char *missing = nvl_strv_join(&s->entries_missing, ", ");
+    nvl_autofree char *other = nvl_strv_join(&s->entries_other, ", ");
+
+    if (s->grant.nodes == NVL_NODES_HOOK)
+        return;
+    nvl_say(ctx, "nodes:   by %s: %s",
+            s->grant.nodes == NVL_NODES_DEV ? "Proxmox's dev[n] entries" : "mount entries", entries);
+    if (s->grant.nodes == NVL_NODES_DEV)
+        nvl_say(ctx, "         while one of them is missing on the host, Proxmox does not start the CT");
+    if (s->entries_missing.count > 0)
+        nvl_say(ctx, "         not among them: %s", missing);
+    if (s->entries_other.count > 0)
+        nvl_say(ctx, "         not of this grant: %s", other);
+    if (s->entries_missing.count > 0 || s->entries_other.count > 0)
+        say_again(ctx, s, "write them anew");
 }
 
 static void say_rules(const struct nvl_context *ctx, const struct nvl_shown *s)
@@ -52,8 +88,7 @@ static void say_rules(const struct nvl_context *ctx, const struct nvl_shown *s)
     nvl_say(ctx, "filter:  %s%s%s", filter_texts[s->filter],
             s->rules_missing.count > 0 ? "; it keeps out: " : "", missing);
     if (s->rules_missing.count > 0)
-        nvl_say(ctx, "         run `nvlxc attach %s` with the same GPUs again to add the rules",
-                s->target.name);
+        say_again(ctx, s, "add the rules");
 }
 
 static void print_nodes(const struct nvl_context *ctx, const struct nvl_shown *s)
@@ -82,6 +117,10 @@ void nvl_shown_print(const struct nvl_context *ctx, const struct nvl_shown *s)
     if (s->granted) {
         say_grant(ctx, s);
         say_driver(ctx, s);
+        if (s->host_release != NULL)
+            nvl_say(ctx, "release: the host's is %s, the container's %s: the host's libraries may not fit it",
+                    s->host_release, s->container_release);
+        say_entries(ctx, s);
         say_rules(ctx, s);
         print_nodes(ctx, s);
     } else {
@@ -89,6 +128,11 @@ void nvl_shown_print(const struct nvl_context *ctx, const struct nvl_shown *s)
     }
     for (size_t i = 0; i < s->by_hand.count; i++)
         nvl_say(ctx, "by hand, %s", s->by_hand.items[i]);
+    for (size_t i = 0; i < s->strays.count; i++)
+        nvl_say(ctx, "by hand, without effect, %s", s->strays.items[i]);
+    if (s->by_hand.count > 0 || s->strays.count > 0)
+        nvl_say(ctx, "`nvlxc attach %s --replace --dry-run` shows what nvlxc would write in their place",
+                s->target.name);
 }
 
 static json_t *json_gpus(const struct nvl_shown *s)
@@ -125,8 +169,10 @@ static json_t *json_nodes(const struct nvl_shown *s)
 
 static json_t *json_grant(const struct nvl_grant *grant)
 {
-    return json_pack("{s:o,s:o,s:b}", "devices", nvl_json_devices(grant), "capabilities",
-                     nvl_json_capabilities(grant->capabilities), "required", (int)grant->required);
+    return json_pack("{s:o,s:o,s:b,s:b,s:s,s:s}", "devices", nvl_json_devices(grant), "capabilities",
+                     nvl_json_capabilities(grant->capabilities), "required", (int)grant->required,
+                     "exclusive", (int)grant->exclusive, "nodes", nvl_nodes_mode_name(grant->nodes),
+                     "libraries", nvl_libraries_mode_name(grant->libraries));
 }
 
 /* Without a grant nothing was looked at on the host: null. */
@@ -141,13 +187,21 @@ void nvl_shown_print_json(const struct nvl_shown *s)
                                         nvl_json_strings(&s->rules_missing))
                             : json_null();
 
+    bool has_entries = granted && s->grant.nodes != NVL_NODES_HOOK;
+    json_t *entries = has_entries ? json_pack("{s:o,s:o,s:o}", "present", nvl_json_strings(&s->entries),
+                                              "missing", nvl_json_strings(&s->entries_missing), "other",
+                                              nvl_json_strings(&s->entries_other))
+                                  : json_null();
+
     nvl_print_json(json_pack(
-        "{s:s,s:s,s:o,s:b,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "container", s->target.name, "kind",
-        nvl_container_kind_name(s->target.container), "user", nvl_json_string(s->target.container->user),
-        "running", (int)s->running, "config", s->target.container->config_path, "grant",
-        granted ? json_grant(&s->grant) : json_null(), "gpus", granted ? json_gpus(s) : json_null(),
-        "missing", granted ? nvl_json_strings(&s->resolved.missing) : json_null(), "nodes",
+        "{s:s,s:s,s:o,s:b,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "container", s->target.name,
+        "kind", nvl_container_kind_name(s->target.container), "user",
+        nvl_json_string(s->target.container->user), "running", (int)s->running, "config",
+        s->target.container->config_path, "grant", granted ? json_grant(&s->grant) : json_null(), "gpus",
+        granted ? json_gpus(s) : json_null(), "missing",
+        granted ? nvl_json_strings(&s->resolved.missing) : json_null(), "nodes",
         granted ? json_nodes(s) : json_null(), "driver", granted ? nvl_json_string(version) : json_null(),
         "bundle", bundle, "filter", granted ? json_string(filter_names[s->filter]) : json_null(), "rules",
-        rules, "by_hand", nvl_json_strings(&s->by_hand), "ok", (int)nvl_shown_is_well(s)));
+        rules, "entries", entries, "by_hand", nvl_json_strings(&s->by_hand), "astray",
+        nvl_json_strings(&s->strays), "ok", (int)nvl_shown_is_well(s)));
 }

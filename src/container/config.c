@@ -157,7 +157,7 @@ static void parse_lines(struct nvl_config *config)
 int nvl_config_parse(struct nvl_config *config, enum nvl_dialect dialect, char *text, size_t len,
                      struct nvl_error *err)
 {
-    *config = (struct nvl_config){.dialect = dialect};
+    *config = (struct nvl_config){.dialect = dialect, .majors = NVL_MAJORS_UNKNOWN};
     nvl_autofree char *taken = text;
     if (len > NVL_CONFIG_MAX)
         return nvl_error_set(err, -EFBIG, "the config is larger than %u MiB", NVL_CONFIG_MAX >> 20);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/root.h"
+#include "host/majors.h"
 
 #define NVL_CONFIG_MAX (1u << 20) /* pmxcfs's own limit for a file */
 
@@ -31,6 +32,7 @@ struct nvl_config {
     size_t len;
     struct nvl_line *lines;
     size_t n_lines;
+    struct nvl_majors majors; /* of its host now: whose device a rule's number is; UNKNOWN after parsing */
 };
 
 /* Takes `text` over. -EINVAL where it holds NUL bytes, -EFBIG over NVL_CONFIG_MAX. */

@@ -195,7 +195,11 @@ int nvl_container_read_config(const struct nvl_root *root, const struct nvl_cont
         return cannot_read(c, r, path, err);
     enum nvl_dialect dialect = c->kind == NVL_CONTAINER_PVE ? NVL_DIALECT_PVE : NVL_DIALECT_LXC;
     r = nvl_config_parse(config, dialect, text, len, err);
-    return r < 0 ? nvl_error_prefix(err, "%s", path) : 0;
+    if (r < 0)
+        return nvl_error_prefix(err, "%s", path);
+    if (c->node == NULL)
+        nvl_majors_read(root, &config->majors, NULL);
+    return 0;
 }
 
 /* The name of liblxc's command socket, as /proc/net/unix shows an abstract one: '@' for the NUL before it.

@@ -39,7 +39,9 @@ int nvl_container_by_name(const struct nvl_containers *containers, const char *n
 /* The name that is unambiguous among `containers`: the short one where that suffices. The caller frees. */
 char *nvl_container_full_name(const struct nvl_containers *containers, const struct nvl_container *c);
 
-/* A user's config is not followed through links out of the home; one outside of it must be the user's own
+/* With the majors of this host, where the container is on it.
+ *
+ * A user's config is not followed through links out of the home; one outside of it must be the user's own
  * file. */
 int nvl_container_read_config(const struct nvl_root *root, const struct nvl_container *c,
                               struct nvl_config *config, struct nvl_error *err);

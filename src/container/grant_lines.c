@@ -4,16 +4,75 @@
 #include <errno.h>
 
 #include "base/paths.h"
+#include "container/by_hand.h"
+#include "grant/ways.h"
 
 /* Without `required` the line starts the container also where nvlxc is not installed; with it, it must not.
  */
-#define HOOK          "sh -c '[ ! -x " NVL_HOOK_PROGRAM " ] || exec " NVL_HOOK_PROGRAM " \"$@\"' nvlxc"
-#define HOOK_REQUIRED NVL_HOOK_PROGRAM " --required"
+#define HOOK_GUARDED  "sh -c '[ ! -x " NVL_HOOK_PROGRAM " ] || exec " NVL_HOOK_PROGRAM " \"$@\"' nvlxc"
+#define HOOK_REQUIRED NVL_HOOK_PROGRAM
 
 #define KEY_ENVIRONMENT "lxc.environment"
 #define KEY_PRE_START   "lxc.hook.pre-start"
 #define KEY_MOUNT       "lxc.hook.mount"
 #define KEY_ALLOW       "lxc.cgroup2.devices.allow"
+#define KEY_ENTRY       "lxc.mount.entry"
+#define KEY_DEV         "dev"
+
+/* Spelled out, as people do not: the node of another vendor's GPU must not be taken for ours. */
+#define DEV_OPTIONS     ",mode=0666"
+#define DRI_DEV_OPTIONS DEV_OPTIONS ",uid=0,gid=0"
+
+/* ---- values ---- */
+
+static char *hook_value(const struct nvl_grant *grant)
+{
+    nvl_autofree char *arguments = nvl_grant_arguments(grant);
+
+    return nvl_xasprintf("%s%s%s", grant->required ? HOOK_REQUIRED : HOOK_GUARDED,
+                         arguments[0] != '\0' ? " " : "", arguments);
+}
+
+/* "/dev/nvidia0 dev/nvidia0 none bind,…": the same path in the container, relative. */
+static char *entry_value(const char *source, const char *target, const char *options)
+{
+    return nvl_xasprintf("%s %s none %s", source, target + 1, options);
+}
+
+static char *node_entry(const char *path)
+{
+    return entry_value(path, path, "bind,optional,create=file");
+}
+
+static char *folder_entry(const char *path)
+{
+    return entry_value(path, path, "ro,bind,optional,create=dir");
+}
+
+static char *smi_entry(void)
+{
+    return entry_value(NVL_HOST_SMI, NVL_CONTAINER_SMI, "ro,bind,optional,create=file");
+}
+
+/* ---- reading ---- */
+
+bool nvl_hook_line_parse(const char *value, struct nvl_grant *grant)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+    const char *rest = nvl_has_prefix(value, HOOK_GUARDED)    ? value + strlen(HOOK_GUARDED)
+                       : nvl_has_prefix(value, HOOK_REQUIRED) ? value + strlen(HOOK_REQUIRED)
+                                                              : NULL;
+
+    *grant = (struct nvl_grant){0};
+    if (rest == NULL)
+        return false;
+    nvl_strv_split(&words, rest, " ");
+    for (size_t i = 0; i < words.count; i++)
+        if (!nvl_grant_take_argument(grant, words.items[i]))
+            return false;
+    nvl_autofree char *exact = hook_value(grant);
+    return strcmp(value, exact) == 0;
+}
 
 static bool is_variable(const char *value, const char *variable)
 {
@@ -27,69 +86,172 @@ static bool is_numbered(const char *path, const char *prefix)
     return nvl_has_prefix(path, prefix) && path[strlen(prefix)] >= '0' && path[strlen(prefix)] <= '9';
 }
 
+static bool is_dri(const char *path)
+{
+    return is_numbered(path, "/dev/dri/card") || is_numbered(path, "/dev/dri/renderD");
+}
+
+static enum nvl_grant_slot entry_slot(const char *value)
+{
+    nvl_autofree char *source = nvl_xstrndup(value, strcspn(value, " \t"));
+    nvl_autofree char *node = node_entry(source), *folder = folder_entry(source), *smi = smi_entry();
+
+    if (strcmp(value, smi) == 0 || (nvl_is_library_folder(source) && strcmp(value, folder) == 0))
+        return NVL_SLOT_LIBRARY;
+    if (strcmp(value, node) != 0)
+        return NVL_SLOT_NONE;
+    return nvl_has_prefix(source, "/dev/nvidia") ? NVL_SLOT_ENTRY
+           : is_dri(source)                      ? NVL_SLOT_DRI_ENTRY
+                                                 : NVL_SLOT_NONE;
+}
+
+/* An NVIDIA node's whatever else the entry says: its mode may have been changed in the web interface. */
+static enum nvl_grant_slot dev_slot(const char *key, const char *value)
+{
+    const struct nvl_line line = {.kind = NVL_LINE_KEY, .key = (char *)key, .value = (char *)value};
+    nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
+
+    nvl_line_nodes(&line, &paths);
+    if (paths.count == 0)
+        return NVL_SLOT_NONE;
+    if (nvl_has_prefix(paths.items[0], "/dev/nvidia"))
+        return NVL_SLOT_DEV;
+    nvl_autofree char *exact = nvl_xasprintf("%s" DRI_DEV_OPTIONS, paths.items[0]);
+    return is_dri(paths.items[0]) && strcmp(value, exact) == 0 ? NVL_SLOT_DRI_DEV : NVL_SLOT_NONE;
+}
+
 enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value)
 {
-    bool is_hook = strcmp(value, HOOK) == 0 || strcmp(value, HOOK_REQUIRED) == 0;
+    struct nvl_grant ways;
+    bool is_pre_start = strcmp(key, KEY_PRE_START) == 0;
 
-    if (is_hook && strcmp(key, KEY_PRE_START) == 0)
-        return NVL_SLOT_PRE_START;
-    if (is_hook && strcmp(key, KEY_MOUNT) == 0)
-        return NVL_SLOT_MOUNT;
-    if (strcmp(key, KEY_ENVIRONMENT) == 0 && is_variable(value, NVL_ENV_DEVICES))
-        return NVL_SLOT_DEVICES;
-    if (strcmp(key, KEY_ENVIRONMENT) == 0 && is_variable(value, NVL_ENV_CAPABILITIES))
-        return NVL_SLOT_CAPABILITIES;
+    if (is_pre_start || strcmp(key, KEY_MOUNT) == 0)
+        return !nvl_hook_line_parse(value, &ways) ? NVL_SLOT_NONE
+               : is_pre_start                     ? NVL_SLOT_PRE_START
+                                                  : NVL_SLOT_MOUNT;
+    if (strcmp(key, KEY_ENVIRONMENT) == 0)
+        return is_variable(value, NVL_ENV_DEVICES)        ? NVL_SLOT_DEVICES
+               : is_variable(value, NVL_ENV_CAPABILITIES) ? NVL_SLOT_CAPABILITIES
+                                                          : NVL_SLOT_NONE;
+    if (strcmp(key, KEY_ENTRY) == 0)
+        return entry_slot(value);
+    if (nvl_dev_index(key) >= 0)
+        return dev_slot(key, value);
     if (strcmp(key, KEY_ALLOW) != 0)
         return NVL_SLOT_NONE;
-    if (nvl_has_prefix(value, "/dev/nvidia"))
-        return NVL_SLOT_RULE;
-    bool is_dri = is_numbered(value, "/dev/dri/card") || is_numbered(value, "/dev/dri/renderD");
-    return is_dri ? NVL_SLOT_DRI_RULE : NVL_SLOT_NONE;
+    return nvl_has_prefix(value, "/dev/nvidia") ? NVL_SLOT_RULE
+           : is_dri(value)                      ? NVL_SLOT_DRI_RULE
+                                                : NVL_SLOT_NONE;
+}
+
+bool nvl_slot_needs_company(enum nvl_grant_slot slot)
+{
+    return slot == NVL_SLOT_LIBRARY || slot == NVL_SLOT_DRI_ENTRY || slot == NVL_SLOT_DRI_RULE;
+}
+
+/* How the hook lines carry the grant out: the mount hook does the work, so its line counts. */
+static bool read_ways(const struct nvl_config *config, struct nvl_grant *ways)
+{
+    bool has_hook = false, has_mount = false;
+
+    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
+        const struct nvl_line *line = &config->lines[i];
+        struct nvl_grant said;
+        if (line->kind != NVL_LINE_KEY)
+            continue;
+        bool is_mount = strcmp(line->key, KEY_MOUNT) == 0;
+        if ((!is_mount && strcmp(line->key, KEY_PRE_START) != 0) || !nvl_hook_line_parse(line->value, &said))
+            continue;
+        if (is_mount || !has_mount)
+            *ways = said;
+        has_hook = true;
+        has_mount = has_mount || is_mount;
+    }
+    return has_hook;
 }
 
 int nvl_config_grant(const struct nvl_config *config, struct nvl_grant *grant, struct nvl_error *err)
 {
-    bool has_hook = false, required = false;
+    struct nvl_grant ways = {0};
 
     *grant = (struct nvl_grant){0};
-    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
-        const struct nvl_line *line = &config->lines[i];
-        if (line->kind != NVL_LINE_KEY)
-            continue;
-        enum nvl_grant_slot slot = nvl_grant_slot(line->key, line->value);
-        if (slot == NVL_SLOT_PRE_START || slot == NVL_SLOT_MOUNT) {
-            has_hook = true;
-            required = required || strcmp(line->value, HOOK_REQUIRED) == 0;
-        }
-    }
-    if (!has_hook)
+    if (!read_ways(config, &ways))
         return 0;
     int r = nvl_grant_parse(grant, nvl_config_environment(config, NVL_ENV_DEVICES),
                             nvl_config_environment(config, NVL_ENV_CAPABILITIES), err);
     if (r < 0)
         return r;
-    grant->required = required;
+    grant->required = ways.required;
+    grant->exclusive = ways.exclusive;
+    grant->nodes = ways.nodes;
+    grant->libraries = ways.libraries;
     return 1;
 }
 
-static void add(struct nvl_grant_line_list *lines, const char *key, char *value)
+/* ---- writing ---- */
+
+static void add(struct nvl_grant_line_list *lines, enum nvl_grant_slot slot, const char *key, char *value)
 {
-    *NVL_APPEND(lines->items, lines->count) = (struct nvl_grant_line){.key = key, .value = value};
+    *NVL_APPEND(lines->items, lines->count) =
+        (struct nvl_grant_line){.slot = slot, .key = key, .index = -1, .value = value};
+}
+
+/* What needs company stands directly above the mount hook. */
+static void add_company(struct nvl_grant_line_list *lines, const struct nvl_grant *grant,
+                        const struct nvl_grant_places *places)
+{
+    for (size_t i = 0; i < places->libraries.count; i++)
+        add(lines, NVL_SLOT_LIBRARY, KEY_ENTRY, folder_entry(places->libraries.items[i]));
+    if (places->has_smi)
+        add(lines, NVL_SLOT_LIBRARY, KEY_ENTRY, smi_entry());
+    for (size_t i = 0; grant->nodes == NVL_NODES_STATIC && i < places->nodes.count; i++)
+        if (is_dri(places->nodes.items[i]))
+            add(lines, NVL_SLOT_DRI_ENTRY, KEY_ENTRY, node_entry(places->nodes.items[i]));
+    for (size_t i = 0; i < places->rules.count; i++)
+        if (is_dri(places->rules.items[i]))
+            add(lines, NVL_SLOT_DRI_RULE, KEY_ALLOW, nvl_xasprintf("%s rw", places->rules.items[i]));
+}
+
+static void add_devs(struct nvl_grant_line_list *lines, const struct nvl_strv *nodes)
+{
+    for (size_t i = 0; i < nodes->count; i++) {
+        const char *path = nodes->items[i];
+        bool dri = is_dri(path);
+        add(lines, dri ? NVL_SLOT_DRI_DEV : NVL_SLOT_DEV, KEY_DEV,
+            nvl_xasprintf("%s%s", path, dri ? DRI_DEV_OPTIONS : DEV_OPTIONS));
+        lines->items[lines->count - 1].index = (int)i;
+    }
+}
+
+static void add_nodes(struct nvl_grant_line_list *lines, const struct nvl_grant *grant,
+                      const struct nvl_grant_places *places)
+{
+    for (size_t i = 0; i < places->rules.count; i++)
+        if (!is_dri(places->rules.items[i]))
+            add(lines, NVL_SLOT_RULE, KEY_ALLOW, nvl_xasprintf("%s rw", places->rules.items[i]));
+    for (size_t i = 0; grant->nodes == NVL_NODES_STATIC && i < places->nodes.count; i++)
+        if (!is_dri(places->nodes.items[i]))
+            add(lines, NVL_SLOT_ENTRY, KEY_ENTRY, node_entry(places->nodes.items[i]));
+    if (grant->nodes == NVL_NODES_DEV)
+        add_devs(lines, &places->nodes);
 }
 
 void nvl_grant_line_list_make(struct nvl_grant_line_list *lines, const struct nvl_grant *grant,
-                              const struct nvl_strv *rules)
+                              const struct nvl_grant_places *places)
 {
-    const char *hook = grant->required ? HOOK_REQUIRED : HOOK;
+    const struct nvl_grant_places none = {0};
     nvl_autofree char *devices = nvl_grant_devices(grant);
     nvl_autofree char *capabilities = nvl_capabilities_format(grant->capabilities);
 
-    add(lines, KEY_ENVIRONMENT, nvl_xasprintf(NVL_ENV_DEVICES "=%s", devices));
-    add(lines, KEY_ENVIRONMENT, nvl_xasprintf(NVL_ENV_CAPABILITIES "=%s", capabilities));
-    add(lines, KEY_PRE_START, nvl_xstrdup(hook));
-    add(lines, KEY_MOUNT, nvl_xstrdup(hook));
-    for (size_t i = 0; rules != NULL && i < rules->count; i++)
-        add(lines, KEY_ALLOW, nvl_xasprintf("%s rw", rules->items[i]));
+    if (places == NULL)
+        places = &none;
+    add(lines, NVL_SLOT_DEVICES, KEY_ENVIRONMENT, nvl_xasprintf(NVL_ENV_DEVICES "=%s", devices));
+    add(lines, NVL_SLOT_CAPABILITIES, KEY_ENVIRONMENT,
+        nvl_xasprintf(NVL_ENV_CAPABILITIES "=%s", capabilities));
+    add(lines, NVL_SLOT_PRE_START, KEY_PRE_START, hook_value(grant));
+    add_company(lines, grant, places);
+    add(lines, NVL_SLOT_MOUNT, KEY_MOUNT, hook_value(grant));
+    add_nodes(lines, grant, places);
 }
 
 void nvl_grant_line_list_clear(struct nvl_grant_line_list *lines)
@@ -102,15 +264,27 @@ void nvl_grant_line_list_clear(struct nvl_grant_line_list *lines)
 
 char *nvl_grant_line_text(enum nvl_dialect dialect, const struct nvl_grant_line *line)
 {
-    return nvl_xasprintf("%s%s%s", line->key, dialect == NVL_DIALECT_PVE ? ": " : " = ", line->value);
+    const char *separator = dialect == NVL_DIALECT_PVE ? ": " : " = ";
+
+    if (line->index >= 0)
+        return nvl_xasprintf("%s%d%s%s", line->key, line->index, separator, line->value);
+    return nvl_xasprintf("%s%s%s", line->key, separator, line->value);
 }
 
-void nvl_grant_lines(enum nvl_dialect dialect, const struct nvl_grant *grant, const struct nvl_strv *rules,
-                     struct nvl_strv *lines)
+void nvl_grant_places_clear(struct nvl_grant_places *places)
+{
+    nvl_strv_clear(&places->nodes);
+    nvl_strv_clear(&places->rules);
+    nvl_strv_clear(&places->libraries);
+    *places = (struct nvl_grant_places){0};
+}
+
+void nvl_grant_lines(enum nvl_dialect dialect, const struct nvl_grant *grant,
+                     const struct nvl_grant_places *places, struct nvl_strv *lines)
 {
     nvl_auto(nvl_grant_line_list_clear) struct nvl_grant_line_list made = {0};
 
-    nvl_grant_line_list_make(&made, grant, rules);
+    nvl_grant_line_list_make(&made, grant, places);
     for (size_t i = 0; i < made.count; i++) {
         nvl_autofree char *text = nvl_grant_line_text(dialect, &made.items[i]);
         nvl_strv_push(lines, text);

@@ -7,18 +7,24 @@
 
 enum nvl_line_owner {
     NVL_OWNER_OTHER,
-    NVL_OWNER_NVLXC,   /* a hook line of ours; beside one, the two variables and path-form rules of NVIDIA's
-                          nodes */
+    NVL_OWNER_NVLXC,   /* a hook line of ours; beside one, lines of the forms that nvlxc writes */
     NVL_OWNER_BY_HAND, /* about NVIDIA, but not ours: classic rules and mounts, LXC's nvidia hook, dev[n]
                           entries */
 };
 
 /* The owner of each line (n_lines of them, the caller frees). Snapshot and pending sections are OTHER.
  *
- * A path-form rule of /dev/dri may as well be another vendor's: it is ours only where the grant has graphics
- * or display and the rule stands with our lines, behind a hook line with no foreign lxc.* line between; never
- * BY_HAND. */
+ * There are hook lines in every way that a grant can be carried out, and their arguments say which: so a
+ * mount entry of a node is ours only with --nodes=static, a dev[n] entry of one only with --nodes=dev. What
+ * may as well be somebody else's (library folders, another vendor's nodes of /dev/dri) is ours only where it
+ * stands directly above our mount hook, with no lxc.* line of another kind between; never BY_HAND. */
 enum nvl_line_owner *nvl_config_owners(const struct nvl_config *config);
+
+/* Lines about NVIDIA that other tools appended to the file, so that they landed in its last section, or in
+ * the pending one, where they have no effect: a flag for each line (the caller frees), NULL where there are
+ * none. Only where the top section has nothing about NVIDIA: else the section is a snapshot of such a time.
+ */
+bool *nvl_config_strays(const struct nvl_config *config);
 
 /* 1 and the grant where the config has ours, 0 where not. */
 int nvl_config_grant(const struct nvl_config *config, struct nvl_grant *grant, struct nvl_error *err);
@@ -31,27 +37,49 @@ enum nvl_grant_slot {
     NVL_SLOT_CAPABILITIES,
     NVL_SLOT_PRE_START,
     NVL_SLOT_MOUNT,
-    NVL_SLOT_RULE,     /* path-form, of /dev/nvidia* */
-    NVL_SLOT_DRI_RULE, /* path-form, of /dev/dri/{card,renderD}N */
+    NVL_SLOT_RULE,      /* path-form, of /dev/nvidia* */
+    NVL_SLOT_ENTRY,     /* mount entry of /dev/nvidia* */
+    NVL_SLOT_DEV,       /* Proxmox's dev[n] of /dev/nvidia* */
+    NVL_SLOT_DRI_DEV,   /* of /dev/dri/{card,renderD}N, with mode, uid and gid spelled out */
+    NVL_SLOT_LIBRARY,   /* mount entry of a library folder, and of nvidia-smi */
+    NVL_SLOT_DRI_ENTRY, /* mount entry of /dev/dri/{card,renderD}N */
+    NVL_SLOT_DRI_RULE,  /* path-form, of /dev/dri/{card,renderD}N */
 };
 enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value);
+/* LIBRARY, DRI_ENTRY, DRI_RULE: see nvl_config_owners. */
+bool nvl_slot_needs_company(enum nvl_grant_slot slot);
+/* The value of a hook line: how the grant is carried out (nothing else of the grant is set). False where it
+ * is not exactly what nvlxc writes. */
+bool nvl_hook_line_parse(const char *value, struct nvl_grant *grant);
+
+/* What a grant's lines name of its host. */
+struct nvl_grant_places {
+    struct nvl_strv nodes;     /* device paths: for NODES_DEV and NODES_STATIC */
+    struct nvl_strv rules;     /* device paths that need a rule of the container's filter */
+    struct nvl_strv libraries; /* for LIBRARIES_HOST: folders (nvl_is_library_folder) */
+    bool has_smi;              /* and NVL_HOST_SMI */
+};
+void nvl_grant_places_clear(struct nvl_grant_places *places);
+#define NVL_HOST_SMI      "/usr/bin/nvidia-smi" /* followed to where it leads, at each start */
+#define NVL_CONTAINER_SMI "/opt/nvidia-container/nvidia-smi"
 
 struct nvl_grant_line {
+    enum nvl_grant_slot slot;
     const char *key;
+    int index; /* of dev[n], behind the key; -1 for others */
     char *value;
 };
 struct nvl_grant_line_list {
     struct nvl_grant_line *items;
     size_t count;
 };
-/* The lines that say `grant`: variables, hooks, then one path-form rule for each of `rules` (device paths;
- * NULL for none). */
+/* The lines that say `grant`, in the order of writing; dev[n] are numbered from 0. `places` may be NULL. */
 void nvl_grant_line_list_make(struct nvl_grant_line_list *lines, const struct nvl_grant *grant,
-                              const struct nvl_strv *rules);
+                              const struct nvl_grant_places *places);
 void nvl_grant_line_list_clear(struct nvl_grant_line_list *lines);
 /* "key: value" or "key = value", without a line end; the caller frees. */
 char *nvl_grant_line_text(enum nvl_dialect dialect, const struct nvl_grant_line *line);
 
 /* The same lines as texts in the dialect's form. */
-void nvl_grant_lines(enum nvl_dialect dialect, const struct nvl_grant *grant, const struct nvl_strv *rules,
-                     struct nvl_strv *lines);
+void nvl_grant_lines(enum nvl_dialect dialect, const struct nvl_grant *grant,
+                     const struct nvl_grant_places *places, struct nvl_strv *lines);

@@ -1,130 +1,181 @@
 /* Whose a config's line is: nvlxc's, somebody's by hand, or not about NVIDIA at all. */
+#include "container/by_hand.h"
 #include "container/grant_lines.h"
 
-#include "base/paths.h"
-
-/* A file or node of NVIDIA's driver, as a mount entry's source, or as its target, which has no slash before
- * it. */
-static bool is_nvidia_path(const char *path)
+static bool is_raw(const struct nvl_line *line)
 {
-    while (*path == '/')
-        path++;
-    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
-
-    return nvl_has_prefix(path, "dev/nvidia") || nvl_has_prefix(path, "opt/nvidia-container") ||
-           nvl_has_prefix(name, "libnvidia") || nvl_has_prefix(name, "libcuda.so") ||
-           nvl_has_prefix(name, "libcudadebugger.so") || strcmp(name, "nvidia-smi") == 0;
+    return line->kind == NVL_LINE_KEY && nvl_has_prefix(line->key, "lxc.");
 }
 
-static bool is_nvidia_mount(const char *value)
+static enum nvl_grant_slot slot_of(const struct nvl_line *line)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv fields = {0};
-
-    nvl_strv_split(&fields, value, " \t");
-    for (size_t i = 0; i < fields.count && i < 2; i++)
-        if (is_nvidia_path(fields.items[i]))
-            return true;
-    return false;
+    return line->kind == NVL_LINE_KEY ? nvl_grant_slot(line->key, line->value) : NVL_SLOT_NONE;
 }
 
-/* LXC's own, /usr/share/lxc/hooks/nvidia, or ours in a form that nvlxc does not write. */
-static bool is_nvidia_hook(const char *value)
+static size_t top_end(const struct nvl_config *config)
 {
-    size_t len = strcspn(value, " \t");
-    nvl_autofree char *program = nvl_xstrndup(value, len);
+    size_t end = 0;
 
-    return nvl_has_suffix(program, "/hooks/nvidia") || strstr(value, NVL_HOOK_PROGRAM) != NULL;
+    while (end < config->n_lines && config->lines[end].section == 0)
+        end++;
+    return end;
 }
 
-/* "c 195:* rwm", or a path. The dynamic majors (uvm's, caps') say nothing by themselves. */
-static bool is_nvidia_rule(const char *value)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+/* What the hook lines say of how the grant is carried out. Where they contradict each other all of it counts:
+ * the lines of either way are ours. */
+struct ways {
+    bool has_hook, is_dev, is_static;
+};
 
-    nvl_strv_split(&words, value, " \t");
-    if (words.count > 0 && words.items[0][0] == '/')
-        return nvl_has_prefix(words.items[0], "/dev/nvidia");
-    return words.count > 1 && strcmp(words.items[0], "c") == 0 && nvl_has_prefix(words.items[1], "195:");
+static struct ways read_ways(const struct nvl_config *config, size_t end)
+{
+    struct ways ways = {0};
+
+    for (size_t i = 0; i < end; i++) {
+        struct nvl_grant grant;
+        enum nvl_grant_slot slot = slot_of(&config->lines[i]);
+        if ((slot != NVL_SLOT_PRE_START && slot != NVL_SLOT_MOUNT) ||
+            !nvl_hook_line_parse(config->lines[i].value, &grant))
+            continue;
+        ways.has_hook = true;
+        ways.is_dev = ways.is_dev || grant.nodes == NVL_NODES_DEV;
+        ways.is_static = ways.is_static || grant.nodes == NVL_NODES_STATIC;
+    }
+    return ways;
 }
 
-/* Proxmox's dev0 to dev255: "/dev/nvidia0,mode=0666" or "gid=44,path=/dev/nvidia0". */
-static bool is_nvidia_passthrough(const char *key, const char *value)
+static bool is_ours(const struct ways *ways, enum nvl_grant_slot slot, bool is_in_company)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv parts = {0};
-
-    if (!nvl_has_prefix(key, "dev") || key[3] < '0' || key[3] > '9')
+    switch (slot) {
+    case NVL_SLOT_NONE:
         return false;
-    nvl_strv_split(&parts, value, ",");
-    for (size_t i = 0; i < parts.count; i++) {
-        const char *part = parts.items[i];
-        if (nvl_has_prefix(part, "path=") ? nvl_has_prefix(part + 5, "/dev/nvidia")
-                                          : nvl_has_prefix(part, "/dev/nvidia"))
-            return true;
+    case NVL_SLOT_DEVICES:
+    case NVL_SLOT_CAPABILITIES:
+    case NVL_SLOT_PRE_START:
+    case NVL_SLOT_MOUNT:
+    case NVL_SLOT_RULE:
+        return ways->has_hook;
+    case NVL_SLOT_DEV:
+    case NVL_SLOT_DRI_DEV:
+        return ways->is_dev;
+    case NVL_SLOT_ENTRY:
+        return ways->is_static;
+    case NVL_SLOT_LIBRARY:
+    case NVL_SLOT_DRI_ENTRY:
+    case NVL_SLOT_DRI_RULE:
+        return is_in_company;
     }
     return false;
 }
 
-/* About NVIDIA, in a line that is not ours. */
-static bool is_by_hand(const struct nvl_config *config, const struct nvl_line *line, bool has_hook)
+/* From below: lines that need company stand directly above our mount hook. */
+static void find_ours(const struct nvl_config *config, size_t end, enum nvl_line_owner *owners)
 {
-    const char *key = line->key, *value = line->value;
+    struct ways ways = read_ways(config, end);
+    bool is_in_company = false;
 
-    if (strcmp(key, "lxc.environment") == 0)
-        return !has_hook && nvl_has_prefix(value, "NVIDIA_");
-    if (strcmp(key, "lxc.cgroup2.devices.allow") == 0 || strcmp(key, "lxc.cgroup.devices.allow") == 0)
-        return is_nvidia_rule(value);
-    if (strcmp(key, "lxc.mount.entry") == 0)
-        return is_nvidia_mount(value);
-    if (nvl_has_prefix(key, "lxc.hook."))
-        return is_nvidia_hook(value);
-    return config->dialect == NVL_DIALECT_PVE && is_nvidia_passthrough(key, value);
-}
-
-static bool may_have_dri_rules(const struct nvl_config *config)
-{
-    const char *text = nvl_config_environment(config, NVL_ENV_CAPABILITIES);
-    unsigned capabilities = 0;
-
-    return text != NULL && nvl_capabilities_parse(text, &capabilities, NULL) == 0 &&
-           (capabilities & (NVL_CAP_GRAPHICS | NVL_CAP_DISPLAY)) != 0;
-}
-
-static bool is_hook_slot(enum nvl_grant_slot slot)
-{
-    return slot == NVL_SLOT_PRE_START || slot == NVL_SLOT_MOUNT;
-}
-
-static bool has_hook_line(const struct nvl_config *config)
-{
-    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
+    for (size_t i = end; i-- > 0;) {
         const struct nvl_line *line = &config->lines[i];
-        if (line->kind == NVL_LINE_KEY && is_hook_slot(nvl_grant_slot(line->key, line->value)))
+        enum nvl_grant_slot slot = slot_of(line);
+        if (is_ours(&ways, slot, is_in_company))
+            owners[i] = NVL_OWNER_NVLXC;
+        if (is_raw(line) && !nvl_slot_needs_company(slot))
+            is_in_company = slot == NVL_SLOT_MOUNT;
+    }
+}
+
+/* Variables do not count: they may be there for the sake of a program. */
+static bool is_clear(const struct nvl_config *config, const struct nvl_line *line)
+{
+    return line->kind == NVL_LINE_KEY && strcmp(line->key, "lxc.environment") != 0 &&
+           nvl_line_about(config, line) == NVL_ABOUT_NVIDIA;
+}
+
+static bool has_hook(const struct nvl_config *config, const enum nvl_line_owner *owners, size_t end)
+{
+    for (size_t i = 0; i < end; i++) {
+        enum nvl_grant_slot slot = slot_of(&config->lines[i]);
+        if (owners[i] == NVL_OWNER_NVLXC && (slot == NVL_SLOT_PRE_START || slot == NVL_SLOT_MOUNT))
             return true;
     }
     return false;
+}
+
+static void find_by_hand(const struct nvl_config *config, size_t end, enum nvl_line_owner *owners)
+{
+    bool is_granted = has_hook(config, owners, end), any_clear = false;
+
+    for (size_t i = 0; i < end; i++)
+        any_clear = any_clear || (owners[i] == NVL_OWNER_OTHER && is_clear(config, &config->lines[i]));
+    for (size_t i = 0; i < end; i++) {
+        const struct nvl_line *line = &config->lines[i];
+        if (owners[i] != NVL_OWNER_OTHER || line->kind != NVL_LINE_KEY)
+            continue;
+        enum nvl_about about = nvl_line_about(config, line);
+        bool is_variable = strcmp(line->key, "lxc.environment") == 0;
+        if (about == NVL_ABOUT_NVIDIA ? !is_variable || !is_granted : about == NVL_ABOUT_MAYBE && any_clear)
+            owners[i] = NVL_OWNER_BY_HAND;
+    }
 }
 
 enum nvl_line_owner *nvl_config_owners(const struct nvl_config *config)
 {
     enum nvl_line_owner *owners = nvl_xcalloc(config->n_lines + 1, sizeof *owners);
-    bool has_hook = has_hook_line(config), may_have_dri = has_hook && may_have_dri_rules(config);
-    bool among_ours = false; /* behind a hook line of ours, with no foreign lxc.* line since */
+    size_t end = top_end(config);
 
-    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
-        const struct nvl_line *line = &config->lines[i];
-        if (line->kind != NVL_LINE_KEY)
-            continue;
-        enum nvl_grant_slot slot = nvl_grant_slot(line->key, line->value);
-        bool is_ours =
-            slot == NVL_SLOT_DRI_RULE ? may_have_dri && among_ours : slot != NVL_SLOT_NONE && has_hook;
-        if (is_ours)
-            owners[i] = NVL_OWNER_NVLXC;
-        else if (is_by_hand(config, line, has_hook))
-            owners[i] = NVL_OWNER_BY_HAND;
-        if (is_hook_slot(slot))
-            among_ours = true;
-        else if (!is_ours && nvl_has_prefix(line->key, "lxc."))
-            among_ours = false;
-    }
+    find_ours(config, end, owners);
+    find_by_hand(config, end, owners);
     return owners;
+}
+
+/* ---- astray ---- */
+
+/* A hook line of ours shows that the section is a true snapshot: nvlxc writes none there. */
+static bool is_tools_section(const struct nvl_config *config, size_t from, size_t to)
+{
+    bool any_clear = false;
+
+    for (size_t i = from; i < to; i++) {
+        enum nvl_grant_slot slot = slot_of(&config->lines[i]);
+        if (slot == NVL_SLOT_PRE_START || slot == NVL_SLOT_MOUNT)
+            return false;
+        any_clear = any_clear || is_clear(config, &config->lines[i]);
+    }
+    return any_clear;
+}
+
+/* Marks the lines of one section, [from, to), and says whether there is one. */
+static bool mark_section(const struct nvl_config *config, size_t from, size_t to, bool *strays)
+{
+    bool any = false, is_pending = strcasecmp(config->lines[from].key, "pve:pending") == 0;
+
+    if (!is_tools_section(config, from, to))
+        return false;
+    for (size_t i = from; i < to; i++) {
+        const struct nvl_line *line = &config->lines[i];
+        if (line->kind != NVL_LINE_KEY || nvl_line_about(config, line) == NVL_ABOUT_OTHER)
+            continue;
+        /* Proxmox's own entries wait in the pending section for the next start, as they should */
+        strays[i] = is_raw(line) || !is_pending;
+        any = any || strays[i];
+    }
+    return any;
+}
+
+bool *nvl_config_strays(const struct nvl_config *config)
+{
+    nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(config);
+    nvl_autofree bool *strays = nvl_xcalloc(config->n_lines + 1, sizeof *strays);
+    bool any = false;
+
+    for (size_t i = 0; i < config->n_lines; i++)
+        if (owners[i] != NVL_OWNER_OTHER)
+            return NULL;
+    for (size_t from = top_end(config), to; from < config->n_lines; from = to) {
+        for (to = from; to < config->n_lines && config->lines[to].section == config->lines[from].section;)
+            to++;
+        if (to == config->n_lines || strcasecmp(config->lines[from].key, "pve:pending") == 0)
+            any = mark_section(config, from, to, strays) || any;
+    }
+    return any ? TAKE_PTR(strays) : NULL;
 }

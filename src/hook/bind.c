@@ -21,6 +21,14 @@ static bool is_device(const struct stat *st, const struct nvl_node *node)
     return S_ISCHR(st->st_mode) && st->st_rdev == makedev((unsigned)node->major, (unsigned)node->minor);
 }
 
+bool nvl_bind_has_node(const struct nvl_root *rootfs, const struct nvl_node *node)
+{
+    struct stat st;
+
+    return node->major >= 0 && nvl_root_stat(rootfs, node->path, AT_SYMLINK_NOFOLLOW, &st) == 0 &&
+           is_device(&st, node);
+}
+
 /* A detached copy of the host's node, looked at through its own descriptor: what is checked is what is
  * mounted. */
 static int clone_node(const struct nvl_root *host, const struct nvl_node *node)

@@ -12,3 +12,5 @@ int nvl_bind_node(const struct nvl_root *host, const struct nvl_root *rootfs, co
 
 /* Moves a detached mount onto the folder or file at `path`, which must exist and be no link. */
 int nvl_bind_attach(const struct nvl_root *rootfs, const char *path, int mount_fd);
+/* Whether the node is in the root file system already, with the number that it should have. */
+bool nvl_bind_has_node(const struct nvl_root *rootfs, const struct nvl_node *node);

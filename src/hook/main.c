@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "grant/grant.h"
+#include "grant/ways.h"
 #include "hook/hook.h"
 
 static char *take_variable(const char *name)
@@ -19,15 +19,18 @@ static char *take_variable(const char *name)
     return value != NULL ? nvl_xstrdup(value) : NULL;
 }
 
-/* Version 0 gives the arguments NAME, "lxc", TYPE; version 1 gives none, and LXC_HOOK_TYPE. */
+/* The config's line gives how the grant is carried out, then liblxc its own: version 0 the arguments NAME,
+ * "lxc", TYPE; version 1 none, and LXC_HOOK_TYPE. */
 static void read_call(int argc, char **argv, struct nvl_hook_call *call)
 {
+    struct nvl_grant ways = {0};
     int first = 1;
 
-    if (argc > first && strcmp(argv[first], "--required") == 0) {
-        call->is_required = true;
+    while (first < argc && nvl_grant_take_argument(&ways, argv[first]))
         first++;
-    }
+    call->is_required = ways.required;
+    call->nodes = ways.nodes;
+    call->libraries = ways.libraries;
     if (argc == 2 && strcmp(argv[1], "--prepare") == 0) { /* nvlxc-boot.service */
         call->type = nvl_xstrdup("prepare");
         call->container = nvl_xstrdup("host");

@@ -55,6 +55,18 @@ static void bind_nodes(const struct mounting *m, const struct nvl_resolved *reso
     }
 }
 
+/* Nodes that the config's own mount entries have brought by now. Proxmox's come later, in its autodev hook.
+ */
+static void look_for_nodes(const struct mounting *m, const struct nvl_resolved *resolved)
+{
+    for (size_t i = 0; i < resolved->n_nodes; i++)
+        if (!nvl_bind_has_node(m->rootfs, &resolved->nodes[i]))
+            nvl_strv_pushf(
+                &m->report->problems,
+                "%s was not brought by the config's mount entries: run 'nvlxc show' and attach again",
+                resolved->nodes[i].path);
+}
+
 /* The folder of the loaded module's version; its files fit no other. */
 static int open_bundle(const struct mounting *m, const char *version, struct nvl_root *bundle)
 {
@@ -149,8 +161,12 @@ static void mount_into(const struct mounting *m, const struct nvl_host *host)
     nvl_grant_resolve(m->grant, host, &resolved);
     for (size_t i = 0; i < resolved.missing.count; i++)
         nvl_strv_push(&m->report->problems, resolved.missing.items[i]);
-    bind_nodes(m, &resolved);
-    install_driver(m, host->driver.version);
+    if (m->grant->nodes == NVL_NODES_HOOK)
+        bind_nodes(m, &resolved);
+    else if (m->grant->nodes == NVL_NODES_STATIC)
+        look_for_nodes(m, &resolved);
+    if (m->grant->libraries == NVL_LIBRARIES_BUNDLE)
+        install_driver(m, host->driver.version);
     int r = nvl_proc_mount(m->host, m->rootfs, &resolved);
     if (r < 0)
         nvl_strv_pushf(&m->report->notes, "cannot hide other GPUs in its /proc/driver/nvidia: %s",
@@ -170,6 +186,8 @@ void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *roo
     }
     if (grant.devices == NVL_DEVICES_VOID)
         return;
+    grant.nodes = call->nodes;
+    grant.libraries = call->libraries;
     if (call->rootfs_mount == NULL || nvl_root_open(&rootfs, call->rootfs_mount, &err) < 0) {
         nvl_strv_push(&report->problems,
                       call->rootfs_mount == NULL ? "LXC_ROOTFS_MOUNT is not set" : err.message);

@@ -40,6 +40,8 @@ static void parse_line(const char *line, size_t len, struct nvl_majors *majors)
     if (i == digits || i >= len || line[i] != ' ' || number > MAJOR_MAX)
         return;
     i++;
+    if (number <= NVL_MAJOR_DYNAMIC_MAX && (len - i < 6 || memcmp(line + i, "nvidia", 6) != 0))
+        majors->others[number] = true;
     for (size_t n = 0; n < NVL_LENGTH(names); n++)
         if (is(line + i, len - i, names[n].name))
             *(int *)(void *)((char *)majors + names[n].at) = number;
@@ -51,7 +53,7 @@ void nvl_majors_parse(const char *text, size_t len, struct nvl_majors *majors)
     size_t line_len, pos = 0;
     bool is_character = false;
 
-    *majors = (struct nvl_majors){-1, -1, -1, -1, -1, -1};
+    *majors = NVL_MAJORS_UNKNOWN;
     while (nvl_next_line(text, len, &pos, &line, &line_len)) {
         if (is(line, line_len, "Character devices:"))
             is_character = true;

@@ -4,6 +4,8 @@
 
 #include "base/root.h"
 
+#define NVL_MAJOR_DYNAMIC_MAX 511
+
 struct nvl_majors {
     int nvidia;    /* "nvidia-frontend" (to 535) or "nvidia" (from 545): GPUs, ctl and modeset; 195 */
     int uvm;       /* "nvidia-uvm", dynamic */
@@ -11,7 +13,10 @@ struct nvl_majors {
     int caps_imex; /* "nvidia-caps-imex-channels", dynamic */
     int nvswitch;  /* "nvidia-nvswitch", dynamic */
     int nvlink;    /* "nvidia-nvlink", dynamic */
+    bool others[NVL_MAJOR_DYNAMIC_MAX + 1]; /* majors that a driver of somebody else has */
 };
+
+#define NVL_MAJORS_UNKNOWN ((struct nvl_majors){-1, -1, -1, -1, -1, -1, {false}})
 
 void nvl_majors_parse(const char *text, size_t len, struct nvl_majors *majors);
 int nvl_majors_read(const struct nvl_root *root, struct nvl_majors *majors, struct nvl_error *err);

@@ -4,27 +4,9 @@
 
 #include <errno.h>
 
-enum fate { FATE_KEEP, FATE_REPLACE, FATE_REMOVE };
+#include "plan/edit.h"
 
-/* What becomes of the config's lines, and which wanted lines have found their place. */
-struct edit {
-    const struct nvl_config *config;
-    enum nvl_line_owner *owners; /* of each line of config */
-    enum fate *fates;            /* of each line of config */
-    size_t *replacements;        /* for REPLACE: index in wanted */
-    struct nvl_grant_line_list wanted;
-    bool *placed;     /* of each wanted line */
-    size_t insert_at; /* wanted lines without a place go before this line of config */
-};
-
-static void edit_clear(struct edit *e)
-{
-    free(e->owners);
-    free(e->fates);
-    free(e->replacements);
-    free(e->placed);
-    nvl_grant_line_list_clear(&e->wanted);
-}
+#define ROUNDS_MAX 4
 
 /* ---- refusing ---- */
 
@@ -43,16 +25,17 @@ static char *quote_line(const struct nvl_config *config, const struct nvl_line *
     return text;
 }
 
-static int refuse_by_hand(const struct edit *e, struct nvl_error *err)
+static int refuse_by_hand(const struct nvl_config *config, const enum nvl_line_owner *owners,
+                          struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv named = {0};
     size_t n = 0;
     const size_t most = 3;
 
-    for (size_t i = 0; i < e->config->n_lines; i++) {
-        if (e->owners[i] != NVL_OWNER_BY_HAND)
+    for (size_t i = 0; i < config->n_lines; i++) {
+        if (owners[i] != NVL_OWNER_BY_HAND)
             continue;
-        nvl_autofree char *text = quote_line(e->config, &e->config->lines[i]);
+        nvl_autofree char *text = quote_line(config, &config->lines[i]);
         if (n++ < most)
             nvl_strv_pushf(&named, "line %zu \"%s\"", i + 1, text);
     }
@@ -62,78 +45,22 @@ static int refuse_by_hand(const struct edit *e, struct nvl_error *err)
         nvl_strv_pushf(&named, "and %zu more", n - most);
     nvl_autofree char *list = nvl_strv_join(&named, ", ");
     nvl_error_set(err, -EEXIST, "the config has NVIDIA lines that nvlxc did not write: %s", list);
-    nvl_error_hint(err, "take them out of the config first; nvlxc's own lines do their work");
+    nvl_error_hint(err, "--replace puts nvlxc's lines in their place; see what it changes with --replace "
+                        "--dry-run");
     return -EEXIST;
 }
 
-/* ---- deciding ---- */
+/* ---- what may be changed ---- */
 
-static bool says(const struct nvl_line *line, const struct nvl_grant_line *wanted)
+static bool *take_lines(const struct nvl_config *config, const enum nvl_line_owner *owners, bool replace)
 {
-    return strcmp(line->key, wanted->key) == 0 && strcmp(line->value, wanted->value) == 0;
-}
+    bool *taken = nvl_xcalloc(config->n_lines + 1, sizeof *taken);
+    nvl_autofree bool *strays = replace ? nvl_config_strays(config) : NULL;
 
-static void keep_what_says_it(struct edit *e)
-{
-    for (size_t i = 0; i < e->config->n_lines; i++) {
-        if (e->owners[i] != NVL_OWNER_NVLXC)
-            continue;
-        e->fates[i] = FATE_REMOVE;
-        for (size_t w = 0; w < e->wanted.count && e->fates[i] == FATE_REMOVE; w++)
-            if (!e->placed[w] && says(&e->config->lines[i], &e->wanted.items[w])) {
-                e->fates[i] = FATE_KEEP;
-                e->placed[w] = true;
-            }
-    }
-}
-
-static enum nvl_grant_slot slot_of(const struct nvl_grant_line *wanted)
-{
-    return nvl_grant_slot(wanted->key, wanted->value);
-}
-
-/* A line of ours that is not wanted any more makes room for a wanted one of its kind. */
-static void replace_in_place(struct edit *e)
-{
-    for (size_t i = 0; i < e->config->n_lines; i++) {
-        const struct nvl_line *line = &e->config->lines[i];
-        for (size_t w = 0; w < e->wanted.count && e->fates[i] == FATE_REMOVE; w++)
-            if (!e->placed[w] && nvl_grant_slot(line->key, line->value) == slot_of(&e->wanted.items[w])) {
-                e->fates[i] = FATE_REPLACE;
-                e->replacements[i] = w;
-                e->placed[w] = true;
-            }
-    }
-}
-
-/* Behind the last line of ours that stays; else at the end of the top section, before the blank lines that
- * set the next section apart. */
-static size_t insert_position(const struct edit *e)
-{
-    const struct nvl_config *config = e->config;
-    size_t end = 0, behind_ours = 0;
-
-    while (end < config->n_lines && config->lines[end].section == 0)
-        end++;
-    for (size_t i = 0; i < end; i++)
-        if (e->owners[i] == NVL_OWNER_NVLXC && e->fates[i] != FATE_REMOVE)
-            behind_ours = i + 1;
-    if (behind_ours > 0)
-        return behind_ours;
-    if (end < config->n_lines)
-        while (end > 0 && config->lines[end - 1].kind == NVL_LINE_BLANK)
-            end--;
-    return end;
-}
-
-static void decide(struct edit *e)
-{
-    e->fates = nvl_xcalloc(e->config->n_lines + 1, sizeof *e->fates);
-    e->replacements = nvl_xcalloc(e->config->n_lines + 1, sizeof *e->replacements);
-    e->placed = nvl_xcalloc(e->wanted.count + 1, sizeof *e->placed);
-    keep_what_says_it(e);
-    replace_in_place(e);
-    e->insert_at = insert_position(e);
+    for (size_t i = 0; i < config->n_lines; i++)
+        taken[i] = owners[i] == NVL_OWNER_NVLXC || (replace && owners[i] == NVL_OWNER_BY_HAND) ||
+                   (strays != NULL && strays[i]);
+    return taken;
 }
 
 /* ---- writing ---- */
@@ -146,7 +73,7 @@ static void add_bytes(struct nvl_buf *out, const char *bytes, size_t len)
     nvl_buf_add(out, bytes, len);
 }
 
-static void add_wanted(struct nvl_buf *out, const struct edit *e, size_t w, const char *line_end)
+static void add_wanted(struct nvl_buf *out, const struct nvl_config_edit *e, size_t w, const char *line_end)
 {
     nvl_autofree char *text = nvl_grant_line_text(e->config->dialect, &e->wanted.items[w]);
 
@@ -161,14 +88,23 @@ static const char *line_end_of(const char *line, size_t len)
     return line[len - 1] == '\n' ? "\n" : "";
 }
 
-static void add_missing(struct nvl_buf *out, const struct edit *e)
+/* Wanted lines that have no place yet: those that need company where the mount hook stays, or all others. */
+static void add_missing(struct nvl_buf *out, const struct nvl_config_edit *e, bool company)
 {
+    bool has_mount = e->mount_at < e->config->n_lines;
+
     for (size_t w = 0; w < e->wanted.count; w++)
-        if (!e->placed[w])
+        if (!e->placed[w] && (has_mount && nvl_slot_needs_company(e->wanted.items[w].slot)) == company)
             add_wanted(out, e, w, "\n");
 }
 
-static void write_text(const struct edit *e, struct nvl_plan *plan)
+static void note_changes(struct nvl_plan *plan, const struct nvl_config *config)
+{
+    plan->changes =
+        plan->len != config->len || (plan->len > 0 && memcmp(plan->text, config->text, plan->len) != 0);
+}
+
+static void write_text(const struct nvl_config_edit *e, struct nvl_plan *plan)
 {
     const struct nvl_config *config = e->config;
     struct nvl_buf out = {0};
@@ -177,14 +113,16 @@ static void write_text(const struct edit *e, struct nvl_plan *plan)
         const char *line = config->text + config->lines[i].start;
         size_t len = config->lines[i].len;
         if (i == e->insert_at)
-            add_missing(&out, e);
-        if (e->fates[i] == FATE_KEEP)
+            add_missing(&out, e, false);
+        if (i == e->mount_at)
+            add_missing(&out, e, true);
+        if (e->fates[i] == NVL_FATE_KEEP)
             add_bytes(&out, line, len);
-        else if (e->fates[i] == FATE_REPLACE)
+        else if (e->fates[i] == NVL_FATE_REPLACE)
             add_wanted(&out, e, e->replacements[i], line_end_of(line, len));
     }
     if (e->insert_at == config->n_lines)
-        add_missing(&out, e);
+        add_missing(&out, e, false);
     /* A file whose last line had no end keeps that, whichever line is last now: so detach, which takes the
      * lines behind it away, knows that the end it finds before them was added by attach. */
     bool unfinished = config->len > 0 && config->text[config->len - 1] != '\n';
@@ -192,22 +130,16 @@ static void write_text(const struct edit *e, struct nvl_plan *plan)
         out.data[--out.len] = '\0';
     plan->len = out.len;
     plan->text = nvl_buf_take(&out);
-    plan->changes =
-        plan->len != config->len || (plan->len > 0 && memcmp(plan->text, config->text, plan->len) != 0);
+    note_changes(plan, config);
 }
 
-int nvl_plan_attach(const struct nvl_config *config, const struct nvl_grant *grant,
-                    const struct nvl_strv *rules, struct nvl_plan *plan, struct nvl_error *err)
+static int make(struct nvl_config_edit *e, struct nvl_plan *plan, struct nvl_error *err)
 {
-    nvl_auto(edit_clear) struct edit e = {.config = config, .owners = nvl_config_owners(config)};
+    int r = nvl_config_edit_decide(e, err);
 
-    *plan = (struct nvl_plan){0};
-    int r = refuse_by_hand(&e, err);
     if (r < 0)
         return r;
-    nvl_grant_line_list_make(&e.wanted, grant, rules);
-    decide(&e);
-    write_text(&e, plan);
+    write_text(e, plan);
     if (plan->len > NVL_CONFIG_MAX) {
         nvl_plan_clear(plan);
         return nvl_error_set(err, -EFBIG, "with the grant's lines the config would be larger than %u MiB",
@@ -216,15 +148,65 @@ int nvl_plan_attach(const struct nvl_config *config, const struct nvl_grant *gra
     return 0;
 }
 
-int nvl_plan_detach(const struct nvl_config *config, struct nvl_plan *plan, struct nvl_error *err)
+static int attach_once(const struct nvl_config *config, const struct nvl_grant *grant,
+                       const struct nvl_grant_places *places, bool replace, struct nvl_plan *plan,
+                       struct nvl_error *err)
 {
-    nvl_auto(edit_clear) struct edit e = {.config = config, .owners = nvl_config_owners(config)};
+    nvl_auto(nvl_config_edit_clear) struct nvl_config_edit e = {.config = config};
+    nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(config);
 
-    (void)err;
     *plan = (struct nvl_plan){0};
-    decide(&e);
-    write_text(&e, plan);
-    return 0;
+    int r = replace ? 0 : refuse_by_hand(config, owners, err);
+    if (r < 0)
+        return r;
+    e.taken = take_lines(config, owners, replace);
+    nvl_grant_line_list_make(&e.wanted, grant, places);
+    return make(&e, plan, err);
+}
+
+/* The plan's text as the next attach will read it. */
+static int read_again(const struct nvl_config *config, const struct nvl_plan *plan, struct nvl_config *next,
+                      struct nvl_error *err)
+{
+    int r = nvl_config_parse(next, config->dialect, nvl_xstrndup(plan->text, plan->len), plan->len, err);
+
+    next->majors = config->majors;
+    return r;
+}
+
+int nvl_plan_attach(const struct nvl_config *config, const struct nvl_grant *grant,
+                    const struct nvl_grant_places *places, bool replace, struct nvl_plan *plan,
+                    struct nvl_error *err)
+{
+    int r = attach_once(config, grant, places, replace, plan, err);
+
+    /* What is left of a damaged grant may be known for ours only beside the new lines: until nothing changes.
+     */
+    for (int round = 0; r == 0 && round < ROUNDS_MAX; round++) {
+        nvl_auto(nvl_config_clear) struct nvl_config next = {0};
+        nvl_auto(nvl_plan_clear) struct nvl_plan more = {0};
+        r = read_again(config, plan, &next, err);
+        if (r < 0 || attach_once(&next, grant, places, replace, &more, NULL) < 0 || !more.changes)
+            break;
+        nvl_plan_clear(plan);
+        *plan = more;
+        more = (struct nvl_plan){0};
+        note_changes(plan, config);
+    }
+    if (r < 0)
+        nvl_plan_clear(plan);
+    return r;
+}
+
+int nvl_plan_detach(const struct nvl_config *config, bool replace, struct nvl_plan *plan,
+                    struct nvl_error *err)
+{
+    nvl_auto(nvl_config_edit_clear) struct nvl_config_edit e = {.config = config};
+    nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(config);
+
+    *plan = (struct nvl_plan){0};
+    e.taken = take_lines(config, owners, replace);
+    return make(&e, plan, err);
 }
 
 void nvl_plan_clear(struct nvl_plan *plan)

@@ -31,9 +31,9 @@ GPU=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
     "$NVLXC" --root "$host" --quiet attach 220 --required --capabilities all
     json=$("$NVLXC" --root "$host" list --json)
     [ "$(jq -c '.containers[0]' <<<"$json")" = \
-        "{\"name\":\"220\",\"kind\":\"pve\",\"node\":null,\"user\":null,\"running\":true,\"devices\":[\"$GPU\"],\"capabilities\":[\"compute\",\"utility\",\"video\",\"graphics\",\"display\",\"ngx\",\"compat32\"],\"required\":true,\"by_hand\":false}" ]
+        "{\"name\":\"220\",\"kind\":\"pve\",\"node\":null,\"user\":null,\"running\":true,\"devices\":[\"$GPU\"],\"capabilities\":[\"compute\",\"utility\",\"video\",\"graphics\",\"display\",\"ngx\",\"compat32\"],\"required\":true,\"exclusive\":false,\"nodes\":\"hook\",\"libraries\":\"bundle\",\"by_hand\":false}" ]
     [ "$(jq -c '.containers[1]' <<<"$json")" = \
-        '{"name":"223","kind":"pve","node":null,"user":null,"running":false,"devices":null,"capabilities":null,"required":null,"by_hand":true}' ]
+        '{"name":"223","kind":"pve","node":null,"user":null,"running":false,"devices":null,"capabilities":null,"required":null,"exclusive":null,"nodes":null,"libraries":null,"by_hand":true}' ]
 }
 
 @test "--cluster: the CTs of the other nodes too" {

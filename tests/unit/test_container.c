@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "container/by_hand.h"
 #include "container/container.h"
 #include "container/device_rules.h"
 #include "container/grant_lines.h"
@@ -295,6 +296,10 @@ static void test_texts_that_are_no_config(void **state)
 
 /* ---- whose line it is ---- */
 
+#define MAJORS                                                                                               \
+    "Character devices:\n195 nvidia\n226 drm\n242 hidraw\n506 nvidia-uvm\n509 nvidia-caps\n\n"               \
+    "Block devices:\n507 other\n"
+
 struct owner_case {
     enum nvl_line_owner alone, beside_hook;
     const char *line;
@@ -374,24 +379,107 @@ static void test_a_snapshots_hook_owns_nothing(void **state)
     assert_int_equal(owners[2], NVL_OWNER_OTHER);
 }
 
-static void test_display_rules_are_ours_among_ours_alone(void **state)
+/* The owners of a text's lines, as one letter each: '.' other, 'n' nvlxc, 'h' by hand, '*' astray. */
+static void assert_owners(const char *text, const char *expected)
 {
-    static const char text[] = "lxc.cgroup2.devices.allow: /dev/dri/card0 rw\n"
-                               "lxc.environment: NVIDIA_DRIVER_CAPABILITIES=graphics\n"
-                               "lxc.hook.mount: " HOOK "\n"
-                               "memory: 1\n"
-                               "lxc.cgroup2.devices.allow: /dev/dri/card1 rw\n"
-                               "lxc.cap.drop: mknod\n"
-                               "lxc.cgroup2.devices.allow: /dev/dri/card2 rw\n";
-    static const enum nvl_line_owner expected[] = {NVL_OWNER_OTHER, NVL_OWNER_NVLXC, NVL_OWNER_NVLXC,
-                                                   NVL_OWNER_OTHER, NVL_OWNER_NVLXC, NVL_OWNER_OTHER,
-                                                   NVL_OWNER_OTHER};
     nvl_auto(nvl_config_clear) struct nvl_config config = parse(PVE, text);
+    nvl_majors_parse(MAJORS, strlen(MAJORS), &config.majors);
     nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(&config);
+    nvl_autofree bool *strays = nvl_config_strays(&config);
+    nvl_autofree char *found = nvl_xcalloc(config.n_lines + 1, 1);
+
+    for (size_t i = 0; i < config.n_lines; i++)
+        found[i] = strays != NULL && strays[i] ? '*' : ".nh"[owners[i]];
+    if (strcmp(found, expected) != 0)
+        fail_msg("%s, should be %s:\n%s", found, expected, text);
+}
+
+#define RULE    "lxc.cgroup2.devices.allow: "
+#define ENTRY   "lxc.mount.entry: "
+#define STATIC0 ENTRY "/dev/nvidia0 dev/nvidia0 none bind,optional,create=file\n"
+#define LIBS    "/usr/lib/x86_64-linux-gnu usr/lib/x86_64-linux-gnu none ro,bind,optional,create=dir\n"
+#define MOUNT   "lxc.hook.mount: " HOOK
+
+/* What may be another vendor's, or anybody's, is ours directly above our mount hook alone. */
+static void test_company(void **state)
+{
+    (void)state;
+    assert_owners(RULE "/dev/dri/card0 rw\n" RULE "/dev/nvidia0 rw\n" RULE "/dev/dri/card1 rw\n"
+                       "memory: 1\n" RULE "/dev/dri/renderD129 rw\n" MOUNT "\n" RULE "/dev/dri/card2 rw\n",
+                  ".nn.nn.");
+    assert_owners(RULE "/dev/dri/card1 rw\nlxc.cap.drop: mknod\n" MOUNT "\n", "..n");
+    assert_owners(RULE "/dev/dri/card1 rw\nlxc.hook.pre-start: " HOOK "\n", ".n");
+    assert_owners(ENTRY LIBS ENTRY
+                  "/etc/alternatives etc/alternatives none ro,bind,optional,create=dir\n" ENTRY
+                  "/usr/bin/nvidia-smi opt/nvidia-container/nvidia-smi none "
+                  "ro,bind,optional,create=file\n" MOUNT " --libraries=host\n" ENTRY LIBS,
+                  "nnnn.");
+    assert_owners(ENTRY "/srv srv none ro,bind,optional,create=dir\n" ENTRY
+                        "/dev/dri/card1 dev/dri/card1 none bind,optional,create=file\n" MOUNT
+                        " --nodes=static\n",
+                  ".nn");
+}
+
+/* The hook's arguments say which forms are ours. */
+static void test_ways(void **state)
+{
+    (void)state;
+    assert_owners(STATIC0 "dev3: /dev/nvidia0,mode=0666\n" MOUNT "\n", "hhn");
+    assert_owners(STATIC0 "dev3: /dev/nvidia0,mode=0666\n" MOUNT " --nodes=static\n", "nhn");
+    assert_owners(STATIC0 "dev3: gid=44,path=/dev/nvidia0\n" MOUNT " --nodes=dev\n", "hnn");
+    assert_owners(
+        "dev0: /dev/dri/renderD128,mode=0666\ndev1: /dev/dri/renderD129,mode=0666,uid=0,gid=0\n" MOUNT
+        " --nodes=dev\n",
+        ".nn");
+    assert_owners("dev00: /dev/nvidia0\ndev256: /dev/nvidia0\n" MOUNT " --nodes=dev\n", "hhn");
+    assert_owners(MOUNT " --libraries=none --nodes=dev\n", "h"); /* not in our order */
+    assert_owners(MOUNT " --nodes=hook\n", "h");
+    assert_owners(MOUNT " --required\n", "h");
+    assert_owners(
+        "lxc.hook.mount: /usr/libexec/nvlxc/hook --required --exclusive --nodes=dev --libraries=none\n", "n");
+}
+
+/* Rules of dynamic majors, and whole folders, are about NVIDIA beside lines that are. */
+static void test_lines_by_hand_beside_others(void **state)
+{
+    (void)state;
+    assert_owners(RULE "c 506:* rwm\n", "h"); /* nvidia-uvm's now */
+    assert_owners(RULE "c 507:* rwm\n" RULE "c 242:* rwm\n" RULE "c 226:* rwm\n" ENTRY LIBS, "....");
+    assert_owners(RULE "c 507:* rwm\n" RULE "c 242:* rwm\n" RULE "c 226:* rwm\n" ENTRY LIBS STATIC0, "h..hh");
+    assert_owners(RULE "c 507:* rwm\nlxc.environment: NVIDIA_VISIBLE_DEVICES=all\n", ".h");
+    assert_owners(RULE "c 507:* rwm\n" MOUNT "\n" RULE "/dev/nvidia0 rw\n", ".nn");
+    assert_owners(ENTRY "/usr/lib/nvidia/current opt/x none bind\n" ENTRY "/lib64 lib64 none bind\n" ENTRY
+                        "/tank/nvidia srv/nvidia none bind\n" ENTRY "/usr/libexec x none bind\n",
+                  "hh..");
+    assert_owners("lxc.hook.pre-start: sh -c '/usr/bin/nvidia-modprobe -c0 -u'\n", "h");
+}
+
+static void test_lines_astray(void **state)
+{
+    (void)state;
+    assert_owners("arch: amd64\n[one]\narch: amd64\n" RULE "c 195:* rwm\n[two]\narch: amd64\n" RULE
+                  "c 195:* rwm\n" RULE "c 507:* rwm\n" RULE "c 226:* rwm\ndev0: /dev/nvidia0\n",
+                  "......**.*");
+    assert_owners("arch: amd64\n[pve:pending]\ndev0: /dev/nvidia0\n" RULE "c 195:* rwm\n[two]\n", "...*.");
+    /* a snapshot of a time when the container had a GPU */
+    assert_owners(RULE "c 195:* rwm\n[two]\n" RULE "c 195:* rwm\n", "h..");
+    assert_owners(MOUNT "\n[two]\n" RULE "c 195:* rwm\n", "n..");
+    assert_owners("arch: amd64\n[two]\n" MOUNT "\n" RULE "c 195:* rwm\n", "....");
+    assert_owners("arch: amd64\n[two]\nlxc.environment: NVIDIA_VISIBLE_DEVICES=all\n", "...");
+}
+
+static void test_nodes_of_a_line(void **state)
+{
+    nvl_auto(nvl_config_clear) struct nvl_config config = parse(
+        PVE, STATIC0 "dev1: mode=0666,path=/dev/nvidia1\n" RULE "/dev/nvidia2 rw\n" RULE "c 195:* rwm\n" ENTRY
+                     "/srv srv none bind\n# dev2: /dev/nvidia3\nhostname: /dev/x\n");
+    nvl_auto(nvl_strv_clear) struct nvl_strv nodes = {0};
 
     (void)state;
-    for (size_t i = 0; i < NVL_LENGTH(expected); i++)
-        assert_int_equal(owners[i], expected[i]);
+    for (size_t i = 0; i < config.n_lines; i++)
+        nvl_line_nodes(&config.lines[i], &nodes);
+    nvl_autofree char *list = nvl_strv_join(&nodes, " ");
+    assert_string_equal(list, "/dev/nvidia0 /dev/nvidia1 /dev/nvidia2");
 }
 
 static void test_grant_of_a_config(void **state)
@@ -417,27 +505,71 @@ static void test_grant_of_a_config(void **state)
     assert_true(grant.required);
     assert_true(nvl_config_grant(&bad, &grant, &err) < 0);
     assert_contains(err.message, "fast");
+    nvl_auto(nvl_config_clear) struct nvl_config ways =
+        parse(LXC, "lxc.hook.mount = " HOOK " --exclusive --nodes=static --libraries=host\n"
+                   "lxc.hook.pre-start = " HOOK "\n");
+    assert_int_equal(nvl_config_grant(&ways, &grant, &err), 1);
+    assert_true(grant.exclusive);
+    assert_false(grant.required);
+    assert_int_equal(grant.nodes, NVL_NODES_STATIC);
+    assert_int_equal(grant.libraries, NVL_LIBRARIES_HOST);
     assert_int_equal(nvl_config_grant(&some, &grant, &err), 1);
     assert_int_equal(grant.devices, NVL_DEVICES_LIST);
+    assert_int_equal(grant.nodes, NVL_NODES_HOOK);
     assert_int_equal(grant.n_selectors, 2);
     assert_int_equal(grant.capabilities, NVL_CAP_DEFAULT);
     assert_false(grant.required);
 }
 
+static void assert_lines(enum nvl_dialect dialect, const struct nvl_grant *grant,
+                         const struct nvl_grant_places *places, const char *expected)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0};
+
+    nvl_grant_lines(dialect, grant, places, &lines);
+    nvl_autofree char *text = nvl_strv_join(&lines, "\n");
+    assert_string_equal(text, expected);
+}
+
+#define VARIABLES                                                                                            \
+    "lxc.environment: NVIDIA_VISIBLE_DEVICES=all\nlxc.environment: "                                         \
+    "NVIDIA_DRIVER_CAPABILITIES=compute,utility\n"
+
 static void test_lines_of_a_grant(void **state)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0}, rules = {0};
+    nvl_auto(nvl_grant_places_clear) struct nvl_grant_places places = {0};
     struct nvl_grant grant = {.devices = NVL_DEVICES_ALL, .capabilities = NVL_CAP_DEFAULT};
 
     (void)state;
-    nvl_strv_push(&rules, "/dev/nvidia0");
-    nvl_grant_lines(PVE, &grant, &rules, &lines);
-    nvl_autofree char *text = nvl_strv_join(&lines, "\n");
-    assert_string_equal(text, "lxc.environment: NVIDIA_VISIBLE_DEVICES=all\n"
-                              "lxc.environment: NVIDIA_DRIVER_CAPABILITIES=compute,utility\n"
-                              "lxc.hook.pre-start: " HOOK "\n"
-                              "lxc.hook.mount: " HOOK "\n"
-                              "lxc.cgroup2.devices.allow: /dev/nvidia0 rw");
+    nvl_strv_push(&places.rules, "/dev/nvidia0");
+    assert_lines(PVE, &grant, &places,
+                 VARIABLES "lxc.hook.pre-start: " HOOK "\nlxc.hook.mount: " HOOK
+                           "\nlxc.cgroup2.devices.allow: /dev/nvidia0 rw");
+    nvl_strv_push(&places.nodes, "/dev/nvidia0");
+    nvl_strv_push(&places.nodes, "/dev/dri/card1");
+    nvl_strv_push(&places.rules, "/dev/dri/card1");
+    nvl_strv_push(&places.libraries, "/usr/lib/x86_64-linux-gnu");
+    places.has_smi = true;
+    grant.nodes = NVL_NODES_STATIC;
+    grant.libraries = NVL_LIBRARIES_HOST;
+    assert_lines(PVE, &grant, &places,
+                 VARIABLES "lxc.hook.pre-start: " HOOK " --nodes=static --libraries=host\n" ENTRY LIBS ENTRY
+                           "/usr/bin/nvidia-smi opt/nvidia-container/nvidia-smi none "
+                           "ro,bind,optional,create=file\n" ENTRY
+                           "/dev/dri/card1 dev/dri/card1 none bind,optional,create=file\n"
+                           "lxc.cgroup2.devices.allow: /dev/dri/card1 rw\n"
+                           "lxc.hook.mount: " HOOK " --nodes=static --libraries=host\n"
+                           "lxc.cgroup2.devices.allow: /dev/nvidia0 rw\n" ENTRY
+                           "/dev/nvidia0 dev/nvidia0 none bind,optional,create=file");
+    nvl_grant_places_clear(&places);
+    nvl_strv_push(&places.nodes, "/dev/nvidia0");
+    nvl_strv_push(&places.nodes, "/dev/dri/card1");
+    grant.nodes = NVL_NODES_DEV;
+    grant.libraries = NVL_LIBRARIES_NONE;
+    assert_lines(PVE, &grant, &places,
+                 VARIABLES "lxc.hook.pre-start: " HOOK " --nodes=dev --libraries=none\nlxc.hook.mount: " HOOK
+                           " --nodes=dev --libraries=none\n"
+                           "dev0: /dev/nvidia0,mode=0666\ndev1: /dev/dri/card1,mode=0666,uid=0,gid=0");
 }
 
 /* ---- the device filter ---- */
@@ -955,7 +1087,11 @@ int main(void)
         cmocka_unit_test(test_texts_that_are_no_config),
         cmocka_unit_test(test_owners),
         cmocka_unit_test(test_a_snapshots_hook_owns_nothing),
-        cmocka_unit_test(test_display_rules_are_ours_among_ours_alone),
+        cmocka_unit_test(test_company),
+        cmocka_unit_test(test_ways),
+        cmocka_unit_test(test_lines_by_hand_beside_others),
+        cmocka_unit_test(test_lines_astray),
+        cmocka_unit_test(test_nodes_of_a_line),
         cmocka_unit_test(test_grant_of_a_config),
         cmocka_unit_test(test_lines_of_a_grant),
         ON_HOST(test_device_filter_of_lxc),

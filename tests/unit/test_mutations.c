@@ -67,10 +67,10 @@ static char *damage(const char *text, size_t text_len, size_t *len)
 }
 
 /* Calls `check` for damaged forms of a text. */
-static void for_damaged(const char *text, void (*check)(const char *text, size_t len))
+static void for_damaged(const char *text, int rounds, void (*check)(const char *text, size_t len))
 {
     seed = 0x9e3779b97f4a7c15u;
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < rounds; i++) {
         size_t len;
         nvl_autofree char *damaged = damage(text, strlen(text), &len);
         /* exactly as long as it says, so that a read behind it is seen */
@@ -95,9 +95,9 @@ static void driver_versions(void **state)
     (void)state;
     for_damaged("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.163.01  Tue Apr  8 12:41:17 UTC 2025\n"
                 "GCC version:  gcc version 14.2.0 (Debian 14.2.0-19)\n",
-                check_version);
+                ROUNDS, check_version);
     for_damaged("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  565.57.01  Release Build  (a@b)\n",
-                check_version);
+                ROUNDS, check_version);
 }
 
 static void check_information(const char *text, size_t len)
@@ -117,7 +117,7 @@ static void gpu_information(void **state)
     for_damaged("Model: \t\t NVIDIA RTX A5500 Laptop GPU\nIRQ:   \t\t 203\n"
                 "GPU UUID: \t GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689\nVideo BIOS: \t 94.03.24.00.41\n"
                 "Bus Location: \t 0000:01:00.0\nDevice Minor: \t 0\nGPU Excluded:\t No\n",
-                check_information);
+                ROUNDS, check_information);
 }
 
 static void check_majors(const char *text, size_t len)
@@ -133,7 +133,7 @@ static void majors(void **state)
     (void)state;
     for_damaged("Character devices:\n  1 mem\n195 nvidia\n195 nvidiactl\n506 nvidia-uvm\n509 nvidia-caps\n"
                 "508 nvidia-caps-imex-channels\n\nBlock devices:\n  8 sd\n",
-                check_majors);
+                ROUNDS, check_majors);
 }
 
 static void check_params(const char *text, size_t len)
@@ -149,7 +149,7 @@ static void params(void **state)
     (void)state;
     for_damaged("ResmanDebugLevel: 4294967295\nModifyDeviceFiles: 1\nDeviceFileUID: 0\nDeviceFileGID: 44\n"
                 "DeviceFileMode: 438\nRegistryDwords: \"\"\n",
-                check_params);
+                ROUNDS, check_params);
 }
 
 /* What is read must be written back as something that reads the same. */
@@ -174,38 +174,113 @@ static void grants(void **state)
     (void)state;
     for_damaged("0,GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689,MIG-GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689/1/0,"
                 "0000:01:00.0",
-                check_grant);
-    for_damaged("all", check_grant);
+                ROUNDS, check_grant);
+    for_damaged("all", ROUNDS, check_grant);
 }
 
 static enum nvl_dialect dialect;
+static bool has_remains; /* of lines that nvlxc wrote */
 
-/* Attach then detach is the identity, whatever the config is; the second attach changes nothing. */
+/* One way to carry a grant out, with what its lines name. */
+struct way {
+    enum nvl_nodes_mode nodes;
+    enum nvl_libraries_mode libraries;
+    const char *rules[3], *paths[3], *folders[2]; /* each ends with NULL */
+};
+static const struct way ways[] = {
+    {NVL_NODES_HOOK, NVL_LIBRARIES_BUNDLE, .rules = {"/dev/nvidia0", "/dev/dri/card1"}},
+    {NVL_NODES_STATIC, NVL_LIBRARIES_HOST, .paths = {"/dev/nvidia0", "/dev/dri/card1"},
+     .folders = {"/usr/lib64"}},
+    {NVL_NODES_DEV, NVL_LIBRARIES_NONE, .paths = {"/dev/nvidia0", "/dev/dri/card1"}},
+};
+#define N_WAYS (dialect == NVL_DIALECT_PVE ? NVL_LENGTH(ways) : NVL_LENGTH(ways) - 1)
+
+static void parse(struct nvl_config *config, const char *text, size_t len)
+{
+    struct nvl_error err;
+
+    assert_int_equal(nvl_config_parse(config, dialect, nvl_xstrndup(text, len), len, &err), 0);
+}
+
+static int attach(const char *text, size_t len, const struct way *way, bool replace, struct nvl_plan *plan)
+{
+    nvl_auto(nvl_config_clear) struct nvl_config config = {0};
+    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
+    nvl_auto(nvl_grant_places_clear) struct nvl_grant_places places = {0};
+    struct nvl_error err = {0};
+
+    parse(&config, text, len);
+    assert_int_equal(nvl_grant_parse(&grant, "all", "compute,graphics", &err), 0);
+    grant.nodes = way->nodes;
+    grant.libraries = way->libraries;
+    for (size_t i = 0; way->rules[i] != NULL; i++)
+        nvl_strv_push(&places.rules, way->rules[i]);
+    for (size_t i = 0; way->paths[i] != NULL; i++)
+        nvl_strv_push(&places.nodes, way->paths[i]);
+    for (size_t i = 0; way->folders[i] != NULL; i++)
+        nvl_strv_push(&places.libraries, way->folders[i]);
+    return nvl_plan_attach(&config, &grant, &places, replace, plan, &err);
+}
+
+static void detach(const char *text, size_t len, bool replace, struct nvl_plan *plan)
+{
+    nvl_auto(nvl_config_clear) struct nvl_config config = {0};
+
+    parse(&config, text, len);
+    assert_int_equal(nvl_plan_detach(&config, replace, plan, NULL), 0);
+}
+
+static void assert_same(const struct nvl_plan *plan, const char *text, size_t len)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf diff = {0};
+
+    nvl_diff(&diff, "should-be", text, len, "is", plan->text, plan->len);
+    if (diff.len > 0)
+        fail_msg("%s", diff.data);
+}
+
+/* The second attach changes nothing; detach gives the config back, without the lines by hand where they were
+ * replaced. */
+static void check_way(const char *text, size_t len, const struct way *way, bool replace, bool had_grant)
+{
+    nvl_auto(nvl_plan_clear) struct nvl_plan on = {0}, again = {0}, off = {0}, bare = {0};
+
+    if (attach(text, len, way, replace, &on) < 0)
+        return; /* lines by hand */
+    assert_int_equal(attach(on.text, on.len, way, replace, &again), 0);
+    assert_same(&again, on.text, on.len);
+    if (had_grant)
+        return;
+    detach(on.text, on.len, false, &off);
+    detach(text, len, replace, &bare);
+    assert_same(&off, bare.text, bare.len);
+    if (!replace)
+        assert_same(&bare, text, len);
+}
+
 static void check_config(const char *text, size_t len)
 {
-    nvl_auto(nvl_config_clear) struct nvl_config config = {0}, attached = {0};
-    nvl_auto(nvl_plan_clear) struct nvl_plan attach = {0}, again = {0}, detach = {0};
-    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0}, had = {0};
-    nvl_auto(nvl_strv_clear) struct nvl_strv rules = {0};
+    nvl_auto(nvl_config_clear) struct nvl_config config = {0};
+    nvl_auto(nvl_grant_clear) struct nvl_grant had = {0};
     struct nvl_error err = {0};
 
     if (nvl_config_parse(&config, dialect, nvl_xstrndup(text, len), len, &err) < 0)
         return; /* NUL bytes */
     assert_int_equal(config.len, len);
-    bool had_grant = nvl_config_grant(&config, &had, &err) != 0;
-    assert_int_equal(nvl_grant_parse(&grant, "all", "compute,utility", &err), 0);
-    nvl_strv_push(&rules, "/dev/nvidia0");
-    if (nvl_plan_attach(&config, &grant, &rules, &attach, &err) < 0)
-        return; /* lines by hand */
-    assert_int_equal(
-        nvl_config_parse(&attached, dialect, nvl_xstrndup(attach.text, attach.len), attach.len, &err), 0);
-    assert_int_equal(nvl_plan_attach(&attached, &grant, &rules, &again, &err), 0);
-    assert_false(again.changes);
-    if (had_grant)
-        return;
-    assert_int_equal(nvl_plan_detach(&attached, &detach, &err), 0);
-    assert_int_equal(detach.len, len);
-    assert_memory_equal(detach.text, text, len);
+    bool had_grant = has_remains || nvl_config_grant(&config, &had, &err) != 0;
+    check_way(text, len, &ways[below(N_WAYS)], below(2) == 0, had_grant);
+}
+
+/* What nvlxc wrote is damaged as well as the rest: what is left of it may be taken for its own. */
+static void for_damaged_with_grant(const char *text, size_t len)
+{
+    for (size_t i = 0; i < N_WAYS; i++) {
+        nvl_auto(nvl_plan_clear) struct nvl_plan on = {0};
+        assert_int_equal(attach(text, len, &ways[i], true, &on), 0);
+        has_remains = true;
+        for_damaged(on.text, ROUNDS / 20, check_config);
+        has_remains = false;
+    }
 }
 
 static void configs_in(const char *folder)
@@ -216,13 +291,15 @@ static void configs_in(const char *folder)
 
     assert_int_equal(nvl_root_open(&root, path, NULL), 0);
     assert_int_equal(nvl_root_list(&root, "/", &names), 0);
-    assert_true(names.count > 10);
+    assert_true(names.count > 5);
     for (size_t i = 0; i < names.count; i++) {
         nvl_autofree char *text = NULL;
         size_t len;
         assert_int_equal(nvl_root_read(&root, names.items[i], NVL_CONFIG_MAX, &text, &len), 0);
-        if (strlen(text) == len && len < 16384)
-            for_damaged(text, check_config);
+        if (strlen(text) != len || len >= 16384)
+            continue;
+        for_damaged(text, ROUNDS / 8, check_config);
+        for_damaged_with_grant(text, len);
     }
 }
 
@@ -231,6 +308,7 @@ static void configs_of_proxmox(void **state)
     (void)state;
     dialect = NVL_DIALECT_PVE;
     configs_in("pve");
+    configs_in("by-hand/pve");
 }
 
 static void configs_of_lxc(void **state)
@@ -238,6 +316,7 @@ static void configs_of_lxc(void **state)
     (void)state;
     dialect = NVL_DIALECT_LXC;
     configs_in("lxc");
+    configs_in("by-hand/lxc");
 }
 
 static void check_diff(const char *text, size_t len)
@@ -252,7 +331,7 @@ static void check_diff(const char *text, size_t len)
 static void diffs(void **state)
 {
     (void)state;
-    for_damaged("a\nb\nX\nd\ne\nf\ng\nY\nh\n", check_diff);
+    for_damaged("a\nb\nX\nd\ne\nf\ng\nY\nh\n", ROUNDS, check_diff);
 }
 
 int main(void)

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <regex.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -24,15 +25,24 @@ static const char PVE_LINES[] = "lxc.environment: NVIDIA_VISIBLE_DEVICES=" GPU "
                                 "lxc.hook.pre-start: " HOOK "\n"
                                 "lxc.hook.mount: " HOOK "\n";
 
+static const char PVE_LINES_DEV[] = "lxc.environment: NVIDIA_VISIBLE_DEVICES=" GPU "\n"
+                                    "lxc.environment: NVIDIA_DRIVER_CAPABILITIES=utility\n"
+                                    "lxc.hook.pre-start: " HOOK " --nodes=dev\n"
+                                    "lxc.hook.mount: " HOOK " --nodes=dev\n"
+                                    "dev0: /dev/nvidia0,mode=0666\n"
+                                    "dev1: /dev/nvidiactl,mode=0666\n";
+
 /* ---- helpers ---- */
 
 static struct nvl_config parse(enum nvl_dialect dialect, const char *text, size_t len)
 {
     struct nvl_config config;
     struct nvl_error err = {0};
+    static const char majors[] = "Character devices:\n195 nvidia\n226 drm\n242 hidraw\n506 nvidia-uvm\n";
 
     if (nvl_config_parse(&config, dialect, nvl_xasprintf("%.*s", (int)len, text), len, &err) < 0)
         fail_msg("%s", err.message);
+    nvl_majors_parse(majors, strlen(majors), &config.majors);
     return config;
 }
 
@@ -48,21 +58,33 @@ static struct nvl_grant grant_of(const char *devices, const char *capabilities)
 
 struct request {
     const char *devices, *capabilities;
-    bool required;
-    const char *rules[6]; /* ends with NULL */
+    bool required, exclusive, replace, smi;
+    enum nvl_nodes_mode nodes;
+    enum nvl_libraries_mode libraries;
+    const char *rules[6], *paths[6], *folders[4]; /* each ends with NULL */
 };
+
+static void push_all(struct nvl_strv *v, const char *const *items)
+{
+    for (; *items != NULL; items++)
+        nvl_strv_push(v, *items);
+}
 
 static int try_attach(enum nvl_dialect dialect, const char *text, size_t len, const struct request *r,
                       struct nvl_plan *plan, struct nvl_error *err)
 {
     nvl_auto(nvl_config_clear) struct nvl_config config = parse(dialect, text, len);
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = grant_of(r->devices, r->capabilities);
-    nvl_auto(nvl_strv_clear) struct nvl_strv rules = {0};
+    nvl_auto(nvl_grant_places_clear) struct nvl_grant_places places = {.has_smi = r->smi};
 
     grant.required = r->required;
-    for (size_t i = 0; r->rules[i] != NULL; i++)
-        nvl_strv_push(&rules, r->rules[i]);
-    return nvl_plan_attach(&config, &grant, &rules, plan, err);
+    grant.exclusive = r->exclusive;
+    grant.nodes = r->nodes;
+    grant.libraries = r->libraries;
+    push_all(&places.rules, r->rules);
+    push_all(&places.nodes, r->paths);
+    push_all(&places.libraries, r->folders);
+    return nvl_plan_attach(&config, &grant, &places, r->replace, plan, err);
 }
 
 static struct nvl_plan attach(enum nvl_dialect dialect, const char *text, size_t len, const struct request *r)
@@ -80,7 +102,7 @@ static struct nvl_plan detach(enum nvl_dialect dialect, const char *text, size_t
     nvl_auto(nvl_config_clear) struct nvl_config config = parse(dialect, text, len);
     struct nvl_plan plan;
 
-    assert_int_equal(nvl_plan_detach(&config, &plan, NULL), 0);
+    assert_int_equal(nvl_plan_detach(&config, false, &plan, NULL), 0);
     return plan;
 }
 
@@ -106,43 +128,101 @@ static const struct request with_rules = {.devices = "all",
                                           .rules = {"/dev/nvidia0", "/dev/nvidiactl", "/dev/dri/card1"}};
 static const struct request fewer_rules = {
     .devices = "0", .capabilities = "utility", .rules = {"/dev/nvidia1"}};
-static const struct request *const requests[] = {&usual, &with_rules, &fewer_rules};
+#define NODES "/dev/nvidia0", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/dri/renderD129"
+static const struct request by_dev = {
+    .devices = GPU, .capabilities = "compute,graphics", .nodes = NVL_NODES_DEV, .paths = {NODES}};
+static const struct request by_dev_alone = {.devices = GPU,
+                                            .capabilities = "utility",
+                                            .exclusive = true,
+                                            .nodes = NVL_NODES_DEV,
+                                            .libraries = NVL_LIBRARIES_NONE,
+                                            .paths = {"/dev/nvidia1", "/dev/nvidiactl"}};
+static const struct request by_lines = {.devices = GPU,
+                                        .capabilities = "all",
+                                        .nodes = NVL_NODES_STATIC,
+                                        .libraries = NVL_LIBRARIES_HOST,
+                                        .rules = {NODES},
+                                        .paths = {NODES, "/dev/dri/card1"},
+                                        .folders = {"/usr/lib/x86_64-linux-gnu", "/etc/alternatives"},
+                                        .smi = true};
+static const struct request by_lines_alone = {.devices = "all",
+                                              .capabilities = "compute",
+                                              .required = true,
+                                              .nodes = NVL_NODES_STATIC,
+                                              .libraries = NVL_LIBRARIES_NONE,
+                                              .paths = {"/dev/nvidia0", "/dev/nvidia-caps/nvidia-cap3"}};
+static const struct request host_libraries = {.devices = "none",
+                                              .capabilities = "graphics",
+                                              .libraries = NVL_LIBRARIES_HOST,
+                                              .rules = {"/dev/nvidiactl", "/dev/dri/card0"},
+                                              .folders = {"/usr/lib64"}};
+static const struct request *const requests[] = {
+    &usual, &with_rules, &fewer_rules, &by_dev, &by_dev_alone, &by_lines, &by_lines_alone, &host_libraries};
 
 /* ---- the corpus ---- */
 
 typedef void corpus_fn(enum nvl_dialect dialect, const char *name, const char *text, size_t len);
 
-static void for_each_config(corpus_fn *each)
+static void open_configs(struct nvl_root *root)
 {
-    static const struct {
-        enum nvl_dialect dialect;
-        const char *folder;
-    } parts[] = {{NVL_DIALECT_PVE, "pve"}, {NVL_DIALECT_LXC, "lxc"}};
     const char *source = getenv("NVL_SOURCE");
-    nvl_auto(nvl_root_close) struct nvl_root root = NVL_ROOT_NONE;
     nvl_autofree char *configs = nvl_xasprintf("%s/tests/unit/configs", source != NULL ? source : ".");
 
-    assert_int_equal(nvl_root_open(&root, configs, NULL), 0);
-    for (size_t i = 0; i < NVL_LENGTH(parts); i++) {
-        nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-        assert_int_equal(nvl_root_list(&root, parts[i].folder, &names), 0);
-        assert_true(names.count >= 15);
-        for (size_t n = 0; n < names.count; n++) {
-            nvl_autofree char *path = nvl_xasprintf("%s/%s", parts[i].folder, names.items[n]);
-            nvl_autofree char *text = NULL;
-            size_t len;
-            assert_int_equal(nvl_root_read(&root, path, NVL_CONFIG_MAX, &text, &len), 0);
-            each(parts[i].dialect, path, text, len);
-        }
+    assert_int_equal(nvl_root_open(root, configs, NULL), 0);
+}
+
+static char *read_config(const char *path, size_t *len)
+{
+    nvl_auto(nvl_root_close) struct nvl_root root = NVL_ROOT_NONE;
+    char *text = NULL;
+
+    open_configs(&root);
+    if (nvl_root_read(&root, path, NVL_CONFIG_MAX, &text, len) < 0)
+        fail_msg("%s", path);
+    return text;
+}
+
+static void for_each_in(enum nvl_dialect dialect, const char *folder, size_t least, corpus_fn *each)
+{
+    nvl_auto(nvl_root_close) struct nvl_root root = NVL_ROOT_NONE;
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    open_configs(&root);
+    assert_int_equal(nvl_root_list(&root, folder, &names), 0);
+    assert_true(names.count >= least);
+    for (size_t n = 0; n < names.count; n++) {
+        nvl_autofree char *path = nvl_xasprintf("%s/%s", folder, names.items[n]);
+        size_t len;
+        if (!nvl_has_suffix(path, ".conf"))
+            continue;
+        nvl_autofree char *text = read_config(path, &len);
+        each(dialect, path, text, len);
     }
+}
+
+static void for_each_config(corpus_fn *each)
+{
+    for_each_in(NVL_DIALECT_PVE, "pve", 15, each);
+    for_each_in(NVL_DIALECT_LXC, "lxc", 15, each);
+}
+
+/* The requests that can be asked for in a dialect: LXC has no dev[n]. NULL behind the last. */
+static const struct request *request_at(enum nvl_dialect dialect, size_t i)
+{
+    for (size_t k = 0; k < NVL_LENGTH(requests); k++)
+        if ((dialect == NVL_DIALECT_PVE || requests[k]->nodes != NVL_NODES_DEV) && i-- == 0)
+            return requests[k];
+    return NULL;
 }
 
 static void check_identity(enum nvl_dialect dialect, const char *name, const char *text, size_t len)
 {
-    for (size_t i = 0; i < NVL_LENGTH(requests); i++) {
-        nvl_auto(nvl_plan_clear) struct nvl_plan on = attach(dialect, text, len, requests[i]);
+    const struct request *r;
+
+    for (size_t i = 0; (r = request_at(dialect, i)) != NULL; i++) {
+        nvl_auto(nvl_plan_clear) struct nvl_plan on = attach(dialect, text, len, r);
         assert_true(on.changes);
-        nvl_auto(nvl_plan_clear) struct nvl_plan again = attach(dialect, on.text, on.len, requests[i]);
+        nvl_auto(nvl_plan_clear) struct nvl_plan again = attach(dialect, on.text, on.len, r);
         assert_false(again.changes);
         assert_text(name, again.text, again.len, on.text, on.len);
         nvl_auto(nvl_plan_clear) struct nvl_plan off = detach(dialect, on.text, on.len);
@@ -163,14 +243,14 @@ static void test_attach_then_detach_is_the_identity(void **state)
 /* From each request to each other, and to the first again. */
 static void check_changes(enum nvl_dialect dialect, const char *name, const char *text, size_t len)
 {
-    for (size_t i = 0; i < NVL_LENGTH(requests); i++)
-        for (size_t j = 0; j < NVL_LENGTH(requests); j++) {
-            nvl_auto(nvl_plan_clear) struct nvl_plan first = attach(dialect, text, len, requests[i]);
-            nvl_auto(nvl_plan_clear) struct nvl_plan changed =
-                attach(dialect, first.text, first.len, requests[j]);
+    const struct request *from, *to;
+
+    for (size_t i = 0; (from = request_at(dialect, i)) != NULL; i++)
+        for (size_t j = 0; (to = request_at(dialect, j)) != NULL; j++) {
+            nvl_auto(nvl_plan_clear) struct nvl_plan first = attach(dialect, text, len, from);
+            nvl_auto(nvl_plan_clear) struct nvl_plan changed = attach(dialect, first.text, first.len, to);
             assert_int_equal(changed.changes, i != j);
-            nvl_auto(nvl_plan_clear) struct nvl_plan again =
-                attach(dialect, changed.text, changed.len, requests[j]);
+            nvl_auto(nvl_plan_clear) struct nvl_plan again = attach(dialect, changed.text, changed.len, to);
             assert_false(again.changes);
             nvl_auto(nvl_plan_clear) struct nvl_plan off = detach(dialect, changed.text, changed.len);
             assert_text(name, off.text, off.len, text, len);
@@ -186,20 +266,62 @@ static void test_another_grant_leaves_the_rest(void **state)
 /* The lines that LXC and Proxmox will see: those of the file, and ours, in the top section. */
 static void check_read_back(enum nvl_dialect dialect, const char *name, const char *text, size_t len)
 {
+    const struct request *r;
+
+    for (size_t i = 0; (r = request_at(dialect, i)) != NULL; i++) {
+        nvl_auto(nvl_plan_clear) struct nvl_plan on = attach(dialect, text, len, r);
+        nvl_auto(nvl_config_clear) struct nvl_config config = parse(dialect, on.text, on.len);
+        nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0}, asked = grant_of(r->devices, r->capabilities);
+        assert_int_equal(nvl_config_grant(&config, &grant, NULL), 1);
+        assert_int_equal(grant.devices, asked.devices);
+        assert_int_equal(grant.capabilities, asked.capabilities);
+        assert_int_equal(grant.required, r->required);
+        assert_int_equal(grant.exclusive, r->exclusive);
+        assert_int_equal(grant.nodes, r->nodes);
+        assert_int_equal(grant.libraries, r->libraries);
+    }
     nvl_auto(nvl_plan_clear) struct nvl_plan on = attach(dialect, text, len, &with_rules);
     nvl_auto(nvl_config_clear) struct nvl_config config = parse(dialect, on.text, on.len);
-    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
-
-    assert_int_equal(nvl_config_grant(&config, &grant, NULL), 1);
-    assert_int_equal(grant.devices, NVL_DEVICES_ALL);
-    assert_int_equal(grant.capabilities, NVL_CAP_ALL);
-    assert_true(grant.required);
     nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(&config);
     size_t ours = 0;
     for (size_t i = 0; i < config.n_lines; i++)
         ours += owners[i] == NVL_OWNER_NVLXC;
     if (ours != 7)
         fail_msg("%s: %zu lines of ours", name, ours);
+}
+
+/* By the grammar of dev[n], and each number once. */
+static void check_dev_lines(enum nvl_dialect dialect, const char *name, const char *text, size_t len)
+{
+    if (dialect != NVL_DIALECT_PVE)
+        return;
+    nvl_auto(nvl_plan_clear) struct nvl_plan on = attach(dialect, text, len, &by_dev);
+    nvl_auto(nvl_config_clear) struct nvl_config config = parse(dialect, on.text, on.len);
+    nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(&config);
+    regex_t form;
+    size_t ours = 0;
+
+    assert_int_equal(regcomp(&form, "^/dev/[^,]+,mode=0[0-7]{3}(,uid=[0-9]+,gid=[0-9]+)?$", REG_EXTENDED), 0);
+    for (size_t i = 0; i < config.n_lines; i++) {
+        const struct nvl_line *line = &config.lines[i];
+        if (owners[i] != NVL_OWNER_NVLXC || !nvl_has_prefix(line->key, "dev"))
+            continue;
+        ours++;
+        assert_int_equal(regexec(&form, line->value, 0, NULL, 0), 0);
+        for (size_t k = 0; k < config.n_lines; k++)
+            if (k != i && config.lines[k].kind == NVL_LINE_KEY && config.lines[k].section == 0 &&
+                strcmp(config.lines[k].key, line->key) == 0)
+                fail_msg("%s: %s twice", name, line->key);
+    }
+    regfree(&form);
+    bool has_own = strstr(name, "dev-pending") != NULL || strstr(name, "intel-gpu") != NULL;
+    assert_int_equal(ours, has_own ? 3 : 4);
+}
+
+static void test_dev_lines(void **state)
+{
+    (void)state;
+    for_each_config(check_dev_lines);
 }
 
 static void test_the_grant_is_read_back(void **state)
@@ -274,12 +396,13 @@ static void check_rewritten(enum nvl_dialect dialect, const char *name, const ch
 {
     if (dialect != NVL_DIALECT_PVE)
         return;
-    for (size_t i = 0; i < NVL_LENGTH(requests); i++) {
-        nvl_auto(nvl_plan_clear) struct nvl_plan on = attach(dialect, text, len, requests[i]);
+    const struct request *r;
+
+    for (size_t i = 0; (r = request_at(dialect, i)) != NULL; i++) {
+        nvl_auto(nvl_plan_clear) struct nvl_plan on = attach(dialect, text, len, r);
         nvl_autofree char *on_written = rewrite(on.text, on.len);
         nvl_autofree char *off_written = rewrite(text, len);
-        nvl_auto(nvl_plan_clear) struct nvl_plan again =
-            attach(dialect, on_written, strlen(on_written), requests[i]);
+        nvl_auto(nvl_plan_clear) struct nvl_plan again = attach(dialect, on_written, strlen(on_written), r);
         assert_false(again.changes);
         nvl_auto(nvl_plan_clear) struct nvl_plan off = detach(dialect, on_written, strlen(on_written));
         assert_text(name, off.text, off.len, off_written, strlen(off_written));
@@ -290,6 +413,139 @@ static void test_lines_are_known_after_proxmox_wrote_them(void **state)
 {
     (void)state;
     for_each_config(check_rewritten);
+}
+
+/* ---- lines by hand: configs with them, NAME.conf, and without, NAME.bare ---- */
+
+static char *bare_of(const char *name, size_t *len)
+{
+    nvl_autofree char *path = nvl_xasprintf("%.*s.bare", (int)(strlen(name) - strlen(".conf")), name);
+
+    return read_config(path, len);
+}
+
+static void for_each_by_hand(corpus_fn *each)
+{
+    for_each_in(NVL_DIALECT_PVE, "by-hand/pve", 20, each);
+    for_each_in(NVL_DIALECT_LXC, "by-hand/lxc", 6, each);
+}
+
+/* Replaced in one go; then all is as if nvlxc had been first. */
+static void check_replaced(enum nvl_dialect dialect, const char *name, const char *text, size_t len)
+{
+    size_t bare_len;
+    nvl_autofree char *bare = bare_of(name, &bare_len);
+    const struct request *r;
+
+    for (size_t i = 0; (r = request_at(dialect, i)) != NULL; i++) {
+        struct request replace = *r;
+        replace.replace = true;
+        nvl_auto(nvl_plan_clear) struct nvl_plan on = attach(dialect, text, len, &replace);
+        assert_true(on.changes);
+        nvl_auto(nvl_plan_clear) struct nvl_plan again = attach(dialect, on.text, on.len, &replace);
+        assert_text(name, again.text, again.len, on.text, on.len);
+        nvl_auto(nvl_plan_clear) struct nvl_plan without = attach(dialect, on.text, on.len, r);
+        assert_text(name, without.text, without.len, on.text, on.len);
+        nvl_auto(nvl_plan_clear) struct nvl_plan off = detach(dialect, on.text, on.len);
+        assert_text(name, off.text, off.len, bare, bare_len);
+    }
+}
+
+static void test_lines_by_hand_are_replaced(void **state)
+{
+    (void)state;
+    for_each_by_hand(check_replaced);
+}
+
+static void check_replaced_as_written(enum nvl_dialect dialect, const char *name, const char *text,
+                                      size_t len)
+{
+    size_t bare_len;
+    nvl_autofree char *bare = bare_of(name, &bare_len);
+
+    if (dialect != NVL_DIALECT_PVE)
+        return;
+    nvl_autofree char *written = rewrite(text, len), *bare_written = rewrite(bare, bare_len);
+    for (size_t i = 0; i < NVL_LENGTH(requests); i++) {
+        struct request replace = *requests[i];
+        replace.replace = true;
+        nvl_auto(nvl_plan_clear) struct nvl_plan on = attach(dialect, written, strlen(written), &replace);
+        nvl_autofree char *on_written = rewrite(on.text, on.len);
+        nvl_auto(nvl_plan_clear) struct nvl_plan off = detach(dialect, on_written, strlen(on_written));
+        nvl_autofree char *off_written = rewrite(off.text, off.len);
+        assert_text(name, off_written, strlen(off_written), bare_written, strlen(bare_written));
+    }
+}
+
+static void test_lines_by_hand_after_proxmox_wrote_them(void **state)
+{
+    (void)state;
+    for_each_by_hand(check_replaced_as_written);
+}
+
+/* Without the word nothing is written beside them; what is astray only is no reason. */
+static void check_refused(enum nvl_dialect dialect, const char *name, const char *text, size_t len)
+{
+    nvl_auto(nvl_plan_clear) struct nvl_plan plan = {0};
+    struct nvl_error err = {0};
+
+    int r = try_attach(dialect, text, len, &usual, &plan, &err);
+    assert_int_equal(r, strstr(name, "/astray") != NULL ? 0 : -EEXIST);
+    if (strstr(name, "beside-ours") == NULL) {
+        nvl_auto(nvl_plan_clear) struct nvl_plan off = detach(dialect, text, len);
+        assert_false(off.changes);
+    }
+}
+
+static void test_configs_by_hand_are_refused(void **state)
+{
+    (void)state;
+    for_each_by_hand(check_refused);
+}
+
+/* ---- dev[n] ---- */
+
+static void test_numbers_of_dev(void **state)
+{
+    const struct request two = {.devices = GPU,
+                                .capabilities = "utility",
+                                .nodes = NVL_NODES_DEV,
+                                .paths = {"/dev/nvidia0", "/dev/nvidiactl"}};
+    const struct request three = {.devices = GPU,
+                                  .capabilities = "compute",
+                                  .nodes = NVL_NODES_DEV,
+                                  .paths = {"/dev/nvidia1", "/dev/nvidiactl", "/dev/nvidia-uvm"}};
+    const char *text = "dev0: /dev/ttyUSB0\ndev2: /dev/ttyUSB1\n\n[pve:pending]\ndelete: dev3\ndev4: /dev/x\n"
+                       "\n[snap]\ndev5: /dev/y\n";
+    nvl_auto(nvl_plan_clear) struct nvl_plan on = attach(NVL_DIALECT_PVE, text, strlen(text), &two);
+
+    (void)state;
+    assert_non_null(strstr(on.text, "\ndev1: /dev/nvidia0,mode=0666\ndev5: /dev/nvidiactl,mode=0666\n"));
+    nvl_auto(nvl_plan_clear) struct nvl_plan other = attach(NVL_DIALECT_PVE, on.text, on.len, &three);
+    assert_non_null(strstr(other.text, "\ndev1: /dev/nvidia1,mode=0666\ndev5: /dev/nvidiactl,mode=0666\n"));
+    assert_non_null(strstr(other.text, "\ndev6: /dev/nvidia-uvm,mode=0666\n"));
+
+    /* an entry of ours that a later one of the same number puts out of force */
+    nvl_autofree char *shadowed = nvl_xasprintf("%sdev1: /dev/ttyUSB2\n", PVE_LINES_DEV);
+    nvl_auto(nvl_plan_clear) struct nvl_plan anew = attach(NVL_DIALECT_PVE, shadowed, strlen(shadowed), &two);
+    assert_null(strstr(anew.text, "dev1: /dev/nvidiactl"));
+    assert_non_null(strstr(anew.text, "dev2: /dev/nvidiactl,mode=0666\n"));
+    assert_non_null(strstr(anew.text, "dev1: /dev/ttyUSB2\n"));
+}
+
+static void test_all_numbers_of_dev_in_use(void **state)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
+    struct nvl_plan plan;
+    struct nvl_error err = {0};
+
+    (void)state;
+    for (int i = 0; i < 254; i++)
+        nvl_buf_addf(&text, "dev%d: /dev/null\n", i);
+    assert_int_equal(try_attach(NVL_DIALECT_PVE, text.data, text.len, &by_dev, &plan, &err), -ENOSPC);
+    assert_null(plan.text);
+    assert_int_equal(try_attach(NVL_DIALECT_PVE, text.data, text.len, &by_dev_alone, &plan, &err), 0);
+    nvl_plan_clear(&plan);
 }
 
 /* ---- where lines go ---- */
@@ -412,7 +668,7 @@ static void test_lines_by_hand_are_refused(void **state)
                      "line 2 \"lxc.cgroup2.devices.allow: c 195:* rwm\", "
                      "line 4 \"lxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind,optional,create=file\", "
                      "line 5 \"dev0: /dev/nvidiactl,mode=0666\", and 1 more");
-    assert_non_null(strstr(err.hint, "take them out"));
+    assert_non_null(strstr(err.hint, "--replace"));
 
     const char *escape = "lxc.environment: NVIDIA_VISIBLE_DEVICES=\x1b[31mall";
     assert_int_equal(try_attach(NVL_DIALECT_PVE, escape, strlen(escape), &usual, &plan, &err), -EEXIST);
@@ -628,6 +884,12 @@ int main(void)
         cmocka_unit_test(test_attach_then_detach_is_the_identity),
         cmocka_unit_test(test_another_grant_leaves_the_rest),
         cmocka_unit_test(test_the_grant_is_read_back),
+        cmocka_unit_test(test_dev_lines),
+        cmocka_unit_test(test_lines_by_hand_are_replaced),
+        cmocka_unit_test(test_lines_by_hand_after_proxmox_wrote_them),
+        cmocka_unit_test(test_configs_by_hand_are_refused),
+        cmocka_unit_test(test_numbers_of_dev),
+        cmocka_unit_test(test_all_numbers_of_dev_in_use),
         cmocka_unit_test(test_lines_are_known_after_proxmox_wrote_them),
         cmocka_unit_test(test_position),
         cmocka_unit_test(test_unfinished_last_line),

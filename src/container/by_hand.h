@@ -1,0 +1,23 @@
+/* What in a config is about NVIDIA: the forms that recipes, LXC's own hook and other tools write. Whose a
+ * line is, is owners.c's question. */
+#pragma once
+
+#include "container/config.h"
+
+enum nvl_about {
+    NVL_ABOUT_OTHER,
+    NVL_ABOUT_MAYBE,  /* says nothing by itself, and is about NVIDIA beside lines that are: the rule of a
+                         dynamic  major that no other driver has now, the mount of a whole library folder */
+    NVL_ABOUT_NVIDIA, /* an NVIDIA device, file, variable, or hook */
+};
+
+/* For a KEY line of any section. */
+enum nvl_about nvl_line_about(const struct nvl_config *config, const struct nvl_line *line);
+/* The device nodes that a line names by path, NVIDIA's and others', appended: a mount entry's source,
+ * Proxmox's dev[n], a path-form rule. */
+void nvl_line_nodes(const struct nvl_line *line, struct nvl_strv *paths);
+
+/* "dev0" to "dev255", as Proxmox writes it: the number, or -1. */
+int nvl_dev_index(const char *key);
+/* A folder in which every distribution's loader looks, or /etc/alternatives. */
+bool nvl_is_library_folder(const char *path);
