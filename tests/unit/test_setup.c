@@ -9,6 +9,7 @@
 #include "setup/run.h"
 #include "setup/sources.h"
 
+#define DOMAIN  "debian.org"
 #define KEYRING "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 /* ---- apt's sources ---- */
@@ -64,29 +65,29 @@ static void check_edit(const char *path, const char *before, const char *after)
 static void test_one_line(void **state)
 {
     (void)state;
-    check_edit(LIST, "deb http://deb.debian.org/debian trixie main\n",
-               "deb http://deb.debian.org/debian trixie main contrib non-free\n");
-    check_edit(LIST, "deb http://deb.debian.org/debian trixie main contrib",
-               "deb http://deb.debian.org/debian trixie main contrib non-free");
+    check_edit(LIST, "deb http://deb." DOMAIN "/debian trixie main\n",
+               "deb http://deb." DOMAIN "/debian trixie main contrib non-free\n");
+    check_edit(LIST, "deb http://deb." DOMAIN "/debian trixie main contrib",
+               "deb http://deb." DOMAIN "/debian trixie main contrib non-free");
     check_edit(LIST,
                "# the release\n"
                "deb [ arch=amd64  signed-by=" KEYRING
                " ]\thttp://mirror.example/debian/ trixie main # mine\r\n"
-               "deb-src http://deb.debian.org/debian trixie main\n"
-               "#deb http://deb.debian.org/debian trixie main\n"
-               "deb http://deb.debian.org/debian trixie-updates\tmain  \n"
-               "deb http://deb.debian.org/debian trixie-backports main\n"
-               "deb http://deb.debian.org/debian sid main\n"
+               "deb-src http://deb." DOMAIN "/debian trixie main\n"
+               "#deb http://deb." DOMAIN "/debian trixie main\n"
+               "deb http://deb." DOMAIN "/debian trixie-updates\tmain  \n"
+               "deb http://deb." DOMAIN "/debian trixie-backports main\n"
+               "deb http://deb." DOMAIN "/debian sid main\n"
                "deb cdrom:[Debian GNU/Linux 13 _Trixie_]/ trixie main\n"
                "deb http://mirror.example/debian/pve trixie pve-no-subscription\n",
                "# the release\n"
                "deb [ arch=amd64  signed-by=" KEYRING
                " ]\thttp://mirror.example/debian/ trixie main contrib non-free # mine\r\n"
-               "deb-src http://deb.debian.org/debian trixie main\n"
-               "#deb http://deb.debian.org/debian trixie main\n"
-               "deb http://deb.debian.org/debian trixie-updates\tmain contrib non-free  \n"
-               "deb http://deb.debian.org/debian trixie-backports main\n"
-               "deb http://deb.debian.org/debian sid main\n"
+               "deb-src http://deb." DOMAIN "/debian trixie main\n"
+               "#deb http://deb." DOMAIN "/debian trixie main\n"
+               "deb http://deb." DOMAIN "/debian trixie-updates\tmain contrib non-free  \n"
+               "deb http://deb." DOMAIN "/debian trixie-backports main\n"
+               "deb http://deb." DOMAIN "/debian sid main\n"
                "deb cdrom:[Debian GNU/Linux 13 _Trixie_]/ trixie main\n"
                "deb http://mirror.example/debian/pve trixie pve-no-subscription\n");
 }
@@ -97,7 +98,7 @@ static void test_stanzas(void **state)
     check_edit(STYLE,
                "# Debian\n"
                "types: deb deb-src\n"
-               "URIs: http://deb.debian.org/debian\n"
+               "URIs: http://deb." DOMAIN "/debian\n"
                "Suites: trixie\n"
                " trixie-updates\n"
                "COMPONENTS: main\n"
@@ -107,23 +108,23 @@ static void test_stanzas(void **state)
                "\n"
                "\n"
                "Types: deb\n"
-               "URIs: http://deb.debian.org/debian\n"
+               "URIs: http://deb." DOMAIN "/debian\n"
                "Suites: trixie\n"
                "Components: main\n"
                "Enabled: No\n"
                "\n"
                "Types: deb-src\n"
-               "URIs: http://deb.debian.org/debian\n"
+               "URIs: http://deb." DOMAIN "/debian\n"
                "Suites: trixie\n"
                "Components: main\n"
                "\n"
                "Types: deb\n"
-               "URIs: http://deb.debian.org/debian-security\n"
+               "URIs: http://deb." DOMAIN "/debian-security\n"
                "Suites: trixie-security\n"
                "Components: main",
                "# Debian\n"
                "types: deb deb-src\n"
-               "URIs: http://deb.debian.org/debian\n"
+               "URIs: http://deb." DOMAIN "/debian\n"
                "Suites: trixie\n"
                " trixie-updates\n"
                "COMPONENTS: main\n"
@@ -133,18 +134,18 @@ static void test_stanzas(void **state)
                "\n"
                "\n"
                "Types: deb\n"
-               "URIs: http://deb.debian.org/debian\n"
+               "URIs: http://deb." DOMAIN "/debian\n"
                "Suites: trixie\n"
                "Components: main\n"
                "Enabled: No\n"
                "\n"
                "Types: deb-src\n"
-               "URIs: http://deb.debian.org/debian\n"
+               "URIs: http://deb." DOMAIN "/debian\n"
                "Suites: trixie\n"
                "Components: main\n"
                "\n"
                "Types: deb\n"
-               "URIs: http://deb.debian.org/debian-security\n"
+               "URIs: http://deb." DOMAIN "/debian-security\n"
                "Suites: trixie-security\n"
                "Components: main contrib non-free");
 }
@@ -154,24 +155,24 @@ static void test_not_given_twice(void **state)
 {
     (void)state;
     check_edit(LIST,
-               "deb http://deb.debian.org/debian/ trixie main\n"
-               "deb http://deb.debian.org/debian trixie contrib\n"
-               "deb http://deb.debian.org/debian trixie main\n",
-               "deb http://deb.debian.org/debian/ trixie main non-free\n"
-               "deb http://deb.debian.org/debian trixie contrib\n"
-               "deb http://deb.debian.org/debian trixie main\n");
+               "deb http://deb." DOMAIN "/debian/ trixie main\n"
+               "deb http://deb." DOMAIN "/debian trixie contrib\n"
+               "deb http://deb." DOMAIN "/debian trixie main\n",
+               "deb http://deb." DOMAIN "/debian/ trixie main non-free\n"
+               "deb http://deb." DOMAIN "/debian trixie contrib\n"
+               "deb http://deb." DOMAIN "/debian trixie main\n");
 }
 
 static void test_given_in_another_file(void **state)
 {
     struct temp_root *t = *state;
 
-    put(t, LIST, "deb http://deb.debian.org/debian trixie main\n");
-    put(t, "/etc/apt/sources.list.d/more.list", "deb http://deb.debian.org/debian trixie contrib non-free\n");
-    put(t, "/etc/apt/sources.list.d/not read.list", "deb http://deb.debian.org/debian trixie main\n");
-    put(t, "/etc/apt/sources.list.d/old.list.save", "deb http://deb.debian.org/debian trixie main\n");
+    put(t, LIST, "deb http://deb." DOMAIN "/debian trixie main\n");
+    put(t, "/etc/apt/sources.list.d/more.list", "deb http://deb." DOMAIN "/debian trixie contrib non-free\n");
+    put(t, "/etc/apt/sources.list.d/not read.list", "deb http://deb." DOMAIN "/debian trixie main\n");
+    put(t, "/etc/apt/sources.list.d/old.list.save", "deb http://deb." DOMAIN "/debian trixie main\n");
     nvl_autofree char *text = with_components(t, LIST, "trixie");
-    assert_string_equal(text, "deb http://deb.debian.org/debian trixie main\n");
+    assert_string_equal(text, "deb http://deb." DOMAIN "/debian trixie main\n");
     nvl_auto(nvl_sources_clear) struct nvl_sources sources = read_sources(t);
     assert_int_equal(sources.count, 2);
     assert_true(nvl_sources_give(&sources, "trixie", "non-free"));
@@ -215,7 +216,7 @@ static void test_lists_decide(void **state)
     struct temp_root *t = *state;
 
     put(t, LIST,
-        "deb http://deb.debian.org/debian stable main\n"
+        "deb http://deb." DOMAIN "/debian stable main\n"
         "deb https://user:secret@media.example/debian trixie main\n");
     put(t, "/var/lib/apt/lists/deb.debian.org_debian_dists_stable_InRelease",
         "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Debian\nCodename: trixie\n");
@@ -225,7 +226,7 @@ static void test_lists_decide(void **state)
     assert_ptr_equal(nvl_sources_find(&sources, "trixie"), &sources.items[0]);
     assert_int_equal(sources.items[1].archive, NVL_ARCHIVE_OTHER);
     nvl_autofree char *text = with_components(t, LIST, "trixie");
-    assert_string_equal(text, "deb http://deb.debian.org/debian stable main contrib non-free\n"
+    assert_string_equal(text, "deb http://deb." DOMAIN "/debian stable main contrib non-free\n"
                               "deb https://user:secret@media.example/debian trixie main\n");
 }
 
@@ -236,14 +237,14 @@ static void test_backports_stanza(void **state)
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
 
     put(t, STYLE,
-        "Types: deb\nURIs: http://a.debian.org/debian http://b.debian.org/debian\nSuites: trixie\n"
+        "Types: deb\nURIs: http://a." DOMAIN "/debian http://b." DOMAIN "/debian\nSuites: trixie\n"
         "Components: main\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n bXkga2V5\n"
         " -----END PGP PUBLIC KEY BLOCK-----\n");
     nvl_auto(nvl_sources_clear) struct nvl_sources sources = read_sources(t);
     nvl_strv_split(&words, "contrib non-free", " ");
     char *text = nvl_sources_backports(&sources.items[0], "trixie", &words);
     assert_non_null(
-        strstr(text, "\nURIs: http://a.debian.org/debian http://b.debian.org/debian\n"
+        strstr(text, "\nURIs: http://a." DOMAIN "/debian http://b." DOMAIN "/debian\n"
                      "Suites: trixie-backports\nComponents: main contrib non-free\nSigned-By:\n -----"));
     nvl_auto(nvl_sources_clear) struct nvl_sources again = {0};
     nvl_sources_parse(&again, "x.sources", text, strlen(text));
