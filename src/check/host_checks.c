@@ -1,8 +1,7 @@
 /* The words that several of the host's findings use. */
 #include "check/host_checks.h"
 
-#define COMM_LENGTH 15 /* TASK_COMM_LEN of the kernel, without the NUL */
-#define SMALL_FILE  (64u << 10)
+#define SMALL_FILE (64u << 10)
 
 struct nvl_finding *nvl_host_finding(struct nvl_findings *findings, const struct nvl_check *check,
                                      enum nvl_severity severity, const char *title)
@@ -50,26 +49,6 @@ void nvl_add_headers_install(struct nvl_strv *fix, const struct nvl_system *syst
     else
         nvl_strv_pushf(fix, "install the headers of kernel %s, and of later ones as they come",
                        system->kernel != NULL ? system->kernel : "$(uname -r)");
-}
-
-bool nvl_program_runs(const struct nvl_root *root, const char *name)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-    nvl_autofree char *wanted = nvl_xstrndup(name, COMM_LENGTH);
-
-    nvl_root_list(root, "/proc", &names);
-    for (size_t i = 0; i < names.count; i++) {
-        if (names.items[i][0] < '0' || names.items[i][0] > '9')
-            continue;
-        nvl_autofree char *path = nvl_xasprintf("/proc/%s/comm", names.items[i]), *comm = NULL;
-        size_t len;
-        if (nvl_root_read(root, path, SMALL_FILE, &comm, &len) < 0)
-            continue; /* it has ended */
-        comm[strcspn(comm, "\n")] = '\0';
-        if (strcmp(comm, wanted) == 0)
-            return true;
-    }
-    return false;
 }
 
 char *nvl_granted_names(const struct nvl_host_facts *facts)

@@ -6,7 +6,6 @@
 #include "check/check.h"
 #include "check/facts.h"
 
-
 typedef void nvl_host_check(const struct nvl_check *check, const struct nvl_host_facts *facts,
                             struct nvl_findings *findings);
 
@@ -24,8 +23,6 @@ void nvl_add_first_line(struct nvl_strv *lines, const struct nvl_root *root, con
 void nvl_add_headers_install(struct nvl_strv *fix, const struct nvl_system *system);
 /* Whether apt brings the driver here. */
 bool nvl_has_apt(const struct nvl_system *system);
-/* Whether a program runs, by the name that the kernel keeps (15 characters of it). */
-bool nvl_program_runs(const struct nvl_root *root, const char *name);
 /* The names of the containers that have a grant, "220, web"; NULL for none. The caller frees. */
 char *nvl_granted_names(const struct nvl_host_facts *facts);
 /* The loaded version, else what would be loaded; "" where unknown. The same for the flavour. */

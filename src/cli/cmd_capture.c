@@ -9,8 +9,8 @@
 
 #include "base/paths.h"
 #include "cli/command.h"
-#include "driver/bundle.h"
-#include "host/module.h"
+#include "cli/capture_checks.h"
+#include "driver/manifest.h"
 #include "host/capture.h"
 #include "host/tree.h"
 
@@ -59,9 +59,10 @@ static int run_tar(const char *dir, bool compress, int out, struct nvl_error *er
     if (child == 0) {
         if (dup2(out, STDOUT_FILENO) < 0)
             _exit(126);
-        /* numeric owners: the name of whoever captures is nobody's business */
-        execlp("tar", "tar", "-C", dir, "--owner=0", "--group=0", "--numeric-owner", "--sort=name",
-               compress ? "-czf" : "-cf", "-", ".", (char *)NULL);
+        /* sparse: the files of bundles are holes; numeric owners: the name of whoever captures is nobody's
+         * business */
+        execlp("tar", "tar", "-C", dir, "--sparse", "--owner=0", "--group=0", "--numeric-owner",
+               "--sort=name", compress ? "-czf" : "-cf", "-", ".", (char *)NULL);
         _exit(127);
     }
     while (waitpid(child, &status, 0) < 0)
@@ -94,6 +95,41 @@ static int create(const char *file, struct nvl_error *err)
                            : nvl_error_errno(err, -errno, "cannot create %s", file);
 }
 
+/* A file of a bundle by its size alone: a hole. */
+static int add_hole(const struct nvl_root *root, int dirfd, const char *path, struct nvl_error *err)
+{
+    struct stat st;
+
+    if (nvl_root_stat(root, path, AT_SYMLINK_NOFOLLOW, &st) < 0 || !S_ISREG(st.st_mode))
+        return 0;
+    int r = nvl_tree_file(dirfd, path, "", 0, err);
+    nvl_autofd int fd = r == 0 ? openat(dirfd, path + 1, O_WRONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (r == 0 && (fd < 0 || ftruncate(fd, st.st_size) < 0))
+        return nvl_error_errno(err, -errno, "cannot write %s", path);
+    return r;
+}
+
+/* The shape of a bundle: what its manifest names and is there. */
+static int add_shape(const struct nvl_root *root, int dirfd, const char *version, struct nvl_error *err)
+{
+    nvl_auto(nvl_manifest_clear) struct nvl_manifest m = {0};
+    int r = 0;
+
+    if (nvl_manifest_read(root, version, &m) < 0)
+        return 0;
+    for (size_t i = 0; r >= 0 && i < m.n_files; i++) {
+        nvl_autofree char *path = nvl_xasprintf(NVL_BUNDLE_DIR "/%s/%s", version, m.files[i].path);
+        r = add_hole(root, dirfd, path, err);
+    }
+    for (size_t i = 0; r >= 0 && i < m.n_links; i++) {
+        nvl_autofree char *path = nvl_xasprintf(NVL_BUNDLE_DIR "/%s/%s", version, m.links[i].path);
+        nvl_autofree char *target = NULL;
+        if (nvl_root_readlink(root, path, &target) == 0)
+            r = nvl_tree_link(dirfd, path, target, err);
+    }
+    return r;
+}
+
 /* What describes a bundle; none of the driver's files. */
 static int add_bundles(const struct nvl_root *root, int dirfd, struct nvl_error *err)
 {
@@ -113,6 +149,9 @@ static int add_bundles(const struct nvl_root *root, int dirfd, struct nvl_error 
             nvl_root_read(root, path, BUNDLE_FILE_MAX, &text, &len) >= 0)
             r = nvl_tree_file(dirfd, path, text, len, err);
     }
+    for (size_t i = 0; r >= 0 && i < versions.count; i++)
+        if (nvl_is_version(versions.items[i], strlen(versions.items[i])))
+            r = add_shape(root, dirfd, versions.items[i], err);
     return r;
 }
 
@@ -124,8 +163,8 @@ static int capture(const struct nvl_root *root, const char *dir, struct nvl_erro
     if (fd < 0)
         return nvl_error_errno(err, -errno, "cannot open %s", dir);
     int r = nvl_capture(root, fd, err);
-    if (r >= 0 && nvl_root_exists(root, NVL_MODPROBE_PROGRAM))
-        r = nvl_tree_file(fd, NVL_MODPROBE_PROGRAM, "", 0, err);
+    if (r >= 0)
+        r = nvl_capture_checks(root, fd, err);
     return r >= 0 ? add_bundles(root, fd, err) : r;
 }
 
@@ -177,7 +216,8 @@ const struct nvl_command nvl_cmd_capture = {
     .summary = "write this host's facts into a tar file, without serial numbers",
     .details = "The file holds what nvlxc reads of the host: the driver's files in /proc, the GPUs in sysfs, "
                "the names\n"
-               "of device nodes and of the driver's libraries. No file of the driver itself, no container's "
+               "of device nodes, libraries, modules and firmware, modprobe's lines about them. No file of "
+               "the driver itself, no container's "
                "config and\n"
                "no serial number is in it; the UUIDs of the GPUs are. It is compressed where its name ends "
                "in .gz or\n"

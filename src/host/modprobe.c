@@ -3,6 +3,11 @@
 
 #define FILE_MAX (256u << 10)
 
+const char *const nvl_modprobe_folders[] = {
+    "/etc/modprobe.d",     "/run/modprobe.d", "/usr/local/lib/modprobe.d",
+    "/usr/lib/modprobe.d", "/lib/modprobe.d", NULL,
+};
+
 static bool is_module(const char *said, const char *module)
 {
     for (; *said != '\0' && *module != '\0'; said++, module++) {
@@ -36,20 +41,17 @@ static void find_in_file(const struct nvl_root *root, const char *path, const ch
 void nvl_modprobe_find(const struct nvl_root *root, const char *verb, const char *module,
                        struct nvl_modprobe_lines *lines)
 {
-    /* /lib/modprobe.d is the same folder where /lib is a link */
-    static const char *const folders[] = {"/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d",
-                                          "/usr/lib/modprobe.d", "/lib/modprobe.d"};
     nvl_auto(nvl_strv_clear) struct nvl_strv seen = {0}, seen_names = {0};
 
-    for (size_t i = 0; i < NVL_LENGTH(folders); i++) {
+    for (size_t i = 0; nvl_modprobe_folders[i] != NULL; i++) {
         nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
         nvl_autofree char *real = NULL;
-        if (nvl_root_resolve(root, folders[i], &real) < 0 || nvl_strv_contains(&seen, real))
+        if (nvl_root_resolve(root, nvl_modprobe_folders[i], &real) < 0 || nvl_strv_contains(&seen, real))
             continue;
         nvl_strv_push(&seen, real);
-        nvl_root_list(root, folders[i], &names);
+        nvl_root_list(root, nvl_modprobe_folders[i], &names);
         for (size_t n = 0; n < names.count; n++) {
-            nvl_autofree char *path = nvl_xasprintf("%s/%s", folders[i], names.items[n]);
+            nvl_autofree char *path = nvl_xasprintf("%s/%s", nvl_modprobe_folders[i], names.items[n]);
             /* a file hides those of its name in the folders behind it */
             if (!nvl_has_suffix(names.items[n], ".conf") || nvl_strv_contains(&seen_names, names.items[n]))
                 continue;

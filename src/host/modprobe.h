@@ -12,6 +12,10 @@ struct nvl_modprobe_lines {
     size_t count;
 };
 
+/* The folders that modprobe reads, in their order; ends with NULL. /lib is the same as /usr/lib where it is a
+ * link. */
+extern const char *const nvl_modprobe_folders[];
+
 /* Appends each line "VERB MODULE …" (blacklist, options, install) in the folders that modprobe reads, in
  * their order; `-` and `_` are the same in a module's name. */
 void nvl_modprobe_find(const struct nvl_root *root, const char *verb, const char *module,

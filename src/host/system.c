@@ -11,6 +11,7 @@
 #define SECURE_BOOT     EFI_FOLDER "/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 #define DEBIAN_TO_PVE   4 /* Proxmox VE 8 is built on Debian 12, 9 on 13 */
 #define PVE_OLDEST_BASE 10
+#define COMM_LENGTH     15 /* TASK_COMM_LEN of the kernel, without the NUL */
 
 /* The value of KEY=VALUE or KEY="VALUE". */
 static char *assigned(const char *text, size_t len, const char *key)
@@ -181,4 +182,24 @@ char *nvl_package_version(const struct nvl_root *root, const char *package)
             return nvl_xstrndup(value, value_len);
     }
     return NULL;
+}
+
+bool nvl_program_runs(const struct nvl_root *root, const char *name)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    nvl_autofree char *wanted = nvl_xstrndup(name, COMM_LENGTH);
+
+    nvl_root_list(root, "/proc", &names);
+    for (size_t i = 0; i < names.count; i++) {
+        if (names.items[i][0] < '0' || names.items[i][0] > '9')
+            continue;
+        nvl_autofree char *path = nvl_xasprintf("/proc/%s/comm", names.items[i]), *comm = NULL;
+        size_t len;
+        if (nvl_root_read(root, path, SMALL_FILE_MAX, &comm, &len) < 0)
+            continue; /* it has ended */
+        comm[strcspn(comm, "\n")] = '\0';
+        if (strcmp(comm, wanted) == 0)
+            return true;
+    }
+    return false;
 }

@@ -21,7 +21,8 @@ int nvl_system_read(const struct nvl_root *root, struct nvl_system *system, stru
 void nvl_system_clear(struct nvl_system *system);
 
 /* Debian's and Proxmox's names of the headers for the running kernel: of the package for it alone, and of the
- * one that brings each later kernel's. NULL where the distribution or the kernel is another. The caller frees.
+ * one that brings each later kernel's. NULL where the distribution or the kernel is another. The caller
+ * frees.
  */
 char *nvl_headers_package(const struct nvl_system *system);
 char *nvl_headers_meta_package(const struct nvl_system *system);
@@ -29,3 +30,6 @@ char *nvl_headers_meta_package(const struct nvl_system *system);
 /* The version of an installed Debian package, from /var/lib/dpkg/status; NULL where it is not installed. The
  * caller frees. */
 char *nvl_package_version(const struct nvl_root *root, const char *package);
+
+/* Whether a program runs, by the name that the kernel keeps (15 characters of it). Source: /proc/PID/comm. */
+bool nvl_program_runs(const struct nvl_root *root, const char *name);
