@@ -1,0 +1,480 @@
+/* The engine of diagnosis (folding, sorting, text that is fit to print), and what the checks judge by: the
+ * table of drivers and kernels, the kind of machine, what of the driver is installed. */
+#include "temp_root.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "check/families.h"
+#include "host/installed.h"
+#include "host/modprobe.h"
+#include "host/support.h"
+
+static const struct nvl_check root_cause = {.id = "root", .question = "?"};
+static const struct nvl_check folded = {.id = "folded", .question = "?", .folded_into = "other root"};
+static const struct nvl_check deeper = {.id = "deeper", .question = "?", .folded_into = "folded"};
+
+static void add(struct nvl_findings *f, const struct nvl_check *check, enum nvl_severity severity,
+                const char *container)
+{
+    nvl_finding_add(f, check, severity, container, check->id);
+}
+
+/* "error root, warning 220 folded" */
+static void expect(struct nvl_findings *f, const char *expected)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+
+    nvl_findings_finish(f);
+    for (size_t i = 0; i < f->count; i++)
+        nvl_strv_pushf(&words, "%s %s%s%s", nvl_severity_name(f->items[i].severity),
+                       f->items[i].container != NULL ? f->items[i].container : "",
+                       f->items[i].container != NULL ? " " : "", f->items[i].check->id);
+    nvl_autofree char *text = nvl_strv_join(&words, ", ");
+    assert_string_equal(text, expected);
+    nvl_findings_clear(f);
+}
+
+static void test_folding(void **state)
+{
+    struct nvl_findings f = {0};
+
+    (void)state;
+    add(&f, &folded, NVL_SEVERITY_ERROR, NULL);
+    expect(&f, "error folded");
+    add(&f, &folded, NVL_SEVERITY_ERROR, NULL);
+    add(&f, &root_cause, NVL_SEVERITY_WARNING, NULL);
+    expect(&f, "warning root");
+    /* the host's root cause is the containers' too */
+    add(&f, &root_cause, NVL_SEVERITY_ERROR, NULL);
+    add(&f, &folded, NVL_SEVERITY_ERROR, "220");
+    expect(&f, "error root");
+    /* a container's is its own alone */
+    add(&f, &root_cause, NVL_SEVERITY_ERROR, "220");
+    add(&f, &folded, NVL_SEVERITY_ERROR, "220");
+    add(&f, &folded, NVL_SEVERITY_ERROR, "web");
+    add(&f, &folded, NVL_SEVERITY_ERROR, NULL);
+    expect(&f, "error folded, error 220 root, error web folded");
+    /* a note is no cause of anything */
+    add(&f, &root_cause, NVL_SEVERITY_NOTE, NULL);
+    add(&f, &folded, NVL_SEVERITY_ERROR, NULL);
+    expect(&f, "error folded, note root");
+    /* what is folded still folds others: they have the same root */
+    add(&f, &deeper, NVL_SEVERITY_ERROR, NULL);
+    add(&f, &folded, NVL_SEVERITY_ERROR, NULL);
+    add(&f, &root_cause, NVL_SEVERITY_ERROR, NULL);
+    expect(&f, "error root");
+}
+
+static void test_sorting(void **state)
+{
+    struct nvl_findings f = {0};
+    const struct nvl_check *first = &nvl_checks_gpu[0], *later = &nvl_checks_boot[0];
+
+    (void)state;
+    add(&f, later, NVL_SEVERITY_NOTE, NULL);
+    add(&f, later, NVL_SEVERITY_WARNING, "web");
+    add(&f, later, NVL_SEVERITY_ERROR, "web");
+    add(&f, later, NVL_SEVERITY_ERROR, "220");
+    add(&f, first, NVL_SEVERITY_ERROR, "web");
+    add(&f, later, NVL_SEVERITY_ERROR, NULL);
+    add(&f, first, NVL_SEVERITY_WARNING, NULL);
+    expect(&f, "error nouveau-blacklist, error web gpu-absent, error 220 nouveau-blacklist, "
+               "error web nouveau-blacklist, warning gpu-absent, warning web nouveau-blacklist, note "
+               "nouveau-blacklist");
+    expect(&f, "");
+}
+
+static void test_text_is_clean(void **state)
+{
+    struct nvl_findings f = {0};
+
+    (void)state;
+    struct nvl_finding *item =
+        nvl_finding_add(&f, &root_cause, NVL_SEVERITY_ERROR, "a\033b", "t\033[31m\xff gr\xc3\xbc\xc3\x9f");
+    nvl_finding_evidence(item, "%s",
+                         "one\n\ttwo\r\x7f\xc2\x9b"
+                         "5\xe2\x80\xa6\xe2\x80");
+    assert_string_equal(item->container, "a?b");
+    assert_string_equal(item->title, "t?[31m? gr\xc3\xbc\xc3\x9f");
+    assert_string_equal(item->evidence, "one\n\ttwo???\?5\xe2\x80\xa6??");
+    nvl_findings_clear(&f);
+}
+
+/* Every check has an id of its own and a question, and what it is folded into exists. */
+static const struct nvl_check *find_check(const char *id)
+{
+    for (size_t i = 0; nvl_check_families[i] != NULL; i++)
+        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++)
+            if (strcmp(c->id, id) == 0)
+                return c;
+    return NULL;
+}
+
+static void test_table(void **state)
+{
+    size_t count = 0;
+
+    (void)state;
+    for (size_t i = 0; nvl_check_families[i] != NULL; i++)
+        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++, count++) {
+            nvl_auto(nvl_strv_clear) struct nvl_strv ids = {0};
+            assert_ptr_equal(find_check(c->id), c);
+            assert_true(nvl_has_suffix(c->question, "?"));
+            assert_true((c->host != NULL) != (c->container != NULL));
+            nvl_strv_split(&ids, c->folded_into != NULL ? c->folded_into : "", " ");
+            for (size_t n = 0; n < ids.count; n++)
+                if (find_check(ids.items[n]) == NULL)
+                    fail_msg("%s is folded into %s, which does not exist", c->id, ids.items[n]);
+        }
+    assert_true(count > 40);
+}
+
+static void fits(const struct nvl_support *s, const char *version, const char *package,
+                 enum nvl_flavour flavour, const char *kernel, enum nvl_kernel_fit expected)
+{
+    const struct nvl_kernel_range *range = nvl_support_driver(s, version, package, flavour);
+    enum nvl_kernel_fit fit = nvl_kernel_fits(range, kernel);
+
+    if (fit != expected)
+        fail_msg("%s (%s) on %s: %d, not %d", version, package != NULL ? package : "-", kernel, fit,
+                 expected);
+}
+
+static void test_kernels(void **state)
+{
+    const enum nvl_flavour closed = NVL_FLAVOUR_PROPRIETARY, open = NVL_FLAVOUR_OPEN;
+    nvl_auto(nvl_support_clear) struct nvl_support s = {0};
+
+    (void)state;
+    assert_int_equal(nvl_support_read(&s, NULL), 0);
+    /* Debian's packages */
+    fits(&s, "550.163.01", "550.163.01-2", closed, "6.15.4+deb13-amd64", NVL_KERNEL_FITS);
+    fits(&s, "550.163.01", "550.163.01-2", closed, "6.17.2-1-pve", NVL_KERNEL_TOO_NEW);
+    fits(&s, "550.163.01", "550.163.01-4~bpo13+1", closed, "6.17.2-1-pve", NVL_KERNEL_FITS);
+    fits(&s, "550.163.01", "550.163.01-4~bpo13+1", closed, "7.2.12+deb13-amd64", NVL_KERNEL_FAILS);
+    fits(&s, "550.163.01", "550.163.01-4~bpo13+1", closed, "6.18.1", NVL_KERNEL_TOO_NEW);
+    fits(&s, "550.163.01", "550.163.01-4~bpo13+1", open, "6.12.107+deb13-amd64", NVL_KERNEL_FAILS);
+    fits(&s, "535.261.03", "535.261.03-1", closed, "6.12.1", NVL_KERNEL_FITS);
+    /* NVIDIA's own, by branch and version */
+    fits(&s, "535.261.03", NULL, closed, "6.8.12-4-pve", NVL_KERNEL_TOO_NEW);
+    fits(&s, "550.144.03", NULL, closed, "6.16.1", NVL_KERNEL_FITS);
+    fits(&s, "580.95.05", NULL, open, "6.17.2-1-pve", NVL_KERNEL_TOO_NEW);
+    fits(&s, "580.105.08", NULL, open, "6.17.2-1-pve", NVL_KERNEL_FITS);
+    fits(&s, "580.105.08", NULL, open, "7.1.0", NVL_KERNEL_TOO_NEW);
+    fits(&s, "580.159.04", NULL, NVL_FLAVOUR_UNKNOWN, "7.1.0", NVL_KERNEL_FITS);
+    /* what is not known is not judged */
+    fits(&s, "999.10", NULL, open, "6.17.2", NVL_KERNEL_UNKNOWN);
+    fits(&s, "580.159.04", NULL, open, "odd", NVL_KERNEL_UNKNOWN);
+    assert_null(nvl_support_driver(&s, "", NULL, open));
+}
+
+static enum nvl_gpu_fit gpu_fit(const struct nvl_support *s, unsigned id, const char *version,
+                                enum nvl_flavour flavour)
+{
+    return nvl_generation_fits(nvl_support_generation(s, id), version, flavour);
+}
+
+static void test_generations(void **state)
+{
+    static const struct {
+        unsigned id;
+        const char *name;
+    } gpus[] = {{0x06c0, "Fermi"},     {0x1040, "Fermi"},     {0x1180, "Kepler"},   {0x103f, "Kepler"},
+                {0x13c2, "Maxwell"},   {0x1b06, "Pascal"},    {0x1db4, "Volta"},    {0x1e04, "Turing"},
+                {0x2182, "Turing"},    {0x20b0, "Ampere"},    {0x2204, "Ampere"},   {0x2438, "Ampere"},
+                {0x2330, "Hopper"},    {0x2684, "Ada"},       {0x22ba, "Ada"},      {0x2b85, "Blackwell"},
+                {0x2c02, "Blackwell"}, {0x2d04, "Blackwell"}, {0x2901, "Blackwell"}};
+    const enum nvl_flavour closed = NVL_FLAVOUR_PROPRIETARY, open = NVL_FLAVOUR_OPEN;
+    nvl_auto(nvl_support_clear) struct nvl_support s = {0};
+
+    (void)state;
+    assert_int_equal(nvl_support_read(&s, NULL), 0);
+    for (size_t i = 0; i < NVL_LENGTH(gpus); i++) {
+        assert_non_null(nvl_support_generation(&s, gpus[i].id));
+        assert_string_equal(nvl_support_generation(&s, gpus[i].id)->name, gpus[i].name);
+    }
+    assert_null(nvl_support_generation(&s, 0));
+    assert_null(nvl_support_generation(&s, 0xffff));
+    assert_int_equal(gpu_fit(&s, 0x2b85, "550.163.01", closed), NVL_GPU_TOO_NEW);
+    assert_int_equal(gpu_fit(&s, 0x2b85, "580.95.05", closed), NVL_GPU_NEEDS_OPEN);
+    assert_int_equal(gpu_fit(&s, 0x2b85, "580.95.05", open), NVL_GPU_FITS);
+    assert_int_equal(gpu_fit(&s, 0x1b06, "580.95.05", closed), NVL_GPU_FITS);
+    assert_int_equal(gpu_fit(&s, 0x1b06, "580.95.05", open), NVL_GPU_NEEDS_PROPRIETARY);
+    assert_int_equal(gpu_fit(&s, 0x1b06, "590.44.01", closed), NVL_GPU_TOO_OLD);
+    assert_int_equal(gpu_fit(&s, 0x2438, "550.163.01", NVL_FLAVOUR_UNKNOWN), NVL_GPU_FITS);
+    assert_int_equal(gpu_fit(&s, 0x2438, "", open), NVL_GPU_UNKNOWN);
+    assert_int_equal(gpu_fit(&s, 0xffff, "550.163.01", open), NVL_GPU_UNKNOWN);
+    for (unsigned id = 0; id < 0x10000; id++) { /* no id is in two generations */
+        size_t in = 0;
+        for (size_t g = 0; g < s.n_generations; g++)
+            for (size_t n = 0; n < s.generations[g].n_ids; n++)
+                in += id >= s.generations[g].ids[n].first && id <= s.generations[g].ids[n].last;
+        assert_true(in <= 1);
+    }
+}
+
+static void test_bad_tables(void **state)
+{
+#define KERNEL(fails, branch)                                                                                \
+    "{\"branch\": " branch                                                                                   \
+    ", \"from\": null, \"package\": null, \"suite\": null, \"flavour\": null, \"min\": "                     \
+    "null, \"max\": \"6.1\", \"fails\": " fails ", \"basis\": \"built\", \"source\": \"x\"}"
+#define TABLE(kernels, generations)                                                                          \
+    "{\"format\": 1, \"kernels\": [" kernels "], \"generations\": [" generations "]}"
+#define GENERATION(ids)                                                                                      \
+    "{\"name\": \"A\", \"ids\": " ids ", \"first\": null, \"last\": null, \"flavours\": [\"open\"]}"
+    static const struct {
+        int result;
+        const char *text;
+    } cases[] = {
+        {0, TABLE(KERNEL("[]", "\"550\""), GENERATION("[\"00a0-00ff\"]"))},
+        {0, TABLE("", "")},
+        {-EINVAL, ""},
+        {-EINVAL, "[]"},
+        {-EINVAL, "{\"format\": 2, \"kernels\": [], \"generations\": []}"},
+        {-EINVAL, TABLE(KERNEL("null", "\"550\""), "")},
+        {-EINVAL, TABLE(KERNEL("[1]", "\"550\""), "")},
+        {-EINVAL, TABLE(KERNEL("[]", "null"), "")},
+        {-EINVAL, TABLE(KERNEL("[]", "550"), "")},
+        {-EINVAL, TABLE("{}", "")},
+        {-EINVAL, TABLE("", GENERATION("[\"00ff-00a0\"]"))},
+        {-EINVAL, TABLE("", GENERATION("[\"00ff\"]"))},
+        {-EINVAL, TABLE("", GENERATION("[\"x-y\"]"))},
+        {-EINVAL, TABLE("", "{}")},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NVL_LENGTH(cases); i++) {
+        struct nvl_support s;
+        struct nvl_error err = {0};
+        int r = nvl_support_parse(&s, cases[i].text, strlen(cases[i].text), &err);
+        if (r != cases[i].result)
+            fail_msg("%s: %d", cases[i].text, r);
+        assert_int_equal(r < 0, err.message[0] != '\0');
+        nvl_support_clear(&s);
+    }
+}
+
+static void check_system(struct temp_root *t, const char *headers, const char *meta)
+{
+    nvl_auto(nvl_system_clear) struct nvl_system s;
+
+    assert_int_equal(nvl_system_read(&t->root, &s, NULL), 0);
+    nvl_autofree char *package = nvl_headers_package(&s), *meta_package = nvl_headers_meta_package(&s);
+    if (headers == NULL) {
+        assert_null(package);
+        assert_null(meta_package);
+        return;
+    }
+    assert_string_equal(package, headers);
+    assert_string_equal(meta_package, meta);
+}
+
+static void replace(struct temp_root *t, const char *path, const char *text)
+{
+    unlinkat(t->fd, path + 1, 0);
+    put(t, path, text);
+}
+
+static void test_headers(void **state)
+{
+    struct temp_root *t = *state;
+    static const char osrelease[] = "/proc/sys/kernel/osrelease", status[] = "/var/lib/dpkg/status";
+
+    check_system(t, NULL, NULL);
+    put(t, "/etc/os-release", "ID=debian\nVERSION_ID=\"13\"\nVERSION_CODENAME=trixie\n");
+    put(t, osrelease, "6.12.107+deb13-amd64\n");
+    check_system(t, "linux-headers-6.12.107+deb13-amd64", "linux-headers-amd64");
+    replace(t, osrelease, "6.1.0-40-cloud-amd64\n");
+    check_system(t, "linux-headers-6.1.0-40-cloud-amd64", "linux-headers-cloud-amd64");
+    replace(t, osrelease, "6.14.11-4-pve\n");
+    check_system(t, "proxmox-headers-6.14.11-4-pve", "proxmox-default-headers");
+    put(t, status, "Package: pve-manager\nStatus: install ok installed\nVersion: 7.4-19\n");
+    check_system(t, "pve-headers-6.14.11-4-pve", "pve-headers");
+    replace(t, "/etc/os-release", "ID=arch\n");
+    replace(t, osrelease, "6.17.1-arch1-1\n");
+    check_system(t, NULL, NULL);
+    replace(t, osrelease, "../../x\n"); /* it becomes a part of paths */
+    check_system(t, NULL, NULL);
+}
+
+static void test_system(void **state)
+{
+    struct temp_root *t = *state;
+    struct nvl_system s;
+    static const char variable[] =
+        "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+
+    assert_int_equal(nvl_system_read(&t->root, &s, NULL), 0);
+    assert_null(s.id);
+    assert_null(s.kernel);
+    assert_false(s.is_proxmox);
+    assert_int_equal(s.pve_major, -1);
+    assert_int_equal(s.secure_boot, NVL_SECURE_BOOT_OFF); /* no EFI */
+    nvl_system_clear(&s);
+
+    put(t, "/usr/lib/os-release", "NAME='x'\nID=debian\nVERSION_ID='12'\n");
+    put(t, "/etc/pve/local", "");
+    assert_int_equal(nvl_tree_directory(t->fd, "/sys/firmware/efi/efivars", NULL), 0);
+    assert_int_equal(nvl_system_read(&t->root, &s, NULL), 0);
+    assert_string_equal(s.id, "debian");
+    assert_string_equal(s.version_id, "12");
+    assert_true(s.is_proxmox);
+    assert_int_equal(s.pve_major, 8);
+    assert_int_equal(s.secure_boot, NVL_SECURE_BOOT_UNKNOWN);
+    nvl_system_clear(&s);
+
+    static const char *const values[] = {"\6\0\0\0\1", "\6\0\0\0\0"};
+    for (int i = 0; i < 2; i++) {
+        unlinkat(t->fd, variable + 1, 0);
+        assert_int_equal(nvl_tree_file(t->fd, variable, values[i], 5, NULL), 0);
+        assert_int_equal(nvl_system_read(&t->root, &s, NULL), 0);
+        assert_int_equal(s.secure_boot, i == 0 ? NVL_SECURE_BOOT_ON : NVL_SECURE_BOOT_OFF);
+        nvl_system_clear(&s);
+    }
+}
+
+static void test_packages(void **state)
+{
+    struct temp_root *t = *state;
+    static const struct {
+        const char *package, *version;
+    } cases[] = {{"one", "1:2.0-3"}, {"two", NULL}, {"three", NULL}, {"thre", NULL}, {"four", "4"}};
+
+    assert_null(nvl_package_version(&t->root, "one"));
+    put(t, "/var/lib/dpkg/status",
+        "Package: one\nStatus: install ok installed\nVersion: 1:2.0-3\nDescription: x\n Package: two\n\n"
+        "Package: two\nStatus: deinstall ok config-files\nVersion: 2\n\n"
+        "Package: three\nStatus: install ok half-installed\nVersion: 3\n\n"
+        "Package: four\nStatus: hold ok installed\nVersion: 4\n");
+    for (size_t i = 0; i < NVL_LENGTH(cases); i++) {
+        nvl_autofree char *version = nvl_package_version(&t->root, cases[i].package);
+        if (cases[i].version == NULL)
+            assert_null(version);
+        else
+            assert_string_equal(version, cases[i].version);
+    }
+}
+
+static void test_modprobe(void **state)
+{
+    struct temp_root *t = *state;
+    nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
+
+    put(t, "/etc/modprobe.d/a.conf", "# blacklist nova_core\n  blacklist   nova-core \nblacklist nova\n");
+    put(t, "/etc/modprobe.d/b.txt", "blacklist nova_core\n");
+    put(t, "/etc/modprobe.d/c.conf", "");
+    put(t, "/usr/lib/modprobe.d/c.conf", "blacklist nova_core\n"); /* hidden by the one above */
+    put(t, "/usr/lib/modprobe.d/d.conf", "install nova_core /bin/false\nblacklist nova_core");
+    put_link(t, "/lib", "usr/lib");
+    put(t, "/proc/cmdline", "root=/dev/sda1 nouveau.modeset=0 quiet\n");
+    nvl_modprobe_find(&t->root, "blacklist", "nova_core", &lines);
+    assert_int_equal(lines.count, 2);
+    assert_string_equal(lines.items[0].file, "/etc/modprobe.d/a.conf");
+    assert_string_equal(lines.items[0].text, "blacklist nova-core");
+    assert_string_equal(lines.items[1].file, "/usr/lib/modprobe.d/d.conf");
+    assert_true(nvl_cmdline_has(&t->root, "nouveau.modeset=0"));
+    assert_true(nvl_cmdline_has(&t->root, "quiet"));
+    assert_false(nvl_cmdline_has(&t->root, "nouveau.modeset"));
+}
+
+static void read_installed(struct temp_root *t, struct nvl_installed_driver *d)
+{
+    nvl_auto(nvl_system_clear) struct nvl_system s;
+    const struct nvl_userspace us = {0};
+
+    assert_int_equal(nvl_system_read(&t->root, &s, NULL), 0);
+    nvl_installed_driver_read(&t->root, &s, &us, d);
+}
+
+static void test_installed(void **state)
+{
+    struct temp_root *t = *state;
+    struct nvl_installed_driver d;
+
+    put(t, "/proc/sys/kernel/osrelease", "6.2.0-1-pve\n");
+    /* the kernel's own modules of such names, and parts of the driver, are not it */
+    put(t, "/lib/modules/6.2.0-1-pve/kernel/drivers/video/nvidiafb.ko", "");
+    put(t, "/lib/modules/6.2.0-1-pve/updates/dkms/nvidia-current-uvm.ko.xz", "");
+    put(t, "/lib/modules/6.2.0-1-pve/updates/dkms/nvidia-tesla-535-drm.ko.xz", "");
+    put(t, "/lib/modules/6.1.0-1-pve/kernel/drivers/video/nvidia.ko", "");
+    put(t, "/lib/modules/5.15.1-1-pve/updates/dkms/nvidia-tesla-535.ko.zst", "");
+    put(t, "/var/lib/dkms/nvidia-current-open/550.163.01/source", "");
+    put(t, "/var/lib/dkms/nvidia-current/535.261.03/source", "");
+    put(t, "/var/lib/dkms/nvidia-fs/9.9.9/source", "");
+    put(t, "/var/lib/dkms/nvidia-current-open/550.163.01/build/make.log",
+        "DKMS make.log for nvidia for kernel 6.2.0-1-pve (x86_64)\nmake: *** [x] Error 2\n"
+        "nv.c:1:2: error: it does not build\nnv.c:2:2: error: more\n");
+    read_installed(t, &d);
+    assert_null(d.module);
+    assert_false(d.has_headers);
+    assert_int_equal(d.kernels.count, 2);
+    assert_string_equal(d.kernels.items[0], "6.1.0-1-pve");
+    assert_string_equal(d.dkms_name, "nvidia-current-open");
+    assert_string_equal(d.version, "550.163.01");
+    assert_int_equal(d.flavour, NVL_FLAVOUR_OPEN);
+    assert_string_equal(d.build_error, "make.log:3: nv.c:1:2: error: it does not build");
+    nvl_installed_driver_clear(&d);
+
+    /* another kernel's log says nothing of this one; a link that leads nowhere is no folder of headers */
+    replace(t, "/var/lib/dkms/nvidia-current-open/550.163.01/build/make.log",
+            "DKMS make.log for nvidia for kernel 6.1.0-1-pve (x86_64)\nnv.c:1:2: error: x\n");
+    put_link(t, "/lib/modules/6.2.0-1-pve/build", "/usr/src/headers");
+    read_installed(t, &d);
+    assert_null(d.build_log);
+    assert_false(d.has_headers);
+    nvl_installed_driver_clear(&d);
+
+    put(t, "/lib/modules/6.2.0-1-pve/updates/dkms/nvidia-current-open.ko.xz", "");
+    put(t, "/usr/src/headers/Makefile", "");
+    read_installed(t, &d);
+    assert_string_equal(d.module, "/lib/modules/6.2.0-1-pve/updates/dkms/nvidia-current-open.ko.xz");
+    assert_true(d.has_headers);
+    nvl_installed_driver_clear(&d);
+}
+
+static void test_enrolled(void **state)
+{
+    struct temp_root *t = *state;
+    struct nvl_installed_driver d;
+    static const char list[] = "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23";
+
+    put(t, "/proc/sys/kernel/osrelease", "6.2.0-1-pve\n");
+    read_installed(t, &d);
+    assert_null(d.signing_key);
+    assert_int_equal(d.enrolled, NVL_ENROLLED_UNKNOWN);
+    nvl_installed_driver_clear(&d);
+    put(t, "/var/lib/dkms/mok.pub", "certificate of this machine");
+    put(t, list, "attr other certificates");
+    read_installed(t, &d);
+    assert_string_equal(d.signing_key, "/var/lib/dkms/mok.pub");
+    assert_int_equal(d.enrolled, NVL_ENROLLED_NO);
+    nvl_installed_driver_clear(&d);
+    replace(t, list, "attr other; certificate of this machine; another");
+    read_installed(t, &d);
+    assert_int_equal(d.enrolled, NVL_ENROLLED_YES);
+    nvl_installed_driver_clear(&d);
+}
+
+#define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, setup_root, teardown_root)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_folding),
+        cmocka_unit_test(test_sorting),
+        cmocka_unit_test(test_text_is_clean),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_kernels),
+        cmocka_unit_test(test_generations),
+        cmocka_unit_test(test_bad_tables),
+        WITH_ROOT(test_headers),
+        WITH_ROOT(test_system),
+        WITH_ROOT(test_packages),
+        WITH_ROOT(test_modprobe),
+        WITH_ROOT(test_installed),
+        WITH_ROOT(test_enrolled),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
