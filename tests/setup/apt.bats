@@ -28,7 +28,7 @@ setup() {
 
 # on KIND: that root, with the sources as they were made and the release's own kernel.
 on() {
-    ROOT="$ROOTS/$1"
+    export ROOT="$ROOTS/$1"
     rm -rf "$ROOT/etc/apt" "$ROOT/usr/local/sbin/apt-get" "$ROOT/etc/modprobe.d/nvlxc.conf" \
         "$ROOT/var/log/nvlxc-setup.log"
     cp -a "$ROOTS/$1.apt" "$ROOT/etc/apt"
@@ -176,4 +176,23 @@ CONTROL
     [ "$(step components | jq -r .state)" = 'done' ]
     rm "$ROOT/etc/apt/sources.list.d/pve-enterprise.sources"
     stops_at_headers
+}
+
+@test "setup: it asks once; without a terminal it says what to do instead" {
+    on debian-13
+    forbid_installing
+    cp "$ROOT/etc/apt/sources.list" "$BATS_TEST_TMPDIR/before"
+    run --separate-stderr nvlxc_in_root host setup </dev/null
+    [ "$status" = 1 ]
+    [[ "$stderr" == *"there is no terminal; --dry-run shows the plan, --yes carries it out"* ]]
+    run script --quiet --return --command "$(declare -f in_root nvlxc_in_root); nvlxc_in_root host setup" /dev/null <<<n
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ "$output" == *" 1.  archive components: to do"*"Carry out these steps? [y/N]"*"nothing was changed"* ]]
+    cmp "$BATS_TEST_TMPDIR/before" "$ROOT/etc/apt/sources.list"
+    run script --quiet --return --command "$(declare -f in_root nvlxc_in_root); nvlxc_in_root host setup" /dev/null <<<y
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ "$output" == *"[1/11] archive components"*"wrote /etc/apt/sources.list"*"[3/11] apt's lists"*"E: no network today"* ]]
+    run ! cmp "$BATS_TEST_TMPDIR/before" "$ROOT/etc/apt/sources.list"
 }
