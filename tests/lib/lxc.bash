@@ -76,6 +76,18 @@ listing() {
         grep -v -e '^[0-9a-f]\{64\}  \./etc/ld\.so\.cache$' -e '^[0-9a-f]\{64\}  \./var/cache/ldconfig/aux-cache$' -e var/cache/apt/
 }
 
+# more_starts_leave_nothing NAME COUNT: so many more starts leave its root file system as one start leaves it.
+more_starts_leave_nothing() {
+    local root=/var/lib/lxc/$1/rootfs i
+    start "$1" && stop "$1" || return
+    listing "$root" > "/run/$1.one"
+    for i in $(seq "$2"); do
+        start "$1" && stop "$1" || return
+    done
+    listing "$root" > "/run/$1.more"
+    diff "/run/$1.one" "/run/$1.more"
+}
+
 syslog_of() {
     grep -a "nvlxc\[.*\]: $1:" /run/syslog
 }

@@ -4,8 +4,6 @@ load setup
 # shellcheck source=/dev/null
 source "$NVL_SOURCE/tests/lib/clients.bash"
 
-ALL=compute,utility,video,graphics,display,ngx,compat32
-
 setup_file() {
     simulate_installed 550-graphics
     nvlxc driver sync --quiet
@@ -115,15 +113,8 @@ drivers_of() {
 }
 
 @test "starts leave what one start leaves; detach leaves the root file system as before attach" {
-    run -0 nvlxc attach gl --capabilities $ALL
-    start gl && stop gl
-    listing /var/lib/lxc/gl/rootfs > /run/gl.one
-    local i
-    for i in $(seq 9); do
-        start gl && stop gl
-    done
-    listing /var/lib/lxc/gl/rootfs > /run/gl.ten
-    diff /run/gl.one /run/gl.ten
+    run -0 nvlxc attach gl --capabilities all
+    more_starts_leave_nothing gl 9
     run -0 nvlxc detach gl
     listing /var/lib/lxc/gl/rootfs > /run/gl.after
     diff /run/gl.before /run/gl.after
