@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Cases of a test, told as TAP, one line each. Sourced by bash.
+# Cases of a test, told as TAP, one line each; $boot is part of their names. Sourced by bash.
+: "${boot:?}"
 
 # tries NAME COMMAND...: one case; what the command said is told where it fails.
 tries() {
@@ -23,6 +24,11 @@ is() {
         printf 'expected:\n%s\nseen (exit status %s):\n%s\n' "$expected" "$status" "$said"
         return 1
     fi
+}
+
+# fails COMMAND...: well where the command is not.
+fails() {
+    ! "$@"
 }
 
 # within SECONDS COMMAND...: tries again until it succeeds.
