@@ -82,6 +82,13 @@ static void take_node(const char *path, const struct nvl_host *host, struct nvl_
     nvl_selector_parse(text, NVL_APPEND(grant->selectors, grant->n_selectors), NULL);
 }
 
+static void take_devices(struct nvl_grant *grant, struct nvl_grant *from)
+{
+    grant->devices = from->devices;
+    grant->selectors = TAKE_PTR(from->selectors);
+    grant->n_selectors = from->n_selectors;
+}
+
 void nvl_adopt_gpus(const struct nvl_config *config, const struct nvl_host *host, struct nvl_grant *grant,
                     struct nvl_strv *warnings)
 {
@@ -92,14 +99,15 @@ void nvl_adopt_gpus(const struct nvl_config *config, const struct nvl_host *host
     grant->devices = NVL_DEVICES_LIST;
     if (nvl_grant_parse(&said, variable(&lines, NVL_ENV_DEVICES), NULL, NULL) == 0 &&
         said.devices != NVL_DEVICES_VOID) {
-        grant->devices = said.devices;
-        grant->selectors = TAKE_PTR(said.selectors);
-        grant->n_selectors = said.n_selectors;
+        take_devices(grant, &said);
         return;
     }
     nodes_of(&lines, &nodes);
     for (size_t i = 0; i < nodes.count; i++)
         take_node(nodes.items[i], host, grant, warnings);
+    if (grant->n_selectors == 0 && nvl_config_grant(config, &said, NULL) == 1 &&
+        said.devices != NVL_DEVICES_VOID)
+        take_devices(grant, &said);
 }
 
 /* ---- capabilities ---- */
@@ -130,24 +138,30 @@ static bool has_dri(const struct nvl_config *config)
     return false;
 }
 
+static unsigned capabilities_by_hand(const struct lines *lines)
+{
+    struct nvl_strv nvl_auto(nvl_strv_clear) nodes = {0};
+    const char *said = variable(lines, NVL_ENV_CAPABILITIES);
+    unsigned capabilities = NVL_CAP_DEFAULT;
+
+    if (said != NULL && nvl_capabilities_parse(said, &capabilities, NULL) == 0)
+        return capabilities;
+    nodes_of(lines, &nodes);
+    if (mounts_libraries(lines))
+        capabilities |= NVL_CAP_VIDEO;
+    if (nvl_strv_contains(&nodes, "/dev/nvidia-modeset") && has_dri(lines->config))
+        capabilities |= NVL_CAP_GRAPHICS;
+    return capabilities;
+}
+
 unsigned nvl_adopt_capabilities(const struct nvl_config *config)
 {
     struct lines nvl_auto(lines_clear) lines = lines_of(config);
-    struct nvl_strv nvl_auto(nvl_strv_clear) nodes = {0};
-    const char *said = variable(&lines, NVL_ENV_CAPABILITIES);
-    unsigned capabilities = NVL_CAP_DEFAULT;
-    bool any = false;
+    struct nvl_grant nvl_auto(nvl_grant_clear) own = {0};
+    unsigned capabilities = nvl_config_grant(config, &own, NULL) == 1 ? own.capabilities : 0;
 
     for (size_t i = 0; i < config->n_lines; i++)
-        any = any || is_one(&lines, i);
-    if (!any)
-        return 0;
-    if (said != NULL && nvl_capabilities_parse(said, &capabilities, NULL) == 0)
-        return capabilities;
-    nodes_of(&lines, &nodes);
-    if (mounts_libraries(&lines))
-        capabilities |= NVL_CAP_VIDEO;
-    if (nvl_strv_contains(&nodes, "/dev/nvidia-modeset") && has_dri(config))
-        capabilities |= NVL_CAP_GRAPHICS;
+        if (is_one(&lines, i))
+            return capabilities | capabilities_by_hand(&lines);
     return capabilities;
 }

@@ -10,6 +10,6 @@
 void nvl_adopt_gpus(const struct nvl_config *config, const struct nvl_host *host, struct nvl_grant *grant,
                     struct nvl_strv *warnings);
 /* The capabilities: of NVIDIA_DRIVER_CAPABILITIES, or compute and utility, with video where the lines bring
- * in the driver's libraries, with graphics where they bring in the nodes that it needs. 0 where there are no
- * lines by hand. */
+ * in the driver's libraries, with graphics where they bring in the nodes that it needs. 0 where there are
+ * neither lines by hand nor a grant. */
 unsigned nvl_adopt_capabilities(const struct nvl_config *config);

@@ -67,7 +67,10 @@ static int refuse(const struct nvl_strv *holders, const char *gpu, struct nvl_er
     nvl_autofree char *names = nvl_strv_join(holders, ", ");
 
     nvl_error_set(err, -EBUSY, "--exclusive: %s is already given to %s", gpu, names);
-    nvl_error_hint(err, "take it from there first: nvlxc detach %s", holders->items[0]);
+    nvl_error_hint(err,
+                   "take it from there first (`nvlxc show %s` says by which lines it has it), or leave "
+                   "--exclusive out: several containers can share a GPU",
+                   holders->items[0]);
     return -EBUSY;
 }
 
