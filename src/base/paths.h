@@ -5,10 +5,10 @@
 #define NVL_BUNDLE_DIR                                                                                       \
     "/var/lib/nvlxc/driver" /* VERSION/{bin,lib64,lib32,share,etc}, sonames, manifest.json */
 /* VERSION/gsp_*.bin, for the host's kernel: beside the bundles, since those are mounted into containers */
-#define NVL_FIRMWARE_DIR "/var/lib/nvlxc/firmware"
-#define NVL_HOOK_PROGRAM "/usr/libexec/nvlxc/hook"
+#define NVL_FIRMWARE_DIR  "/var/lib/nvlxc/firmware"
+#define NVL_HOOK_PROGRAM  "/usr/libexec/nvlxc/hook"
 #define NVL_PROBE_PROGRAM "/usr/libexec/nvlxc/probe"
-#define NVL_PROGRAM      "/usr/bin/nvlxc"
+#define NVL_PROGRAM       "/usr/bin/nvlxc"
 
 /* In a container; rootfs/entries.c lists every file. */
 #define NVL_MOUNT_POINT "/usr/local/nvidia" /* the bundle, read-only */

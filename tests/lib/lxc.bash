@@ -78,10 +78,10 @@ listing() {
 
 # more_starts_leave_nothing NAME COUNT: so many more starts leave its root file system as one start leaves it.
 more_starts_leave_nothing() {
-    local root=/var/lib/lxc/$1/rootfs i
+    local root=/var/lib/lxc/$1/rootfs
     start "$1" && stop "$1" || return
     listing "$root" > "/run/$1.one"
-    for i in $(seq "$2"); do
+    for _ in $(seq "$2"); do
         start "$1" && stop "$1" || return
     done
     listing "$root" > "/run/$1.more"
