@@ -34,31 +34,30 @@ static void check_grant_unreadable(const struct nvl_check *check, const struct n
     nvl_finding_fix(f, "%s\nwith --capabilities, where others than compute and utility are meant", again);
 }
 
-/* The lines of a grant, by what they are for. */
-static void count_slots(const struct nvl_container_facts *facts, size_t counts[NVL_SLOT_DRI_RULE + 1])
+static bool has_slot(const struct nvl_container_facts *facts, enum nvl_grant_slot slot)
 {
     for (size_t i = 0; i < facts->config.n_lines; i++)
-        if (facts->owners[i] == NVL_OWNER_NVLXC)
-            counts[nvl_grant_slot(facts->config.lines[i].key, facts->config.lines[i].value)]++;
+        if (facts->owners[i] == NVL_OWNER_NVLXC &&
+            nvl_grant_slot(facts->config.lines[i].key, facts->config.lines[i].value) == slot)
+            return true;
+    return false;
 }
 
 static void check_grant_incomplete(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                    struct nvl_findings *findings)
 {
-    size_t counts[NVL_SLOT_DRI_RULE + 1] = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     const char *devices = nvl_config_environment(&facts->config, NVL_ENV_DEVICES), *effect = NULL;
 
-    count_slots(facts, counts);
     if (!facts->has_grant)
         return;
     if (devices == NULL || devices[0] == '\0')
         nvl_strv_push(&evidence, "no lxc.environment line with " NVL_ENV_DEVICES " is in force");
-    if (counts[NVL_SLOT_MOUNT] == 0)
+    if (!has_slot(facts, NVL_SLOT_MOUNT))
         nvl_strv_push(&evidence, "no lxc.hook.mount line of nvlxc");
     if (evidence.count > 0)
         effect = "the container starts without nodes and without the driver";
-    if (counts[NVL_SLOT_PRE_START] == 0)
+    if (!has_slot(facts, NVL_SLOT_PRE_START))
         nvl_strv_push(&evidence, "no lxc.hook.pre-start line of nvlxc");
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, effect != NULL ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING,

@@ -108,7 +108,7 @@ static void check_blocked(const struct nvl_check *check, const struct nvl_contai
 {
     struct stat st;
 
-    if (!facts->has_grant || facts->grant.devices == NVL_DEVICES_VOID || facts->rootfs.fd < 0 ||
+    if (!nvl_wants_bundle(facts) || facts->rootfs.fd < 0 ||
         nvl_root_stat(&facts->rootfs, NVL_MOUNT_POINT, AT_SYMLINK_NOFOLLOW, &st) < 0 || S_ISDIR(st.st_mode))
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,

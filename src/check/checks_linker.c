@@ -44,8 +44,7 @@ static bool includes_folder(const struct nvl_root *rootfs)
 void nvl_check_no_include(const struct nvl_check *check, const struct nvl_container_facts *facts,
                           struct nvl_findings *findings)
 {
-    if (!facts->has_grant || facts->grant.devices == NVL_DEVICES_VOID || facts->rootfs.fd < 0 ||
-        includes_folder(&facts->rootfs))
+    if (!nvl_wants_bundle(facts) || facts->rootfs.fd < 0 || includes_folder(&facts->rootfs))
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "its linker does not read /etc/ld.so.conf.d");
@@ -95,7 +94,7 @@ static bool holds_libcuda(const struct nvl_container_facts *facts, const char *f
 
     for (size_t i = 0; i < NVL_LENGTH(names); i++) {
         nvl_autofree char *file = nvl_xasprintf("%s/%s", folder, names[i]);
-        if ((facts->has_grant && is_in_bundle(file)) || nvl_root_exists(&facts->rootfs, file)) {
+        if ((nvl_wants_bundle(facts) && is_in_bundle(file)) || nvl_root_exists(&facts->rootfs, file)) {
             *path = TAKE_PTR(file);
             return true;
         }
@@ -127,7 +126,7 @@ static struct source find_source(const struct nvl_container_facts *facts)
  * with the bundle before all others. */
 static bool is_before_first_start(const struct nvl_container_facts *facts)
 {
-    return facts->has_grant && !facts->is_running && !nvl_linker_names_bundle(&facts->rootfs) &&
+    return nvl_wants_bundle(facts) && !facts->is_running && !nvl_linker_names_bundle(&facts->rootfs) &&
            includes_folder(&facts->rootfs);
 }
 
@@ -290,7 +289,8 @@ void nvl_check_own_driver(const struct nvl_check *check, const struct nvl_contai
     find_own(facts, &evidence);
     if (evidence.count == 0)
         return;
-    bool is_harmless = facts->has_grant && (takes_bundle(&facts->rootfs) || is_before_first_start(facts));
+    bool is_harmless =
+        nvl_wants_bundle(facts) && (takes_bundle(&facts->rootfs) || is_before_first_start(facts));
     nvl_strv_pushf(&evidence, "the kernel module is %s", version);
     struct nvl_finding *f = nvl_finding_of_lines(
         findings, check, is_harmless ? NVL_SEVERITY_NOTE : NVL_SEVERITY_ERROR, facts, &evidence,

@@ -26,7 +26,7 @@ void nvl_check_mount_source(const struct nvl_check *check, const struct nvl_cont
 
     for (size_t i = 0; i < facts->config.n_lines; i++) {
         nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
-        if (facts->owners[i] != NVL_OWNER_BY_HAND || !nvl_mount_line_parse(&facts->config.lines[i], &mount) ||
+        if (facts->owners[i] == NVL_OWNER_OTHER || !nvl_mount_line_parse(&facts->config.lines[i], &mount) ||
             mount.source[0] != '/' || nvl_root_exists(facts->host->root, mount.source))
             continue;
         bool is_optional = strstr(mount.options, "optional") != NULL;
@@ -114,7 +114,7 @@ void nvl_check_library_mount(const struct nvl_check *check, const struct nvl_con
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, is_known ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts,
                              &evidence, "the host's library folder lies over the container's own");
-    nvl_autofree char *again = nvl_attach_again(facts);
+    nvl_autofree char *again = nvl_attach_with_bundle(facts);
     nvl_finding_cause(
         f, "the container's programs get the libraries of another release: apt and others end with "
            "\"error while loading shared libraries\"");
@@ -125,7 +125,7 @@ void nvl_check_library_mount(const struct nvl_check *check, const struct nvl_con
 static bool is_nvidia_passthrough(const struct nvl_container_facts *facts, size_t i,
                                   struct nvl_passthrough *p)
 {
-    return facts->owners[i] == NVL_OWNER_BY_HAND && nvl_passthrough_parse(&facts->config.lines[i], p) &&
+    return facts->owners[i] != NVL_OWNER_OTHER && nvl_passthrough_parse(&facts->config.lines[i], p) &&
            nvl_has_prefix(p->path, "/dev/nvidia");
 }
 

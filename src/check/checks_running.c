@@ -61,7 +61,7 @@ static void compare_driver(const struct nvl_container_facts *facts, struct nvl_s
     const char *version = facts->host->host.driver.version;
     nvl_autofree char *mounted = mounted_version(facts);
 
-    if (!facts->has_grant || facts->grant.devices == NVL_DEVICES_VOID || version[0] == '\0')
+    if (!nvl_wants_bundle(facts) || version[0] == '\0')
         return;
     if (mounted == NULL)
         nvl_strv_push(evidence, "no driver is mounted at " NVL_MOUNT_POINT);

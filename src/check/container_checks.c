@@ -16,6 +16,34 @@ bool nvl_wants_gpu(const struct nvl_container_facts *facts)
     return (facts->has_grant && facts->grant.devices != NVL_DEVICES_VOID) || nvl_has_lines_by_hand(facts);
 }
 
+/* What the mount hook's line says of how the grant is carried out: "--required", "--libraries=none". */
+static void hook_arguments(const struct nvl_container_facts *facts, struct nvl_strv *arguments)
+{
+    for (size_t i = 0; i < facts->config.n_lines; i++) {
+        const struct nvl_line *line = &facts->config.lines[i];
+        nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+        if (facts->owners[i] != NVL_OWNER_NVLXC || nvl_grant_slot(line->key, line->value) != NVL_SLOT_MOUNT)
+            continue;
+        nvl_strv_split(&words, line->value, " \t");
+        for (size_t w = 0; w < words.count; w++)
+            if (nvl_has_prefix(words.items[w], "--") && !nvl_strv_contains(arguments, words.items[w]))
+                nvl_strv_push(arguments, words.items[w]);
+    }
+}
+
+bool nvl_wants_bundle(const struct nvl_container_facts *facts)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv arguments = {0};
+
+    if (!facts->has_grant || facts->grant.devices == NVL_DEVICES_VOID)
+        return false;
+    hook_arguments(facts, &arguments);
+    for (size_t i = 0; i < arguments.count; i++)
+        if (nvl_has_prefix(arguments.items[i], "--libraries="))
+            return false;
+    return true;
+}
+
 char *nvl_line_text(const struct nvl_config *config, size_t line)
 {
     const char *start = config->text + config->lines[line].start;
@@ -62,7 +90,7 @@ char *nvl_shell_word(const char *text)
     return nvl_buf_take(&b);
 }
 
-char *nvl_attach_again(const struct nvl_container_facts *facts)
+static char *attach_command(const struct nvl_container_facts *facts, bool with_bundle)
 {
     struct nvl_buf b = {0};
 
@@ -78,9 +106,22 @@ char *nvl_attach_again(const struct nvl_container_facts *facts)
         nvl_autofree char *words = nvl_capabilities_format(facts->grant.capabilities);
         nvl_buf_addf(&b, " --capabilities %s", words);
     }
-    if (facts->grant.required)
-        nvl_buf_addf(&b, " --required");
+    nvl_auto(nvl_strv_clear) struct nvl_strv arguments = {0};
+    hook_arguments(facts, &arguments); /* the options of attach have the same names */
+    for (size_t i = 0; i < arguments.count; i++)
+        if (!with_bundle || !nvl_has_prefix(arguments.items[i], "--libraries="))
+            nvl_buf_addf(&b, " %s", arguments.items[i]);
     return nvl_buf_take(&b);
+}
+
+char *nvl_attach_again(const struct nvl_container_facts *facts)
+{
+    return attach_command(facts, false);
+}
+
+char *nvl_attach_with_bundle(const struct nvl_container_facts *facts)
+{
+    return attach_command(facts, true);
 }
 
 /* "-n web", with the folder where LXC's tools would not look by themselves. */

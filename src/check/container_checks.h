@@ -18,6 +18,9 @@ bool nvl_wants_gpu(const struct nvl_container_facts *facts);
 /* Whether it has NVIDIA lines that are not nvlxc's. */
 bool nvl_has_lines_by_hand(const struct nvl_container_facts *facts);
 
+/* Whether its grant has nvlxc's bundle of the driver mounted in it. */
+bool nvl_wants_bundle(const struct nvl_container_facts *facts);
+
 /* A line of the config as it stands there, with its place: "/etc/pve/lxc/223.conf:9: lxc.…". */
 void nvl_add_line_evidence(struct nvl_strv *evidence, const struct nvl_container_facts *facts, size_t line);
 /* The line alone, without its end; the caller frees. */
@@ -30,6 +33,8 @@ struct nvl_finding *nvl_finding_of_lines(struct nvl_findings *findings, const st
 /* Commands for the user; the caller frees. Names that a user chose are quoted as a shell reads them. */
 char *nvl_shell_word(const char *text);
 char *nvl_attach_again(const struct nvl_container_facts *facts); /* the same grant, written anew */
+char *
+nvl_attach_with_bundle(const struct nvl_container_facts *facts); /* and the driver from nvlxc's bundle */
 char *nvl_restart_it(const struct nvl_container *c);
 char *nvl_run_inside(const struct nvl_container *c, const char *command); /* as the container's root */
 

@@ -345,6 +345,15 @@ started() {
     speaks 221
 }
 
+@test "the fix keeps what else the grant says: required" {
+    nvlxc attach 221 --required > /dev/null 2>&1
+    sed -i '/allow: \/dev\/nvidia0 /d' "$PVE/221.conf"
+    has 221 grant-rule-missing fix "nvlxc attach 221 --gpu $A5500 --required"
+    mend 221 grant-rule-missing
+    speaks 221
+    grep -q 'hook --required' "$PVE/221.conf"
+}
+
 @test "grant-rule-missing: the container became privileged after it was attached" {
     nvlxc attach 220 --capabilities compute,utility,video > /dev/null 2>&1
     sed -i '0,/^unprivileged: 1/{/^unprivileged: 1/d}' "$PVE/220.conf"
