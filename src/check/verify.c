@@ -141,6 +141,13 @@ char *nvl_probe_run_ending(const struct nvl_verify *v, const struct nvl_probe_ru
     return at != NULL ? nvl_xasprintf("in %s: %s", at, ending) : TAKE_PTR(ending);
 }
 
+const char *nvl_probe_second(const char *text)
+{
+    const char *blank = strchr(text, ' ');
+
+    return blank != NULL ? blank + 1 : "";
+}
+
 /* A copy in memory: a process of the container sees the file that runs in it, and as root of a privileged one
  * could write to the host's own. */
 static int seal_probe(const struct nvl_root *host, struct nvl_error *err)

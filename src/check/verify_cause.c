@@ -1,141 +1,8 @@
 /* From an error to its cause. The driver's numbers are few and each has several causes; which it is here
  * follows from what was seen before: the nodes as they are in the container, the files that the loader took,
  * the host's state. */
-#include <errno.h>
-#include <stdio.h>
-
 #include "base/paths.h"
 #include "check/verify_steps.h"
-
-static const char *restart(const struct nvl_verify *v)
-{
-    return v->facts->is_running && v->request->restart != NULL ? v->request->restart
-                                                               : "restart the container";
-}
-
-static const char *node_name(const struct nvl_inside_node *n)
-{
-    return n->node.path;
-}
-
-/* A node of the host that is not as it should be has one way to be mended, whatever is wrong with it. */
-static void fix_host_node(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)
-{
-    if (n->on_host == NVL_NODE_NOT_DEVICE || n->on_host == NVL_NODE_STALE)
-        nvl_step_fix(step, "rm %s\nnvidia-modprobe -c 0 -u\n%s", node_name(n), restart(v));
-    else if (n->node.kind == NVL_NODE_UVM || n->node.kind == NVL_NODE_UVM_TOOLS)
-        nvl_step_fix(step, "modprobe nvidia-uvm\nnvidia-modprobe -c 0 -u\n%s", restart(v));
-    else
-        nvl_step_fix(step, "nvidia-modprobe -c 0 -u\n%s", restart(v));
-}
-
-static void cause_missing(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)
-{
-    bool is_uvm = n->node.kind == NVL_NODE_UVM;
-
-    if (n->on_host == NVL_NODE_OK || n->on_host == NVL_NODE_MODE) {
-        nvl_step_cause(
-            step,
-            "%s is on the host but not in the container: it was started before the node or the grant "
-            "was there, or its start hook did not run%s",
-            node_name(n), is_uvm ? "; without it CUDA fails with error 999" : "");
-        nvl_step_fix(step, "%s", restart(v));
-        return;
-    }
-    nvl_step_cause(step, "%s is not on the host%s", node_name(n),
-                   is_uvm ? ": nvidia-uvm is not loaded or its node was not made (nothing makes it at boot); "
-                            "nvidia-smi works without it, CUDA fails with error 999"
-                          : "");
-    fix_host_node(v, n, step);
-}
-
-static void cause_stale(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)
-{
-    if (n->node.state == NVL_NODE_NOT_DEVICE)
-        nvl_step_cause(
-            step,
-            "%s in the container is not a device: an empty file that a mount entry with `create=file` "
-            "left where its source was missing",
-            node_name(n));
-    else
-        nvl_step_cause(step,
-                       "%s in the container has number %d:%d, the driver's is %d:%d now: the number is given "
-                       "out anew at each boot or load of the module, and this one is from before",
-                       node_name(n), n->node.found_major, n->node.found_minor, n->node.major, n->node.minor);
-    if (n->on_host == NVL_NODE_OK || n->on_host == NVL_NODE_MODE)
-        nvl_step_fix(step, "%s", restart(v));
-    else
-        fix_host_node(v, n, step);
-}
-
-static void cause_filtered(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)
-{
-    nvl_step_cause(
-        step,
-        "the container's device filter does not let %s (%d:%d) through: no rule in its config allows "
-        "it, or the number in the rule is an old one",
-        node_name(n), n->node.found_major, n->node.found_minor);
-    if (v->facts->has_grant)
-        nvl_step_fix(step, "nvlxc attach %s\n%s", v->facts->name, restart(v));
-    else
-        nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->facts->name, restart(v));
-}
-
-/* All that have the same trouble, with blanks between; the caller frees. */
-static char *denied_nodes(const struct nvl_verify *v)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
-
-    for (size_t i = 0; i < v->n_nodes; i++)
-        if ((v->nodes[i].error == EACCES || v->nodes[i].user_error == EACCES) &&
-            v->nodes[i].node.kind != NVL_NODE_CAP && v->nodes[i].node.kind != NVL_NODE_DRI)
-            nvl_strv_push(&paths, v->nodes[i].node.path);
-    return nvl_strv_join(&paths, " ");
-}
-
-static void cause_denied(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)
-{
-    nvl_step_cause(step,
-                   "%s has mode %04o, which does not let this user open it; its owner on the host may be "
-                   "nobody in the container",
-                   node_name(n), n->node.found_mode);
-    if (n->node.kind == NVL_NODE_DRI) {
-        nvl_step_fix(step, "in the container: usermod -aG render,video %s",
-                     v->user.name != NULL ? v->user.name : "USER");
-    } else if (n->node.kind == NVL_NODE_CAP) {
-        nvl_step_fix(step, "chmod %04o %s", n->node.mode, node_name(n));
-    } else {
-        nvl_autofree char *paths = denied_nodes(v);
-        nvl_step_fix(step,
-                     "chmod %04o %s\n(for good: NVreg_DeviceFileMode=0666 among the options of the nvidia "
-                     "module in /etc/modprobe.d)",
-                     n->node.mode, paths);
-    }
-}
-
-void nvl_cause_of_node(const struct nvl_verify *v, const struct nvl_inside_node *n, int error,
-                       struct nvl_step *step)
-{
-    if (n->node.state == NVL_NODE_MISSING || error == ENOENT)
-        cause_missing(v, n, step);
-    else if (n->node.state == NVL_NODE_NOT_DEVICE || n->node.state == NVL_NODE_STALE)
-        cause_stale(v, n, step);
-    else if (error == EPERM)
-        cause_filtered(v, n, step);
-    else if (error == EACCES)
-        cause_denied(v, n, step);
-    else if (error == ENXIO || error == ENODEV) {
-        nvl_step_cause(step,
-                       "%s has the right number and may be opened, but no driver answers behind it (%s): the "
-                       "kernel module was unloaded, or has lost the GPU",
-                       node_name(n), strerror(error));
-        nvl_step_fix(step, "nvlxc host\ndmesg | grep -e NVRM -e Xid");
-    } else {
-        nvl_step_cause(step, "opening %s fails: %s; the driver cannot initialise the GPU", node_name(n),
-                       strerror(error));
-        nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid");
-    }
-}
 
 /* The first node of one of these kinds that cannot be used. */
 static const struct nvl_inside_node *bad_node(const struct nvl_verify *v, unsigned kinds)
@@ -178,14 +45,14 @@ void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const ch
     nvl_step_cause(step, "the kernel module is %s, this library is %s: they must be the same%s", loaded,
                    version, is_bundle ? "; the module was changed after the container was started" : "");
     if (is_bundle)
-        nvl_step_fix(step, "%s", restart(v));
+        nvl_step_fix(step, "%s", v->request->restart);
     else if (v->facts->has_grant)
         nvl_step_fix(step,
                      "in the container: remove the driver that is installed there (apt remove 'libnvidia-*' "
                      "'libcuda1', or delete %s), then ldconfig",
                      path);
     else
-        nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->facts->name, restart(v));
+        nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->facts->name, v->request->restart);
 }
 
 static void cause_mismatch(const struct nvl_verify *v, const char *path, struct nvl_step *step)
@@ -200,7 +67,7 @@ static void cause_mismatch(const struct nvl_verify *v, const char *path, struct 
             "in the container: remove the driver that is installed there, so that the one at " NVL_MOUNT_POINT
             " is taken");
     else
-        nvl_step_fix(step, "nvlxc driver sync\n%s", restart(v));
+        nvl_step_fix(step, "nvlxc driver sync\n%s", v->request->restart);
 }
 
 /* What stands for itself. */
@@ -313,7 +180,8 @@ static void cause_unknown_cuda_error(const struct nvl_verify *v, struct nvl_step
         nvl_step_cause(step,
                        "/dev/nvidia-uvm is not granted: it belongs to the capability compute, and without "
                        "it CUDA fails with error 999");
-        nvl_step_fix(step, "nvlxc attach %s --capabilities compute,utility\n%s", v->facts->name, restart(v));
+        nvl_step_fix(step, "nvlxc attach %s --capabilities compute,utility\n%s", v->facts->name,
+                     v->request->restart);
         return;
     }
     nvl_step_cause(step,
@@ -322,7 +190,7 @@ static void cause_unknown_cuda_error(const struct nvl_verify *v, struct nvl_step
     nvl_step_fix(step,
                  "dmesg | grep -e NVRM -e Xid\nrmmod nvidia_uvm && modprobe nvidia-uvm (with nothing using "
                  "the GPU)\n%s",
-                 restart(v));
+                 v->request->restart);
 }
 
 /* An environment that hides the GPUs. */
@@ -334,7 +202,7 @@ static bool is_hidden(const struct nvl_verify *v, struct nvl_step *step)
                 nvl_printable(v->environment.items[i], strlen(v->environment.items[i]), 120);
             nvl_step_cause(step, "the container's config sets %s, which names no GPU of this container",
                            text);
-            nvl_step_fix(step, "take that lxc.environment line out of the config\n%s", restart(v));
+            nvl_step_fix(step, "take that lxc.environment line out of the config\n%s", v->request->restart);
             return true;
         }
     return false;
@@ -407,7 +275,7 @@ void nvl_cause_of_library(const struct nvl_verify *v, const char *soname, const 
                        "no driver is mounted at " NVL_MOUNT_POINT ": there was no bundle for %s when the "
                        "container was started, or its start hook did not run",
                        v->facts->host->host.driver.version);
-        nvl_step_fix(step, "nvlxc driver sync\n%s", restart(v));
+        nvl_step_fix(step, "nvlxc driver sync\n%s", v->request->restart);
     }
 }
 

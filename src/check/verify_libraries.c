@@ -7,14 +7,6 @@
 #include "check/verify_steps.h"
 #include "driver/proof.h"
 
-/* "SONAME PATH" of the probe's line: the part behind the blank. */
-static const char *second_word(const char *text)
-{
-    const char *blank = strchr(text, ' ');
-
-    return blank != NULL ? blank + 1 : "";
-}
-
 /* The version of a library of the container: by its name, else, where the module's stands in it, that. NULL
  * where neither says. */
 static char *version_of(const struct nvl_verify *v, const char *path)
@@ -57,13 +49,13 @@ static char *judge_library(struct nvl_verify *v, const char *id, const char *son
         return NULL;
     }
     if (line->code != 0) {
-        const char *complaint = second_word(line->text);
+        const char *complaint = nvl_probe_second(line->text);
         struct nvl_step *step = nvl_step_add(v, id, NVL_STEP_FAIL, "%s", complaint);
         nvl_cause_of_library(v, soname, complaint, step);
         return NULL;
     }
-    judge_file(v, id, second_word(line->text));
-    return nvl_xstrdup(second_word(line->text));
+    judge_file(v, id, nvl_probe_second(line->text));
+    return nvl_xstrdup(nvl_probe_second(line->text));
 }
 
 /* nvidia-smi ends with NVML's number, but for these. */

@@ -15,13 +15,6 @@ static const struct nvl_probe_line *load_line(const struct nvl_probe_run *run, c
     return NULL;
 }
 
-static const char *behind_blank(const char *text)
-{
-    const char *blank = strchr(text, ' ');
-
-    return blank != NULL ? blank + 1 : "";
-}
-
 /* The library is in the bundle: what its host's packages lack is not the container's fault. */
 static bool is_in_bundle(const struct nvl_verify *v, const char *soname)
 {
@@ -37,14 +30,14 @@ static bool loads(struct nvl_verify *v, const char *id, const char *soname, cons
     const struct nvl_probe_line *line = load_line(run, soname);
 
     if (line != NULL && line->code == 0) {
-        *path = behind_blank(line->text);
+        *path = nvl_probe_second(line->text);
         return true;
     }
     nvl_autofree char *ending = line == NULL ? nvl_probe_run_ending(v, run) : NULL;
     struct nvl_step *step = nvl_step_add(v, id, NVL_STEP_FAIL, "%s: %s", soname,
-                                         line != NULL ? behind_blank(line->text) : ending);
+                                         line != NULL ? nvl_probe_second(line->text) : ending);
     if (line != NULL)
-        nvl_cause_of_library(v, soname, behind_blank(line->text), step);
+        nvl_cause_of_library(v, soname, nvl_probe_second(line->text), step);
     else
         nvl_step_cause(step, "loading it ends the program");
     return false;

@@ -61,6 +61,8 @@ char *nvl_probe_run_ending(const struct nvl_verify *v, const struct nvl_probe_ru
 void nvl_verify_program(struct nvl_verify *v, const char *const *argv, const struct nvl_inside_user *user,
                         unsigned seconds, struct nvl_output *out);
 unsigned nvl_verify_seconds(const struct nvl_verify *v, unsigned normally);
+/* Behind the first blank of a probe's text ("libcuda.so.1 /usr/lib/…"); "" where there is none. */
+const char *nvl_probe_second(const char *text);
 /* The first of the paths, a list that ends with NULL, that is a file of the container; NULL for none. */
 const char *nvl_verify_find(const struct nvl_verify *v, const char *const *paths);
 
@@ -80,7 +82,8 @@ struct nvl_known_message {
 bool nvl_cause_of_message(const struct nvl_verify *v, const struct nvl_known_message *list,
                           const struct nvl_output *out, struct nvl_step *step);
 
-/* Causes (verify_cause.c): from an error to what is wrong here, by what was learned before. */
+/* Causes (verify_cause.c, verify_cause_nodes.c): from an error to what is wrong here, by what was learned
+ * before. */
 void nvl_cause_of_node(const struct nvl_verify *v, const struct nvl_inside_node *node, int error,
                        struct nvl_step *step);
 void nvl_cause_of_nvml(const struct nvl_verify *v, int code, struct nvl_step *step);
