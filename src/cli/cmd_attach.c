@@ -16,10 +16,11 @@
 #include "container/idmap.h"
 #include "grant/resolve.h"
 #include "grant/ways.h"
+#include "template/template.h"
 
 struct attach_values {
     struct nvl_strv gpus;
-    const char *capabilities, *nodes, *libraries;
+    const char *capabilities, *workload, *nodes, *libraries;
     bool required, exclusive, replace, force, dry_run;
 };
 
@@ -28,6 +29,9 @@ static const struct nvl_option attach_options[] = {
      NVL_OPTION_LIST, offsetof(struct attach_values, gpus)},
     {"--capabilities", "LIST", "compute,utility,video,graphics,display,ngx,compat32 or all (compute,utility)",
      NVL_OPTION_STRING, offsetof(struct attach_values, capabilities)},
+    {"--workload", "NAME",
+     "a template's capabilities (`nvlxc template` lists them), with those of --capabilities",
+     NVL_OPTION_STRING, offsetof(struct attach_values, workload)},
     {"--nodes", "WAY", "who brings the device nodes: hook, dev (Proxmox's dev[n] entries) or static (hook)",
      NVL_OPTION_STRING, offsetof(struct attach_values, nodes)},
     {"--libraries", "WAY", "the driver's files: bundle, host (the host's library folders) or none (bundle)",
@@ -128,7 +132,7 @@ static void adopt(const struct attach_values *values, struct attach *a)
         return;
     if (values->gpus.count == 0)
         nvl_adopt_gpus(&a->target.config, &a->host, &a->grant, &a->warnings);
-    if (values->capabilities == NULL)
+    if (values->capabilities == NULL && values->workload == NULL)
         a->grant.capabilities = capabilities;
 }
 
@@ -150,10 +154,28 @@ static void look_at_lines(struct attach *a, bool replace)
     }
 }
 
-static int parse_request(const struct attach_values *values, struct attach *a, struct nvl_error *err)
+/* What is named beside it is added to what the workload needs. */
+static int take_workload(const struct nvl_context *ctx, const struct attach_values *values, struct attach *a,
+                         struct nvl_error *err)
+{
+    struct nvl_template nvl_auto(nvl_template_clear) t = {0};
+
+    if (values->workload == NULL)
+        return 0;
+    int r = nvl_template_find(&ctx->root, values->workload, &t, err);
+    if (r < 0)
+        return nvl_error_prefix(err, "--workload");
+    a->grant.capabilities = t.capabilities | (values->capabilities != NULL ? a->grant.capabilities : 0);
+    return 0;
+}
+
+static int parse_request(const struct nvl_context *ctx, const struct attach_values *values, struct attach *a,
+                         struct nvl_error *err)
 {
     int r = nvl_request_parse(&values->gpus, values->capabilities, values->required, &a->grant, err);
 
+    if (r == 0)
+        r = take_workload(ctx, values, a, err);
     a->grant.exclusive = values->exclusive;
     return r < 0 ? r : nvl_ways_parse(values->nodes, values->libraries, &a->grant, err);
 }
@@ -180,7 +202,7 @@ static int resolve_request(const struct nvl_context *ctx, const char *name,
 static int prepare(const struct nvl_context *ctx, const char *name, const struct attach_values *values,
                    struct attach *a, struct nvl_error *err)
 {
-    int r = parse_request(values, a, err);
+    int r = parse_request(ctx, values, a, err);
 
     if (r == 0)
         r = resolve_request(ctx, name, values, a, err);

@@ -9,6 +9,8 @@
 
 static void shown_clear(struct nvl_shown *s)
 {
+    nvl_strv_clear(&s->closed);
+    nvl_library_path_clear(&s->library_path);
     nvl_strv_clear(&s->strays);
     nvl_strv_clear(&s->by_hand);
     free(s->container_release);
@@ -108,6 +110,7 @@ static int resolve(const struct nvl_context *ctx, struct nvl_shown *s, struct nv
         compare_entries(s);
     if (s->grant.libraries == NVL_LIBRARIES_HOST)
         compare_releases(ctx, s);
+    nvl_shown_look_inside(ctx, s);
     return 0;
 }
 

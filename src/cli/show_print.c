@@ -123,6 +123,7 @@ void nvl_shown_print(const struct nvl_context *ctx, const struct nvl_shown *s)
         say_entries(ctx, s);
         say_rules(ctx, s);
         print_nodes(ctx, s);
+        nvl_shown_say_inside(ctx, s);
     } else {
         nvl_say(ctx, "no GPU from nvlxc");
     }
@@ -194,14 +195,15 @@ void nvl_shown_print_json(const struct nvl_shown *s)
                                   : json_null();
 
     nvl_print_json(json_pack(
-        "{s:s,s:s,s:o,s:b,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "container", s->target.name,
-        "kind", nvl_container_kind_name(s->target.container), "user",
+        "{s:s,s:s,s:o,s:b,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "container",
+        s->target.name, "kind", nvl_container_kind_name(s->target.container), "user",
         nvl_json_string(s->target.container->user), "running", (int)s->running, "config",
         s->target.container->config_path, "grant", granted ? json_grant(&s->grant) : json_null(), "gpus",
         granted ? json_gpus(s) : json_null(), "missing",
         granted ? nvl_json_strings(&s->resolved.missing) : json_null(), "nodes",
         granted ? json_nodes(s) : json_null(), "driver", granted ? nvl_json_string(version) : json_null(),
         "bundle", bundle, "filter", granted ? json_string(filter_names[s->filter]) : json_null(), "rules",
-        rules, "entries", entries, "by_hand", nvl_json_strings(&s->by_hand), "astray",
-        nvl_json_strings(&s->strays), "ok", (int)nvl_shown_is_well(s)));
+        rules, "entries", entries, "library_path", nvl_shown_json_library_path(s), "closed",
+        granted ? nvl_json_strings(&s->closed) : json_null(), "by_hand", nvl_json_strings(&s->by_hand),
+        "astray", nvl_json_strings(&s->strays), "ok", (int)nvl_shown_is_well(s)));
 }

@@ -5,13 +5,18 @@
 
 #include <errno.h>
 
+#include "container/grant_lines.h"
 #include "container/rootfs_path.h"
 #include "rootfs/entries.h"
 #include "rootfs/linker.h"
 
-static int out_of_reach(struct nvl_cleaned *cleaned, char *why)
+/* What may be there is what the grant brings. */
+static int out_of_reach(struct nvl_cleaned *cleaned, const struct nvl_config *config, char *why)
 {
-    nvl_entries_all(&cleaned->remaining);
+    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
+    bool is_granted = nvl_config_grant(config, &grant, NULL) > 0;
+
+    nvl_entries_all(is_granted ? grant.capabilities : NVL_CAP_DEFAULT, &cleaned->remaining);
     cleaned->unreachable = true;
     cleaned->why = why;
     return 0;
@@ -62,10 +67,10 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
         return r;
     struct nvl_root nvl_auto(nvl_root_close) rootfs = NVL_ROOT_NONE;
     if (nvl_container_open_rootfs(root, c, config, &map, &rootfs, &why) < 0)
-        return out_of_reach(cleaned, why);
+        return out_of_reach(cleaned, config, why);
     if (nvl_container_is_running(root, c)) {
         cleaned->running = true;
-        return out_of_reach(cleaned, nvl_xstrdup("it is running"));
+        return out_of_reach(cleaned, config, nvl_xstrdup("it is running"));
     }
 
     if (dry_run)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/paths.h"
+#include "grant/grant.h"
 
 #define MAJOR_NVIDIA 195 /* the kernel's Documentation/admin-guide/devices.txt */
 #define DEV_MAX      255
@@ -152,6 +153,15 @@ static bool is_rule(const char *key)
     return strcmp(key, "lxc.cgroup2.devices.allow") == 0 || strcmp(key, "lxc.cgroup.devices.allow") == 0;
 }
 
+/* The two say what a container is given. Others, as images bring them (NVIDIA_REQUIRE_CUDA), matter to LXC's
+ * own hook alone. */
+static enum nvl_about variable_about(const char *value)
+{
+    if (nvl_has_prefix(value, NVL_ENV_DEVICES "=") || nvl_has_prefix(value, NVL_ENV_CAPABILITIES "="))
+        return NVL_ABOUT_NVIDIA;
+    return nvl_has_prefix(value, "NVIDIA_") ? NVL_ABOUT_MAYBE : NVL_ABOUT_OTHER;
+}
+
 enum nvl_about nvl_line_about(const struct nvl_config *config, const struct nvl_line *line)
 {
     const char *key = line->key, *value = line->value;
@@ -162,8 +172,8 @@ enum nvl_about nvl_line_about(const struct nvl_config *config, const struct nvl_
     if (strcmp(key, "lxc.mount.entry") == 0)
         return mount_about(value);
     if (strcmp(key, "lxc.environment") == 0)
-        is_nvidia = nvl_has_prefix(value, "NVIDIA_");
-    else if (nvl_has_prefix(key, "lxc.hook."))
+        return variable_about(value);
+    if (nvl_has_prefix(key, "lxc.hook."))
         is_nvidia = is_nvidia_hook(value);
     else if (config->dialect == NVL_DIALECT_PVE && is_passthrough(key)) {
         nvl_autofree char *path = passthrough_path(value);

@@ -27,15 +27,19 @@ static int remove_at(const struct nvl_root *rootfs, const char *path)
     return unlinkat(parent, name, 0) < 0 ? -errno : 0;
 }
 
+static bool is_granted(const struct nvl_entry *e, unsigned capabilities)
+{
+    if (e->base == NVL_BASE_LIB32 && (capabilities & NVL_CAP_COMPAT32) == 0)
+        return false;
+    return e->capabilities == 0 || (e->capabilities & capabilities) != 0;
+}
+
 static bool is_wanted(const struct nvl_place *place, const struct nvl_entries_wanted *wanted)
 {
     const struct nvl_entry *e = place->entry;
 
-    if (!place->is_used || (e->capabilities != 0 && (e->capabilities & wanted->capabilities) == 0))
-        return false;
-    if (e->base == NVL_BASE_LIB32 && (wanted->capabilities & NVL_CAP_COMPAT32) == 0)
-        return false;
-    return e->kind != NVL_ENTRY_LINK || nvl_root_exists(wanted->bundle, e->target);
+    return place->is_used && is_granted(e, wanted->capabilities) &&
+           (e->kind != NVL_ENTRY_LINK || nvl_root_exists(wanted->bundle, e->target));
 }
 
 /* The folder above `path` is there, or will be. */
@@ -204,11 +208,12 @@ void nvl_entries_list(const struct nvl_root *rootfs, struct nvl_strv *paths)
             nvl_strv_push(paths, places.items[i].path);
 }
 
-void nvl_entries_all(struct nvl_strv *paths)
+void nvl_entries_all(unsigned capabilities, struct nvl_strv *paths)
 {
     nvl_auto(nvl_places_clear) struct nvl_places places = {0};
 
     nvl_places_make(&places, NULL);
     for (size_t i = 0; i < places.count; i++)
-        nvl_strv_push(paths, places.items[i].path);
+        if (places.items[i].is_used && is_granted(places.items[i].entry, capabilities))
+            nvl_strv_push(paths, places.items[i].path);
 }

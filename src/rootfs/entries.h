@@ -22,5 +22,6 @@ void nvl_entries_write(const struct nvl_root *rootfs, const struct nvl_entries_w
 void nvl_entries_remove(const struct nvl_root *rootfs, struct nvl_strv *removed, struct nvl_strv *notes);
 /* The paths of those that are there, for messages: what nvl_entries_remove would remove. */
 void nvl_entries_list(const struct nvl_root *rootfs, struct nvl_strv *paths);
-/* The paths of all entries, for messages about a root file system that cannot be looked at. */
-void nvl_entries_all(struct nvl_strv *paths);
+/* The paths of those that these capabilities bring, for messages about a root file system that cannot be
+ * looked at: beside the container's libraries, the one of Debian and its relatives. */
+void nvl_entries_all(unsigned capabilities, struct nvl_strv *paths);

@@ -88,7 +88,7 @@ void nvl_places_make(struct nvl_places *places, const struct nvl_root *rootfs)
 {
     *places = (struct nvl_places){0};
     for (size_t i = 0; i < NVL_LENGTH(entries); i++) {
-        bool is_used = rootfs != NULL;
+        bool is_used = true;
         for (const char *const *base = bases[entries[i].base]; *base != NULL; base++) {
             if (rootfs != NULL && !is_real_folder(rootfs, *base))
                 continue;

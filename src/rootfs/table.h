@@ -43,7 +43,7 @@ struct nvl_places {
     struct nvl_strv folders; /* those that may be made for any of them, outer ones first, each once */
 };
 
-/* With a root file system: the paths that can be there. With NULL: all. */
+/* With a root file system: the paths that can be there. With NULL: all, the first of each used. */
 void nvl_places_make(struct nvl_places *places, const struct nvl_root *rootfs);
 void nvl_places_clear(struct nvl_places *places);
 /* The folders that may be made for it, outer ones first; a FOLDER is among its own. */

@@ -29,7 +29,7 @@ attached() {
     attached 221 --capabilities utility
     json=$("$NVLXC" --root "$host" --json show 221)
     [ "$(jq -c keys_unsorted <<<"$json")" = \
-        '["container","kind","user","running","config","grant","gpus","missing","nodes","driver","bundle","filter","rules","entries","by_hand","astray","ok"]' ]
+        '["container","kind","user","running","config","grant","gpus","missing","nodes","driver","bundle","filter","rules","entries","library_path","closed","by_hand","astray","ok"]' ]
     [ "$(jq -c .grant <<<"$json")" = "{\"devices\":[\"$GPU\"],\"capabilities\":[\"utility\"],\"required\":false,\"exclusive\":false,\"nodes\":\"hook\",\"libraries\":\"bundle\"}" ]
     [ "$(jq -c '.gpus[0] | [.index, .uuid, .minor, .pci, .model, .mig]' <<<"$json")" = \
         "[0,\"$GPU\",0,\"0000:01:00.0\",\"NVIDIA RTX A5500 Laptop GPU\",null]" ]

@@ -173,6 +173,28 @@ pct start 302" ]
     [[ $stderr == *"there is a CT 300 already"* ]]
 }
 
+@test "attach --workload: its capabilities, with those that are named beside it" {
+    run -0 "$NVLXC" --root "$host" attach 220 --workload jellyfin
+    [[ $output == *"220: capabilities compute,utility,video"* ]]
+    run -0 "$NVLXC" --root "$host" attach 220 --workload ollama --capabilities graphics
+    grep -qx 'lxc.environment: NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics' "$host/etc/pve/lxc/220.conf"
+    run -2 "$NVLXC" --root "$host" attach 220 --workload nonsense
+    [[ $output == *"--workload: there is no template 'nonsense'"*"there are comfyui"* ]]
+    echo '{' >"$host/etc/nvlxc/templates/ollama.json"
+    run -1 "$NVLXC" --root "$host" attach 220 --workload ollama
+    [[ $output == *"--workload: the template /etc/nvlxc/templates/ollama.json: line "* ]]
+}
+
+@test "an image's NVIDIA_VISIBLE_DEVICES, for its own process, is not the grant" {
+    template ollama --ctid 300 --oci >"$host/etc/pve/lxc/300.conf"
+    run -0 "$NVLXC" --root "$host" attach 300
+    [[ $output == *"already attached, nothing to change"* ]]
+    [ "$("$NVLXC" --root "$host" --json show 300 | jq -c '[.grant.devices, .library_path.finds_bundle, .by_hand]')" = \
+        "[[\"$GPU\"],true,[]]" ]
+    run -0 "$NVLXC" --root "$host" detach 300
+    grep -q '^lxc.environment.runtime: NVIDIA_VISIBLE_DEVICES=all$' "$host/etc/pve/lxc/300.conf"
+}
+
 @test "a template of one's own; one that is wrong is named, and the others are listed" {
     jq '.memory = 65536 | .summary = "mine"' "$NVL_SOURCE/data/templates/ollama.json" >"$host/etc/nvlxc/templates/ollama.json"
     printf '{"summary": "x",}\n' >"$host/etc/nvlxc/templates/broken.json"

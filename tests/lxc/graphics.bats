@@ -92,6 +92,9 @@ drivers_of() {
     says card1 renderD128 /dev/nvidia-modeset
     # as a host's udev leaves them, they are for a group of the host's alone
     [ "$(opens gl /dev/dri/renderD128)" = denied ]
+    run -0 nvlxc show gl
+    says "closed:  /dev/dri/card1, /dev/dri/renderD128: open to an owner and a group of the host alone"
+    [[ $output != *image:* ]]
     [ "$(opens gl /dev/nvidia-modeset)" = allowed ]
 }
 

@@ -52,7 +52,7 @@ image_cuda() {
     printf '/usr/local/nvidia/lib\n/usr/local/nvidia/lib64\n' > "$1/etc/ld.so.conf.d/nvidia.conf"
     # its own libcuda, for drivers that are older than its CUDA
     mkdir -p "$1/usr/local/cuda-12.4/compat"
-    cp "$("$NVL_SOURCE/tests/lib/driver-tree" 535)"/usr/lib/x86_64-linux-gnu/nvidia/current/libcuda.so.535* "$1/usr/local/cuda-12.4/compat/"
+    cp -P "$("$NVL_SOURCE/tests/lib/driver-tree" 535)"/usr/lib/x86_64-linux-gnu/nvidia/current/libcuda.so.{1,535*} "$1/usr/local/cuda-12.4/compat/"
     ln -s cuda-12.4 "$1/usr/local/cuda"
     chroot "$1" /sbin/ldconfig
 }
@@ -92,6 +92,8 @@ END
     cp /var/lib/lxc/ollama/config /run/ollama.config
     run -0 nvlxc attach ollama --gpu 1
     run -0 start ollama
+    run -0 nvlxc show ollama
+    says "image:   its LD_LIBRARY_PATH names /usr/local/nvidia/lib64"
     run -0 report_of ollama
     # the second GPU has device minor 0
     says "uid 1000 gid 1000 pid 1" "/dev/nvidia0: opens" "/dev/nvidiactl: opens" "/dev/nvidia-uvm: opens" \
@@ -114,12 +116,19 @@ END
 lxc.environment = PATH=/usr/local/nvidia/bin:/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 lxc.environment = LD_LIBRARY_PATH=/usr/local/nvidia/lib:/usr/local/nvidia/lib64
 lxc.environment = NVARCH=x86_64
+lxc.environment = NVIDIA_REQUIRE_CUDA=cuda>=12.4
 END
     run -0 nvlxc attach cuda --gpu 0
     run -0 start cuda
     run -0 report_of cuda
     says "/dev/nvidia1: opens" "/dev/nvidia0: No such file" "libcuda.so.1: $BUNDLE/lib64/libcuda.so.1"
     stop cuda
+    # where somebody puts that folder first, it is said
+    cp /var/lib/lxc/cuda/config /run/cuda.config
+    echo 'lxc.environment = LD_LIBRARY_PATH=/usr/local/cuda/compat:/usr/local/nvidia/lib64' >> /var/lib/lxc/cuda/config
+    run -0 nvlxc show cuda
+    says "its LD_LIBRARY_PATH leads to its own /usr/local/cuda/compat/libcuda.so.1 before the driver's"
+    cp /run/cuda.config /var/lib/lxc/cuda/config
 }
 
 @test "no shell, no ldconfig, no linker configuration: LD_LIBRARY_PATH alone leads to the driver" {
@@ -139,6 +148,8 @@ END
     # without the variable its programs do not find it, and that is what is said
     sed -i /LD_LIBRARY_PATH/d /var/lib/lxc/bare/config
     rm /var/lib/lxc/bare/rootfs/out/report
+    run -0 nvlxc show bare
+    says "neither LD_LIBRARY_PATH nor a linker's configuration leads its programs to the driver"
     run -0 start bare
     run -0 report_of bare
     says "libcuda.so.1: failed"

@@ -330,7 +330,7 @@ static void test_owners(void **state)
         {OTHER, OTHER, "lxc.hook.mount: /usr/local/bin/other"},
         {HAND, OURS, "lxc.environment: NVIDIA_VISIBLE_DEVICES=all"},
         {HAND, OURS, "lxc.environment: NVIDIA_DRIVER_CAPABILITIES="},
-        {HAND, OTHER, "lxc.environment: NVIDIA_REQUIRE_CUDA=cuda>=12"},
+        {OTHER, OTHER, "lxc.environment: NVIDIA_REQUIRE_CUDA=cuda>=12"},
         {OTHER, OTHER, "lxc.environment.runtime: NVIDIA_VISIBLE_DEVICES=all"},
         {OTHER, OTHER, "lxc.environment: PATH=/bin"},
         {HAND, OURS, "lxc.cgroup2.devices.allow: /dev/nvidia0 rw"},
