@@ -150,46 +150,59 @@ static bool names_essential(const char *missing)
     return false;
 }
 
-/* "video: libnvidia-encode.so.1 is not installed: apt install libnvidia-encode1" */
-static void say_missing(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                        const char *missing, struct nvl_findings *findings)
+/* "video: libnvidia-encode.so.1 is not installed: apt install libnvidia-encode1": what is missing of one
+ * capability, what to install, and whether it is essential. */
+static bool take_missing(const char *line, const char *word, struct nvl_strv *evidence, struct nvl_strv *fix)
 {
-    const char *colon = strstr(missing, ": "), *last = colon;
-    nvl_autofree char *word = colon != NULL ? nvl_xstrndup(missing, (size_t)(colon - missing)) : NULL;
-    unsigned capability;
+    const char *last = line;
 
-    if (word == NULL || nvl_capabilities_parse(word, &capability, NULL) < 0 ||
-        (capability & granted_capabilities(facts)) == 0)
-        return;
-    for (const char *next = colon; next != NULL; next = strstr(next + 2, ": "))
+    for (const char *next = strstr(line, ": "); next != NULL; next = strstr(next + 2, ": "))
         last = next;
-    bool essential = names_essential(missing);
+    if (strncmp(line, word, strlen(word)) != 0 || line[strlen(word)] != ':' || last == line)
+        return false;
+    nvl_strv_pushf(evidence, "%.*s", (int)(last - line), line);
+    nvl_strv_push(fix, last + 2);
+    return names_essential(line);
+}
+
+static void say_missing(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                        const struct nvl_strv *missing, unsigned capability, struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+    nvl_autofree char *word = nvl_capabilities_format(capability);
+    bool essential = false;
+
+    for (size_t i = 0; i < missing->count; i++)
+        essential |= take_missing(missing->items[i], word, &evidence, &fix);
+    if (evidence.count == 0)
+        return;
     nvl_autofree char *granted = nvl_granted_names(facts);
     nvl_autofree char *title =
         nvl_xasprintf("containers are granted %s, and some of its libraries are not on this host", word);
     struct nvl_finding *f =
         nvl_host_finding(findings, check, essential ? NVL_SEVERITY_WARNING : NVL_SEVERITY_NOTE, title);
-    nvl_finding_evidence(f, "%.*s\ncontainers with a grant: %s", (int)(last - missing), missing, granted);
-    nvl_finding_cause(f, "a bundle holds what is installed on the host; programs in containers then say "
-                         "\"Cannot load …\"");
-    if (nvl_has_prefix(last + 2, "apt "))
-        nvl_finding_fix(f, "%s\nnvlxc driver sync", last + 2);
-    else
-        nvl_finding_fix(f, "%s, then:\nnvlxc driver sync", last + 2);
+    nvl_strv_pushf(&evidence, "containers with a grant: %s", granted);
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(f, "a bundle holds what is installed on the host: what is missing here is missing in "
+                         "containers, and programs say that they cannot load it");
+    nvl_strv_push(&fix, "nvlxc driver sync");
+    nvl_finding_fix_lines(f, &fix);
 }
 
 void nvl_check_libraries_incomplete(const struct nvl_check *check, const struct nvl_host_facts *facts,
                                     struct nvl_findings *findings)
 {
     nvl_auto(nvl_sync_result_clear) struct nvl_sync_result result = {0};
+    unsigned granted = granted_capabilities(facts);
 
-    if (!is_loaded(facts) || !has_loaded_version(facts) || granted_capabilities(facts) == 0)
+    if (!is_loaded(facts) || !has_loaded_version(facts) || granted == 0)
         return;
     if (nvl_bundle_sync(facts->root, &facts->userspace, facts->host.driver.version, true, NULL, NULL, &result,
                         NULL) < 0)
         return;
-    for (size_t i = 0; i < result.missing.count; i++)
-        say_missing(check, facts, result.missing.items[i], findings);
+    for (unsigned bit = 1; bit <= NVL_CAP_ALL; bit <<= 1)
+        if ((granted & bit) != 0)
+            say_missing(check, facts, &result.missing, bit, findings);
 }
 
 /* Root's containers make it at their next start; it is there in time where somebody has made it before. */

@@ -27,11 +27,15 @@ bool nvl_has_apt(const struct nvl_system *system);
 char *nvl_granted_names(const struct nvl_host_facts *facts);
 /* The loaded version, else what would be loaded; "" where unknown. The same for the flavour. */
 const char *nvl_driver_in_question(const struct nvl_host_facts *facts, enum nvl_flavour *flavour);
+/* Whether any part of the driver is: module, its source, libraries. */
+bool nvl_driver_is_installed(const struct nvl_host_facts *facts);
 /* "550.163.01 (open)"; the caller frees. */
 char *nvl_driver_text(const char *version, enum nvl_flavour flavour);
 /* The bundle of the loaded version; NULL. */
 const struct nvl_bundle *nvl_loaded_bundle(const struct nvl_host_facts *facts);
 
+/* checks_load.c: the module that is on disk. */
+nvl_host_check nvl_check_secure_boot, nvl_check_not_loaded, nvl_check_driver_version;
 /* checks_libraries.c: the driver's files for programs, and the bundle made of them. */
 nvl_host_check nvl_check_libraries_absent, nvl_check_libraries_mismatch, nvl_check_upgrade_pending,
     nvl_check_libraries_incomplete, nvl_check_bundle_absent, nvl_check_bundle_damaged, nvl_check_firmware;
