@@ -187,6 +187,11 @@ void nvl_config_clear(struct nvl_config *config)
     *config = (struct nvl_config){0};
 }
 
+bool nvl_line_is_raw(const struct nvl_line *line)
+{
+    return line->kind == NVL_LINE_KEY && nvl_has_prefix(line->key, "lxc.");
+}
+
 const char *nvl_config_get(const struct nvl_config *config, const char *key)
 {
     const char *value = NULL;

@@ -39,6 +39,8 @@ struct nvl_config {
 int nvl_config_parse(struct nvl_config *config, enum nvl_dialect dialect, char *text, size_t len,
                      struct nvl_error *err);
 void nvl_config_clear(struct nvl_config *config);
+/* An lxc.* key: Proxmox keeps these in their order, and sorts its own. */
+bool nvl_line_is_raw(const struct nvl_line *line);
 /* The value of a key of the top section that counts (the last one), NULL for none. */
 const char *nvl_config_get(const struct nvl_config *config, const char *key);
 /* The value of the lxc.environment variable that a hook sees (the last one); NULL for none. Points into

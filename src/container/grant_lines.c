@@ -94,6 +94,9 @@ static bool is_dri(const char *path)
 static enum nvl_grant_slot entry_slot(const char *value)
 {
     nvl_autofree char *source = nvl_xstrndup(value, strcspn(value, " \t"));
+
+    if (source[0] != '/')
+        return NVL_SLOT_NONE;
     nvl_autofree char *node = node_entry(source), *folder = folder_entry(source), *smi = smi_entry();
 
     if (strcmp(value, smi) == 0 || (nvl_is_library_folder(source) && strcmp(value, folder) == 0))
@@ -142,6 +145,11 @@ enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value)
     return nvl_has_prefix(value, "/dev/nvidia") ? NVL_SLOT_RULE
            : is_dri(value)                      ? NVL_SLOT_DRI_RULE
                                                 : NVL_SLOT_NONE;
+}
+
+enum nvl_grant_slot nvl_line_slot(const struct nvl_line *line)
+{
+    return line->kind == NVL_LINE_KEY ? nvl_grant_slot(line->key, line->value) : NVL_SLOT_NONE;
 }
 
 bool nvl_slot_needs_company(enum nvl_grant_slot slot)

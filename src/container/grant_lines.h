@@ -46,6 +46,7 @@ enum nvl_grant_slot {
     NVL_SLOT_DRI_RULE,  /* path-form, of /dev/dri/{card,renderD}N */
 };
 enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value);
+enum nvl_grant_slot nvl_line_slot(const struct nvl_line *line); /* NONE too where it is no KEY line */
 /* LIBRARY, DRI_ENTRY, DRI_RULE: see nvl_config_owners. */
 bool nvl_slot_needs_company(enum nvl_grant_slot slot);
 /* The value of a hook line: how the grant is carried out (nothing else of the grant is set). False where it

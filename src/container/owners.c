@@ -2,16 +2,6 @@
 #include "container/by_hand.h"
 #include "container/grant_lines.h"
 
-static bool is_raw(const struct nvl_line *line)
-{
-    return line->kind == NVL_LINE_KEY && nvl_has_prefix(line->key, "lxc.");
-}
-
-static enum nvl_grant_slot slot_of(const struct nvl_line *line)
-{
-    return line->kind == NVL_LINE_KEY ? nvl_grant_slot(line->key, line->value) : NVL_SLOT_NONE;
-}
-
 static size_t top_end(const struct nvl_config *config)
 {
     size_t end = 0;
@@ -33,7 +23,7 @@ static struct ways read_ways(const struct nvl_config *config, size_t end)
 
     for (size_t i = 0; i < end; i++) {
         struct nvl_grant grant;
-        enum nvl_grant_slot slot = slot_of(&config->lines[i]);
+        enum nvl_grant_slot slot = nvl_line_slot(&config->lines[i]);
         if ((slot != NVL_SLOT_PRE_START && slot != NVL_SLOT_MOUNT) ||
             !nvl_hook_line_parse(config->lines[i].value, &grant))
             continue;
@@ -76,10 +66,10 @@ static void find_ours(const struct nvl_config *config, size_t end, enum nvl_line
 
     for (size_t i = end; i-- > 0;) {
         const struct nvl_line *line = &config->lines[i];
-        enum nvl_grant_slot slot = slot_of(line);
+        enum nvl_grant_slot slot = nvl_line_slot(line);
         if (is_ours(&ways, slot, is_in_company))
             owners[i] = NVL_OWNER_NVLXC;
-        if (is_raw(line) && !nvl_slot_needs_company(slot))
+        if (nvl_line_is_raw(line) && !nvl_slot_needs_company(slot))
             is_in_company = slot == NVL_SLOT_MOUNT;
     }
 }
@@ -94,7 +84,7 @@ static bool is_clear(const struct nvl_config *config, const struct nvl_line *lin
 static bool has_hook(const struct nvl_config *config, const enum nvl_line_owner *owners, size_t end)
 {
     for (size_t i = 0; i < end; i++) {
-        enum nvl_grant_slot slot = slot_of(&config->lines[i]);
+        enum nvl_grant_slot slot = nvl_line_slot(&config->lines[i]);
         if (owners[i] == NVL_OWNER_NVLXC && (slot == NVL_SLOT_PRE_START || slot == NVL_SLOT_MOUNT))
             return true;
     }
@@ -136,7 +126,7 @@ static bool is_tools_section(const struct nvl_config *config, size_t from, size_
     bool any_clear = false;
 
     for (size_t i = from; i < to; i++) {
-        enum nvl_grant_slot slot = slot_of(&config->lines[i]);
+        enum nvl_grant_slot slot = nvl_line_slot(&config->lines[i]);
         if (slot == NVL_SLOT_PRE_START || slot == NVL_SLOT_MOUNT)
             return false;
         any_clear = any_clear || is_clear(config, &config->lines[i]);
@@ -156,7 +146,7 @@ static bool mark_section(const struct nvl_config *config, size_t from, size_t to
         if (line->kind != NVL_LINE_KEY || nvl_line_about(config, line) == NVL_ABOUT_OTHER)
             continue;
         /* Proxmox's own entries wait in the pending section for the next start, as they should */
-        strays[i] = is_raw(line) || !is_pending;
+        strays[i] = nvl_line_is_raw(line) || !is_pending;
         any = any || strays[i];
     }
     return any;

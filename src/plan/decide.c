@@ -22,16 +22,6 @@ static const struct nvl_line *line_of(const struct nvl_config_edit *e, size_t i)
     return &e->config->lines[i];
 }
 
-static bool is_raw(const struct nvl_line *line)
-{
-    return line->kind == NVL_LINE_KEY && nvl_has_prefix(line->key, "lxc.");
-}
-
-static enum nvl_grant_slot slot_of(const struct nvl_line *line)
-{
-    return line->kind == NVL_LINE_KEY ? nvl_grant_slot(line->key, line->value) : NVL_SLOT_NONE;
-}
-
 /* A later entry of the same number is the one that Proxmox takes. */
 static bool is_shadowed(const struct nvl_config_edit *e, size_t i)
 {
@@ -69,7 +59,7 @@ static bool keep_if_wanted(struct nvl_config_edit *e, size_t i)
 /* A line of ours that is not wanted any more makes room for a wanted one of its kind. */
 static void replace_if_possible(struct nvl_config_edit *e, size_t i)
 {
-    enum nvl_grant_slot slot = slot_of(line_of(e, i));
+    enum nvl_grant_slot slot = nvl_line_slot(line_of(e, i));
 
     for (size_t w = 0; w < e->wanted.count; w++)
         if (!e->placed[w] && slot == e->wanted.items[w].slot) {
@@ -84,7 +74,7 @@ static void replace_if_possible(struct nvl_config_edit *e, size_t i)
 static bool can_stay(const struct nvl_config_edit *e, size_t i)
 {
     const struct nvl_line *line = line_of(e, i);
-    enum nvl_grant_slot slot = slot_of(line);
+    enum nvl_grant_slot slot = nvl_line_slot(line);
 
     return line->section == 0 && slot != NVL_SLOT_NONE && !nvl_slot_needs_company(slot) &&
            (nvl_dev_index(line->key) < 0 || !is_shadowed(e, i));
@@ -110,12 +100,12 @@ static void settle_company(struct nvl_config_edit *e)
 
     e->mount_at = n;
     for (size_t i = 0; i < n && e->mount_at == n; i++)
-        if (e->taken[i] && e->fates[i] != NVL_FATE_REMOVE && slot_of(line_of(e, i)) == NVL_SLOT_MOUNT)
+        if (e->taken[i] && e->fates[i] != NVL_FATE_REMOVE && nvl_line_slot(line_of(e, i)) == NVL_SLOT_MOUNT)
             e->mount_at = i;
     for (size_t i = e->mount_at < n ? e->mount_at : 0; i-- > 0;) {
-        if (!is_raw(line_of(e, i)))
+        if (!nvl_line_is_raw(line_of(e, i)))
             continue;
-        if (!e->taken[i] || !nvl_slot_needs_company(slot_of(line_of(e, i))))
+        if (!e->taken[i] || !nvl_slot_needs_company(nvl_line_slot(line_of(e, i))))
             return;
         keep_if_wanted(e, i);
     }
@@ -226,7 +216,7 @@ static size_t insert_position(const struct nvl_config_edit *e)
     while (end < e->config->n_lines && line_of(e, end)->section == 0)
         end++;
     for (size_t i = 0; i < end; i++)
-        if (e->taken[i] && e->fates[i] != NVL_FATE_REMOVE && is_raw(line_of(e, i)))
+        if (e->taken[i] && e->fates[i] != NVL_FATE_REMOVE && nvl_line_is_raw(line_of(e, i)))
             behind_ours = i + 1;
     if (behind_ours > 0)
         return behind_ours;

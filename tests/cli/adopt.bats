@@ -7,13 +7,6 @@ NVLXC="$NVL_BUILD/src/cli/nvlxc"
 GPU=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
 CONFIGS=$NVL_SOURCE/tests/unit/configs/by-hand
 
-says() {
-    local text
-    for text; do
-        [[ $output$stderr == *"$text"* ]] || { echo "expected: $text"; echo "got: $output$stderr"; return 1; }
-    done
-}
-
 # use NAME: the corpus file NAME is CT 220's config.
 use() {
     cp "$CONFIGS/pve/$1.conf" "$host/etc/pve/lxc/220.conf"

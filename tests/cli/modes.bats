@@ -21,13 +21,6 @@ release() {
     chown -R 100000:100000 "$1"
 }
 
-says() {
-    local text
-    for text; do
-        [[ $output$stderr == *"$text"* ]] || { echo "expected: $text"; echo "got: $output$stderr"; return 1; }
-    done
-}
-
 # round_trip NAME CONFIG ARGUMENTS...: attach, attach again, detach.
 round_trip() {
     local name=$1 config=$2

@@ -25,3 +25,12 @@ fixture() {
     fi
     printf '%s\n' "$host"
 }
+
+# says TEXT…: what the last `run` printed, on stdout or stderr, has each of them.
+says() {
+    local text
+    # shellcheck disable=SC2154 # run sets them
+    for text; do
+        [[ $output$stderr == *"$text"* ]] || { echo "expected: $text"; echo "got: $output$stderr"; return 1; }
+    done
+}
