@@ -11,7 +11,7 @@ setup_file() {
 
 teardown_file() {
     local name
-    for name in ollama cuda bare static; do stop "$name" || true; done
+    for name in ollama cuda bare static tpl; do stop "$name" || true; done
 }
 
 # image NAME KIND: a container whose root file system is an image's: its program is oci-entry, run as uid 1000. The lines on
@@ -176,9 +176,27 @@ END
     rm -f /var/lib/lxc/cuda/rootfs/out/report
     if ! start cuda; then
         grep -q 'environment.runtime' /run/lxc-cuda.log || lxc-start -n cuda -d 2>&1 | grep -i environment
-        skip "this LXC does not know lxc.environment.runtime (from 6.0.5)"
+        skip "this LXC does not know lxc.environment.runtime"
     fi
     run -0 report_of cuda
     says "NVIDIA_VISIBLE_DEVICES=all" "/dev/nvidia1: opens" "/dev/nvidia0: No such file"
     stop cuda
+}
+
+@test "a template's config for plain LXC starts" {
+    mkdir -p /usr/share/nvlxc /var/lib/lxc/tpl
+    cp -r "$NVL_SOURCE/data/templates" /usr/share/nvlxc/
+    nvlxc template docker --lxc --hostname tpl --gpu 0 > /var/lib/lxc/tpl/config
+    # what a simulated host has not: controllers and a bridge
+    sed -i -e '/^lxc.cgroup2.\(memory\|cpu\)/d' -e 's/^lxc.net.0.type.*/lxc.net.0.type = empty/' -e '/^lxc.net.0.\(link\|flags\)/d' \
+        /var/lib/lxc/tpl/config
+    "$NVL_SOURCE/tests/lib/rootfs" debian-12 "$NVL_CACHE/rootfs" /var/lib/lxc/tpl/rootfs
+    "$NVL_SOURCE/tests/lib/shift-owner" /var/lib/lxc/tpl/rootfs 100000
+    run -0 nvlxc attach tpl --gpu 0 --workload docker
+    says "already attached"
+    run -0 start tpl
+    [ "$(opens tpl /dev/nvidia1)" = allowed ]
+    run -0 loads tpl libnvcuvid.so.1
+    says "$BUNDLE/lib64/libnvcuvid.so.550.163.01"
+    stop tpl
 }
