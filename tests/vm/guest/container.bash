@@ -4,7 +4,7 @@
 inside() {
     local name=$1
     shift
-    lxc-attach -n "$name" --clear-env -v PATH=/usr/sbin:/usr/bin:/sbin:/bin -- "$@" </dev/null
+    lxc-attach -n "$name" --clear-env -v PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin -- "$@" </dev/null
 }
 
 # Each of NVIDIA's nodes in its /dev, and whether it really opens.
