@@ -30,13 +30,18 @@ struct nvl_step *nvl_step_add(struct nvl_verify *v, const char *id, enum nvl_ste
     return step;
 }
 
+static void set_text(char **text, const char *fmt, va_list ap)
+{
+    free(*text);
+    *text = nvl_xvasprintf(fmt, ap);
+}
+
 void nvl_step_cause(struct nvl_step *step, const char *fmt, ...)
 {
     va_list ap;
 
-    free(step->cause);
     va_start(ap, fmt);
-    step->cause = nvl_xvasprintf(fmt, ap);
+    set_text(&step->cause, fmt, ap);
     va_end(ap);
 }
 
@@ -44,9 +49,8 @@ void nvl_step_fix(struct nvl_step *step, const char *fmt, ...)
 {
     va_list ap;
 
-    free(step->fix);
     va_start(ap, fmt);
-    step->fix = nvl_xvasprintf(fmt, ap);
+    set_text(&step->fix, fmt, ap);
     va_end(ap);
 }
 

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "check/verify_run.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
@@ -98,6 +99,16 @@ static char *find_cgroup(const struct nvl_root *host, pid_t init)
     return NULL;
 }
 
+/* A process that joins a frozen cgroup stands still. */
+static bool is_frozen(int cgroup)
+{
+    nvl_autofd int fd = openat(cgroup, "cgroup.events", O_RDONLY | O_CLOEXEC);
+    nvl_autofree char *text = NULL;
+    size_t len;
+
+    return fd >= 0 && nvl_fd_read(fd, 4096, &text, &len) == 0 && strstr(text, "frozen 1") != NULL;
+}
+
 /* A folder of our own below it: then everything that a command leaves running can be ended. */
 static int open_cgroup(struct nvl_inside *in, const struct nvl_root *host)
 {
@@ -108,6 +119,8 @@ static int open_cgroup(struct nvl_inside *in, const struct nvl_root *host)
     nvl_autofd int theirs = nvl_root_openat(host, path, O_RDONLY | O_DIRECTORY);
     if (theirs < 0)
         return theirs;
+    if (is_frozen(theirs))
+        return -EBUSY;
     snprintf(in->name, sizeof in->name, "nvlxc-verify.%d", (int)getpid());
     if (mkdirat(theirs, in->name, 0755) == 0) {
         in->cgroup = openat(theirs, in->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -141,7 +154,10 @@ int nvl_inside_open(struct nvl_inside *in, const struct nvl_root *host, pid_t in
                              (int)init, (in->namespaces & CLONE_NEWNS) == 0 ? "its mounts" : "its users");
     read_profile(in, host);
     r = open_cgroup(in, host);
-    if (r < 0) {
+    if (r == -EBUSY) {
+        nvl_error_set(err, r, "the container is frozen: nothing runs in it");
+        nvl_error_hint(err, "lxc-unfreeze -n NAME, or pct resume CTID");
+    } else if (r < 0) {
         nvl_error_errno(err, r, "cannot join the container's cgroup, so its device filter would not count");
         nvl_error_hint(err, "nvlxc needs cgroup v2 alone (no hybrid layout) for this");
     }

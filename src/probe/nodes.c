@@ -5,21 +5,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* The driver's own libraries open them for reading and writing. */
-static int open_node(const char *path)
+/* The driver's own libraries open them for reading and writing; capability nodes are for reading alone. */
+static int open_node(const char *path, int flags)
 {
-    int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-
-    if (fd < 0)
-        return errno;
-    close(fd);
-    return 0;
-}
-
-/* Capability nodes are for reading alone. */
-static int open_for_reading(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int fd = open(path, flags | O_NONBLOCK | O_CLOEXEC);
 
     if (fd < 0)
         return errno;
@@ -35,6 +24,6 @@ void probe_nodes(int count, char **paths)
 
         path += is_read_only ? 2 : 0;
         try(path);
-        say("node", is_read_only ? open_for_reading(path) : open_node(path), "%s", path);
+        say("node", open_node(path, is_read_only ? O_RDONLY : O_RDWR), "%s", path);
     }
 }

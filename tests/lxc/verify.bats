@@ -95,6 +95,15 @@ check_no_driver() {
     start d13
 }
 
+@test "a frozen container is left in peace" {
+    lxc-freeze -n d13
+    run -1 nvlxc verify d13
+    lxc-unfreeze -n d13
+    says "is frozen" "lxc-unfreeze"
+    verify 1 d13
+    check_no_driver
+}
+
 @test "bad requests" {
     run -2 nvlxc verify d12 --workload chess
     says "no workload 'chess'"
