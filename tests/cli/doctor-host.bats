@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=/dev/null
 source "$NVL_SOURCE/tests/lib/hosts.bash"
 
-A5500=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
+A5500='GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689'
 K=6.14.11-4-pve
 GPU=sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0
 DKMS=var/lib/dkms/nvidia-current/550.163.01
@@ -79,7 +79,7 @@ grant() {
     local bundle=var/lib/nvlxc/driver/550.163.01
     cat >> "$HOST/var/lib/lxc/web/config" <<END
 lxc.environment = NVIDIA_VISIBLE_DEVICES=$A5500
-lxc.environment = NVIDIA_DRIVER_CAPABILITIES=${1:-compute}
+lxc.environment = NVIDIA_DRIVER_CAPABILITIES=compute
 lxc.hook.pre-start = sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook "\$@"' nvlxc
 lxc.hook.mount = sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook "\$@"' nvlxc
 END
@@ -239,6 +239,7 @@ END
 @test "driver-absent: on Debian and on Proxmox VE" {
     HOST=$(fixture no-driver)
     speaks driver-absent:error
+    [ "$(part driver-absent fix | head -1)" = "nvlxc host setup" ]
     has driver-absent fix "linux-headers-amd64 linux-headers-6.12.107+deb13-amd64" nvidia-kernel-dkms
     echo $K > "$HOST/proc/sys/kernel/osrelease"
     has driver-absent fix "proxmox-default-headers proxmox-headers-$K"
@@ -316,7 +317,7 @@ END
 secure_boot() {
     local vars=$HOST/sys/firmware/efi/efivars
     mkdir -p "$vars"
-    printf '\6\0\0\0\'"$1" > "$vars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+    printf '%b' "\\6\\0\\0\\0\\$1" > "$vars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 }
 
 @test "driver-secure-boot: the key is not enrolled, and once it is, that is not the cause" {
@@ -453,7 +454,7 @@ real_host() {
 
 @test "bundle-damaged, with the real driver: which file it is, and the fix makes it whole" {
     real_host ''
-    local bundle=$HOST/var/lib/nvlxc/driver/550.163.01 before after
+    local bundle=$HOST/var/lib/nvlxc/driver/550.163.01 before
     before=$(nvlxc --json doctor | jq -c '[.findings[].id]')
     [[ $before != *bundle* ]]
     truncate -s 100 "$bundle/lib64/libcuda.so.550.163.01"
@@ -756,11 +757,11 @@ host_speaks() {
 @test "report: nothing that says whose machine it is" {
     local secret="tank-9000|example\.org|alice|203\.0\.113|2001:db8|bc:24:11|7c9e6679|3291dfa4|1420918033|hunter2|hf_Abc|deadbeefcafe"
     echo tank-9000.example.org > "$HOST/etc/hostname"
-    mkdir -p "$HOST/home/alice/.local/share/lxc/media"
+    local number="Serial Number"
     grant
     # where evidence quotes files, somebody's secrets may stand in them
-    cat >> "$HOST/etc/modprobe.d/passthrough.conf" <<'END'
-blacklist nvidia # 0000:01:00.0 10de:2438 tank-9000 203.0.113.7 2001:db8::17 bc:24:11:5e:90:01 by alice in /home/alice/x token=hunter2 Serial Number: 1420918033
+    cat >> "$HOST/etc/modprobe.d/passthrough.conf" <<END
+blacklist nvidia # 0000:01:00.0 10de:2438 tank-9000 203.0.113.7 2001:db8::17 bc:24:11:5e:90:01 by alice in /home/alice/x token=hunter2 $number: 1420918033
 install nvidia-current /bin/false --id 7c9e6679-7425-40de-944b-e07fc1f90ae7 alice@pam!x hf_AbcDefGhiJklMnoPqrStuVwxYzAbCdEf deadbeefcafe00112233445566778899 API_KEY="hunter2" TANK-9000
 END
     unload
