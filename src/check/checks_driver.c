@@ -64,14 +64,14 @@ static void check_absent(const struct nvl_check *check, const struct nvl_host_fa
     nvl_finding_cause(f, "containers have no driver of their own: they use the host's kernel module, and "
                          "libraries of exactly its version");
     if (nvl_has_apt(&facts->system)) {
+        nvl_strv_push(&fix, "nvlxc host setup");
+        nvl_strv_push(&fix,
+                      "or by hand, from contrib, non-free and non-free-firmware (stop where apt wants to "
+                      "remove a package):");
         nvl_add_headers_install(&fix, &facts->system);
-        nvl_strv_push(&fix,
-                      "apt install nvidia-kernel-dkms nvidia-smi libcuda1 libnvidia-encode1 libnvidia-cfg1 "
-                      "nvidia-persistenced nvidia-modprobe");
+        nvl_strv_push(&fix, "apt install nvidia-kernel-dkms nvidia-smi libcuda1 libnvidia-encode1 "
+                            "libnvidia-cfg1 nvidia-persistenced nvidia-modprobe");
         nvl_strv_push(&fix, "reboot");
-        nvl_strv_push(&fix,
-                      "(from Debian's components contrib, non-free and non-free-firmware; stop where apt "
-                      "wants to remove a package)");
     } else {
         nvl_strv_push(&fix, "install NVIDIA's driver, with its kernel module, from the distribution");
     }

@@ -239,6 +239,7 @@ END
 @test "driver-absent: on Debian and on Proxmox VE" {
     HOST=$(fixture no-driver)
     speaks driver-absent:error
+    [ "$(part driver-absent fix | head -1)" = "nvlxc host setup" ]
     has driver-absent fix "linux-headers-amd64 linux-headers-6.12.107+deb13-amd64" nvidia-kernel-dkms
     echo $K > "$HOST/proc/sys/kernel/osrelease"
     has driver-absent fix "proxmox-default-headers proxmox-headers-$K"
