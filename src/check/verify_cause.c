@@ -76,20 +76,24 @@ struct known_cause {
     const char *cause, *fix;
 };
 
-static bool known(const struct known_cause *list, size_t n, int code, struct nvl_step *step)
+/* For `fix`: shows the container's grant. */
+#define SHOW "nvlxc show "
+
+static bool known(const struct nvl_verify *v, const struct known_cause *list, size_t n, int code,
+                  struct nvl_step *step)
 {
     for (size_t i = 0; i < n; i++)
         if (list[i].code == code) {
             nvl_step_cause(step, "%s", list[i].cause);
             if (list[i].fix != NULL)
-                nvl_step_fix(step, "%s", list[i].fix);
+                nvl_step_fix(step, "%s%s", list[i].fix, strcmp(list[i].fix, SHOW) == 0 ? v->facts->name : "");
             return true;
         }
     return false;
 }
 
 static const struct known_cause nvml_causes[] = {
-    {6, "the driver answers, and finds no GPU that this container may use", "nvlxc show CT"},
+    {6, "the driver answers, and finds no GPU that this container may use", SHOW},
     {9,
      "NVML reaches no driver: the kernel module is not loaded, or what answers at /dev/nvidiactl is not it",
      "nvlxc host"},
@@ -101,7 +105,10 @@ static const struct known_cause nvml_causes[] = {
      "dmesg | grep -e NVRM -e Xid\nreboot the host; where it happens again, look at power and cooling"},
     {16, "the GPU waits for a reset",
      "nvidia-smi --gpu-reset -i 0, with nothing using it; else reboot the host"},
-    {17, "the operating system keeps the GPU from this container: its device filter", "nvlxc show CT"},
+    {17,
+     "the nodes can be opened, but what answers behind them does not work with a GPU: the kernel module "
+     "failed to initialise it, or another driver holds the number",
+     "nvlxc host\ndmesg | grep -e NVRM -e Xid"},
     {27, "the driver is not ready: on machines with NVSwitch, the fabric manager does not run",
      "systemctl start nvidia-fabricmanager"},
     {28, "none of the GPUs is one that this driver serves", "nvlxc gpus"},
@@ -115,7 +122,7 @@ void nvl_cause_of_nvml(const struct nvl_verify *v, int code, struct nvl_step *st
     }
     if (explained_by_node(v, KIND(CTL) | KIND(GPU) | KIND(CAP), step))
         return;
-    if (known(nvml_causes, NVL_LENGTH(nvml_causes), code, step))
+    if (known(v, nvml_causes, NVL_LENGTH(nvml_causes), code, step))
         return;
     if (code == 4)
         nvl_step_cause(step, "a device node may not be opened, though root can: with MIG, the nodes below "
@@ -130,7 +137,7 @@ static const struct known_cause cuda_causes[] = {
     {34, "a stub of libcuda is taken, from a toolkit's `stubs` folder: it is for linking only",
      "in the container: take the stubs folder out of LD_LIBRARY_PATH and /etc/ld.so.conf.d, then ldconfig"},
     {46, "the GPU is in exclusive mode and in use, or waits for a reset", "nvidia-smi -c 0"},
-    {100, "the driver sees no GPU for this container", "nvlxc show CT"},
+    {100, "the driver sees no GPU for this container", SHOW},
     {209, "this GPU is older than Maxwell: a kernel for it cannot be compiled", NULL},
     {214, "the GPU's memory has an error that could not be corrected",
      "nvidia-smi -q -d ECC\nreboot the host"},
@@ -212,8 +219,7 @@ static void cause_no_device(const struct nvl_verify *v, struct nvl_step *step)
 {
     if (explained_by_node(v, KIND(CTL) | KIND(GPU) | KIND(CAP), step) || is_hidden(v, step))
         return;
-    known(cuda_causes, NVL_LENGTH(cuda_causes), 100, step);
-    nvl_step_fix(step, "nvlxc show %s", v->facts->name);
+    known(v, cuda_causes, NVL_LENGTH(cuda_causes), 100, step);
 }
 
 void nvl_cause_of_cuda(const struct nvl_verify *v, int code, struct nvl_step *step)
@@ -238,7 +244,7 @@ void nvl_cause_of_cuda(const struct nvl_verify *v, int code, struct nvl_step *st
                            "instance; else CUDA_VISIBLE_DEVICES names a GPU that the container has not");
         if (step->fix == NULL)
             nvl_step_fix(step, "nvidia-smi -L\nnvlxc show %s", v->facts->name);
-    } else if (!known(cuda_causes, NVL_LENGTH(cuda_causes), code, step)) {
+    } else if (!known(v, cuda_causes, NVL_LENGTH(cuda_causes), code, step)) {
         nvl_step_cause(step, "CUDA does not say more than error %d; the driver's log may", code);
         nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid");
     }

@@ -89,7 +89,7 @@ cuda() {
     cuda 34 cuInit cuda-init
     step cuda-init fail evidence CUDA_ERROR_STUB_LIBRARY cause "stub of libcuda" fix "stubs folder"
     cuda 100 cuInit cuda-init
-    step cuda-init fail evidence CUDA_ERROR_NO_DEVICE cause "sees no GPU"
+    step cuda-init fail evidence CUDA_ERROR_NO_DEVICE cause "sees no GPU" fix "nvlxc show d12"
     cuda 101 cuInit cuda-init
     step cuda-init fail evidence CUDA_ERROR_INVALID_DEVICE cause "MIG"
     cuda 802 cuInit cuda-init
@@ -171,6 +171,10 @@ cuda() {
     verify 1 d12
     step nvidia-smi fail evidence "exit status 18" cause "not of the kernel module's version"
     step nvml fail evidence "nvmlInit gives 18, Driver/library version mismatch" fix "nvlxc driver sync"
+    stub_says d12 nvmlInit 17
+    echo 17 > "$R/etc/stub-smi"
+    verify 1 d12
+    step nvml fail cause "failed to initialise it" fix "nvlxc host"
     stub_says d12 devices 0
     echo 6 > "$R/etc/stub-smi"
     verify 1 d12
