@@ -5,7 +5,7 @@
 # make_root KIND DIR: unpacks it, with mounts, network, the fixture host's GPU, and the program.
 make_root() {
     local root=$2 host="$NVL_SOURCE/tests/hosts/no-driver"
-    "$NVL_SOURCE/tests/lib/rootfs" "$1" "$NVL_SOURCE/.cache/rootfs" "$root" 9>&- || return 1
+    "$NVL_SOURCE/tests/lib/rootfs" "$1" "${NVL_CACHE:-$NVL_SOURCE/.cache}/rootfs" "$root" 9>&- || return 1
     cp /etc/resolv.conf "$root/etc/resolv.conf"
     # How this machine reaches its mirror.
     apt-config dump | grep -E '^Acquire::(http|https|Retries|Check-Valid-Until|Check-Date)\b.* "[^"]+";$' \
