@@ -63,7 +63,7 @@ static char *removal(const struct nvl_container_facts *facts, const struct nvl_s
     nvl_autofree char *command = nvl_xasprintf("rm %s", list);
 
     if (facts->is_running || facts->container->user != NULL)
-        return nvl_run_inside(facts->container, command);
+        return nvl_container_run_inside(facts->container, command);
     for (size_t i = 0; i < paths->count; i++) {
         nvl_autofree char *path =
             nvl_xasprintf("%s%s%s", facts->host->root->name, facts->rootfs.name, paths->items[i]);
@@ -161,7 +161,7 @@ static void check_kernel_packages(const struct nvl_check *check, const struct nv
         return;
     nvl_autofree char *list = nvl_strv_join(&packages, " ");
     nvl_autofree char *command = nvl_xasprintf("apt-get purge %s", list);
-    nvl_autofree char *inside = nvl_run_inside(facts->container, command);
+    nvl_autofree char *inside = nvl_container_run_inside(facts->container, command);
     nvl_finding_cause(
         f, "the kernel is the host's, and so is its driver; the package tries to build modules at each "
            "update, and brings libraries of its own version with it");
@@ -234,10 +234,10 @@ static void check_nested(const struct nvl_check *check, const struct nvl_contain
     nvl_finding_cause(
         f, "an unprivileged container may not set device filters for those inside it: NVIDIA's toolkit "
            "ends with \"bpf_prog_query … not permitted\" unless it is told to leave them alone");
-    nvl_autofree char *config = nvl_run_inside(
+    nvl_autofree char *config = nvl_container_run_inside(
         facts->container, "nvidia-ctk config --set nvidia-container-cli.no-cgroups=true --in-place");
     nvl_autofree char *cdi =
-        nvl_run_inside(facts->container, "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml");
+        nvl_container_run_inside(facts->container, "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml");
     nvl_finding_fix(f, "%s%s\n%s",
                     has_toolkit ? "" : "install nvidia-container-toolkit in the container, then:\n", config,
                     cdi);

@@ -138,7 +138,7 @@ static bool is_from_config(const struct source *s)
 static void path_fix(struct nvl_finding *f, const struct nvl_container_facts *facts, const struct source *s,
                      const char *folders, const char *more)
 {
-    nvl_autofree char *inside = nvl_run_inside(facts->container, "ldconfig");
+    nvl_autofree char *inside = nvl_container_run_inside(facts->container, "ldconfig");
 
     if (is_from_config(s))
         nvl_finding_fix(f, "take that folder out of LD_LIBRARY_PATH in %s, and restart the container",
@@ -213,7 +213,7 @@ void nvl_check_compat(const struct nvl_check *check, const struct nvl_container_
     nvl_finding_cause(
         f, "the cuda-compat libraries work with data centre GPUs alone: on this one CUDA fails with "
            "error 804 (forward compatibility was attempted on non supported HW)");
-    nvl_autofree char *purge = nvl_run_inside(facts->container, "apt-get purge 'cuda-compat-*'");
+    nvl_autofree char *purge = nvl_container_run_inside(facts->container, "apt-get purge 'cuda-compat-*'");
     nvl_autofree char *more = nvl_xasprintf("%s\nor ", purge);
     path_fix(f, facts, &s, "the compat folder", more);
 }
@@ -267,8 +267,8 @@ static void own_fix(struct nvl_finding *f, const struct nvl_container_facts *fac
 {
     nvl_autofree char *debian = nvl_package_version(&facts->rootfs, "libcuda1");
     nvl_autofree char *purge =
-        nvl_run_inside(facts->container, "apt-get purge libcuda1 libnvidia-ml1 nvidia-smi");
-    nvl_autofree char *uninstall = nvl_run_inside(facts->container, "nvidia-uninstall --silent");
+        nvl_container_run_inside(facts->container, "apt-get purge libcuda1 libnvidia-ml1 nvidia-smi");
+    nvl_autofree char *uninstall = nvl_container_run_inside(facts->container, "nvidia-uninstall --silent");
 
     if (debian != NULL)
         nvl_finding_fix(f, "%s", purge);
@@ -327,6 +327,6 @@ void nvl_check_cache(const struct nvl_check *check, const struct nvl_container_f
     nvl_finding_cause(f,
                       "the cache was written anew while the driver was not mounted, or names another folder "
                       "first: programs find no libcuda.so.1, or another");
-    nvl_autofree char *inside = nvl_run_inside(facts->container, "ldconfig");
+    nvl_autofree char *inside = nvl_container_run_inside(facts->container, "ldconfig");
     nvl_finding_fix(f, "%s", inside);
 }

@@ -83,7 +83,7 @@ void nvl_check_outdated(const struct nvl_check *check, const struct nvl_containe
                                                  "it runs with what was there when it was started");
     if (f == NULL)
         return;
-    nvl_autofree char *restart = nvl_restart_it(facts->container);
+    nvl_autofree char *restart = nvl_container_restart(facts->container);
     nvl_finding_cause(
         f, "nodes and driver are put into a container when it starts; its grant, the majors or the "
            "driver have changed since: CUDA fails with error 999, 100 or 803");
@@ -123,7 +123,7 @@ void nvl_check_filtered(const struct nvl_check *check, const struct nvl_containe
                                                  "its device filter denies NVIDIA's devices");
     if (f == NULL)
         return;
-    nvl_autofree char *again = nvl_attach_again(facts), *restart = nvl_restart_it(facts->container);
+    nvl_autofree char *again = nvl_attach_again(facts), *restart = nvl_container_restart(facts->container);
     nvl_finding_cause(f,
                       "the filter that is in force in the running container has no rule for them: nvidia-smi "
                       "says \"Failed to initialize NVML: Unknown Error\", CUDA fails with error 100 or 999");

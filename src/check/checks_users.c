@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "check/container_checks.h"
-#include "check/verify_steps.h" /* nvl_inside_user_find */
+#include "check/verify_users.h"
 
 #define FILE_MAX (1u << 20)
 
@@ -190,7 +190,7 @@ static void render_fix(struct nvl_finding *f, const struct nvl_container_facts *
                        const struct nvl_node *node, unsigned gid)
 {
     nvl_autofree char *command = nvl_xasprintf("groupmod -g %u render", gid);
-    nvl_autofree char *inside = nvl_run_inside(facts->container, command);
+    nvl_autofree char *inside = nvl_container_run_inside(facts->container, command);
 
     if (facts->idmap.privileged)
         nvl_finding_fix(f, "%s", inside);

@@ -1,7 +1,7 @@
 /* The words and small questions that the container's checks share. */
 #include "check/container_checks.h"
 
-#include <stdio.h>
+#include "container/by_hand.h"
 
 bool nvl_has_lines_by_hand(const struct nvl_container_facts *facts)
 {
@@ -73,21 +73,12 @@ struct nvl_finding *nvl_finding_of_lines(struct nvl_findings *findings, const st
     return f;
 }
 
-char *nvl_shell_word(const char *text)
+/* Lines that are not ours stand in attach's way, or have to go with the rest. */
+static bool has_lines_to_replace(const struct nvl_container_facts *facts)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:=@,%";
-    struct nvl_buf b = {0};
+    nvl_autofree bool *strays = nvl_config_strays(&facts->config);
 
-    if (text[0] != '\0' && text[strspn(text, plain)] == '\0')
-        return nvl_xstrdup(text);
-    nvl_buf_add(&b, "'", 1);
-    for (const char *p = text; *p != '\0'; p++)
-        if (*p == '\'')
-            nvl_buf_addf(&b, "'\\''");
-        else
-            nvl_buf_add(&b, p, 1);
-    nvl_buf_add(&b, "'", 1);
-    return nvl_buf_take(&b);
+    return nvl_has_lines_by_hand(facts) || strays != NULL;
 }
 
 static char *attach_command(const struct nvl_container_facts *facts, bool with_bundle)
@@ -95,7 +86,7 @@ static char *attach_command(const struct nvl_container_facts *facts, bool with_b
     struct nvl_buf b = {0};
 
     nvl_autofree char *name = nvl_shell_word(facts->name);
-    nvl_buf_addf(&b, "nvlxc attach %s", name);
+    nvl_buf_addf(&b, "nvlxc attach %s%s", name, has_lines_to_replace(facts) ? " --replace" : "");
     if (!facts->has_grant)
         return nvl_buf_take(&b);
     if (facts->grant.devices == NVL_DEVICES_ALL || facts->grant.devices == NVL_DEVICES_NONE)
@@ -124,32 +115,6 @@ char *nvl_attach_with_bundle(const struct nvl_container_facts *facts)
     return attach_command(facts, true);
 }
 
-/* "-n web", with the folder where LXC's tools would not look by themselves. */
-static char *lxc_arguments(const struct nvl_container *c)
-{
-    bool is_default = c->user != NULL || strcmp(c->lxcpath, "/var/lib/lxc") == 0;
-    nvl_autofree char *name = nvl_shell_word(c->name), *path = nvl_shell_word(c->lxcpath);
-
-    return is_default ? nvl_xasprintf("-n %s", name) : nvl_xasprintf("-P %s -n %s", path, name);
-}
-
-char *nvl_restart_it(const struct nvl_container *c)
-{
-    if (c->kind == NVL_CONTAINER_PVE)
-        return nvl_xasprintf("pct reboot %s", c->name);
-    nvl_autofree char *which = lxc_arguments(c);
-    return nvl_xasprintf("%slxc-stop %s && lxc-start %s", c->user != NULL ? "as that user: " : "", which,
-                         which);
-}
-
-char *nvl_run_inside(const struct nvl_container *c, const char *command)
-{
-    if (c->kind == NVL_CONTAINER_PVE)
-        return nvl_xasprintf("pct exec %s -- %s", c->name, command);
-    nvl_autofree char *which = lxc_arguments(c);
-    return nvl_xasprintf("%slxc-attach %s -- %s", c->user != NULL ? "as that user: " : "", which, command);
-}
-
 bool nvl_mount_line_parse(const struct nvl_line *line, struct nvl_mount_line *mount)
 {
     *mount = (struct nvl_mount_line){0};
@@ -168,13 +133,6 @@ void nvl_mount_line_clear(struct nvl_mount_line *mount)
 {
     nvl_strv_clear(&mount->fields);
     *mount = (struct nvl_mount_line){0};
-}
-
-static bool is_passthrough_key(const char *key)
-{
-    uint64_t number;
-
-    return nvl_has_prefix(key, "dev") && nvl_parse_uint(key + 3, 10, 255, &number) == 0;
 }
 
 static void take_part(struct nvl_passthrough *p, const char *part)
@@ -201,7 +159,7 @@ bool nvl_passthrough_parse(const struct nvl_line *line, struct nvl_passthrough *
     nvl_auto(nvl_strv_clear) struct nvl_strv parts = {0};
 
     *p = (struct nvl_passthrough){.mode = 0660};
-    if (line->kind != NVL_LINE_KEY || !is_passthrough_key(line->key))
+    if (line->kind != NVL_LINE_KEY || nvl_dev_index(line->key) < 0)
         return false;
     nvl_strv_split(&parts, line->value, ",");
     for (size_t i = 0; i < parts.count; i++)

@@ -4,6 +4,7 @@
 
 #include "check/check.h"
 #include "check/facts.h"
+#include "container/commands.h"
 
 /* Ids of the host's checks that say why a container lacks its GPU, or its nodes. */
 #define NVL_NO_GPU_ON_HOST                                                                                   \
@@ -30,13 +31,11 @@ struct nvl_finding *nvl_finding_of_lines(struct nvl_findings *findings, const st
                                          enum nvl_severity severity, const struct nvl_container_facts *facts,
                                          const struct nvl_strv *evidence, const char *title);
 
-/* Commands for the user; the caller frees. Names that a user chose are quoted as a shell reads them. */
-char *nvl_shell_word(const char *text);
-char *nvl_attach_again(const struct nvl_container_facts *facts); /* the same grant, written anew */
-char *
-nvl_attach_with_bundle(const struct nvl_container_facts *facts); /* and the driver from nvlxc's bundle */
-char *nvl_restart_it(const struct nvl_container *c);
-char *nvl_run_inside(const struct nvl_container *c, const char *command); /* as the container's root */
+/* The command that writes the same grant anew, in the place of the lines that are not nvlxc's (--replace),
+ * where there are any; the caller frees. */
+char *nvl_attach_again(const struct nvl_container_facts *facts);
+/* And with the driver from nvlxc's bundle. */
+char *nvl_attach_with_bundle(const struct nvl_container_facts *facts);
 
 /* lxc.mount.entry: source, target, options; split at blanks. False where it has less than two fields. */
 struct nvl_mount_line {

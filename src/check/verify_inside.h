@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/root.h"
+#include "check/verify_users.h"
 
 struct nvl_inside {
     pid_t init;
@@ -22,15 +23,6 @@ struct nvl_inside {
 int nvl_inside_open(struct nvl_inside *in, const struct nvl_root *host, pid_t init, bool is_mapped,
                     struct nvl_error *err);
 void nvl_inside_close(struct nvl_inside *in);
-
-#define NVL_INSIDE_GROUPS 32
-struct nvl_inside_user {
-    char *name, *home;
-    uid_t uid; /* as the container has it */
-    gid_t gid;
-    gid_t groups[NVL_INSIDE_GROUPS];
-    size_t n_groups;
-};
 
 struct nvl_inside_command {
     const char *const *argv; /* argv[0] is an absolute path in the container, unless `program` is given */

@@ -1,7 +1,7 @@
-/* Users of a container, out of its own /etc/passwd and /etc/group: hostile text. */
-#include <errno.h>
+/* Reads the users of a container. */
+#include "check/verify_users.h"
 
-#include "check/verify_steps.h"
+#include <errno.h>
 
 #define FILE_MAX   (4u << 20)
 #define FIELDS_MAX 7

@@ -46,15 +46,3 @@ const char *nvl_container_kind_name(const struct nvl_container *c)
 {
     return c->kind == NVL_CONTAINER_PVE ? "pve" : "lxc";
 }
-
-char *nvl_container_restart(const struct nvl_container *c)
-{
-    if (c->kind == NVL_CONTAINER_PVE)
-        return nvl_xasprintf("pct reboot %s", c->name);
-    /* a user's own tools know where their containers are */
-    bool default_path = c->user != NULL || strcmp(c->lxcpath, "/var/lib/lxc") == 0;
-    nvl_autofree char *where =
-        default_path ? nvl_xasprintf("-n %s", c->name) : nvl_xasprintf("-P %s -n %s", c->lxcpath, c->name);
-    return nvl_xasprintf("%slxc-stop %s && lxc-start %s", c->user != NULL ? "as that user: " : "", where,
-                         where);
-}

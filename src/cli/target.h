@@ -3,7 +3,7 @@
 #pragma once
 
 #include "cli/command.h"
-#include "container/container.h"
+#include "container/commands.h"
 #include "plan/plan.h"
 
 struct nvl_target {
@@ -24,5 +24,3 @@ char *nvl_target_diff(const struct nvl_target *target, const struct nvl_plan *pl
 char *nvl_container_kind_text(const struct nvl_container *c);
 /* "pve", "lxc": for JSON. */
 const char *nvl_container_kind_name(const struct nvl_container *c);
-/* The commands that restart it: "pct reboot 220", "lxc-stop -n web && lxc-start -n web"; the caller frees. */
-char *nvl_container_restart(const struct nvl_container *c);

@@ -1,0 +1,45 @@
+/* Commands for people to type, for one container. */
+#include "container/commands.h"
+
+char *nvl_shell_word(const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:=@,%";
+    struct nvl_buf b = {0};
+
+    if (text[0] != '\0' && text[strspn(text, plain)] == '\0')
+        return nvl_xstrdup(text);
+    nvl_buf_add(&b, "'", 1);
+    for (const char *p = text; *p != '\0'; p++)
+        if (*p == '\'')
+            nvl_buf_addf(&b, "'\\''");
+        else
+            nvl_buf_add(&b, p, 1);
+    nvl_buf_add(&b, "'", 1);
+    return nvl_buf_take(&b);
+}
+
+/* "-n web", with the folder where LXC's tools would not look by themselves: a user's own know theirs. */
+static char *lxc_arguments(const struct nvl_container *c)
+{
+    bool is_default = c->user != NULL || strcmp(c->lxcpath, "/var/lib/lxc") == 0;
+    nvl_autofree char *name = nvl_shell_word(c->name), *path = nvl_shell_word(c->lxcpath);
+
+    return is_default ? nvl_xasprintf("-n %s", name) : nvl_xasprintf("-P %s -n %s", path, name);
+}
+
+char *nvl_container_restart(const struct nvl_container *c)
+{
+    if (c->kind == NVL_CONTAINER_PVE)
+        return nvl_xasprintf("pct reboot %s", c->name);
+    nvl_autofree char *which = lxc_arguments(c);
+    return nvl_xasprintf("%slxc-stop %s && lxc-start %s", c->user != NULL ? "as that user: " : "", which,
+                         which);
+}
+
+char *nvl_container_run_inside(const struct nvl_container *c, const char *command)
+{
+    if (c->kind == NVL_CONTAINER_PVE)
+        return nvl_xasprintf("pct exec %s -- %s", c->name, command);
+    nvl_autofree char *which = lxc_arguments(c);
+    return nvl_xasprintf("%slxc-attach %s -- %s", c->user != NULL ? "as that user: " : "", which, command);
+}

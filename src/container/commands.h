@@ -1,0 +1,12 @@
+/* Commands for people to type: Proxmox's and LXC's own tools, for one container. Names that a user chose are
+ * quoted as a shell reads them. The caller frees. */
+#pragma once
+
+#include "container/container.h"
+
+/* `text` as one word of a shell's command line; quoted only where it has to be. */
+char *nvl_shell_word(const char *text);
+/* "pct reboot 220", "lxc-stop -n web && lxc-start -n web", "as that user: lxc-stop …" */
+char *nvl_container_restart(const struct nvl_container *c);
+/* "pct exec 220 -- COMMAND", "lxc-attach -n web -- COMMAND": as the container's root. */
+char *nvl_container_run_inside(const struct nvl_container *c, const char *command);
