@@ -106,6 +106,8 @@ static int run_detach(struct nvl_context *ctx, const struct nvl_strv *arguments,
     if (nvl_clean_rootfs(&ctx->root, d.target.container, &d.target.config, values->dry_run, &d.cleaned,
                          &clean_err) < 0)
         nvl_strv_pushf(&d.warnings, "its root file system was not cleaned: %s", clean_err.message);
+    for (size_t i = 0; i < d.cleaned.problems.count; i++)
+        nvl_strv_push(&d.warnings, d.cleaned.problems.items[i]);
     if (ctx->json) {
         print_json(&d, values->dry_run);
         return NVL_EXIT_OK;
@@ -125,7 +127,7 @@ const struct nvl_command nvl_cmd_detach = {
                "out do not\n"
                "come back. Files that the start hook left in the "
                "container's\n"
-               "root file system are removed where it is stopped and its root file system is a directory.",
+               "root file system are removed where it is stopped; on Proxmox's storages with `pct mount`.",
     .min_arguments = 1,
     .max_arguments = 1,
     .options = detach_options,

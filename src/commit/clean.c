@@ -1,10 +1,12 @@
 /* Taking nvlxc's files out of a root file system: detach gives back what attach and the hook brought. The
- * root file system is reached while its container is stopped, and only where it is a directory on this host.
+ * root file system is reached while its container is stopped: where it is a directory of this host, and on
+ * Proxmox's storages through `pct mount`.
  */
 #include "commit/clean.h"
 
 #include <errno.h>
 
+#include "commit/pct_mount.h"
 #include "container/grant_lines.h"
 #include "container/rootfs_path.h"
 #include "rootfs/entries.h"
@@ -54,6 +56,43 @@ static void remove_entries(const struct nvl_root *root, const struct nvl_root *r
         refresh_linker(root, rootfs, map, cleaned);
 }
 
+static void clean(const struct nvl_root *root, const struct nvl_root *rootfs, const struct nvl_idmap *map,
+                  bool dry_run, struct nvl_cleaned *cleaned)
+{
+    if (dry_run)
+        nvl_entries_list(rootfs, &cleaned->removed);
+    else
+        remove_entries(root, rootfs, map, cleaned);
+}
+
+/* On the machine itself, a Proxmox CT whose disk is not a directory. */
+static bool is_for_pct(const struct nvl_root *root, const struct nvl_container *c,
+                       const struct nvl_config *config)
+{
+    return c->kind == NVL_CONTAINER_PVE && nvl_root_is_machine(root) && nvl_config_is_on_storage(config);
+}
+
+static int clean_with_pct(const struct nvl_root *root, const struct nvl_container *c,
+                          const struct nvl_config *config, const struct nvl_idmap *map,
+                          struct nvl_cleaned *cleaned)
+{
+    struct nvl_root rootfs = NVL_ROOT_NONE; /* closed by nvl_pct_unmount */
+    struct nvl_pct_mount mount;
+    char *why = NULL;
+
+    if (nvl_pct_mount(&mount, c, &rootfs, &why) < 0)
+        return out_of_reach(cleaned, config, why);
+    if (nvl_container_is_running(root, c)) /* `lock: mounted` does not keep it from being started */
+        cleaned->running = true;
+    else
+        clean(root, &rootfs, map, false, cleaned);
+    if (nvl_pct_unmount(&mount, &rootfs, &why) < 0) {
+        nvl_strv_push(&cleaned->problems, why);
+        free(why);
+    }
+    return cleaned->running ? out_of_reach(cleaned, config, nvl_xstrdup("it is running")) : 0;
+}
+
 int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
                      const struct nvl_config *config, bool dry_run, struct nvl_cleaned *cleaned,
                      struct nvl_error *err)
@@ -65,25 +104,28 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
     int r = nvl_idmap_read(root, c, config, &map, err);
     if (r < 0)
         return r;
-    struct nvl_root nvl_auto(nvl_root_close) rootfs = NVL_ROOT_NONE;
-    if (nvl_container_open_rootfs(root, c, config, &map, &rootfs, &why) < 0)
-        return out_of_reach(cleaned, config, why);
     if (nvl_container_is_running(root, c)) {
         cleaned->running = true;
         return out_of_reach(cleaned, config, nvl_xstrdup("it is running"));
     }
-
+    struct nvl_root nvl_auto(nvl_root_close) rootfs = NVL_ROOT_NONE;
+    if (nvl_container_open_rootfs(root, c, config, &map, &rootfs, &why) == 0) {
+        clean(root, &rootfs, &map, dry_run, cleaned);
+        return 0;
+    }
+    if (!is_for_pct(root, c, config))
+        return out_of_reach(cleaned, config, why);
+    free(why);
     if (dry_run)
-        nvl_entries_list(&rootfs, &cleaned->removed);
-    else
-        remove_entries(root, &rootfs, &map, cleaned);
-    return 0;
+        return out_of_reach(cleaned, config, nvl_xasprintf("`pct mount %s` is needed to see them", c->name));
+    return clean_with_pct(root, c, config, &map, cleaned);
 }
 
 void nvl_cleaned_clear(struct nvl_cleaned *cleaned)
 {
     nvl_strv_clear(&cleaned->removed);
     nvl_strv_clear(&cleaned->remaining);
+    nvl_strv_clear(&cleaned->problems);
     free(cleaned->why);
     *cleaned = (struct nvl_cleaned){0};
 }

@@ -8,11 +8,13 @@ struct nvl_cleaned {
     struct nvl_strv remaining; /* what stays or, where the root file system cannot be reached, may be there */
     char *why;                 /* why it stays; NULL where nothing does */
     bool unreachable;          /* the root file system could not be looked at */
+    struct nvl_strv problems;  /* what else went wrong on the way, each with what to do */
     bool running;              /* that alone is why: once it is stopped, its files can be removed */
 };
 
-/* Where the root file system cannot be reached (running, not on a directory): nothing is done, and
- * `remaining` lists the files that may stay, with `why`. The linker cache is written again where it names the
+/* A Proxmox CT on a storage is mounted with `pct mount` meanwhile (not with dry_run). Where the root file
+ * system cannot be reached (running, an image file of plain LXC): nothing is done, and `remaining` lists the
+ * files that may stay, with `why`. The linker cache is written again where it names the
  * bundle. An error only where the config cannot be understood. */
 int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
                      const struct nvl_config *config, bool dry_run, struct nvl_cleaned *cleaned,

@@ -5,19 +5,31 @@
 #include <fcntl.h>
 
 /* "rootfs: [volume=]STORAGE:VOLUME,size=8G": only a plain path is a directory that can be opened. */
-static char *pve_path(const struct nvl_config *config, char **why)
+static const char *pve_volume(const struct nvl_config *config)
 {
     const char *value = nvl_config_get(config, "rootfs");
 
-    if (value != NULL && nvl_has_prefix(value, "volume="))
-        value += strlen("volume=");
+    return value != NULL && nvl_has_prefix(value, "volume=") ? value + strlen("volume=") : value;
+}
+
+bool nvl_config_is_on_storage(const struct nvl_config *config)
+{
+    const char *value = pve_volume(config);
+
+    return value != NULL && value[0] != '/' && strchr(value, ':') != NULL;
+}
+
+static char *pve_path(const struct nvl_config *config, char **why)
+{
+    const char *value = pve_volume(config);
+
     if (value == NULL || *value == '\0') {
         *why = nvl_xstrdup("its config names no root file system");
         return NULL;
     }
     if (value[0] == '/')
         return nvl_xstrndup(value, strcspn(value, ","));
-    *why = nvl_xasprintf("its root file system is on storage %.*s; nvlxc does not mount it",
+    *why = nvl_xasprintf("its root file system is on storage %.*s, not a directory",
                          (int)strcspn(value, ":,"), value);
     return NULL;
 }

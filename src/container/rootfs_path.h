@@ -9,3 +9,6 @@
 int nvl_container_open_rootfs(const struct nvl_root *root, const struct nvl_container *c,
                               const struct nvl_config *config, const struct nvl_idmap *map,
                               struct nvl_root *rootfs, char **why);
+/* Whether a Proxmox config has its root file system on a storage ("local-lvm:vm-220-disk-0"), where `pct
+ * mount` brings it. */
+bool nvl_config_is_on_storage(const struct nvl_config *config);

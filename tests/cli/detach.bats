@@ -35,7 +35,7 @@ make_rootfs() {
     run -0 "$NVLXC" --root "$host" attach 220
     run -0 "$NVLXC" --root "$host" detach 220
     [[ $output == *"keeps its GPU until it stops or restarts: pct reboot 220"* ]]
-    [[ $output == *"its root file system is on storage local-lvm"* ]]
+    [[ $output == *"may stay in its root file system: "*"(it is running)"* ]]
 
     make_rootfs "$host/var/lib/lxc/web/rootfs"
     run -0 "$NVLXC" --root "$host" attach root/web
