@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -17,68 +16,6 @@
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
 #endif
-
-struct nvl_step *nvl_step_add(struct nvl_verify *v, const char *id, enum nvl_step_result result,
-                              const char *fmt, ...)
-{
-    struct nvl_step *step = NVL_APPEND(v->steps->items, v->steps->count);
-    va_list ap;
-
-    va_start(ap, fmt);
-    *step = (struct nvl_step){.id = id, .result = result, .evidence = nvl_xvasprintf(fmt, ap)};
-    va_end(ap);
-    return step;
-}
-
-static void set_text(char **text, const char *fmt, va_list ap)
-{
-    free(*text);
-    *text = nvl_xvasprintf(fmt, ap);
-}
-
-void nvl_step_cause(struct nvl_step *step, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    set_text(&step->cause, fmt, ap);
-    va_end(ap);
-}
-
-void nvl_step_fix(struct nvl_step *step, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    set_text(&step->fix, fmt, ap);
-    va_end(ap);
-}
-
-void nvl_steps_clear(struct nvl_steps *steps)
-{
-    for (size_t i = 0; i < steps->count; i++) {
-        free(steps->items[i].evidence);
-        free(steps->items[i].cause);
-        free(steps->items[i].fix);
-    }
-    free(steps->items);
-    *steps = (struct nvl_steps){0};
-}
-
-const struct nvl_step *nvl_steps_first_failure(const struct nvl_steps *steps)
-{
-    for (size_t i = 0; i < steps->count; i++)
-        if (steps->items[i].result == NVL_STEP_FAIL)
-            return &steps->items[i];
-    return NULL;
-}
-
-const char *nvl_step_result_name(enum nvl_step_result result)
-{
-    static const char *const names[] = {"pass", "fail", "skip"};
-
-    return names[result];
-}
 
 unsigned nvl_verify_seconds(const struct nvl_verify *v, unsigned normally)
 {
@@ -236,7 +173,7 @@ static bool judge_grant(struct nvl_verify *v)
         struct nvl_step *step =
             nvl_step_add(v, "grant", NVL_STEP_FAIL, "%s; %s", devices, f->resolved.missing.items[0]);
         nvl_step_cause(step, "the grant names what this host does not have");
-        nvl_step_fix(step, "nvlxc gpus\nnvlxc attach %s --gpu …\n%s", f->name, v->request->restart);
+        nvl_step_fix(step, "nvlxc gpus\nnvlxc attach %s --gpu GPU\n%s", f->name, v->request->restart);
         return true;
     }
     if (has_lines_by_hand(f)) {

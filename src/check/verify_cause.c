@@ -36,25 +36,6 @@ static bool explained_by_node(const struct nvl_verify *v, unsigned kinds, struct
     return true;
 }
 
-void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const char *version,
-                          struct nvl_step *step)
-{
-    const char *loaded = v->facts->host->host.driver.version;
-    bool is_bundle = nvl_has_prefix(path, NVL_MOUNT_POINT "/");
-
-    nvl_step_cause(step, "the kernel module is %s, this library is %s: they must be the same%s", loaded,
-                   version, is_bundle ? "; the module was changed after the container was started" : "");
-    if (is_bundle)
-        nvl_step_fix(step, "%s", v->request->restart);
-    else if (v->facts->has_grant)
-        nvl_step_fix(step,
-                     "in the container: remove the driver that is installed there (apt remove 'libnvidia-*' "
-                     "'libcuda1', or delete %s), then ldconfig",
-                     path);
-    else
-        nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->facts->name, v->request->restart);
-}
-
 static void cause_mismatch(const struct nvl_verify *v, const char *path, struct nvl_step *step)
 {
     nvl_step_cause(step,
@@ -70,14 +51,11 @@ static void cause_mismatch(const struct nvl_verify *v, const char *path, struct 
         nvl_step_fix(step, "nvlxc driver sync\n%s", v->request->restart);
 }
 
-/* What stands for itself. */
+/* What stands for itself; the fix as nvl_step_fix_from_table takes it. */
 struct known_cause {
     int code;
     const char *cause, *fix;
 };
-
-/* For `fix`: shows the container's grant. */
-#define SHOW "nvlxc show "
 
 static bool known(const struct nvl_verify *v, const struct known_cause *list, size_t n, int code,
                   struct nvl_step *step)
@@ -86,21 +64,19 @@ static bool known(const struct nvl_verify *v, const struct known_cause *list, si
         if (list[i].code == code) {
             nvl_step_cause(step, "%s", list[i].cause);
             if (list[i].fix != NULL)
-                nvl_step_fix(step, "%s%s", list[i].fix, strcmp(list[i].fix, SHOW) == 0 ? v->facts->name : "");
+                nvl_step_fix_from_table(v, step, list[i].fix);
             return true;
         }
     return false;
 }
 
 static const struct known_cause nvml_causes[] = {
-    {6, "the driver answers, and finds no GPU that this container may use", SHOW},
+    {6, "the driver answers, and finds no GPU that this container may use", "nvlxc show "},
     {9,
      "NVML reaches no driver: the kernel module is not loaded, or what answers at /dev/nvidiactl is not it",
      "nvlxc host"},
-    {12, "libnvidia-ml.so.1 is not found by the container's loader",
-     "nvlxc driver sync, then restart the container"},
     {13, "libnvidia-ml is older than what asks it: the files of the driver are of different versions",
-     "nvlxc driver sync, then restart the container"},
+     "nvlxc driver sync\n"},
     {15, "the GPU has fallen off the bus: power, heat, a loose card, or a crashed firmware",
      "dmesg | grep -e NVRM -e Xid\nreboot the host; where it happens again, look at power and cooling"},
     {16, "the GPU waits for a reset",
@@ -116,8 +92,14 @@ static const struct known_cause nvml_causes[] = {
 
 void nvl_cause_of_nvml(const struct nvl_verify *v, int code, struct nvl_step *step)
 {
+    static const char soname[] = "libnvidia-ml.so.1";
+
     if (code == 18) {
         cause_mismatch(v, v->libnvidia_ml, step);
+        return;
+    }
+    if (code == 12) {
+        nvl_cause_of_library(v, soname, soname, step);
         return;
     }
     if (explained_by_node(v, KIND(CTL) | KIND(GPU) | KIND(CAP), step))
@@ -133,21 +115,21 @@ void nvl_cause_of_nvml(const struct nvl_verify *v, int code, struct nvl_step *st
 }
 
 static const struct known_cause cuda_causes[] = {
-    {2, "the GPU's memory is used by other programs", "nvlxc ps, or nvidia-smi on the host: who uses it"},
+    {2, "the GPU's memory is used by other programs", "nvidia-smi (on the host: it shows who uses it)"},
     {34, "a stub of libcuda is taken, from a toolkit's `stubs` folder: it is for linking only",
      "in the container: take the stubs folder out of LD_LIBRARY_PATH and /etc/ld.so.conf.d, then ldconfig"},
     {46, "the GPU is in exclusive mode and in use, or waits for a reset", "nvidia-smi -c 0"},
-    {100, "the driver sees no GPU for this container", SHOW},
+    {100, "the driver sees no GPU for this container", "nvlxc show "},
     {209, "this GPU is older than Maxwell: a kernel for it cannot be compiled", NULL},
     {214, "the GPU's memory has an error that could not be corrected",
      "nvidia-smi -q -d ECC\nreboot the host"},
     {218, "the PTX compiler refuses the kernel: libnvidia-ptxjitcompiler is of another version than libcuda",
-     "nvlxc driver sync, then restart the container"},
+     "nvlxc driver sync\n"},
     {221, "libnvidia-ptxjitcompiler.so.1 is not in the container: programs with PTX alone cannot run",
-     "apt install libnvidia-ptxjitcompiler1\nnvlxc driver sync"},
+     "apt install libnvidia-ptxjitcompiler1\nnvlxc driver sync\n"},
     {222, "the driver is older than the PTX: version 6.0 is known since driver 384",
      "install a newer driver on the host"},
-    {223, "CUDA_DISABLE_PTX_JIT is set", "take it out of the container's environment"},
+    {223, "CUDA_DISABLE_PTX_JIT is set", "take it out of the container's environment\n"},
     {304, "/proc or /sys is not mounted in the container, or not readable", NULL},
     {700,
      "the kernel reached memory that is not its own: a fault of the GPU or the driver, for this kernel is "
@@ -235,7 +217,7 @@ void nvl_cause_of_cuda(const struct nvl_verify *v, int code, struct nvl_step *st
                        "MIG is switched on and the GPU has no instance: as a whole it can then not be used");
         nvl_step_fix(step,
                      "nvidia-smi mig -cgi 19 -C (makes instances; nvidia-smi mig -lgip lists the profiles)\n"
-                     "or nvidia-smi -mig 0\nnvlxc attach %s --gpu …",
+                     "or nvidia-smi -mig 0\nnvlxc attach %s --gpu GPU",
                      v->facts->name);
     } else if (code == 101) {
         if (!is_hidden(v, step))
@@ -247,41 +229,6 @@ void nvl_cause_of_cuda(const struct nvl_verify *v, int code, struct nvl_step *st
     } else if (!known(v, cuda_causes, NVL_LENGTH(cuda_causes), code, step)) {
         nvl_step_cause(step, "CUDA does not say more than error %d; the driver's log may", code);
         nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid");
-    }
-}
-
-void nvl_cause_of_library(const struct nvl_verify *v, const char *soname, const char *complaint,
-                          struct nvl_step *step)
-{
-    const struct nvl_root *rootfs = &v->facts->rootfs;
-    nvl_autofree char *in_bundle = nvl_xasprintf(NVL_MOUNT_POINT "/lib64/%s", soname);
-    const char *missing = strstr(complaint, "cannot open shared object file");
-
-    if (missing != NULL && !nvl_has_prefix(complaint, soname)) {
-        nvl_step_cause(step, "%s needs a library that the container does not have: %s", soname, complaint);
-        nvl_step_fix(step, "in the container: install what has it (for libnvcuvid and its like: nvlxc driver "
-                           "sync on the host)");
-    } else if (missing == NULL) {
-        nvl_step_cause(step, "the container's loader refuses it: %s", complaint);
-    } else if (nvl_root_exists(rootfs, in_bundle)) {
-        nvl_step_cause(step,
-                       "the driver is mounted at " NVL_MOUNT_POINT ", but the container's linker cache does "
-                       "not name it, or it has none");
-        nvl_step_fix(step, "in the container: ldconfig; where it has no ldconfig, set "
-                           "LD_LIBRARY_PATH=" NVL_MOUNT_POINT "/lib64 for its programs (lxc.environment)");
-    } else if (nvl_root_exists(rootfs, NVL_MOUNT_POINT "/lib64/libcuda.so.1") ||
-               nvl_root_exists(rootfs, NVL_MOUNT_POINT "/lib64/libnvidia-ml.so.1")) {
-        nvl_step_cause(step,
-                       "the driver that is mounted at " NVL_MOUNT_POINT " lacks %s: its package is not "
-                       "installed on the host",
-                       soname);
-        nvl_step_fix(step, "nvlxc driver sync (it says which package is missing)");
-    } else {
-        nvl_step_cause(step,
-                       "no driver is mounted at " NVL_MOUNT_POINT ": there was no bundle for %s when the "
-                       "container was started, or its start hook did not run",
-                       v->facts->host->host.driver.version);
-        nvl_step_fix(step, "nvlxc driver sync\n%s", v->request->restart);
     }
 }
 

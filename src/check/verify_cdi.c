@@ -5,6 +5,7 @@
 #include "check/verify_steps.h"
 
 #define SPECIFICATION_MAX (4u << 20)
+#define USUAL_FILE        "/etc/cdi/nvidia.yaml"
 #define TOOLKIT_CONFIG    "/etc/nvidia-container-runtime/config.toml"
 
 static bool is_specification(const char *name)
@@ -76,6 +77,12 @@ static char *find_other_version(const struct nvl_verify *v, const char *text, si
     return NULL;
 }
 
+/* Can stand in a command: the container chose the name. */
+static bool is_plain(const char *path)
+{
+    return strspn(path, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-") == strlen(path);
+}
+
 static void judge_specification(struct nvl_verify *v, const char *path, const char *text, size_t len)
 {
     nvl_autofree char *node = find_missing_node(&v->facts->rootfs, text, len);
@@ -92,7 +99,11 @@ static void judge_specification(struct nvl_verify *v, const char *path, const ch
                            version, v->facts->host->host.driver.version);
     nvl_step_cause(step,
                    "the specification was made for another grant or another driver: it does not follow them");
-    nvl_step_fix(step, "in the container: nvidia-ctk cdi generate --output=%s", path);
+    if (is_plain(path))
+        nvl_step_fix(step, "in the container: nvidia-ctk cdi generate --output=%s", path);
+    else
+        nvl_step_fix(step,
+                     "in the container: delete that file, then nvidia-ctk cdi generate --output=" USUAL_FILE);
 }
 
 /* The older way: NVIDIA's runtime, which in a container may not touch the device filter. */
@@ -141,5 +152,5 @@ void nvl_verify_cdi(struct nvl_verify *v, bool asked_for)
         nvl_step_add(v, "cdi", NVL_STEP_FAIL,
                      "%s is there, and no specification of nvidia.com/gpu in /etc/cdi or /run/cdi", program);
     nvl_step_cause(step, "Docker and podman do not know of the GPU: their own containers will not get it");
-    nvl_step_fix(step, "in the container: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml");
+    nvl_step_fix(step, "in the container: nvidia-ctk cdi generate --output=" USUAL_FILE);
 }

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -99,20 +98,29 @@ static int become(const struct nvl_inside_user *user)
     return setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0 ? -errno : 0;
 }
 
-/* Standard input ends at once; all else that is open closes when the program starts. */
-static int arrange_descriptors(int output)
+/* Standard input ends at once. What else stays open are the report and the program, and they close when it
+ * starts: root of a privileged container may look into a process before that. */
+static int arrange_descriptors(int output, int *report, int *program)
 {
-    int ends[2];
+    enum { REPORT = 3, PROGRAM = 4 };
+    int ends[2], high[2] = {-1, -1};
 
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
-    close(ends[1]);
     if (dup2(ends[0], STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0)
         return -errno;
-    return close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
+    /* out of the way of both numbers first */
+    high[0] = fcntl(*report, F_DUPFD_CLOEXEC, PROGRAM + 1);
+    high[1] = *program >= 0 ? fcntl(*program, F_DUPFD_CLOEXEC, PROGRAM + 1) : -1;
+    if (high[0] < 0 || (*program >= 0 && high[1] < 0) || dup3(high[0], REPORT, O_CLOEXEC) < 0 ||
+        (high[1] >= 0 && dup3(high[1], PROGRAM, O_CLOEXEC) < 0))
+        return -errno;
+    *report = REPORT;
+    *program = *program >= 0 ? PROGRAM : -1;
+    return close_range(*program >= 0 ? PROGRAM + 1 : REPORT + 1, ~0U, 0) < 0 ? -errno : 0;
 }
 
-_Noreturn static void start(const struct nvl_inside_command *command, int report)
+_Noreturn static void start(const struct nvl_inside_command *command, int program, int report)
 {
     nvl_autofree char **argv = NULL, **env = NULL;
     size_t n_argv = 0, n_env = 0;
@@ -129,15 +137,15 @@ _Noreturn static void start(const struct nvl_inside_command *command, int report
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (command->program >= 0)
-        syscall(SYS_execveat, command->program, "", argv, env, AT_EMPTY_PATH);
+    if (program >= 0)
+        syscall(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
     else
         execve(argv[0], argv, env);
     fail(report, START, errno);
 }
 
 /* The pid namespace counts for children: so a second process, and this one waits for it. */
-_Noreturn static void start_and_wait(const struct nvl_inside_command *command, int report)
+_Noreturn static void start_and_wait(const struct nvl_inside_command *command, int program, int report)
 {
     struct nvl_child_report r = {NVL_CHILD_ENDED, 0, START};
     pid_t child = fork();
@@ -145,7 +153,7 @@ _Noreturn static void start_and_wait(const struct nvl_inside_command *command, i
     if (child < 0)
         fail(report, START, errno);
     if (child == 0)
-        start(command, report);
+        start(command, program, report);
     for (int fd = 0; fd <= 2; fd++)
         close(fd);
     while (waitpid(child, &r.value, 0) < 0)
@@ -159,7 +167,7 @@ _Noreturn void nvl_child_run(const struct nvl_inside *in, const struct nvl_insid
                              int output, int report)
 {
     const struct rlimit no_core = {0, 0};
-    int r;
+    int r, program = command->program;
 
     /* no terminal: a program of the container could write to it as if it were typed there */
     setsid();
@@ -180,8 +188,8 @@ _Noreturn void nvl_child_run(const struct nvl_inside *in, const struct nvl_insid
         fail(report, DROP, r < 0 ? -r : errno);
     /* a change of user may have made it dumpable again */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if ((r = arrange_descriptors(output)) < 0)
+    if ((r = arrange_descriptors(output, &report, &program)) < 0)
         fail(report, CLOSE, -r);
     umask(022);
-    start_and_wait(command, report);
+    start_and_wait(command, program, report);
 }

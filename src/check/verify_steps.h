@@ -44,11 +44,15 @@ struct nvl_verify {
     const char *cuda_why_not;     /* the step that failed instead; NULL where none was tried */
 };
 
-/* Adds a step, its evidence formatted. The pointer is good until the next one is added. */
+/* Adds a step, its evidence formatted. The pointer is good until the next one is added. Whatever these three
+ * are given, they keep printable ASCII; a fix may have lines. */
 struct nvl_step *nvl_step_add(struct nvl_verify *v, const char *id, enum nvl_step_result result,
                               const char *fmt, ...) NVL_PRINTF(4, 5);
 void nvl_step_cause(struct nvl_step *step, const char *fmt, ...) NVL_PRINTF(2, 3);
 void nvl_step_fix(struct nvl_step *step, const char *fmt, ...) NVL_PRINTF(2, 3);
+/* A fix that stands in a table: behind a newline at its end comes the command that restarts the container,
+ * behind a blank the container's name. */
+void nvl_step_fix_from_table(const struct nvl_verify *v, struct nvl_step *step, const char *fix);
 
 /* Runs the probe; `arguments` ends with NULL. */
 void nvl_verify_probe(struct nvl_verify *v, const char *const *arguments, const struct nvl_inside_user *user,
@@ -82,12 +86,13 @@ struct nvl_known_message {
 bool nvl_cause_of_message(const struct nvl_verify *v, const struct nvl_known_message *list,
                           const struct nvl_output *out, struct nvl_step *step);
 
-/* Causes (verify_cause.c, verify_cause_nodes.c): from an error to what is wrong here, by what was learned
- * before. */
+/* Causes (verify_cause.c, verify_cause_nodes.c, verify_cause_libraries.c): from an error to what is wrong
+ * here, by what was learned before. */
 void nvl_cause_of_node(const struct nvl_verify *v, const struct nvl_inside_node *node, int error,
                        struct nvl_step *step);
 void nvl_cause_of_nvml(const struct nvl_verify *v, int code, struct nvl_step *step);
 void nvl_cause_of_cuda(const struct nvl_verify *v, int code, struct nvl_step *step);
+/* `complaint`: the loader's, or the soname again where all that is known is that it was not found. */
 void nvl_cause_of_library(const struct nvl_verify *v, const char *soname, const char *complaint,
                           struct nvl_step *step);
 void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const char *version,
@@ -107,7 +112,3 @@ void nvl_verify_pytorch(struct nvl_verify *v, bool asked_for);
 void nvl_verify_tensorflow(struct nvl_verify *v, bool asked_for);
 void nvl_verify_ffmpeg(struct nvl_verify *v, bool asked_for);
 void nvl_verify_cdi(struct nvl_verify *v, bool asked_for);
-
-/* The user of the container by that name, with its groups (verify_users.c). -ENOENT where there is none. */
-int nvl_inside_user_find(const struct nvl_root *rootfs, const char *name, struct nvl_inside_user *user);
-void nvl_inside_user_clear(struct nvl_inside_user *user);

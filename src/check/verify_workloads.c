@@ -44,7 +44,7 @@ bool nvl_cause_of_message(const struct nvl_verify *v, const struct nvl_known_mes
         }
         nvl_step_cause(step, "%s", list->cause);
         if (list->fix != NULL)
-            nvl_step_fix(step, "%s", list->fix);
+            nvl_step_fix_from_table(v, step, list->fix);
         return true;
     }
     return false;
@@ -224,7 +224,7 @@ static const struct nvl_known_message ffmpeg_messages[] = {
      "in the container: ldconfig"},
     {"Cannot load libnvidia-encode.so.1", 0,
      "libnvidia-encode.so.1 or libnvcuvid.so.1, which it needs, is not in the container",
-     "apt install libnvidia-encode1 libnvcuvid1\nnvlxc driver sync"},
+     "apt install libnvidia-encode1 libnvcuvid1\nnvlxc driver sync\n"},
     {"CUDA_ERROR_NO_DEVICE", 100, NULL, NULL},
     {"CUDA_ERROR_UNKNOWN", 999, NULL, NULL},
     {"Driver does not support the required nvenc API version", 0,

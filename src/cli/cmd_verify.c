@@ -43,8 +43,9 @@ static int read_request(const struct verify_values *values, struct nvl_verify_re
     return 0;
 }
 
-static void print_json(const struct nvl_steps *steps)
+static void print_json(const char *name, const struct nvl_steps *steps)
 {
+    const struct nvl_step *failure = nvl_steps_first_failure(steps);
     json_t *array = json_array();
 
     for (size_t i = 0; i < steps->count; i++) {
@@ -54,7 +55,8 @@ static void print_json(const struct nvl_steps *steps)
                                                nvl_json_string(s->evidence), "cause",
                                                nvl_json_string(s->cause), "fix", nvl_json_string(s->fix)));
     }
-    nvl_print_json(json_pack("{s:o}", "steps", array));
+    nvl_print_json(json_pack("{s:o,s:o,s:o}", "container", nvl_json_string(name), "first_failure",
+                             nvl_json_string(failure != NULL ? failure->id : NULL), "steps", array));
 }
 
 /* Each line of a text, indented. */
@@ -130,7 +132,7 @@ static int verify_container(const struct nvl_context *ctx, const char *name,
     if (r < 0)
         return r;
     if (ctx->json)
-        print_json(&steps);
+        print_json(facts.name, &steps);
     else if (!ctx->quiet)
         print(ctx, facts.name, &steps);
     return nvl_steps_first_failure(&steps) == NULL ? NVL_EXIT_OK : NVL_EXIT_FAILED;

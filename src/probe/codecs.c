@@ -25,12 +25,10 @@ void probe_video(void)
     say("nvenc", r, "%u.%u", version >> 4, version & 15);
 }
 
-void probe_opencl(void)
+void probe_library(const char *soname, const char *function)
 {
-    load("libnvidia-opencl.so.1", "clGetExtensionFunctionAddress");
-}
+    void *library = load(soname, function);
 
-void probe_vulkan(void)
-{
-    load("libGLX_nvidia.so.0", "vk_icdGetInstanceProcAddr");
+    if (library != NULL)
+        say("function", dlsym(library, function) != NULL ? 0 : 1, "no %s in it", function);
 }

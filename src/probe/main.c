@@ -143,13 +143,19 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } probes[] = {
-        {"nvml", probe_nvml},     {"cuda", probe_cuda},     {"video", probe_video},
-        {"opencl", probe_opencl}, {"vulkan", probe_vulkan},
+        {"nvml", probe_nvml},
+        {"cuda", probe_cuda},
+        {"video", probe_video},
     };
     const char *name = argc > 1 ? argv[1] : "";
 
     if (strcmp(name, "nodes") == 0) {
         probe_nodes(argc - 2, argv + 2);
+        say("end", 0, " ");
+        return 0;
+    }
+    if (strcmp(name, "library") == 0 && argc == 4) {
+        probe_library(argv[2], argv[3]);
         say("end", 0, " ");
         return 0;
     }
@@ -159,6 +165,6 @@ int main(int argc, char **argv)
             say("end", 0, " ");
             return 0;
         }
-    say("usage", 2, "probe nodes PATH... | nvml | cuda | video | opencl | vulkan");
+    say("usage", 2, "probe nodes PATH... | nvml | cuda | video | library SONAME FUNCTION");
     return 2;
 }

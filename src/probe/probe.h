@@ -27,5 +27,4 @@ void probe_nodes(int count, char **paths);
 void probe_nvml(void);
 void probe_cuda(void);
 void probe_video(void);
-void probe_opencl(void);
-void probe_vulkan(void);
+void probe_library(const char *soname, const char *function);

@@ -9,8 +9,7 @@ build_stubs() {
     build_stub "$1" libnvidia-ml STUB_ML "${flags[@]}"
     build_stub "$1" libnvidia-encode STUB_VIDEO "${flags[@]}"
     build_stub "$1" libnvcuvid STUB_VIDEO "${flags[@]}"
-    # that it can be loaded is all that is asked of it
-    build_stub "$1" libnvidia-opencl STUB_VIDEO "${flags[@]}"
+    build_stub "$1" libnvidia-opencl STUB_OPENCL "${flags[@]}"
     gcc -D_GNU_SOURCE -O1 -Wall -static -o "$1/ollama" "$NVL_SOURCE/tests/lib/stub-driver-ollama.c"
 }
 

@@ -1,7 +1,7 @@
 /* A driver of our own for tests: libcuda or libnvidia-ml with one small device in them, or a library for
  * /etc/ld.so.preload that opens the driver's nodes where there is no driver. Compiled with STUB_CUDA,
- * STUB_ML, STUB_VIDEO or STUB_OPEN; see stub-driver.bash. What shall go wrong stands in /etc/stub-driver,
- * "WHAT NUMBER" a line. */
+ * STUB_ML, STUB_VIDEO, STUB_OPENCL or STUB_OPEN; see stub-driver.bash. What shall go wrong stands in
+ * /etc/stub-driver, "WHAT NUMBER" a line. */
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -112,6 +112,13 @@ int NvEncodeAPIGetMaxSupportedVersion(uint32_t *version)
 int cuvidCreateDecoder(void *decoder, void *info)
 {
     return decoder != info;
+}
+#endif
+
+#ifdef STUB_OPENCL
+void *clGetExtensionFunctionAddress(const char *name)
+{
+    return name != NULL ? (void *)clGetExtensionFunctionAddress : NULL;
 }
 #endif
 

@@ -32,5 +32,5 @@ step() {
 
 # first_failure: its id.
 first_failure() {
-    jq -r '[.steps[] | select(.result == "fail") | .id][0]' <<< "$VERIFIED"
+    jq -r .first_failure <<< "$VERIFIED"
 }
