@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "check/facts.h"
+#include "check/families.h"
 
 /* The length of the UTF-8 sequence that `s` begins with; 0 where it is none. */
 static size_t sequence_length(const unsigned char *s)
@@ -17,20 +18,34 @@ static size_t sequence_length(const unsigned char *s)
     for (size_t i = 1; i < len; i++)
         if ((s[i] & 0xc0) != 0x80)
             return 0;
+    /* longer than it has to be, a surrogate, beyond the last: jansson takes none of them */
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
+        (s[0] == 0xf4 && s[1] >= 0x90))
+        return 0;
     return len;
 }
 
-/* Evidence is out of files that containers write: what a terminal would obey, and what is no text, goes. */
-static char *clean(char *text)
+/* What a terminal obeys: C0 and C1, and what turns the direction of writing, so that a line reads otherwise
+ * than it is (U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069). */
+static bool is_control(const unsigned char *s)
+{
+    if (s[0] == 0xe2 && s[1] == 0x80)
+        return s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xaa && s[2] <= 0xae);
+    if (s[0] == 0xe2 && s[1] == 0x81)
+        return s[2] >= 0xa6 && s[2] <= 0xa9;
+    return (*s < 0x20 && *s != '\n' && *s != '\t') || *s == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
+}
+
+char *nvl_make_printable(char *text)
 {
     for (size_t i = 0, len; text[i] != '\0'; i += len) {
         const unsigned char *s = (const unsigned char *)text + i;
-        bool is_control =
-            (*s < 0x20 && *s != '\n' && *s != '\t') || *s == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
         len = sequence_length(s);
-        if (len == 0 || is_control) {
+        if (len == 0) {
             text[i] = '?';
             len = 1;
+        } else if (is_control(s)) {
+            memset(text + i, '?', len);
         }
     }
     return text;
@@ -44,8 +59,8 @@ struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct 
     *f = (struct nvl_finding){
         .check = check,
         .severity = severity,
-        .container = container != NULL ? clean(nvl_xstrdup(container)) : NULL,
-        .title = clean(nvl_xstrdup(title)),
+        .container = container != NULL ? nvl_make_printable(nvl_xstrdup(container)) : NULL,
+        .title = nvl_make_printable(nvl_xstrdup(title)),
     };
     return f;
 }
@@ -53,7 +68,7 @@ struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct 
 static void set_text(char **text, const char *fmt, va_list ap)
 {
     free(*text);
-    *text = clean(nvl_xvasprintf(fmt, ap));
+    *text = nvl_make_printable(nvl_xvasprintf(fmt, ap));
 }
 
 void nvl_finding_evidence(struct nvl_finding *f, const char *fmt, ...)
@@ -116,7 +131,8 @@ void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_fin
 {
     for (size_t i = 0; nvl_check_families[i] != NULL; i++)
         for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++) {
-            if (c->container == NULL)
+            bool is_of_config = nvl_check_families[i] == nvl_checks_config;
+            if (c->container == NULL || (facts->depth == NVL_DEPTH_CONFIG && !is_of_config))
                 continue;
             c->container(c, facts, findings);
             (*asked)++;

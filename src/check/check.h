@@ -49,6 +49,10 @@ struct nvl_check {
 extern const struct nvl_check *const nvl_check_families[]; /* ends with NULL */
 extern const char *const nvl_check_family_names[];         /* one for each: "device nodes" */
 
+/* Text out of files that containers write: what a terminal would obey, and what is not UTF-8, becomes '?', in
+ * place. Gives `text` back. All texts of findings went through it. */
+char *nvl_make_printable(char *text);
+
 /* Adds one; texts are copied and may be NULL where the struct says so. The container's name is the facts'. */
 struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct nvl_check *check,
                                     enum nvl_severity severity, const char *container, const char *title);
@@ -58,8 +62,8 @@ void nvl_finding_cause(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2
 void nvl_finding_fix(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2, 3);
 void nvl_findings_clear(struct nvl_findings *findings);
 
-/* Runs the host's checks, or one container's, in table order, and appends what they find. `asked` counts
- * checks. */
+/* Runs the host's checks, or one container's, in table order, and appends what they find; of a container
+ * whose config alone was read, those of the config. `asked` counts checks. */
 void nvl_check_host(const struct nvl_host_facts *facts, struct nvl_findings *findings, size_t *asked);
 void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_findings *findings,
                          size_t *asked);

@@ -283,7 +283,7 @@ static void check_quorum(const struct nvl_check *check, const struct nvl_host_fa
     nvl_finding_cause(f,
                       "this node does not see the majority of its cluster: no config can be changed, and no "
                       "container started");
-    nvl_finding_fix(f, "pvecm status\npvecm expected 1   (only where the other nodes are really off)");
+    nvl_finding_fix(f, "pvecm status\npvecm expected 1   # only where the other nodes are really off");
 }
 
 static void check_cgroups(const struct nvl_check *check, const struct nvl_host_facts *facts,

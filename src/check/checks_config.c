@@ -43,6 +43,25 @@ static bool has_slot(const struct nvl_container_facts *facts, enum nvl_grant_slo
     return false;
 }
 
+/* Whether a line of the way that the grant names brings the node in, or the folder that it is in. */
+static bool is_brought_in(const struct nvl_container_facts *facts, const char *node)
+{
+    bool found = facts->grant.nodes == NVL_NODES_HOOK;
+
+    for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0 && !found; i++) {
+        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
+        nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
+        const char *path = NULL;
+        if (nvl_passthrough_parse(&facts->config.lines[i], &p))
+            path = p.path;
+        else if (nvl_mount_line_parse(&facts->config.lines[i], &mount))
+            path = mount.source;
+        found = path != NULL && nvl_has_prefix(node, path) &&
+                (node[strlen(path)] == '\0' || node[strlen(path)] == '/');
+    }
+    return found;
+}
+
 static void check_grant_incomplete(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                    struct nvl_findings *findings)
 {
@@ -55,8 +74,13 @@ static void check_grant_incomplete(const struct nvl_check *check, const struct n
         nvl_strv_push(&evidence, "no lxc.environment line with " NVL_ENV_DEVICES " is in force");
     if (!has_slot(facts, NVL_SLOT_MOUNT))
         nvl_strv_push(&evidence, "no lxc.hook.mount line of nvlxc");
+    for (size_t i = 0; i < facts->resolved.n_nodes; i++)
+        if (!is_brought_in(facts, facts->resolved.nodes[i].path))
+            nvl_strv_pushf(&evidence, "no %s for %s",
+                           facts->grant.nodes == NVL_NODES_DEV ? "dev[n] entry" : "lxc.mount.entry",
+                           facts->resolved.nodes[i].path);
     if (evidence.count > 0)
-        effect = "the container starts without nodes and without the driver";
+        effect = "the container starts without nodes, or without the driver";
     if (!has_slot(facts, NVL_SLOT_PRE_START))
         nvl_strv_push(&evidence, "no lxc.hook.pre-start line of nvlxc");
     struct nvl_finding *f =
@@ -108,8 +132,7 @@ static void check_lxc_hook(const struct nvl_check *check, const struct nvl_conta
                  "ends the start"
                : "both bring the driver in: two sets of libraries, of which the linker takes one");
     nvl_autofree char *again = nvl_attach_again(facts);
-    nvl_finding_fix(f, "take this line out of %s%s%s", facts->container->config_path,
-                    facts->has_grant ? "" : ", then:\n  ", facts->has_grant ? "" : again);
+    nvl_finding_fix(f, "%s", again);
 }
 
 const struct nvl_check nvl_checks_config[] = {
@@ -129,8 +152,8 @@ const struct nvl_check nvl_checks_config[] = {
     {"cgroup-v1-rules", "Are its device rules for this host's cgroups?", NULL, NULL, nvl_check_cgroup_v1},
     {"classic-rule-missing", "Does its device filter allow the nodes that it mounts?",
      "classic-major-stale cgroup-v1-rules", NULL, nvl_check_classic_rule_missing},
-    {"grant-rule-missing", "Does its device filter allow the nodes of its grant?", "rules-deny-rest", NULL,
-     nvl_check_grant_rules},
+    {"grant-rule-missing", "Does its device filter allow the nodes of its grant?",
+     "rules-deny-rest grant-incomplete", NULL, nvl_check_grant_rules},
     {"mount-source-missing", "Is what it mounts by hand on the host?",
      NVL_NO_NODES_ON_HOST " libraries-absent", NULL, nvl_check_mount_source},
     {"library-folder-mounted", "Are its own library folders its own?", NULL, NULL, nvl_check_library_mount},

@@ -138,7 +138,7 @@ static void add_kernel_fix(struct nvl_strv *fix, const struct nvl_host_facts *fa
     if (ours != NULL) {
         if (strstr(ours->suite, "-backports") != NULL)
             add_pin(fix, ours->suite);
-        nvl_strv_pushf(fix, "apt update && apt install %s   (%s, from %s)",
+        nvl_strv_pushf(fix, "apt update && apt install %s   # %s, from %s",
                        d->package != NULL ? d->package : "nvidia-kernel-dkms", ours->package, ours->suite);
     } else if (nvidias != NULL) {
         nvl_strv_pushf(fix, "install NVIDIA's driver %s or newer: sh NVIDIA-Linux-x86_64-VERSION.run --dkms",

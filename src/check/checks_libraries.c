@@ -55,7 +55,7 @@ void nvl_check_libraries_absent(const struct nvl_check *check, const struct nvl_
                       "the kernel module is here alone. Debian's nvidia-driver only recommends libcuda1 and "
                       "nvidia-smi: with --no-install-recommends they stay away");
     if (nvl_has_apt(&facts->system))
-        nvl_finding_fix(f, "apt install libcuda1 nvidia-smi   (version %s)\nnvlxc driver sync", loaded);
+        nvl_finding_fix(f, "apt install libcuda1 nvidia-smi   # version %s\nnvlxc driver sync", loaded);
     else
         nvl_finding_fix(f, "install the driver's libraries of version %s\nnvlxc driver sync", loaded);
 }

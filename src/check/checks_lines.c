@@ -3,12 +3,18 @@
 #include <string.h>
 
 #include "check/container_checks.h"
+#include "container/by_hand.h"
 
-/* About NVIDIA, wherever the line stands: the owners of lines are known for the top section alone. */
+/* By its text: what is no line of the config's grammar has neither key nor value. */
 static bool is_about_nvidia(const char *text)
 {
     return strcasestr(text, "nvidia") != NULL || strcasestr(text, "nvlxc") != NULL ||
            strstr(text, "devices.allow: c 195:") != NULL || strstr(text, "devices.allow = c 195:") != NULL;
+}
+
+static bool is_pending(const char *section)
+{
+    return strcasecmp(section, "pve:pending") == 0;
 }
 
 static bool top_is_about_nvidia(const struct nvl_container_facts *facts)
@@ -19,62 +25,60 @@ static bool top_is_about_nvidia(const struct nvl_container_facts *facts)
     return false;
 }
 
-static bool is_pending(const char *section)
+/* A raw line of the pending section that says something of NVIDIA, be it a variable alone. */
+static bool is_lost_in_pending(const struct nvl_container_facts *facts, const struct nvl_line *line,
+                               const char *section)
 {
-    return strcasecmp(section, "pve:pending") == 0;
+    return is_pending(section) && line->kind == NVL_LINE_KEY && nvl_line_is_raw(line) &&
+           nvl_line_about(&facts->config, line) == NVL_ABOUT_NVIDIA;
 }
 
-/* The NVIDIA lines of one section. False where nvlxc's own are among them: those came there by a snapshot
- * that Proxmox took, since nvlxc writes above the sections. */
-static bool take_section(const struct nvl_container_facts *facts, size_t section, struct nvl_strv *evidence,
-                         const char **name)
+static void section_finding(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                            struct nvl_findings *findings, const struct nvl_strv *evidence, const char *name,
+                            bool attach_takes_all)
 {
-    bool is_strange = true;
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, evidence,
+                                                 "its NVIDIA lines are in a section that is not in force");
 
-    for (size_t i = 0; i < facts->config.n_lines; i++) {
-        const struct nvl_line *line = &facts->config.lines[i];
-        if (line->section != section)
-            continue;
-        if (line->kind == NVL_LINE_SECTION)
-            *name = line->key;
-        nvl_autofree char *text = nvl_line_text(&facts->config, i);
-        if (line->kind != NVL_LINE_KEY || !is_about_nvidia(text))
-            continue;
-        if (is_pending(*name) && !nvl_has_prefix(line->key, "lxc."))
-            continue; /* dev[n] waits there for the next start, as it should */
-        enum nvl_grant_slot slot = nvl_grant_slot(line->key, line->value);
-        if (slot == NVL_SLOT_PRE_START || slot == NVL_SLOT_MOUNT)
-            is_strange = false;
-        nvl_add_line_evidence(evidence, facts, i);
-    }
-    return is_strange || is_pending(*name);
+    if (f == NULL)
+        return;
+    nvl_autofree char *again = nvl_attach_again(facts);
+    nvl_finding_cause(f, "only what stands before the first [section] counts; these lines are in [%s]%s",
+                      name,
+                      is_pending(name) ? ", where raw lxc lines never become active"
+                                       : ": they were added at the end of the file, or the snapshot was "
+                                         "taken while the container had a GPU");
+    if (attach_takes_all)
+        nvl_finding_fix(f, "%s", again);
+    else
+        nvl_finding_fix(f, "take these lines out of [%s] in %s, then:\n  %s", name,
+                        facts->container->config_path, again);
 }
 
+/* An older snapshot's lines are its own; what tools append lands in the last section, or in the pending one.
+ */
 void nvl_check_section(const struct nvl_check *check, const struct nvl_container_facts *facts,
                        struct nvl_findings *findings)
 {
-    size_t last = facts->config.n_lines > 0 ? facts->config.lines[facts->config.n_lines - 1].section : 0;
+    const struct nvl_config *config = &facts->config;
+    nvl_autofree bool *strays = nvl_config_strays(config);
+    size_t i = 0;
 
     if (top_is_about_nvidia(facts))
         return;
-    for (size_t s = 1; s <= last; s++) {
+    while (i < config->n_lines) {
         nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
-        const char *name = "";
-        if (!take_section(facts, s, &evidence, &name) || evidence.count == 0)
-            continue;
-        /* what is appended to the file lands in its last section */
-        bool is_error = s == last || is_pending(name);
-        struct nvl_finding *f =
-            nvl_finding_of_lines(findings, check, is_error ? NVL_SEVERITY_ERROR : NVL_SEVERITY_NOTE, facts,
-                                 &evidence, "its NVIDIA lines are in a section that is not in force");
-        nvl_autofree char *again = nvl_attach_again(facts);
-        nvl_finding_cause(f, "only what stands before the first [section] counts; these lines are in [%s]%s",
-                          name,
-                          is_pending(name) ? ", where raw lxc lines never become active"
-                                           : ": they were added at the end of the file, or the snapshot was "
-                                             "taken while the container had a GPU");
-        nvl_finding_fix(f, "take these lines out of [%s] in %s, then:\n  %s", name,
-                        facts->container->config_path, again);
+        size_t section = config->lines[i].section;
+        const char *name = section > 0 ? config->lines[i].key : "";
+        bool attach_takes_all = true;
+        for (; i < config->n_lines && config->lines[i].section == section; i++) {
+            bool is_stray = strays != NULL && strays[i];
+            if (!is_stray && !is_lost_in_pending(facts, &config->lines[i], name))
+                continue;
+            nvl_add_line_evidence(&evidence, facts, i);
+            attach_takes_all = attach_takes_all && is_stray;
+        }
+        section_finding(check, facts, findings, &evidence, name, attach_takes_all);
     }
 }
 
@@ -214,8 +218,8 @@ static bool is_marker(const char *text)
 static bool marks_something(const struct nvl_config *config, size_t i)
 {
     for (size_t n = i == 0 ? 0 : i - 1; n <= i + 1 && n < config->n_lines; n++) {
-        nvl_autofree char *text = nvl_line_text(config, n);
-        if (config->lines[n].kind == NVL_LINE_KEY && is_about_nvidia(text))
+        const struct nvl_line *line = &config->lines[n];
+        if (line->kind == NVL_LINE_KEY && nvl_line_about(config, line) != NVL_ABOUT_OTHER)
             return true;
     }
     return false;

@@ -50,7 +50,7 @@ void nvl_check_secure_boot(const struct nvl_check *check, const struct nvl_host_
     }
     nvl_strv_pushf(&fix, "mokutil --import %s",
                    d->signing_key != NULL ? d->signing_key : "/var/lib/dkms/mok.pub");
-    nvl_strv_push(&fix, "reboot   (choose \"Enroll MOK\" on the blue screen)");
+    nvl_strv_push(&fix, "reboot   # choose \"Enroll MOK\" on the blue screen");
     nvl_finding_fix_lines(f, &fix);
 }
 
@@ -108,7 +108,7 @@ void nvl_check_not_loaded(const struct nvl_check *check, const struct nvl_host_f
               "kernel's log say then is the cause");
     nvl_strv_pushf(&fix, "modprobe %s", name);
     if (barriers.count == 0)
-        nvl_strv_push(&fix, "journalctl -k -g NVRM   (where that fails)");
+        nvl_strv_push(&fix, "journalctl -k -g NVRM   # where that fails");
     nvl_finding_fix_lines(f, &fix);
 }
 

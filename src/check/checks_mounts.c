@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "check/container_checks.h"
+#include "container/by_hand.h"
 
 static const char *uvm_or_all(const char *path)
 {
@@ -50,29 +51,15 @@ void nvl_check_mount_source(const struct nvl_check *check, const struct nvl_cont
                  : "`optional` leaves such an entry out without a word; ",
         makes_file ? "`create=file` puts an empty file in its place, which looks like the device; " : "",
         effect);
-    nvl_finding_fix(
-        f,
-        "take these lines out of %s, with the other NVIDIA lines; nvlxc has the nodes made and the files "
-        "found at each start:\n  %s",
-        facts->container->config_path, again);
+    nvl_finding_fix(f, "have nvlxc make the nodes and find the files at each start:\n  %s", again);
 }
 
-/* Folders that hold a distribution's whole set of libraries. */
-static bool is_library_folder(const char *path)
+/* A folder of the host's libraries over one of the container's; targets have no slash before them. */
+static bool covers_libraries(const struct nvl_mount_line *mount)
 {
-    static const char *const folders[] = {
-        "usr/lib", "lib", "usr/lib64", "lib64", "usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"};
-    size_t len;
+    nvl_autofree char *target = nvl_xasprintf("/%s", mount->target);
 
-    while (*path == '/')
-        path++;
-    len = strlen(path);
-    while (len > 0 && path[len - 1] == '/')
-        len--;
-    for (size_t i = 0; i < NVL_LENGTH(folders); i++)
-        if (len == strlen(folders[i]) && strncmp(path, folders[i], len) == 0)
-            return true;
-    return false;
+    return nvl_is_library_folder(mount->source) && nvl_is_library_folder(target);
 }
 
 static bool same(const char *a, const char *b)
@@ -92,12 +79,16 @@ void nvl_check_library_mount(const struct nvl_check *check, const struct nvl_con
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     nvl_auto(nvl_system_clear) struct nvl_system inside = {0};
+    bool attach_takes_all = true;
 
+    if (facts->depth == NVL_DEPTH_CONFIG) /* its release is not known */
+        return;
     for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0; i++) {
         nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
-        if (nvl_mount_line_parse(&facts->config.lines[i], &mount) && is_library_folder(mount.source) &&
-            is_library_folder(mount.target))
-            nvl_add_line_evidence(&evidence, facts, i);
+        if (!nvl_mount_line_parse(&facts->config.lines[i], &mount) || !covers_libraries(&mount))
+            continue;
+        nvl_add_line_evidence(&evidence, facts, i);
+        attach_takes_all = attach_takes_all && facts->owners[i] != NVL_OWNER_OTHER;
     }
     if (evidence.count == 0)
         return;
@@ -118,8 +109,11 @@ void nvl_check_library_mount(const struct nvl_check *check, const struct nvl_con
     nvl_finding_cause(
         f, "the container's programs get the libraries of another release: apt and others end with "
            "\"error while loading shared libraries\"");
-    nvl_finding_fix(f, "take these lines out of %s; nvlxc brings the driver alone:\n  %s",
-                    facts->container->config_path, again);
+    if (attach_takes_all)
+        nvl_finding_fix(f, "have nvlxc bring the driver alone:\n  %s", again);
+    else
+        nvl_finding_fix(f, "take these lines out of %s; nvlxc brings the driver alone:\n  %s",
+                        facts->container->config_path, again);
 }
 
 static bool is_nvidia_passthrough(const struct nvl_container_facts *facts, size_t i,
@@ -132,7 +126,7 @@ static bool is_nvidia_passthrough(const struct nvl_container_facts *facts, size_
 void nvl_check_dev_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
                            struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, keys = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     struct stat st;
 
     for (size_t i = 0; i < facts->config.n_lines; i++) {
@@ -144,18 +138,16 @@ void nvl_check_dev_missing(const struct nvl_check *check, const struct nvl_conta
             continue;
         nvl_add_line_evidence(&evidence, facts, i);
         nvl_strv_pushf(&evidence, "%s %s on the host", p.path, r < 0 ? "does not exist" : "is not a device");
-        nvl_strv_push(&keys, facts->config.lines[i].key);
     }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "it will not start: it passes a device that is not there");
     if (f == NULL)
         return;
-    nvl_autofree char *list = nvl_strv_join(&keys, ",");
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f, "Proxmox looks for the devices of dev[n] before anything else of a start, and ends it with "
            "\"Device … does not exist\"; nothing makes /dev/nvidia-uvm at boot by itself");
-    nvl_finding_fix(f, "pct set %s --delete %s\n%s", facts->container->name, list, again);
+    nvl_finding_fix(f, "%s", again);
 }
 
 void nvl_check_dev_mode(const struct nvl_check *check, const struct nvl_container_facts *facts,

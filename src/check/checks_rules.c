@@ -111,7 +111,7 @@ static void stale_finding(const struct nvl_check *check, const struct nvl_contai
     nvl_finding_fix(f,
                     "in %s, put this line in the place of the old one, and restart the container:\n"
                     "  " KEY_ALLOW "%s c %d:* rwm\n"
-                    "or take the NVIDIA lines out and let nvlxc look majors up at each start:\n"
+                    "or let nvlxc look majors up at each start:\n"
                     "  %s",
                     facts->container->config_path, facts->config.dialect == NVL_DIALECT_PVE ? ":" : " =",
                     d->major, again);
@@ -159,8 +159,7 @@ void nvl_check_major_pinned(const struct nvl_check *check, const struct nvl_cont
     nvl_finding_cause(f,
                       "the kernel gives this major anew at each boot: after one of the next, the same rule "
                       "denies the device, and CUDA fails with error 999 while nvidia-smi works");
-    nvl_finding_fix(f, "take the NVIDIA lines out of %s, then let nvlxc look majors up at each start:\n  %s",
-                    facts->container->config_path, again);
+    nvl_finding_fix(f, "let nvlxc look majors up at each start:\n  %s", again);
 }
 
 /* Nodes that are mounted by hand and that the filter denies, where no stale rule explains it. */
@@ -197,8 +196,11 @@ void nvl_check_classic_rule_missing(const struct nvl_check *check, const struct 
     nvl_autofree char *text = nvl_strv_join(&lines, "\n");
     nvl_finding_cause(f, "the container has an allow-list of devices, and no rule names these: opening them "
                          "gives EPERM, nvidia-smi says \"Unknown Error\"");
-    nvl_finding_fix(f, "add to %s, before any [section], and restart the container:\n%s",
-                    facts->container->config_path, text);
+    nvl_autofree char *again = nvl_attach_again(facts);
+    nvl_finding_fix(f,
+                    "add to %s, before any [section], and restart the container:\n%s\n"
+                    "or let nvlxc write the rules:\n  %s",
+                    facts->container->config_path, text, again);
 }
 
 void nvl_check_rules_without_effect(const struct nvl_check *check, const struct nvl_container_facts *facts,
@@ -344,8 +346,6 @@ void nvl_check_cgroup_v1(const struct nvl_check *check, const struct nvl_contain
     nvl_finding_cause(
         f, "LXC ignores lxc.cgroup.* keys on a host with cgroup v2 alone, and its version 7 does not "
            "start a container that has one");
-    nvl_finding_fix(f,
-                    "take these lines out of %s, with the other NVIDIA lines, then:\n  %s\n"
-                    "or write lxc.cgroup2 in the place of lxc.cgroup",
-                    facts->container->config_path, again);
+    nvl_finding_fix(f, "%s\nor write lxc.cgroup2 in the place of lxc.cgroup in these lines of %s", again,
+                    facts->container->config_path);
 }

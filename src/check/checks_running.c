@@ -127,11 +127,7 @@ void nvl_check_filtered(const struct nvl_check *check, const struct nvl_containe
     nvl_finding_cause(f,
                       "the filter that is in force in the running container has no rule for them: nvidia-smi "
                       "says \"Failed to initialize NVML: Unknown Error\", CUDA fails with error 100 or 999");
-    if (facts->has_grant)
-        nvl_finding_fix(f, "%s\n%s", again, restart);
-    else
-        nvl_finding_fix(f, "take the NVIDIA lines out of %s, then:\n%s\n%s", facts->container->config_path,
-                        again, restart);
+    nvl_finding_fix(f, "%s\n%s", again, restart);
 }
 
 void nvl_check_denied(const struct nvl_check *check, const struct nvl_container_facts *facts,

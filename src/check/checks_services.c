@@ -75,7 +75,7 @@ void nvl_check_mig_empty(const struct nvl_check *check, const struct nvl_host_fa
         nvl_finding_cause(f, "in MIG mode programs get instances, never the whole GPU, and instances do not "
                              "outlive a reboot: CUDA finds no device (error 100 or 101)");
         nvl_finding_fix(f,
-                        "nvidia-smi mig -i %s -lgip   (the profiles)\n"
+                        "nvidia-smi mig -i %s -lgip   # the profiles\n"
                         "nvidia-smi mig -i %s -cgi PROFILE -C\nor: nvidia-smi -i %s -mig 0",
                         gpu->pci, gpu->pci, gpu->pci);
     }

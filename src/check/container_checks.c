@@ -151,6 +151,8 @@ static void take_part(struct nvl_passthrough *p, const char *part)
     } else if (nvl_has_prefix(part, "gid=") && nvl_parse_uint(part + 4, 10, UINT32_MAX, &number) == 0) {
         p->gid = (unsigned)number;
         p->says_owner = true;
+    } else if (strcmp(part, "deny-write=1") == 0) {
+        p->denies_write = true;
     }
 }
 

@@ -49,7 +49,7 @@ void nvl_mount_line_clear(struct nvl_mount_line *mount);
 struct nvl_passthrough {
     char *path;
     int mode; /* 0660 where the entry does not say */
-    bool says_mode, says_owner;
+    bool says_mode, says_owner, denies_write;
     unsigned uid, gid; /* of the container */
 };
 bool nvl_passthrough_parse(const struct nvl_line *line, struct nvl_passthrough *p);

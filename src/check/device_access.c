@@ -2,6 +2,7 @@
  * rest and forgets what came before it. Where no rule is left, no filter is attached. */
 #include "check/device_access.h"
 
+#include "check/container_checks.h"
 #include "container/include.h"
 
 #define KEY_ALLOW "lxc.cgroup2.devices.allow"
@@ -52,7 +53,8 @@ static int take_key(void *context, const char *key, const char *value, struct nv
     return 0;
 }
 
-/* What Proxmox's generated config begins with; container/device_rules.c. */
+/* What Proxmox's generated config begins with (container/device_rules.c), and its rules for dev[n] entries.
+ */
 static void begin_as_proxmox(struct collecting *c, const struct nvl_config *config)
 {
     static const char *const base[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm",   "c 1:5 rwm",
@@ -66,6 +68,13 @@ static void begin_as_proxmox(struct collecting *c, const struct nvl_config *conf
     }
     for (size_t i = 0; i < NVL_LENGTH(base); i++)
         append(&c->rules, true, base[i]);
+    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
+        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
+        if (!nvl_passthrough_parse(&config->lines[i], &p))
+            continue;
+        nvl_autofree char *rule = nvl_xasprintf("%s %s", p.path, p.denies_write ? "r" : "rw");
+        append(&c->rules, true, rule);
+    }
 }
 
 int nvl_rules_read(const struct nvl_container_facts *facts, struct nvl_rules *rules)

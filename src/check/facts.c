@@ -72,6 +72,7 @@ void nvl_host_facts_clear(struct nvl_host_facts *f)
     for (size_t i = 0; i < f->n_users; i++)
         free(f->users[i].name);
     free(f->users);
+    free(f->suspects);
     *f = (struct nvl_host_facts){0};
 }
 
@@ -124,12 +125,13 @@ static void read_rootfs(struct nvl_container_facts *f)
     nvl_container_open_rootfs(root, f->container, &f->config, &f->idmap, &f->rootfs, &f->rootfs_why);
 }
 
-int nvl_container_facts_read(struct nvl_container_facts *f, const struct nvl_host_facts *host,
-                             const struct nvl_container *container, struct nvl_error *err)
+int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct nvl_host_facts *host,
+                                    const struct nvl_container *container, struct nvl_error *err)
 {
     struct nvl_error ignored;
 
-    *f = (struct nvl_container_facts){.host = host, .container = container, .rootfs = NVL_ROOT_NONE};
+    *f = (struct nvl_container_facts){
+        .host = host, .depth = NVL_DEPTH_CONFIG, .container = container, .rootfs = NVL_ROOT_NONE};
     int r = nvl_container_read_config(host->root, container, &f->config, err);
     if (r < 0)
         return r;
@@ -142,6 +144,17 @@ int nvl_container_facts_read(struct nvl_container_facts *f, const struct nvl_hos
         nvl_node_check(host->root, &f->resolved.nodes[i]);
     nvl_device_filter(host->root, container, &f->config, &f->filter, &ignored);
     nvl_idmap_read(host->root, container, &f->config, &f->idmap, &ignored);
+    return 0;
+}
+
+int nvl_container_facts_read(struct nvl_container_facts *f, const struct nvl_host_facts *host,
+                             const struct nvl_container *container, struct nvl_error *err)
+{
+    int r = nvl_container_facts_read_config(f, host, container, err);
+
+    if (r < 0)
+        return r;
+    f->depth = NVL_DEPTH_ALL;
     read_rootfs(f);
     return 0;
 }

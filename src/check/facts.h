@@ -24,6 +24,12 @@ struct nvl_gpu_user {
     bool starts_at_boot;    /* onboot, lxc.start.auto */
 };
 
+/* A container of this node whose config says something of GPUs, be it in a comment, or cannot be read. */
+struct nvl_suspect {
+    const struct nvl_container *container;
+    bool is_user; /* is to have a GPU */
+};
+
 struct nvl_host_facts {
     const struct nvl_root *root;
     struct nvl_host host; /* NVL_GPUS_ALL */
@@ -38,11 +44,19 @@ struct nvl_host_facts {
     size_t n_nodes;
     struct nvl_gpu_user *users; /* of GPUs, among the containers */
     size_t n_users;
+    struct nvl_suspect *suspects; /* the users among them */
+    size_t n_suspects;
     bool deep; /* checks may take seconds: read all of the bundles. The caller's wish */
+};
+
+enum nvl_depth {
+    NVL_DEPTH_CONFIG, /* what its config says: cheap enough for every container */
+    NVL_DEPTH_ALL,    /* its root file system and its processes, too */
 };
 
 struct nvl_container_facts {
     const struct nvl_host_facts *host;
+    enum nvl_depth depth; /* CONFIG: is_running, init and rootfs are not known */
     const struct nvl_container *container;
     char *name; /* unambiguous */
     struct nvl_config config;
@@ -64,6 +78,11 @@ void nvl_host_facts_clear(struct nvl_host_facts *facts);
 /* An unreadable config is an error; all else that cannot be read is left empty. */
 int nvl_container_facts_read(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
                              const struct nvl_container *container, struct nvl_error *err);
-/* The containers that are to have a GPU. A part of nvl_host_facts_read. */
+/* The same to NVL_DEPTH_CONFIG. */
+int nvl_container_facts_read_config(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
+                                    const struct nvl_container *container, struct nvl_error *err);
+/* Reads each container's config once: who is to have a GPU, and who is suspect. A part of
+ * nvl_host_facts_read.
+ */
 void nvl_gpu_users_read(struct nvl_host_facts *facts);
 void nvl_container_facts_clear(struct nvl_container_facts *facts);

@@ -1,15 +1,16 @@
-/* The containers that are to have a GPU: what the host's checks ask on their behalf. */
+/* The containers that are to have a GPU: what the host's checks ask on their behalf; and those whose config
+ * says something of NVIDIA that has no effect. */
 #include "check/facts.h"
+#include "container/by_hand.h"
 
-static bool is_dev_key(const char *key)
+/* A node that Proxmox wants to be there before anything of a start, or that a mount leaves out without a
+ * word. nvlxc's own mount entries have its pre-start hook before them. */
+static bool needs_node_first(const struct nvl_line *line, enum nvl_line_owner owner)
 {
-    return nvl_has_prefix(key, "dev") && key[3] >= '0' && key[3] <= '9';
-}
-
-static bool names_a_node(const struct nvl_line *line)
-{
-    return strstr(line->value, "/dev/nvidia") != NULL &&
-           (is_dev_key(line->key) || strcmp(line->key, "lxc.mount.entry") == 0);
+    if (owner == NVL_OWNER_OTHER || strstr(line->value, "/dev/nvidia") == NULL)
+        return false;
+    return nvl_dev_index(line->key) >= 0 ||
+           (owner == NVL_OWNER_BY_HAND && strcmp(line->key, "lxc.mount.entry") == 0);
 }
 
 static bool starts_at_boot(const struct nvl_container *c, const struct nvl_config *config)
@@ -19,28 +20,44 @@ static bool starts_at_boot(const struct nvl_container *c, const struct nvl_confi
     return value != NULL && strcmp(value, "1") == 0;
 }
 
-static void read_user(struct nvl_host_facts *f, const struct nvl_container *c)
+/* Wherever it stands in the file, and in whatever form: a line that is not read, a section, a comment. */
+static bool speaks_of_gpus(const struct nvl_config *config)
+{
+    static const char *const words[] = {"nvidia", "nvlxc", "c 195:", "gpu", "cuda"};
+
+    for (size_t i = 0; i < NVL_LENGTH(words); i++)
+        if (strcasestr(config->text, words[i]) != NULL)
+            return true;
+    return false;
+}
+
+static void read_config(struct nvl_host_facts *f, const struct nvl_container *c)
 {
     nvl_auto(nvl_config_clear) struct nvl_config config = {0};
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
     struct nvl_error ignored;
-    bool by_hand = false, names_nodes = false;
+    bool by_hand = false, needs_nodes = false;
 
-    if (c->node != NULL || nvl_container_read_config(f->root, c, &config, &ignored) < 0)
+    if (c->node != NULL)
         return;
+    /* what cannot be read is somebody's to say: the caller reads it again */
+    bool is_suspect = nvl_container_read_config(f->root, c, &config, &ignored) < 0 || speaks_of_gpus(&config);
     bool has_grant = nvl_config_grant(&config, &grant, &ignored) == 1 && grant.devices != NVL_DEVICES_VOID;
     nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(&config);
     for (size_t i = 0; i < config.n_lines; i++) {
         by_hand |= owners[i] == NVL_OWNER_BY_HAND;
-        names_nodes |= owners[i] == NVL_OWNER_BY_HAND && names_a_node(&config.lines[i]);
+        needs_nodes |= needs_node_first(&config.lines[i], owners[i]);
     }
-    if (!has_grant && !by_hand)
+    bool is_user = has_grant || by_hand;
+    if (is_user || is_suspect)
+        *NVL_APPEND(f->suspects, f->n_suspects) = (struct nvl_suspect){.container = c, .is_user = is_user};
+    if (!is_user)
         return;
     *NVL_APPEND(f->users, f->n_users) = (struct nvl_gpu_user){
         .name = nvl_container_full_name(&f->containers, c),
         .has_grant = has_grant,
         .capabilities = has_grant ? grant.capabilities : 0,
-        .needs_nodes_first = names_nodes || c->user != NULL,
+        .needs_nodes_first = needs_nodes || c->user != NULL,
         .starts_at_boot = starts_at_boot(c, &config),
     };
 }
@@ -48,5 +65,5 @@ static void read_user(struct nvl_host_facts *f, const struct nvl_container *c)
 void nvl_gpu_users_read(struct nvl_host_facts *f)
 {
     for (size_t i = 0; i < f->containers.count; i++)
-        read_user(f, &f->containers.items[i]);
+        read_config(f, &f->containers.items[i]);
 }

@@ -30,45 +30,44 @@ static const char *mode_of(const struct nvl_container_facts *c)
 
 static void describe(struct nvl_diagnosis *d, const struct nvl_container_facts *c)
 {
-    nvl_autofree char *kind = nvl_container_kind_text(c->container);
+    nvl_autofree char *kind = nvl_container_kind_text(c->container), *name = nvl_xstrdup(c->name);
+    bool is_running = c->is_running ||
+                      (c->depth == NVL_DEPTH_CONFIG && nvl_container_is_running(d->facts.root, c->container));
 
-    nvl_strv_push(&d->containers, c->name);
-    nvl_strv_pushf(&d->descriptions, "%s (%s, %s, %s, %s)", c->name, kind,
+    nvl_make_printable(name);
+    nvl_strv_push(&d->containers, name);
+    nvl_strv_pushf(&d->descriptions, "%s (%s, %s, %s, %s)", name, kind,
                    c->idmap.privileged ? "privileged" : "unprivileged", mode_of(c),
-                   c->is_running ? "running" : "stopped");
+                   is_running ? "running" : "stopped");
 }
 
 static int diagnose_container(struct nvl_diagnosis *d, const struct nvl_container *container,
-                              struct nvl_error *err)
+                              enum nvl_depth depth, struct nvl_error *err)
 {
     nvl_auto(nvl_container_facts_clear) struct nvl_container_facts c = {.rootfs = NVL_ROOT_NONE};
+    size_t before = d->findings.count;
 
-    int r = nvl_container_facts_read(&c, &d->facts, container, err);
+    int r = depth == NVL_DEPTH_ALL ? nvl_container_facts_read(&c, &d->facts, container, err)
+                                   : nvl_container_facts_read_config(&c, &d->facts, container, err);
     if (r < 0)
         return r;
     nvl_check_container(&c, &d->findings, &d->asked);
-    describe(d, &c);
+    if (depth == NVL_DEPTH_ALL || d->findings.count > before)
+        describe(d, &c);
     return 0;
 }
 
-static bool is_gpu_user(const struct nvl_host_facts *facts, const struct nvl_container *c)
-{
-    nvl_autofree char *name = nvl_container_full_name(&facts->containers, c);
-
-    for (size_t i = 0; i < facts->n_users; i++)
-        if (strcmp(facts->users[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-/* One that cannot be read does not keep the others from being looked at. */
+/* One that cannot be read does not keep the others from being looked at. Who has nothing to do with GPUs is
+ * not mentioned. */
 static void diagnose_all(struct nvl_diagnosis *d)
 {
-    for (size_t i = 0; i < d->facts.containers.count; i++) {
-        const struct nvl_container *c = &d->facts.containers.items[i];
+    for (size_t i = 0; i < d->facts.n_suspects; i++) {
+        const struct nvl_suspect *s = &d->facts.suspects[i];
         struct nvl_error err = {0};
-        if (is_gpu_user(&d->facts, c) && diagnose_container(d, c, &err) < 0)
+        if (diagnose_container(d, s->container, s->is_user ? NVL_DEPTH_ALL : NVL_DEPTH_CONFIG, &err) < 0) {
+            nvl_make_printable(err.message);
             nvl_warn("%s", err.message);
+        }
     }
 }
 
@@ -85,7 +84,7 @@ static int diagnose(struct nvl_context *ctx, const struct nvl_strv *arguments, b
     d->facts.deep = deep;
     nvl_check_host(&d->facts, &d->findings, &d->asked);
     if (one != NULL)
-        r = diagnose_container(d, one, err);
+        r = diagnose_container(d, one, NVL_DEPTH_ALL, err);
     else
         diagnose_all(d);
     nvl_findings_finish(&d->findings);
@@ -125,11 +124,13 @@ const struct nvl_command nvl_cmd_doctor = {
     .arguments = "[CT]",
     .summary = "find what is wrong, why, and the command that mends it",
     .details =
-        "The host is always looked at, and with it the container CT, or every container that has a grant or\n"
-        "NVIDIA lines written by hand. A finding is an error (it keeps a container from its GPU, now or at "
-        "its\n"
-        "next start), a warning (it will, or it keeps some programs from it) or a note (nothing is wrong).\n"
-        "Nothing is changed.\n"
+        "The host is always looked at, and with it the container CT, or all containers: their configs, and "
+        "the\n"
+        "root file systems of those that have a grant or NVIDIA lines written by hand. A finding is an error "
+        "(it\n"
+        "keeps a container from its GPU, now or at its next start), a warning (it will, or it keeps some "
+        "programs\n"
+        "from it) or a note (nothing is wrong). Nothing is changed.\n"
         "\n"
         "Exit status: 0 no error and no warning was found, 1 otherwise.",
     .max_arguments = 1,

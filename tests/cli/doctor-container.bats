@@ -175,7 +175,9 @@ started() {
     speaks 220 section-lines error
     has 220 section-lines evidence 220.conf:29: 'c 195:* rwm' /dev/nvidia0
     has 220 section-lines cause '[before-gpu]' 'end of the file'
-    take_out 220 section-lines
+    [ "$(part 220 section-lines fix)" = 'nvlxc attach 220 --replace' ]
+    mend 220 section-lines
+    [ "$(sed '1,/^\[/d' "$PVE/220.conf" | grep -ci -e nvidia -e 195:)" = 0 ]
     speaks 220
 }
 
@@ -189,6 +191,26 @@ started() {
     }" "$PVE/220.conf"
     speaks 220 section-lines error
     has 220 section-lines cause '[pve:pending]'
+    take_out 220 section-lines # a variable alone may be there for a program's sake: attach leaves it
+    speaks 220
+}
+
+@test "section-lines: what attach takes out of [pve:pending]; dev[n] waits there as it should" {
+    sed -i '0,/^$/s|^$|\n[pve:pending]\ndev0: /dev/nvidia0,mode=0666\n|' "$PVE/220.conf"
+    grep -qx '\[pve:pending\]' "$PVE/220.conf"
+    speaks 220
+    sed -i 's|^dev0: .*|&\nlxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind,optional,create=file|' "$PVE/220.conf"
+    speaks 220 section-lines error
+    [[ $(part 220 section-lines evidence) != *dev0* ]]
+    mend 220 section-lines
+    grep -qx 'dev0: /dev/nvidia0,mode=0666' "$PVE/220.conf"
+    speaks 220
+}
+
+@test "section-lines: an older snapshot's lines are its own" {
+    printf '%s\n' '' '[aaa]' 'lxc.cgroup2.devices.allow: c 195:* rwm' 'lxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind' \
+        '' '[zzz]' 'memory: 512' >> "$PVE/220.conf"
+    speaks 220
 }
 
 @test "section-lines: a snapshot taken of an attached container is as it should be" {
@@ -247,7 +269,7 @@ started() {
 @test "lxc-nvidia-hook: it refuses privileged containers" {
     add "$PVE/221.conf" 'lxc.hook.mount: /usr/share/lxc/hooks/nvidia'
     speaks 221 lxc-nvidia-hook error
-    take_out 221 lxc-nvidia-hook
+    mend 221 lxc-nvidia-hook
     speaks 221
 }
 
@@ -256,7 +278,7 @@ started() {
     nvlxc attach root/web > /dev/null 2>&1
     add "$WEB/config" 'lxc.hook.mount = /usr/share/lxc/hooks/nvidia'
     speaks root/web lxc-nvidia-hook warning
-    take_out root/web lxc-nvidia-hook
+    mend root/web lxc-nvidia-hook
     speaks root/web
 }
 
@@ -273,10 +295,9 @@ started() {
 @test "classic-major-pinned: right today, written as a number" {
     speaks 223 classic-major-pinned warning
     has 223 classic-major-pinned evidence 'c 506:* rwm' '506 is nvidia-uvm now'
-    local fix
-    fix=$(part 223 classic-major-pinned fix)
-    sed -i '/^lxc\./d' "$PVE/223.conf" # "take the NVIDIA lines out"
-    run_commands "$fix"
+    has 223 classic-major-pinned fix 'nvlxc attach 223 --replace'
+    mend 223 classic-major-pinned
+    [ "$(grep -c -e '195:' -e '506:' "$PVE/223.conf")" = 0 ]
     speaks 223
 }
 
@@ -291,10 +312,11 @@ started() {
     local line
     line=$(part 223 classic-major-stale fix | sed -n 's/^  \(lxc.*\)/\1/p' | head -n 1)
     [ "$line" = 'lxc.cgroup2.devices.allow: c 511:* rwm' ]
+    cp "$PVE/223.conf" "$BATS_TEST_TMPDIR/stale"
     sed -i "s/^.*c 506:.*/$line/" "$PVE/223.conf"
     speaks 223 classic-major-pinned warning
-    sed -i '/^lxc\./d' "$PVE/223.conf"
-    nvlxc attach 223 > /dev/null 2>&1
+    cat "$BATS_TEST_TMPDIR/stale" > "$PVE/223.conf"
+    mend 223 classic-major-stale
     speaks 223
 }
 
@@ -302,8 +324,12 @@ started() {
     sed -i '/c 506:/d' "$PVE/223.conf"
     speaks 223 classic-rule-missing error
     has 223 classic-rule-missing evidence '/dev/nvidia-uvm dev' '/dev/nvidia-uvm-tools dev'
+    cp "$PVE/223.conf" "$BATS_TEST_TMPDIR/missing"
     local line
-    while IFS= read -r line; do add "$PVE/223.conf" "$line"; done < <(part 223 classic-rule-missing fix | sed -n 's/^  //p')
+    while IFS= read -r line; do add "$PVE/223.conf" "$line"; done < <(part 223 classic-rule-missing fix | sed -n 's/^  lxc/lxc/p')
+    speaks 223
+    cat "$BATS_TEST_TMPDIR/missing" > "$PVE/223.conf"
+    mend 223 classic-rule-missing
     speaks 223
 }
 
@@ -363,6 +389,52 @@ started() {
     speaks 220
 }
 
+@test "nodes dev: Proxmox makes the rules, privileged or not: silent; by hand the same" {
+    local ct
+    for ct in 220 221; do
+        nvlxc attach $ct --nodes dev > /dev/null 2>&1
+        grep -q '^dev0: /dev/nvidia0,mode=0666$' "$PVE/$ct.conf"
+        [ "$(grep -c devices.allow "$PVE/$ct.conf")" = 0 ]
+        speaks $ct
+    done
+    # a rule that denies stands after those that Proxmox makes
+    add "$PVE/221.conf" 'lxc.cgroup2.devices.deny: c 195:0 rwm'
+    speaks 221 grant-rule-missing error
+    sed -i '/devices.deny/d' "$PVE/221.conf"
+    # and deny-write is no rule that suffices
+    sed -i 's|^dev0: .*|&,deny-write=1|' "$PVE/221.conf"
+    speaks 221 grant-rule-missing error
+    has 221 grant-rule-missing evidence '/dev/nvidia0 (195:0)'
+    mend 221 grant-rule-missing
+    speaks 221
+}
+
+@test "grant-incomplete: an entry of --nodes dev or static was taken out; the fix writes it again, in the same way" {
+    local way key
+    for way in dev static; do
+        nvlxc attach 221 --nodes $way > /dev/null 2>&1
+        speaks 221
+        sed -i '/ \/dev\/nvidia-uvm[, ]/d' "$PVE/221.conf"
+        speaks 221 grant-incomplete error
+        [ $way = dev ] && key='dev[n] entry' || key=lxc.mount.entry
+        [ "$(part 221 grant-incomplete evidence | head -n 1)" = "no $key for /dev/nvidia-uvm" ]
+        has 221 grant-incomplete fix "--nodes=$way"
+        mend 221 grant-incomplete
+        grep -q "nvidia-uvm[, ]" "$PVE/221.conf"
+        speaks 221
+        nvlxc detach 221 > /dev/null
+    done
+}
+
+@test "nodes static: a folder that somebody mounts brings its nodes" {
+    add "$PVE/220.conf" 'lxc.mount.entry: /dev/dri dev/dri none bind,optional,create=dir'
+    nvlxc attach 220 --nodes static --capabilities graphics,utility > /dev/null 2>&1
+    speaks 220
+    sed -i '/ dev\/dri none/d' "$PVE/220.conf"
+    speaks 220 grant-incomplete error
+    has 220 grant-incomplete evidence /dev/dri/renderD128
+}
+
 @test "rule-other-gpu: a rule for another node; the fix takes it away" {
     nvlxc attach 221 > /dev/null 2>&1
     sed -i 's|^lxc.cgroup2.devices.allow: /dev/nvidia0 rw|&\nlxc.cgroup2.devices.allow: /dev/nvidia1 rw|' "$PVE/221.conf"
@@ -384,6 +456,10 @@ started() {
 @test "cgroup-v1-rules: keys that this host ignores" {
     sed -i 's/cgroup2.devices/cgroup.devices/' "$PVE/223.conf"
     speaks 223 cgroup-v1-rules error
+    cp "$PVE/223.conf" "$BATS_TEST_TMPDIR/v1"
+    mend 223 cgroup-v1-rules
+    speaks 223
+    cat "$BATS_TEST_TMPDIR/v1" > "$PVE/223.conf"
     sed -i 's/cgroup.devices/cgroup2.devices/' "$PVE/223.conf"
     speaks 223 classic-major-pinned warning
 }
@@ -395,7 +471,7 @@ started() {
     speaks 220 mount-source-missing error
     has 220 mount-source-missing evidence '/dev/nvidia1 does not exist'
     has 220 mount-source-missing cause 'without a word' 'empty file'
-    take_out 220 mount-source-missing
+    mend 220 mount-source-missing
     speaks 220
 }
 
@@ -411,6 +487,18 @@ started() {
     speaks root/web library-folder-mounted error
     has root/web library-folder-mounted evidence 'the host is debian 13, the container debian 12'
     take_out root/web library-folder-mounted
+    speaks root/web
+}
+
+@test "library-folder-mounted: beside NVIDIA's own lines attach takes it out" {
+    rootfs "$WEB/rootfs"
+    printf 'ID=debian\nVERSION_ID="13"\n' > "$HOST/etc/os-release"
+    add "$WEB/config" 'lxc.mount.entry = /usr/lib/x86_64-linux-gnu usr/lib/x86_64-linux-gnu none bind 0 0' \
+        'lxc.mount.entry = /dev/nvidia0 dev/nvidia0 none bind,optional,create=file'
+    speaks root/web library-folder-mounted error
+    [[ $(part root/web library-folder-mounted fix) != *take* ]]
+    mend root/web library-folder-mounted
+    [ "$(grep -c usr/lib/ "$WEB/config")" = 0 ]
     speaks root/web
 }
 
@@ -447,7 +535,8 @@ started() {
     sed -i 's/DEVICES=GPU-3291dfa4/DEVICES=GPU-00000000/' "$PVE/220.conf"
     speaks 220 grant-gpu-missing error
     has 220 grant-gpu-missing evidence 'GPU-00000000-fcc4-0110-615b-c894a0d7c689 is not on this host'
-    nvlxc attach 220 > /dev/null 2>&1
+    [ "$(part 220 grant-gpu-missing fix)" = $'nvlxc gpus\nnvlxc attach 220 --gpu UUID, with one of those' ]
+    nvlxc attach 220 --gpu "$(nvlxc --json gpus | jq -r '.gpus[0].uuid')" > /dev/null 2>&1
     speaks 220
 }
 
@@ -456,6 +545,7 @@ started() {
     sed -i 's/^GPU UUID:.*/GPU UUID: \t GPU-????????-????-????-????-????????????/' \
         "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
     speaks 220 grant-gpu-unused note
+    [ "$(part 220 grant-gpu-unused fix)" = 'nvidia-smi -L' ]
 }
 
 @test "grant-gpu-excluded" {
@@ -472,6 +562,7 @@ started() {
     speaks a
     sed -i 's/^GPU Excluded:.*/GPU Excluded:\t Yes/' "$HOST/proc/driver/nvidia/gpus/0000:02:00.0/information"
     speaks a grant-gpu-excluded error
+    has a grant-gpu-excluded fix 'grep -r NVreg_ExcludedGpus' update-initramfs
 }
 
 @test "grant-gpu-held: granted by its address, and vfio-pci has it" {
@@ -483,6 +574,7 @@ started() {
     ln -sfn ../../../bus/pci/drivers/vfio-pci "$HOST/sys/bus/pci/devices/0000:01:00.0/driver"
     speaks a grant-gpu-held error # that a virtual machine has it is a note of the host's, and no fault there
     has a grant-gpu-held evidence 'vfio-pci holds the GPU at 0000:01:00.0'
+    has a grant-gpu-held fix 'give the GPU back' 'nvlxc attach a --gpu UUID'
 }
 
 @test "grant-mig-missing and grant-mig-uuid" {
@@ -494,8 +586,10 @@ started() {
     sed -i "s|/1/0|/5/0|" "$HOST/var/lib/lxc/a/config"
     speaks a grant-mig-missing error
     has a grant-mig-missing evidence "MIG-$gpu/5/0"
+    has a grant-mig-missing fix 'nvidia-smi mig -cgi PROFILE -C' 'nvlxc attach a --gpu MIG-GPU-UUID/GI/CI'
     sed -i "s|DEVICES=.*|DEVICES=MIG-41b4f2ee-7d4b-5f0e-8a2f-0d1c2b3a4f5e|" "$HOST/var/lib/lxc/a/config"
     speaks a grant-mig-uuid error
+    has a grant-mig-uuid fix 'nvlxc attach a --gpu MIG-41b4f2ee-7d4b-5f0e-8a2f-0d1c2b3a4f5e'
 }
 
 @test "other-gpus-open: privileged, without a device list, one GPU of two; the fix" {
@@ -523,6 +617,7 @@ started() {
     mkdir -p "$WEB/rootfs/lib" && touch "$WEB/rootfs/lib/ld-musl-x86_64.so.1"
     speaks root/web container-musl error
     has root/web container-musl cause __register_atfork
+    has root/web container-musl fix Debian
 }
 
 @test "mount-point-blocked: a file, and a link; the fix" {
@@ -592,6 +687,7 @@ started() {
     add "$WEB/config" 'lxc.environment = LD_LIBRARY_PATH=/usr/local/cuda/lib64/stubs:/usr/local/nvidia/lib64'
     speaks root/web cuda-stubs error
     has root/web cuda-stubs cause 'error 34'
+    has root/web cuda-stubs fix "take that folder out of LD_LIBRARY_PATH in /var/lib/lxc/web/config"
     sed -i 's|/usr/local/cuda/lib64/stubs:||' "$WEB/config"
     speaks root/web
 }
@@ -622,6 +718,7 @@ started() {
     speaks root/web cuda-compat error
     has root/web cuda-compat evidence 'RTX A5500 Laptop' /usr/local/cuda-12.8/compat/libcuda.so.1
     has root/web cuda-compat cause 804
+    has root/web cuda-compat fix "take that folder out of LD_LIBRARY_PATH in /var/lib/lxc/web/config"
     sed -i 's/^Model:.*/Model: \t NVIDIA H100 80GB HBM3/' "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
     speaks root/web
     sed -i 's/^Model:.*/Model: \t NVIDIA GeForce RTX 4090/' "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
@@ -709,7 +806,7 @@ started() {
     add "$HOST/home/alice/.local/share/lxc/a b;touch pwned/config" \
         'lxc.mount.entry = /dev/nvidia9 dev/nvidia9 none bind,optional,create=file'
     speaks 'a b;touch pwned' mount-source-missing error
-    (cd "$BATS_TEST_TMPDIR" && take_out 'a b;touch pwned' mount-source-missing)
+    (cd "$BATS_TEST_TMPDIR" && mend 'a b;touch pwned' mount-source-missing)
     [ ! -e "$BATS_TEST_TMPDIR/pwned" ]
     speaks 'a b;touch pwned'
 }

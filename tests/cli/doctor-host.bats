@@ -367,6 +367,7 @@ secure_boot() {
     rm -r "$HOST/usr/lib/firmware"
     speaks driver-version:error
     has driver-version evidence "NVRM version: something else"
+    has driver-version fix "nvlxc doctor --report"
 }
 
 # --- libraries and bundles ---
@@ -397,6 +398,7 @@ secure_boot() {
 @test "upgrade-pending: a note while the loaded version's bundle is there" {
     HOST=$(fixture upgraded)
     speaks upgrade-pending:note
+    [ "$(part upgrade-pending fix)" = reboot ]
     has upgrade-pending title "upgrade pending, reboot when convenient: 550.163.01 is loaded, 580.95.05 installed"
     run -0 nvlxc doctor
 }
@@ -559,6 +561,22 @@ fault() {
     fault "/dev/nvidia-uvm is not a device" node-not-device error
 }
 
+@test "node-not-device: a render node that a mount into a bound /dev/dri left as a file" {
+    rm "$HOST/dev/dri/renderD128"
+    touch "$HOST/dev/dri/renderD128"
+    speaks node-not-device:warning
+    has node-not-device evidence "/dev/dri/renderD128 is not a device"
+    has node-not-device fix "rm -f /dev/dri/renderD128" "udevadm trigger"
+}
+
+@test "libraries-incomplete: without the PTX compiler CUDA gives error 221" {
+    grant
+    rm "$HOST"/usr/lib/x86_64-linux-gnu/libnvidia-ptxjitcompiler.so.1 \
+        "$HOST"/usr/lib/x86_64-linux-gnu/nvidia/current/libnvidia-ptxjitcompiler*
+    speaks libraries-incomplete:warning
+    has libraries-incomplete evidence "compute: libnvidia-ptxjitcompiler.so.1"
+}
+
 @test "node-stale: majors of before the reboot" {
     rm "$HOST/dev/nvidia-uvm"
     mknod -m 666 "$HOST/dev/nvidia-uvm" c 511 0
@@ -700,6 +718,17 @@ host_speaks() {
     grant
     echo "lxc.start.auto = 1" >> "$HOST/var/lib/lxc/web/config"
     host_speaks
+}
+
+@test "boot-nodes: a grant with --nodes dev needs them too; with --nodes static the start hook makes them" {
+    mkdir -p "$HOST/usr/libexec/nvlxc" && install -m 755 /dev/null "$HOST/usr/libexec/nvlxc/hook"
+    nvlxc driver sync --quiet 2> /dev/null || true
+    sed -i '1i onboot: 1' "$HOST/etc/pve/lxc/221.conf"
+    nvlxc attach 221 --nodes dev > /dev/null 2>&1
+    [[ $(nvlxc --json doctor | jq -r '.findings[] | select(.id == "boot-nodes") | .evidence') == *"themselves: 221"* ]]
+    nvlxc detach 221 > /dev/null 2>&1
+    nvlxc attach 221 --nodes static > /dev/null 2>&1
+    [ "$(nvlxc --json doctor | jq '[.findings[] | select(.id == "boot-nodes")] | length')" = 0 ]
 }
 
 @test "quorum-lost: /etc/pve is read-only" {
