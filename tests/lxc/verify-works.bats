@@ -224,7 +224,78 @@ SH
     ln -s $BUNDLE/bin/nvidia-smi "$R/usr/local/bin/nvidia-smi"
 }
 
-@test "OpenCL and Vulkan: they load where the driver has them" {
+@test "a hostile workload: escape sequences, no end, output without end" {
+    program /usr/bin/ffmpeg <<'SH'
+#!/bin/sh
+printf '\033]0;owned\007\033[2J\233\377 nothing\r\n' >&2
+exit 1
+SH
+    verify 1 d12 --workload ffmpeg
+    step ffmpeg fail evidence "/usr/bin/ffmpeg: exit status 1: ?]0;owned??[2J?? nothing"
+    run -1 nvlxc verify d12 --workload ffmpeg
+    # nothing but what a line of text is made of
+    [ -z "$(LC_ALL=C tr -d '\n -~' <<< "$output")" ]
+    # never ends, and cannot be asked to
+    program /usr/bin/ffmpeg <<'SH'
+#!/bin/sh
+trap '' TERM INT HUP
+exec > /dev/null 2>&1
+while :; do sleep 1234; done
+SH
+    local begin=$SECONDS
+    verify 1 d12 --workload ffmpeg --timeout 2
+    step ffmpeg fail evidence "not done after 2 s, so it was ended" cause "does not come to its end"
+    [ $((SECONDS - begin)) -lt 15 ]
+    run -1 pgrep -f 'sleep 1234'
+    # ends at once, leaves something that holds the output
+    program /usr/bin/ffmpeg <<'SH'
+#!/bin/sh
+setsid sh -c 'trap "" TERM; while :; do echo still here; sleep 0.1; done' &
+exit 3
+SH
+    begin=$SECONDS
+    verify 1 d12 --workload ffmpeg --timeout 60
+    step ffmpeg fail evidence "exit status 3"
+    [ $((SECONDS - begin)) -lt 15 ]
+    run -1 pgrep -f 'still here'
+    # prints without end: what is kept of it is little
+    program /usr/bin/ffmpeg <<'SH'
+#!/bin/sh
+head -c 3000000 /dev/zero | tr '\0' x
+exec yes "$(head -c 60000 /dev/zero | tr '\0' y)"
+SH
+    verify 1 d12 --workload ffmpeg --timeout 3
+    step ffmpeg fail evidence "not done after 3 s"
+    [ ${#VERIFIED} -lt 10000 ]
+    rm "$R/usr/bin/ffmpeg"
+    run -0 find /sys/fs/cgroup -name 'nvlxc-verify*'
+    [ -z "$output" ]
+}
+
+@test "hostile names of files and folders stay out of the terminal, the JSON and the commands" {
+    local odd=$'\033[31m\377\302\233;reboot'
+    mkdir -p "$R/opt/$odd/lib/python3.11/site-packages/torch" "$R/etc/cdi"
+    program "/opt/$odd/bin/python3" <<< $'#!/bin/sh\nexit 1'
+    program /usr/bin/podman < /dev/null
+    echo 'kind: nvidia.com/gpu, path: /dev/nvidia7' > "$R/etc/cdi/$odd.yaml"
+    verify 1 d12
+    [ "$(steps fail)" = "pytorch cdi" ]
+    step pytorch fail evidence "/opt/?[31m???;reboot/bin/python3: exit status 1"
+    step cdi fail evidence "/etc/cdi/?[31m???;reboot.yaml names /dev/nvidia7" fix "delete that file"
+    [[ $(jq -r '.steps[].fix' <<< "$VERIFIED") != *reboot.yaml* ]]
+    run -1 nvlxc verify d12
+    [ -z "$(LC_ALL=C tr -d '\n -~' <<< "$output")" ]
+    # no file: a FIFO and a link out of the container
+    rm "$R/etc/cdi/$odd.yaml"
+    mkfifo "$R/etc/cdi/a.yaml"
+    echo 'nvidia.com/gpu' > /run/of-the-host.yaml
+    ln -s ../../../../../../../../run/of-the-host.yaml "$R/etc/cdi/b.yaml"
+    verify 1 d12 --workload podman
+    step cdi fail evidence "no specification of nvidia.com/gpu"
+    rm -r "$R/opt/$odd" "$R/etc/cdi" "$R/usr/bin/podman"
+}
+
+@test "OpenCL: it loads where the driver has it, and its file names it" {
     verify 0 d12
     step opencl skip evidence "the host's driver has no libnvidia-opencl.so.1"
     step vulkan skip evidence "graphics is not granted"
@@ -236,7 +307,46 @@ SH
     inside d12 ldconfig
     verify 0 d12
     step opencl pass evidence "named by /etc/OpenCL/vendors/nvidia.icd"
+    # by its version's name too, but not another
+    echo libnvidia-opencl.so.550.163.01 > "$R/etc/OpenCL/vendors/nvidia.icd"
+    verify 0 d12
+    echo libnvidia-opencl.so.535.104.05 > "$R/etc/OpenCL/vendors/nvidia.icd"
+    verify 1 d12
+    step opencl fail evidence "does not name libnvidia-opencl.so.1" cause "for another driver" fix "rm /etc/OpenCL/vendors/nvidia.icd"
+    # not the driver's library at all
+    echo libnvidia-opencl.so.1 > "$R/etc/OpenCL/vendors/nvidia.icd"
+    cp $STUBS/libnvcuvid.so "$R/usr/local/lib/libnvidia-opencl.so.1"
+    verify 1 d12
+    step opencl fail evidence "libnvidia-opencl.so.1: no clGetExtensionFunctionAddress in it" cause "is not whole"
     rm -r "$R/etc/OpenCL" "$R/usr/local/lib/libnvidia-opencl.so.1"
+    inside d12 ldconfig
+}
+
+@test "NVENC and NVDEC: another version, no answer, nothing there" {
+    cp $STUBS/libnvidia-encode.so "$R/usr/local/lib/libnvidia-encode.so.535.104.05"
+    ln -s libnvidia-encode.so.535.104.05 "$R/usr/local/lib/libnvidia-encode.so.1"
+    mv "$R/etc/ld.so.conf.d/00-nvlxc.conf" "$R/etc/ld.so.conf.d/zz-nvlxc.conf"
+    inside d12 ldconfig
+    verify 1 d12
+    step nvenc fail evidence "libnvidia-encode.so.535.104.05 is 535.104.05, the kernel module 550.163.01" cause "must be the same" \
+        fix "remove the driver that is installed there"
+    step nvdec pass
+    rm "$R"/usr/local/lib/libnvidia-encode.so.*
+    mv "$R/etc/ld.so.conf.d/zz-nvlxc.conf" "$R/etc/ld.so.conf.d/00-nvlxc.conf"
+    inside d12 ldconfig
+    stub_says d12 nvenc 7
+    verify 1 d12
+    step nvenc fail cause "does not do what it should"
+    stub_says d12 nvenc -1
+    verify 1 d12
+    step nvenc fail evidence "it does not answer"
+    stub_says d12
+    local lib=/var/lib/nvlxc/driver/550.163.01/lib64
+    mv "$lib/libnvcuvid.so.1" /run/
+    verify 1 d12
+    step nvdec fail evidence "libnvcuvid.so.1: cannot open shared object file" cause "lacks libnvcuvid.so.1"
+    mv /run/libnvcuvid.so.1 "$lib/"
+    verify 0 d12
 }
 
 @test "lines by hand instead of a grant" {
@@ -378,7 +488,19 @@ ON_CPU='time=2025-03-01T10:00:01.000Z level=INFO source=types.go:130 msg="infere
     yes '[' | tr -d '\n' | head -c 1000000 > "$R/etc/stub-ollama.version" || true
     verify 1 d12
     step ollama fail evidence "is not Ollama"
-    inside d12 pkill ollama || true
+    # an answer without end, and a log that is none
+    rm -r "$R/var/log/ollama"
+    mkdir "$R/var/log/ollama"
+    mkfifo "$R/var/log/ollama/server.log"
+    pkill -x ollama
+    touch "$R/etc/stub-ollama.slow"
+    inside d12 ollama 11434
+    local begin=$SECONDS
+    verify 1 d12 --workload ollama
+    step ollama fail evidence "is not Ollama: it takes too long"
+    [ $((SECONDS - begin)) -lt 30 ]
+    pkill -x ollama
+    rm "$R/etc/stub-ollama.slow" "$R/var/log/ollama/server.log"
     rm "$R/usr/local/bin/ollama"
 }
 

@@ -3,6 +3,8 @@
 load setup
 # shellcheck source=/dev/null
 source "$NVL_SOURCE/tests/lib/verify.bash"
+# shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/clients.bash"
 
 setup_file() {
     nvlxc driver sync --quiet
@@ -236,6 +238,29 @@ check_no_driver() {
     step cuda-init skip evidence "the step libcuda failed"
     sed -i '$d' /var/lib/lxc/d12/config
     rm /var/lib/lxc/d12/rootfs/usr/local/lib/libcuda.so.1
+}
+
+@test "graphics with the real files: what a library needs of the container, then its ICD is found and loads" {
+    simulate_installed 550-graphics
+    nvlxc driver sync --quiet
+    stop d13
+    nvlxc attach d13 --capabilities all --quiet
+    start d13
+    verify 1 d13
+    step opencl pass evidence "$BUNDLE/lib64/libnvidia-opencl.so.550.163.01, named by /etc/OpenCL/vendors/nvidia.icd"
+    step nvenc pass evidence "$BUNDLE/lib64/libnvidia-encode.so.550.163.01, interface 12.2"
+    step nvdec pass
+    step vulkan fail evidence "libX11.so.6: cannot open shared object file" cause "libGLX_nvidia.so.0 needs libX11.so.6" \
+        fix "in the container: apt install libx11-6"
+    # what the fix installs, with what it needs
+    "$NVL_SOURCE/tests/lib/packages" trixie "$NVL_CACHE" /var/lib/lxc/d13/rootfs "${CLIENTS[@]}"
+    chown -Rh --from=0:0 100000:100000 /var/lib/lxc/d13/rootfs
+    inside d13 ldconfig
+    verify 1 d13
+    step vulkan pass evidence "$BUNDLE/lib64/libGLX_nvidia.so.550.163.01, named by /usr/share/vulkan/icd.d/nvidia_icd.json"
+    rm /var/lib/lxc/d13/rootfs/usr/share/vulkan/icd.d/nvidia_icd.json
+    verify 1 d13
+    step vulkan pass evidence "no file in the container names it: programs find it with VK_DRIVER_FILES=$BUNDLE/share/vulkan/icd.d/nvidia_icd.json"
 }
 
 @test "only utility: CUDA is not expected" {
