@@ -23,8 +23,9 @@ int nvl_fd_read(int fd, size_t max, char **data, size_t *len)
     if (st.st_size > 0 && (uintmax_t)st.st_size > max)
         return -EFBIG;
 
-    /* One byte more than the file says: a read of 0 at the end then tells that it did not grow. */
-    size_t cap = st.st_size > 0 ? (size_t)st.st_size + 1 : 4096, n = 0;
+    /* Room for one byte more than the file says: a read that gives all it says and no more has seen its end.
+     */
+    size_t said = st.st_size > 0 ? (size_t)st.st_size : 0, cap = said > 0 ? said + 1 : 4096, n = 0;
     nvl_autofree char *text = nvl_xrealloc(NULL, cap + 1, 1);
     for (;;) {
         ssize_t got = read(fd, text + n, cap - n);
@@ -37,6 +38,8 @@ int nvl_fd_read(int fd, size_t max, char **data, size_t *len)
         n += (size_t)got;
         if (n > max)
             return -EFBIG;
+        if (said > 0 && n == said)
+            break;
         if (n == cap) {
             cap *= 2;
             text = nvl_xrealloc(text, cap + 1, 1);

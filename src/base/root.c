@@ -145,16 +145,17 @@ int nvl_root_list(const struct nvl_root *root, const char *path, struct nvl_strv
 
     if (fd < 0)
         return fd;
-    DIR *dir = fdopendir(fd);
-    if (dir == NULL)
-        return -errno;
-    (void)TAKE_FD(fd);
-    const struct dirent *entry;
-    while (errno = 0, (entry = readdir(dir)) != NULL)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            nvl_strv_push(names, entry->d_name);
-    int r = -errno;
-    closedir(dir);
+    /* getdents64 itself: opendir's stream would take three system calls and 32 KiB more for each folder */
+    _Alignas(struct dirent64) char entries[8192];
+    ssize_t n;
+    while ((n = getdents64(fd, entries, sizeof entries)) > 0)
+        for (ssize_t at = 0; at < n;) {
+            const struct dirent64 *entry = (const struct dirent64 *)(const void *)(entries + at);
+            at += entry->d_reclen;
+            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+                nvl_strv_push(names, entry->d_name);
+        }
+    int r = n < 0 ? -errno : 0;
     nvl_strv_sort(names);
     return r;
 }

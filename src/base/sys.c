@@ -33,6 +33,11 @@ int nvl_sys_move_mount(int from, int to)
     return result(move_mount(from, "", to, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
 }
 
+int nvl_sys_move_mount_at(int from, int dirfd, const char *path)
+{
+    return result(move_mount(from, "", dirfd, path, MOVE_MOUNT_F_EMPTY_PATH));
+}
+
 int nvl_sys_set_mount_flags(int fd, uint64_t flags)
 {
     struct mount_attr attr = {.attr_set = flags};

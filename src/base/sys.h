@@ -12,6 +12,9 @@ int nvl_sys_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, 
 int nvl_sys_clone_mount(int dirfd, const char *path);
 /* Moves the detached mount `from` onto what the descriptor `to` refers to. */
 int nvl_sys_move_mount(int from, int to);
+/* The same onto the name `path` below dirfd, no link followed at the last component: for folders that nobody
+ * else can write. */
+int nvl_sys_move_mount_at(int from, int dirfd, const char *path);
 /* Sets MOUNT_ATTR_* on the mount that `fd` is the root of. */
 int nvl_sys_set_mount_flags(int fd, uint64_t flags);
 /* A new, detached, empty tmpfs (nosuid, nodev, noexec) with this mode for its root ("0755"). */

@@ -9,13 +9,6 @@
 
 #include "base/sys.h"
 
-int nvl_bind_attach(const struct nvl_root *rootfs, const char *path, int mount_fd)
-{
-    nvl_autofd int target = nvl_root_openat(rootfs, path, O_PATH | O_NOFOLLOW);
-
-    return target < 0 ? target : nvl_sys_move_mount(mount_fd, target);
-}
-
 static bool is_device(const struct stat *st, const struct nvl_node *node)
 {
     return S_ISCHR(st->st_mode) && st->st_rdev == makedev((unsigned)node->major, (unsigned)node->minor);
@@ -29,22 +22,54 @@ bool nvl_bind_has_node(const struct nvl_root *rootfs, const struct nvl_node *nod
            is_device(&st, node);
 }
 
+void nvl_bind_folder_close(struct nvl_bind_folder *folder)
+{
+    nvl_close_ptr(&folder->host);
+    nvl_close_ptr(&folder->rootfs);
+    *folder = NVL_BIND_FOLDER_NONE;
+}
+
+/* Makes `folder` the one that the node is in, and gives the node's name there. */
+static const char *enter_folder(const struct nvl_root *host, struct nvl_bind_folder *folder, const char *path)
+{
+    size_t len = (size_t)(strrchr(path, '/') - path);
+
+    if (strlen(folder->path) != len || memcmp(folder->path, path, len) != 0) {
+        nvl_bind_folder_close(folder);
+        nvl_copy(folder->path, sizeof folder->path, path, len);
+        folder->host = nvl_root_openat(host, folder->path, O_PATH | O_DIRECTORY);
+    }
+    return path + len + 1;
+}
+
+/* The container's, made where it is missing: /dev/dri, /dev/nvidia-caps. */
+static int enter_rootfs(const struct nvl_root *rootfs, struct nvl_bind_folder *folder)
+{
+    if (folder->rootfs >= 0)
+        return 0;
+    folder->rootfs = nvl_root_openat(rootfs, folder->path, O_PATH | O_DIRECTORY);
+    if (folder->rootfs == -ENOENT) {
+        int r = nvl_root_make_folder(rootfs, folder->path);
+        if (r < 0)
+            return r;
+        folder->rootfs = nvl_root_openat(rootfs, folder->path, O_PATH | O_DIRECTORY);
+    }
+    return folder->rootfs < 0 ? folder->rootfs : 0;
+}
+
 /* A detached copy of the host's node, looked at through its own descriptor: what is checked is what is
  * mounted. */
-static int clone_node(const struct nvl_root *host, const struct nvl_node *node)
+static int clone_node(int folder, const char *name, const struct nvl_node *node)
 {
     struct stat st;
-    nvl_autofd int source = nvl_root_openat(host, node->path, O_PATH | O_NOFOLLOW);
+    nvl_autofd int mount_fd = nvl_sys_clone_mount(folder, name);
 
-    if (source < 0)
-        return source;
-    if (fstatat(source, "", &st, AT_EMPTY_PATH) < 0)
+    if (mount_fd < 0)
+        return mount_fd;
+    if (fstat(mount_fd, &st) < 0)
         return -errno;
     if (node->major < 0 || !is_device(&st, node))
         return -ENODEV;
-    nvl_autofd int mount_fd = nvl_sys_clone_mount(source, "");
-    if (mount_fd < 0)
-        return mount_fd;
     int r = nvl_sys_set_mount_flags(mount_fd, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
     return r < 0 ? r : TAKE_FD(mount_fd);
 }
@@ -54,12 +79,11 @@ static int open_target(int parent, const char *name, const struct nvl_node *node
 {
     struct stat st;
 
-    nvl_autofd int fd = openat(parent, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (fd < 0 && errno == EEXIST)
-        fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+    *target = openat(parent, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (*target >= 0)
+        return 0;
+    nvl_autofd int fd = errno == EEXIST ? openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
     if (is_device(&st, node))
         return 1;
@@ -69,24 +93,18 @@ static int open_target(int parent, const char *name, const struct nvl_node *node
     return 0;
 }
 
-int nvl_bind_node(const struct nvl_root *host, const struct nvl_root *rootfs, const struct nvl_node *node)
+int nvl_bind_node(const struct nvl_root *host, const struct nvl_root *rootfs, struct nvl_bind_folder *folder,
+                  const struct nvl_node *node)
 {
-    const char *name;
-    nvl_autofd int mount_fd = clone_node(host, node);
+    const char *name = enter_folder(host, folder, node->path);
 
+    if (folder->host < 0)
+        return folder->host;
+    nvl_autofd int mount_fd = clone_node(folder->host, name, node), target = -1;
     if (mount_fd < 0)
         return mount_fd;
-    nvl_autofd int parent = nvl_root_open_parent(rootfs, node->path, &name);
-    if (parent == -ENOENT) { /* /dev/dri, /dev/nvidia-caps */
-        nvl_autofree char *folder = nvl_xstrndup(node->path, (size_t)(name - node->path) - 1);
-        int r = nvl_root_make_folder(rootfs, folder);
-        if (r < 0)
-            return r;
-        parent = nvl_root_open_parent(rootfs, node->path, &name);
-    }
-    if (parent < 0)
-        return parent;
-    nvl_autofd int target = -1;
-    int r = open_target(parent, name, node, &target);
+    int r = enter_rootfs(rootfs, folder);
+    if (r == 0)
+        r = open_target(folder->rootfs, name, node, &target);
     return r != 0 ? r : nvl_sys_move_mount(mount_fd, target);
 }

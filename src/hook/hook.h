@@ -19,8 +19,10 @@ struct nvl_hook_call {
 };
 
 /* As the host's root, before anything is mounted: loads nvidia-uvm, makes missing device nodes, has a missing
- * bundle built. Run by a plain user it can do none of that, and does nothing. */
-void nvl_hook_pre_start(const struct nvl_root *host, struct nvl_report *report);
+ * bundle built where the container is to have one. Run by a plain user it can do none of that, and does
+ * nothing. */
+void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root *host,
+                        struct nvl_report *report);
 
 /* `hook --prepare`, as root after the machine has booted, before containers start: loads the modules and
  * makes every node, for root's containers and for users', whose own pre-start hook cannot. The bundle is the

@@ -65,7 +65,7 @@ static void dispatch(const struct nvl_hook_call *call, struct nvl_report *report
     else if (call->type != NULL && strcmp(call->type, "mount") == 0)
         nvl_hook_mount(call, &host, report);
     else if (call->type != NULL && strcmp(call->type, "pre-start") == 0)
-        nvl_hook_pre_start(&host, report);
+        nvl_hook_pre_start(call, &host, report);
     else if (call->type != NULL && strcmp(call->type, "prepare") == 0)
         nvl_hook_prepare(&host, report);
     else

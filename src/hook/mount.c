@@ -40,10 +40,11 @@ static const char *node_problem(const struct nvl_node *node, int r)
 static void bind_nodes(const struct mounting *m, const struct nvl_resolved *resolved)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv bound = {0};
+    nvl_auto(nvl_bind_folder_close) struct nvl_bind_folder folder = NVL_BIND_FOLDER_NONE;
 
     for (size_t i = 0; i < resolved->n_nodes; i++) {
         const struct nvl_node *node = &resolved->nodes[i];
-        int r = nvl_bind_node(m->host, m->rootfs, node);
+        int r = nvl_bind_node(m->host, m->rootfs, &folder, node);
         if (r >= 0)
             nvl_strv_push(&bound, node->path + strlen("/dev/"));
         else
@@ -79,14 +80,29 @@ static int open_bundle(const struct mounting *m, const char *version, struct nvl
     return 0;
 }
 
-static int mount_bundle(const struct mounting *m, const struct nvl_root *bundle)
+static int mount_bundle(const struct nvl_root *bundle, int mount_point)
 {
+    if (mount_point < 0)
+        return mount_point;
     nvl_autofd int mount_fd = nvl_sys_clone_mount(bundle->fd, "");
-
     if (mount_fd < 0)
         return mount_fd;
     int r = nvl_sys_set_mount_flags(mount_fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-    return r < 0 ? r : nvl_bind_attach(m->rootfs, NVL_MOUNT_POINT, mount_fd);
+    return r < 0 ? r : nvl_sys_move_mount(mount_fd, mount_point);
+}
+
+/* A container that ldconfig can do nothing for, and why. */
+static bool needs_no_ldconfig(const struct mounting *m)
+{
+    bool is_musl = nvl_linker_is_musl(m->rootfs), has_conf = nvl_root_exists(m->rootfs, "/etc/ld.so.conf");
+
+    if (is_musl)
+        nvl_strv_push(&m->report->problems,
+                      "its C library is musl, which cannot load NVIDIA's driver (glibc only)");
+    else if (!has_conf)
+        nvl_strv_push(&m->report->notes, "no /etc/ld.so.conf in it: its programs find the driver by "
+                                         "LD_LIBRARY_PATH=" NVL_MOUNT_POINT "/lib64");
+    return is_musl || !has_conf;
 }
 
 /* Runs ldconfig only where the container's cache does not give the bundle's files yet. */
@@ -97,23 +113,13 @@ static void refresh_linker(const struct mounting *m, const struct nvl_root *bund
     bool want_32 = (m->grant->capabilities & NVL_CAP_COMPAT32) != 0;
     size_t len;
 
-    if (nvl_linker_is_musl(m->rootfs)) {
-        nvl_strv_push(&m->report->problems,
-                      "its C library is musl, which cannot load NVIDIA's driver (glibc only)");
-        return;
-    }
-    if (!nvl_root_exists(m->rootfs, "/etc/ld.so.conf")) {
-        nvl_strv_push(&m->report->notes, "no /etc/ld.so.conf in it: its programs find the driver by "
-                                         "LD_LIBRARY_PATH=" NVL_MOUNT_POINT "/lib64");
-        return;
-    }
     int r = nvl_root_read(bundle, "/sonames", SONAMES_MAX, &sonames, &len);
     if (r < 0) {
         nvl_strv_pushf(&m->report->problems, "the bundle %s is damaged, sonames: %s; run 'nvlxc driver sync'",
                        bundle->name, strerror(-r));
         return;
     }
-    if (nvl_linker_is_current(m->rootfs, sonames, len, want_32))
+    if (nvl_linker_is_current(m->rootfs, sonames, len, want_32) || needs_no_ldconfig(m))
         return;
     nvl_autofd int ldconfig = nvl_ldconfig_open(m->host);
     if (ldconfig < 0)
@@ -143,8 +149,8 @@ static void install_driver(const struct mounting *m, const char *version)
         return;
     }
     const struct nvl_entries_wanted wanted = {.capabilities = m->grant->capabilities, .bundle = &bundle};
-    nvl_entries_write(m->rootfs, &wanted, &m->report->notes);
-    r = mount_bundle(m, &bundle);
+    nvl_autofd int mount_point = nvl_entries_write(m->rootfs, &wanted, &m->report->notes);
+    r = mount_bundle(&bundle, mount_point);
     if (r < 0) {
         nvl_strv_pushf(&m->report->problems, "cannot mount the driver at " NVL_MOUNT_POINT ": %s",
                        strerror(-r));
@@ -167,7 +173,7 @@ static void mount_into(const struct mounting *m, const struct nvl_host *host)
         look_for_nodes(m, &resolved);
     if (m->grant->libraries == NVL_LIBRARIES_BUNDLE)
         install_driver(m, host->driver.version);
-    int r = nvl_proc_mount(m->host, m->rootfs, &resolved);
+    int r = nvl_proc_mount(host, m->rootfs, &resolved);
     if (r < 0)
         nvl_strv_pushf(&m->report->notes, "cannot hide other GPUs in its /proc/driver/nvidia: %s",
                        strerror(-r));

@@ -81,7 +81,8 @@ static void ensure_bundle(const struct nvl_host *host, struct nvl_report *report
                        status);
 }
 
-void nvl_hook_pre_start(const struct nvl_root *root, struct nvl_report *report)
+void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root *root,
+                        struct nvl_report *report)
 {
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
     struct nvl_error err;
@@ -97,7 +98,8 @@ void nvl_hook_pre_start(const struct nvl_root *root, struct nvl_report *report)
         return;
     nvl_nodes_ensure(&host, report);
     learn_uuids(&host);
-    ensure_bundle(&host, report);
+    if (call->libraries == NVL_LIBRARIES_BUNDLE)
+        ensure_bundle(&host, report);
 }
 
 /* A GPU that another driver has (vfio-pci, nouveau) was given away on purpose. */

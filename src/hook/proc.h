@@ -5,5 +5,5 @@
 #include "grant/resolve.h"
 
 /* 0 also where the container's /proc does not show the driver. */
-int nvl_proc_mount(const struct nvl_root *host, const struct nvl_root *rootfs,
+int nvl_proc_mount(const struct nvl_host *host, const struct nvl_root *rootfs,
                    const struct nvl_resolved *resolved);

@@ -93,19 +93,27 @@ void nvl_driver_version_parse(const char *text, size_t len, struct nvl_driver_ve
     }
 }
 
-int nvl_driver_version_read(const struct nvl_root *root, struct nvl_driver_version *v, struct nvl_error *err)
+int nvl_driver_version_read_text(const struct nvl_root *root, struct nvl_driver_version *v, char **text,
+                                 struct nvl_error *err)
 {
-    nvl_autofree char *text = NULL;
     size_t len;
 
+    *text = NULL;
     *v = (struct nvl_driver_version){0};
-    int r = nvl_root_read(root, VERSION_FILE, VERSION_FILE_MAX, &text, &len);
+    int r = nvl_root_read(root, VERSION_FILE, VERSION_FILE_MAX, text, &len);
     if (r == -ENOENT)
         return 0;
     if (r < 0)
         return nvl_error_errno(err, r, "cannot read %s" VERSION_FILE, root->name);
-    nvl_driver_version_parse(text, len, v);
+    nvl_driver_version_parse(*text, len, v);
     return 0;
+}
+
+int nvl_driver_version_read(const struct nvl_root *root, struct nvl_driver_version *v, struct nvl_error *err)
+{
+    nvl_autofree char *text = NULL;
+
+    return nvl_driver_version_read_text(root, v, &text, err);
 }
 
 const char *nvl_flavour_name(enum nvl_flavour flavour)

@@ -18,6 +18,9 @@ struct nvl_driver_version {
 void nvl_driver_version_parse(const char *text, size_t len, struct nvl_driver_version *v);
 /* 0 also where no module is loaded. */
 int nvl_driver_version_read(const struct nvl_root *root, struct nvl_driver_version *v, struct nvl_error *err);
+/* The same; *text gets the file as it stands there, the caller's, NULL where no module is loaded. */
+int nvl_driver_version_read_text(const struct nvl_root *root, struct nvl_driver_version *v, char **text,
+                                 struct nvl_error *err);
 const char *nvl_flavour_name(enum nvl_flavour flavour); /* "open", "proprietary", NULL */
 
 /* Whether `s` (its first len bytes) is a driver version: two or three groups of digits with dots between. */

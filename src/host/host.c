@@ -5,11 +5,11 @@ int nvl_host_read(struct nvl_host *host, const struct nvl_root *root, enum nvl_g
                   struct nvl_error *err)
 {
     *host = (struct nvl_host){.root = root};
-    int r = nvl_driver_version_read(root, &host->driver, err);
+    int r = nvl_driver_version_read_text(root, &host->driver, &host->version_text, err);
     if (r == 0)
         r = nvl_majors_read(root, &host->majors, err);
     if (r == 0) {
-        nvl_params_read(root, &host->params);
+        nvl_params_read(root, &host->params, &host->params_text);
         r = nvl_gpus_read(root, depth, &host->gpus, err);
     }
     if (r < 0)
@@ -20,5 +20,7 @@ int nvl_host_read(struct nvl_host *host, const struct nvl_root *root, enum nvl_g
 void nvl_host_clear(struct nvl_host *host)
 {
     nvl_gpus_clear(&host->gpus);
+    free(host->version_text);
+    free(host->params_text);
     *host = (struct nvl_host){0};
 }

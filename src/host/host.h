@@ -13,6 +13,8 @@ struct nvl_host {
     struct nvl_majors majors;
     struct nvl_params params;
     struct nvl_gpus gpus;
+    /* /proc/driver/nvidia/version and params as they stand there; NULL where absent */
+    char *version_text, *params_text;
 };
 
 /* Each file is read once. 0 also on a host without a driver or a GPU. */

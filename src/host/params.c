@@ -34,12 +34,12 @@ void nvl_params_parse(const char *text, size_t len, struct nvl_params *params)
     params->modify_device_files = modify != 0;
 }
 
-void nvl_params_read(const struct nvl_root *root, struct nvl_params *params)
+void nvl_params_read(const struct nvl_root *root, struct nvl_params *params, char **text)
 {
-    nvl_autofree char *text = NULL;
     size_t len = 0;
 
-    if (nvl_root_read(root, PARAMS_FILE, PARAMS_FILE_MAX, &text, &len) < 0)
+    *text = NULL;
+    if (nvl_root_read(root, PARAMS_FILE, PARAMS_FILE_MAX, text, &len) < 0)
         len = 0;
-    nvl_params_parse(text != NULL ? text : "", len, params);
+    nvl_params_parse(*text != NULL ? *text : "", len, params);
 }

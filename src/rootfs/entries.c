@@ -27,19 +27,18 @@ static int remove_at(const struct nvl_root *rootfs, const char *path)
     return unlinkat(parent, name, 0) < 0 ? -errno : 0;
 }
 
-static bool is_granted(const struct nvl_entry *e, unsigned capabilities)
+static int open_mount_point(const struct nvl_root *rootfs)
 {
-    if (e->base == NVL_BASE_LIB32 && (capabilities & NVL_CAP_COMPAT32) == 0)
-        return false;
-    return e->capabilities == 0 || (e->capabilities & capabilities) != 0;
+    return nvl_root_openat(rootfs, NVL_MOUNT_POINT, O_PATH | O_DIRECTORY | O_NOFOLLOW);
 }
 
-static bool is_wanted(const struct nvl_place *place, const struct nvl_entries_wanted *wanted)
+/* The link is there and as it should be: then nothing above it needs to be looked at. */
+static bool is_as_wanted(const struct nvl_root *rootfs, const struct nvl_place *place)
 {
-    const struct nvl_entry *e = place->entry;
+    nvl_autofree char *now = NULL;
 
-    return place->is_used && is_granted(e, wanted->capabilities) &&
-           (e->kind != NVL_ENTRY_LINK || nvl_root_exists(wanted->bundle, e->target));
+    return nvl_root_readlink(rootfs, place->path, &now) == 0 && nvl_has_prefix(now, NVL_MOUNT_POINT) &&
+           strcmp(now + strlen(NVL_MOUNT_POINT), place->entry->target) == 0;
 }
 
 /* The folder above `path` is there, or will be. */
@@ -67,12 +66,10 @@ static void add_missing_folders(const struct nvl_root *rootfs, const struct nvl_
 static int make_link(const struct nvl_root *rootfs, const struct nvl_place *place,
                      const struct nvl_strv *made)
 {
-    nvl_autofree char *target = nvl_xasprintf("%s%s", NVL_MOUNT_POINT, place->entry->target), *now = NULL;
+    nvl_autofree char *target = nvl_xasprintf("%s%s", NVL_MOUNT_POINT, place->entry->target);
     nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
     const char *name;
 
-    if (nvl_root_readlink(rootfs, place->path, &now) == 0 && strcmp(now, target) == 0)
-        return 0;
     nvl_place_folders(place, &folders);
     for (size_t i = 0; i < folders.count; i++) {
         int r =
@@ -95,56 +92,104 @@ static void say_problem(struct nvl_strv *notes, const char *what, const char *pa
         nvl_strv_pushf(notes, "cannot %s %s in the container: %s", what, path, strerror(-r));
 }
 
+/* Of an earlier start that noted nothing, anything may be there. */
+static void find_places(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
+                        struct nvl_made *made, struct nvl_places *places)
+{
+    nvl_made_read(rootfs, made);
+    if (made->text != NULL)
+        nvl_places_make_some(places, rootfs, wanted->capabilities, &made->links);
+    else
+        nvl_places_make(places, rootfs);
+    nvl_made_keep_known(made, places);
+    for (size_t i = 0; i < places->count; i++) {
+        struct nvl_place *place = &places->items[i];
+        const struct nvl_entry *e = place->entry;
+        place->is_wanted = place->is_used && nvl_entry_is_granted(e, wanted->capabilities) &&
+                           (e->kind != NVL_ENTRY_LINK || nvl_root_exists(wanted->bundle, e->target));
+    }
+}
+
+/* Whether an earlier start has made the link, as far as is known. */
+static bool is_noted(const struct nvl_made *made, const struct nvl_place *place)
+{
+    return place->entry->kind == NVL_ENTRY_LINK &&
+           (made->text == NULL || nvl_strv_contains(&made->links, place->path));
+}
+
 /* Links that the grant no longer has, or the bundle; the folders that were made for them; then what is there
  * of `made` is what the wanted ones use. */
-static void remove_surplus(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
-                           const struct nvl_places *places, struct nvl_strv *made, struct nvl_strv *notes)
+static void remove_surplus(const struct nvl_root *rootfs, const struct nvl_places *places,
+                           struct nvl_made *made, struct nvl_strv *notes)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv needed = {0};
 
     for (size_t i = 0; i < places->count; i++) {
         const struct nvl_place *place = &places->items[i];
-        if (is_wanted(place, wanted))
+        if (place->is_wanted)
             nvl_place_folders(place, &needed);
-        else if (place->entry->kind == NVL_ENTRY_LINK && is_our_link(rootfs, place->path))
+        else if (is_noted(made, place) && is_our_link(rootfs, place->path))
             say_problem(notes, "remove", place->path, remove_at(rootfs, place->path));
     }
     say_problem(notes, "remove", "a folder of an earlier grant", nvl_made_remove(rootfs, made, &needed));
 }
 
-void nvl_entries_write(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
-                       struct nvl_strv *notes)
+/* Notes what is wanted and what has to be made for it, before it is. */
+static void note(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
+                 const struct nvl_places *places, const struct nvl_strv *lacking, struct nvl_made *made,
+                 struct nvl_strv *notes)
 {
-    nvl_auto(nvl_places_clear) struct nvl_places places = {0};
-    nvl_auto(nvl_strv_clear) struct nvl_strv made = {0};
-
-    nvl_places_make(&places, rootfs);
-    nvl_made_read(rootfs, &places, &made);
-    remove_surplus(rootfs, wanted, &places, &made, notes);
-    if (nvl_made_can_be_kept(rootfs)) {
-        for (size_t i = 0; i < places.count; i++)
-            if (is_wanted(&places.items[i], wanted))
-                add_missing_folders(rootfs, &places.items[i], &made);
-        int r = nvl_made_write(rootfs, &made, (wanted->capabilities & NVL_CAP_COMPAT32) != 0);
-        say_problem(notes, "make", NVL_LINKER_CONF, r);
-        if (r < 0)
-            nvl_strv_clear(&made); /* not noted: not made */
+    nvl_strv_clear(&made->links);
+    if (!nvl_made_can_be_kept(rootfs, made))
+        return;
+    for (size_t i = 0; i < places->count; i++) {
+        const struct nvl_place *place = &places->items[i];
+        if (place->is_wanted && place->entry->kind == NVL_ENTRY_LINK)
+            nvl_strv_push(&made->links, place->path);
+        if (nvl_strv_contains(lacking, place->path))
+            add_missing_folders(rootfs, place, &made->folders);
     }
-    for (size_t i = 0; i < places.count; i++) {
-        const struct nvl_place *place = &places.items[i];
-        if (!is_wanted(place, wanted) || place->entry->kind == NVL_ENTRY_LINKER)
-            continue;
-        int r = place->entry->kind == NVL_ENTRY_FOLDER ? nvl_root_make_folder(rootfs, place->path)
-                                                       : make_link(rootfs, place, &made);
-        say_problem(notes, "make", place->path, r);
-    }
+    int r = nvl_made_write(rootfs, made, (wanted->capabilities & NVL_CAP_COMPAT32) != 0);
+    say_problem(notes, "make", NVL_LINKER_CONF, r);
+    if (r < 0)
+        nvl_strv_clear(&made->folders); /* not noted: not made */
 }
 
-/* The folders to remove. In an image that can keep no note, the mount point counts as made. */
-static void read_made(const struct nvl_root *rootfs, const struct nvl_places *places, struct nvl_strv *made)
+int nvl_entries_write(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
+                      struct nvl_strv *notes)
 {
-    if (nvl_made_read(rootfs, places, made) < 0 && !nvl_made_can_be_kept(rootfs))
-        nvl_strv_push(made, NVL_MOUNT_POINT);
+    nvl_auto(nvl_places_clear) struct nvl_places places = {0};
+    nvl_auto(nvl_made_clear) struct nvl_made made = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv lacking = {0};
+    nvl_autofd int mount_point = open_mount_point(rootfs);
+
+    find_places(rootfs, wanted, &made, &places);
+    remove_surplus(rootfs, &places, &made, notes);
+    if (mount_point < 0)
+        nvl_strv_push(&lacking, NVL_MOUNT_POINT);
+    for (size_t i = 0; i < places.count; i++)
+        if (places.items[i].is_wanted && places.items[i].entry->kind == NVL_ENTRY_LINK &&
+            !is_as_wanted(rootfs, &places.items[i]))
+            nvl_strv_push(&lacking, places.items[i].path);
+    note(rootfs, wanted, &places, &lacking, &made, notes);
+    for (size_t i = 0; i < places.count; i++) {
+        const struct nvl_place *place = &places.items[i];
+        if (!nvl_strv_contains(&lacking, place->path))
+            continue;
+        int r = place->entry->kind == NVL_ENTRY_FOLDER ? nvl_root_make_folder(rootfs, place->path)
+                                                       : make_link(rootfs, place, &made.folders);
+        say_problem(notes, "make", place->path, r);
+    }
+    return mount_point >= 0 ? TAKE_FD(mount_point) : open_mount_point(rootfs);
+}
+
+/* What is to be removed. In an image that can keep no note, the mount point counts as made. */
+static void read_made(const struct nvl_root *rootfs, const struct nvl_places *places, struct nvl_made *made)
+{
+    nvl_made_read(rootfs, made);
+    nvl_made_keep_known(made, places);
+    if (!nvl_made_can_be_kept(rootfs, made))
+        nvl_strv_push(&made->folders, NVL_MOUNT_POINT);
 }
 
 /* Whether what stands at the place was made by nvlxc and would go. */
@@ -185,26 +230,26 @@ static void remove_kind(const struct nvl_root *rootfs, const struct nvl_places *
 void nvl_entries_remove(const struct nvl_root *rootfs, struct nvl_strv *removed, struct nvl_strv *notes)
 {
     nvl_auto(nvl_places_clear) struct nvl_places places = {0};
-    nvl_auto(nvl_strv_clear) struct nvl_strv made = {0};
+    nvl_auto(nvl_made_clear) struct nvl_made made = {0};
 
     nvl_places_make(&places, rootfs);
     read_made(rootfs, &places, &made);
-    remove_kind(rootfs, &places, NVL_ENTRY_LINK, &made, removed, notes);
-    remove_kind(rootfs, &places, NVL_ENTRY_FOLDER, &made, removed, notes);
+    remove_kind(rootfs, &places, NVL_ENTRY_LINK, &made.folders, removed, notes);
+    remove_kind(rootfs, &places, NVL_ENTRY_FOLDER, &made.folders, removed, notes);
     say_problem(notes, "remove", "a folder of nvlxc", nvl_made_remove(rootfs, &made, NULL));
     /* last: it says which folders are nvlxc's */
-    remove_kind(rootfs, &places, NVL_ENTRY_LINKER, &made, removed, notes);
+    remove_kind(rootfs, &places, NVL_ENTRY_LINKER, &made.folders, removed, notes);
 }
 
 void nvl_entries_list(const struct nvl_root *rootfs, struct nvl_strv *paths)
 {
     nvl_auto(nvl_places_clear) struct nvl_places places = {0};
-    nvl_auto(nvl_strv_clear) struct nvl_strv made = {0};
+    nvl_auto(nvl_made_clear) struct nvl_made made = {0};
 
     nvl_places_make(&places, rootfs);
     read_made(rootfs, &places, &made);
     for (size_t i = 0; i < places.count; i++)
-        if (is_ours(rootfs, &places.items[i], &made))
+        if (is_ours(rootfs, &places.items[i], &made.folders))
             nvl_strv_push(paths, places.items[i].path);
 }
 
@@ -214,6 +259,6 @@ void nvl_entries_all(unsigned capabilities, struct nvl_strv *paths)
 
     nvl_places_make(&places, NULL);
     for (size_t i = 0; i < places.count; i++)
-        if (places.items[i].is_used && is_granted(places.items[i].entry, capabilities))
+        if (places.items[i].is_used && nvl_entry_is_granted(places.items[i].entry, capabilities))
             nvl_strv_push(paths, places.items[i].path);
 }

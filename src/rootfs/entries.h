@@ -14,9 +14,10 @@ struct nvl_entries_wanted {
 };
 
 /* Makes what is missing, mends what differs and takes away what is wanted no longer; the second time nothing
- * is written. `notes` gets a line for each entry that could not be made, with why. */
-void nvl_entries_write(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
-                       struct nvl_strv *notes);
+ * is written. `notes` gets a line for each entry that could not be made, with why. Gives the mount point as a
+ * descriptor to mount on, or why it cannot be mounted on. */
+int nvl_entries_write(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
+                      struct nvl_strv *notes);
 /* Takes away what is ours. `removed` (without the folders that were made for an entry) and `notes` may be
  * NULL. */
 void nvl_entries_remove(const struct nvl_root *rootfs, struct nvl_strv *removed, struct nvl_strv *notes);

@@ -35,24 +35,32 @@ static const struct nvl_entry entries[] = {
 /* Of several that are there, the first is the one that the container's loaders use: Debian's and its
  * relatives' first, which have an almost empty /usr/lib64 too; Fedora's; Arch's, whose /usr/lib64 is a link.
  */
-static const char *const roots[] = {"", NULL};
+#define BASES_MAX 3
+static const char *const bases[][BASES_MAX] = {
+    [NVL_BASE_ROOT] = {""},
 #ifdef __aarch64__
-static const char *const lib64[] = {"/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", NULL};
-static const char *const lib32[] = {"/usr/lib/arm-linux-gnueabihf", NULL};
+    [NVL_BASE_LIB64] = {"/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"},
+    [NVL_BASE_LIB32] = {"/usr/lib/arm-linux-gnueabihf"},
 #else
-static const char *const lib64[] = {"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", NULL};
-static const char *const lib32[] = {"/usr/lib/i386-linux-gnu", "/usr/lib32", NULL};
+    [NVL_BASE_LIB64] = {"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"},
+    [NVL_BASE_LIB32] = {"/usr/lib/i386-linux-gnu", "/usr/lib32"},
 #endif
-static const char *const *const bases[] = {
-    [NVL_BASE_ROOT] = roots, [NVL_BASE_LIB64] = lib64, [NVL_BASE_LIB32] = lib32};
+};
 
 /* A link to another base would give one file two paths. */
 static bool is_real_folder(const struct nvl_root *rootfs, const char *base)
 {
-    struct stat st;
+    if (base[0] == '\0')
+        return true;
+    nvl_autofd int fd = nvl_root_openat(rootfs, base, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    return fd >= 0;
+}
 
-    return base[0] == '\0' ||
-           (nvl_root_stat(rootfs, base, AT_SYMLINK_NOFOLLOW, &st) == 0 && S_ISDIR(st.st_mode));
+bool nvl_entry_is_granted(const struct nvl_entry *e, unsigned capabilities)
+{
+    if (e->base == NVL_BASE_LIB32 && (capabilities & NVL_CAP_COMPAT32) == 0)
+        return false;
+    return e->capabilities == 0 || (e->capabilities & capabilities) != 0;
 }
 
 void nvl_place_folders(const struct nvl_place *place, struct nvl_strv *folders)
@@ -77,25 +85,68 @@ static void add_place(struct nvl_places *places, const struct nvl_entry *entry, 
     nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
     struct nvl_place *place = NVL_APPEND(places->items, places->count);
 
-    *place = (struct nvl_place){entry, nvl_xasprintf("%s%s", base, entry->path), is_used};
+    *place = (struct nvl_place){
+        .entry = entry, .path = nvl_xasprintf("%s%s", base, entry->path), .is_used = is_used};
     nvl_place_folders(place, &folders);
     for (size_t i = 0; i < folders.count; i++)
         if (!nvl_strv_contains(&places->folders, folders.items[i]))
             nvl_strv_push(&places->folders, folders.items[i]);
 }
 
+/* One of the paths is the entry's, below whichever base. */
+static bool is_named(const struct nvl_entry *entry, const struct nvl_strv *paths)
+{
+    for (size_t i = 0; i < paths->count; i++)
+        if (nvl_has_suffix(paths->items[i], entry->path))
+            return true;
+    return false;
+}
+
+/* Whether each base is there; looked at once, for the first entry that has it. */
+struct base_states {
+    const struct nvl_root *rootfs; /* NULL: all are */
+    enum { NOT_LOOKED, THERE, ABSENT } state[NVL_LENGTH(bases)][BASES_MAX];
+};
+
+static bool is_there(struct base_states *b, enum nvl_entry_base kind, size_t i)
+{
+    if (b->rootfs == NULL)
+        return true;
+    if (b->state[kind][i] == NOT_LOOKED)
+        b->state[kind][i] = is_real_folder(b->rootfs, bases[kind][i]) ? THERE : ABSENT;
+    return b->state[kind][i] == THERE;
+}
+
+static void add_places(struct nvl_places *places, const struct nvl_entry *entry, struct base_states *b)
+{
+    bool is_used = true;
+
+    for (size_t i = 0; i < BASES_MAX && bases[entry->base][i] != NULL; i++) {
+        if (!is_there(b, entry->base, i))
+            continue;
+        add_place(places, entry, bases[entry->base][i], is_used);
+        is_used = false;
+    }
+}
+
 void nvl_places_make(struct nvl_places *places, const struct nvl_root *rootfs)
 {
+    struct base_states b = {.rootfs = rootfs};
+
     *places = (struct nvl_places){0};
-    for (size_t i = 0; i < NVL_LENGTH(entries); i++) {
-        bool is_used = true;
-        for (const char *const *base = bases[entries[i].base]; *base != NULL; base++) {
-            if (rootfs != NULL && !is_real_folder(rootfs, *base))
-                continue;
-            add_place(places, &entries[i], *base, is_used);
-            is_used = false;
-        }
-    }
+    for (size_t i = 0; i < NVL_LENGTH(entries); i++)
+        add_places(places, &entries[i], &b);
+}
+
+void nvl_places_make_some(struct nvl_places *places, const struct nvl_root *rootfs, unsigned capabilities,
+                          const struct nvl_strv *paths)
+{
+    struct base_states b = {.rootfs = rootfs};
+
+    *places = (struct nvl_places){0};
+    for (size_t i = 0; i < NVL_LENGTH(entries); i++)
+        if (nvl_entry_is_granted(&entries[i], capabilities) || is_named(&entries[i], paths))
+            add_places(places, &entries[i], &b);
 }
 
 void nvl_places_clear(struct nvl_places *places)

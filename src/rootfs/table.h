@@ -34,7 +34,8 @@ struct nvl_entry {
 struct nvl_place {
     const struct nvl_entry *entry;
     char *path;
-    bool is_used; /* the one of its paths that this root file system uses */
+    bool is_used;   /* the one of its paths that this root file system uses */
+    bool is_wanted; /* entries.c: by the grant at hand */
 };
 
 struct nvl_places {
@@ -45,6 +46,11 @@ struct nvl_places {
 
 /* With a root file system: the paths that can be there. With NULL: all, the first of each used. */
 void nvl_places_make(struct nvl_places *places, const struct nvl_root *rootfs);
+/* Of those in a root file system: what these capabilities bring, and what is at one of these paths. A start
+ * looks at no others. */
+void nvl_places_make_some(struct nvl_places *places, const struct nvl_root *rootfs, unsigned capabilities,
+                          const struct nvl_strv *paths);
+bool nvl_entry_is_granted(const struct nvl_entry *e, unsigned capabilities);
 void nvl_places_clear(struct nvl_places *places);
 /* The folders that may be made for it, outer ones first; a FOLDER is among its own. */
 void nvl_place_folders(const struct nvl_place *place, struct nvl_strv *folders);

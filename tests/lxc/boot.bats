@@ -208,6 +208,16 @@ boot() {
     cmp /var/lib/lxc/ct/config /run/ct.config
 }
 
+@test "pre-start builds a missing bundle for a container that is to have one, and for no other" {
+    rm -rf /var/lib/nvlxc/driver
+    run -0 $HOOK --nodes=static --libraries=host ct lxc pre-start
+    run -0 $HOOK --libraries=none ct lxc pre-start
+    [ ! -e /var/lib/nvlxc/driver ]
+    run -0 $HOOK --required ct lxc pre-start
+    says 'driver bundle 550.163.01 built'
+    [ -e /var/lib/nvlxc/driver/550.163.01/manifest.json ]
+}
+
 @test "a boot into an upgraded driver: its bundle was ready, the old one goes" {
     simulate_installed 535
     nvlxc driver sync --quiet

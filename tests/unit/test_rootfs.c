@@ -72,7 +72,8 @@ static char *write_entries(const struct trees *t, unsigned capabilities)
     nvl_auto(nvl_strv_clear) struct nvl_strv notes = {0};
     const struct nvl_entries_wanted wanted = {.capabilities = capabilities, .bundle = &t->bundle};
 
-    nvl_entries_write(&t->rootfs, &wanted, &notes);
+    nvl_autofd int mount_point = nvl_entries_write(&t->rootfs, &wanted, &notes);
+    (void)mount_point;
     return nvl_strv_join(&notes, "\n");
 }
 
@@ -95,7 +96,8 @@ static void entries_are_written_once_and_removed(void **state)
     nvl_autofree char *notes = write_entries(t, NVL_CAP_DEFAULT);
     assert_string_equal(notes, "");
     nvl_autofree char *conf = text_of(&t->rootfs, "/etc/ld.so.conf.d/00-nvlxc.conf");
-    assert_string_equal(conf, "# nvlxc made the folder /usr/local/nvidia\n/usr/local/nvidia/lib64\n");
+    assert_string_equal(conf, "# nvlxc made the folder /usr/local/nvidia\n"
+                              "# nvlxc made the link /usr/local/bin/nvidia-smi\n/usr/local/nvidia/lib64\n");
     nvl_autofree char *target = NULL;
     assert_int_equal(nvl_root_readlink(&t->rootfs, "/usr/local/bin/nvidia-smi", &target), 0);
     assert_string_equal(target, "/usr/local/nvidia/bin/nvidia-smi");
@@ -127,7 +129,9 @@ static void capabilities_choose_entries(void **state)
     /* another grant: the file changes */
     nvl_autofree char *more = write_entries(t, NVL_CAP_DEFAULT);
     nvl_autofree char *changed = text_of(&t->rootfs, "/etc/ld.so.conf.d/00-nvlxc.conf");
-    assert_string_equal(changed, "# nvlxc made the folder /usr/local/nvidia\n/usr/local/nvidia/lib64\n");
+    assert_string_equal(changed,
+                        "# nvlxc made the folder /usr/local/nvidia\n"
+                        "# nvlxc made the link /usr/local/bin/nvidia-smi\n/usr/local/nvidia/lib64\n");
 }
 
 /* A bundle that has everything that the table links to. */
