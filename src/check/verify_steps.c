@@ -1,12 +1,13 @@
-/* What steps say. Much of it comes out of the container, so whatever a step was given, what is kept of it is
- * printable ASCII: it can neither move a terminal's cursor nor break the JSON. */
+/* What steps say. Much of it comes out of the container, so whatever a step was given is made printable here:
+ * it can neither move a terminal's cursor nor break the JSON. */
+#include "check/check.h"
 #include "check/verify_steps.h"
 
-static char *plain(char *text, bool has_lines)
+/* A command to be pasted may have lines; other texts are cells of a table. */
+static char *one_line(char *text)
 {
-    for (char *p = text; *p != '\0'; p++)
-        if ((*p < ' ' || *p > '~') && !(has_lines && *p == '\n'))
-            *p = *p == '\t' || *p == '\n' ? ' ' : '?';
+    for (char *p = nvl_make_printable(text); *p != '\0'; p++)
+        *p = *p == '\n' || *p == '\t' ? ' ' : *p;
     return text;
 }
 
@@ -17,7 +18,7 @@ struct nvl_step *nvl_step_add(struct nvl_verify *v, const char *id, enum nvl_ste
     va_list ap;
 
     va_start(ap, fmt);
-    *step = (struct nvl_step){.id = id, .result = result, .evidence = plain(nvl_xvasprintf(fmt, ap), false)};
+    *step = (struct nvl_step){.id = id, .result = result, .evidence = one_line(nvl_xvasprintf(fmt, ap))};
     va_end(ap);
     return step;
 }
@@ -28,7 +29,7 @@ void nvl_step_cause(struct nvl_step *step, const char *fmt, ...)
 
     free(step->cause);
     va_start(ap, fmt);
-    step->cause = plain(nvl_xvasprintf(fmt, ap), false);
+    step->cause = one_line(nvl_xvasprintf(fmt, ap));
     va_end(ap);
 }
 
@@ -38,7 +39,7 @@ void nvl_step_fix(struct nvl_step *step, const char *fmt, ...)
 
     free(step->fix);
     va_start(ap, fmt);
-    step->fix = plain(nvl_xvasprintf(fmt, ap), true);
+    step->fix = nvl_make_printable(nvl_xvasprintf(fmt, ap));
     va_end(ap);
 }
 

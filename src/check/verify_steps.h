@@ -44,8 +44,8 @@ struct nvl_verify {
     const char *cuda_why_not;     /* the step that failed instead; NULL where none was tried */
 };
 
-/* Adds a step, its evidence formatted. The pointer is good until the next one is added. Whatever these three
- * are given, they keep printable ASCII; a fix may have lines. */
+/* Adds a step, its evidence formatted. The pointer is good until the next one is added. These three make
+ * their texts printable; only a fix has lines. */
 struct nvl_step *nvl_step_add(struct nvl_verify *v, const char *id, enum nvl_step_result result,
                               const char *fmt, ...) NVL_PRINTF(4, 5);
 void nvl_step_cause(struct nvl_step *step, const char *fmt, ...) NVL_PRINTF(2, 3);

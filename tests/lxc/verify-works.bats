@@ -221,7 +221,7 @@ SH
     run -0 find /sys/fs/cgroup -name 'nvlxc-verify*'
     [ -z "$output" ]
     rm "$R/usr/local/bin/nvidia-smi"
-    ln -s $BUNDLE/bin/nvidia-smi "$R/usr/local/bin/nvidia-smi"
+    ln -s "$BUNDLE"/bin/nvidia-smi "$R/usr/local/bin/nvidia-smi"
 }
 
 @test "a hostile workload: escape sequences, no end, output without end" {

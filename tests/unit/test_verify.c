@@ -301,6 +301,232 @@ static void test_output_lines(void **state)
     assert_null(none);
 }
 
+/* A container on a host, as far as causes ask. */
+struct trial {
+    struct nvl_host_facts host;
+    struct nvl_container_facts facts;
+    struct nvl_verify_request request;
+    struct nvl_steps steps;
+    struct nvl_verify v;
+};
+
+static void trial_init(struct trial *t, const struct temp_root *rootfs)
+{
+    *t = (struct trial){0};
+    snprintf(t->host.host.driver.version, sizeof t->host.host.driver.version, "550.163.01");
+    t->facts.host = &t->host;
+    t->facts.name = (char *)"220";
+    t->facts.has_grant = true;
+    t->facts.rootfs = rootfs->root;
+    t->request.restart = "pct reboot 220";
+    t->v.facts = &t->facts;
+    t->v.request = &t->request;
+    t->v.steps = &t->steps;
+}
+
+static void trial_clear(struct trial *t)
+{
+    nvl_strv_clear(&t->v.environment);
+    nvl_steps_clear(&t->steps);
+}
+
+/* The step that is there now must say these; then the next one is begun. */
+#define SAYS(t, cause_part, fix_text)                                                                        \
+    do {                                                                                                     \
+        const struct nvl_step *said = &(t)->steps.items[(t)->steps.count - 1];                               \
+        const char *fix_wanted = fix_text;                                                                   \
+        assert_non_null(said->cause);                                                                        \
+        if (strstr(said->cause, cause_part) == NULL)                                                         \
+            assert_string_equal(said->cause, cause_part);                                                    \
+        if (fix_wanted == NULL)                                                                              \
+            assert_null(said->fix);                                                                          \
+        else                                                                                                 \
+            assert_string_equal(said->fix, fix_wanted);                                                      \
+    } while (0)
+
+static struct nvl_step *begin(struct trial *t)
+{
+    return nvl_step_add(&t->v, "step", NVL_STEP_FAIL, "evidence");
+}
+
+/* What comes out of a container can hold anything; what a step keeps cannot. */
+static void test_step_texts(void **state)
+{
+    struct trial t;
+
+    trial_init(&t, *state);
+    struct nvl_step *step =
+        nvl_step_add(&t.v, "step", NVL_STEP_FAIL, "a\033[2J\nb\tc\177\x9b\xff\xc2\x9b%s", "é");
+    nvl_step_cause(step, "first");
+    nvl_step_cause(step, "c\r\n\033d");
+    nvl_step_fix(step, "one\ntwo\033[31m\a");
+    assert_string_equal(step->evidence, "a?[2J b c?\?\?\?\?é");
+    assert_string_equal(step->cause, "c? ?d");
+    assert_string_equal(step->fix, "one\ntwo?[31m?");
+    nvl_step_fix_from_table(&t.v, step, "nvlxc driver sync\n");
+    assert_string_equal(step->fix, "nvlxc driver sync\npct reboot 220");
+    nvl_step_fix_from_table(&t.v, step, "nvlxc show ");
+    assert_string_equal(step->fix, "nvlxc show 220");
+    nvl_step_fix_from_table(&t.v, step, "nvlxc gpus");
+    assert_string_equal(step->fix, "nvlxc gpus");
+    trial_clear(&t);
+}
+
+static void library(struct trial *t, const char *soname, const char *complaint)
+{
+    nvl_cause_of_library(&t->v, soname, complaint, begin(t));
+}
+
+static void test_library_causes(void **state)
+{
+    const struct temp_root *root = *state;
+    static const char sync[] = "nvlxc driver sync (it says which package is missing)\npct reboot 220";
+#define NOT_THERE ": cannot open shared object file: No such file or directory"
+    struct trial t;
+
+    trial_init(&t, root);
+    library(&t, "libcuda.so.1", "libcuda.so.1" NOT_THERE);
+    SAYS(&t, "no driver is mounted at /usr/local/nvidia: there was no bundle for 550.163.01",
+         "nvlxc driver sync\npct reboot 220");
+    put(root, "/usr/local/nvidia/lib64/libnvidia-ml.so.1", "");
+    library(&t, "libcuda.so.1", "libcuda.so.1" NOT_THERE);
+    SAYS(&t, "lacks libcuda.so.1: its package is not installed on the host", sync);
+    library(&t, "libnvidia-ml.so.1", "libnvidia-ml.so.1" NOT_THERE);
+    SAYS(&t, "the container's linker cache does not name it",
+         "in the container: ldconfig; where it has no ldconfig, set LD_LIBRARY_PATH=/usr/local/nvidia/lib64 "
+         "for "
+         "its programs (lxc.environment)");
+
+    /* what it needs itself: of the driver, of Debian, of nobody that is known */
+    library(&t, "libnvcuvid.so.1", "libnvidia-gpucomp.so.550.163.01" NOT_THERE);
+    SAYS(&t, "libnvcuvid.so.1 needs libnvidia-gpucomp.so.550.163.01", sync);
+    library(&t, "libnvidia-encode.so.1", "libcuda.so.1" NOT_THERE);
+    SAYS(&t, "needs libcuda.so.1", sync);
+    library(&t, "libGLX_nvidia.so.0", "libX11.so.6" NOT_THERE);
+    SAYS(&t, "needs libX11.so.6", "in the container: apt install libx11-6, or what has libX11.so.6 there");
+    library(&t, "libGLX_nvidia.so.0", "libXext.so.6" NOT_THERE);
+    SAYS(&t, "needs libXext.so.6", "in the container: apt install libxext6, or what has libXext.so.6 there");
+    library(&t, "x", "libodd.so.1;reboot" NOT_THERE);
+    SAYS(&t, "needs libodd.so.1;reboot", "in the container: install what has libodd.so.1;reboot");
+    library(&t, "libcuda.so.1", "/usr/lib/libcuda.so.1: file too short");
+    SAYS(&t, "the container's loader refuses it: /usr/lib/libcuda.so.1: file too short", NULL);
+    trial_clear(&t);
+}
+
+static void test_version_causes(void **state)
+{
+    struct trial t;
+
+    trial_init(&t, *state);
+    nvl_cause_of_version(&t.v, "/usr/local/nvidia/lib64/libcuda.so.550.54.14", "550.54.14", begin(&t));
+    SAYS(&t, "the module was changed after the container was started", "pct reboot 220");
+    nvl_cause_of_version(&t.v, "/usr/lib/libcuda.so.535.1", "535.1", begin(&t));
+    SAYS(&t, "the kernel module is 550.163.01, this library is 535.1: they must be the same",
+         "in the container: remove the driver that is installed there (apt remove 'libnvidia-*' 'libcuda1', "
+         "or "
+         "delete /usr/lib/libcuda.so.535.1), then ldconfig");
+    t.facts.has_grant = false;
+    nvl_cause_of_version(&t.v, "/usr/lib/libcuda.so.535.1", "535.1", begin(&t));
+    SAYS(&t, "they must be the same", "nvlxc attach 220 --replace\npct reboot 220");
+    trial_clear(&t);
+}
+
+/* One number of CUDA, several causes: which it is follows from what was seen before. */
+static void test_cuda_causes(void **state)
+{
+    struct nvl_gpu gpu = {.minor = 0};
+    struct nvl_inside_node uvm = {.node = {.kind = NVL_NODE_UVM, .state = NVL_NODE_OK}, .needed = true};
+    struct trial t;
+
+    trial_init(&t, *state);
+    t.host.host.gpus = (struct nvl_gpus){&gpu, 1};
+    nvl_cause_of_cuda(&t.v, 999, begin(&t));
+    SAYS(&t, "/dev/nvidia-uvm is not granted",
+         "nvlxc attach 220 --capabilities compute,utility\npct reboot 220");
+    t.v.nodes = &uvm;
+    t.v.n_nodes = 1;
+    nvl_cause_of_cuda(&t.v, 3, begin(&t));
+    SAYS(&t, "it is the module nvidia-uvm itself",
+         "dmesg | grep -e NVRM -e Xid\nrmmod nvidia_uvm && modprobe nvidia-uvm (with nothing using the GPU)\n"
+         "pct reboot 220");
+
+    nvl_cause_of_cuda(&t.v, 101, begin(&t));
+    SAYS(&t, "a device ordinal that does not exist", "nvidia-smi -L\nnvlxc show 220");
+    gpu.mig_enabled = true;
+    nvl_cause_of_cuda(&t.v, 101, begin(&t));
+    SAYS(&t, "MIG is switched on and the GPU has no instance",
+         "nvidia-smi mig -cgi 19 -C (makes instances; nvidia-smi mig -lgip lists the profiles)\nor "
+         "nvidia-smi -mig "
+         "0\nnvlxc attach 220 --gpu GPU");
+    gpu.n_migs = 1;
+    nvl_cause_of_cuda(&t.v, 101, begin(&t));
+    SAYS(&t, "a device ordinal that does not exist", "nvidia-smi -L\nnvlxc show 220");
+
+    nvl_cause_of_cuda(&t.v, 100, begin(&t));
+    SAYS(&t, "sees no GPU for this container", "nvlxc show 220");
+    nvl_strv_push(&t.v.environment, "CUDA_VISIBLE_DEVICES=7");
+    nvl_cause_of_cuda(&t.v, 100, begin(&t));
+    SAYS(&t, "sets CUDA_VISIBLE_DEVICES=7, which names no GPU",
+         "take that lxc.environment line out of the config\npct reboot 220");
+    nvl_cause_of_cuda(&t.v, 101, begin(&t));
+    SAYS(&t, "sets CUDA_VISIBLE_DEVICES=7",
+         "take that lxc.environment line out of the config\npct reboot 220");
+
+    t.v.libcuda = (char *)"/usr/local/nvidia/lib64/libcuda.so.550.163.01";
+    nvl_cause_of_cuda(&t.v, 803, begin(&t));
+    SAYS(&t, "is not of the kernel module's version, 550.163.01", "nvlxc driver sync\npct reboot 220");
+    t.v.libcuda = (char *)"/usr/lib/libcuda.so.1";
+    nvl_cause_of_cuda(&t.v, 803, begin(&t));
+    SAYS(&t, "/usr/lib/libcuda.so.1 is not of",
+         "in the container: remove the driver that is installed there, so that the one at /usr/local/nvidia "
+         "is taken");
+    nvl_cause_of_cuda(&t.v, 209, begin(&t));
+    SAYS(&t, "older than Maxwell", NULL);
+    nvl_cause_of_cuda(&t.v, 12345, begin(&t));
+    SAYS(&t, "error 12345", "dmesg | grep -e NVRM -e Xid");
+    trial_clear(&t);
+}
+
+/* nvidia-smi ends with these numbers, too. */
+static void test_nvml_causes(void **state)
+{
+    struct nvl_inside_node node = {
+        .node = {.kind = NVL_NODE_GPU, .state = NVL_NODE_OK}, .error = EACCES, .needed = true};
+    struct trial t;
+
+    trial_init(&t, *state);
+    snprintf(node.node.path, sizeof node.node.path, "/dev/nvidia0");
+    node.node.mode = 0666;
+    node.node.found_mode = 0600;
+    nvl_cause_of_nvml(&t.v, 4, begin(&t));
+    SAYS(&t, "may not be opened, though root can", "dmesg | grep -e NVRM -e Xid");
+    nvl_cause_of_nvml(&t.v, 9, begin(&t));
+    SAYS(&t, "NVML reaches no driver", "nvlxc host");
+    nvl_cause_of_nvml(&t.v, 12, begin(&t));
+    SAYS(&t, "no driver is mounted at", "nvlxc driver sync\npct reboot 220");
+    nvl_cause_of_nvml(&t.v, 13, begin(&t));
+    SAYS(&t, "of different versions", "nvlxc driver sync\npct reboot 220");
+    nvl_cause_of_nvml(&t.v, 15, begin(&t));
+    SAYS(&t, "fallen off the bus",
+         "dmesg | grep -e NVRM -e Xid\nreboot the host; where it happens again, look at power and cooling");
+    nvl_cause_of_nvml(&t.v, 77, begin(&t));
+    SAYS(&t, "error 77", "dmesg | grep -e NVRM -e Xid");
+    /* where a node explains it, it does */
+    t.v.nodes = &node;
+    t.v.n_nodes = 1;
+    nvl_cause_of_nvml(&t.v, 9, begin(&t));
+    SAYS(&t, "/dev/nvidia0 has mode 0600",
+         "chmod 0666 /dev/nvidia0\n(for good: NVreg_DeviceFileMode=0666 among the options of the nvidia "
+         "module in "
+         "/etc/modprobe.d)");
+    /* but not another version, nor a library that is not there */
+    nvl_cause_of_nvml(&t.v, 12, begin(&t));
+    SAYS(&t, "no driver is mounted at", "nvlxc driver sync\npct reboot 220");
+    nvl_cause_of_nvml(&t.v, 18, begin(&t));
+    SAYS(&t, "is not of the kernel module's version", "nvlxc driver sync\npct reboot 220");
+    trial_clear(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +542,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_groups, setup_root, teardown_root),
         cmocka_unit_test(test_endings),
         cmocka_unit_test(test_output_lines),
+        cmocka_unit_test_setup_teardown(test_step_texts, setup_root, teardown_root),
+        cmocka_unit_test_setup_teardown(test_library_causes, setup_root, teardown_root),
+        cmocka_unit_test_setup_teardown(test_version_causes, setup_root, teardown_root),
+        cmocka_unit_test_setup_teardown(test_cuda_causes, setup_root, teardown_root),
+        cmocka_unit_test_setup_teardown(test_nvml_causes, setup_root, teardown_root),
     };
 
     return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
