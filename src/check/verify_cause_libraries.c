@@ -17,7 +17,7 @@ void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const ch
         nvl_step_fix(step,
                      "in the container: remove the driver that is installed there (apt remove 'libnvidia-*' "
                      "'libcuda1', or delete %s), then ldconfig",
-                     path);
+                     nvl_is_plain(path) ? path : "that file");
     else
         nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->facts->name, v->request->restart);
 }
@@ -30,7 +30,7 @@ static char *debian_package(const char *soname)
 {
     const char *so = strstr(soname, ".so.");
 
-    if (so == NULL || so == soname || strspn(so + 4, "0123456789") != strlen(so + 4))
+    if (so == NULL || so == soname || !nvl_is_plain(soname) || strspn(so + 4, "0123456789") != strlen(so + 4))
         return NULL;
     char *package = nvl_xasprintf("%.*s%s%s", (int)(so - soname), soname,
                                   so[-1] >= '0' && so[-1] <= '9' ? "-" : "", so + 4);
@@ -50,7 +50,7 @@ static void cause_needed(const struct nvl_verify *v, const char *soname, const c
     else if (package != NULL)
         nvl_step_fix(step, "in the container: apt install %s, or what has %s there", package, missing);
     else
-        nvl_step_fix(step, "in the container: install what has %s", missing);
+        nvl_step_fix(step, "in the container: install what has that library");
 }
 
 /* The library itself is not found. */

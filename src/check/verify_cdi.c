@@ -77,12 +77,6 @@ static char *find_other_version(const struct nvl_verify *v, const char *text, si
     return NULL;
 }
 
-/* Can stand in a command: the container chose the name. */
-static bool is_plain(const char *path)
-{
-    return strspn(path, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-") == strlen(path);
-}
-
 static void judge_specification(struct nvl_verify *v, const char *path, const char *text, size_t len)
 {
     nvl_autofree char *node = find_missing_node(&v->facts->rootfs, text, len);
@@ -99,7 +93,7 @@ static void judge_specification(struct nvl_verify *v, const char *path, const ch
                            version, v->facts->host->host.driver.version);
     nvl_step_cause(step,
                    "the specification was made for another grant or another driver: it does not follow them");
-    if (is_plain(path))
+    if (nvl_is_plain(path))
         nvl_step_fix(step, "in the container: nvidia-ctk cdi generate --output=%s", path);
     else
         nvl_step_fix(step,

@@ -53,6 +53,9 @@ void nvl_step_fix(struct nvl_step *step, const char *fmt, ...) NVL_PRINTF(2, 3);
 /* A fix that stands in a table: behind a newline at its end comes the command that restarts the container,
  * behind a blank the container's name. */
 void nvl_step_fix_from_table(const struct nvl_verify *v, struct nvl_step *step, const char *fix);
+/* A name that the container chose can stand in a fix: whoever pastes that into a shell gets the name and no
+ * more. */
+bool nvl_is_plain(const char *name);
 
 /* Runs the probe; `arguments` ends with NULL. */
 void nvl_verify_probe(struct nvl_verify *v, const char *const *arguments, const struct nvl_inside_user *user,

@@ -406,8 +406,11 @@ static void test_library_causes(void **state)
     SAYS(&t, "needs libX11.so.6", "in the container: apt install libx11-6, or what has libX11.so.6 there");
     library(&t, "libGLX_nvidia.so.0", "libXext.so.6" NOT_THERE);
     SAYS(&t, "needs libXext.so.6", "in the container: apt install libxext6, or what has libXext.so.6 there");
-    library(&t, "x", "libodd.so.1;reboot" NOT_THERE);
-    SAYS(&t, "needs libodd.so.1;reboot", "in the container: install what has libodd.so.1;reboot");
+    /* what a library says that it needs can be anything */
+    library(&t, "x", "libodd;reboot.so.1" NOT_THERE);
+    SAYS(&t, "needs libodd;reboot.so.1", "in the container: install what has that library");
+    library(&t, "x", "libodd.so.1 `reboot`" NOT_THERE);
+    SAYS(&t, "needs libodd.so.1 `reboot`", "in the container: install what has that library");
     library(&t, "libcuda.so.1", "/usr/lib/libcuda.so.1: file too short");
     SAYS(&t, "the container's loader refuses it: /usr/lib/libcuda.so.1: file too short", NULL);
     trial_clear(&t);
@@ -425,6 +428,11 @@ static void test_version_causes(void **state)
          "in the container: remove the driver that is installed there (apt remove 'libnvidia-*' 'libcuda1', "
          "or "
          "delete /usr/lib/libcuda.so.535.1), then ldconfig");
+    nvl_cause_of_version(&t.v, "/opt/$(reboot)/libcuda.so.535.1", "535.1", begin(&t));
+    SAYS(&t, "they must be the same",
+         "in the container: remove the driver that is installed there (apt remove 'libnvidia-*' 'libcuda1', "
+         "or "
+         "delete that file), then ldconfig");
     t.facts.has_grant = false;
     nvl_cause_of_version(&t.v, "/usr/lib/libcuda.so.535.1", "535.1", begin(&t));
     SAYS(&t, "they must be the same", "nvlxc attach 220 --replace\npct reboot 220");
