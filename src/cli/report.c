@@ -7,6 +7,16 @@ static void add_row(struct nvl_buf *out, const char *key, const char *value)
     nvl_buf_addf(out, "| %s | %s |\n", key, value != NULL && value[0] != '\0' ? value : "unknown");
 }
 
+/* A name that a user chose is not to be read as Markdown. */
+static char *markdown_text(const char *text)
+{
+    struct nvl_buf b = {0};
+
+    for (const char *p = text; *p != '\0'; p++)
+        nvl_buf_addf(&b, strchr("\\`*[]<>|", *p) != NULL ? "\\%c" : "%c", *p);
+    return nvl_buf_take(&b);
+}
+
 static void add_package(struct nvl_buf *out, const struct nvl_root *root, const char *package)
 {
     nvl_autofree char *version = nvl_package_version(root, package);
@@ -76,8 +86,10 @@ static void add_versions(struct nvl_buf *out, const struct nvl_diagnosis *d)
     add_gpus(out, &d->facts.host.gpus);
     if (d->descriptions.count == 0)
         add_row(out, "containers", "none with a GPU");
-    for (size_t i = 0; i < d->descriptions.count; i++)
-        add_row(out, "container", d->descriptions.items[i]);
+    for (size_t i = 0; i < d->descriptions.count; i++) {
+        nvl_autofree char *text = markdown_text(d->descriptions.items[i]);
+        add_row(out, "container", text);
+    }
 }
 
 /* A block that nothing in it can end: indented code has no closing mark. */
@@ -94,8 +106,10 @@ static void add_block(struct nvl_buf *out, const char *text)
 
 static void add_finding(struct nvl_buf *out, size_t number, const struct nvl_finding *f)
 {
+    nvl_autofree char *container = markdown_text(f->container != NULL ? f->container : "");
+
     nvl_buf_addf(out, "### %zu. %s (%s, %s%s)\n", number, f->title, nvl_severity_name(f->severity),
-                 f->container != NULL ? "container " : "host", f->container != NULL ? f->container : "");
+                 f->container != NULL ? "container " : "host", container);
     nvl_buf_addf(out, "\n`%s`\n", f->check->id);
     if (f->evidence != NULL)
         add_block(out, f->evidence);

@@ -101,6 +101,32 @@ static void test_text_is_clean(void **state)
     nvl_findings_clear(&f);
 }
 
+static void becomes(const char *text, const char *expected)
+{
+    nvl_autofree char *copy = nvl_xstrdup(text);
+
+    assert_string_equal(nvl_make_printable(copy), expected);
+}
+
+/* What jansson refuses would take the whole of the JSON with it. */
+static void test_printable(void **state)
+{
+    (void)state;
+    becomes("", "");
+    becomes("\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 \xf4\x8f\xbf\xbf",
+            "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 \xf4\x8f\xbf\xbf");
+    /* too long for what they say, half a pair, beyond the last, cut off, a byte alone */
+    becomes("\xc0\xaf|\xe0\x80\xaf|\xf0\x80\x80\xaf", "??|???|????");
+    becomes("\xed\xa0\x80|\xf4\x90\x80\x80|\xf5\x80\x80\x80", "???|????|????");
+    becomes("\xe2\x82", "??");
+    becomes("\x80", "?");
+    /* C0, DEL, C1; the marks of direction, and their neighbours that are none */
+    becomes("\x01\b\v\f\r\x1b\x7f\xc2\x80\xc2\x9f\xc2\xa0", "???????????\xc2\xa0");
+    becomes("\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xaa\xe2\x80\xae\xe2\x81\xa6\xe2\x81\xa9", "??????????????????");
+    becomes("\xe2\x80\x90\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\xa5",
+            "\xe2\x80\x90\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\xa5");
+}
+
 /* Every check has an id of its own and a question, and what it is folded into exists. */
 static const struct nvl_check *find_check(const char *id)
 {
@@ -128,6 +154,68 @@ static void test_table(void **state)
                     fail_msg("%s is folded into %s, which does not exist", c->id, ids.items[n]);
         }
     assert_true(count > 40);
+}
+
+/* `id` as an argument of its own: "speaks 220 dev-mode note", "speaks node-mode:error", "mend dev-mode". */
+static bool has_argument(const char *line, size_t len, const char *id)
+{
+    size_t id_len = strlen(id);
+
+    for (size_t at = 1; at + id_len <= len; at++) {
+        char next = at + id_len < len ? line[at + id_len] : '\n';
+        if (line[at - 1] == ' ' && memcmp(line + at, id, id_len) == 0 && strchr(" :\n);", next) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static bool has_text(const char *line, size_t len, const char *text)
+{
+    return memmem(line, len, text, strlen(text)) != NULL;
+}
+
+/* Whether a test asserts that the check speaks, and whether one asserts, or runs, its fix. */
+static void search_tests(const char *text, size_t len, const char *id, bool *speaks, bool *fix)
+{
+    nvl_autofree char *named = nvl_xasprintf("%s fix", id);
+    size_t pos = 0, line_len;
+    const char *line;
+
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        size_t blanks = strspn(line, " ");
+        if (blanks >= line_len || line[blanks] == '#' || !has_argument(line, line_len, id))
+            continue;
+        bool is_fault = has_text(line, line_len, "fault ");
+        *speaks |= is_fault || has_text(line, line_len, "speaks ");
+        *fix |= is_fault || has_text(line, line_len, named) || has_text(line, line_len, "mend ") ||
+                has_text(line, line_len, "take_out ");
+    }
+}
+
+/* Its fault is planted somewhere: a check that no test hears is one that nobody knows to work. */
+static void test_every_check_is_tested(void **state)
+{
+    static const char *const files[] = {"/tests/cli/doctor-host.bats", "/tests/cli/doctor-container.bats",
+                                        "/tests/lxc/doctor.bats"};
+    nvl_auto(nvl_root_close) struct nvl_root source = NVL_ROOT_NONE;
+    struct nvl_buf all = {0};
+
+    (void)state;
+    assert_int_equal(nvl_root_open(&source, getenv("NVL_SOURCE"), NULL), 0);
+    for (size_t i = 0; i < NVL_LENGTH(files); i++) {
+        nvl_autofree char *text = NULL;
+        size_t len;
+        assert_int_equal(nvl_root_read(&source, files[i], 1u << 20, &text, &len), 0);
+        nvl_buf_add(&all, text, len);
+    }
+    for (size_t i = 0; nvl_check_families[i] != NULL; i++)
+        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++) {
+            bool speaks = false, fix = false;
+            search_tests(all.data, all.len, c->id, &speaks, &fix);
+            if (!speaks || !fix)
+                fail_msg("no test %s %s", speaks ? "asserts the fix of" : "hears", c->id);
+        }
+    nvl_buf_clear(&all);
 }
 
 static void fits(const struct nvl_support *s, const char *version, const char *package,
@@ -465,6 +553,8 @@ int main(void)
         cmocka_unit_test(test_folding),
         cmocka_unit_test(test_sorting),
         cmocka_unit_test(test_text_is_clean),
+        cmocka_unit_test(test_printable),
+        cmocka_unit_test(test_every_check_is_tested),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_kernels),
         cmocka_unit_test(test_generations),
