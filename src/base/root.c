@@ -160,30 +160,43 @@ int nvl_root_list(const struct nvl_root *root, const char *path, struct nvl_strv
     return r;
 }
 
-int nvl_root_resolve(const struct nvl_root *root, const char *path, char **real)
+/* What the kernel says an open file's path is; without a slash at its end, so "" for "/". */
+static int path_of_fd(int fd, char *path, size_t size)
 {
-    char link[64], text[PATH_MAX], top[PATH_MAX];
+    char link[64];
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, size - 1);
+    if (n < 0)
+        return -errno;
+    path[n == 1 ? 0 : n] = '\0';
+    return 0;
+}
+
+int nvl_root_resolve_stat(const struct nvl_root *root, const char *path, char **real, struct stat *st)
+{
+    char text[PATH_MAX], top[PATH_MAX] = "";
     nvl_autofd int fd = nvl_root_openat(root, path, O_PATH);
 
     if (fd < 0)
         return fd;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t n = readlink(link, text, sizeof text - 1);
-    if (n < 0)
-        return -errno;
-    text[n] = '\0';
-    snprintf(link, sizeof link, "/proc/self/fd/%d", root->fd);
-    ssize_t top_len = readlink(link, top, sizeof top - 1);
-    if (top_len < 0)
-        return -errno;
-    top[top_len] = '\0';
-    if (strcmp(top, "/") == 0)
-        top[0] = '\0';
+    int r = path_of_fd(fd, text, sizeof text);
+    if (r == 0 && !nvl_root_is_machine(root))
+        r = path_of_fd(root->fd, top, sizeof top);
+    if (r < 0)
+        return r;
     if (!nvl_has_prefix(text, top))
         return -EXDEV;
+    if (st != NULL && fstat(fd, st) < 0)
+        return -errno;
     const char *inside = text + strlen(top);
     *real = nvl_xstrdup(*inside != '\0' ? inside : "/");
     return 0;
+}
+
+int nvl_root_resolve(const struct nvl_root *root, const char *path, char **real)
+{
+    return nvl_root_resolve_stat(root, path, real, NULL);
 }
 
 char *nvl_root_show(const struct nvl_root *root, const char *path)

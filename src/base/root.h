@@ -46,7 +46,9 @@ int nvl_root_stat(const struct nvl_root *root, const char *path, int flags, stru
 bool nvl_root_exists(const struct nvl_root *root, const char *path);
 /* The names in a directory without "." and "..", sorted. */
 int nvl_root_list(const struct nvl_root *root, const char *path, struct nvl_strv *names);
-/* Where `path` really lies below the root, links resolved ("/usr/lib/x"); the caller frees. */
+/* Where `path` really lies below the root, links resolved ("/usr/lib/x"); the caller frees. With `st` (may be
+ * NULL): what it is. */
 int nvl_root_resolve(const struct nvl_root *root, const char *path, char **real);
+int nvl_root_resolve_stat(const struct nvl_root *root, const char *path, char **real, struct stat *st);
 /* For messages: the path with the root's name before it; the caller frees. */
 char *nvl_root_show(const struct nvl_root *root, const char *path);

@@ -37,6 +37,11 @@ void nvl_strv_sort(struct nvl_strv *v)
         qsort(v->items, v->count, sizeof *v->items, compare_strings);
 }
 
+bool nvl_strv_sorted_contains(const struct nvl_strv *v, const char *s)
+{
+    return v->count > 0 && bsearch(&s, v->items, v->count, sizeof *v->items, compare_strings) != NULL;
+}
+
 char *nvl_strv_join(const struct nvl_strv *v, const char *separator)
 {
     struct nvl_buf b = {0};

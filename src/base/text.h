@@ -16,6 +16,8 @@ void nvl_strv_push(struct nvl_strv *v, const char *s);
 void nvl_strv_pushf(struct nvl_strv *v, const char *fmt, ...) NVL_PRINTF(2, 3);
 bool nvl_strv_contains(const struct nvl_strv *v, const char *s);
 void nvl_strv_sort(struct nvl_strv *v);
+/* The same as nvl_strv_contains in a sorted list, without walking all of it. */
+bool nvl_strv_sorted_contains(const struct nvl_strv *v, const char *s);
 /* The items with `separator` between them; the caller frees. */
 char *nvl_strv_join(const struct nvl_strv *v, const char *separator);
 /* Splits at any of `separators`, leaving out empty pieces and blanks around a piece. */

@@ -17,6 +17,8 @@ struct chooser {
     char **sources; /* for each entry of the catalog: the 64-bit file that was chosen; the manifest's */
     enum nvl_absence *absences; /* for each entry */
     bool is_main; /* what is found counts for these two; not so 32-bit libraries, which are an extra */
+    struct nvl_strv
+        places; /* the folders that programs and data may lie in, nearest to the libraries first */
 };
 
 static bool is_one_version(const struct chooser *c)
@@ -36,9 +38,9 @@ static bool inspect(const struct chooser *c, const char *path, struct nvl_bundle
     struct stat st;
     char *real;
 
-    if (nvl_root_resolve(c->root, path, &real) < 0)
+    if (nvl_root_resolve_stat(c->root, path, &real, &st) < 0)
         return false;
-    if (nvl_root_stat(c->root, real, 0, &st) < 0 || !S_ISREG(st.st_mode)) {
+    if (!S_ISREG(st.st_mode)) {
         free(real);
         return false;
     }
@@ -88,6 +90,15 @@ static char *versioned_name(const char *name, const char *version)
     return nvl_xasprintf("%.*s.%s", (int)(so + 3 - name), name, version);
 }
 
+/* Whether the folder of libraries counts, and may have the file: most of the catalog is in none of them. What
+ * lies deeper
+ * ("vdpau/…") is not in its list. */
+static bool dir_may_have(const struct chooser *c, size_t dir, enum nvl_elf_class elf, const char *name)
+{
+    return dir_counts(c, &c->us->dirs[dir], elf) &&
+           (strchr(name, '/') != NULL || nvl_strv_sorted_contains(&c->us->dirs[dir].names, name));
+}
+
 /* A library at `path`: by the version in its real name, else by its content. */
 static bool try_library(struct chooser *c, size_t entry, const char *path, const char *place)
 {
@@ -118,7 +129,7 @@ static void choose_library(struct chooser *c, size_t entry, enum nvl_elf_class e
     for (size_t n = 0; n < NVL_LENGTH(names); n++)
         for (size_t i = 0; i < c->us->n_dirs; i++) {
             nvl_autofree char *path = nvl_xasprintf("%s/%s", c->us->dirs[i].path, names[n]);
-            if (dir_counts(c, &c->us->dirs[i], elf) && try_library(c, entry, path, place))
+            if (dir_may_have(c, i, elf, names[n]) && try_library(c, entry, path, place))
                 return;
         }
 }
@@ -176,70 +187,75 @@ static bool try_other(struct chooser *c, size_t entry, const char *path, const c
     return fits;
 }
 
-/* Tries "PREFIX/folder/tail" for each folder. */
-static bool try_prefix(struct chooser *c, size_t entry, const char *prefix, const char *const *folders,
+/* Programs and data lie in a prefix of their libraries: /usr of /usr/lib/x86_64-linux-gnu, /usr/local/nvidia
+ * of /usr/local/nvidia/lib64. The nearest one first, up to the root. */
+static void add_prefixes_above(struct nvl_strv *prefixes, const char *dir)
+{
+    nvl_autofree char *prefix = nvl_xstrdup(dir);
+
+    for (;;) {
+        if (!nvl_strv_contains(prefixes, prefix))
+            nvl_strv_push(prefixes, prefix);
+        char *slash = strrchr(prefix, '/');
+        if (slash == NULL)
+            return;
+        *slash = '\0';
+    }
+}
+
+/* Those folders of the prefixes that are there: each is looked for once, not once for each file. */
+static void find_places(struct chooser *c)
+{
+    static const char *const folders[] = {"bin", "sbin", "share", "etc"};
+    nvl_auto(nvl_strv_clear) struct nvl_strv prefixes = {0};
+
+    for (size_t i = 0; i < c->us->n_dirs; i++)
+        if (dir_counts(c, &c->us->dirs[i], NVL_ELF_64))
+            add_prefixes_above(&prefixes, c->us->dirs[i].path);
+    add_prefixes_above(&prefixes, "/usr/local");
+    for (size_t i = 0; i < prefixes.count; i++)
+        for (size_t n = 0; n < NVL_LENGTH(folders); n++) {
+            nvl_autofree char *place = nvl_xasprintf("%s/%s", prefixes.items[i], folders[n]);
+            if (nvl_root_exists(c->root, place))
+                nvl_strv_push(&c->places, place);
+        }
+}
+
+/* Tries "PLACE/tail" in the places that end so. */
+static bool try_places(struct chooser *c, size_t entry, const char *folder, const char *other,
                        const char *tail, const char *place)
 {
-    for (; *folders != NULL; folders++) {
-        nvl_autofree char *path = nvl_xasprintf("%s%s%s", prefix, *folders, tail);
-        if (try_other(c, entry, path, place))
+    for (size_t i = 0; i < c->places.count; i++) {
+        nvl_autofree char *path = nvl_xasprintf("%s/%s", c->places.items[i], tail);
+        if ((nvl_has_suffix(c->places.items[i], folder) || nvl_has_suffix(c->places.items[i], other)) &&
+            try_other(c, entry, path, place))
             return true;
     }
     return false;
 }
 
-/* Programs and data lie in a prefix of their libraries: /usr of /usr/lib/x86_64-linux-gnu, /usr/local/nvidia
- * of /usr/local/nvidia/lib64. The nearest one first, up to the root. */
-static bool try_above(struct chooser *c, size_t entry, const char *dir, const char *const *folders,
-                      const char *tail, const char *place)
-{
-    nvl_autofree char *prefix = nvl_xstrdup(dir);
-
-    for (;;) {
-        if (try_prefix(c, entry, prefix, folders, tail, place))
-            return true;
-        char *slash = strrchr(prefix, '/');
-        if (slash == NULL)
-            return false;
-        *slash = '\0';
-    }
-}
-
-static bool try_prefixes(struct chooser *c, size_t entry, const char *const *folders, const char *tail,
-                         const char *place)
-{
-    for (size_t i = 0; i < c->us->n_dirs; i++)
-        if (dir_counts(c, &c->us->dirs[i], NVL_ELF_64) &&
-            try_above(c, entry, c->us->dirs[i].path, folders, tail, place))
-            return true;
-    return try_prefix(c, entry, "/usr", folders, tail, place) ||
-           try_prefix(c, entry, "/usr/local", folders, tail, place);
-}
-
 static void choose_program(struct chooser *c, size_t entry)
 {
-    static const char *const folders[] = {"/bin/", "/sbin/", NULL};
     const char *name = nvl_catalog[entry].name;
     nvl_autofree char *place = nvl_xasprintf("bin/%s", name);
 
-    try_prefixes(c, entry, folders, name, place);
+    try_places(c, entry, "/bin", "/sbin", name, place);
 }
 
 /* Some data lie beside the libraries; the rest in share or etc, whichever the distribution likes. */
 static void choose_data(struct chooser *c, size_t entry)
 {
-    static const char *const folders[] = {"/share/", "/etc/", NULL};
     const char *place = nvl_catalog[entry].name;
     const char *tail = strchr(place, '/') + 1, *plain = strrchr(place, '/') + 1;
+    const char *const names[] = {tail, plain};
 
-    for (size_t i = 0; i < c->us->n_dirs; i++) {
-        nvl_autofree char *deep = nvl_xasprintf("%s/%s", c->us->dirs[i].path, tail);
-        nvl_autofree char *flat = nvl_xasprintf("%s/%s", c->us->dirs[i].path, plain);
-        if (dir_counts(c, &c->us->dirs[i], NVL_ELF_64) &&
-            (try_other(c, entry, deep, place) || try_other(c, entry, flat, place)))
-            return;
-    }
-    try_prefixes(c, entry, folders, tail, place);
+    for (size_t i = 0; i < c->us->n_dirs; i++)
+        for (size_t n = 0; n < NVL_LENGTH(names); n++) {
+            nvl_autofree char *path = nvl_xasprintf("%s/%s", c->us->dirs[i].path, names[n]);
+            if (dir_may_have(c, i, NVL_ELF_64, names[n]) && try_other(c, entry, path, place))
+                return;
+        }
+    try_places(c, entry, "/share", "/etc", tail, place);
 }
 
 /* A link of the host that leads to the library in question becomes one in the bundle. */
@@ -256,7 +272,7 @@ static void choose_link(struct chooser *c, size_t entry, enum nvl_elf_class elf)
         for (size_t i = 0; i < c->us->n_dirs; i++) {
             nvl_autofree char *path = nvl_xasprintf("%s/%s", c->us->dirs[i].path, names[n]);
             nvl_autofree char *real = NULL;
-            if (!dir_counts(c, &c->us->dirs[i], elf) || nvl_root_resolve(c->root, path, &real) < 0 ||
+            if (!dir_may_have(c, i, elf, names[n]) || nvl_root_resolve(c->root, path, &real) < 0 ||
                 strcmp(strrchr(real, '/') + 1, library) != 0)
                 continue;
             nvl_autofree char *place = nvl_xasprintf("%s/%s", folder, name);
@@ -325,7 +341,9 @@ int nvl_choose(const struct nvl_root *root, const struct nvl_userspace *us, cons
     nvl_copy(chosen->version, sizeof chosen->version, version, strlen(version));
     for (size_t i = 0; i < nvl_catalog_length; i++)
         absences[i] = NVL_ABSENT;
+    find_places(&c);
     choose_entries(&c);
+    nvl_strv_clear(&c.places);
     if (!has_core(chosen, version)) {
         nvl_manifest_clear(chosen);
         nvl_error_set(err, -ENOENT, "libcuda and libnvidia-ml of driver %s are not installed", version);

@@ -64,12 +64,11 @@ static void read_package(const struct nvl_root *root, struct nvl_installed_drive
         "nvidia-kernel-dkms",           "nvidia-open-kernel-dkms",         "nvidia-tesla-535-kernel-dkms",
         "nvidia-tesla-470-kernel-dkms", "nvidia-legacy-390xx-kernel-dkms",
     };
+    size_t which;
 
-    for (size_t i = 0; i < NVL_LENGTH(packages) && d->package == NULL; i++) {
-        d->package_version = nvl_package_version(root, packages[i]);
-        if (d->package_version != NULL)
-            d->package = nvl_xstrdup(packages[i]);
-    }
+    d->package_version = nvl_package_version_of(root, packages, NVL_LENGTH(packages), &which);
+    if (d->package_version != NULL)
+        d->package = nvl_xstrdup(packages[which]);
 }
 
 /* dkms's entry: nvidia, nvidia-current, nvidia-current-open, nvidia-open, nvidia-tesla-…; of several versions

@@ -156,32 +156,56 @@ char *nvl_headers_meta_package(const struct nvl_system *s)
     return is_debian_kernel(s) && flavour != NULL ? nvl_xasprintf("linux-headers-%s", flavour) : NULL;
 }
 
-static bool is_value(const char *value, size_t len, const char *wanted)
+/* "Key: value" lines up to a blank one (deb822(5)); Status comes before Version. */
+static char *version_in(const char *paragraph, size_t len)
 {
-    return len == strlen(wanted) && memcmp(value, wanted, len) == 0;
-}
-
-/* Paragraphs of "Key: value" lines, parted by blank ones (deb822(5)); Status comes before Version. */
-char *nvl_package_version(const struct nvl_root *root, const char *package)
-{
-    nvl_autofree char *text = NULL;
-    size_t len, pos = 0, line_len, value_len;
+    size_t pos = 0, line_len, value_len;
     const char *line, *value;
-    bool is_package = false, is_installed = false;
+    bool is_installed = false;
 
-    if (nvl_root_read(root, DPKG_STATUS, DPKG_STATUS_MAX, &text, &len) < 0)
-        return NULL;
-    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
-        if (line_len == 0)
-            is_package = is_installed = false;
-        else if (nvl_line_value(line, line_len, "Package", &value, &value_len))
-            is_package = is_value(value, value_len, package);
-        else if (is_package && nvl_line_value(line, line_len, "Status", &value, &value_len))
-            is_installed = value_len > 10 && is_value(value + value_len - 10, 10, " installed");
+    while (nvl_next_line(paragraph, len, &pos, &line, &line_len) && line_len > 0) {
+        if (nvl_line_value(line, line_len, "Status", &value, &value_len))
+            is_installed = value_len > 10 && memcmp(value + value_len - 10, " installed", 10) == 0;
         else if (is_installed && nvl_line_value(line, line_len, "Version", &value, &value_len))
             return nvl_xstrndup(value, value_len);
     }
     return NULL;
+}
+
+/* Debian's tools begin a paragraph with the name; a package of two architectures has two. */
+static char *find_version(const char *text, size_t len, const char *package)
+{
+    nvl_autofree char *first = nvl_xasprintf("Package: %s\n", package);
+    char *version = NULL;
+
+    for (const char *at = text, *end = text + len;
+         version == NULL && (at = memmem(at, (size_t)(end - at), first, strlen(first))) != NULL; at++)
+        if (at == text || at[-1] == '\n')
+            version = version_in(at, (size_t)(end - at));
+    return version;
+}
+
+char *nvl_package_version_of(const struct nvl_root *root, const char *const *packages, size_t n_packages,
+                             size_t *which)
+{
+    nvl_autofree char *text = NULL;
+    char *version = NULL;
+    size_t len;
+
+    if (nvl_root_read(root, DPKG_STATUS, DPKG_STATUS_MAX, &text, &len) < 0)
+        return NULL;
+    for (size_t i = 0; i < n_packages && version == NULL; i++) {
+        version = find_version(text, len, packages[i]);
+        *which = i;
+    }
+    return version;
+}
+
+char *nvl_package_version(const struct nvl_root *root, const char *package)
+{
+    size_t which;
+
+    return nvl_package_version_of(root, &package, 1, &which);
 }
 
 bool nvl_program_runs(const struct nvl_root *root, const char *name)

@@ -30,6 +30,9 @@ char *nvl_headers_meta_package(const struct nvl_system *system);
 /* The version of an installed Debian package, from /var/lib/dpkg/status; NULL where it is not installed. The
  * caller frees. */
 char *nvl_package_version(const struct nvl_root *root, const char *package);
+/* The same for the first of them that is installed; *which is its place. */
+char *nvl_package_version_of(const struct nvl_root *root, const char *const *packages, size_t n_packages,
+                             size_t *which);
 
 /* Whether a program runs, by the name that the kernel keeps (15 characters of it). Source: /proc/PID/comm. */
 bool nvl_program_runs(const struct nvl_root *root, const char *name);

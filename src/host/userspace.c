@@ -144,6 +144,8 @@ static void add_folder(const struct nvl_root *root, struct nvl_userspace *us, co
         dir->path = nvl_xstrdup(real);
         dir->elf = elf;
         nvl_copy(dir->version, sizeof dir->version, versions.items[i], strlen(versions.items[i]));
+        for (size_t n = 0; n < names.count; n++)
+            nvl_strv_push(&dir->names, names.items[n]);
     }
     if (elf == NVL_ELF_64)
         note_versions(us, &names);
@@ -219,8 +221,10 @@ int nvl_userspace_read(const struct nvl_root *root, struct nvl_userspace *us, st
 
 void nvl_userspace_clear(struct nvl_userspace *us)
 {
-    for (size_t i = 0; i < us->n_dirs; i++)
+    for (size_t i = 0; i < us->n_dirs; i++) {
         free(us->dirs[i].path);
+        nvl_strv_clear(&us->dirs[i].names);
+    }
     free(us->dirs);
     nvl_strv_clear(&us->versions);
     *us = (struct nvl_userspace){0};
