@@ -1,5 +1,6 @@
 /* What a container's config says. The checks of its device rules, mounts and stray lines lie in
- * checks_rules.c, checks_mounts.c and checks_lines.c; here are those of the grant itself, and the table. */
+ * checks_rules.c, checks_majors.c, checks_mounts.c and checks_lines.c; here are those of the grant itself,
+ * and the table. */
 #include "check/container_checks.h"
 #include "check/families.h"
 

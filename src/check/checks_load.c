@@ -1,9 +1,10 @@
-/* The kernel module that is on disk: may it load, and has it. */
+/* The kernel module that is on disk: may it load, has it, and will it find its firmware. */
 #include "check/host_checks.h"
 #include "host/modprobe.h"
 
-#define SECURE_BOOT "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
-#define MOK_LIST    "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
+#define SECURE_BOOT     "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+#define MOK_LIST        "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
+#define INFORMATION_MAX (64u << 10)
 
 /* What modprobe takes for the module's file: its name without what is behind it; the caller frees. */
 static char *module_name(const char *path)
@@ -126,4 +127,66 @@ void nvl_check_driver_version(const struct nvl_check *check, const struct nvl_ho
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "libraries are chosen by that version, so containers get none");
     nvl_finding_fix(f, "report the text of /proc/driver/nvidia/version (nvlxc doctor --report)");
+}
+
+/* Whether a GPU runs the firmware of the loaded version: "GPU Firmware: 550.163.01", "N/A" for none. */
+static bool uses_firmware(const struct nvl_host_facts *facts, const struct nvl_gpu *gpu)
+{
+    nvl_autofree char *path = nvl_xasprintf("/proc/driver/nvidia/gpus/%s/information", gpu->pci),
+                      *text = NULL;
+    size_t len, pos = 0, line_len, value_len;
+    const char *line, *value;
+
+    if (nvl_root_read(facts->root, path, INFORMATION_MAX, &text, &len) < 0)
+        return false;
+    while (nvl_next_line(text, len, &pos, &line, &line_len))
+        if (nvl_line_value(line, line_len, "GPU Firmware", &value, &value_len))
+            return nvl_is_version(value, value_len);
+    return false;
+}
+
+/* The kernel's own order: updates before the rest, the running kernel's folder before the common one. */
+static bool has_firmware(const struct nvl_host_facts *facts)
+{
+    const char *kernel = facts->system.kernel != NULL ? facts->system.kernel : "";
+    nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
+
+    nvl_strv_pushf(&folders, "/lib/firmware/updates/%s", kernel);
+    nvl_strv_push(&folders, "/lib/firmware/updates");
+    nvl_strv_pushf(&folders, "/lib/firmware/%s", kernel);
+    nvl_strv_push(&folders, "/lib/firmware");
+    for (size_t i = 0; i < folders.count; i++) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+        nvl_autofree char *folder =
+            nvl_xasprintf("%s/nvidia/%s", folders.items[i], facts->host.driver.version);
+        nvl_root_list(facts->root, folder, &names);
+        for (size_t n = 0; n < names.count; n++)
+            if (nvl_has_prefix(names.items[n], "gsp"))
+                return true;
+    }
+    return false;
+}
+
+void nvl_check_firmware(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                        struct nvl_findings *findings)
+{
+    const char *loaded = facts->host.driver.version;
+    const struct nvl_gpu *user = NULL;
+    bool is_upgraded =
+        facts->userspace.versions.count > 0 && !nvl_strv_contains(&facts->userspace.versions, loaded);
+
+    for (size_t i = 0; i < facts->host.gpus.count && user == NULL; i++)
+        if (uses_firmware(facts, &facts->host.gpus.items[i]))
+            user = &facts->host.gpus.items[i];
+    if (!facts->host.driver.loaded || loaded[0] == '\0' || user == NULL || has_firmware(facts))
+        return;
+    nvl_autofree char *title = nvl_xasprintf("the GSP firmware of %s, the loaded driver, is gone", loaded);
+    struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING, title);
+    nvl_finding_evidence(f,
+                         "/lib/firmware/nvidia/%s has no gsp_*.bin\n/proc/driver/nvidia/gpus/%s/information: "
+                         "GPU Firmware: %s",
+                         loaded, user->pci, loaded);
+    nvl_finding_cause(f, "the module reads it whenever a GPU initialises: after a reset, or when the first "
+                         "program opens the GPU again. A package upgrade takes the old version's away");
+    nvl_finding_fix(f, is_upgraded ? "reboot" : "apt install --reinstall firmware-nvidia-gsp");
 }

@@ -60,9 +60,11 @@ void nvl_passthrough_clear(struct nvl_passthrough *p);
 struct nvl_node *nvl_expected_nodes(const struct nvl_container_facts *facts, size_t *count);
 
 /* checks_rules.c: device rules of the config. */
+nvl_container_check nvl_check_rules_without_effect, nvl_check_rules_deny_rest, nvl_check_grant_rules,
+    nvl_check_rule_other_gpu;
+/* checks_majors.c: those that are numbers. */
 nvl_container_check nvl_check_major_stale, nvl_check_major_pinned, nvl_check_classic_rule_missing,
-    nvl_check_rules_without_effect, nvl_check_rules_deny_rest, nvl_check_grant_rules,
-    nvl_check_rule_other_gpu, nvl_check_cgroup_v1;
+    nvl_check_cgroup_v1;
 /* checks_mounts.c: mount entries and dev[n]. */
 nvl_container_check nvl_check_mount_source, nvl_check_library_mount, nvl_check_dev_missing,
     nvl_check_dev_mode;

@@ -5,8 +5,7 @@
 #include "check/container_checks.h"
 #include "container/include.h"
 
-#define KEY_ALLOW "lxc.cgroup2.devices.allow"
-#define KEY_DENY  "lxc.cgroup2.devices.deny"
+#define KEY_DENY "lxc.cgroup2.devices.deny"
 
 struct collecting {
     struct nvl_rules rules;
@@ -35,7 +34,7 @@ static void append(struct nvl_rules *rules, bool allows, const char *value)
 static int take_key(void *context, const char *key, const char *value, struct nvl_error *err)
 {
     struct collecting *c = context;
-    bool allows = strcmp(key, KEY_ALLOW) == 0;
+    bool allows = strcmp(key, NVL_KEY_ALLOW) == 0;
 
     (void)err;
     if (strcmp(key, "lxc.cgroup2") == 0 && value[0] == '\0')
@@ -141,6 +140,11 @@ bool nvl_rules_allow(const struct nvl_rules *rules, const char *path, int major,
         if (nvl_rule_matches(rules->items[i].value, path, major, minor))
             return rules->items[i].allows;
     return rules->allows_rest;
+}
+
+bool nvl_is_allow_rule(const struct nvl_line *line)
+{
+    return line->kind == NVL_LINE_KEY && line->section == 0 && strcmp(line->key, NVL_KEY_ALLOW) == 0;
 }
 
 int nvl_rule_major(const char *value)

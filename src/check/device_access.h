@@ -4,6 +4,8 @@
 
 #include "check/facts.h"
 
+#define NVL_KEY_ALLOW "lxc.cgroup2.devices.allow"
+
 struct nvl_rule {
     bool allows;
     char *value; /* "c 195:* rwm", "/dev/nvidia0 rw" */
@@ -23,5 +25,7 @@ void nvl_rules_clear(struct nvl_rules *rules);
 bool nvl_rule_matches(const char *value, const char *path, int major, int minor);
 /* Whether it can be opened for reading and writing. */
 bool nvl_rules_allow(const struct nvl_rules *rules, const char *path, int major, int minor);
+/* Whether the line is in force, and allows devices. */
+bool nvl_is_allow_rule(const struct nvl_line *line);
 /* The major of "c 506:* rwm"; -1 for every other value. */
 int nvl_rule_major(const char *value);

@@ -34,10 +34,12 @@ char *nvl_driver_text(const char *version, enum nvl_flavour flavour);
 /* The bundle of the loaded version; NULL. */
 const struct nvl_bundle *nvl_loaded_bundle(const struct nvl_host_facts *facts);
 
-/* checks_load.c: the module that is on disk. */
-nvl_host_check nvl_check_secure_boot, nvl_check_not_loaded, nvl_check_driver_version;
+/* checks_load.c: the module that is on disk, and the firmware that it loads. */
+nvl_host_check nvl_check_secure_boot, nvl_check_not_loaded, nvl_check_driver_version, nvl_check_firmware;
 /* checks_libraries.c: the driver's files for programs, and the bundle made of them. */
 nvl_host_check nvl_check_libraries_absent, nvl_check_libraries_mismatch, nvl_check_upgrade_pending,
-    nvl_check_libraries_incomplete, nvl_check_bundle_absent, nvl_check_bundle_damaged, nvl_check_firmware;
+    nvl_check_libraries_incomplete, nvl_check_bundle_absent, nvl_check_bundle_damaged;
+/* checks_guests.c: what containers need of the host to start. */
+nvl_host_check nvl_check_boot_nodes, nvl_check_hook, nvl_check_quorum, nvl_check_cgroups;
 /* checks_services.c: what keeps GPUs ready, and MIG. */
 nvl_host_check nvl_check_persistence, nvl_check_fabric, nvl_check_mig_empty;
