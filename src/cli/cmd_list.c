@@ -22,6 +22,7 @@ struct listing {
     struct nvl_table *table;
     json_t *array;
     bool cluster;
+    struct nvl_running running;
 };
 
 /* What one container has. */
@@ -87,7 +88,7 @@ static int add_container(const struct nvl_root *root, const struct nvl_container
         .name = name,
         .grant = has > 0 ? &grant : NULL,
         .by_hand = by_hand.count > 0,
-        .running = c->node == NULL && nvl_container_is_running(root, c),
+        .running = c->node == NULL && nvl_running_has(&l->running, c),
     };
     if (l->array != NULL)
         add_json(l->array, &row);
@@ -112,6 +113,7 @@ static int run_list(struct nvl_context *ctx, const struct nvl_strv *arguments, v
     struct listing l = {.cluster = values->cluster,
                         .table = ctx->json ? NULL : nvl_table_new(values->cluster ? cluster : plain),
                         .array = ctx->json ? json_array() : NULL};
+    nvl_running_read(&ctx->root, &l.running);
     for (size_t i = 0; i < all.count; i++) {
         struct nvl_error one = {0};
         int added = add_container(&ctx->root, &all, &all.items[i], &l, &one);
@@ -119,6 +121,7 @@ static int run_list(struct nvl_context *ctx, const struct nvl_strv *arguments, v
             nvl_warn("%s is left out: %s", all.items[i].config_path, one.message);
         shown += added > 0;
     }
+    nvl_running_clear(&l.running);
     if (ctx->json)
         return nvl_print_json(json_pack("{s:o}", "containers", l.array));
     if (shown == 0)

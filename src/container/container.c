@@ -28,6 +28,8 @@ void nvl_containers_clear(struct nvl_containers *containers)
     clear_items(containers->items, containers->count);
     clear_items(containers->elsewhere, containers->n_elsewhere);
     nvl_strv_clear(&containers->looked);
+    free(containers->majors);
+    free(containers->by_name);
     *containers = (struct nvl_containers){0};
 }
 
@@ -37,14 +39,31 @@ static const char *owner_name(const struct nvl_container *c)
     return c->kind == NVL_CONTAINER_PVE ? "pve" : c->user != NULL ? c->user : "root";
 }
 
+/* The place in by_name where the containers of this name begin, or would. */
+static size_t first_named(const struct nvl_containers *containers, const char *name)
+{
+    size_t low = 0, high = containers->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(containers->items[containers->by_name[middle]].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static size_t count_named(const struct nvl_containers *containers, const char *name,
                           const struct nvl_container **first)
 {
-    size_t n = 0;
+    size_t at = first_named(containers, name), n = 0;
 
-    for (size_t i = 0; i < containers->count; i++)
-        if (strcmp(containers->items[i].name, name) == 0 && n++ == 0 && first != NULL)
-            *first = &containers->items[i];
+    while (at + n < containers->count &&
+           strcmp(containers->items[containers->by_name[at + n]].name, name) == 0)
+        n++;
+    if (first != NULL && n > 0)
+        *first = &containers->items[containers->by_name[at]];
     return n;
 }
 
@@ -197,8 +216,8 @@ int nvl_container_read_config(const struct nvl_root *root, const struct nvl_cont
     r = nvl_config_parse(config, dialect, text, len, err);
     if (r < 0)
         return nvl_error_prefix(err, "%s", path);
-    if (c->node == NULL)
-        nvl_majors_read(root, &config->majors, NULL);
+    if (c->majors != NULL)
+        config->majors = *c->majors;
     return 0;
 }
 
@@ -235,21 +254,41 @@ static const char *socket_path(const char *line, size_t len, size_t *path_len)
     return p;
 }
 
-bool nvl_container_is_running(const struct nvl_root *root, const struct nvl_container *c)
+void nvl_running_read(const struct nvl_root *root, struct nvl_running *running)
 {
     const size_t max = 64u << 20; /* every socket of the machine has its line */
-    nvl_autofree char *wanted = command_socket(c);
     nvl_autofree char *text = NULL;
     const char *line;
     size_t len, line_len, pos = 0;
 
+    *running = (struct nvl_running){0};
     if (nvl_root_read(root, "/proc/net/unix", max, &text, &len) < 0)
-        return false;
+        return;
     while (nvl_next_line(text, len, &pos, &line, &line_len)) {
         size_t path_len;
         const char *path = socket_path(line, line_len, &path_len);
-        if (path_len == strlen(wanted) && memcmp(path, wanted, path_len) == 0)
-            return true;
+        if (path_len > 8 && memcmp(path + path_len - 8, "/command", 8) == 0)
+            *NVL_APPEND(running->sockets.items, running->sockets.count) = nvl_xstrndup(path, path_len);
     }
-    return false;
+    nvl_strv_sort(&running->sockets);
+}
+
+bool nvl_running_has(const struct nvl_running *running, const struct nvl_container *c)
+{
+    nvl_autofree char *wanted = command_socket(c);
+
+    return nvl_strv_sorted_contains(&running->sockets, wanted);
+}
+
+void nvl_running_clear(struct nvl_running *running)
+{
+    nvl_strv_clear(&running->sockets);
+}
+
+bool nvl_container_is_running(const struct nvl_root *root, const struct nvl_container *c)
+{
+    nvl_auto(nvl_running_clear) struct nvl_running running = {0};
+
+    nvl_running_read(root, &running);
+    return nvl_running_has(&running, c);
 }

@@ -14,6 +14,7 @@ struct nvl_container {
     char *config_path; /* below the root: "/etc/pve/lxc/220.conf" */
     char *lxcpath;     /* the folder that LXC's tools take as -P; "/var/lib/lxc" for Proxmox */
     char *node;        /* Proxmox: the node that owns it, where that is not this one; else NULL */
+    const struct nvl_majors *majors; /* of its host, where that is this one; shared by all that were found */
 };
 
 struct nvl_containers {
@@ -23,6 +24,8 @@ struct nvl_containers {
     struct nvl_container *elsewhere; /* CTs of other Proxmox nodes, where not asked for */
     size_t n_elsewhere;
     struct nvl_strv looked; /* folders, whether there or not */
+    struct nvl_majors *majors;
+    size_t *by_name; /* places in items, by name */
 };
 
 /* All of this machine; with `cluster` those of the other Proxmox nodes too. Root sees all, others their own.
@@ -45,5 +48,13 @@ char *nvl_container_full_name(const struct nvl_containers *containers, const str
  * file. */
 int nvl_container_read_config(const struct nvl_root *root, const struct nvl_container *c,
                               struct nvl_config *config, struct nvl_error *err);
-/* Whether it runs now: liblxc's command socket in /proc/net/unix. */
+/* Which containers run now, by liblxc's command sockets in /proc/net/unix: read once for as many as are asked
+ * for. */
+struct nvl_running {
+    struct nvl_strv sockets; /* sorted */
+};
+void nvl_running_read(const struct nvl_root *root, struct nvl_running *running);
+bool nvl_running_has(const struct nvl_running *running, const struct nvl_container *c);
+void nvl_running_clear(struct nvl_running *running);
+/* Whether this one runs now. */
 bool nvl_container_is_running(const struct nvl_root *root, const struct nvl_container *c);

@@ -20,6 +20,7 @@ struct search {
     bool is_root; /* who asks */
     uid_t uid;
     struct nvl_containers *found;
+    struct nvl_strv cts; /* the names of those in the folders before, sorted */
 };
 
 static struct nvl_container *add(struct nvl_container **items, size_t *count, enum nvl_container_kind kind,
@@ -56,37 +57,29 @@ static bool is_ct_file(const char *name, char **ctid)
     return true;
 }
 
-static bool has_ct(const struct nvl_containers *found, const char *ctid)
-{
-    for (size_t i = 0; i < found->count; i++)
-        if (found->items[i].kind == NVL_CONTAINER_PVE && strcmp(found->items[i].name, ctid) == 0)
-            return true;
-    for (size_t i = 0; i < found->n_elsewhere; i++)
-        if (strcmp(found->elsewhere[i].name, ctid) == 0)
-            return true;
-    return false;
-}
-
 /* One folder of CTs: this node's (node NULL), or another's, then kept apart unless asked for. */
-static int find_cts(const struct search *s, const char *folder, const char *node, bool asked,
-                    struct nvl_error *err)
+static int find_cts(struct search *s, const char *folder, const char *node, bool asked, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
     struct nvl_containers *found = s->found;
+    size_t before = s->cts.count;
 
     int r = nvl_root_list(s->root, folder, &names);
     if (r < 0)
         return list_failed(r, s->root->name, folder, s->is_root && node == NULL, err);
     for (size_t i = 0; i < names.count; i++) {
         nvl_autofree char *ctid = NULL;
-        if (!is_ct_file(names.items[i], &ctid) || has_ct(found, ctid))
+        if (!is_ct_file(names.items[i], &ctid) ||
+            nvl_strv_sorted_contains(&(struct nvl_strv){s->cts.items, before}, ctid))
             continue;
+        nvl_strv_push(&s->cts, ctid);
         struct nvl_container *c =
             asked ? add(&found->items, &found->count, NVL_CONTAINER_PVE, ctid, LXC_DIR)
                   : add(&found->elsewhere, &found->n_elsewhere, NVL_CONTAINER_PVE, ctid, LXC_DIR);
         c->config_path = nvl_xasprintf("%s/%s", folder, names.items[i]);
         c->node = node != NULL ? nvl_xstrdup(node) : NULL;
     }
+    nvl_strv_sort(&s->cts);
     return 0;
 }
 
@@ -98,7 +91,7 @@ static bool is_this_node(const struct nvl_root *root, const char *folder)
     return nvl_root_resolve(root, PVE_DIR, &here) == 0 && strcmp(here, folder) == 0;
 }
 
-static int find_pve(const struct search *s, bool cluster, struct nvl_error *err)
+static int find_pve(struct search *s, bool cluster, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv nodes = {0};
 
@@ -170,7 +163,7 @@ static int find_roots(const struct search *s, struct nvl_error *err)
     for (size_t i = 0; i < names.count; i++) {
         nvl_autofree char *path = nvl_xasprintf("%s/%s/config", lxcpath, names.items[i]);
         /* of a CT, that is what Proxmox generates at each start */
-        if (!is_good_name(names.items[i]) || has_ct(s->found, names.items[i]) ||
+        if (!is_good_name(names.items[i]) || nvl_strv_sorted_contains(&s->cts, names.items[i]) ||
             nvl_root_stat(s->root, path, AT_SYMLINK_NOFOLLOW, &st) < 0)
             continue;
         struct nvl_container *c =
@@ -194,16 +187,21 @@ static bool counts(const struct search *s, const struct nvl_user *user, const st
     return S_ISREG(st.st_mode) && (nvl_user_owns_path(user, full) || st.st_uid == user->uid);
 }
 
-static int find_users_own(const struct search *s, const struct nvl_user *user, const char *lxcpath,
-                          struct nvl_error *err)
+static int find_users_own(const struct search *s, const struct nvl_user *user, const struct nvl_root *home,
+                          const char *lxcpath, struct nvl_error *err)
 {
-    nvl_auto(nvl_root_close) struct nvl_root place = NVL_ROOT_NONE;
+    nvl_auto(nvl_root_close) struct nvl_root elsewhere = NVL_ROOT_NONE;
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-    const char *inside;
+    const struct nvl_root *place = home;
+    const char *inside = lxcpath + strlen(user->home);
+    int r = 0;
 
-    int r = nvl_user_open_place(s->root, user, lxcpath, &place, &inside);
+    if (!nvl_user_owns_path(user, lxcpath)) {
+        r = nvl_user_open_place(s->root, user, lxcpath, &elsewhere, &inside);
+        place = &elsewhere;
+    }
     if (r == 0)
-        r = nvl_root_list(&place, inside, &names);
+        r = nvl_root_list(place, inside, &names);
     /* root need not hear of every user without containers */
     if (r == 0 || !s->is_root)
         nvl_strv_push(&s->found->looked, lxcpath);
@@ -213,7 +211,7 @@ static int find_users_own(const struct search *s, const struct nvl_user *user, c
         if (!is_good_name(names.items[i]))
             continue;
         nvl_autofree char *full = nvl_xasprintf("%s/%s/config", lxcpath, names.items[i]);
-        if (!counts(s, user, &place, full + (inside - lxcpath), full))
+        if (!counts(s, user, place, full + (inside - lxcpath), full))
             continue;
         struct nvl_container *c =
             add(&s->found->items, &s->found->count, NVL_CONTAINER_LXC, names.items[i], lxcpath);
@@ -236,7 +234,7 @@ static int find_user(const struct search *s, const struct nvl_user *user, struct
     nvl_autofree char *lxcpath = read_lxcpath(&place, inside, fallback);
     if (lxcpath == NULL && !s->is_root)
         return nvl_error_set(err, -EINVAL, "%s: lxc.lxcpath is not an absolute path", conf);
-    return lxcpath != NULL ? find_users_own(s, user, lxcpath, err) : 0;
+    return lxcpath != NULL ? find_users_own(s, user, &place, lxcpath, err) : 0;
 }
 
 static int find_users(const struct search *s, struct nvl_error *err)
@@ -263,6 +261,30 @@ static int compare(const void *a, const void *b)
     return order != 0 ? order : strcmp(x->name, y->name);
 }
 
+static int compare_names(const void *a, const void *b, void *items)
+{
+    const struct nvl_container *containers = items;
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    int order = strcmp(containers[x].name, containers[y].name);
+
+    return order != 0 ? order : (int)(x > y) - (int)(x < y);
+}
+
+/* What all of them share, and the order of their names. */
+static void complete(const struct nvl_root *root, struct nvl_containers *containers)
+{
+    containers->majors = nvl_xcalloc(1, sizeof *containers->majors);
+    nvl_majors_read(root, containers->majors, NULL);
+    containers->by_name = nvl_xcalloc(containers->count, sizeof *containers->by_name);
+    for (size_t i = 0; i < containers->count; i++) {
+        if (containers->items[i].node == NULL)
+            containers->items[i].majors = containers->majors;
+        containers->by_name[i] = i;
+    }
+    qsort_r(containers->by_name, containers->count, sizeof *containers->by_name, compare_names,
+            containers->items);
+}
+
 int nvl_containers_find(const struct nvl_root *root, bool cluster, struct nvl_containers *containers,
                         struct nvl_error *err)
 {
@@ -274,11 +296,13 @@ int nvl_containers_find(const struct nvl_root *root, bool cluster, struct nvl_co
         r = find_roots(&s, err);
     if (r == 0)
         r = find_users(&s, err);
+    nvl_strv_clear(&s.cts);
     if (r < 0) {
         nvl_containers_clear(containers);
         return r;
     }
     if (containers->count > 1)
         qsort(containers->items, containers->count, sizeof *containers->items, compare);
+    complete(root, containers);
     return 0;
 }
