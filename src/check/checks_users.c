@@ -5,33 +5,9 @@
 
 #include "check/container_checks.h"
 #include "check/verify_users.h"
+#include "rootfs/groups.h"
 
 #define FILE_MAX (1u << 20)
-
-/* The gid of a group of the container, by its name: "render:x:105:". */
-static bool find_group(const struct nvl_root *rootfs, const char *name, unsigned *gid)
-{
-    nvl_autofree char *text = NULL;
-    const char *line;
-    size_t len, pos = 0, line_len, name_len = strlen(name);
-    uint64_t number;
-
-    if (nvl_root_read(rootfs, "/etc/group", FILE_MAX, &text, &len) < 0)
-        return false;
-    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
-        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
-        char *password = copy + name_len + 1, *colon;
-        if (line_len <= name_len || memcmp(copy, name, name_len) != 0 || copy[name_len] != ':' ||
-            (colon = strchr(password, ':')) == NULL)
-            continue;
-        colon[1 + strcspn(colon + 1, ":")] = '\0';
-        if (nvl_parse_uint(colon + 1, 10, UINT32_MAX - 1, &number) == 0) {
-            *gid = (unsigned)number;
-            return true;
-        }
-    }
-    return false;
-}
 
 /* The value of a key of a unit file that counts, the last; NULL for none. */
 static char *unit_value(const char *text, size_t len, const char *key)
@@ -56,7 +32,7 @@ static void add_supplementary(const struct nvl_root *rootfs, const char *names, 
 
     nvl_strv_split(&list, names, " \t");
     for (size_t i = 0; i < list.count && u->n_groups < NVL_INSIDE_GROUPS; i++)
-        if (find_group(rootfs, list.items[i], &gid))
+        if (nvl_group_find(rootfs, list.items[i], &gid))
             u->groups[u->n_groups++] = gid;
 }
 
@@ -179,21 +155,22 @@ static bool is_gid_of(const struct nvl_container_facts *facts, const char *group
 {
     unsigned own;
 
-    if (!find_group(&facts->rootfs, group, &own))
+    if (!nvl_group_find(&facts->rootfs, group, &own))
         return false;
     nvl_strv_pushf(has, "the container's group %s is %u (%u on the host)", group, own,
                    facts->idmap.gid0 + own);
     return facts->idmap.gid0 + own == gid;
 }
 
+/* A user's start hook can make no nodes: the host's own have to be for all. */
 static void render_fix(struct nvl_finding *f, const struct nvl_container_facts *facts,
-                       const struct nvl_node *node, unsigned gid)
+                       const struct nvl_node *node)
 {
-    nvl_autofree char *command = nvl_xasprintf("groupmod -g %u render", gid);
-    nvl_autofree char *inside = nvl_container_run_inside(facts->container, command);
+    nvl_autofree char *restart = nvl_container_restart(facts->container);
+    nvl_autofree char *again = nvl_attach_with_hook_nodes(facts);
 
-    if (facts->idmap.privileged)
-        nvl_finding_fix(f, "%s", inside);
+    if (facts->container->user == NULL)
+        nvl_finding_fix(f, "%s\n%s", again, restart);
     else
         nvl_finding_fix(f,
                         "on the host: chmod 0666 %s\n"
@@ -207,7 +184,9 @@ void nvl_check_render_group(const struct nvl_check *check, const struct nvl_cont
 {
     struct stat st;
 
-    if (!facts->has_grant || facts->rootfs.fd < 0)
+    /* the start hook of root's containers brings nodes of the container's own: only a start shows them */
+    bool are_own = facts->container->user == NULL && facts->grant.nodes == NVL_NODES_HOOK;
+    if (!facts->has_grant || facts->rootfs.fd < 0 || (are_own && facts->init <= 0))
         return;
     for (size_t i = 0; i < facts->resolved.n_nodes; i++) {
         const struct nvl_node *node = &facts->resolved.nodes[i];
@@ -229,6 +208,6 @@ void nvl_check_render_group(const struct nvl_check *check, const struct nvl_cont
                   "work as root alone"
                 : "the node's group is one of the host, which an unprivileged container has no part "
                   "in: Vulkan and EGL find no device, for root neither");
-        render_fix(f, facts, node, st.st_gid);
+        render_fix(f, facts, node);
     }
 }

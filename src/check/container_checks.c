@@ -81,7 +81,8 @@ static bool has_lines_to_replace(const struct nvl_container_facts *facts)
     return nvl_has_lines_by_hand(facts) || strays != NULL;
 }
 
-static char *attach_command(const struct nvl_container_facts *facts, bool with_bundle)
+/* Without the option that begins with `dropped`: what it says is to be the usual. */
+static char *attach_command(const struct nvl_container_facts *facts, const char *dropped)
 {
     struct nvl_buf b = {0};
 
@@ -100,19 +101,24 @@ static char *attach_command(const struct nvl_container_facts *facts, bool with_b
     nvl_auto(nvl_strv_clear) struct nvl_strv arguments = {0};
     hook_arguments(facts, &arguments); /* the options of attach have the same names */
     for (size_t i = 0; i < arguments.count; i++)
-        if (!with_bundle || !nvl_has_prefix(arguments.items[i], "--libraries="))
+        if (dropped == NULL || !nvl_has_prefix(arguments.items[i], dropped))
             nvl_buf_addf(&b, " %s", arguments.items[i]);
     return nvl_buf_take(&b);
 }
 
 char *nvl_attach_again(const struct nvl_container_facts *facts)
 {
-    return attach_command(facts, false);
+    return attach_command(facts, NULL);
 }
 
 char *nvl_attach_with_bundle(const struct nvl_container_facts *facts)
 {
-    return attach_command(facts, true);
+    return attach_command(facts, "--libraries=");
+}
+
+char *nvl_attach_with_hook_nodes(const struct nvl_container_facts *facts)
+{
+    return attach_command(facts, "--nodes=");
 }
 
 bool nvl_mount_line_parse(const struct nvl_line *line, struct nvl_mount_line *mount)

@@ -36,6 +36,8 @@ struct nvl_finding *nvl_finding_of_lines(struct nvl_findings *findings, const st
 char *nvl_attach_again(const struct nvl_container_facts *facts);
 /* And with the driver from nvlxc's bundle. */
 char *nvl_attach_with_bundle(const struct nvl_container_facts *facts);
+/* The same, with the nodes brought by the start hook. */
+char *nvl_attach_with_hook_nodes(const struct nvl_container_facts *facts);
 
 /* lxc.mount.entry: source, target, options; split at blanks. False where it has less than two fields. */
 struct nvl_mount_line {

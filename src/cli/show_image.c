@@ -27,8 +27,10 @@ void nvl_shown_look_inside(const struct nvl_context *ctx, struct nvl_shown *s)
 
     if (nvl_idmap_read(&ctx->root, c, config, &map, NULL) < 0)
         return;
-    /* what Proxmox's dev[n] entries make has the container's owner */
-    if ((!map.privileged || c->user != NULL) && s->grant.nodes != NVL_NODES_DEV)
+    /* the start hook of root's containers, and Proxmox's dev[n] entries, bring nodes of the container's own
+     */
+    if (c->user != NULL ? s->grant.nodes != NVL_NODES_DEV
+                        : !map.privileged && s->grant.nodes == NVL_NODES_STATIC)
         find_closed(s);
     s->has_rootfs = nvl_container_open_rootfs(&ctx->root, c, config, &map, &rootfs, &why) == 0;
     if (s->grant.libraries == NVL_LIBRARIES_BUNDLE)
@@ -69,9 +71,7 @@ void nvl_shown_say_inside(const struct nvl_context *ctx, const struct nvl_shown 
             "closed:  %s: open to an owner and a group of the host alone, not to an unprivileged container "
             "(`nvlxc doctor %s`%s)",
             closed, s->target.name,
-            s->target.container->kind == NVL_CONTAINER_PVE
-                ? "; `attach --nodes dev` gives it nodes of its own"
-                : "");
+            s->target.container->user == NULL ? "; `attach --nodes hook` gives it nodes of its own" : "");
 }
 
 json_t *nvl_shown_json_library_path(const struct nvl_shown *s)

@@ -11,6 +11,7 @@
 #include "container/rootfs_path.h"
 #include "rootfs/entries.h"
 #include "rootfs/linker.h"
+#include "rootfs/own_nodes.h"
 
 /* What may be there is what the grant brings. */
 static int out_of_reach(struct nvl_cleaned *cleaned, const struct nvl_config *config, char *why)
@@ -104,7 +105,10 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
     int r = nvl_idmap_read(root, c, config, &map, err);
     if (r < 0)
         return r;
-    if (nvl_container_is_running(root, c)) {
+    bool is_running = nvl_container_is_running(root, c);
+    if (!is_running && !dry_run && c->user == NULL)
+        nvl_own_nodes_remove(root, c->name);
+    if (is_running) {
         cleaned->running = true;
         return out_of_reach(cleaned, config, nvl_xstrdup("it is running"));
     }

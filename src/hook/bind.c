@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "rootfs/groups.h"
+#include "rootfs/own_nodes.h"
 
 static bool is_device(const struct stat *st, const struct nvl_node *node)
 {
@@ -93,14 +95,28 @@ static int open_target(int parent, const char *name, const struct nvl_node *node
     return 0;
 }
 
-int nvl_bind_node(const struct nvl_root *host, const struct nvl_root *rootfs, struct nvl_bind_folder *folder,
-                  const struct nvl_node *node)
+/* The container's own copy belongs to its root by now; whom else it is for, its /etc/group says. Where it has
+ * no such group, or one that its ids do not reach, its root alone has the node. */
+static int clone_own(int own, const char *name, const struct nvl_node *node, const struct nvl_root *rootfs)
+{
+    unsigned gid;
+    int mount_fd = own >= 0 ? clone_node(own, name, node) : -ENOENT;
+
+    if (mount_fd >= 0 && nvl_group_find(rootfs, nvl_own_node_group(node), &gid))
+        (void)!fchownat(mount_fd, "", (uid_t)-1, (gid_t)gid, AT_EMPTY_PATH);
+    return mount_fd;
+}
+
+int nvl_bind_node(const struct nvl_root *host, int own, const struct nvl_root *rootfs,
+                  struct nvl_bind_folder *folder, const struct nvl_node *node)
 {
     const char *name = enter_folder(host, folder, node->path);
 
     if (folder->host < 0)
         return folder->host;
-    nvl_autofd int mount_fd = clone_node(folder->host, name, node), target = -1;
+    nvl_autofd int mount_fd = clone_own(own, name, node, rootfs), target = -1;
+    if (mount_fd < 0)
+        mount_fd = clone_node(folder->host, name, node);
     if (mount_fd < 0)
         return mount_fd;
     int r = enter_rootfs(rootfs, folder);

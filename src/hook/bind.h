@@ -13,11 +13,12 @@ struct nvl_bind_folder {
 #define NVL_BIND_FOLDER_NONE ((struct nvl_bind_folder){.host = -1, .rootfs = -1})
 void nvl_bind_folder_close(struct nvl_bind_folder *folder);
 
-/* Binds the host's device node, whose number must be the expected one, to the same path in the container. 1
- * where the container has it already. -ENODEV: not that device on the host. -EEXIST: something else stands
- * there. */
-int nvl_bind_node(const struct nvl_root *host, const struct nvl_root *rootfs, struct nvl_bind_folder *folder,
-                  const struct nvl_node *node);
+/* Binds the host's device node, whose number must be the expected one, to the same path in the container: the
+ * container's own copy, given to its own group, where it is in the folder `own` (nvl_own_nodes_open; -1 for
+ * none). 1 where the container has it already. -ENODEV: not that device on the host. -EEXIST: something else
+ * stands there. */
+int nvl_bind_node(const struct nvl_root *host, int own, const struct nvl_root *rootfs,
+                  struct nvl_bind_folder *folder, const struct nvl_node *node);
 
 /* Whether the node is in the root file system already, with the number that it should have. */
 bool nvl_bind_has_node(const struct nvl_root *rootfs, const struct nvl_node *node);

@@ -11,6 +11,7 @@ struct nvl_hook_call {
     char *type;                        /* "pre-start", "mount", "prepare" */
     char *container;                   /* LXC_NAME; "host" for "prepare" */
     char *rootfs_mount;                /* LXC_ROOTFS_MOUNT: where the root file system is mounted now */
+    char *config;                      /* LXC_CONFIG_FILE */
     char *devices;                     /* NVIDIA_VISIBLE_DEVICES; NULL where it is not set */
     char *capabilities;                /* NVIDIA_DRIVER_CAPABILITIES */
     bool is_required;                  /* --required */

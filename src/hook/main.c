@@ -40,6 +40,7 @@ static void read_call(int argc, char **argv, struct nvl_hook_call *call)
     bool has_arguments = argc - first >= 3;
     call->type = has_arguments ? nvl_xstrdup(argv[first + 2]) : take_variable("LXC_HOOK_TYPE");
     call->container = has_arguments ? nvl_xstrdup(argv[first]) : take_variable("LXC_NAME");
+    call->config = take_variable("LXC_CONFIG_FILE");
     call->rootfs_mount = take_variable("LXC_ROOTFS_MOUNT");
     call->devices = take_variable(NVL_ENV_DEVICES);
     call->capabilities = take_variable(NVL_ENV_CAPABILITIES);
@@ -51,6 +52,7 @@ static void clear_call(struct nvl_hook_call *call)
     free(call->type);
     free(call->container);
     free(call->rootfs_mount);
+    free(call->config);
     free(call->devices);
     free(call->capabilities);
 }

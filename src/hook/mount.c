@@ -13,10 +13,12 @@
 #include "hook/proc.h"
 #include "rootfs/entries.h"
 #include "rootfs/linker.h"
+#include "rootfs/own_nodes.h"
 
 #define SONAMES_MAX (64u << 10)
 
 struct mounting {
+    const char *container;
     const struct nvl_root *host, *rootfs;
     const struct nvl_grant *grant;
     struct nvl_report *report;
@@ -41,10 +43,11 @@ static void bind_nodes(const struct mounting *m, const struct nvl_resolved *reso
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv bound = {0};
     nvl_auto(nvl_bind_folder_close) struct nvl_bind_folder folder = NVL_BIND_FOLDER_NONE;
+    nvl_autofd int own = nvl_own_nodes_open(m->host, m->container);
 
     for (size_t i = 0; i < resolved->n_nodes; i++) {
         const struct nvl_node *node = &resolved->nodes[i];
-        int r = nvl_bind_node(m->host, m->rootfs, &folder, node);
+        int r = nvl_bind_node(m->host, own, m->rootfs, &folder, node);
         if (r >= 0)
             nvl_strv_push(&bound, node->path + strlen("/dev/"));
         else
@@ -208,6 +211,6 @@ void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *roo
                       "NVIDIA's kernel module is not loaded on the host: see 'nvlxc host'");
         return;
     }
-    const struct mounting m = {root, &rootfs, &grant, report};
+    const struct mounting m = {call->container != NULL ? call->container : "", root, &rootfs, &grant, report};
     mount_into(&m, &host);
 }

@@ -8,6 +8,7 @@
 #include "base/paths.h"
 #include "hook/hook.h"
 #include "hook/nodes.h"
+#include "hook/starting.h"
 #include "host/module.h"
 
 #define MODPROBE "/sbin/modprobe"
@@ -31,7 +32,8 @@ static int run(const char *program, const char *const *argv)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static void load_modules(struct nvl_host *host, const struct nvl_root *root, struct nvl_report *report)
+static void load_modules(struct nvl_host *host, const struct nvl_root *root, enum nvl_gpus_depth depth,
+                         struct nvl_report *report)
 {
     static const char *const argv[] = {"modprobe", "-q", "nvidia-uvm", NULL};
     struct nvl_error err;
@@ -40,7 +42,7 @@ static void load_modules(struct nvl_host *host, const struct nvl_root *root, str
         return;
     int status = run(MODPROBE, argv);
     nvl_host_clear(host);
-    if (nvl_host_read(host, root, NVL_GPUS_PROC, &err) < 0)
+    if (nvl_host_read(host, root, depth, &err) < 0)
         nvl_strv_push(&report->problems, err.message);
     else if (host->majors.uvm >= 0)
         nvl_strv_push(&report->done, "nvidia-uvm loaded");
@@ -50,9 +52,11 @@ static void load_modules(struct nvl_host *host, const struct nvl_root *root, str
 }
 
 /* Until its first use after a boot the driver does not say a GPU's UUID, and a grant may name it by that.
- * Opening the node is a use. */
-static void learn_uuids(const struct nvl_host *host)
+ * Opening the node is a use. Whether there was one to learn. */
+static bool learn_uuids(const struct nvl_host *host)
 {
+    bool is_any = false;
+
     for (size_t i = 0; i < host->gpus.count; i++) {
         const struct nvl_gpu *gpu = &host->gpus.items[i];
         if (gpu->driver != NVL_GPU_NVIDIA || gpu->uuid[0] != '\0' || gpu->minor < 0)
@@ -60,8 +64,9 @@ static void learn_uuids(const struct nvl_host *host)
         const struct nvl_node node =
             nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false, &host->majors, &host->params);
         nvl_autofd int fd = nvl_root_openat(host->root, node.path, O_RDWR | O_NONBLOCK | O_NOFOLLOW);
-        (void)fd;
+        is_any |= fd >= 0;
     }
+    return is_any;
 }
 
 static void ensure_bundle(const struct nvl_host *host, struct nvl_report *report)
@@ -84,20 +89,28 @@ static void ensure_bundle(const struct nvl_host *host, struct nvl_report *report
 void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root *root,
                         struct nvl_report *report)
 {
+    nvl_auto(nvl_starting_clear) struct nvl_starting starting = {0};
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
     struct nvl_error err;
 
     if (geteuid() != 0)
         return; /* a user's container: the host's root prepares it by 'nvlxc attach' and at boot */
-    if (nvl_host_read(&host, root, NVL_GPUS_PROC, &err) < 0) {
+    nvl_starting_read(root, call, &starting);
+    enum nvl_gpus_depth depth = starting.has_grant ? nvl_grant_depth(&starting.grant) : NVL_GPUS_PROC;
+    if (nvl_host_read(&host, root, depth, &err) < 0) {
         nvl_strv_push(&report->problems, err.message);
         return;
     }
-    load_modules(&host, root, report);
+    load_modules(&host, root, depth, report);
     if (!host.driver.loaded)
         return;
     nvl_nodes_ensure(&host, report);
-    learn_uuids(&host);
+    if (learn_uuids(&host)) {
+        nvl_host_clear(&host);
+        if (nvl_host_read(&host, root, depth, &err) < 0)
+            return;
+    }
+    nvl_starting_make_nodes(&starting, &host, call, report);
     if (call->libraries == NVL_LIBRARIES_BUNDLE)
         ensure_bundle(&host, report);
 }
@@ -178,7 +191,7 @@ void nvl_hook_prepare(const struct nvl_root *root, struct nvl_report *report)
         nvl_strv_push(&report->problems, err.message);
     if (r < 0 || !host.driver.loaded)
         return;
-    load_modules(&host, root, report);
+    load_modules(&host, root, NVL_GPUS_PROC, report);
     load_modeset(root);
     nvl_nodes_ensure(&host, report);
     nvl_nodes_ensure_mig_tools(&host, report);

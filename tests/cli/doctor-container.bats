@@ -758,25 +758,39 @@ started() {
     speaks root/web
 }
 
-@test "render-group: graphics, and the node's group is the host's" {
+@test "render-group: graphics, and the node's group is the host's; the start hook's own nodes mend it" {
     rootfs "$WEB/rootfs"
     chgrp 104 "$HOST/dev/dri/renderD128"
-    nvlxc attach root/web --capabilities graphics,utility > /dev/null 2>&1
+    nvlxc attach root/web --capabilities graphics,utility --nodes static > /dev/null 2>&1
     speaks root/web render-group warning
     has root/web render-group evidence '/dev/dri/renderD128: mode 0660, owner 0:104' 'group render is 105 (100105 on the host)'
+    has root/web render-group fix 'nvlxc attach root/web' '--capabilities utility,graphics' 'lxc-start -n web'
+    [[ $(part root/web render-group fix) != *static* ]]
     chmod 0666 "$HOST/dev/dri/renderD128"
     speaks root/web
     chmod 0660 "$HOST/dev/dri/renderD128"
-    nvlxc attach root/web > /dev/null 2>&1
+    nvlxc attach root/web --capabilities graphics,utility > /dev/null 2>&1
+    speaks root/web
+    nvlxc attach root/web --nodes static > /dev/null 2>&1
     speaks root/web # compute does not take it
 }
 
-@test "render-group: a privileged container's group has another number; the fix" {
+@test "render-group: a user's container has the host's nodes" {
+    rootfs "$HOST/home/alice/.local/share/lxc/media/rootfs"
+    chown -R 165536:165536 "$HOST/home/alice/.local/share/lxc/media/rootfs"
+    chgrp 104 "$HOST/dev/dri/renderD128"
+    nvlxc attach media --capabilities graphics,utility > /dev/null 2>&1
+    speaks media render-group warning
+    has media render-group fix 'chmod 0666 /dev/dri/renderD128'
+    chmod 0666 "$HOST/dev/dri/renderD128"
+    speaks media
+}
+
+@test "render-group: a privileged container's group has another number" {
     rootfs "$HOST/var/lib/lxc/box/rootfs"
     chgrp 104 "$HOST/dev/dri/renderD128"
-    nvlxc attach box --capabilities graphics,utility > /dev/null 2>&1
+    nvlxc attach box --capabilities graphics,utility --nodes static > /dev/null 2>&1
     speaks box render-group warning
-    has box render-group fix 'groupmod -g 104 render'
     sed -i 's/^render:x:105/render:x:104/' "$HOST/var/lib/lxc/box/rootfs/etc/group"
     speaks box
 }

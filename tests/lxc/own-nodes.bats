@@ -1,0 +1,142 @@
+# Nodes that the host keeps to a group of its own: the container gets copies for its own groups, and the host's stay as they
+# are. Fixture: /dev/dri as udev makes it, 0660.
+load setup
+
+OWN=/dev/nvlxc/ct
+
+setup_file() {
+    nvlxc driver sync --quiet
+    make_container ct debian-12
+    make_container priv debian-12 privileged
+    local root name
+    for name in ct priv; do
+        root=/var/lib/lxc/$name/rootfs
+        printf 'video:x:44:\nrender:x:107:draws\n' >> $root/etc/group
+        sed -i '0,/^video:/{/^video:/d}' $root/etc/group
+        printf 'draws:x:1000:1000::/:/bin/sh\nother:x:1001:1001::/:/bin/sh\n' >> $root/etc/passwd
+        cp /var/lib/lxc/$name/config /run/$name.plain
+    done
+    # the host's groups have other numbers
+    chgrp 991 /dev/dri/renderD128
+    chgrp 992 /dev/dri/card1
+    simulated_nodes > /run/nodes.before
+    nvlxc attach ct --capabilities compute,utility,graphics
+    nvlxc attach priv --capabilities compute,utility,graphics
+}
+
+setup() {
+    : > /run/syslog
+}
+
+teardown() {
+    stop ct 2> /dev/null || true
+    stop priv 2> /dev/null || true
+}
+
+simulated_nodes() {
+    find /dev/dri /dev/nvidia* -type c -exec stat -c '%n %t:%T %a %u:%g' {} \; | sort
+}
+
+# opens_as NAME USER PATH: "No such device or address" where the user may (there is no driver behind it), else "denied".
+opens_as() {
+    # shellcheck disable=SC2016 # expanded in the container
+    inside "$1" setpriv --reuid "$2" --regid 65534 --init-groups sh -c 'exec 3<>"$1"' sh "$3" 2>&1 |
+        sed -E 's/.*(No such device or address).*/\1/; s/.*Permission (denied).*/\1/'
+}
+
+owner_of() {
+    inside "$1" stat -c '%a %u:%g' "$2"
+}
+
+@test "a graphics node belongs to the container's root and to its own group; the host's stays as it is" {
+    run -0 start ct
+    run -0 syslog_of ct
+    says dri/card1 dri/renderD128
+    [[ $output != *but:* && $output != *note:* ]]
+    [ "$(owner_of ct /dev/dri/renderD128)" = '660 0:107' ]
+    [ "$(owner_of ct /dev/dri/card1)" = '660 0:44' ]
+    [ "$(opens_as ct root /dev/dri/renderD128)" = 'No such device or address' ]
+    [ "$(opens_as ct draws /dev/dri/renderD128)" = 'No such device or address' ]
+    [ "$(opens_as ct other /dev/dri/renderD128)" = denied ]
+    simulated_nodes | diff /run/nodes.before -
+    # users of the host have no way to the copies
+    [ "$(stat -c '%a %u:%g' $OWN)" = '700 100000:100000' ]
+    [ "$(ls $OWN)" = $'card1\nrenderD128' ]
+    run -0 nvlxc show ct
+    [[ $output != *closed:* ]]
+    run nvlxc --json doctor ct
+    [ -n "$output" ] && [[ $output != *render-group* ]]
+}
+
+@test "what the container does to its nodes stays there" {
+    run -0 start ct
+    inside ct chmod 0606 /dev/dri/renderD128
+    simulated_nodes | diff /run/nodes.before -
+    stop ct
+    run -0 start ct
+    [ "$(owner_of ct /dev/dri/renderD128)" = '660 0:107' ]
+}
+
+@test "privileged: the container's group, not the host's of another number" {
+    run -0 start priv
+    [ "$(owner_of priv /dev/dri/renderD128)" = '660 0:107' ]
+    [ "$(opens_as priv draws /dev/dri/renderD128)" = 'No such device or address' ]
+    simulated_nodes | diff /run/nodes.before -
+}
+
+@test "groups that are missing, or out of the container's reach: its root alone; the start goes on" {
+    cp -a /var/lib/lxc/ct/rootfs/etc/group /run/group
+    sed -i '/^render/d; s/^video:.*/video:x:4000000000:/' /var/lib/lxc/ct/rootfs/etc/group
+    run -0 start ct
+    [ "$(owner_of ct /dev/dri/renderD128)" = '660 0:0' ]
+    [ "$(owner_of ct /dev/dri/card1)" = '660 0:0' ]
+    stop ct
+    rm /var/lib/lxc/ct/rootfs/etc/group
+    mkfifo /var/lib/lxc/ct/rootfs/etc/group
+    run -0 start ct
+    [ "$(owner_of ct /dev/dri/renderD128)" = '660 0:0' ]
+    stop ct
+    rm /var/lib/lxc/ct/rootfs/etc/group
+    cp -a /run/group /var/lib/lxc/ct/rootfs/etc/group
+}
+
+@test "NVIDIA's own nodes too, where the driver was told a mode of its own" {
+    nvlxc attach ct --capabilities compute,utility
+    sed -i 's/^DeviceFileMode:.*/DeviceFileMode: 432/; s/^DeviceFileGID:.*/DeviceFileGID: 991/' /proc/driver/nvidia/params
+    chmod 660 /dev/nvidia*
+    chgrp 991 /dev/nvidia*
+    run -0 start ct
+    local node
+    for node in nvidia0 nvidiactl nvidia-uvm; do
+        [ "$(owner_of ct /dev/$node)" = '660 0:44' ]
+        [ "$(opens_as ct root /dev/$node)" = 'No such device or address' ]
+        [ "$(opens_as ct other /dev/$node)" = denied ]
+    done
+    [ "$(ls $OWN)" = $'nvidia-uvm\nnvidia-uvm-tools\nnvidia0\nnvidiactl' ]
+    stop ct
+    simulate_host a5500-550
+    # nothing is closed any more, and nothing stays
+    run -0 start ct
+    [ "$(owner_of ct /dev/nvidia0)" = '666 65534:65534' ]
+    [ ! -e $OWN ]
+}
+
+@test "a host's node that became another device: the copy follows at the next start" {
+    nvlxc attach ct --capabilities compute,utility,graphics
+    run -0 start ct
+    stop ct
+    rm $OWN/renderD128
+    mknod -m 666 $OWN/renderD128 c 1 3
+    run -0 start ct
+    [ "$(inside ct stat -c %t:%T /dev/dri/renderD128)" = e2:80 ]
+}
+
+@test "detach takes them away" {
+    [ -d $OWN ]
+    run -0 nvlxc detach ct
+    [ ! -e $OWN ]
+    [ -d /dev/nvlxc/priv ]
+    run -0 nvlxc detach priv
+    [ ! -e /dev/nvlxc/priv ]
+    cmp /var/lib/lxc/ct/config /run/ct.plain
+}
