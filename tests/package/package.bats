@@ -66,6 +66,19 @@ install_driver_package() {
     run ! grep -E '^/(etc|var|opt|usr/local)/.' <<<"$output"
 }
 
+@test "its autopkgtest: the command tests pass with the programs that it installed" {
+    mkdir /run/autopkgtest
+    cd "$NVL_SOURCE"
+    # without what these tests' own runner has set
+    run env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 NVL_CACHE="$NVL_CACHE" AUTOPKGTEST_TMP=/run/autopkgtest \
+        bash debian/tests/commands 3>&-
+    grep -v '^ok ' <<<"$output"
+    [ "$status" = 0 ]
+    # one plan for each file of them, but for the one that looks at the checkout itself
+    [ "$(grep -c '^1\.\.' <<<"$output")" = $(($(find tests/cli -name '*.bats' | wc -l) - 1)) ]
+    rm -r /run/autopkgtest
+}
+
 @test "a container is attached, and has the GPU" {
     run -0 nvlxc attach ct
     cp -a /var/lib/lxc/ct/config /run/ct.attached
