@@ -324,9 +324,10 @@ void nvl_check_cache(const struct nvl_check *check, const struct nvl_container_f
                                             "its linker does not find the driver that is mounted in it");
     nvl_finding_evidence(f, "/etc/ld.so.cache in the container does not give " NVL_MOUNT_POINT
                             "/lib64 for each of its libraries");
-    nvl_finding_cause(f,
-                      "the cache was written anew while the driver was not mounted, or names another folder "
-                      "first: programs find no libcuda.so.1, or another");
+    nvl_finding_cause(
+        f, "the cache was written anew while the driver was not mounted, or names another folder "
+           "first: programs find no libcuda.so.1, or another; nvidia-smi says that it \"couldn't find "
+           "libnvidia-ml.so library\"");
     nvl_autofree char *inside = nvl_container_run_inside(facts->container, "ldconfig");
     nvl_finding_fix(f, "%s", inside);
 }

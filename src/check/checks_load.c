@@ -106,7 +106,8 @@ void nvl_check_not_loaded(const struct nvl_check *check, const struct nvl_host_f
             ? "modprobe's configuration keeps it from loading, as for a GPU that is meant for a "
               "virtual machine"
             : "it was built after the boot, was unloaded, or was refused: what modprobe and the "
-              "kernel's log say then is the cause");
+              "kernel's log say then is the cause; nvidia-smi says that it \"couldn't communicate with "
+              "the NVIDIA driver\"");
     nvl_strv_pushf(&fix, "modprobe %s", name);
     if (barriers.count == 0)
         nvl_strv_push(&fix, "journalctl -k -g NVRM   # where that fails");

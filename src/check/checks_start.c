@@ -233,10 +233,11 @@ const struct nvl_check nvl_checks_start[] = {
      "hook-missing bundle-absent grant-unreadable grant-incomplete " NVL_NO_NODES_ON_HOST, NULL,
      nvl_check_outdated},
     {"device-filtered", "Does its device filter let it open its nodes?",
-     "grant-rule-missing classic-major-stale classic-rule-missing cgroup-v1-rules rules-deny-rest", NULL,
-     nvl_check_filtered},
+     "start-outdated grant-rule-missing classic-major-stale classic-rule-missing cgroup-v1-rules "
+     "rules-deny-rest",
+     NULL, nvl_check_filtered},
     {"device-denied", "Does the mode of its nodes let it open them?", "node-mode", NULL, nvl_check_denied},
     {"other-gpus-open", "Is it kept from GPUs that were not given to it?", NULL, NULL, check_other_gpus},
-    {"grant-gpu-unused", "Does the driver know its GPUs' UUIDs?", NULL, NULL, check_first_use},
+    {"grant-gpu-unused", "Does the driver know its GPUs' UUIDs?", NVL_NO_GPU_ON_HOST, NULL, check_first_use},
     {0},
 };

@@ -8,8 +8,10 @@
 
 /* Ids of the host's checks that say why a container lacks its GPU, or its nodes. */
 #define NVL_NO_GPU_ON_HOST                                                                                   \
-    "gpu-absent gpu-nouveau gpu-nova gpu-vfio gpu-other-driver gpu-refused driver-absent driver-not-loaded"
-#define NVL_NO_NODES_ON_HOST "gpu-absent driver-absent driver-not-loaded uvm-not-loaded node-missing"
+    "gpu-absent gpu-nouveau gpu-nova gpu-vfio gpu-other-driver gpu-too-new gpu-too-old gpu-flavour "         \
+    "gpu-refused driver-absent headers-missing driver-kernel driver-build-failed driver-not-built "          \
+    "driver-secure-boot driver-not-loaded"
+#define NVL_NO_NODES_ON_HOST NVL_NO_GPU_ON_HOST " uvm-not-loaded node-missing"
 
 typedef void nvl_container_check(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                  struct nvl_findings *findings);

@@ -349,6 +349,7 @@ secure_boot() {
     unload
     speaks driver-not-loaded:error
     has driver-not-loaded evidence "/proc/driver/nvidia/version does not exist" "nvidia-current.ko.xz is there"
+    has driver-not-loaded cause "couldn't communicate with the NVIDIA driver"
     [ "$(part driver-not-loaded fix | head -1)" = "modprobe nvidia-current" ]
 }
 
@@ -757,6 +758,48 @@ host_speaks() {
     speaks node-missing:error firmware-missing:warning nouveau-blacklist:warning persistence:note
     run -1 nvlxc doctor
     [[ ${lines[-1]} == "1 error, 2 warnings, 1 note in "* ]]
+}
+
+# without_driver CAUSE: the host has no driver for that reason, and none of its nodes.
+without_driver() {
+    unload
+    rm -rf "$HOST"/dev/nvidia*
+    case $1 in
+    gpu-nouveau) held_by nouveau ;;
+    gpu-too-new) echo 0x2b85 > "$HOST/$GPU/device" ;;
+    driver-absent) rm -r "$HOST"/usr/lib/{x86_64-linux-gnu,nvidia,firmware,modules/$K/updates} "$HOST/var/lib/dkms"
+        rm -rf "$HOST/var/lib/nvlxc" && sed -i 's/^Package: .*nvidia.*/Package: other/' "$HOST/var/lib/dpkg/status" ;;
+    headers-missing) rm -r "$HOST/usr/lib/modules/$K/updates" "$HOST/usr/src/linux-headers-$K" ;;
+    driver-kernel) echo 6.17.2-1-pve > "$HOST/proc/sys/kernel/osrelease"
+        mkdir -p "$HOST/usr/lib/modules/6.17.2-1-pve/build" ;;
+    driver-build-failed) rm -r "$HOST/usr/lib/modules/$K/updates" && mkdir -p "$HOST/$DKMS/build"
+        printf '%s\n' "DKMS make.log for nvidia-current-550.163.01 for kernel $K (x86_64)" 'x.c:1: error: no' \
+            > "$HOST/$DKMS/build/make.log" ;;
+    driver-not-built) rm -r "$HOST/usr/lib/modules/$K/updates" ;;
+    driver-secure-boot) secure_boot 1 ;;
+    driver-not-loaded) ;;
+    *) return 1 ;;
+    esac
+}
+
+@test "no driver, whatever the reason: it is said once, and no container is blamed for it" {
+    local cause
+    for cause in gpu-nouveau gpu-too-new driver-absent headers-missing driver-kernel driver-build-failed driver-not-built \
+        driver-secure-boot driver-not-loaded; do
+        HOST=$(healthy)
+        grant
+        # by hand, by Proxmox, and with dev[n] of nvlxc's own
+        printf 'lxc.mount.entry: %s none bind,optional,create=file\n' '/dev/nvidia0 dev/nvidia0' '/dev/nvidia-uvm dev/nvidia-uvm' \
+            > "$BATS_TEST_TMPDIR/lines"
+        cat "$HOST/etc/pve/lxc/222.conf" "$BATS_TEST_TMPDIR/lines" > "$BATS_TEST_TMPDIR/conf"
+        grep -q '^\[' "$HOST/etc/pve/lxc/222.conf" && return 1
+        cat "$BATS_TEST_TMPDIR/conf" > "$HOST/etc/pve/lxc/222.conf"
+        nvlxc attach 221 --nodes dev --capabilities compute > /dev/null 2>&1
+        speaks
+        without_driver $cause
+        speaks "$cause:error"
+        [[ $(nvlxc doctor | tail -n 1) == "1 error in "*" and 3 containers ("*")" ]]
+    done
 }
 
 @test "host shows the same findings, by the same ids" {

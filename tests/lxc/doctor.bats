@@ -135,10 +135,15 @@ mend() {
     [ "$output" = 1 ]
 }
 
-@test "the driver is told to close its nodes: device-denied; the fix" {
-    nvlxc attach web --quiet
+@test "the driver is told to close its nodes: the hook brings the container's own; bound, device-denied; the fix" {
     sed -i 's/DeviceFileMode: 438/DeviceFileMode: 432/' /proc/driver/nvidia/params
     chmod 0660 /dev/nvidia0
+    nvlxc attach web --quiet
+    start web
+    [ "$(opens web /dev/nvidia0)" = allowed ]
+    speaks web
+    stop web
+    nvlxc attach web --nodes static --quiet
     start web
     [ "$(opens web /dev/nvidia0)" = denied ]
     speaks web device-denied error
@@ -185,7 +190,12 @@ mend() {
     inside web sh -c 'mv /etc/ld.so.conf.d/00-nvlxc.conf /root; ldconfig; mv /root/00-nvlxc.conf /etc/ld.so.conf.d'
     run loads web libcuda.so.1
     [[ $output != *$BUNDLE* ]]
+    run -12 inside web nvidia-smi
+    local said
+    said=$(grep -o "couldn't find [a-z.-]* library" <<< "$output")
     speaks web linker-cache error
+    run -0 part web linker-cache cause
+    says "$said"
     mend web linker-cache
     run -0 loads web libcuda.so.1
     [ "$output" = "$BUNDLE"/lib64/libcuda.so.550.163.01 ]
@@ -204,6 +214,38 @@ mend() {
     [ "$output" = 'lxc-attach -n web -- rm /dev/nvidia7' ]
     mend web left-mount-points
     speaks web
+}
+
+@test "no driver is loaded: the host is blamed, the container is not blamed" {
+    nvlxc attach web --quiet
+    start web
+    rm -r /proc/driver/nvidia
+    run -9 inside web nvidia-smi
+    says "couldn't communicate with the NVIDIA driver"
+    speaks web
+    # which of the driver's checks it is depends on this machine's kernel
+    run -1 nvlxc --json doctor web
+    run -0 jq -r '[.findings[].id] | map(select(startswith("driver-") or . == "headers-missing")) | length' <<< "$output"
+    [ "$output" = 1 ]
+}
+
+@test "classic lines in a running container whose major is stale: the filter in force, the config, and one finding" {
+    cat >> /var/lib/lxc/priv/config <<'END'
+lxc.cgroup2.devices.allow = c 195:* rwm
+lxc.cgroup2.devices.allow = c 507:* rwm
+lxc.mount.entry = /dev/nvidia0 dev/nvidia0 none bind,optional,create=file 0 0
+lxc.mount.entry = /dev/nvidiactl dev/nvidiactl none bind,optional,create=file 0 0
+lxc.mount.entry = /dev/nvidia-uvm dev/nvidia-uvm none bind,optional,create=file 0 0
+END
+    start priv
+    [ "$(opens priv /dev/nvidia0)" = allowed ]
+    [ "$(opens priv /dev/nvidia-uvm)" = filtered ]
+    speaks priv classic-major-stale error
+    eval "$(part priv classic-major-stale fix | sed -n 's/^  \(nvlxc attach.*\)/\1/p')" > /dev/null
+    speaks priv start-outdated error
+    mend priv start-outdated
+    [ "$(opens priv /dev/nvidia-uvm)" = allowed ]
+    speaks priv
 }
 
 @test "a frozen container holds nothing up" {
