@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <sha256.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/sha256.h"
 #include "driver/folder.h"
 #include "host/elf.h"
 
@@ -29,7 +29,7 @@ static bool has_space(struct nvl_copier *copier)
 /* Reads `from` to its end for the checksum, and writes it to `to` unless that is a clone. Beyond the size
  * that it had it is not followed: something is writing there. */
 static int transfer(struct nvl_copier *copier, const struct nvl_bundle_file *file, uint64_t size, int from,
-                    int to, SHA256_CTX *hash)
+                    int to, struct nvl_sha256 *hash)
 {
     nvl_autofree uint8_t *chunk = nvl_xcalloc(1, CHUNK);
     bool is_clone = ioctl(to, FICLONE, from) == 0;
@@ -49,7 +49,7 @@ static int transfer(struct nvl_copier *copier, const struct nvl_bundle_file *fil
         int r = is_clone ? 0 : nvl_fd_write(to, chunk, (size_t)n);
         if (r < 0)
             return r;
-        SHA256Update(hash, chunk, (size_t)n);
+        nvl_sha256_add(hash, chunk, (size_t)n);
         copier->done += (uint64_t)n;
         if (copier->progress != NULL)
             copier->progress(copier->progress_data, file->path, copier->done, copier->total);
@@ -67,9 +67,9 @@ static int copy_bytes(struct nvl_copier *copier, struct nvl_bundle_file *file, i
                       struct nvl_error *err)
 {
     struct stat before, after;
-    SHA256_CTX hash;
+    struct nvl_sha256 hash;
 
-    SHA256Init(&hash);
+    nvl_sha256_init(&hash);
     if (fstat(from, &before) < 0)
         return -errno;
     if (!S_ISREG(before.st_mode))
@@ -85,7 +85,7 @@ static int copy_bytes(struct nvl_copier *copier, struct nvl_bundle_file *file, i
         nvl_error_hint(err, "wait until the driver's installation is done, then: nvlxc driver sync");
         return -ESTALE;
     }
-    SHA256End(&hash, file->sha256);
+    nvl_sha256_end(&hash, file->sha256);
     file->size = (uint64_t)after.st_size;
     file->mtime = nanoseconds(&after.st_mtim);
     const struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, after.st_mtim};

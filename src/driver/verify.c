@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sha256.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "base/sha256.h"
 #include "driver/manifest.h"
 
 #define BLOCK       (256u << 10)
@@ -16,16 +16,16 @@
 static int digest(int fd, char sha256[65])
 {
     nvl_autofree char *block = nvl_xcalloc(1, BLOCK);
-    SHA256_CTX hash;
+    struct nvl_sha256 hash;
     ssize_t n;
 
-    SHA256Init(&hash);
+    nvl_sha256_init(&hash);
     while ((n = read(fd, block, BLOCK)) > 0 || (n < 0 && errno == EINTR))
         if (n > 0)
-            SHA256Update(&hash, (const uint8_t *)block, (size_t)n);
+            nvl_sha256_add(&hash, block, (size_t)n);
     if (n < 0)
         return -errno;
-    SHA256End(&hash, sha256);
+    nvl_sha256_end(&hash, sha256);
     return 0;
 }
 
