@@ -1,8 +1,11 @@
 /* Why a device node of the container cannot be used, and what mends it: by what stands there, what stands on
  * the host, and what opening it gave. */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "check/verify_steps.h"
+#include "rootfs/groups.h"
+#include "rootfs/own_nodes.h"
 
 static const char *node_name(const struct nvl_inside_node *n)
 {
@@ -84,23 +87,53 @@ static char *denied_nodes(const struct nvl_verify *v)
     return nvl_strv_join(&paths, " ");
 }
 
+/* The container's own copy of a node that the host keeps to a group (rootfs/own_nodes.h). */
+static bool is_own(const struct nvl_verify *v, const struct nvl_inside_node *n)
+{
+    struct stat inside, host;
+
+    return nvl_root_stat(&v->facts->rootfs, n->node.path, AT_SYMLINK_NOFOLLOW, &inside) == 0 &&
+           nvl_root_stat(v->facts->host->root, n->node.path, AT_SYMLINK_NOFOLLOW, &host) == 0 &&
+           (inside.st_dev != host.st_dev || inside.st_ino != host.st_ino);
+}
+
+/* One of the groups of the container may open it. */
+static void cause_no_member(const struct nvl_verify *v, const struct nvl_inside_node *n,
+                            struct nvl_step *step)
+{
+    const char *group = nvl_own_node_group(&n->node), *user = v->user.name != NULL ? v->user.name : "USER";
+    unsigned gid;
+
+    nvl_step_cause(step,
+                   "%s has mode %04o: it is for the container's root and its group %s, in which %s is not",
+                   node_name(n), n->node.found_mode, group, user);
+    if (nvl_group_find(&v->facts->rootfs, group, &gid))
+        nvl_step_fix(step, "in the container: usermod -aG %s %s, and restart the service", group, user);
+    else
+        nvl_step_fix(step, "in the container: groupadd --system %s && usermod -aG %s %s\n%s", group, group,
+                     user, v->request->restart);
+}
+
 static void cause_denied(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)
 {
+    if ((n->node.found_mode & 0060) == 0060 && is_own(v, n)) {
+        cause_no_member(v, n, step);
+        return;
+    }
     nvl_step_cause(step,
                    "%s has mode %04o, which does not let this user open it; its owner on the host may be "
                    "nobody in the container",
                    node_name(n), n->node.found_mode);
     if (n->node.kind == NVL_NODE_DRI) {
-        nvl_step_fix(step, "in the container: usermod -aG render,video %s",
-                     v->user.name != NULL ? v->user.name : "USER");
+        nvl_step_fix(step, "%s", v->request->restart);
     } else if (n->node.kind == NVL_NODE_CAP) {
         nvl_step_fix(step, "chmod %04o %s", n->node.mode, node_name(n));
     } else {
         nvl_autofree char *paths = denied_nodes(v);
         nvl_step_fix(step,
                      "chmod %04o %s\n(for good: NVreg_DeviceFileMode=0666 among the options of the nvidia "
-                     "module in /etc/modprobe.d)",
-                     n->node.mode, paths);
+                     "module in /etc/modprobe.d)%s%s",
+                     n->node.mode, paths, is_own(v, n) ? "\n" : "", is_own(v, n) ? v->request->restart : "");
     }
 }
 

@@ -164,7 +164,7 @@ int cuDeviceTotalMem_v2(size_t *bytes, int device)
 int cuCtxCreate_v2(void **context, unsigned flags, int device)
 {
     *context = (void *)(uintptr_t)(device + (int)flags);
-    return outcome("cuCtxCreate");
+    return device == 101 && setting("second", 0) != 0 ? (int)setting("second", 0) : outcome("cuCtxCreate");
 }
 int cuCtxDestroy_v2(void *context)
 {

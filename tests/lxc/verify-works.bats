@@ -75,6 +75,82 @@ program() {
     verify 0 d12
     step cuda-devices pass evidence "2: Stub GPU 0, 16384 MiB; Stub GPU 1, 16384 MiB"
     step cuda-kernel pass evidence "262144 results; 262144 results"
+    # the second alone does not work
+    stub_says d12 devices 2 second 46
+    verify 1 d12
+    [ "$(first_failure)" = cuda-memory ]
+    step cuda-memory fail evidence "cuCtxCreate gives 46 CUDA_ERROR_DEVICE_UNAVAILABLE" cause "exclusive mode"
+    step cuda-kernel skip
+}
+
+# with LINE COMMAND...: while the config has that line, too; it is read anew each time.
+with() {
+    local status=0
+    sed -i "\$a $1" /var/lib/lxc/d12/config
+    shift
+    "$@" || status=$?
+    sed -i '$d' /var/lib/lxc/d12/config
+    return $status
+}
+
+@test "the config's environment counts: GPUs that it hides" {
+    stub_says d12 cuInit 100
+    program /usr/local/bin/nvidia-smi <<< $'#!/bin/sh\necho "sees $CUDA_VISIBLE_DEVICES$NOT_FOR_IT"'
+    with "lxc.environment = CUDA_VISIBLE_DEVICES=7\nlxc.environment = NOT_FOR_IT=x" verify 1 d12
+    sed -i '$d' /var/lib/lxc/d12/config
+    step nvidia-smi pass evidence "sees 7"
+    [[ $(jq -r '.steps[] | select(.id == "nvidia-smi") | .evidence' <<< "$VERIFIED") = "sees 7" ]]
+    step cuda-init fail cause "sets CUDA_VISIBLE_DEVICES=7, which names no GPU" fix "take that lxc.environment line out"
+    program /usr/local/bin/nvidia-smi <<< $'#!/bin/sh\necho No devices were found'
+    verify 1 d12
+    step nvidia-smi fail evidence "exit status 0: No devices were found" cause "finds no GPU"
+    rm "$R/usr/local/bin/nvidia-smi"
+    ln -s "$BUNDLE"/bin/nvidia-smi "$R/usr/local/bin/nvidia-smi"
+}
+
+@test "which libcuda: of CUDA's compatibility package, or one whose name has no version" {
+    local compat=$R/usr/local/cuda/compat
+    mkdir -p "$compat"
+    cp $STUBS/libcuda.so "$compat/libcuda.so.560.35.03"
+    ln -s libcuda.so.560.35.03 "$compat/libcuda.so.1"
+    with "lxc.environment = LD_LIBRARY_PATH=/usr/local/cuda/compat" verify 0 d12
+    step libcuda pass evidence "/usr/local/cuda/compat/libcuda.so.560.35.03, a CUDA compatibility library of 560.35.03"
+    mv "$compat/libcuda.so.560.35.03" "$compat/libcuda.so.1"
+    with "lxc.environment = LD_LIBRARY_PATH=/usr/local/cuda/compat" verify 0 d12
+    step libcuda pass evidence "/usr/local/cuda/compat/libcuda.so.1, whose version does not stand in it"
+    printf '\000550.163.01\000' >> "$compat/libcuda.so.1"
+    with "lxc.environment = LD_LIBRARY_PATH=/usr/local/cuda/compat" verify 0 d12
+    step libcuda pass evidence "/usr/local/cuda/compat/libcuda.so.1, the kernel module's version"
+    rm -r "$R/usr/local/cuda"
+}
+
+@test "a grant of what the host does not have is its own failure" {
+    cp /var/lib/lxc/d12/config /run/d12.config
+    sed -i 's/NVIDIA_VISIBLE_DEVICES=.*/NVIDIA_VISIBLE_DEVICES=GPU-00000000-1111-2222-3333-444444444444/' /var/lib/lxc/d12/config
+    verify 1 d12
+    [ "$(first_failure)" = grant ]
+    step grant fail evidence "GPU-00000000-1111-2222-3333-444444444444" cause "names what this host does not have" fix "nvlxc gpus"
+    cp /run/d12.config /var/lib/lxc/d12/config
+}
+
+@test "what debuggers alone use may be missing" {
+    stop d12
+    sed -i 's/ModifyDeviceFiles: 1/ModifyDeviceFiles: 0/' /proc/driver/nvidia/params
+    rm /dev/nvidia-uvm-tools
+    start d12
+    verify 0 d12
+    step nodes pass evidence "nvidia-uvm: opens; nvidia-uvm-tools: missing"
+    sed -i 's/ModifyDeviceFiles: 0/ModifyDeviceFiles: 1/' /proc/driver/nvidia/params
+    stop d12
+    start d12
+}
+
+@test "a user whom the container's map does not have" {
+    echo 'far:x:200000:200000::/:/bin/sh' >> "$R/etc/passwd"
+    verify 1 d12 --user far
+    step nodes pass
+    step nodes-user fail evidence "as far: could not be run (become its user)" cause "its uid 200000 may lie outside"
+    sed -i '$d' "$R/etc/passwd"
 }
 
 # cuda CODE CALL STEP: CALL fails with that number, and STEP is the first that fails.
@@ -453,6 +529,23 @@ ON_CPU='time=2025-03-01T10:00:01.000Z level=INFO source=types.go:130 msg="infere
     step ollama pass evidence "1 model loaded, 50 % in GPU memory"
 }
 
+@test "Ollama: a long log is read from its end, the journal where there is none" {
+    { printf '%s\n' "$LISTENING" "$ON_CPU"; yes 'a line of no interest' | head -c 600000; echo; printf '%s\n' "$LISTENING" "$ON_GPU"; } > /run/log
+    ollama_log
+    cp /run/log "$R/var/log/ollama/server.log"
+    echo '{"models":[]}' > "$R/etc/stub-ollama.ps"
+    verify 0 d12
+    step ollama pass evidence "library=CUDA"
+    rm "$R/var/log/ollama/server.log"
+    program /usr/bin/journalctl <<SH
+#!/bin/sh
+case "\$*" in *--unit=ollama*) printf '%s\n' '$LISTENING' '$ON_CPU' ;; esac
+SH
+    verify 1 d12
+    step ollama fail evidence "library=cpu" cause "found none then"
+    rm "$R/usr/bin/journalctl"
+}
+
 @test "Ollama: fallen back to the CPU, and why" {
     ollama_log "$LISTENING" "$ON_GPU" "$LISTENING" "$ON_CPU"
     echo '{"models":[]}' > "$R/etc/stub-ollama.ps"
@@ -508,6 +601,14 @@ ON_CPU='time=2025-03-01T10:00:01.000Z level=INFO source=types.go:130 msg="infere
     program /usr/bin/dockerd < /dev/null
     verify 1 d12
     step cdi fail evidence "/usr/bin/dockerd is there" fix "nvidia-ctk cdi generate"
+    # the older way
+    mkdir -p "$R/etc/nvidia-container-runtime"
+    printf '[nvidia-container-cli]\n#no-cgroups = true\nno-cgroups = false\n' > "$R/etc/nvidia-container-runtime/config.toml"
+    verify 1 d12
+    printf '[nvidia-container-cli]\n  no-cgroups = true\n' > "$R/etc/nvidia-container-runtime/config.toml"
+    verify 0 d12
+    step cdi pass evidence "no-cgroups = true"
+    rm -r "$R/etc/nvidia-container-runtime"
     mkdir -p "$R/etc/cdi"
     cat > "$R/etc/cdi/nvidia.yaml" <<'YAML'
 cdiVersion: 0.5.0

@@ -113,7 +113,9 @@ check_no_driver() {
     run -1 nvlxc verify d12 --user nobody-here
     says "nobody-here"
     run -1 nvlxc verify no-such-container
-    run -2 nvlxc --root / verify
+    run -2 nvlxc verify
+    run -2 nvlxc --root "$NVL_SOURCE/tests/hosts/a5500-550" verify 220
+    says "it has no --root"
 }
 
 @test "musl and no C library at all: the first failure says so" {
@@ -166,16 +168,12 @@ check_no_driver() {
 }
 
 @test "the node's mode denies: EACCES, nvidia-smi 4" {
-    stop d12
-    # the driver's own word is not to touch nodes, so that the start does not mend it
-    sed -i 's/ModifyDeviceFiles: 1/ModifyDeviceFiles: 0/' /proc/driver/nvidia/params
+    # while it runs: a start would make it copies of its own
     chmod 600 /dev/nvidia0 /dev/nvidiactl
-    start d12
     verify 1 d12
     step nodes fail evidence "denied by its mode (EACCES)" cause "has mode 0600" fix "chmod 0666 /dev/nvidia0 /dev/nvidiactl"
     step nvidia-smi fail evidence "exit status 4: Failed to initialize NVML: Insufficient Permissions" cause "has mode 0600"
     bash -c "$(jq -r '.steps[] | select(.id == "nodes") | .fix' <<< "$VERIFIED" | grep '^chmod')"
-    sed -i 's/ModifyDeviceFiles: 0/ModifyDeviceFiles: 1/' /proc/driver/nvidia/params
     verify 1 d12
     check_no_driver
 }
@@ -188,6 +186,57 @@ check_no_driver() {
     verify 1 d12 --user alice
     step nodes-user fail evidence "alice: "
     inside d12 userdel ollama
+}
+
+@test "nodes that the host keeps to a group: the container's groups count" {
+    inside d12 useradd --groups video bob
+    stop d12
+    sed -i 's/ModifyDeviceFiles: 1/ModifyDeviceFiles: 0/' /proc/driver/nvidia/params
+    chown 0:44 /dev/nvidia*
+    chmod 660 /dev/nvidia*
+    start d12
+    verify 1 d12 --user bob
+    step nodes-user fail evidence "bob: nvidia0 nvidiactl nvidia-uvm nvidia-uvm-tools: no driver answers"
+    verify 1 d12 --user alice
+    step nodes fail evidence "no driver answers"
+    step nodes-user fail evidence "alice: nvidia0 nvidiactl nvidia-uvm nvidia-uvm-tools: denied by its mode" \
+        cause "is for the container's root and its group video, in which alice is not" fix "in the container: usermod -aG video alice"
+    inside d12 usermod -aG video alice
+    verify 1 d12 --user alice
+    step nodes-user fail evidence "alice: nvidia0 nvidiactl nvidia-uvm nvidia-uvm-tools: no driver answers"
+    # a container that has no such group
+    inside d12 gpasswd -d alice video
+    sed -i.kept '/^video:/d' /var/lib/lxc/d12/rootfs/etc/group
+    verify 1 d12 --user alice
+    step nodes-user fail fix "groupadd --system video && usermod -aG video alice"
+    mv /var/lib/lxc/d12/rootfs/etc/group.kept /var/lib/lxc/d12/rootfs/etc/group
+    # for root alone: then no group helps
+    stop d12
+    chmod 600 /dev/nvidia*
+    start d12
+    verify 1 d12 --user bob
+    step nodes-user fail cause "has mode 0600" fix "chmod 0666 /dev/nvidia0 /dev/nvidiactl /dev/nvidia-uvm"
+    step nodes-user fail fix "lxc-start -n d12"
+    chown 0:0 /dev/nvidia*
+    chmod 666 /dev/nvidia*
+    sed -i 's/ModifyDeviceFiles: 0/ModifyDeviceFiles: 1/' /proc/driver/nvidia/params
+    stop d12
+    start d12
+    verify 1 d12
+    check_no_driver
+}
+
+@test "lines by hand, and the device filter denies: attach is to replace them" {
+    make_container hand debian-12 privileged
+    local node
+    for node in nvidia0 nvidiactl nvidia-uvm; do
+        echo "lxc.mount.entry = /dev/$node dev/$node none bind,optional,create=file 0 0"
+    done >> /var/lib/lxc/hand/config
+    start hand
+    verify 1 hand
+    step grant pass evidence "lines by hand"
+    step nodes fail evidence "kept out by the device filter (EPERM)" fix "nvlxc attach hand --replace"
+    stop hand
 }
 
 @test "nvidia-uvm is missing: nvidia-smi does not mind, CUDA does" {

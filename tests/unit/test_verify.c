@@ -535,6 +535,65 @@ static void test_nvml_causes(void **state)
     trial_clear(&t);
 }
 
+static void node_of(struct nvl_inside_node *n, enum nvl_node_kind kind, const char *path,
+                    enum nvl_node_state inside, enum nvl_node_state on_host)
+{
+    *n = (struct nvl_inside_node){.on_host = on_host, .needed = true};
+    n->node.kind = kind;
+    n->node.state = inside;
+    n->node.mode = 0666;
+    snprintf(n->node.path, sizeof n->node.path, "%s", path);
+}
+
+/* What is wrong with a node, here and on the host, and what mends it there. */
+static void test_node_causes(void **state)
+{
+    struct nvl_inside_node n;
+    struct trial t;
+
+    trial_init(&t, *state);
+    t.v.nodes = &n;
+    t.v.n_nodes = 1;
+    node_of(&n, NVL_NODE_UVM, "/dev/nvidia-uvm", NVL_NODE_MISSING, NVL_NODE_MODE);
+    nvl_cause_of_node(&t.v, &n, ENOENT, begin(&t));
+    SAYS(&t, "is on the host but not in the container", "pct reboot 220");
+    SAYS(&t, "without it CUDA fails with error 999", "pct reboot 220");
+    node_of(&n, NVL_NODE_UVM, "/dev/nvidia-uvm", NVL_NODE_MISSING, NVL_NODE_MISSING);
+    nvl_cause_of_node(&t.v, &n, ENOENT, begin(&t));
+    SAYS(&t, "nvidia-uvm is not loaded or its node was not made",
+         "modprobe nvidia-uvm\nnvidia-modprobe -c 0 -u\npct reboot 220");
+    node_of(&n, NVL_NODE_GPU, "/dev/nvidia1", NVL_NODE_MISSING, NVL_NODE_MISSING);
+    nvl_cause_of_node(&t.v, &n, ENOENT, begin(&t));
+    SAYS(&t, "/dev/nvidia1 is not on the host", "nvidia-modprobe -c 0 -u\npct reboot 220");
+    node_of(&n, NVL_NODE_CTL, "/dev/nvidiactl", NVL_NODE_NOT_DEVICE, NVL_NODE_NOT_DEVICE);
+    nvl_cause_of_node(&t.v, &n, 0, begin(&t));
+    SAYS(&t, "an empty file", "rm /dev/nvidiactl\nnvidia-modprobe -c 0 -u\npct reboot 220");
+    node_of(&n, NVL_NODE_UVM, "/dev/nvidia-uvm", NVL_NODE_STALE, NVL_NODE_OK);
+    n.node.found_major = 511;
+    n.node.major = 506;
+    nvl_cause_of_node(&t.v, &n, 0, begin(&t));
+    SAYS(&t, "has number 511:0, the driver's is 506:0", "pct reboot 220");
+    /* the host's own node, bound: the next start makes a copy */
+    t.host.root = &((struct temp_root *)*state)->root;
+    put(*state, "/dev/dri/renderD128", "");
+    node_of(&n, NVL_NODE_DRI, "/dev/dri/renderD128", NVL_NODE_OK, NVL_NODE_OK);
+    n.node.found_mode = 0660;
+    nvl_cause_of_node(&t.v, &n, EACCES, begin(&t));
+    SAYS(&t, "its owner on the host may be nobody", "pct reboot 220");
+    node_of(&n, NVL_NODE_CAP, "/dev/nvidia-caps/nvidia-cap1", NVL_NODE_OK, NVL_NODE_OK);
+    n.node.mode = 0444;
+    nvl_cause_of_node(&t.v, &n, EACCES, begin(&t));
+    SAYS(&t, "nvidia-cap1 has mode", "chmod 0444 /dev/nvidia-caps/nvidia-cap1");
+    node_of(&n, NVL_NODE_GPU, "/dev/nvidia0", NVL_NODE_OK, NVL_NODE_OK);
+    nvl_cause_of_node(&t.v, &n, EPERM, begin(&t));
+    SAYS(&t, "device filter does not let /dev/nvidia0", "nvlxc attach 220\npct reboot 220");
+    nvl_cause_of_node(&t.v, &n, ENODEV, begin(&t));
+    SAYS(&t, "no driver answers behind it", "nvlxc host\ndmesg | grep -e NVRM -e Xid");
+    nvl_cause_of_node(&t.v, &n, EIO, begin(&t));
+    SAYS(&t, "the driver cannot initialise the GPU", "dmesg | grep -e NVRM -e Xid");
+    trial_clear(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -555,6 +614,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_version_causes, setup_root, teardown_root),
         cmocka_unit_test_setup_teardown(test_cuda_causes, setup_root, teardown_root),
         cmocka_unit_test_setup_teardown(test_nvml_causes, setup_root, teardown_root),
+        cmocka_unit_test_setup_teardown(test_node_causes, setup_root, teardown_root),
     };
 
     return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
