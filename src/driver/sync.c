@@ -105,7 +105,10 @@ int nvl_bundle_sync(const struct nvl_root *root, const struct nvl_userspace *us,
                     bool dry_run, nvl_progress_fn *progress, void *progress_data,
                     struct nvl_sync_result *result, struct nvl_error *err)
 {
-    struct nvl_copier copier = {.root = root, .progress = progress, .progress_data = progress_data};
+    struct nvl_copier copier = {.root = root,
+                                .progress = progress,
+                                .progress_data = progress_data,
+                                .lock = PTHREAD_MUTEX_INITIALIZER};
     nvl_autofd int store = -1, lock = -1;
 
     *result = (struct nvl_sync_result){0};
