@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # The whole of host setup, with real packages, in a Debian 13: the module is built for the release's kernel, and for one
-# that is too new the build fails, which host setup knows beforehand. It takes minutes, so it runs with NVL_TEST_DKMS=1.
+# that is too new the build fails, which host setup knows beforehand. It takes minutes, so it runs with NVL_TEST_DKMS=1, as in CI.
 
 bats_require_minimum_version 1.5.0
 
@@ -54,4 +54,10 @@ setup() {
     run in_root dkms build -m nvidia-current -v 550.163.01 -k "$kernel"
     [ "$status" != 0 ]
     grep -E 'error:' "$ROOT"/var/lib/dkms/nvidia-current/550.163.01/build/make.log
+    # and doctor names the cause, with the compiler's first word about it
+    local found
+    found=$(nvlxc_in_root --json doctor | jq '.findings[] | select(.id == "driver-kernel")')
+    echo "$found"
+    [[ "$(jq -r .title <<<"$found")" == "kernel $kernel is newer than driver 550.163.01"* ]]
+    jq -r .evidence <<<"$found" | grep -E '^ *make.log:[0-9]+: .*error:'
 }
