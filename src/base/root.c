@@ -106,6 +106,20 @@ int nvl_root_read(const struct nvl_root *root, const char *path, size_t max, cha
     return nvl_fd_read(fd, max, data, len);
 }
 
+int nvl_root_read_attribute(const struct nvl_root *root, const char *path, char *line, size_t size)
+{
+    nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0)
+        return fd;
+    ssize_t n = read(fd, line, size - 1);
+    if (n < 0)
+        return -errno;
+    line[n] = '\0';
+    line[strcspn(line, "\n")] = '\0';
+    return 0;
+}
+
 int nvl_root_readlink(const struct nvl_root *root, const char *path, char **target)
 {
     char text[PATH_MAX];
@@ -145,8 +159,8 @@ int nvl_root_list(const struct nvl_root *root, const char *path, struct nvl_strv
 
     if (fd < 0)
         return fd;
-    /* getdents64 itself: opendir's stream would take three system calls and 32 KiB more for each folder */
-    _Alignas(struct dirent64) char entries[8192];
+    /* getdents64 itself: opendir's stream would take three system calls more for each folder */
+    _Alignas(struct dirent64) char entries[32768];
     ssize_t n;
     while ((n = getdents64(fd, entries, sizeof entries)) > 0)
         for (ssize_t at = 0; at < n;) {

@@ -39,6 +39,9 @@ int nvl_root_make_folder(const struct nvl_root *root, const char *path);
 /* A whole regular file, at most max bytes (-EFBIG beyond; -EINVAL where it is not a regular file; never
  * blocks). *data is NUL-terminated and the caller's. */
 int nvl_root_read(const struct nvl_root *root, const char *path, size_t max, char **data, size_t *len);
+/* The first line of a file of sysfs, without its newline, at most size - 1 bytes of it: one read, as sysfs
+ * gives it. */
+int nvl_root_read_attribute(const struct nvl_root *root, const char *path, char *line, size_t size);
 /* A link's text, as it stands there; the caller frees. */
 int nvl_root_readlink(const struct nvl_root *root, const char *path, char **target);
 /* flags: 0 or AT_SYMLINK_NOFOLLOW. */

@@ -237,13 +237,25 @@ static int find_user(const struct search *s, const struct nvl_user *user, struct
     return lxcpath != NULL ? find_users_own(s, user, &place, lxcpath, err) : 0;
 }
 
+/* Where users of the system are at home: folders that are root's, in which no user can have a container. */
+static bool is_system_folder(const char *home)
+{
+    static const char *const folders[] = {"/bin", "/sbin", "/usr/bin",  "/usr/sbin",   "/usr/games",
+                                          "/dev", "/proc", "/var/mail", "/nonexistent"};
+
+    for (size_t i = 0; i < NVL_LENGTH(folders); i++)
+        if (strcmp(home, folders[i]) == 0)
+            return true;
+    return false;
+}
+
 static int find_users(const struct search *s, struct nvl_error *err)
 {
     nvl_auto(nvl_users_clear) struct nvl_users users = {0};
 
     int r = nvl_users_read(s->root, &users, err);
     for (size_t i = 0; i < users.count && r == 0; i++)
-        if (s->is_root || users.items[i].uid == s->uid)
+        if (s->is_root ? !is_system_folder(users.items[i].home) : users.items[i].uid == s->uid)
             r = find_user(s, &users.items[i], err);
     return r;
 }

@@ -11,7 +11,6 @@
 #define PROC_GPUS       "/proc/driver/nvidia/gpus"
 #define SYS_DEVICES     "/sys/bus/pci/devices"
 #define INFORMATION_MAX 16384
-#define ATTRIBUTE_MAX   4096
 #define MINOR_MAX       0xfffffu /* MKDEV keeps 20 bits for it */
 #define VENDOR_NVIDIA   0x10de
 #define CLASS_VGA       0x0300
@@ -187,14 +186,11 @@ static int read_proc(const struct nvl_root *root, struct nvl_gpus *gpus, struct 
 static bool read_attribute(const struct nvl_root *root, const char *pci, const char *name, unsigned *value)
 {
     nvl_autofree char *path = nvl_xasprintf(SYS_DEVICES "/%s/%s", pci, name);
-    nvl_autofree char *text = NULL;
+    char text[32];
     uint64_t number;
-    size_t len;
 
-    if (nvl_root_read(root, path, ATTRIBUTE_MAX, &text, &len) < 0 || !nvl_has_prefix(text, "0x"))
-        return false;
-    text[strcspn(text, "\n")] = '\0';
-    if (nvl_parse_uint(text + 2, 16, 0xffffffff, &number) < 0)
+    if (nvl_root_read_attribute(root, path, text, sizeof text) < 0 || !nvl_has_prefix(text, "0x") ||
+        nvl_parse_uint(text + 2, 16, 0xffffffff, &number) < 0)
         return false;
     *value = (unsigned)number;
     return true;
