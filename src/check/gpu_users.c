@@ -23,12 +23,13 @@ static bool starts_at_boot(const struct nvl_container *c, const struct nvl_confi
 /* Wherever it stands in the file, and in whatever form: a line that is not read, a section, a comment. */
 static bool speaks_of_gpus(const struct nvl_config *config)
 {
-    static const char *const words[] = {"nvidia", "nvlxc", "c 195:", "gpu", "cuda"};
+    static const char *const words[] = {"nvidia", "nvlxc", "gpu", "cuda"};
 
     for (size_t i = 0; i < NVL_LENGTH(words); i++)
         if (strcasestr(config->text, words[i]) != NULL)
             return true;
-    return false;
+    nvl_autofree bool *strays = nvl_config_strays(config); /* rules, which are numbers */
+    return strays != NULL;
 }
 
 static void read_config(struct nvl_host_facts *f, const struct nvl_container *c)

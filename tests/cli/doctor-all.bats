@@ -25,7 +25,8 @@ found() {
 }
 
 @test "containers that have no grant and no NVIDIA line in force: what is lost in their configs is found" {
-    printf '%s\n' 'lxc.cgroup2.devices.allow: c 195:* rwm' >> "$PVE/220.conf" # in its snapshot's section
+    sed -i '/^\[before-gpu\]/s/before-gpu/before/; /[Gg][Pp][Uu]/d' "$PVE/220.conf" # nothing but a number says it
+    printf '%s\n' 'lxc.cgroup2.devices.allow:  c  195:* rwm' >> "$PVE/220.conf" # in its snapshot's section
     sed -i '1i \ lxc.environment: NVIDIA_VISIBLE_DEVICES=all' "$PVE/221.conf"
     sed -i '1i # NVIDIA GPU passthrough begin\n# NVIDIA GPU passthrough end' "$PVE/222.conf"
     echo 'dev0: /dev/nvidia0' >> "$WEB/config"
@@ -58,6 +59,14 @@ root/web other-dialect warning" ]
     [[ ${lines[0]} == "nothing is wrong: "*" checks of the host; no container has a GPU" ]]
     run -0 nvlxc doctor --report
     [[ $output == *'| containers | none with a GPU |'* ]]
+    # of those that speak of one the config is asked, the root file system is not
+    local some all none
+    rm -r "$PVE"/22[02].conf "$HOST"/var/lib/lxc/* "$HOST"/home/*/.local
+    some=$(nvlxc --json doctor | jq .checked)
+    all=$(nvlxc --json doctor 221 | jq .checked)
+    rm "$PVE/221.conf"
+    none=$(nvlxc --json doctor | jq .checked)
+    [ "$none" -lt "$some" ] && [ "$some" -lt "$all" ]
 }
 
 @test "a config that cannot be read is said, and keeps nobody else from being looked at" {

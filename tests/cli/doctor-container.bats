@@ -526,6 +526,10 @@ started() {
     mend 221 dev-mode
     grep -qx 'dev0: /dev/nvidia0,mode=0666' "$PVE/221.conf"
     speaks 221
+    sed -i 's/mode=0666/mode=0664/' "$PVE/221.conf" # others may read it alone
+    speaks 221 dev-mode note
+    sed -i 's/mode=0664/&,uid=1000/' "$PVE/221.conf" # somebody's choice
+    speaks 221
 }
 
 # --- what its grant names ---
