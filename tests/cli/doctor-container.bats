@@ -725,8 +725,11 @@ started() {
     has root/web cuda-compat fix "take that folder out of LD_LIBRARY_PATH in /var/lib/lxc/web/config"
     sed -i 's/^Model:.*/Model: \t NVIDIA H100 80GB HBM3/' "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
     speaks root/web
-    sed -i 's/^Model:.*/Model: \t NVIDIA GeForce RTX 4090/' "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
-    speaks root/web cuda-compat error
+    local model
+    for model in 'NVIDIA GeForce RTX 4090' 'NVIDIA TITAN RTX' 'Quadro RTX 5000 Mobile'; do
+        sed -i "s/^Model:.*/Model: \t $model/" "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
+        speaks root/web cuda-compat error
+    done
     sed -i '/LD_LIBRARY_PATH/d' "$WEB/config"
     speaks root/web
 }
@@ -809,6 +812,15 @@ started() {
     mend root/web left-mount-points
     [ ! -e "$WEB/rootfs/dev/nvidiactl" ]
     speaks root/web
+    local file
+    for file in bin/nvidia-debugdump bin/nvidia-persistenced lib/libnvidia-ml.so.1 lib64/libnvcuvid.so.1; do
+        mkdir -p "$WEB/rootfs/usr/${file%/*}" && touch "$WEB/rootfs/usr/$file"
+        speaks root/web left-mount-points warning
+        has root/web left-mount-points evidence "/usr/$file is an empty file"
+        echo x > "$WEB/rootfs/usr/$file" # not empty: somebody's
+        speaks root/web
+        rm "$WEB/rootfs/usr/$file"
+    done
 }
 
 @test "left-mount-points: names that a shell would read otherwise are not repeated, links not followed" {

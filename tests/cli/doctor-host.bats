@@ -500,9 +500,13 @@ real_host() {
     speaks firmware-missing:warning
     has firmware-missing evidence "/lib/firmware/nvidia/550.163.01" "GPU Firmware: 550.163.01"
     has firmware-missing fix firmware-nvidia-gsp
-    mkdir -p "$HOST/usr/lib/firmware/updates/nvidia/550.163.01"
-    touch "$HOST/usr/lib/firmware/updates/nvidia/550.163.01/gsp_tu10x.bin"
-    speaks
+    local folder
+    for folder in updates updates/$K $K .; do # where the kernel looks
+        install -D /dev/null "$HOST/usr/lib/firmware/$folder/nvidia/550.163.01/gsp_tu10x.bin"
+        speaks
+        rm -r "$HOST/usr/lib/firmware"
+        speaks firmware-missing:warning
+    done
     HOST=$(fixture upgraded)
     rm -r "$HOST/usr/lib/firmware"
     speaks firmware-missing:warning upgrade-pending:note
@@ -709,6 +713,20 @@ host_speaks() {
     host_speaks boot-nodes:warning
     has boot-nodes evidence "/etc/systemd/system/nvlxc-boot.service has no Before=pve-guests.service"
     has boot-nodes fix "systemctl revert nvlxc-boot.service"
+}
+
+@test "boot-nodes: plain LXC's guests are lxc.service's" {
+    HOST=$(fixture two-gpus-535)
+    mkdir -p "$HOST/var/lib/lxc/a"
+    printf '%s\n' 'lxc.start.auto = 1' 'lxc.mount.entry = /dev/nvidia0 dev/nvidia0 none bind,optional' > "$HOST/var/lib/lxc/a/config"
+    install -D -m 644 "$NVL_SOURCE/data/nvlxc-boot.service" "$HOST/usr/lib/systemd/system/nvlxc-boot.service"
+    systemctl --root="$HOST" enable nvlxc-boot.service
+    host_speaks
+    sed -i 's/ lxc.service//; s/^Before=lxc.service */Before=/' "$HOST/usr/lib/systemd/system/nvlxc-boot.service"
+    host_speaks boot-nodes:warning
+    has boot-nodes evidence "has no Before=lxc.service"
+    sed -i 's/^lxc.start.auto = 1/lxc.start.auto = 0/' "$HOST/var/lib/lxc/a/config"
+    host_speaks
 }
 
 @test "boot-nodes: not while it starts by hand, nor for a container with the hook" {
