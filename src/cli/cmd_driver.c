@@ -349,10 +349,11 @@ static int run_driver(struct nvl_context *ctx, const struct nvl_strv *arguments,
     r = drivers_read(&d, err);
     if (r < 0)
         return r;
-    if (strcmp(verb, "list") == 0)
-        return run_list(&d);
     struct nvl_strv versions = {arguments->items + 1, arguments->count - 1};
-    return strcmp(verb, "sync") == 0 ? run_sync(&d, &versions, err) : run_prune(&d, &versions, err);
+    if (strcmp(verb, "sync") == 0)
+        return run_sync(&d, &versions, err);
+    nvl_bundles_count_users(&ctx->root, &d.bundles);
+    return strcmp(verb, "list") == 0 ? run_list(&d) : run_prune(&d, &versions, err);
 }
 
 const struct nvl_command nvl_cmd_driver = {

@@ -36,7 +36,7 @@ struct nvl_bundle {
     bool complete; /* has a manifest that can be read */
     bool loaded;   /* the kernel module's version */
     bool pending;  /* installed on the host, but not the loaded one: the next boot's */
-    size_t in_use; /* running containers that have it mounted */
+    size_t in_use; /* running containers that have it mounted; 0 until nvl_bundles_count_users */
 };
 struct nvl_bundles {
     struct nvl_bundle *items; /* newest first */
@@ -45,6 +45,8 @@ struct nvl_bundles {
 
 int nvl_bundles_list(const struct nvl_root *root, const struct nvl_driver_version *loaded,
                      const struct nvl_userspace *us, struct nvl_bundles *bundles, struct nvl_error *err);
+/* Looks into every process: for those who ask. */
+void nvl_bundles_count_users(const struct nvl_root *root, struct nvl_bundles *bundles);
 void nvl_bundles_clear(struct nvl_bundles *bundles);
 
 /* Removes one, unless it is loaded, pending or in use (looked at again under the lock): then -EBUSY.

@@ -31,7 +31,6 @@ static void describe(const struct nvl_root *root, const struct nvl_driver_versio
     bundle->bytes = nvl_manifest_bytes(&m);
     bundle->loaded = loaded->loaded && strcmp(loaded->version, bundle->version) == 0;
     bundle->pending = nvl_version_is_pending(bundle->version, loaded, us);
-    bundle->in_use = nvl_bundle_users(root, bundle->version);
 }
 
 int nvl_bundles_list(const struct nvl_root *root, const struct nvl_driver_version *loaded,
@@ -54,6 +53,12 @@ int nvl_bundles_list(const struct nvl_root *root, const struct nvl_driver_versio
     if (bundles->count > 1)
         qsort(bundles->items, bundles->count, sizeof *bundles->items, newest_first);
     return 0;
+}
+
+void nvl_bundles_count_users(const struct nvl_root *root, struct nvl_bundles *bundles)
+{
+    for (size_t i = 0; i < bundles->count; i++)
+        bundles->items[i].in_use = nvl_bundle_users(root, bundles->items[i].version);
 }
 
 void nvl_bundles_clear(struct nvl_bundles *bundles)

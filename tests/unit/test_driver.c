@@ -691,6 +691,7 @@ static void list_of(const struct temp_root *t, struct nvl_bundles *bundles)
     assert_int_equal(nvl_driver_version_read(&t->root, &loaded, NULL), 0);
     assert_int_equal(nvl_userspace_read(&t->root, &us, NULL), 0);
     assert_int_equal(nvl_bundles_list(&t->root, &loaded, &us, bundles, NULL), 0);
+    nvl_bundles_count_users(&t->root, bundles);
 }
 
 #define MOUNT(version, target)                                                                               \
