@@ -90,7 +90,8 @@ static bool is_dropped_key(const char *key)
     for (size_t i = 0; i < NVL_LENGTH(keys); i++)
         if (strcmp(key, keys[i]) == 0)
             return true;
-    return nvl_has_prefix(key, "lxc.proc.") || nvl_has_prefix(key, "lxc.namespace.");
+    return nvl_has_prefix(key, "lxc.proc.") || nvl_has_prefix(key, "lxc.namespace.") ||
+           nvl_has_prefix(key, "lxc.sysctl.net.");
 }
 
 /* The line as it should stand: without blanks before it, the key in small letters, the colon at once behind

@@ -71,6 +71,18 @@ void nvl_modprobe_lines_clear(struct nvl_modprobe_lines *lines)
     *lines = (struct nvl_modprobe_lines){0};
 }
 
+/* "modprobe.blacklist=a,nouveau" lists "modprobe.blacklist=nouveau". */
+static bool lists(const char *parameter, const char *wanted)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv values = {0};
+    size_t name = strcspn(wanted, "=");
+
+    if (wanted[name] != '=' || strncmp(parameter, wanted, name + 1) != 0)
+        return false;
+    nvl_strv_split(&values, parameter + name + 1, ",");
+    return nvl_strv_contains(&values, wanted + name + 1);
+}
+
 bool nvl_cmdline_has(const struct nvl_root *root, const char *word)
 {
     nvl_autofree char *text = NULL;
@@ -80,5 +92,8 @@ bool nvl_cmdline_has(const struct nvl_root *root, const char *word)
     if (nvl_root_read(root, "/proc/cmdline", FILE_MAX, &text, &len) < 0)
         return false;
     nvl_strv_split(&words, text, " \t\n");
-    return nvl_strv_contains(&words, word);
+    for (size_t i = 0; i < words.count; i++)
+        if (strcmp(words.items[i], word) == 0 || lists(words.items[i], word))
+            return true;
+    return false;
 }

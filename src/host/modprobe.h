@@ -21,5 +21,5 @@ extern const char *const nvl_modprobe_folders[];
 void nvl_modprobe_find(const struct nvl_root *root, const char *verb, const char *module,
                        struct nvl_modprobe_lines *lines);
 void nvl_modprobe_lines_clear(struct nvl_modprobe_lines *lines);
-/* Whether the kernel's command line has this word. */
+/* Whether the kernel's command line has this word; of "name=value" also among others: "name=a,value,b". */
 bool nvl_cmdline_has(const struct nvl_root *root, const char *word);

@@ -232,9 +232,17 @@ started() {
     speaks 221
 }
 
-@test "lines-dropped: lxc.hook.start-host is read and not written" {
-    add "$PVE/221.conf" 'lxc.hook.start-host: /root/nvidia.sh'
-    speaks 221 lines-dropped warning
+@test "lines-dropped: what is read and not written" {
+    local key
+    cp "$PVE/221.conf" "$BATS_TEST_TMPDIR/before"
+    for key in lxc.hook.start-host lxc.rootfs.path lxc.rootfs.options lxc.proc.oom_score_adj lxc.namespace.share.net lxc.sysctl.net.x; do
+        add "$PVE/221.conf" "$key: /root/nvidia.sh"
+        speaks 221 lines-dropped warning
+        has 221 lines-dropped evidence "$key: /root/nvidia.sh"
+        take_out 221 lines-dropped
+        nvlxc detach 221 > /dev/null
+        cmp "$PVE/221.conf" "$BATS_TEST_TMPDIR/before"
+    done
 }
 
 @test "lines that Proxmox does not read and that are not about NVIDIA are no finding" {
@@ -268,6 +276,9 @@ started() {
 
 @test "lxc-nvidia-hook: it refuses privileged containers" {
     add "$PVE/221.conf" 'lxc.hook.mount: /usr/share/lxc/hooks/nvidia'
+    speaks 221 lxc-nvidia-hook error
+    has 221 lxc-nvidia-hook cause 'refuses privileged containers'
+    touch "$HOST/usr/bin/nvidia-container-cli"
     speaks 221 lxc-nvidia-hook error
     mend 221 lxc-nvidia-hook
     speaks 221
@@ -486,6 +497,8 @@ started() {
     printf 'ID=debian\nVERSION_ID="13"\n' > "$HOST/etc/os-release"
     speaks root/web library-folder-mounted error
     has root/web library-folder-mounted evidence 'the host is debian 13, the container debian 12'
+    # alone it may be there for a reason of its own, and attach leaves it
+    has root/web library-folder-mounted fix 'take these lines out of /var/lib/lxc/web/config'
     take_out root/web library-folder-mounted
     speaks root/web
 }
@@ -761,6 +774,12 @@ started() {
     printf '[Service]\nUser=jellyfin\nSupplementaryGroups=video\n' > "$WEB/rootfs/etc/systemd/system/jellyfin.service"
     speaks root/web service-user-denied error
     has root/web service-user-denied fix 'chmod 0666' NVreg_DeviceFileMode=0666
+    local service
+    for service in ollama plexmediaserver frigate; do
+        mv "$WEB"/rootfs/etc/systemd/system/{*,$service}.service
+        speaks root/web service-user-denied error
+        has root/web service-user-denied evidence "$service.service runs as jellyfin"
+    done
     chmod 0666 "$HOST"/dev/nvidia0
     speaks root/web
 }
@@ -862,8 +881,16 @@ started() {
     printf 'no-cgroups = true\n' >> "$WEB/rootfs/etc/nvidia-container-runtime/config.toml"
     speaks root/web
     rm "$WEB/rootfs/etc/nvidia-container-runtime/config.toml"
-    mkdir "$WEB/rootfs/etc/cdi" && touch "$WEB/rootfs/etc/cdi/nvidia.yaml"
-    speaks root/web
+    local spec
+    for spec in etc/cdi/nvidia.yaml etc/cdi/nvidia.json run/cdi/nvidia.yaml var/run/cdi/nvidia.json; do
+        speaks root/web nested-no-cdi warning
+        install -D /dev/null "$WEB/rootfs/$spec"
+        speaks root/web
+        rm "$WEB/rootfs/$spec"
+    done
+    # or podman's
+    mv "$WEB"/rootfs/usr/bin/{dockerd,podman}
+    speaks root/web nested-no-cdi warning
 }
 
 @test "a hostile root file system: FIFOs, huge files and links out of it hold nothing up" {

@@ -637,9 +637,19 @@ fault() {
 
 @test "nouveau-blacklist: other ways to keep it out" {
     rm "$HOST/etc/modprobe.d/nvidia.conf"
-    echo "quiet modprobe.blacklist=nouveau" > "$HOST/proc/cmdline"
-    speaks
+    local word
+    for word in modprobe.blacklist=nouveau modprobe.blacklist=a,nouveau module_blacklist=nouveau rd.driver.blacklist=nouveau \
+        nouveau.modeset=0; do
+        echo "quiet $word" > "$HOST/proc/cmdline"
+        speaks
+    done
+    echo "quiet modprobe.blacklist=nouveau2" > "$HOST/proc/cmdline"
+    speaks nouveau-blacklist:warning
     rm "$HOST/proc/cmdline"
+    echo "install nouveau /bin/false" > "$HOST/etc/modprobe.d/nouveau.conf"
+    speaks
+    rm "$HOST/etc/modprobe.d/nouveau.conf"
+    speaks nouveau-blacklist:warning
     rm -r "$HOST/usr/lib/modules/$K/kernel/drivers/gpu/drm/nouveau" # this kernel has none
     speaks
 }
