@@ -173,7 +173,8 @@ static bool judge_grant(struct nvl_verify *v)
         struct nvl_step *step =
             nvl_step_add(v, "grant", NVL_STEP_FAIL, "%s; %s", devices, f->resolved.missing.items[0]);
         nvl_step_cause(step, "the grant names what this host does not have");
-        nvl_step_fix(step, "nvlxc gpus\nnvlxc attach %s --gpu GPU\n%s", f->name, v->request->restart);
+        nvl_step_fix(step, "nvlxc gpus\nnvlxc attach %s --gpu GPU\n%s", v->request->name,
+                     v->request->restart);
         return true;
     }
     if (has_lines_by_hand(f)) {
@@ -183,7 +184,7 @@ static bool judge_grant(struct nvl_verify *v)
     struct nvl_step *step =
         nvl_step_add(v, "grant", NVL_STEP_FAIL, "%s gives no GPU", f->container->config_path);
     nvl_step_cause(step, "no GPU was attached to this container");
-    nvl_step_fix(step, "nvlxc attach %s\n%s", f->name, v->request->restart);
+    nvl_step_fix(step, "nvlxc attach %s\n%s", v->request->name, v->request->restart);
     return false;
 }
 

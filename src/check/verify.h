@@ -24,6 +24,7 @@ struct nvl_verify_request {
     const char *workload; /* one of nvl_verify_workloads; NULL: those that are found in the container */
     const char *user;     /* of the container; NULL: the service user that is found, if any */
     unsigned seconds;     /* limit for each command; 0: each command's own */
+    const char *name;     /* the container's, as a shell reads it */
     const char *start, *restart; /* the host's commands that start and restart the container */
 };
 

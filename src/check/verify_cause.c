@@ -169,7 +169,7 @@ static void cause_unknown_cuda_error(const struct nvl_verify *v, struct nvl_step
         nvl_step_cause(step,
                        "/dev/nvidia-uvm is not granted: it belongs to the capability compute, and without "
                        "it CUDA fails with error 999");
-        nvl_step_fix(step, "nvlxc attach %s --capabilities compute,utility\n%s", v->facts->name,
+        nvl_step_fix(step, "nvlxc attach %s --capabilities compute,utility\n%s", v->request->name,
                      v->request->restart);
         return;
     }
@@ -218,14 +218,14 @@ void nvl_cause_of_cuda(const struct nvl_verify *v, int code, struct nvl_step *st
         nvl_step_fix(step,
                      "nvidia-smi mig -cgi 19 -C (makes instances; nvidia-smi mig -lgip lists the profiles)\n"
                      "or nvidia-smi -mig 0\nnvlxc attach %s --gpu GPU",
-                     v->facts->name);
+                     v->request->name);
     } else if (code == 101) {
         if (!is_hidden(v, step))
             nvl_step_cause(step,
                            "a device ordinal that does not exist: with MIG switched on, a GPU without an "
                            "instance; else CUDA_VISIBLE_DEVICES names a GPU that the container has not");
         if (step->fix == NULL)
-            nvl_step_fix(step, "nvidia-smi -L\nnvlxc show %s", v->facts->name);
+            nvl_step_fix(step, "nvidia-smi -L\nnvlxc show %s", v->request->name);
     } else if (!known(v, cuda_causes, NVL_LENGTH(cuda_causes), code, step)) {
         nvl_step_cause(step, "CUDA does not say more than error %d; the driver's log may", code);
         nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid");

@@ -19,7 +19,7 @@ void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const ch
                      "'libcuda1', or delete %s), then ldconfig",
                      nvl_is_plain(path) ? path : "that file");
     else
-        nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->facts->name, v->request->restart);
+        nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->request->name, v->request->restart);
 }
 
 /* What the loader says of a file that it does not find: "NAME: cannot open shared object file: …". */

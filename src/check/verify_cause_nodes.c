@@ -70,9 +70,9 @@ static void cause_filtered(const struct nvl_verify *v, const struct nvl_inside_n
         "it, or the number in the rule is an old one",
         node_name(n), n->node.found_major, n->node.found_minor);
     if (v->facts->has_grant)
-        nvl_step_fix(step, "nvlxc attach %s\n%s", v->facts->name, v->request->restart);
+        nvl_step_fix(step, "nvlxc attach %s\n%s", v->request->name, v->request->restart);
     else
-        nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->facts->name, v->request->restart);
+        nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->request->name, v->request->restart);
 }
 
 /* All that have the same trouble, with blanks between; the caller frees. */

@@ -46,7 +46,7 @@ void nvl_step_fix(struct nvl_step *step, const char *fmt, ...)
 void nvl_step_fix_from_table(const struct nvl_verify *v, struct nvl_step *step, const char *fix)
 {
     const char *more = nvl_has_suffix(fix, "\n")  ? v->request->restart
-                       : nvl_has_suffix(fix, " ") ? v->facts->name
+                       : nvl_has_suffix(fix, " ") ? v->request->name
                                                   : "";
 
     nvl_step_fix(step, "%s%s", fix, more);

@@ -258,7 +258,7 @@ void nvl_verify_ffmpeg(struct nvl_verify *v, bool asked_for)
                                              "the capability video is not granted");
         if (asked_for) {
             nvl_step_cause(step, "encoding and decoding belong to the capability video");
-            nvl_step_fix(step, "nvlxc attach %s --capabilities compute,utility,video\n%s", v->facts->name,
+            nvl_step_fix(step, "nvlxc attach %s --capabilities compute,utility,video\n%s", v->request->name,
                          v->request->restart);
         }
         return;

@@ -5,6 +5,7 @@
 #include "check/verify.h"
 #include "cli/command.h"
 #include "cli/target.h"
+#include "container/commands.h"
 #include "output/table.h"
 
 struct verify_values {
@@ -101,13 +102,14 @@ static void print(const struct nvl_context *ctx, const char *name, const struct 
 /* The host's command that starts it. */
 static char *start_command(const struct nvl_container *c)
 {
+    nvl_autofree char *name = nvl_shell_word(c->name), *path = nvl_shell_word(c->lxcpath);
+
     if (c->kind == NVL_CONTAINER_PVE)
-        return nvl_xasprintf("pct start %s", c->name);
+        return nvl_xasprintf("pct start %s", name);
     if (c->user != NULL)
-        return nvl_xasprintf("as %s: lxc-start -n %s", c->user, c->name);
-    return strcmp(c->lxcpath, "/var/lib/lxc") == 0
-               ? nvl_xasprintf("lxc-start -n %s", c->name)
-               : nvl_xasprintf("lxc-start -P %s -n %s", c->lxcpath, c->name);
+        return nvl_xasprintf("as %s: lxc-start -n %s", c->user, name);
+    return strcmp(c->lxcpath, "/var/lib/lxc") == 0 ? nvl_xasprintf("lxc-start -n %s", name)
+                                                   : nvl_xasprintf("lxc-start -P %s -n %s", path, name);
 }
 
 static int verify_container(const struct nvl_context *ctx, const char *name,
@@ -126,6 +128,8 @@ static int verify_container(const struct nvl_context *ctx, const char *name,
     if (r < 0)
         return r;
     nvl_autofree char *start = start_command(container), *restart = nvl_container_restart(container);
+    nvl_autofree char *word = nvl_shell_word(facts.name);
+    request->name = word;
     request->start = start;
     request->restart = restart;
     r = nvl_verify(&facts, request, &steps, err);

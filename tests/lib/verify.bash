@@ -34,3 +34,12 @@ step() {
 first_failure() {
     jq -r .first_failure <<< "$VERIFIED"
 }
+
+# no_cgroup_left CT: none of verify's own is in the running container's.
+no_cgroup_left() {
+    local cgroup left
+    cgroup=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$(lxc-info -n "$1" -pH)/cgroup")
+    [ -e "$cgroup/cgroup.procs" ] || { echo "no cgroup $cgroup"; return 1; }
+    left=$(find "$cgroup" -name 'nvlxc-verify*')
+    [ -z "$left" ] || { echo "left: $left"; return 1; }
+}

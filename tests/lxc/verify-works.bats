@@ -251,6 +251,13 @@ cuda() {
     echo 17 > "$R/etc/stub-smi"
     verify 1 d12
     step nvml fail cause "failed to initialise it" fix "nvlxc host"
+    rm "$R/etc/stub-smi"
+    stub_says d12 nvmlDeviceGetHandleByIndex 15
+    verify 1 d12
+    step nvml fail evidence "nvmlDeviceGetHandleByIndex gives 15" cause "fallen off the bus"
+    stub_says d12 nvmlDeviceGetCount 16
+    verify 1 d12
+    step nvml fail evidence "nvmlDeviceGetCount gives 16" cause "waits for a reset"
     stub_says d12 devices 0
     echo 6 > "$R/etc/stub-smi"
     verify 1 d12
@@ -294,8 +301,7 @@ SH
     [ $((SECONDS - begin)) -lt 25 ]
     # what it started is gone with it
     run -1 pgrep -f 'sleep 4321'
-    run -0 find /sys/fs/cgroup -name 'nvlxc-verify*'
-    [ -z "$output" ]
+    no_cgroup_left d12
     rm "$R/usr/local/bin/nvidia-smi"
     ln -s "$BUNDLE"/bin/nvidia-smi "$R/usr/local/bin/nvidia-smi"
 }
@@ -334,6 +340,19 @@ SH
     step ffmpeg fail evidence "exit status 3"
     [ $((SECONDS - begin)) -lt 15 ]
     run -1 pgrep -f 'still here'
+    # what one program leaves is gone when the next one runs
+    program /usr/local/bin/nvidia-smi <<'SH'
+#!/bin/sh
+setsid sleep 4321 > /dev/null 2>&1 &
+echo $! > /tmp/left
+SH
+    program /usr/bin/ffmpeg <<'SH'
+#!/bin/sh
+[ -s /tmp/left ] && [ ! -e "/proc/$(cat /tmp/left)/exe" ]
+SH
+    verify 0 d12 --workload ffmpeg
+    rm "$R/usr/local/bin/nvidia-smi" "$R/tmp/left"
+    ln -s "$BUNDLE"/bin/nvidia-smi "$R/usr/local/bin/nvidia-smi"
     # prints without end: what is kept of it is little
     program /usr/bin/ffmpeg <<'SH'
 #!/bin/sh
@@ -344,8 +363,7 @@ SH
     step ffmpeg fail evidence "not done after 3 s"
     [ ${#VERIFIED} -lt 10000 ]
     rm "$R/usr/bin/ffmpeg"
-    run -0 find /sys/fs/cgroup -name 'nvlxc-verify*'
-    [ -z "$output" ]
+    no_cgroup_left d12
 }
 
 @test "hostile names of files and folders stay out of the terminal, the JSON and the commands" {

@@ -81,8 +81,7 @@ check_no_driver() {
     verify 1 d12
     listing /var/lib/lxc/d12/rootfs > /run/after
     diff /run/before /run/after
-    run -0 find /sys/fs/cgroup -name 'nvlxc-verify*'
-    [ -z "$output" ]
+    no_cgroup_left d12
 }
 
 @test "for people: a table, then the first failure with its cause and fix" {
@@ -95,6 +94,16 @@ check_no_driver() {
     run -1 nvlxc verify d13
     says "container d13 does not run" "lxc-start -n d13"
     start d13
+}
+
+@test "a name with blanks is one word of each command" {
+    make_container "a b" busybox
+    run -1 nvlxc verify "a b"
+    says "lxc-start -n 'a b'"
+    start "a b"
+    verify 1 "a b"
+    step grant fail fix "nvlxc attach 'a b'"
+    stop "a b"
 }
 
 @test "a frozen container is left in peace" {

@@ -318,6 +318,7 @@ static void trial_init(struct trial *t, const struct temp_root *rootfs)
     t->facts.name = (char *)"220";
     t->facts.has_grant = true;
     t->facts.rootfs = rootfs->root;
+    t->request.name = "220";
     t->request.restart = "pct reboot 220";
     t->v.facts = &t->facts;
     t->v.request = &t->request;
