@@ -73,8 +73,7 @@ static int copy_whole(const struct nvl_root *root, const char *source, uint64_t 
                       const char *name, struct nvl_error *err)
 {
     nvl_autofree char *temporary = nvl_xasprintf(".%s.tmp", name), *from = nvl_xstrdup(source);
-    struct nvl_copier copier = {
-        .root = root, .dirfd = to, .total = size, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct nvl_copier copier = {.root = root, .dirfd = to, .total = size, .lock = PTHREAD_MUTEX_INITIALIZER};
     struct nvl_bundle_file file = {.path = temporary, .source = from};
 
     unlinkat(to, temporary, 0); /* of one that died: the lock is held */

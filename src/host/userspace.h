@@ -12,7 +12,7 @@ struct nvl_library_dir {
     enum nvl_elf_class elf;        /* 64 or 32 */
     char version[NVL_VERSION_MAX]; /* from the names libcuda.so.V / libnvidia-ml.so.V / libnvidia-*.so.V in it
                                     */
-    struct nvl_strv names; /* all that lies in it, sorted */
+    struct nvl_strv names;         /* all that lies in it, sorted */
 };
 
 struct nvl_userspace {
