@@ -88,13 +88,14 @@ root/web other-dialect warning" ]
     /usr/bin/time -f %M -o "$BATS_TEST_TMPDIR/ten" "$NVL_BUILD/src/cli/nvlxc" --root "$HOST" --json doctor > /dev/null
     for ((i = 1010; i < 11000; i++)); do ln "$small/$((1000 + i % 10)).conf" "$small/$i.conf"; done
     printf '%s\n' 'lxc.mount.entry: /dev/nvidia7 dev/nvidia7 none bind,optional' > "$small/11000.conf"
-    SECONDS=0
-    run -1 /usr/bin/time -f %M -o "$BATS_TEST_TMPDIR/many" timeout 60 "$NVL_BUILD/src/cli/nvlxc" --root "$HOST" --json doctor
-    [ "$SECONDS" -le 20 ]
+    run -1 /usr/bin/time -f '%U %M' -o "$BATS_TEST_TMPDIR/many" timeout 200 "$NVL_BUILD/src/cli/nvlxc" --root "$HOST" --json doctor
+    local seconds memory
+    read -r seconds memory < <(tail -n 1 "$BATS_TEST_TMPDIR/many") # of the processor: others may keep it busy
+    [ "${seconds%.*}" -le 10 ]
     [ "$(jq -r '.findings[] | .scope + " " + .id' <<< "$output")" = "11000 mount-source-missing" ]
     # their names and places are kept, nothing of their configs: a config of 4 KiB each would be 40 MB
     grep -q __asan_init "$NVL_BUILD/src/cli/nvlxc" || # which keeps what was freed
-        [ "$(tail -n 1 "$BATS_TEST_TMPDIR/many")" -lt "$(($(tail -n 1 "$BATS_TEST_TMPDIR/ten") + 12000))" ]
+        [ "$memory" -lt "$(($(tail -n 1 "$BATS_TEST_TMPDIR/ten") + 12000))" ]
 }
 
 # --- hostile text ---
