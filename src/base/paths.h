@@ -12,4 +12,5 @@
 #define NVL_PROGRAM       "/usr/bin/nvlxc"
 
 /* In a container; rootfs/entries.c lists every file. */
-#define NVL_MOUNT_POINT "/usr/local/nvidia" /* the bundle, read-only */
+#define NVL_MOUNT_POINT "/usr/local/nvidia"   /* the bundle, read-only */
+#define NVL_PROC_NVIDIA "/proc/driver/nvidia" /* on the host; in a container, a view of it */

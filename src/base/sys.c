@@ -40,7 +40,7 @@ int nvl_sys_move_mount_at(int from, int dirfd, const char *path)
 
 int nvl_sys_set_mount_flags(int fd, uint64_t flags)
 {
-    struct mount_attr attr = {.attr_set = flags};
+    struct mount_attr attr = {.attr_set = flags, .propagation = MS_PRIVATE};
 
     return result(mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr));
 }

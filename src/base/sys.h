@@ -15,7 +15,8 @@ int nvl_sys_move_mount(int from, int to);
 /* The same onto the name `path` below dirfd, no link followed at the last component: for folders that nobody
  * else can write. */
 int nvl_sys_move_mount_at(int from, int dirfd, const char *path);
-/* Sets MOUNT_ATTR_* on the mount that `fd` is the root of. */
+/* Sets MOUNT_ATTR_* on the mount that `fd` is the root of, and makes it private: a clone would else be the
+ * source's peer, and what a container mounts on the one would show on the other, on the host. */
 int nvl_sys_set_mount_flags(int fd, uint64_t flags);
 /* A new, detached, empty tmpfs (nosuid, nodev, noexec) with this mode for its root ("0755"). */
 int nvl_sys_new_tmpfs(const char *mode);

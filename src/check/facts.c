@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "container/rootfs_path.h"
+#include "container/running.h"
 #include "host/gpu_nodes.h"
 
 static void add_node(struct nvl_host_facts *f, enum nvl_node_kind kind)
@@ -76,30 +76,6 @@ void nvl_host_facts_clear(struct nvl_host_facts *f)
     *f = (struct nvl_host_facts){0};
 }
 
-/* LXC's own tool knows; a container's name cannot be taken for an option. */
-static pid_t find_init(const struct nvl_container *c)
-{
-    int out[2], status;
-    char text[32] = "";
-    uint64_t pid = 0;
-
-    if (pipe2(out, O_CLOEXEC) < 0)
-        return 0;
-    pid_t child = fork();
-    if (child == 0) {
-        dup2(out[1], STDOUT_FILENO);
-        execlp("lxc-info", "lxc-info", "-P", c->lxcpath, "-n", c->name, "-pH", (char *)NULL);
-        _exit(127);
-    }
-    close(out[1]);
-    ssize_t n = child > 0 ? read(out[0], text, sizeof text - 1) : 0;
-    close(out[0]);
-    if (child > 0)
-        waitpid(child, &status, 0);
-    text[n > 0 ? strcspn(text, "\n") : 0] = '\0';
-    return nvl_parse_uint(text, 10, INT32_MAX, &pid) == 0 ? (pid_t)pid : 0;
-}
-
 /* The running container's view, through its init: the kernel resolves that link, so it is opened before the
  * root handle takes over. */
 static int open_running_root(struct nvl_container_facts *f)
@@ -119,7 +95,7 @@ static void read_rootfs(struct nvl_container_facts *f)
 
     f->is_running = nvl_container_is_running(root, f->container);
     if (f->is_running && nvl_root_is_machine(root))
-        f->init = find_init(f->container);
+        f->init = nvl_container_init(f->container);
     if (f->init > 0 && open_running_root(f) == 0)
         return;
     nvl_container_open_rootfs(root, f->container, &f->config, &f->idmap, &f->rootfs, &f->rootfs_why);

@@ -14,23 +14,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "container/running.h"
+
 #define ANSWER_MS 2000 /* it can be frozen meanwhile */
 #define NO_ANSWER 255
 
 /* A file of the cgroup that the container's init is in, "0::/lxc.payload.web" in the one hierarchy of v2. */
 static char *cgroup_file(const struct nvl_container_facts *facts, const char *name)
 {
-    nvl_autofree char *path = nvl_xasprintf("/proc/%d/cgroup", (int)facts->init);
-    nvl_autofree char *text = NULL;
-    const char *line;
-    size_t len, pos = 0, line_len;
+    nvl_autofree char *group = nvl_process_cgroup(facts->host->root, facts->init);
 
-    if (nvl_root_read(facts->host->root, path, 64u << 10, &text, &len) < 0)
-        return NULL;
-    while (nvl_next_line(text, len, &pos, &line, &line_len))
-        if (line_len > 3 && memcmp(line, "0::", 3) == 0)
-            return nvl_xasprintf("/sys/fs/cgroup%.*s/%s", (int)line_len - 3, line + 3, name);
-    return NULL;
+    return group != NULL ? nvl_xasprintf("/sys/fs/cgroup%s/%s", group, name) : NULL;
 }
 
 /* Who joins a frozen group is frozen, and answers nothing. */

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "check/verify_run.h"
+#include "container/running.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 
@@ -86,17 +87,11 @@ static void read_profile(struct nvl_inside *in, const struct nvl_root *host)
 /* The cgroup of its init, in the one hierarchy that can have a device filter. */
 static char *find_cgroup(const struct nvl_root *host, pid_t init)
 {
-    nvl_autofree char *text = NULL;
-    const char *line;
-    size_t len, line_len, pos = 0;
+    nvl_autofree char *group = NULL;
 
-    if (!nvl_root_exists(host, CGROUP_ROOT "/cgroup.controllers") ||
-        read_text(host, init, "cgroup", &text, &len) < 0)
-        return NULL;
-    while (nvl_next_line(text, len, &pos, &line, &line_len))
-        if (line_len > 4 && memcmp(line, "0::/", 4) == 0 && memmem(line, line_len, "/..", 3) == NULL)
-            return nvl_xasprintf(CGROUP_ROOT "%.*s", (int)line_len - 3, line + 3);
-    return NULL;
+    if (nvl_root_exists(host, CGROUP_ROOT "/cgroup.controllers"))
+        group = nvl_process_cgroup(host, init);
+    return group != NULL && group[1] != '\0' ? nvl_xasprintf(CGROUP_ROOT "%s", group) : NULL;
 }
 
 /* A process that joins a frozen cgroup stands still. */

@@ -7,6 +7,7 @@
 #include "cli/bundle_step.h"
 #include "cli/command.h"
 #include "cli/grant_text.h"
+#include "cli/live_step.h"
 #include "cli/request.h"
 #include "cli/sharing.h"
 #include "cli/target.h"
@@ -21,7 +22,7 @@
 struct attach_values {
     struct nvl_strv gpus;
     const char *capabilities, *workload, *nodes, *libraries;
-    bool required, exclusive, replace, force, dry_run;
+    bool required, exclusive, replace, force, live, dry_run;
 };
 
 static const struct nvl_option attach_options[] = {
@@ -44,6 +45,8 @@ static const struct nvl_option attach_options[] = {
      NVL_OPTION_FLAG, offsetof(struct attach_values, replace)},
     {"--force", NULL, "--libraries host also where host and container are of different releases",
      NVL_OPTION_FLAG, offsetof(struct attach_values, force)},
+    {"--live", NULL, "bring it into the running container now, without a restart", NVL_OPTION_FLAG,
+     offsetof(struct attach_values, live)},
     {"--dry-run", NULL, "show what would change, and change nothing", NVL_OPTION_FLAG,
      offsetof(struct attach_values, dry_run)},
     {0},
@@ -59,10 +62,12 @@ struct attach {
     struct nvl_strv warnings;
     struct nvl_plan plan;
     size_t n_replaced; /* lines that were not nvlxc's and go */
+    struct nvl_live_step live;
 };
 
 static void attach_clear(struct attach *a)
 {
+    nvl_live_step_clear(&a->live);
     nvl_plan_clear(&a->plan);
     nvl_strv_clear(&a->warnings);
     nvl_grant_places_clear(&a->places);
@@ -209,8 +214,11 @@ static int prepare(const struct nvl_context *ctx, const char *name, const struct
     if (r < 0)
         return r;
     warn_about_grant(a);
-    r = nvl_ways_check(ctx, &a->target, &a->host, &a->grant, &a->resolved, values->force, &a->places,
-                       &a->warnings, err);
+    a->live.asked_for = values->live;
+    r = nvl_live_step_check(ctx, &a->target, &a->grant, values->dry_run, &a->live, err);
+    if (r == 0)
+        r = nvl_ways_check(ctx, &a->target, &a->host, &a->grant, &a->resolved, values->force, &a->places,
+                           &a->warnings, err);
     if (r == 0)
         r = nvl_sharing_check(ctx, &a->target, &a->host, &a->grant, &a->resolved, &a->warnings, err);
     if (r == 0)
@@ -251,23 +259,24 @@ static void say_when(const struct nvl_context *ctx, const struct attach *a)
 {
     if (!nvl_container_is_running(&ctx->root, a->target.container)) {
         nvl_say(ctx, "it is there from the container's next start on");
-        return;
+    } else if (!a->live.asked_for) {
+        nvl_autofree char *restart = nvl_container_restart(a->target.container);
+        nvl_say(ctx, "the container is running, restart it: %s; or run this again with --live", restart);
     }
-    nvl_autofree char *restart = nvl_container_restart(a->target.container);
-    nvl_say(ctx, "the container is running, restart it: %s", restart);
 }
 
 static void print_json(const struct attach *a, bool dry_run)
 {
     nvl_autofree char *diff = dry_run ? nvl_target_diff(&a->target, &a->plan) : NULL;
 
-    nvl_print_json(json_pack(
-        "{s:s,s:b,s:o,s:o,s:s,s:s,s:b,s:o,s:I,s:o,s:o}", "container", a->target.name, "changed",
-        (int)a->plan.changes, "devices", nvl_json_devices(&a->grant), "capabilities",
-        nvl_json_capabilities(a->grant.capabilities), "nodes", nvl_nodes_mode_name(a->grant.nodes),
-        "libraries", nvl_libraries_mode_name(a->grant.libraries), "exclusive", (int)a->grant.exclusive,
-        "rules", nvl_json_strings(&a->places.rules), "replaced", (json_int_t)a->n_replaced, "diff",
-        dry_run ? json_string(diff) : json_null(), "warnings", nvl_json_strings(&a->warnings)));
+    nvl_print_json(
+        json_pack("{s:s,s:b,s:o,s:o,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o}", "container", a->target.name, "changed",
+                  (int)a->plan.changes, "devices", nvl_json_devices(&a->grant), "capabilities",
+                  nvl_json_capabilities(a->grant.capabilities), "nodes", nvl_nodes_mode_name(a->grant.nodes),
+                  "libraries", nvl_libraries_mode_name(a->grant.libraries), "exclusive",
+                  (int)a->grant.exclusive, "rules", nvl_json_strings(&a->places.rules), "replaced",
+                  (json_int_t)a->n_replaced, "diff", dry_run ? json_string(diff) : json_null(), "live",
+                  nvl_live_step_json(&a->live), "warnings", nvl_json_strings(&a->warnings)));
 }
 
 static void tell(const struct nvl_context *ctx, const struct attach *a, bool dry_run)
@@ -299,11 +308,15 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
     tell(ctx, &a, values->dry_run);
     if (a.grant.libraries == NVL_LIBRARIES_BUNDLE)
         nvl_bundle_step(ctx, &a.host.driver, a.grant.capabilities, values->dry_run, &a.warnings);
+    r = nvl_live_step_attach(ctx, &a.target, &a.grant, values->dry_run, &a.live, err);
+    nvl_live_step_say(ctx, &a.target, &a.live, values->dry_run);
+    if (r < 0)
+        return r;
     if (ctx->json)
         print_json(&a, values->dry_run);
     for (size_t i = 0; !ctx->json && i < a.warnings.count; i++)
         nvl_warn("%s", a.warnings.items[i]);
-    return NVL_EXIT_OK;
+    return nvl_live_step_exit(&a.live);
 }
 
 const struct nvl_command nvl_cmd_attach = {
@@ -315,7 +328,11 @@ const struct nvl_command nvl_cmd_attach = {
         "root/web\n"
         "or alice/web. Without --gpu it is the host's only GPU. What is written are UUIDs, so that "
         "the grant\n"
-        "stays the same GPU when cards change places. A running container gets it at its next start.\n"
+        "stays the same GPU when cards change places. A running container gets it at its next start, or at "
+        "once\n"
+        "with --live: nodes, driver and rules then are what its next start would give it, and nodes of an "
+        "earlier\n"
+        "grant go. Programs that run already must be started again to use it.\n"
         "\n"
         "--nodes dev: Proxmox's own entries; a CT does not start while a node of them is missing on the "
         "host.\n"

@@ -4,15 +4,18 @@
 
 #include "cli/command.h"
 #include "cli/grant_text.h"
+#include "cli/live_step.h"
 #include "cli/target.h"
 #include "commit/clean.h"
 #include "commit/commit.h"
 
 struct detach_values {
-    bool dry_run;
+    bool live, dry_run;
 };
 
 static const struct nvl_option detach_options[] = {
+    {"--live", NULL, "take it out of the running container now, without a restart", NVL_OPTION_FLAG,
+     offsetof(struct detach_values, live)},
     {"--dry-run", NULL, "show what would change, and change nothing", NVL_OPTION_FLAG,
      offsetof(struct detach_values, dry_run)},
     {0},
@@ -23,10 +26,12 @@ struct detach {
     struct nvl_plan plan;
     struct nvl_cleaned cleaned;
     struct nvl_strv warnings;
+    struct nvl_live_step live;
 };
 
 static void detach_clear(struct detach *d)
 {
+    nvl_live_step_clear(&d->live);
     nvl_strv_clear(&d->warnings);
     nvl_cleaned_clear(&d->cleaned);
     nvl_plan_clear(&d->plan);
@@ -37,11 +42,11 @@ static void print_json(const struct detach *d, bool dry_run)
 {
     nvl_autofree char *diff = dry_run ? nvl_target_diff(&d->target, &d->plan) : NULL;
 
-    nvl_print_json(json_pack("{s:s,s:b,s:o,s:o,s:o,s:o,s:o}", "container", d->target.name, "changed",
-                             (int)d->plan.changes, "diff", dry_run ? json_string(diff) : json_null(),
-                             "removed", nvl_json_strings(&d->cleaned.removed), "remaining",
-                             nvl_json_strings(&d->cleaned.remaining), "why", nvl_json_string(d->cleaned.why),
-                             "warnings", nvl_json_strings(&d->warnings)));
+    nvl_print_json(json_pack(
+        "{s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:o}", "container", d->target.name, "changed", (int)d->plan.changes,
+        "diff", dry_run ? json_string(diff) : json_null(), "removed", nvl_json_strings(&d->cleaned.removed),
+        "remaining", nvl_json_strings(&d->cleaned.remaining), "why", nvl_json_string(d->cleaned.why), "live",
+        nvl_live_step_json(&d->live), "warnings", nvl_json_strings(&d->warnings)));
 }
 
 static void say_config(const struct nvl_context *ctx, const struct detach *d, bool dry_run)
@@ -63,9 +68,11 @@ static void say_config(const struct nvl_context *ctx, const struct detach *d, bo
             fputs(diff, stdout);
     } else {
         nvl_say(ctx, "%s: its config gives it no GPU any more", d->target.name);
-        if (nvl_container_is_running(&ctx->root, d->target.container)) {
+        if (!d->live.asked_for && nvl_container_is_running(&ctx->root, d->target.container)) {
             nvl_autofree char *restart = nvl_container_restart(d->target.container);
-            nvl_say(ctx, "the container is running and keeps its GPU until it stops or restarts: %s",
+            nvl_say(ctx,
+                    "the container is running and keeps its GPU until it stops or restarts: %s; or run this "
+                    "again with --live",
                     restart);
         }
     }
@@ -88,46 +95,69 @@ static void say_cleaned(const struct nvl_context *ctx, const struct detach *d, b
         nvl_say(ctx, "once it is stopped, run `nvlxc detach %s` again to remove them", d->target.name);
 }
 
+/* The config is written: what cannot be cleaned now is told, and does not undo it. */
+static int clean(const struct nvl_context *ctx, struct detach *d, bool dry_run, struct nvl_error *err)
+{
+    struct nvl_error clean_err = {0};
+
+    int r = nvl_live_step_detach(ctx, &d->target, dry_run, &d->live, err);
+    if (d->live.done) {
+        d->cleaned = d->live.result.cleaned;
+        d->live.result.cleaned = (struct nvl_cleaned){0};
+    } else if (r == 0 && nvl_clean_rootfs(&ctx->root, d->target.container, &d->target.config, dry_run,
+                                          &d->cleaned, &clean_err) < 0) {
+        nvl_strv_pushf(&d->warnings, "its root file system was not cleaned: %s", clean_err.message);
+    }
+    for (size_t i = 0; i < d->cleaned.problems.count; i++)
+        nvl_strv_push(&d->warnings, d->cleaned.problems.items[i]);
+    return r;
+}
+
 static int run_detach(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
                       struct nvl_error *err)
 {
     const struct detach_values *values = data;
     struct detach nvl_auto(detach_clear) d = {0};
-    struct nvl_error clean_err = {0};
 
     int r = nvl_target_open(ctx, arguments->items[0], &d.target, err);
+    d.live.asked_for = values->live;
+    if (r == 0)
+        r = nvl_live_step_check(ctx, &d.target, NULL, values->dry_run, &d.live, err);
     if (r == 0)
         r = nvl_plan_detach(&d.target.config, false, &d.plan, err);
     if (r == 0 && !values->dry_run)
         r = nvl_commit(&ctx->root, d.target.container, &d.target.config, &d.plan, err);
     if (r < 0)
         return r;
-    /* the config is written: what cannot be cleaned now is told, and does not undo it */
-    if (nvl_clean_rootfs(&ctx->root, d.target.container, &d.target.config, values->dry_run, &d.cleaned,
-                         &clean_err) < 0)
-        nvl_strv_pushf(&d.warnings, "its root file system was not cleaned: %s", clean_err.message);
-    for (size_t i = 0; i < d.cleaned.problems.count; i++)
-        nvl_strv_push(&d.warnings, d.cleaned.problems.items[i]);
+    r = clean(ctx, &d, values->dry_run, err);
+    if (r < 0)
+        return r;
     if (ctx->json) {
         print_json(&d, values->dry_run);
-        return NVL_EXIT_OK;
+        return nvl_live_step_exit(&d.live);
     }
     say_config(ctx, &d, values->dry_run);
+    nvl_live_step_say(ctx, &d.target, &d.live, values->dry_run);
     say_cleaned(ctx, &d, values->dry_run);
     for (size_t i = 0; i < d.warnings.count; i++)
         nvl_warn("%s", d.warnings.items[i]);
-    return NVL_EXIT_OK;
+    return nvl_live_step_exit(&d.live);
 }
 
 const struct nvl_command nvl_cmd_detach = {
     .name = "detach",
     .arguments = "CT",
     .summary = "take the GPUs from a container again",
-    .details = "The config is as it was before attach, byte for byte; but lines that `attach --replace` took "
-               "out do not\n"
-               "come back. Files that the start hook left in the "
-               "container's\n"
-               "root file system are removed where it is stopped; on Proxmox's storages with `pct mount`.",
+    .details =
+        "The config is as it was before attach, byte for byte; but lines that `attach --replace` took "
+        "out do not\n"
+        "come back. Files that the start hook left in the "
+        "container's\n"
+        "root file system are removed where it is stopped; on Proxmox's storages with `pct mount`. With "
+        "--live\n"
+        "nodes, driver and files are taken out of the running container; programs that have the GPU open "
+        "are\n"
+        "named, and keep it until they close it or end.",
     .min_arguments = 1,
     .max_arguments = 1,
     .options = detach_options,

@@ -57,8 +57,8 @@ static void remove_entries(const struct nvl_root *root, const struct nvl_root *r
         refresh_linker(root, rootfs, map, cleaned);
 }
 
-static void clean(const struct nvl_root *root, const struct nvl_root *rootfs, const struct nvl_idmap *map,
-                  bool dry_run, struct nvl_cleaned *cleaned)
+void nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootfs,
+                       const struct nvl_idmap *map, bool dry_run, struct nvl_cleaned *cleaned)
 {
     if (dry_run)
         nvl_entries_list(rootfs, &cleaned->removed);
@@ -86,7 +86,7 @@ static int clean_with_pct(const struct nvl_root *root, const struct nvl_containe
     if (nvl_container_is_running(root, c)) /* `lock: mounted` does not keep it from being started */
         cleaned->running = true;
     else
-        clean(root, &rootfs, map, false, cleaned);
+        nvl_clean_entries(root, &rootfs, map, false, cleaned);
     if (nvl_pct_unmount(&mount, &rootfs, &why) < 0) {
         nvl_strv_push(&cleaned->problems, why);
         free(why);
@@ -114,7 +114,7 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
     }
     struct nvl_root nvl_auto(nvl_root_close) rootfs = NVL_ROOT_NONE;
     if (nvl_container_open_rootfs(root, c, config, &map, &rootfs, &why) == 0) {
-        clean(root, &rootfs, &map, dry_run, cleaned);
+        nvl_clean_entries(root, &rootfs, &map, dry_run, cleaned);
         return 0;
     }
     if (!is_for_pct(root, c, config))

@@ -1,7 +1,7 @@
 /* Taking nvlxc's files out of a container's root file system after `detach`. */
 #pragma once
 
-#include "container/container.h"
+#include "container/idmap.h"
 
 struct nvl_cleaned {
     struct nvl_strv removed;   /* taken away (with dry_run: what would be) */
@@ -19,4 +19,8 @@ struct nvl_cleaned {
 int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
                      const struct nvl_config *config, bool dry_run, struct nvl_cleaned *cleaned,
                      struct nvl_error *err);
+/* The same in a root file system that is open already: below its mounts, or of a running container that has
+ * none of nvlxc's mounts any more. */
+void nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootfs,
+                       const struct nvl_idmap *map, bool dry_run, struct nvl_cleaned *cleaned);
 void nvl_cleaned_clear(struct nvl_cleaned *cleaned);

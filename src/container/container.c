@@ -223,7 +223,7 @@ int nvl_container_read_config(const struct nvl_root *root, const struct nvl_cont
 
 /* The name of liblxc's command socket, as /proc/net/unix shows an abstract one: '@' for the NUL before it.
  * Where it would not fit into an address, liblxc hashes lxcpath and name (FNV-1a, 64 bits). */
-static char *command_socket(const struct nvl_container *c)
+char *nvl_container_command_socket(const struct nvl_container *c)
 {
     const size_t room = sizeof((struct sockaddr_un *)NULL)->sun_path - 2; /* for the NULs before and behind */
     nvl_autofree char *container = nvl_xasprintf("%s/%s", c->lxcpath, c->name);
@@ -275,7 +275,7 @@ void nvl_running_read(const struct nvl_root *root, struct nvl_running *running)
 
 bool nvl_running_has(const struct nvl_running *running, const struct nvl_container *c)
 {
-    nvl_autofree char *wanted = command_socket(c);
+    nvl_autofree char *wanted = nvl_container_command_socket(c);
 
     return nvl_strv_sorted_contains(&running->sockets, wanted);
 }

@@ -58,3 +58,5 @@ bool nvl_running_has(const struct nvl_running *running, const struct nvl_contain
 void nvl_running_clear(struct nvl_running *running);
 /* Whether this one runs now. */
 bool nvl_container_is_running(const struct nvl_root *root, const struct nvl_container *c);
+/* The name of that socket, "@/var/lib/lxc/web/command"; the caller frees. */
+char *nvl_container_command_socket(const struct nvl_container *c);

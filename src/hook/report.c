@@ -9,13 +9,6 @@
 
 #include "base/file.h"
 
-void nvl_report_clear(struct nvl_report *report)
-{
-    nvl_strv_clear(&report->done);
-    nvl_strv_clear(&report->problems);
-    nvl_strv_clear(&report->notes);
-}
-
 static void add_part(struct nvl_buf *line, const char *label, const struct nvl_strv *part)
 {
     if (part->count == 0)

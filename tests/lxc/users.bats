@@ -63,6 +63,80 @@ teardown_file() {
     says "only root can"
 }
 
+@test "detach --live and attach --live while it runs, by root; the files are the container's root's" {
+    run -0 nvlxc detach media --live
+    says "taken out of the running container: devices nvidia-uvm nvidia-uvm-tools nvidia0 nvidiactl" "removed from its root file system"
+    run ! as_alice lxc-attach -n media --clear-env -- ls /dev/nvidia0
+    [ ! -e /home/alice/.local/share/lxc/media/rootfs/etc/ld.so.conf.d/00-nvlxc.conf ]
+    run -0 nvlxc attach media --live
+    says "brought into the running container: devices nvidia0 nvidiactl" "driver 550.163.01"
+    run ! as_alice lxc-attach -n media --clear-env -- sh -c "exec 3< /dev/nvidia0"
+    says "No such device or address"
+    run -0 as_alice lxc-attach -n media --clear-env -- sh -c 'LD_PRELOAD=libcuda.so.1 cat /proc/self/maps'
+    says $BUNDLE/lib64/libcuda.so.550.163.01
+    [ "$(stat -c %u /home/alice/.local/share/lxc/media/rootfs/etc/ld.so.conf.d/00-nvlxc.conf)" = 200000 ]
+    [ "$(stat -c %u /home/alice/.local/share/lxc/media/rootfs/etc/ld.so.cache)" = 200000 ]
+    # she cannot: it takes mounts of the host's
+    run -3 as_alice nvlxc attach media --live
+    says "only root can"
+}
+
+# process_of COMMAND: its number, once it runs.
+process_of() {
+    local i
+    for i in $(seq 50); do
+        pgrep -xf "$1" && return
+        sleep 0.1
+    done
+    return 1
+}
+
+# answers PID COMMAND...: runs it where the user's container names that process as its init.
+answers() {
+    mkdir -p /run/answer
+    printf '#!/bin/sh\necho %s\n' "$1" > /run/answer/lxc-info
+    chmod 755 /run/answer/lxc-info
+    PATH=/run/answer:$PATH "${@:2}"
+}
+
+@test "her container names another's process as its init: refused, and nothing is done there" {
+    # one of the host; one that shares its users but not its mounts with the host; another user's container
+    run -1 answers $$ nvlxc attach media --live
+    says "process $$ is not the init of that container: it shares its users with the host"
+    unshare --mount sleep 1000 &
+    local private=$!
+    run -1 answers $private nvlxc detach media --live
+    says "it shares its users with the host"
+    kill $private
+    make_container other debian-12
+    run -0 start other
+    local init
+    init=$(lxc-info -n other -pH)
+    run -1 answers "$init" nvlxc attach media --live
+    says "its users were set up by user 0"
+    run ! inside other ls /dev/nvidia0
+    stop other
+    # a user namespace of hers with the host's own mounts
+    as_alice unshare --user --map-root-user sleep 1001 &
+    init=$(process_of 'sleep 1001')
+    run -1 answers "$init" nvlxc attach media --live
+    says "process $init is not the init of that container: it shares its mounts with the host"
+    kill "$init"
+}
+
+@test "nor by the host's files in mounts of her own: what she may not write stays as it is" {
+    as_alice unshare --user --map-root-user --mount sleep 1002 &
+    local init
+    init=$(process_of 'sleep 1002')
+    run -1 answers "$init" nvlxc attach media --live
+    says "cannot make /usr/local/nvidia in the container: Permission denied"
+    run answers "$init" nvlxc detach media --live
+    kill "$init"
+    [ ! -e /usr/local/nvidia ]
+    [ ! -e /etc/ld.so.conf.d/00-nvlxc.conf ]
+    run -0 nvlxc attach media
+}
+
 @test "the user detaches it herself" {
     run -0 as_alice lxc-stop -n media -k
     run -0 as_alice nvlxc detach media

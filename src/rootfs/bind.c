@@ -1,5 +1,5 @@
 /* Putting one thing of the host into the container's root file system. */
-#include "hook/bind.h"
+#include "rootfs/bind.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,8 +8,6 @@
 #include <unistd.h>
 
 #include "base/sys.h"
-#include "rootfs/groups.h"
-#include "rootfs/own_nodes.h"
 
 static bool is_device(const struct stat *st, const struct nvl_node *node)
 {
@@ -24,43 +22,42 @@ bool nvl_bind_has_node(const struct nvl_root *rootfs, const struct nvl_node *nod
            is_device(&st, node);
 }
 
+bool nvl_bind_is(int fd, int other)
+{
+    struct stat one, two;
+
+    return fstat(fd, &one) == 0 && fstat(other, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
+}
+
+bool nvl_bind_is_mount(int fd)
+{
+    struct statx st;
+
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st) == 0 &&
+           (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
 void nvl_bind_folder_close(struct nvl_bind_folder *folder)
 {
-    nvl_close_ptr(&folder->host);
-    nvl_close_ptr(&folder->rootfs);
+    nvl_close_ptr(&folder->fd);
     *folder = NVL_BIND_FOLDER_NONE;
 }
 
 /* Makes `folder` the one that the node is in, and gives the node's name there. */
-static const char *enter_folder(const struct nvl_root *host, struct nvl_bind_folder *folder, const char *path)
+static const char *enter_folder(const struct nvl_root *root, struct nvl_bind_folder *folder, const char *path)
 {
     size_t len = (size_t)(strrchr(path, '/') - path);
 
     if (strlen(folder->path) != len || memcmp(folder->path, path, len) != 0) {
         nvl_bind_folder_close(folder);
         nvl_copy(folder->path, sizeof folder->path, path, len);
-        folder->host = nvl_root_openat(host, folder->path, O_PATH | O_DIRECTORY);
+        folder->fd = nvl_root_openat(root, folder->path, O_PATH | O_DIRECTORY);
     }
     return path + len + 1;
 }
 
-/* The container's, made where it is missing: /dev/dri, /dev/nvidia-caps. */
-static int enter_rootfs(const struct nvl_root *rootfs, struct nvl_bind_folder *folder)
-{
-    if (folder->rootfs >= 0)
-        return 0;
-    folder->rootfs = nvl_root_openat(rootfs, folder->path, O_PATH | O_DIRECTORY);
-    if (folder->rootfs == -ENOENT) {
-        int r = nvl_root_make_folder(rootfs, folder->path);
-        if (r < 0)
-            return r;
-        folder->rootfs = nvl_root_openat(rootfs, folder->path, O_PATH | O_DIRECTORY);
-    }
-    return folder->rootfs < 0 ? folder->rootfs : 0;
-}
-
-/* A detached copy of the host's node, looked at through its own descriptor: what is checked is what is
- * mounted. */
+/* Looked at through the mount itself: what is checked is what is mounted. */
 static int clone_node(int folder, const char *name, const struct nvl_node *node)
 {
     struct stat st;
@@ -74,6 +71,18 @@ static int clone_node(int folder, const char *name, const struct nvl_node *node)
         return -ENODEV;
     int r = nvl_sys_set_mount_flags(mount_fd, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
     return r < 0 ? r : TAKE_FD(mount_fd);
+}
+
+int nvl_bind_open_node(const struct nvl_root *host, int own, struct nvl_bind_folder *folder,
+                       const struct nvl_node *node, bool *is_own)
+{
+    const char *name = enter_folder(host, folder, node->path);
+    int mount_fd = own >= 0 ? clone_node(own, name, node) : -ENOENT;
+
+    *is_own = mount_fd >= 0;
+    if (mount_fd < 0)
+        mount_fd = folder->fd < 0 ? folder->fd : clone_node(folder->fd, name, node);
+    return mount_fd;
 }
 
 /* The file to mount on: made, or an empty one that is there already. 1 where it is the device itself. */
@@ -95,32 +104,20 @@ static int open_target(int parent, const char *name, const struct nvl_node *node
     return 0;
 }
 
-/* The container's own copy belongs to its root by now; whom else it is for, its /etc/group says. Where it has
- * no such group, or one that its ids do not reach, its root alone has the node. */
-static int clone_own(int own, const char *name, const struct nvl_node *node, const struct nvl_root *rootfs)
+int nvl_bind_put_node(const struct nvl_root *rootfs, struct nvl_bind_folder *folder,
+                      const struct nvl_node *node, int mount_fd)
 {
-    unsigned gid;
-    int mount_fd = own >= 0 ? clone_node(own, name, node) : -ENOENT;
+    nvl_autofd int target = -1;
+    const char *name = enter_folder(rootfs, folder, node->path);
 
-    if (mount_fd >= 0 && nvl_group_find(rootfs, nvl_own_node_group(node), &gid))
-        (void)!fchownat(mount_fd, "", (uid_t)-1, (gid_t)gid, AT_EMPTY_PATH);
-    return mount_fd;
-}
-
-int nvl_bind_node(const struct nvl_root *host, int own, const struct nvl_root *rootfs,
-                  struct nvl_bind_folder *folder, const struct nvl_node *node)
-{
-    const char *name = enter_folder(host, folder, node->path);
-
-    if (folder->host < 0)
-        return folder->host;
-    nvl_autofd int mount_fd = clone_own(own, name, node, rootfs), target = -1;
-    if (mount_fd < 0)
-        mount_fd = clone_node(folder->host, name, node);
-    if (mount_fd < 0)
-        return mount_fd;
-    int r = enter_rootfs(rootfs, folder);
-    if (r == 0)
-        r = open_target(folder->rootfs, name, node, &target);
+    if (folder->fd == -ENOENT) { /* /dev/dri, /dev/nvidia-caps */
+        int r = nvl_root_make_folder(rootfs, folder->path);
+        if (r < 0)
+            return r;
+        folder->fd = nvl_root_openat(rootfs, folder->path, O_PATH | O_DIRECTORY);
+    }
+    if (folder->fd < 0)
+        return folder->fd;
+    int r = open_target(folder->fd, name, node, &target);
     return r != 0 ? r : nvl_sys_move_mount(mount_fd, target);
 }

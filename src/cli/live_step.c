@@ -1,0 +1,183 @@
+/* The running container as a step of `attach` and `detach`. */
+#include "cli/live_step.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "cli/grant_text.h"
+
+/* What Proxmox and LXC do themselves at a start, from the config's own entries. */
+static int check_ways(const struct nvl_target *target, const struct nvl_grant *grant, struct nvl_error *err)
+{
+    int r;
+
+    if (grant->nodes == NVL_NODES_DEV) {
+        r = nvl_error_usage(
+            err, "--live cannot bring what --nodes dev writes: dev[n] entries are Proxmox's own, and "
+                 "take effect at a start");
+        nvl_error_hint(
+            err,
+            "leave out --live and restart the CT; from pve-container 6.0.4 on `pct set %s --devN PATH` "
+            "brings one into a running CT; or attach --nodes hook --live",
+            target->container->name);
+        return r;
+    }
+    if (grant->libraries == NVL_LIBRARIES_HOST) {
+        r = nvl_error_usage(
+            err, "--live cannot bring what --libraries host writes: it lies over the library folders "
+                 "that the container's programs are using");
+        nvl_error_hint(err,
+                       "leave out --live and restart the container, or attach --libraries bundle --live");
+        return r;
+    }
+    return 0;
+}
+
+int nvl_live_step_check(const struct nvl_context *ctx, const struct nvl_target *target,
+                        const struct nvl_grant *grant, bool dry_run, struct nvl_live_step *step,
+                        struct nvl_error *err)
+{
+    if (!step->asked_for)
+        return 0;
+    int r = grant != NULL ? check_ways(target, grant, err) : 0;
+    if (r < 0)
+        return r;
+    step->is_running = nvl_container_is_running(&ctx->root, target->container);
+    if (!step->is_running || (dry_run && !nvl_root_is_machine(&ctx->root)))
+        return 0;
+    if (!nvl_root_is_machine(&ctx->root))
+        return nvl_error_usage(err, "--live changes a running container of this machine: it has no --root");
+    if (geteuid() != 0) {
+        r = nvl_error_host(err, -EPERM, "--live enters the container's mounts, which only root can");
+        nvl_error_hint(err, "run it with sudo, or without --live and restart the container");
+        return r;
+    }
+    return 0;
+}
+
+static int explain(const struct nvl_target *target, bool dry_run, int r, struct nvl_error *err)
+{
+    if (r == 0 || dry_run)
+        return r;
+    nvl_error_prefix(err, "%s: its config is written, and takes effect at its next start; now", target->name);
+    if (err->hint[0] == '\0') {
+        nvl_autofree char *restart = nvl_container_restart(target->container);
+        nvl_error_hint(err, "restart it: %s", restart);
+    }
+    return r;
+}
+
+int nvl_live_step_attach(const struct nvl_context *ctx, const struct nvl_target *target,
+                         const struct nvl_grant *grant, bool dry_run, struct nvl_live_step *step,
+                         struct nvl_error *err)
+{
+    nvl_auto(nvl_config_clear) struct nvl_config config = {0};
+    int r;
+
+    if (!step->asked_for || !step->is_running)
+        return 0;
+    if (dry_run) {
+        r = nvl_live_attach_dry(&ctx->root, grant, &step->result, err);
+    } else {
+        r = nvl_container_read_config(&ctx->root, target->container, &config, err);
+        if (r == 0)
+            r = nvl_live_attach(&ctx->root, target->container, &config, &step->result, err);
+    }
+    step->done = r == 0;
+    return explain(target, dry_run, r, err);
+}
+
+int nvl_live_step_detach(const struct nvl_context *ctx, const struct nvl_target *target, bool dry_run,
+                         struct nvl_live_step *step, struct nvl_error *err)
+{
+    if (!step->asked_for || !step->is_running || !nvl_root_is_machine(&ctx->root))
+        return 0;
+    int r = nvl_live_detach(&ctx->root, target->container, &target->config, dry_run, &step->result, err);
+    step->done = r == 0;
+    return explain(target, dry_run, r, err);
+}
+
+static void say_list(const struct nvl_context *ctx, const struct nvl_target *target, const char *what,
+                     const struct nvl_strv *list)
+{
+    nvl_autofree char *text = nvl_strv_join(list, ", ");
+
+    if (list->count > 0)
+        nvl_say(ctx, "%s: %s: %s", target->name, what, text);
+}
+
+static void say_programs(const struct nvl_context *ctx, const struct nvl_target *target,
+                         const struct nvl_programs *programs, bool dry_run)
+{
+    for (size_t i = 0; i < programs->count; i++) {
+        nvl_autofree char *devices = nvl_strv_join(&programs->items[i].devices, " ");
+        nvl_say(ctx, "%s: %s (pid %d) has %s open, and %s until it closes it or ends", target->name,
+                programs->items[i].name, (int)programs->items[i].pid, devices,
+                dry_run ? "would keep it" : "keeps it");
+    }
+}
+
+void nvl_live_step_say(const struct nvl_context *ctx, const struct nvl_target *target,
+                       const struct nvl_live_step *step, bool dry_run)
+{
+    const struct nvl_live_result *r = &step->result;
+
+    if (step->asked_for && !step->is_running)
+        nvl_say(ctx, "%s does not run: --live has nothing to do", target->name);
+    if (!step->done)
+        return;
+    say_programs(ctx, target, &r->programs, dry_run);
+    say_list(ctx, target,
+             dry_run ? "would take out of the running container" : "taken out of the running container",
+             &r->taken.what);
+    say_list(ctx, target,
+             dry_run ? "would bring into the running container" : "brought into the running container",
+             &r->report.done);
+    if (r->report.done.count + r->taken.what.count + r->report.problems.count + r->taken.problems.count == 0)
+        nvl_say(ctx, "%s: nothing to change in the running container", target->name);
+    say_list(ctx, target, "note", &r->report.notes);
+    for (size_t i = 0; i < r->report.problems.count; i++)
+        nvl_warn("in the running container: %s", r->report.problems.items[i]);
+    for (size_t i = 0; i < r->taken.problems.count; i++)
+        nvl_warn("in the running container: %s", r->taken.problems.items[i]);
+}
+
+static json_t *programs_json(const struct nvl_programs *programs)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < programs->count; i++)
+        json_array_append_new(array, json_pack("{s:i,s:s,s:o}", "pid", (int)programs->items[i].pid, "name",
+                                               programs->items[i].name, "devices",
+                                               nvl_json_strings(&programs->items[i].devices)));
+    return array;
+}
+
+json_t *nvl_live_step_json(const struct nvl_live_step *step)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv problems = {0};
+    const struct nvl_live_result *r = &step->result;
+
+    if (!step->asked_for)
+        return json_null();
+    for (size_t i = 0; i < r->report.problems.count; i++)
+        nvl_strv_push(&problems, r->report.problems.items[i]);
+    for (size_t i = 0; i < r->taken.problems.count; i++)
+        nvl_strv_push(&problems, r->taken.problems.items[i]);
+    return json_pack("{s:b,s:o,s:o,s:o,s:o,s:o}", "running", (int)step->is_running, "brought",
+                     nvl_json_strings(&r->report.done), "taken", nvl_json_strings(&r->taken.what), "problems",
+                     nvl_json_strings(&problems), "notes", nvl_json_strings(&r->report.notes), "programs",
+                     programs_json(&r->programs));
+}
+
+int nvl_live_step_exit(const struct nvl_live_step *step)
+{
+    const struct nvl_live_result *r = &step->result;
+
+    return r->report.problems.count + r->taken.problems.count > 0 ? NVL_EXIT_FAILED : NVL_EXIT_OK;
+}
+
+void nvl_live_step_clear(struct nvl_live_step *step)
+{
+    nvl_live_result_clear(&step->result);
+}
