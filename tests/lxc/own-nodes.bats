@@ -77,6 +77,21 @@ owner_of() {
     [ "$(owner_of ct /dev/dri/renderD128)" = '660 0:107' ]
 }
 
+@test "the same brought into a running container, and taken out of it" {
+    run -0 start ct
+    run -0 nvlxc detach ct --live
+    says "taken out of the running container: devices " "renderD128"
+    run ! inside ct ls /dev/dri
+    [ ! -e $OWN ]
+    run -0 nvlxc attach ct --capabilities compute,utility,graphics --live
+    [ "$(owner_of ct /dev/dri/renderD128)" = '660 0:107' ]
+    [ "$(owner_of ct /dev/dri/card1)" = '660 0:44' ]
+    [ "$(opens_as ct draws /dev/dri/renderD128)" = 'No such device or address' ]
+    [ "$(opens_as ct other /dev/dri/renderD128)" = denied ]
+    [ "$(stat -c '%a %u:%g' $OWN)" = '700 100000:100000' ]
+    simulated_nodes | diff /run/nodes.before -
+}
+
 @test "privileged: the container's group, not the host's of another number" {
     run -0 start priv
     [ "$(owner_of priv /dev/dri/renderD128)" = '660 0:107' ]
