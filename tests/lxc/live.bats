@@ -159,7 +159,7 @@ has_gpu() {
 
 @test "programs that have the GPU open are named before detach, and keep it; the filter closes it for others" {
     # an open file without the driver's answer, as there is no driver
-    inside priv perl -e 'sysopen(F, "/dev/nvidia0", 010000000) or die; sleep 1000' &
+    inside priv perl -e 'sysopen(F, "/dev/nvidia0", 010000000) or die; sleep 100' 3>&- &
     local i
     for i in $(seq 50); do
         ! pgrep -f sysopen > /dev/null || break
@@ -249,8 +249,12 @@ has_gpu() {
 
 @test "hostile: links in the place of its folders and nodes lead nowhere outside" {
     local root=/var/lib/lxc/ct/rootfs
-    mkdir -p /run/victim /run/victim/ld.so.conf.d
+    # the container's root could write there: only the way is barred
+    mkdir -p /run/victim/ld.so.conf.d
+    echo $BUNDLE/lib64 > /run/victim/ld.so.conf.d/00-nvlxc.conf
+    chown -R 100000:100000 /run/victim
     listing /etc > /run/etc.before
+    listing /run/victim > /run/victim.before
     cp -a $root/etc/ld.so.conf.d /run/ld.so.conf.d
     rm -r $root/etc/ld.so.conf.d
     ln -s /run/victim/ld.so.conf.d $root/etc/ld.so.conf.d
@@ -261,11 +265,11 @@ has_gpu() {
     says "/dev/nvidia1 cannot be bound: something else stands there" "/dev/nvidiactl cannot be bound" \
         "cannot mount the driver at"
     listing /etc | diff /run/etc.before -
-    [ "$(find /run/victim | sort)" = "$(printf '%s\n' /run/victim /run/victim/ld.so.conf.d)" ]
+    listing /run/victim | diff /run/victim.before -
     run ! grep /run/victim /proc/self/mountinfo
     run nvlxc detach ct --live
     listing /etc | diff /run/etc.before -
-    [ "$(find /run/victim | sort)" = "$(printf '%s\n' /run/victim /run/victim/ld.so.conf.d)" ]
+    listing /run/victim | diff /run/victim.before -
     stop ct
     rm $root/usr/local/nvidia $root/etc/ld.so.conf.d
     cp -a /run/ld.so.conf.d $root/etc/
@@ -277,7 +281,7 @@ has_gpu() {
     run -0 start ct
     inside ct sh -c 'while :; do mv /usr/local/bin /usr/local/b; ln -s /etc /usr/local/bin; mv /etc/ld.so.conf.d /etc/l
         ln -s /usr /etc/ld.so.conf.d; rm /usr/local/bin /etc/ld.so.conf.d; mv /usr/local/b /usr/local/bin
-        mv /etc/l /etc/ld.so.conf.d; done' &
+        mv /etc/l /etc/ld.so.conf.d; done' 3>&- &
     sleep 0.3
     for i in $(seq 10); do
         nvlxc attach ct --gpu 0 --live || true
@@ -292,7 +296,7 @@ has_gpu() {
 
 @test "another user's process in the place of the container's: refused" {
     useradd --create-home mallory
-    python3 - << 'PYTHON' &
+    python3 - 3>&- << 'PYTHON' &
 import os, socket, struct, time
 os.setuid(__import__("pwd").getpwnam("mallory").pw_uid)
 s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

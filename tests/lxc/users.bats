@@ -103,7 +103,7 @@ answers() {
     # one of the host; one that shares its users but not its mounts with the host; another user's container
     run -1 answers $$ nvlxc attach media --live
     says "process $$ is not the init of that container: it shares its users with the host"
-    unshare --mount sleep 1000 &
+    unshare --mount sleep 100 3>&- &
     local private=$!
     run -1 answers $private nvlxc detach media --live
     says "it shares its users with the host"
@@ -117,17 +117,17 @@ answers() {
     run ! inside other ls /dev/nvidia0
     stop other
     # a user namespace of hers with the host's own mounts
-    as_alice unshare --user --map-root-user sleep 1001 &
-    init=$(process_of 'sleep 1001')
+    as_alice unshare --user --map-root-user sleep 101 3>&- &
+    init=$(process_of 'sleep 101')
     run -1 answers "$init" nvlxc attach media --live
     says "process $init is not the init of that container: it shares its mounts with the host"
     kill "$init"
 }
 
 @test "nor by the host's files in mounts of her own: what she may not write stays as it is" {
-    as_alice unshare --user --map-root-user --mount sleep 1002 &
+    as_alice unshare --user --map-root-user --mount sleep 102 3>&- &
     local init
-    init=$(process_of 'sleep 1002')
+    init=$(process_of 'sleep 102')
     run -1 answers "$init" nvlxc attach media --live
     says "cannot make /usr/local/nvidia in the container: Permission denied"
     run answers "$init" nvlxc detach media --live
