@@ -74,7 +74,7 @@ void nvl_bring_open(struct nvl_bring *b, const char *container, const struct nvl
         open_nodes(b, container);
     if (grant->libraries == NVL_LIBRARIES_BUNDLE)
         b->bundle_mount = open_bundle(b);
-    b->view_error = nvl_proc_view_make(&b->view, host, &b->resolved);
+    b->view_error = nvl_proc_view_make(&b->view, b->into_running, host, &b->resolved);
 }
 
 void nvl_bring_close(struct nvl_bring *b)

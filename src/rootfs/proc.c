@@ -84,7 +84,7 @@ static int add_entry(const struct view *view, const char *name, bool is_folder)
     }
     if (r == -EEXIST) /* two MIG devices share a GPU, and maybe an instance */
         return 0;
-    if (r == 0)
+    if (r == 0 && view->made->is_from_host)
         r = nvl_sys_set_mount_flags(mount_fd, 0); /* private */
     if (r < 0)
         return r;
@@ -135,10 +135,11 @@ static int fill(const struct nvl_host *host, const struct view *view, const stru
     return r;
 }
 
-int nvl_proc_view_make(struct nvl_proc_view *made, const struct nvl_host *host,
+int nvl_proc_view_make(struct nvl_proc_view *made, bool is_from_host, const struct nvl_host *host,
                        const struct nvl_resolved *resolved)
 {
     *made = NVL_PROC_VIEW_NONE;
+    made->is_from_host = is_from_host;
     nvl_autofd int source = nvl_root_openat(host->root, PROC_NVIDIA, O_PATH | O_DIRECTORY);
     if (source < 0)
         return source;

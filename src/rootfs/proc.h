@@ -6,6 +6,7 @@
 
 /* One that is made and not mounted yet. */
 struct nvl_proc_view {
+    bool is_from_host;     /* made in the host's mount namespace, whose mounts may be shared */
     int mount_fd;          /* a detached tmpfs with the files that are its own; -1 for none */
     struct nvl_strv names; /* folders and files of the host that are mounted below it */
     int *mounts;           /* detached copies of them */
@@ -14,7 +15,7 @@ struct nvl_proc_view {
 #define NVL_PROC_VIEW_NONE ((struct nvl_proc_view){.mount_fd = -1})
 
 /* Made where the host's paths are seen. On an error it has what could be made: less is seen, never more. */
-int nvl_proc_view_make(struct nvl_proc_view *view, const struct nvl_host *host,
+int nvl_proc_view_make(struct nvl_proc_view *view, bool is_from_host, const struct nvl_host *host,
                        const struct nvl_resolved *resolved);
 /* Mounts it. 1 where the container's /proc does not show the driver. */
 int nvl_proc_view_put(const struct nvl_proc_view *view, const struct nvl_root *rootfs);
