@@ -10,41 +10,27 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/sha256.h"
 #include "driver/folder.h"
 #include "host/elf.h"
 
-#define CHUNK       (256u << 10) /* stays in a core's own cache from reading to writing */
-#define WORKERS_MAX 4
+#define CHUNK (256u << 10) /* stays in the processor's cache from reading to writing */
 
 static bool has_space(struct nvl_copier *copier)
 {
     struct statvfs fs;
-    bool is_enough = true;
 
-    pthread_mutex_lock(&copier->lock);
-    if (!copier->is_space_checked && fstatvfs(copier->dirfd, &fs) == 0) {
-        copier->is_space_checked = true;
-        is_enough = (uint64_t)fs.f_bavail * fs.f_frsize >= copier->total - copier->done;
-    }
-    pthread_mutex_unlock(&copier->lock);
-    return is_enough;
-}
-
-static void advance(struct nvl_copier *copier, const struct nvl_bundle_file *file, size_t bytes)
-{
-    pthread_mutex_lock(&copier->lock);
-    copier->done += bytes;
-    if (copier->progress != NULL)
-        copier->progress(copier->progress_data, file->path, copier->done, copier->total);
-    pthread_mutex_unlock(&copier->lock);
+    if (copier->is_space_checked || fstatvfs(copier->dirfd, &fs) < 0)
+        return true;
+    copier->is_space_checked = true;
+    return (uint64_t)fs.f_bavail * fs.f_frsize >= copier->total - copier->done;
 }
 
 /* Reads `from` to its end for the checksum, and writes it to `to` unless that is a clone. Beyond the size
  * that it had it is not followed: something is writing there. */
-static int transfer(struct nvl_copier *copier, const struct nvl_bundle_file *file, char *chunk, uint64_t size,
-                    int from, int to, struct nvl_sha256 *hash)
+static int transfer(struct nvl_copier *copier, const struct nvl_bundle_file *file, uint64_t size, int from,
+                    int to, struct nvl_checksum *sum)
 {
+    nvl_autofree uint8_t *chunk = nvl_xcalloc(1, CHUNK);
     bool is_clone = ioctl(to, FICLONE, from) == 0;
     uint64_t left = size;
 
@@ -62,8 +48,10 @@ static int transfer(struct nvl_copier *copier, const struct nvl_bundle_file *fil
         int r = is_clone ? 0 : nvl_fd_write(to, chunk, (size_t)n);
         if (r < 0)
             return r;
-        nvl_sha256_add(hash, chunk, (size_t)n);
-        advance(copier, file, (size_t)n);
+        nvl_checksum_add(sum, chunk, (size_t)n);
+        copier->done += (uint64_t)n;
+        if (copier->progress != NULL)
+            copier->progress(copier->progress_data, file->path, copier->done, copier->total);
     }
 }
 
@@ -74,18 +62,17 @@ static int64_t nanoseconds(const struct timespec *t)
 
 /* The source is read as it is when it is opened; an upgrade that writes it meanwhile shows in its time or
  * size. */
-static int copy_bytes(struct nvl_copier *copier, struct nvl_bundle_file *file, char *chunk, int from, int to,
+static int copy_bytes(struct nvl_copier *copier, struct nvl_bundle_file *file, int from, int to,
                       struct nvl_error *err)
 {
     struct stat before, after;
-    struct nvl_sha256 hash;
+    nvl_auto(nvl_checksum_free_ptr) struct nvl_checksum *sum = nvl_checksum_new();
 
-    nvl_sha256_init(&hash);
     if (fstat(from, &before) < 0)
         return -errno;
     if (!S_ISREG(before.st_mode))
         return nvl_error_set(err, -EINVAL, "%s%s is no regular file", copier->root->name, file->source);
-    int r = transfer(copier, file, chunk, (uint64_t)before.st_size, from, to, &hash);
+    int r = transfer(copier, file, (uint64_t)before.st_size, from, to, sum);
     if (r < 0 && r != -ESTALE)
         return r;
     if (fstat(from, &after) < 0)
@@ -96,7 +83,7 @@ static int copy_bytes(struct nvl_copier *copier, struct nvl_bundle_file *file, c
         nvl_error_hint(err, "wait until the driver's installation is done, then: nvlxc driver sync");
         return -ESTALE;
     }
-    nvl_sha256_end(&hash, file->sha256);
+    nvl_checksum_take(sum, file->checksum);
     file->size = (uint64_t)after.st_size;
     file->mtime = nanoseconds(&after.st_mtim);
     const struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, after.st_mtim};
@@ -135,8 +122,7 @@ static int set_owner_and_mode(int fd, const char *path)
     return fchmod(fd, nvl_has_prefix(path, "bin/") ? 0755 : 0644) < 0 ? -errno : 0;
 }
 
-static int copy_file(struct nvl_copier *copier, struct nvl_bundle_file *file, char *chunk,
-                     struct nvl_error *err)
+int nvl_copy_file(struct nvl_copier *copier, struct nvl_bundle_file *file, struct nvl_error *err)
 {
     nvl_autofd int from = nvl_root_openat(copier->root, file->source, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 
@@ -149,7 +135,7 @@ static int copy_file(struct nvl_copier *copier, struct nvl_bundle_file *file, ch
         openat(copier->dirfd, file->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (to < 0)
         return -errno;
-    r = copy_bytes(copier, file, chunk, from, to, err);
+    r = copy_bytes(copier, file, from, to, err);
     if (r == 0 && is_library(file->path))
         r = read_soname(copier, file, to, err);
     if (r == 0)
@@ -157,74 +143,4 @@ static int copy_file(struct nvl_copier *copier, struct nvl_bundle_file *file, ch
     if (r == 0 && fsync(to) < 0)
         r = -errno;
     return r;
-}
-
-/* What the workers share; under the copier's lock. */
-struct batch {
-    struct nvl_copier *copier;
-    struct nvl_bundle_file **files;
-    size_t n_files, next;
-    int result;
-    struct nvl_error err;
-};
-
-static struct nvl_bundle_file *take_next(struct batch *batch)
-{
-    struct nvl_bundle_file *file = NULL;
-
-    pthread_mutex_lock(&batch->copier->lock);
-    if (batch->result == 0 && batch->next < batch->n_files)
-        file = batch->files[batch->next++];
-    pthread_mutex_unlock(&batch->copier->lock);
-    return file;
-}
-
-static void *work(void *data)
-{
-    struct batch *batch = data;
-    nvl_autofree char *chunk = nvl_xcalloc(1, CHUNK);
-    struct nvl_bundle_file *file;
-
-    while ((file = take_next(batch)) != NULL) {
-        struct nvl_error err = {0};
-        int r = copy_file(batch->copier, file, chunk, &err);
-        pthread_mutex_lock(&batch->copier->lock);
-        if (r < 0 && batch->result == 0) {
-            batch->result = r;
-            batch->err = err;
-        }
-        pthread_mutex_unlock(&batch->copier->lock);
-    }
-    return NULL;
-}
-
-/* The largest first, so that none of them is begun last. */
-static int compare_sizes(const void *a, const void *b)
-{
-    const struct nvl_bundle_file *x = *(struct nvl_bundle_file *const *)a,
-                                 *y = *(struct nvl_bundle_file *const *)b;
-
-    return (int)(x->size < y->size) - (int)(x->size > y->size);
-}
-
-int nvl_copy_files(struct nvl_copier *copier, struct nvl_bundle_file **files, size_t n_files,
-                   struct nvl_error *err)
-{
-    struct batch batch = {.copier = copier, .files = files, .n_files = n_files};
-    pthread_t threads[WORKERS_MAX];
-    size_t n_threads = 0, n_cores = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
-
-    if (n_files > 1)
-        qsort(files, n_files, sizeof *files, compare_sizes);
-    nvl_sha256_use_processor(1);
-    /* this thread is one of them; where no other can be made, it is the only one */
-    while (n_threads + 1 < WORKERS_MAX && n_threads + 1 < n_cores && n_threads + 1 < n_files &&
-           pthread_create(&threads[n_threads], NULL, work, &batch) == 0)
-        n_threads++;
-    work(&batch);
-    while (n_threads > 0)
-        pthread_join(threads[--n_threads], NULL);
-    if (batch.result < 0 && err != NULL)
-        *err = batch.err;
-    return batch.result;
 }

@@ -1,8 +1,6 @@
 /* Copies the driver's files into a folder: shared with the source where the file system can (reflink), hashed
- * on the way, several at a time. Not public: for this room. */
+ * on the way. Not public: for this room. */
 #pragma once
-
-#include <pthread.h>
 
 #include "driver/bundle.h"
 #include "driver/manifest.h"
@@ -14,11 +12,9 @@ struct nvl_copier {
     nvl_progress_fn *progress;   /* may be NULL */
     void *progress_data;
     bool is_space_checked;
-    pthread_mutex_t lock; /* PTHREAD_MUTEX_INITIALIZER; `progress` is called under it */
 };
 
-/* Makes the copy of each file at its path in the bundle, with mode and the source's time, synced; fills in
- * its sha256 and soname, and size and mtime as they were while it was copied. Nothing is begun that the space
+/* Makes the copy of one file at its path in the bundle, with mode and the source's time, synced; fills in its
+ * checksum and soname, and size and mtime as they were while it was copied. Nothing is begun that the space
  * that is free would not hold: -ENOSPC without an error text. */
-int nvl_copy_files(struct nvl_copier *copier, struct nvl_bundle_file **files, size_t n_files,
-                   struct nvl_error *err);
+int nvl_copy_file(struct nvl_copier *copier, struct nvl_bundle_file *file, struct nvl_error *err);

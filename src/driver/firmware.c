@@ -73,11 +73,11 @@ static int copy_whole(const struct nvl_root *root, const char *source, uint64_t 
                       const char *name, struct nvl_error *err)
 {
     nvl_autofree char *temporary = nvl_xasprintf(".%s.tmp", name), *from = nvl_xstrdup(source);
-    struct nvl_copier copier = {.root = root, .dirfd = to, .total = size, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct nvl_copier copier = {.root = root, .dirfd = to, .total = size};
     struct nvl_bundle_file file = {.path = temporary, .source = from};
 
     unlinkat(to, temporary, 0); /* of one that died: the lock is held */
-    int r = nvl_copy_files(&copier, &(struct nvl_bundle_file *){&file}, 1, err);
+    int r = nvl_copy_file(&copier, &file, err);
     if (r == 0 && (renameat(to, temporary, to, name) < 0 || fsync(to) < 0))
         r = -errno;
     if (r < 0)

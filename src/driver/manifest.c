@@ -29,13 +29,13 @@ static bool is_inside(const char *path)
 
 static int read_file(struct nvl_manifest *m, json_t *item)
 {
-    const char *path, *source, *sha256, *soname = NULL;
+    const char *path, *source, *checksum, *soname = NULL;
     json_int_t size, mtime;
 
     if (json_unpack(item, "{s:s, s:s, s:I, s:I, s:s, s?s}", "path", &path, "source", &source, "size", &size,
-                    "mtime_ns", &mtime, "sha256", &sha256, "soname", &soname) < 0)
+                    "mtime_ns", &mtime, "xxh128", &checksum, "soname", &soname) < 0)
         return -EINVAL;
-    if (!is_inside(path) || size < 0 || strlen(sha256) != 64 ||
+    if (!is_inside(path) || size < 0 || strlen(checksum) != NVL_CHECKSUM_LENGTH ||
         (soname != NULL && (soname[0] == '\0' || strchr(soname, '/') != NULL)))
         return -EINVAL;
     struct nvl_bundle_file *file = nvl_manifest_add(m, path);
@@ -44,7 +44,7 @@ static int read_file(struct nvl_manifest *m, json_t *item)
     file->source = nvl_xstrdup(source);
     file->size = (uint64_t)size;
     file->mtime = mtime;
-    nvl_copy(file->sha256, sizeof file->sha256, sha256, strlen(sha256));
+    nvl_copy(file->checksum, sizeof file->checksum, checksum, strlen(checksum));
     file->soname = soname != NULL ? nvl_xstrdup(soname) : NULL;
     return 0;
 }
@@ -107,7 +107,7 @@ char *nvl_manifest_format(const struct nvl_manifest *m)
         json_array_append_new(json_object_get(json, "files"),
                               json_pack("{s:s, s:s, s:I, s:I, s:s, s:s*}", "path", file->path, "source",
                                         file->source, "size", (json_int_t)file->size, "mtime_ns",
-                                        (json_int_t)file->mtime, "sha256", file->sha256, "soname",
+                                        (json_int_t)file->mtime, "xxh128", file->checksum, "soname",
                                         file->soname));
     }
     for (size_t i = 0; i < m->n_links; i++)

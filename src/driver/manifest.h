@@ -2,15 +2,16 @@
  * bundle; the same lists say what a sync has chosen. Not public: for this room. */
 #pragma once
 
+#include "driver/checksum.h"
 #include "host/driver_version.h"
 
 struct nvl_bundle_file {
-    char *path;      /* in the bundle: "lib64/libcuda.so.550.163.01" */
-    char *source;    /* on the host, links resolved, below the root */
-    uint64_t size;   /* of the source, in bytes */
-    int64_t mtime;   /* of the source, in nanoseconds since 1970 */
-    char sha256[65]; /* "" before it is copied */
-    char *soname;    /* of a library; NULL for none */
+    char *path;                             /* in the bundle: "lib64/libcuda.so.550.163.01" */
+    char *source;                           /* on the host, links resolved, below the root */
+    uint64_t size;                          /* of the source, in bytes */
+    int64_t mtime;                          /* of the source, in nanoseconds since 1970 */
+    char checksum[NVL_CHECKSUM_LENGTH + 1]; /* "" before it is copied */
+    char *soname;                           /* of a library; NULL for none */
 };
 
 struct nvl_bundle_link {

@@ -105,20 +105,16 @@ static int make_links(int staged, int bundle, const struct nvl_manifest *m)
 static int fill(struct nvl_copier *copier, int bundle, struct nvl_manifest *m,
                 const struct nvl_manifest *before, struct nvl_strv *copied, struct nvl_error *err)
 {
-    nvl_autofree struct nvl_bundle_file **files = NULL;
-    size_t n_files = 0;
-
     for (size_t i = 0; i < m->n_files; i++) {
-        if (m->files[i].sha256[0] != '\0')
+        if (m->files[i].checksum[0] != '\0')
             continue;
         nvl_strv_push(copied, m->files[i].path);
-        *NVL_APPEND(files, n_files) = &m->files[i];
+        int r = nvl_copy_file(copier, &m->files[i], err);
+        if (r < 0)
+            return r;
     }
-    int r = nvl_copy_files(copier, files, n_files, err);
-    if (r < 0)
-        return r;
     nvl_stage_link(m, before);
-    r = make_links(copier->dirfd, bundle, m);
+    int r = make_links(copier->dirfd, bundle, m);
     nvl_autofree char *sonames = nvl_manifest_sonames(m), *manifest = nvl_manifest_format(m);
     if (r == 0)
         r = write_text(copier->dirfd, "sonames", sonames);

@@ -7,7 +7,7 @@
 struct nvl_stage {
     int store;              /* NVL_BUNDLE_DIR, locked */
     bool has_bundle;        /* a folder of that version is there: it is brought up to date in place */
-    struct nvl_manifest *m; /* of the whole bundle; files without sha256 are copied */
+    struct nvl_manifest *m; /* of the whole bundle; files without checksum are copied */
 };
 
 /* The links that stand for the manifest's libraries, and those of the bundle before that still lead to a

@@ -51,7 +51,7 @@ static void merge(const struct found *found, struct nvl_manifest *chosen)
             new->size = old->size;
             new->mtime = old->mtime;
         }
-        memcpy(new->sha256, old->sha256, sizeof new->sha256);
+        memcpy(new->checksum, old->checksum, sizeof new->checksum);
         new->soname = old->soname != NULL ? nvl_xstrdup(old->soname) : NULL;
     }
     nvl_manifest_sort(chosen);
@@ -62,7 +62,7 @@ static uint64_t bytes_to_copy(const struct nvl_manifest *m)
     uint64_t bytes = 0;
 
     for (size_t i = 0; i < m->n_files; i++)
-        bytes += m->files[i].sha256[0] == '\0' ? m->files[i].size : 0;
+        bytes += m->files[i].checksum[0] == '\0' ? m->files[i].size : 0;
     return bytes;
 }
 
@@ -71,7 +71,7 @@ static bool is_current(const struct found *found, struct nvl_manifest *m)
     if (found->fd < 0 || m->n_files != found->m.n_files)
         return false;
     for (size_t i = 0; i < m->n_files; i++)
-        if (m->files[i].sha256[0] == '\0')
+        if (m->files[i].checksum[0] == '\0')
             return false;
     nvl_stage_link(m, &found->m);
     return m->n_links == found->m.n_links && nvl_stage_has_rest(found->fd, m);
@@ -105,10 +105,7 @@ int nvl_bundle_sync(const struct nvl_root *root, const struct nvl_userspace *us,
                     bool dry_run, nvl_progress_fn *progress, void *progress_data,
                     struct nvl_sync_result *result, struct nvl_error *err)
 {
-    struct nvl_copier copier = {.root = root,
-                                .progress = progress,
-                                .progress_data = progress_data,
-                                .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct nvl_copier copier = {.root = root, .progress = progress, .progress_data = progress_data};
     nvl_autofd int store = -1, lock = -1;
 
     *result = (struct nvl_sync_result){0};

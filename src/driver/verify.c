@@ -7,33 +7,31 @@
 #include <unistd.h>
 
 #include "base/paths.h"
-#include "base/sha256.h"
 #include "driver/manifest.h"
 
 #define BLOCK       (256u << 10)
 #define SONAMES_MAX (1u << 20)
 
-static int digest(int fd, char sha256[65])
+static int checksum_of(int fd, char text[NVL_CHECKSUM_LENGTH + 1])
 {
     nvl_autofree char *block = nvl_xcalloc(1, BLOCK);
-    struct nvl_sha256 hash;
+    struct nvl_checksum *sum = nvl_checksum_new();
     ssize_t n;
 
-    nvl_sha256_init(&hash);
     while ((n = read(fd, block, BLOCK)) > 0 || (n < 0 && errno == EINTR))
         if (n > 0)
-            nvl_sha256_add(&hash, block, (size_t)n);
-    if (n < 0)
-        return -errno;
-    nvl_sha256_end(&hash, sha256);
-    return 0;
+            nvl_checksum_add(sum, block, (size_t)n);
+    int r = n < 0 ? -errno : 0;
+    nvl_checksum_take(sum, text);
+    nvl_checksum_free(sum);
+    return r;
 }
 
 static void verify_file(const struct nvl_root *root, const char *folder, const struct nvl_bundle_file *file,
                         bool deep, struct nvl_strv *faults, struct nvl_strv *unseen)
 {
     nvl_autofree char *path = nvl_xasprintf("%s/%s", folder, file->path);
-    char sha256[65];
+    char checksum[NVL_CHECKSUM_LENGTH + 1];
     struct stat st;
     nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
 
@@ -44,8 +42,8 @@ static void verify_file(const struct nvl_root *root, const char *folder, const s
     else if ((uint64_t)st.st_size != file->size)
         nvl_strv_pushf(faults, "%s has %lld bytes, the manifest says %llu", path, (long long)st.st_size,
                        (unsigned long long)file->size);
-    else if (deep && (digest(fd, sha256) < 0 || strcmp(sha256, file->sha256) != 0)) {
-        nvl_strv_pushf(faults, "%s has not the content that the manifest says (SHA-256)", path);
+    else if (deep && (checksum_of(fd, checksum) < 0 || strcmp(checksum, file->checksum) != 0)) {
+        nvl_strv_pushf(faults, "%s has not the content that the manifest says (XXH128)", path);
         nvl_strv_push(unseen, path);
     }
 }

@@ -1,213 +1,125 @@
 /* Class, soname and needed libraries of an ELF file, by its program headers: they are what the loader goes
- * by, and they stay when a file is stripped. Nothing in the file is believed: what is read is bounded, and
- * what does not lie inside the file is not there. Not mapped: a file that is cut while it is read must not
- * kill the program. Source: elf(5). */
+ * by, and they stay when a file is stripped. libelf checks that what is asked for lies inside the file. */
 #include "host/elf.h"
 
-#include <elf.h>
 #include <errno.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <gelf.h>
+#include <libelf.h>
 
-#define HEADERS_MAX 1024
-#define DYNAMIC_MAX (1u << 20)
-#define STRINGS_MAX (16u << 20)
-
-/* The same of both classes. */
-struct segment {
-    uint32_t type;
-    uint64_t offset, address, size;
-};
-
-struct reader {
-    int fd;
-    uint64_t file_size;
-    bool is_64;
-    struct segment *segments;
-    size_t n_segments;
-};
-
-/* Exactly so many bytes from that place; the caller frees. NULL where the file has them not. */
-static void *read_bytes(const struct reader *r, uint64_t offset, uint64_t size, uint64_t max)
+static void end_elf(Elf **elf)
 {
-    if (size == 0 || size > max || offset > r->file_size || size > r->file_size - offset)
-        return NULL;
-    nvl_autofree char *bytes = nvl_xcalloc(1, size);
-    for (uint64_t done = 0; done < size;) {
-        ssize_t n = pread(r->fd, bytes + done, size - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return NULL;
-        done += (uint64_t)n;
-    }
-    return TAKE_PTR(bytes);
+    elf_end(*elf);
 }
 
-static enum nvl_elf_class class_of(const unsigned char *ident, unsigned machine)
+static enum nvl_elf_class class_of(Elf *elf)
 {
-    const unsigned own = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB;
+    GElf_Ehdr header;
 
-    if (ident[EI_DATA] != own || ident[EI_VERSION] != EV_CURRENT)
+    if (elf_kind(elf) != ELF_K_ELF || gelf_getehdr(elf, &header) == NULL)
         return NVL_ELF_OTHER;
-    switch (machine) {
+    switch (header.e_machine) {
     case EM_X86_64:
     case EM_AARCH64:
-        return ident[EI_CLASS] == ELFCLASS64 ? NVL_ELF_64 : NVL_ELF_OTHER; /* x32 is 32 bit */
+        return header.e_ident[EI_CLASS] == ELFCLASS64 ? NVL_ELF_64 : NVL_ELF_OTHER; /* x32 is 32 bit */
     case EM_386:
-        return ident[EI_CLASS] == ELFCLASS32 ? NVL_ELF_32 : NVL_ELF_OTHER;
+        return header.e_ident[EI_CLASS] == ELFCLASS32 ? NVL_ELF_32 : NVL_ELF_OTHER;
     default:
         return NVL_ELF_OTHER;
     }
 }
 
-/* The table of `count` headers of one class into segments. */
-#define TAKE_SEGMENTS(r, table, count)                                                                       \
-    for (size_t i = 0; i < (count); i++)                                                                     \
-        (r)->segments[i] = (struct segment)                                                                  \
-        {                                                                                                    \
-            (table)[i].p_type, (table)[i].p_offset, (table)[i].p_vaddr, (table)[i].p_filesz                  \
-        }
-
-static void read_segments(struct reader *r, uint64_t offset, size_t count, size_t entry_size)
+static Elf_Data *read_dynamic(Elf *elf)
 {
-    size_t size = r->is_64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
+    GElf_Phdr header;
+    size_t count = 0;
 
-    if (entry_size != size || count > HEADERS_MAX)
-        return;
-    nvl_autofree void *table = read_bytes(r, offset, count * size, HEADERS_MAX * sizeof(Elf64_Phdr));
-    if (table == NULL)
-        return;
-    r->segments = nvl_xcalloc(count, sizeof *r->segments);
-    r->n_segments = count;
-    if (r->is_64)
-        TAKE_SEGMENTS(r, (const Elf64_Phdr *)table, count);
-    else
-        TAKE_SEGMENTS(r, (const Elf32_Phdr *)table, count);
-}
-
-/* The class, and where it is one that we know the segments. */
-static enum nvl_elf_class read_header(struct reader *r)
-{
-    union {
-        unsigned char ident[EI_NIDENT];
-        Elf64_Ehdr e64;
-        Elf32_Ehdr e32;
-    } * header;
-    nvl_autofree void *bytes = read_bytes(r, 0, sizeof header->e32, sizeof header->e32);
-
-    if (bytes == NULL || memcmp(bytes, ELFMAG, SELFMAG) != 0)
-        return NVL_ELF_OTHER;
-    header = bytes;
-    enum nvl_elf_class elf = class_of(header->ident, header->e32.e_machine); /* at one place in both */
-    r->is_64 = elf == NVL_ELF_64;
-    if (elf == NVL_ELF_32)
-        read_segments(r, header->e32.e_phoff, header->e32.e_phnum, header->e32.e_phentsize);
-    if (elf != NVL_ELF_64)
-        return elf;
-    nvl_autofree void *all = read_bytes(r, 0, sizeof header->e64, sizeof header->e64);
-    if (all == NULL)
-        return NVL_ELF_OTHER;
-    header = all;
-    read_segments(r, header->e64.e_phoff, header->e64.e_phnum, header->e64.e_phentsize);
-    return elf;
+    if (elf_getphdrnum(elf, &count) < 0)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        if (gelf_getphdr(elf, (int)i, &header) != NULL && header.p_type == PT_DYNAMIC)
+            return elf_getdata_rawchunk(elf, (int64_t)header.p_offset, header.p_filesz, ELF_T_DYN);
+    return NULL;
 }
 
 /* The bytes that lie at an address once the file is loaded. */
-static void *read_address(const struct reader *r, uint64_t address, uint64_t size)
+static Elf_Data *read_address(Elf *elf, GElf_Addr address, size_t size)
 {
-    for (size_t i = 0; i < r->n_segments; i++) {
-        const struct segment *s = &r->segments[i];
-        uint64_t in = address - s->address;
-        if (s->type == PT_LOAD && address >= s->address && in < s->size && size <= s->size - in &&
-            s->offset + in >= s->offset)
-            return read_bytes(r, s->offset + in, size, STRINGS_MAX);
+    GElf_Phdr header;
+    size_t count = 0;
+
+    if (elf_getphdrnum(elf, &count) < 0)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (gelf_getphdr(elf, (int)i, &header) == NULL || header.p_type != PT_LOAD ||
+            address < header.p_vaddr || address - header.p_vaddr >= header.p_filesz ||
+            size > header.p_filesz - (address - header.p_vaddr))
+            continue;
+        uint64_t offset = header.p_offset + (address - header.p_vaddr);
+        if (offset < header.p_offset || offset > INT64_MAX)
+            return NULL;
+        return elf_getdata_rawchunk(elf, (int64_t)offset, size, ELF_T_BYTE);
     }
     return NULL;
 }
 
-struct dynamic {
-    bool is_64;
-    const void *entries; /* Elf64_Dyn or Elf32_Dyn */
-    size_t count;
-};
-
-static bool get_entry(const struct dynamic *d, size_t i, int64_t *tag, uint64_t *value)
+static GElf_Xword dynamic_value(Elf_Data *dynamic, size_t count, GElf_Sxword tag)
 {
-    if (i >= d->count)
-        return false;
-    if (d->is_64) {
-        const Elf64_Dyn *entry = (const Elf64_Dyn *)d->entries + i;
-        *tag = entry->d_tag;
-        *value = entry->d_un.d_val;
-    } else {
-        const Elf32_Dyn *entry = (const Elf32_Dyn *)d->entries + i;
-        *tag = entry->d_tag;
-        *value = entry->d_un.d_val;
+    GElf_Dyn entry;
+
+    for (size_t i = 0; i < count; i++) {
+        if (gelf_getdyn(dynamic, (int)i, &entry) == NULL || entry.d_tag == DT_NULL)
+            break;
+        if (entry.d_tag == tag)
+            return entry.d_un.d_val;
     }
-    return *tag != DT_NULL;
-}
-
-static uint64_t value_of(const struct dynamic *d, int64_t wanted)
-{
-    uint64_t value;
-    int64_t tag;
-
-    for (size_t i = 0; get_entry(d, i, &tag, &value); i++)
-        if (tag == wanted)
-            return value;
     return 0;
 }
 
-static void take_names(const struct dynamic *d, const char *strings, uint64_t size, struct nvl_elf *out)
+static const char *string_at(const Elf_Data *strings, GElf_Xword offset)
 {
-    uint64_t value;
-    int64_t tag;
-
-    for (size_t i = 0; get_entry(d, i, &tag, &value); i++) {
-        if ((tag != DT_SONAME && tag != DT_NEEDED) || value >= size ||
-            memchr(strings + value, '\0', size - value) == NULL)
-            continue;
-        if (tag == DT_NEEDED)
-            nvl_strv_push(&out->needed, strings + value);
-        else if (out->soname == NULL)
-            out->soname = nvl_xstrdup(strings + value);
-    }
+    if (offset >= strings->d_size)
+        return NULL;
+    const char *s = (const char *)strings->d_buf + offset;
+    return memchr(s, '\0', strings->d_size - offset) != NULL ? s : NULL;
 }
 
-static void read_names(const struct reader *r, struct nvl_elf *out)
+static void read_names(Elf *elf, struct nvl_elf *out)
 {
-    const struct segment *s = NULL;
+    Elf_Data *dynamic = read_dynamic(elf);
+    GElf_Dyn entry;
 
-    for (size_t i = 0; i < r->n_segments && s == NULL; i++)
-        if (r->segments[i].type == PT_DYNAMIC)
-            s = &r->segments[i];
-    nvl_autofree void *entries = s != NULL ? read_bytes(r, s->offset, s->size, DYNAMIC_MAX) : NULL;
-    if (entries == NULL)
+    if (dynamic == NULL || dynamic->d_buf == NULL)
         return; /* static, or not whole */
-    const struct dynamic d = {.is_64 = r->is_64,
-                              .entries = entries,
-                              .count = s->size / (r->is_64 ? sizeof(Elf64_Dyn) : sizeof(Elf32_Dyn))};
-    uint64_t size = value_of(&d, DT_STRSZ);
-    nvl_autofree char *strings = read_address(r, value_of(&d, DT_STRTAB), size);
-    if (strings != NULL)
-        take_names(&d, strings, size, out);
+    size_t count = dynamic->d_size / gelf_fsize(elf, ELF_T_DYN, 1, EV_CURRENT);
+    Elf_Data *strings =
+        read_address(elf, dynamic_value(dynamic, count, DT_STRTAB), dynamic_value(dynamic, count, DT_STRSZ));
+    if (strings == NULL || strings->d_buf == NULL)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        if (gelf_getdyn(dynamic, (int)i, &entry) == NULL || entry.d_tag == DT_NULL)
+            break;
+        const char *s = string_at(strings, entry.d_un.d_val);
+        if (s == NULL)
+            continue;
+        if (entry.d_tag == DT_SONAME && out->soname == NULL)
+            out->soname = nvl_xstrdup(s);
+        else if (entry.d_tag == DT_NEEDED)
+            nvl_strv_push(&out->needed, s);
+    }
 }
 
 int nvl_elf_read(int fd, struct nvl_elf *elf)
 {
-    struct reader r = {.fd = fd};
-    struct stat st;
-
     *elf = (struct nvl_elf){0};
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    r.file_size = st.st_size > 0 ? (uint64_t)st.st_size : 0;
-    elf->elf = read_header(&r);
-    if (elf->elf != NVL_ELF_OTHER)
-        read_names(&r, elf);
-    free(r.segments);
-    return elf->elf != NVL_ELF_OTHER ? 0 : -ENOEXEC;
+    if (elf_version(EV_CURRENT) == EV_NONE)
+        return -ENOSYS;
+    /* Not mapped: a file that is cut while it is read must not kill the program. */
+    nvl_auto(end_elf) Elf *handle = elf_begin(fd, ELF_C_READ, NULL);
+    elf->elf = handle != NULL ? class_of(handle) : NVL_ELF_OTHER;
+    if (elf->elf == NVL_ELF_OTHER)
+        return -ENOEXEC;
+    read_names(handle, elf);
+    return 0;
 }
 
 void nvl_elf_clear(struct nvl_elf *elf)

@@ -1,4 +1,4 @@
-/* What a shared library or program says of itself: class, soname and what it needs. Not for the hook. */
+/* What a shared library or program says of itself: class and soname, by libelf. Not for the hook. */
 #pragma once
 
 #include "host/ldcache.h"

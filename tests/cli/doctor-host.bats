@@ -482,7 +482,7 @@ real_host() {
     cp "$file" "$file.new" && printf x | dd of="$file.new" bs=1 seek=5000 conv=notrunc status=none && mv "$file.new" "$file"
     [[ $(nvlxc --json doctor | jq -r '.findings[].id') != *bundle* ]]
     part() { nvlxc --json doctor --deep | jq -r --arg id "$1" --arg key "$2" '.findings[] | select(.id == $id) | .[$key]'; }
-    has bundle-damaged evidence "libcuda.so.550.163.01 has not the content that the manifest says (SHA-256)"
+    has bundle-damaged evidence "libcuda.so.550.163.01 has not the content that the manifest says (XXH128)"
     mend bundle-damaged
     [[ $(nvlxc --json doctor --deep | jq -r '.findings[].id') != *bundle* ]]
 }

@@ -129,7 +129,7 @@ END
 @test "the manifest names each file's source, and its checksum is right" {
     local path source
     [ "$(jq -r .version "$BUNDLE/manifest.json")" = "$V" ]
-    (cd "$BUNDLE" && jq -r '.files[] | "\(.sha256)  \(.path)"' manifest.json | sha256sum -c --quiet)
+    (cd "$BUNDLE" && jq -r '.files[] | "\(.xxh128)  \(.path)"' manifest.json | xxhsum -q -c -)
     [ "$(jq '.files | length' "$BUNDLE/manifest.json")" = \
         "$(find "$BUNDLE" -type f ! -name manifest.json ! -name sonames | wc -l)" ]
     while IFS=$'\t' read -r path source; do
@@ -218,7 +218,7 @@ lay_out() {
     done
     grep -qx 'lib32 libGLX_nvidia.so.0' "$bundle/sonames"
     grep -qx "lib64 libnvidia-gpucomp.so.$V" "$bundle/sonames"
-    (cd "$bundle" && jq -r '.files[] | "\(.sha256)  \(.path)"' manifest.json | sha256sum -c --quiet)
+    (cd "$bundle" && jq -r '.files[] | "\(.xxh128)  \(.path)"' manifest.json | xxhsum -q -c -)
 }
 
 @test "packages upgraded, not rebooted: the running driver's bundle stays until it is not needed" {

@@ -12,7 +12,6 @@
 
 #include "base/file.h"
 #include "base/root.h"
-#include "base/sha256.h"
 
 /* A fresh folder, open as a root handle, and gone at the end. */
 struct tree {
@@ -266,56 +265,6 @@ static void replace_leaves_all_on_a_full_disk(void **state)
     assert_int_equal(names.count, 1); /* no temporary file */
 }
 
-static void assert_sha256(const char *data, size_t len, size_t piece, const char *expected)
-{
-    struct nvl_sha256 hash;
-    char text[NVL_SHA256_TEXT];
-
-    nvl_sha256_init(&hash);
-    for (size_t at = 0; at < len; at += piece)
-        nvl_sha256_add(&hash, data + at, len - at < piece ? len - at : piece);
-    nvl_sha256_end(&hash, text);
-    assert_string_equal(text, expected);
-}
-
-/* The examples of FIPS 180-4, by the processor's instructions, where it has them, and without. */
-static void sha256_is_the_standards(void **state)
-{
-    static const char two[] = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
-    static char million[1000000];
-
-    (void)state;
-    memset(million, 'a', sizeof million);
-    for (int use = 0; use < 2; use++) {
-        nvl_sha256_use_processor(use);
-        assert_sha256("", 0, 1, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-        assert_sha256("abc", 3, 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        assert_sha256(two, 56, 56, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-        for (size_t piece = 1; piece < 1000; piece += 61)
-            assert_sha256(million, sizeof million, piece,
-                          "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-    }
-}
-
-/* Every place in a block where the text can end. */
-static void sha256_is_the_same_both_ways(void **state)
-{
-    char data[200], plain[NVL_SHA256_TEXT];
-    struct nvl_sha256 hash;
-
-    (void)state;
-    for (size_t i = 0; i < sizeof data; i++)
-        data[i] = (char)(i * 7 + 3);
-    for (size_t len = 0; len <= sizeof data; len++) {
-        nvl_sha256_use_processor(0);
-        nvl_sha256_init(&hash);
-        nvl_sha256_add(&hash, data, len);
-        nvl_sha256_end(&hash, plain);
-        nvl_sha256_use_processor(1);
-        assert_sha256(data, len, 64, plain);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,8 +273,6 @@ int main(void)
         cmocka_unit_test(numbers_are_whole),
         cmocka_unit_test(lines_and_values),
         cmocka_unit_test(errors_gain_context),
-        cmocka_unit_test(sha256_is_the_standards),
-        cmocka_unit_test(sha256_is_the_same_both_ways),
         cmocka_unit_test_setup_teardown(root_holds_links, make_tree, drop_tree),
         cmocka_unit_test_setup_teardown(root_refuses_what_is_no_file, make_tree, drop_tree),
         cmocka_unit_test_setup_teardown(folders_are_listed_sorted, make_tree, drop_tree),

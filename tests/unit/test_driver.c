@@ -219,14 +219,14 @@ static void test_manifest(void **state)
     file->soname = nvl_xstrdup("libcuda.so.1");
     file->size = 5000000000;
     file->mtime = 1744114065123456789;
-    memset(file->sha256, 'a', 64);
+    memset(file->checksum, 'a', NVL_CHECKSUM_LENGTH);
     nvl_manifest_link_sonames(&m);
     nvl_manifest_sort(&m);
     nvl_autofree char *text = nvl_manifest_format(&m);
     assert_int_equal(nvl_manifest_parse(text, strlen(text), V, &again), 0);
     assert_int_equal(again.n_files, 1);
     assert_true(nvl_bundle_file_same(file, nvl_manifest_find(&again, "lib64/libcuda.so." V)));
-    assert_string_equal(again.files[0].sha256, file->sha256);
+    assert_string_equal(again.files[0].checksum, file->checksum);
     assert_string_equal(again.files[0].soname, "libcuda.so.1");
     assert_int_equal(again.n_links, 2);
     assert_string_equal(again.links[0].path, "lib64/libcuda.so");
@@ -237,19 +237,39 @@ static void test_manifest(void **state)
     assert_string_equal(same, text);
 }
 
-static void assert_damaged(const char *path, const char *sha, const char *link, const char *version)
+static void test_checksum(void **state)
+{
+    char text[NVL_CHECKSUM_LENGTH + 1], again[NVL_CHECKSUM_LENGTH + 1];
+    struct nvl_checksum *sum = nvl_checksum_new();
+
+    (void)state;
+    nvl_checksum_take(sum, text);
+    assert_string_equal(text, "99aa06d3014798d86001c324468d497f"); /* of nothing */
+    nvl_checksum_add(sum, "libcuda.so.1", 12);
+    nvl_checksum_take(sum, text);
+    nvl_checksum_add(sum, "libcuda", 7);
+    nvl_checksum_add(sum, ".so.1", 5);
+    nvl_checksum_take(sum, again);
+    assert_string_equal(text, again);
+    nvl_checksum_add(sum, "libcuda.so.2", 12);
+    nvl_checksum_take(sum, again);
+    assert_string_not_equal(text, again);
+    nvl_checksum_free(sum);
+}
+
+static void assert_damaged(const char *path, const char *sum, const char *link, const char *version)
 {
     nvl_autofree char *text =
         nvl_xasprintf("{\"version\":\"%s\",\"files\":[{\"path\":\"%s\",\"source\":\"/x\",\"size\":1,"
-                      "\"mtime_ns\":1,\"sha256\":\"%s\"}],\"links\":[{\"path\":\"%s\",\"target\":\"x\"}]}",
-                      version, path, sha, link);
+                      "\"mtime_ns\":1,\"xxh128\":\"%s\"}],\"links\":[{\"path\":\"%s\",\"target\":\"x\"}]}",
+                      version, path, sum, link);
     struct nvl_manifest m;
 
     assert_int_equal(nvl_manifest_parse(text, strlen(text), V, &m), -EINVAL);
     assert_int_equal(m.n_files, 0);
 }
 
-#define SHA "0123456789012345678901234567890123456789012345678901234567890123"
+#define SUM "01234567890123456789012345678901"
 
 static void test_manifest_damaged(void **state)
 {
@@ -258,11 +278,11 @@ static void test_manifest_damaged(void **state)
 
     (void)state;
     for (size_t i = 0; i < NVL_LENGTH(bad); i++) {
-        assert_damaged(bad[i], SHA, "y", V);
-        assert_damaged("x", SHA, bad[i], V);
+        assert_damaged(bad[i], SUM, "y", V);
+        assert_damaged("x", SUM, bad[i], V);
     }
     assert_damaged("x", "abc", "y", V);
-    assert_damaged("x", SHA, "y", OLD);
+    assert_damaged("x", SUM, "y", OLD);
     assert_int_equal(nvl_manifest_parse("{", 1, V, &m), -EINVAL);
     assert_int_equal(nvl_manifest_parse("[]", 2, V, &m), -EINVAL);
 }
@@ -790,6 +810,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_catalog),
+        cmocka_unit_test(test_checksum),
         cmocka_unit_test(test_manifest),
         cmocka_unit_test(test_manifest_damaged),
         TEST(test_content),
