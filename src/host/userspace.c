@@ -139,16 +139,20 @@ static void add_folder(const struct nvl_root *root, struct nvl_userspace *us, co
     if (elf == NVL_ELF_OTHER)
         elf = expected != NVL_ELF_OTHER ? expected : class_by_name(us, real);
     sort_versions(&versions);
+    if (elf == NVL_ELF_64)
+        note_versions(us, &names);
     for (size_t i = 0; i < versions.count; i++) {
         struct nvl_library_dir *dir = NVL_APPEND(us->dirs, us->n_dirs);
         dir->path = nvl_xstrdup(real);
         dir->elf = elf;
         nvl_copy(dir->version, sizeof dir->version, versions.items[i], strlen(versions.items[i]));
+        if (i + 1 == versions.count) {
+            dir->names = names;
+            names = (struct nvl_strv){0};
+        }
         for (size_t n = 0; n < names.count; n++)
             nvl_strv_push(&dir->names, names.items[n]);
     }
-    if (elf == NVL_ELF_64)
-        note_versions(us, &names);
 }
 
 static void add_folder_of(const struct nvl_root *root, struct nvl_userspace *us, const char *file,
