@@ -67,7 +67,8 @@ struct nvl_container_facts {
     enum nvl_device_filter filter;
     struct nvl_idmap idmap;
     bool is_running;
-    pid_t init;             /* its init, as the host's /proc knows it; 0 where not running or not found */
+    pid_t init; /* its init, as the host's /proc knows it; 0 where not running or not found */
+    struct nvl_error init_error; /* why it was not found */
     struct nvl_root rootfs; /* /proc/INIT/root of a running one (its mounts are seen), else its directory; fd
                              * -1 where out of reach */
     char *rootfs_why;       /* why it is out of reach */

@@ -262,11 +262,13 @@ static int check_ready(const struct nvl_container_facts *f, const struct nvl_ver
         nvl_error_hint(err, "start it: %s", request->start);
         return -ESRCH;
     }
-    if (f->init <= 0 || f->rootfs.fd < 0)
-        return nvl_error_set(err, -ESRCH,
-                             "container %s runs, but its init is not found (lxc-info -P %s -n %s -p)",
-                             f->name, f->container->lxcpath, f->container->name);
-    return 0;
+    if (f->init > 0 && f->rootfs.fd >= 0)
+        return 0;
+    if (f->init_error.code == 0)
+        return nvl_error_set(err, -ESRCH, "container %s has just stopped, or runs without a root of its own",
+                             f->name);
+    *err = f->init_error;
+    return err->code;
 }
 
 int nvl_verify(const struct nvl_container_facts *facts, const struct nvl_verify_request *request,

@@ -2,24 +2,31 @@
 #include "container/running.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/nsfs.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "container/tool.h"
+#include "container/users.h"
 
-/* A container's name cannot be taken for an option. */
-pid_t nvl_container_init(const struct nvl_container *c)
+int nvl_container_owner(const struct nvl_root *host, const struct nvl_container *c, uid_t *uid)
 {
-    const char *const argv[] = {"lxc-info", "-P", c->lxcpath, "-n", c->name, "-pH", NULL};
-    char text[32];
-    uint64_t pid;
+    nvl_auto(nvl_users_clear) struct nvl_users users = {0};
 
-    if (nvl_tool_run(argv, text, sizeof text) != 0)
+    *uid = 0;
+    if (c->user == NULL)
         return 0;
-    text[strcspn(text, "\n")] = '\0';
-    return nvl_parse_uint(text, 10, INT32_MAX, &pid) == 0 ? (pid_t)pid : 0;
+    int r = nvl_users_read(host, &users, NULL);
+    for (size_t i = 0; i < users.count; i++)
+        if (strcmp(users.items[i].name, c->user) == 0) {
+            *uid = users.items[i].uid;
+            return 0;
+        }
+    return r < 0 ? r : -ENOENT;
 }
 
 int nvl_container_answerer(const struct nvl_container *c, uid_t *uid)
@@ -42,6 +49,82 @@ int nvl_container_answerer(const struct nvl_container *c, uid_t *uid)
         return -errno;
     *uid = peer.uid;
     return 0;
+}
+
+/* The kernel's link; a root handle follows none. */
+static int open_user_namespace(pid_t pid)
+{
+    nvl_autofree char *path = nvl_xasprintf("/proc/%d/ns/user", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* Who made the process's user namespace; 1 where it is the caller's own. */
+static int find_maker(pid_t pid, uid_t *uid)
+{
+    nvl_autofd int theirs = open_user_namespace(pid), own = open_user_namespace(getpid());
+    struct stat one, other;
+
+    if (theirs < 0 || own < 0)
+        return theirs < 0 ? theirs : own;
+    if (fstat(theirs, &one) < 0 || fstat(own, &other) < 0)
+        return -errno;
+    if (one.st_dev == other.st_dev && one.st_ino == other.st_ino)
+        return 1;
+    return ioctl(theirs, NS_GET_OWNER_UID, uid) < 0 ? -errno : 0;
+}
+
+/* A container's name cannot be taken for an option. */
+static pid_t ask_for_init(const struct nvl_container *c)
+{
+    const char *const argv[] = {"lxc-info", "-P", c->lxcpath, "-n", c->name, "-pH", NULL};
+    char text[32];
+    uint64_t pid;
+
+    if (nvl_tool_run(argv, NVL_TOOL_SECONDS, text, sizeof text) != 0)
+        return 0;
+    text[strcspn(text, "\n")] = '\0';
+    return nvl_parse_uint(text, 10, INT32_MAX, &pid) == 0 ? (pid_t)pid : 0;
+}
+
+static int check_maker(pid_t init, uid_t owner, struct nvl_error *err)
+{
+    uid_t maker = 0;
+    int r = find_maker(init, &maker);
+
+    if (r < 0)
+        return nvl_error_errno(err, r, "cannot see whose process %d is", (int)init);
+    if (r == 1 && owner != 0)
+        return nvl_error_set(
+            err, -EPERM, "process %d is not the init of that container: it shares its users with the host",
+            (int)init);
+    if (r == 0 && maker != owner)
+        return nvl_error_set(err, -EPERM,
+                             "process %d is not the init of that container: its users were set up by user "
+                             "%u, the container is user %u's",
+                             (int)init, maker, owner);
+    return 0;
+}
+
+pid_t nvl_container_init(const struct nvl_root *host, const struct nvl_container *c, struct nvl_error *err)
+{
+    uid_t owner, answerer = 0;
+    int r = nvl_container_owner(host, c, &owner);
+
+    if (r < 0)
+        return nvl_error_errno(err, r, "user %s of the container", c->user);
+    bool is_answered = nvl_container_answerer(c, &answerer) == 0;
+    if (is_answered && answerer != owner)
+        return nvl_error_set(err, -EPERM, "user %u answers for container %s, which is user %u's", answerer,
+                             c->name, owner);
+    pid_t init = is_answered ? ask_for_init(c) : 0;
+    if (init <= 1)
+        return nvl_error_set(err, -ESRCH,
+                             "container %s runs, but its init is not found (lxc-info -P %s -n %s -p)",
+                             c->name, c->lxcpath, c->name);
+    r = check_maker(init, owner, err);
+    return r < 0 ? r : init;
 }
 
 char *nvl_process_cgroup(const struct nvl_root *root, pid_t pid)

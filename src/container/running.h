@@ -3,9 +3,12 @@
 
 #include "container/container.h"
 
-/* Its init, as the host's /proc knows it, by LXC's own tool; 0 where it does not run or is not found. A
- * user's container: what the user's own process answers. */
-pid_t nvl_container_init(const struct nvl_container *c);
+/* The user whose container it is: root's are 0. -errno where the user is not known. */
+int nvl_container_owner(const struct nvl_root *host, const struct nvl_container *c, uid_t *uid);
+/* Its init, as the host's /proc knows it, by LXC's own tool. -EPERM where what says so is not its owner's: a
+ * user answers for their own container and may name any process, and only one in a user namespace that the
+ * same user made is taken. -ESRCH where it does not run or is not found. */
+pid_t nvl_container_init(const struct nvl_root *host, const struct nvl_container *c, struct nvl_error *err);
 
 /* Whose process listens on liblxc's command socket, which says who the init is: any user can bind such a name
  * while the container does not run. -errno where nobody does. */

@@ -6,17 +6,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-_Noreturn static void start(const char *const *argv, int out)
+_Noreturn static void start(const char *const *argv, unsigned seconds, int out)
 {
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     if (null_fd >= 0 && dup2(null_fd, STDIN_FILENO) >= 0 && dup2(null_fd, STDERR_FILENO) >= 0 &&
-        dup2(out, STDOUT_FILENO) >= 0)
+        dup2(out, STDOUT_FILENO) >= 0) {
+        alarm(seconds);
         execvp(argv[0], (char *const *)argv);
+    }
     _exit(127);
 }
 
-int nvl_tool_run(const char *const *argv, char *text, size_t size)
+int nvl_tool_run(const char *const *argv, unsigned seconds, char *text, size_t size)
 {
     char rest[4096];
     size_t len = 0;
@@ -28,7 +30,7 @@ int nvl_tool_run(const char *const *argv, char *text, size_t size)
         return -errno;
     pid_t child = fork();
     if (child == 0)
-        start(argv, out[1]);
+        start(argv, seconds, out[1]);
     close(out[1]);
     if (child < 0) {
         close(out[0]);

@@ -4,17 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/nsfs.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/fsuid.h>
-#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "container/running.h"
-#include "container/users.h"
 
 /* "         0     200000      65536" lines: the host's id of one of the container's. */
 static bool find_id(const char *map, unsigned inside, unsigned *id)
@@ -73,48 +70,13 @@ static int same_namespace(int a, int b)
     return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
-static int read_owner(const struct nvl_root *host, const struct nvl_container *c, uid_t *uid)
+/* The container's root is not the host's. nvl_container_init has seen whose the user namespace is. */
+static int check_users(const struct nvl_entry_point *e, const struct nvl_container *c, struct nvl_error *err)
 {
-    nvl_auto(nvl_users_clear) struct nvl_users users = {0};
-
-    *uid = 0;
-    if (c->user == NULL)
+    if (c->user == NULL || (e->uid0 != 0 && e->gid0 != 0))
         return 0;
-    int r = nvl_users_read(host, &users, NULL);
-    for (size_t i = 0; i < users.count; i++)
-        if (strcmp(users.items[i].name, c->user) == 0) {
-            *uid = users.items[i].uid;
-            return 0;
-        }
-    return r < 0 ? r : -ENOENT;
-}
-
-/* A user answers for their own container and may name any process: only one in a user namespace that the same
- * user has made is a container of theirs. */
-static int check_users(const struct nvl_entry_point *e, uid_t owner, struct nvl_error *err)
-{
-    nvl_autofd int theirs = open_namespace(e->init, "user");
-    nvl_autofd int own = open_namespace(getpid(), "user");
-    uid_t maker;
-
-    if (theirs < 0 || own < 0)
-        return nvl_error_errno(err, theirs < 0 ? theirs : own, "cannot enter the container: its users");
-    if (same_namespace(theirs, own) == 1) {
-        if (owner == 0)
-            return 0;
-        return nvl_error_set(err, -EPERM,
-                             "process %d is not the init of that container: it shares its users with "
-                             "the host",
-                             (int)e->init);
-    }
-    if (ioctl(theirs, NS_GET_OWNER_UID, &maker) < 0)
-        return nvl_error_errno(err, -errno, "cannot enter the container: whose it is");
-    if (maker != owner || (owner != 0 && (e->uid0 == 0 || e->gid0 == 0)))
-        return nvl_error_set(err, -EPERM,
-                             "process %d is not the init of that container: its users were set up by user "
-                             "%u, the container is user %u's",
-                             (int)e->init, maker, owner);
-    return 0;
+    return nvl_error_set(err, -EPERM, "process %d is not the init of that container: its root is the host's",
+                         (int)e->init);
 }
 
 static int check_mounts(struct nvl_entry_point *e, struct nvl_error *err)
@@ -143,22 +105,15 @@ static bool is_alive(const struct nvl_entry_point *e)
 }
 
 static int find(struct nvl_entry_point *e, const struct nvl_root *host, const struct nvl_container *c,
-                uid_t owner, struct nvl_error *err)
+                struct nvl_error *err)
 {
     nvl_autofree char *uid_map = NULL;
-    uid_t answerer = 0;
 
-    int r = nvl_container_answerer(c, &answerer);
-    if (r == 0 && answerer != owner)
-        return nvl_error_set(err, -EPERM, "user %u answers for container %s, which is user %u's", answerer,
-                             c->name, owner);
-    e->init = r == 0 ? nvl_container_init(c) : 0;
-    if (e->init <= 1)
-        return nvl_error_set(err, -ESRCH,
-                             "the container runs, but its init is not found (lxc-info -P %s -n %s -p)",
-                             c->lxcpath, c->name);
+    e->init = nvl_container_init(host, c, err);
+    if (e->init < 0)
+        return e->init;
     e->pidfd = (int)syscall(SYS_pidfd_open, e->init, 0);
-    r = e->pidfd < 0 ? -errno : read_map(host, e->init, "uid_map", &uid_map, &e->uid0);
+    int r = e->pidfd < 0 ? -errno : read_map(host, e->init, "uid_map", &uid_map, &e->uid0);
     if (r == 0)
         r = read_map(host, e->init, "gid_map", &e->gid_map, &e->gid0);
     return r < 0 ? nvl_error_errno(err, r, "cannot enter the container: its init, process %d", (int)e->init)
@@ -168,18 +123,13 @@ static int find(struct nvl_entry_point *e, const struct nvl_root *host, const st
 int nvl_entry_point_open(struct nvl_entry_point *e, const struct nvl_root *host,
                          const struct nvl_container *c, struct nvl_error *err)
 {
-    uid_t owner;
-
     *e = NVL_ENTRY_POINT_NONE;
-    int r = read_owner(host, c, &owner);
-    if (r < 0)
-        return nvl_error_errno(err, r, "user %s of the container", c->user);
-    r = find(e, host, c, owner, err);
+    int r = find(e, host, c, err);
     if (r == 0)
-        r = check_users(e, owner, err);
+        r = check_users(e, c, err);
     if (r == 0)
         r = check_mounts(e, err);
-    if (r == 0 && (nvl_container_init(c) != e->init || !is_alive(e)))
+    if (r == 0 && (nvl_container_init(host, c, NULL) != e->init || !is_alive(e)))
         r = nvl_error_set(err, -ESRCH, "the container was stopped or restarted meanwhile");
     return r;
 }

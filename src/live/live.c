@@ -150,7 +150,7 @@ static void pre_start(const struct nvl_root *root, const struct nvl_container *c
     for (size_t i = 0; i < words.count; i++)
         *NVL_APPEND(argv, n) = words.items[i];
     *NVL_APPEND(argv, n) = NULL;
-    nvl_tool_run(argv, text, sizeof text);
+    nvl_tool_run(argv, 0, text, sizeof text);
     text[strcspn(text, "\n")] = '\0';
     if (nvl_has_prefix(text, prefix))
         nvl_strv_pushf(&report->notes, "on the host before: %s", text + strlen(prefix));

@@ -33,7 +33,7 @@ void nvl_rules_change(const struct nvl_container *c, const char *verb, const str
     for (size_t i = 0; i < count; i++) {
         nvl_autofree char *rule = nvl_xasprintf("c %u:%u rw", devices[i].major, devices[i].minor);
         const char *const argv[] = {"lxc-cgroup", "-P", c->lxcpath, "-n", c->name, key, rule, NULL};
-        int r = nvl_tool_run(argv, text, sizeof text);
+        int r = nvl_tool_run(argv, NVL_TOOL_SECONDS, text, sizeof text);
         if (r != 0)
             nvl_strv_pushf(problems,
                            "its device filter was not changed for %s (lxc-cgroup %s \"%s\": status %d)",

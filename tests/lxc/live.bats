@@ -311,5 +311,8 @@ PYTHON
     done
     run -1 timeout 20 nvlxc attach ct --gpu 0 --live
     says "answers for container ct, which is user 0's" "its config is written"
+    run -1 timeout 20 nvlxc verify ct
+    says "answers for container ct, which is user 0's"
+    run -1 timeout 20 nvlxc doctor ct
     kill $server
 }

@@ -103,6 +103,8 @@ answers() {
     # one of the host; one that shares its users but not its mounts with the host; another user's container
     run -1 answers $$ nvlxc attach media --live
     says "process $$ is not the init of that container: it shares its users with the host"
+    run -1 answers $$ nvlxc verify media
+    says "process $$ is not the init of that container: it shares its users with the host"
     unshare --mount sleep 100 3>&- &
     local private=$!
     run -1 answers $private nvlxc detach media --live
@@ -122,6 +124,13 @@ answers() {
     run -1 answers "$init" nvlxc attach media --live
     says "process $init is not the init of that container: it shares its mounts with the host"
     kill "$init"
+}
+
+@test "what answers for her container never ends: verify and doctor do" {
+    printf '#!/bin/sh\nexec sleep 1000\n' > /run/answer/lxc-info
+    PATH=/run/answer:$PATH run -1 timeout 40 nvlxc verify media
+    says "its init is not found"
+    PATH=/run/answer:$PATH run -1 timeout 40 nvlxc doctor media
 }
 
 @test "nor by the host's files in mounts of her own: what she may not write stays as it is" {
