@@ -32,13 +32,13 @@ static bool is_kept_out(const struct nvl_host_facts *facts, const char *module,
     static const char *const forms[] = {"modprobe.blacklist=%s", "module_blacklist=%s",
                                         "rd.driver.blacklist=%s", "%s.modeset=0"};
 
-    nvl_modprobe_find(facts->root, "blacklist", module, lines);
-    nvl_modprobe_find(facts->root, "install", module, lines);
+    nvl_modprobe_find(&facts->modprobe, "blacklist", module, lines);
+    nvl_modprobe_find(&facts->modprobe, "install", module, lines);
     for (size_t i = 0; i < NVL_LENGTH(forms); i++) {
         const char *percent = strstr(forms[i], "%s");
         nvl_autofree char *word =
             nvl_xasprintf("%.*s%s%s", (int)(percent - forms[i]), forms[i], module, percent + 2);
-        if (nvl_cmdline_has(facts->root, word))
+        if (nvl_cmdline_has(&facts->modprobe, word))
             return true;
     }
     return lines->count > 0;
@@ -95,7 +95,7 @@ static void check_initramfs(const struct nvl_check *check, const struct nvl_host
     nvl_autofree char *path = nvl_xasprintf("/boot/initrd.img-%s", facts->system.kernel);
     if (nvl_root_stat(facts->root, path, 0, &image) < 0)
         return;
-    nvl_modprobe_find(facts->root, "blacklist", "nouveau", &lines);
+    nvl_modprobe_find(&facts->modprobe, "blacklist", "nouveau", &lines);
     for (size_t i = 0; i < lines.count; i++) {
         if (nvl_root_stat(facts->root, lines.items[i].file, 0, &st) < 0 || st.st_mtime <= image.st_mtime)
             continue;

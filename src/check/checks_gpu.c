@@ -121,7 +121,7 @@ static void find_vfio_reasons(const struct nvl_host_facts *facts, const struct n
     nvl_autofree char *slot = nvl_xstrndup(gpu->pci, strcspn(gpu->pci, ".")); /* all functions */
     const char *short_slot = strchr(slot, ':') + 1;                           /* "01:00" */
 
-    nvl_modprobe_find(facts->root, "options", "vfio-pci", &lines);
+    nvl_modprobe_find(&facts->modprobe, "options", "vfio-pci", &lines);
     for (size_t i = 0; i < lines.count; i++)
         if (strcasestr(lines.items[i].text, id) != NULL) {
             nvl_strv_pushf(evidence, "%s: %s", lines.items[i].file, lines.items[i].text);
@@ -266,8 +266,8 @@ static void check_excluded(const struct nvl_check *check, const struct nvl_host_
     bool alone = !any_works(&facts->host.gpus);
     nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
 
-    nvl_modprobe_find(facts->root, "options", "nvidia", &lines);
-    nvl_modprobe_find(facts->root, "options", "nvidia-current", &lines);
+    nvl_modprobe_find(&facts->modprobe, "options", "nvidia", &lines);
+    nvl_modprobe_find(&facts->modprobe, "options", "nvidia-current", &lines);
     for (size_t i = 0; i < facts->host.gpus.count; i++) {
         const struct nvl_gpu *gpu = &facts->host.gpus.items[i];
         nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};

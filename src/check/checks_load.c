@@ -55,14 +55,15 @@ void nvl_check_secure_boot(const struct nvl_check *check, const struct nvl_host_
     nvl_finding_fix_lines(f, &fix);
 }
 
-static void find_barriers(const struct nvl_root *root, const char *name, struct nvl_modprobe_lines *lines)
+static void find_barriers(const struct nvl_modprobe *modprobe, const char *name,
+                          struct nvl_modprobe_lines *lines)
 {
     static const char *const verbs[] = {"blacklist", "install"};
 
     for (size_t i = 0; i < NVL_LENGTH(verbs); i++) {
-        nvl_modprobe_find(root, verbs[i], name, lines);
+        nvl_modprobe_find(modprobe, verbs[i], name, lines);
         if (strcmp(name, "nvidia") != 0)
-            nvl_modprobe_find(root, verbs[i], "nvidia", lines);
+            nvl_modprobe_find(modprobe, verbs[i], "nvidia", lines);
     }
 }
 
@@ -92,7 +93,7 @@ void nvl_check_not_loaded(const struct nvl_check *check, const struct nvl_host_f
     nvl_strv_push(&evidence, "/proc/driver/nvidia/version does not exist");
     if (d->module != NULL)
         nvl_strv_pushf(&evidence, "%s is there", d->module);
-    find_barriers(facts->root, name, &barriers);
+    find_barriers(&facts->modprobe, name, &barriers);
     for (size_t i = 0; i < barriers.count; i++) {
         nvl_strv_pushf(&evidence, "%s: %s", barriers.items[i].file, barriers.items[i].text);
         add_comment_out(&fix, &barriers.items[i]);

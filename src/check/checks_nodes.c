@@ -39,8 +39,6 @@ static const struct kind {
 static void check_uvm(const struct nvl_check *check, const struct nvl_host_facts *facts,
                       struct nvl_findings *findings)
 {
-    bool has_modprobe = nvl_root_exists(facts->root, NVL_MODPROBE_PROGRAM);
-
     if (!facts->host.driver.loaded || facts->host.majors.uvm >= 0)
         return;
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "nvidia-uvm is not loaded");
@@ -50,7 +48,7 @@ static void check_uvm(const struct nvl_check *check, const struct nvl_host_facts
                       "nothing loads it at boot: the first CUDA program that runs as root on the host does. "
                       "Until then nvidia-smi works, but CUDA programs in containers fail with error 999");
     nvl_finding_fix(f, "%smodprobe nvidia-uvm\nnvidia-modprobe -c 0 -u",
-                    has_modprobe ? "" : "apt install nvidia-modprobe\n");
+                    facts->has_nvidia_modprobe ? "" : "apt install nvidia-modprobe\n");
 }
 
 static void add_commands(struct nvl_strv *fix, const struct nvl_node *node, bool has_modprobe)
@@ -104,7 +102,7 @@ static void say_kind(const struct nvl_check *check, const struct nvl_host_facts 
                      const struct kind *kind, enum nvl_node_state state, const char *what, const char *cause,
                      struct nvl_findings *findings)
 {
-    bool has_modprobe = nvl_root_exists(facts->root, NVL_MODPROBE_PROGRAM), is_tools = true;
+    bool is_tools = true;
     nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0}, evidence = {0}, fix = {0};
 
     for (size_t i = 0; i < facts->n_nodes; i++) {
@@ -115,7 +113,7 @@ static void say_kind(const struct nvl_check *check, const struct nvl_host_facts 
         is_tools &= node->kind == NVL_NODE_UVM_TOOLS; /* profilers alone open them */
         nvl_strv_push(&paths, node->path);
         add_evidence(&evidence, node);
-        add_commands(&fix, node, has_modprobe);
+        add_commands(&fix, node, facts->has_nvidia_modprobe);
     }
     if (paths.count == 0)
         return;

@@ -54,6 +54,8 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, s
         return r;
     }
     nvl_installed_driver_read(root, &f->system, &f->userspace, &f->installed);
+    nvl_modprobe_read(root, &f->modprobe);
+    f->has_nvidia_modprobe = nvl_root_exists(root, NVL_MODPROBE_PROGRAM);
     read_nodes(f);
     nvl_gpu_users_read(f);
     return 0;
@@ -67,6 +69,7 @@ void nvl_host_facts_clear(struct nvl_host_facts *f)
     nvl_system_clear(&f->system);
     nvl_support_clear(&f->support);
     nvl_installed_driver_clear(&f->installed);
+    nvl_modprobe_clear(&f->modprobe);
     nvl_containers_clear(&f->containers);
     free(f->nodes);
     for (size_t i = 0; i < f->n_users; i++)

@@ -10,6 +10,7 @@
 #include "grant/resolve.h"
 #include "host/host.h"
 #include "host/installed.h"
+#include "host/modprobe.h"
 #include "host/module.h"
 #include "host/support.h"
 #include "host/system.h"
@@ -39,6 +40,8 @@ struct nvl_host_facts {
     struct nvl_system system;
     struct nvl_support support;
     struct nvl_installed_driver installed;
+    struct nvl_modprobe modprobe;
+    bool has_nvidia_modprobe;         /* the program that makes nodes */
     struct nvl_containers containers; /* of this node */
     struct nvl_node *nodes;           /* those that the host should have, each looked at */
     size_t n_nodes;

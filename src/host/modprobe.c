@@ -8,18 +8,7 @@ const char *const nvl_modprobe_folders[] = {
     "/usr/lib/modprobe.d", "/lib/modprobe.d", NULL,
 };
 
-static bool is_module(const char *said, const char *module)
-{
-    for (; *said != '\0' && *module != '\0'; said++, module++) {
-        bool both_parted = (*said == '-' || *said == '_') && (*module == '-' || *module == '_');
-        if (*said != *module && !both_parted)
-            return false;
-    }
-    return *said == *module;
-}
-
-static void find_in_file(const struct nvl_root *root, const char *path, const char *verb, const char *module,
-                         struct nvl_modprobe_lines *lines)
+static void read_file(const struct nvl_root *root, const char *path, struct nvl_modprobe_lines *lines)
 {
     nvl_autofree char *text = NULL;
     size_t len, pos = 0, line_len;
@@ -31,15 +20,13 @@ static void find_in_file(const struct nvl_root *root, const char *path, const ch
         nvl_autofree char *copy = nvl_xstrndup(line, line_len);
         nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
         nvl_strv_split(&words, copy, " \t\r");
-        if (words.count < 2 || strcmp(words.items[0], verb) != 0 || !is_module(words.items[1], module))
-            continue;
-        struct nvl_modprobe_line *found = NVL_APPEND(lines->items, lines->count);
-        *found = (struct nvl_modprobe_line){nvl_xstrdup(path), nvl_strv_join(&words, " ")};
+        if (words.count >= 2 && words.items[0][0] != '#')
+            *NVL_APPEND(lines->items, lines->count) =
+                (struct nvl_modprobe_line){nvl_xstrdup(path), nvl_strv_join(&words, " ")};
     }
 }
 
-void nvl_modprobe_find(const struct nvl_root *root, const char *verb, const char *module,
-                       struct nvl_modprobe_lines *lines)
+static void read_folders(const struct nvl_root *root, struct nvl_modprobe_lines *lines)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv seen = {0}, seen_names = {0};
 
@@ -56,8 +43,53 @@ void nvl_modprobe_find(const struct nvl_root *root, const char *verb, const char
             if (!nvl_has_suffix(names.items[n], ".conf") || nvl_strv_contains(&seen_names, names.items[n]))
                 continue;
             nvl_strv_push(&seen_names, names.items[n]);
-            find_in_file(root, path, verb, module, lines);
+            read_file(root, path, lines);
         }
+    }
+}
+
+void nvl_modprobe_read(const struct nvl_root *root, struct nvl_modprobe *modprobe)
+{
+    nvl_autofree char *text = NULL;
+    size_t len;
+
+    *modprobe = (struct nvl_modprobe){0};
+    read_folders(root, &modprobe->lines);
+    if (nvl_root_read(root, "/proc/cmdline", FILE_MAX, &text, &len) == 0)
+        nvl_strv_split(&modprobe->cmdline, text, " \t\n");
+}
+
+void nvl_modprobe_clear(struct nvl_modprobe *modprobe)
+{
+    nvl_modprobe_lines_clear(&modprobe->lines);
+    nvl_strv_clear(&modprobe->cmdline);
+}
+
+static bool is_module(const char *said, size_t len, const char *module)
+{
+    size_t i = 0;
+
+    for (; i < len && module[i] != '\0'; i++) {
+        bool both_parted = (said[i] == '-' || said[i] == '_') && (module[i] == '-' || module[i] == '_');
+        if (said[i] != module[i] && !both_parted)
+            return false;
+    }
+    return i == len && module[i] == '\0';
+}
+
+void nvl_modprobe_find(const struct nvl_modprobe *modprobe, const char *verb, const char *module,
+                       struct nvl_modprobe_lines *lines)
+{
+    size_t verb_len = strlen(verb);
+
+    for (size_t i = 0; i < modprobe->lines.count; i++) {
+        const struct nvl_modprobe_line *line = &modprobe->lines.items[i];
+        if (strncmp(line->text, verb, verb_len) != 0 || line->text[verb_len] != ' ')
+            continue;
+        const char *said = line->text + verb_len + 1;
+        if (is_module(said, strcspn(said, " "), module))
+            *NVL_APPEND(lines->items, lines->count) =
+                (struct nvl_modprobe_line){nvl_xstrdup(line->file), nvl_xstrdup(line->text)};
     }
 }
 
@@ -83,17 +115,10 @@ static bool lists(const char *parameter, const char *wanted)
     return nvl_strv_contains(&values, wanted + name + 1);
 }
 
-bool nvl_cmdline_has(const struct nvl_root *root, const char *word)
+bool nvl_cmdline_has(const struct nvl_modprobe *modprobe, const char *word)
 {
-    nvl_autofree char *text = NULL;
-    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
-    size_t len;
-
-    if (nvl_root_read(root, "/proc/cmdline", FILE_MAX, &text, &len) < 0)
-        return false;
-    nvl_strv_split(&words, text, " \t\n");
-    for (size_t i = 0; i < words.count; i++)
-        if (strcmp(words.items[i], word) == 0 || lists(words.items[i], word))
+    for (size_t i = 0; i < modprobe->cmdline.count; i++)
+        if (strcmp(modprobe->cmdline.items[i], word) == 0 || lists(modprobe->cmdline.items[i], word))
             return true;
     return false;
 }

@@ -16,10 +16,20 @@ struct nvl_modprobe_lines {
  * link. */
 extern const char *const nvl_modprobe_folders[];
 
-/* Appends each line "VERB MODULE …" (blacklist, options, install) in the folders that modprobe reads, in
- * their order; `-` and `_` are the same in a module's name. */
-void nvl_modprobe_find(const struct nvl_root *root, const char *verb, const char *module,
-                       struct nvl_modprobe_lines *lines);
 void nvl_modprobe_lines_clear(struct nvl_modprobe_lines *lines);
+
+/* All of it, read once. */
+struct nvl_modprobe {
+    struct nvl_modprobe_lines lines; /* of the folders, in their order; words parted by one blank */
+    struct nvl_strv cmdline;         /* the kernel's parameters */
+};
+/* What cannot be read is left out. */
+void nvl_modprobe_read(const struct nvl_root *root, struct nvl_modprobe *modprobe);
+void nvl_modprobe_clear(struct nvl_modprobe *modprobe);
+
+/* Appends each line "VERB MODULE …" (blacklist, options, install); `-` and `_` are the same in a module's
+ * name. */
+void nvl_modprobe_find(const struct nvl_modprobe *modprobe, const char *verb, const char *module,
+                       struct nvl_modprobe_lines *lines);
 /* Whether the kernel's command line has this word; of "name=value" also among others: "name=a,value,b". */
-bool nvl_cmdline_has(const struct nvl_root *root, const char *word);
+bool nvl_cmdline_has(const struct nvl_modprobe *modprobe, const char *word);

@@ -43,9 +43,12 @@ static void read_kernels(const struct nvl_root *root, struct nvl_setup_facts *fa
 
 static void read_blacklist(const struct nvl_root *root, struct nvl_setup_facts *facts)
 {
+    nvl_auto(nvl_modprobe_clear) struct nvl_modprobe modprobe;
+
+    nvl_modprobe_read(root, &modprobe);
     for (size_t i = 0; i < facts->unwanted.count; i++) {
         nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
-        nvl_modprobe_find(root, "blacklist", facts->unwanted.items[i], &lines);
+        nvl_modprobe_find(&modprobe, "blacklist", facts->unwanted.items[i], &lines);
         if (lines.count > 0)
             nvl_strv_push(&facts->blacklisted, facts->unwanted.items[i]);
     }

@@ -449,6 +449,7 @@ static void test_modprobe(void **state)
 {
     struct temp_root *t = *state;
     nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
+    nvl_auto(nvl_modprobe_clear) struct nvl_modprobe modprobe;
 
     put(t, "/etc/modprobe.d/a.conf", "# blacklist nova_core\n  blacklist   nova-core \nblacklist nova\n");
     put(t, "/etc/modprobe.d/b.txt", "blacklist nova_core\n");
@@ -457,14 +458,15 @@ static void test_modprobe(void **state)
     put(t, "/usr/lib/modprobe.d/d.conf", "install nova_core /bin/false\nblacklist nova_core");
     put_link(t, "/lib", "usr/lib");
     put(t, "/proc/cmdline", "root=/dev/sda1 nouveau.modeset=0 quiet\n");
-    nvl_modprobe_find(&t->root, "blacklist", "nova_core", &lines);
+    nvl_modprobe_read(&t->root, &modprobe);
+    nvl_modprobe_find(&modprobe, "blacklist", "nova_core", &lines);
     assert_int_equal(lines.count, 2);
     assert_string_equal(lines.items[0].file, "/etc/modprobe.d/a.conf");
     assert_string_equal(lines.items[0].text, "blacklist nova-core");
     assert_string_equal(lines.items[1].file, "/usr/lib/modprobe.d/d.conf");
-    assert_true(nvl_cmdline_has(&t->root, "nouveau.modeset=0"));
-    assert_true(nvl_cmdline_has(&t->root, "quiet"));
-    assert_false(nvl_cmdline_has(&t->root, "nouveau.modeset"));
+    assert_true(nvl_cmdline_has(&modprobe, "nouveau.modeset=0"));
+    assert_true(nvl_cmdline_has(&modprobe, "quiet"));
+    assert_false(nvl_cmdline_has(&modprobe, "nouveau.modeset"));
 }
 
 static void read_installed(struct temp_root *t, struct nvl_installed_driver *d)
