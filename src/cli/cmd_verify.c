@@ -7,6 +7,7 @@
 #include "cli/target.h"
 #include "container/commands.h"
 #include "output/table.h"
+#include "template/template.h"
 
 struct verify_values {
     const char *workload, *user, *timeout;
@@ -14,8 +15,8 @@ struct verify_values {
 
 static const struct nvl_option verify_options[] = {
     {"--workload", "NAME",
-     "only this workload: ollama, pytorch, tensorflow, ffmpeg (jellyfin), docker, podman", NVL_OPTION_STRING,
-     offsetof(struct verify_values, workload)},
+     "only this workload: ollama, pytorch, tensorflow, ffmpeg, docker, podman, or a template's",
+     NVL_OPTION_STRING, offsetof(struct verify_values, workload)},
     {"--user", "NAME", "the container's user that runs the workload (default: a known service's)",
      NVL_OPTION_STRING, offsetof(struct verify_values, user)},
     {"--timeout", "SECONDS", "give each command in the container this long (default: 30 to 180, as it needs)",
@@ -23,24 +24,36 @@ static const struct nvl_option verify_options[] = {
     {0},
 };
 
+/* A workload, or a template whose workload it is (Plex is tried with ffmpeg). NULL for NULL. */
+static int find_workload(const struct nvl_context *ctx, const char *asked, char **workload,
+                         struct nvl_error *err)
+{
+    struct nvl_template nvl_auto(nvl_template_clear) t = {0};
+    bool is_known = asked == NULL;
+
+    for (size_t i = 0; nvl_verify_workloads[i] != NULL && !is_known; i++)
+        is_known = strcmp(nvl_verify_workloads[i], asked) == 0;
+    if (!is_known && nvl_template_find(&ctx->root, asked, &t, NULL) < 0)
+        return nvl_error_usage(
+            err,
+            "no workload '%s' is known: ollama, pytorch, tensorflow, ffmpeg, jellyfin, docker, podman, "
+            "or the name of a template",
+            asked);
+    if (!is_known && t.verify == NULL)
+        return nvl_error_usage(err, "the template '%s' does not say how it is tried", asked);
+    if (asked != NULL)
+        *workload = nvl_xstrdup(is_known ? asked : t.verify);
+    return 0;
+}
+
 static int read_request(const struct verify_values *values, struct nvl_verify_request *request,
                         struct nvl_error *err)
 {
     uint64_t seconds = 0;
-    bool known = values->workload == NULL;
 
-    for (size_t i = 0; nvl_verify_workloads[i] != NULL && !known; i++)
-        known = strcmp(nvl_verify_workloads[i], values->workload) == 0;
-    if (!known)
-        return nvl_error_usage(
-            err,
-            "no workload '%s' is known: ollama, pytorch, tensorflow, ffmpeg, jellyfin, docker, "
-            "podman",
-            values->workload);
     if (values->timeout != NULL && (nvl_parse_uint(values->timeout, 10, 3600, &seconds) < 0 || seconds == 0))
         return nvl_error_usage(err, "--timeout takes 1 to 3600 seconds, not '%s'", values->timeout);
-    *request = (struct nvl_verify_request){
-        .workload = values->workload, .user = values->user, .seconds = (unsigned)seconds};
+    *request = (struct nvl_verify_request){.user = values->user, .seconds = (unsigned)seconds};
     return 0;
 }
 
@@ -145,9 +158,14 @@ static int verify_container(const struct nvl_context *ctx, const char *name,
 static int run_verify(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
                       struct nvl_error *err)
 {
+    const struct verify_values *values = data;
     struct nvl_verify_request request;
+    nvl_autofree char *workload = NULL;
 
-    int r = read_request(data, &request, err);
+    int r = read_request(values, &request, err);
+    if (r == 0)
+        r = find_workload(ctx, values->workload, &workload, err);
+    request.workload = workload;
     return r < 0 ? r : verify_container(ctx, arguments->items[0], &request, err);
 }
 

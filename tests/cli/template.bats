@@ -46,6 +46,12 @@ HOOK="sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook \"
         [[ $output == *no-such-container* ]]
     done
     run -2 "$NVLXC" verify no-such-container --workload nonsense
+    [[ $output == *"or the name of a template"* ]]
+    # and a template's own name
+    for name in $("$NVLXC" --root "$host" --json template | jq -r '.templates[].name'); do
+        run -1 "$NVLXC" --root "$host" verify no-such-container --workload "$name"
+        [[ $output == *no-such-container* ]]
+    done
 }
 
 @test "--ctid: Ollama's config" {
