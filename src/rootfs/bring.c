@@ -190,6 +190,7 @@ void nvl_bring_put(struct nvl_bring *b, const struct nvl_root *rootfs)
         put_driver(b, rootfs);
     put_view(b, rootfs);
 }
+
 /* A container that ldconfig can do nothing for, and why. */
 static bool needs_no_ldconfig(const struct nvl_bring *b, const struct nvl_root *rootfs)
 {
