@@ -69,12 +69,13 @@ static int leading_number(const char *text)
 
 static void read_proxmox(const struct nvl_root *root, struct nvl_system *s)
 {
+    s->is_proxmox = nvl_root_exists(root, "/etc/pve"); /* of pve-cluster, mounted or not */
+    if (!s->is_proxmox)
+        return;
     nvl_autofree char *version = nvl_package_version(root, "pve-manager");
-
-    s->is_proxmox = version != NULL || nvl_root_exists(root, "/etc/pve");
     s->pve_major = leading_number(version);
     int base = leading_number(s->version_id);
-    if (s->is_proxmox && s->pve_major < 0 && base >= PVE_OLDEST_BASE)
+    if (s->pve_major < 0 && base >= PVE_OLDEST_BASE)
         s->pve_major = base - DEBIAN_TO_PVE;
 }
 

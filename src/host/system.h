@@ -11,7 +11,7 @@ struct nvl_system {
     char *version_id;                 /* "12", "13" */
     char *codename;                   /* "bookworm", "trixie" */
     char *kernel;                     /* "6.14.8-2-pve"; NULL where unknown */
-    bool is_proxmox;                  /* /etc/pve or pve-manager is there */
+    bool is_proxmox;                  /* /etc/pve is there */
     int pve_major;                    /* 8, 9; -1 where not Proxmox or unknown */
     bool has_systemd;                 /* /run/systemd/system */
     enum nvl_secure_boot secure_boot; /* the EFI variable SecureBoot; OFF also where there is no EFI */

@@ -91,7 +91,7 @@ proxmox() {
     case $1 in
     8) debian 12 "$2" && one_line_sources bookworm && proxmox_sources bookworm && installed pve-manager 8.4.14 ;;
     9) debian 13 "$2" && deb822_sources trixie && proxmox_sources trixie && installed pve-manager 9.1.1 ;;
-    esac
+    esac && mkdir -p "$HOST/etc/pve"
 }
 
 # plan [OPTION...]: the plan, as JSON.
