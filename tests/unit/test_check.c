@@ -379,7 +379,8 @@ static void test_headers(void **state)
     replace(t, osrelease, "6.14.11-4-pve\n");
     check_system(t, "proxmox-headers-6.14.11-4-pve", "proxmox-default-headers");
     put(t, status, "Package: pve-manager\nStatus: install ok installed\nVersion: 7.4-19\n");
-    check_system(t, "proxmox-headers-6.14.11-4-pve", "proxmox-default-headers"); /* its cluster has no folder */
+    check_system(t, "proxmox-headers-6.14.11-4-pve",
+                 "proxmox-default-headers"); /* its cluster has no folder */
     put(t, "/etc/pve/.version", "");
     check_system(t, "pve-headers-6.14.11-4-pve", "pve-headers");
     replace(t, "/etc/os-release", "ID=arch\n");
