@@ -6,6 +6,7 @@
 #include "check/container_checks.h"
 #include "check/verify_users.h"
 #include "rootfs/groups.h"
+#include "rootfs/own_nodes.h"
 
 #define FILE_MAX (1u << 20)
 
@@ -59,6 +60,25 @@ static bool find_service_user(const struct nvl_root *rootfs, const char *service
     return true;
 }
 
+/* What a start will make of a node that the host keeps to a group (rootfs/own_nodes.h). */
+static void take_for_own(const struct nvl_container_facts *facts, const struct nvl_node *node,
+                         struct stat *st)
+{
+    const char *name;
+    unsigned gid;
+
+    if (!nvl_own_node_group(&facts->rootfs, node, &name, &gid))
+        gid = 0;
+    st->st_mode &= ~(mode_t)07;
+    st->st_uid = facts->idmap.uid0;
+    st->st_gid = facts->idmap.gid0 + gid;
+}
+
+static bool has_own_nodes(const struct nvl_container_facts *facts)
+{
+    return facts->has_grant && facts->grant.nodes == NVL_NODES_HOOK && facts->container->user == NULL;
+}
+
 /* A node's owner and mode as they are, or will be, in the container; ids are the host's. */
 static bool look_at_node(const struct nvl_container_facts *facts, const struct nvl_node *node,
                          struct stat *st)
@@ -74,7 +94,11 @@ static bool look_at_node(const struct nvl_container_facts *facts, const struct n
         return true;
     }
     const struct nvl_root *root = facts->init > 0 ? &facts->rootfs : facts->host->root;
-    return nvl_root_stat(root, node->path, AT_SYMLINK_NOFOLLOW, st) == 0 && S_ISCHR(st->st_mode);
+    if (nvl_root_stat(root, node->path, AT_SYMLINK_NOFOLLOW, st) < 0 || !S_ISCHR(st->st_mode))
+        return false;
+    if (facts->init <= 0 && has_own_nodes(facts) && (st->st_mode & 0006) != 0006)
+        take_for_own(facts, node, st);
+    return true;
 }
 
 static bool may_open(const struct nvl_container_facts *facts, const struct nvl_inside_user *u,
@@ -184,9 +208,7 @@ void nvl_check_render_group(const struct nvl_check *check, const struct nvl_cont
 {
     struct stat st;
 
-    /* the start hook of root's containers brings nodes of the container's own: only a start shows them */
-    bool are_own = facts->container->user == NULL && facts->grant.nodes == NVL_NODES_HOOK;
-    if (!facts->has_grant || facts->rootfs.fd < 0 || (are_own && facts->init <= 0))
+    if (!facts->has_grant || facts->rootfs.fd < 0)
         return;
     for (size_t i = 0; i < facts->resolved.n_nodes; i++) {
         const struct nvl_node *node = &facts->resolved.nodes[i];
@@ -194,6 +216,8 @@ void nvl_check_render_group(const struct nvl_check *check, const struct nvl_cont
         if (node->kind != NVL_NODE_DRI || strstr(node->path, "renderD") == NULL ||
             !look_at_node(facts, node, &st) || (st.st_mode & 0006) == 0006)
             continue;
+        if (has_own_nodes(facts) && st.st_uid == facts->idmap.uid0 && st.st_gid == facts->idmap.gid0)
+            continue; /* it has no such group: its root is whom the node is for */
         nvl_strv_pushf(&evidence, "%s: mode %04o, owner %u:%u", node->path, st.st_mode & 07777, st.st_uid,
                        st.st_gid);
         if (is_gid_of(facts, "render", st.st_gid, &evidence) ||

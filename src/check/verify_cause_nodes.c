@@ -4,7 +4,6 @@
 #include <fcntl.h>
 
 #include "check/verify_steps.h"
-#include "rootfs/groups.h"
 #include "rootfs/own_nodes.h"
 
 static const char *node_name(const struct nvl_inside_node *n)
@@ -101,13 +100,14 @@ static bool is_own(const struct nvl_verify *v, const struct nvl_inside_node *n)
 static void cause_no_member(const struct nvl_verify *v, const struct nvl_inside_node *n,
                             struct nvl_step *step)
 {
-    const char *group = nvl_own_node_group(&n->node), *user = v->user.name != NULL ? v->user.name : "USER";
+    const char *group, *user = v->user.name != NULL ? v->user.name : "USER";
     unsigned gid;
+    bool has_group = nvl_own_node_group(&v->facts->rootfs, &n->node, &group, &gid);
 
     nvl_step_cause(step,
                    "%s has mode %04o: it is for the container's root and its group %s, in which %s is not",
                    node_name(n), n->node.found_mode, group, user);
-    if (nvl_group_find(&v->facts->rootfs, group, &gid))
+    if (has_group)
         nvl_step_fix(step, "in the container: usermod -aG %s %s, and restart the service", group, user);
     else
         nvl_step_fix(step, "in the container: groupadd --system %s && usermod -aG %s %s\n%s", group, group,

@@ -10,7 +10,6 @@
 #include "base/sys.h"
 #include "rootfs/bind.h"
 #include "rootfs/entries.h"
-#include "rootfs/groups.h"
 #include "rootfs/linker.h"
 #include "rootfs/own_nodes.h"
 
@@ -31,11 +30,11 @@ static void open_nodes(struct nvl_bring *b, const char *container)
 void nvl_bring_give(const struct nvl_bring *b, const struct nvl_root *rootfs, nvl_gid_of *gid_of,
                     const void *data)
 {
+    const char *name;
     unsigned inside, gid;
 
     for (size_t i = 0; b->nodes != NULL && i < b->resolved.n_nodes; i++) {
-        if (!b->nodes[i].is_own ||
-            !nvl_group_find(rootfs, nvl_own_node_group(&b->resolved.nodes[i]), &inside))
+        if (!b->nodes[i].is_own || !nvl_own_node_group(rootfs, &b->resolved.nodes[i], &name, &inside))
             continue;
         gid = inside;
         if (gid_of == NULL || gid_of(data, inside, &gid))

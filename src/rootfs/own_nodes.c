@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "rootfs/groups.h"
 
 bool nvl_node_is_closed(const struct nvl_node *node)
 {
@@ -16,9 +17,15 @@ bool nvl_node_is_closed(const struct nvl_node *node)
     return is_device && node->kind != NVL_NODE_CAP && (node->found_mode & 0006) != 0006;
 }
 
-const char *nvl_own_node_group(const struct nvl_node *node)
+/* Before there was a group render, udev gave both kinds to video. */
+bool nvl_own_node_group(const struct nvl_root *rootfs, const struct nvl_node *node, const char **name,
+                        unsigned *gid)
 {
-    return strstr(node->path, "/renderD") != NULL ? "render" : "video";
+    *name = "render";
+    if (strstr(node->path, "/renderD") != NULL && nvl_group_find(rootfs, *name, gid))
+        return true;
+    *name = "video";
+    return nvl_group_find(rootfs, *name, gid);
 }
 
 static const char *name_of(const struct nvl_node *node)

@@ -23,5 +23,7 @@ void nvl_own_nodes_remove(const struct nvl_root *root, const char *container);
 int nvl_own_nodes_open(const struct nvl_root *root, const char *container);
 /* O_PATH descriptor of the container's own copy; -ENOENT where the host's is the one to take. */
 int nvl_own_node_open(int folder, const struct nvl_node *node);
-/* The container's group that a node of this kind is for: "render" or "video". */
-const char *nvl_own_node_group(const struct nvl_node *node);
+/* The container's group that a node of this kind is for: "render", where it has that and the node is one for
+ * rendering, else "video". *gid is its number as the container counts, if it has it; else false. */
+bool nvl_own_node_group(const struct nvl_root *rootfs, const struct nvl_node *node, const char **name,
+                        unsigned *gid);

@@ -771,8 +771,12 @@ started() {
     chmod 0660 "$HOST"/dev/nvidia0
     speaks root/web
     printf 'jellyfin:x:110:115::/var/lib/jellyfin:/bin/false\n' >> "$WEB/rootfs/etc/passwd"
+    # the start hook gives the container's group video a copy
     printf '[Service]\nUser=jellyfin\nSupplementaryGroups=video\n' > "$WEB/rootfs/etc/systemd/system/jellyfin.service"
+    speaks root/web
+    sed -i /Supplementary/d "$WEB/rootfs/etc/systemd/system/jellyfin.service"
     speaks root/web service-user-denied error
+    has root/web service-user-denied evidence "/dev/nvidia0: mode 0660, owner 100000:100044"
     has root/web service-user-denied fix 'chmod 0666' NVreg_DeviceFileMode=0666
     local service
     for service in ollama plexmediaserver frigate; do

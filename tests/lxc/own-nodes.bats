@@ -99,6 +99,14 @@ owner_of() {
     simulated_nodes | diff /run/nodes.before -
 }
 
+@test "without a group render its nodes are for video, as udev had it" {
+    sed -i.before '/^render/d' /var/lib/lxc/ct/rootfs/etc/group
+    run -0 start ct
+    mv /var/lib/lxc/ct/rootfs/etc/group.before /var/lib/lxc/ct/rootfs/etc/group
+    [ "$(owner_of ct /dev/dri/renderD128)" = '660 0:44' ]
+    [ "$(owner_of ct /dev/dri/card1)" = '660 0:44' ]
+}
+
 @test "groups that are missing, or out of the container's reach: its root alone; the start goes on" {
     cp -a /var/lib/lxc/ct/rootfs/etc/group /run/group
     sed -i '/^render/d; s/^video:.*/video:x:4000000000:/' /var/lib/lxc/ct/rootfs/etc/group
