@@ -230,7 +230,7 @@ static void run_steps(struct nvl_verify *v)
     verify_workloads(v);
 }
 
-static void verify_clear(struct nvl_verify *v)
+void nvl_verify_close(struct nvl_verify *v)
 {
     nvl_inside_close(&v->inside);
     nvl_close_ptr(&v->probe);
@@ -248,9 +248,10 @@ static int check_ready(const struct nvl_container_facts *f, const struct nvl_ver
                        struct nvl_error *err)
 {
     if (!nvl_root_is_machine(f->host->root))
-        return nvl_error_usage(err, "verify runs programs in a container of this machine: it has no --root");
+        return nvl_error_usage(err, "%s runs programs in a container of this machine: it has no --root",
+                               request->command);
     if (geteuid() != 0)
-        return nvl_error_host(err, -EPERM, "verify enters the container, which only root can");
+        return nvl_error_host(err, -EPERM, "%s enters the container, which only root can", request->command);
     if (!f->host->host.driver.loaded) {
         nvl_error_host(err, -ENODEV,
                        "NVIDIA's kernel module is not loaded on the host: no container can use a GPU");
@@ -271,24 +272,34 @@ static int check_ready(const struct nvl_container_facts *f, const struct nvl_ver
     return err->code;
 }
 
+int nvl_verify_open(struct nvl_verify *v, const struct nvl_container_facts *facts,
+                    const struct nvl_verify_request *request, struct nvl_error *err)
+{
+    bool is_mapped = facts->container->user != NULL || !facts->idmap.privileged;
+
+    *v = (struct nvl_verify){.facts = facts, .request = request, .inside = NVL_INSIDE_NONE, .probe = -1};
+    int r = check_ready(facts, request, err);
+    if (r == 0)
+        r = nvl_inside_open(&v->inside, facts->host->root, facts->init, is_mapped, err);
+    if (r == 0)
+        r = find_user(v, err);
+    if (r < 0)
+        return r;
+    v->probe = seal_probe(facts->host->root, err);
+    if (v->probe < 0)
+        return v->probe;
+    make_environment(v);
+    return 0;
+}
+
 int nvl_verify(const struct nvl_container_facts *facts, const struct nvl_verify_request *request,
                struct nvl_steps *steps, struct nvl_error *err)
 {
-    nvl_auto(verify_clear) struct nvl_verify v = {
-        .facts = facts, .request = request, .steps = steps, .inside = NVL_INSIDE_NONE, .probe = -1};
-    bool is_mapped = facts->container->user != NULL || !facts->idmap.privileged;
+    nvl_auto(nvl_verify_close) struct nvl_verify v = {.inside = NVL_INSIDE_NONE, .probe = -1};
 
-    int r = check_ready(facts, request, err);
+    int r = nvl_verify_open(&v, facts, request, err);
+    v.steps = steps;
     if (r == 0)
-        r = nvl_inside_open(&v.inside, facts->host->root, facts->init, is_mapped, err);
-    if (r == 0)
-        r = find_user(&v, err);
-    if (r < 0)
-        return r;
-    v.probe = seal_probe(facts->host->root, err);
-    if (v.probe < 0)
-        return v.probe;
-    make_environment(&v);
-    run_steps(&v);
-    return 0;
+        run_steps(&v);
+    return r;
 }

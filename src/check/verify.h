@@ -21,6 +21,7 @@ struct nvl_steps {
 };
 
 struct nvl_verify_request {
+    const char *command;  /* of nvlxc, for messages: "verify" */
     const char *workload; /* one of nvl_verify_workloads; NULL: those that are found in the container */
     const char *user;     /* of the container; NULL: the service user that is found, if any */
     unsigned seconds;     /* limit for each command; 0: each command's own */

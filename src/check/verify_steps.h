@@ -44,6 +44,12 @@ struct nvl_verify {
     const char *cuda_why_not;     /* the step that failed instead; NULL where none was tried */
 };
 
+/* The way in: the container is entered, the probe held in memory. Nothing is run yet. To be closed also after
+ * an error. */
+int nvl_verify_open(struct nvl_verify *v, const struct nvl_container_facts *facts,
+                    const struct nvl_verify_request *request, struct nvl_error *err);
+void nvl_verify_close(struct nvl_verify *v);
+
 /* Adds a step, its evidence formatted. The pointer is good until the next one is added. These three make
  * their texts printable; only a fix has lines. */
 struct nvl_step *nvl_step_add(struct nvl_verify *v, const char *id, enum nvl_step_result result,

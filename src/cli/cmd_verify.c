@@ -53,7 +53,8 @@ static int read_request(const struct verify_values *values, struct nvl_verify_re
 
     if (values->timeout != NULL && (nvl_parse_uint(values->timeout, 10, 3600, &seconds) < 0 || seconds == 0))
         return nvl_error_usage(err, "--timeout takes 1 to 3600 seconds, not '%s'", values->timeout);
-    *request = (struct nvl_verify_request){.user = values->user, .seconds = (unsigned)seconds};
+    *request =
+        (struct nvl_verify_request){.command = "verify", .user = values->user, .seconds = (unsigned)seconds};
     return 0;
 }
 
@@ -112,19 +113,6 @@ static void print(const struct nvl_context *ctx, const char *name, const struct 
     say_lines(ctx, "fix:", failure->fix);
 }
 
-/* The host's command that starts it. */
-static char *start_command(const struct nvl_container *c)
-{
-    nvl_autofree char *name = nvl_shell_word(c->name), *path = nvl_shell_word(c->lxcpath);
-
-    if (c->kind == NVL_CONTAINER_PVE)
-        return nvl_xasprintf("pct start %s", name);
-    if (c->user != NULL)
-        return nvl_xasprintf("as %s: lxc-start -n %s", c->user, name);
-    return strcmp(c->lxcpath, "/var/lib/lxc") == 0 ? nvl_xasprintf("lxc-start -n %s", name)
-                                                   : nvl_xasprintf("lxc-start -P %s -n %s", path, name);
-}
-
 static int verify_container(const struct nvl_context *ctx, const char *name,
                             struct nvl_verify_request *request, struct nvl_error *err)
 {
@@ -140,7 +128,7 @@ static int verify_container(const struct nvl_context *ctx, const char *name,
         r = nvl_container_facts_read(&facts, &host, container, err);
     if (r < 0)
         return r;
-    nvl_autofree char *start = start_command(container), *restart = nvl_container_restart(container);
+    nvl_autofree char *start = nvl_container_start(container), *restart = nvl_container_restart(container);
     nvl_autofree char *word = nvl_shell_word(facts.name);
     request->name = word;
     request->start = start;

@@ -43,3 +43,15 @@ char *nvl_container_run_inside(const struct nvl_container *c, const char *comman
     nvl_autofree char *which = lxc_arguments(c);
     return nvl_xasprintf("%slxc-attach %s -- %s", c->user != NULL ? "as that user: " : "", which, command);
 }
+
+char *nvl_container_start(const struct nvl_container *c)
+{
+    nvl_autofree char *name = nvl_shell_word(c->name), *path = nvl_shell_word(c->lxcpath);
+
+    if (c->kind == NVL_CONTAINER_PVE)
+        return nvl_xasprintf("pct start %s", name);
+    if (c->user != NULL)
+        return nvl_xasprintf("as %s: lxc-start -n %s", c->user, name);
+    return strcmp(c->lxcpath, "/var/lib/lxc") == 0 ? nvl_xasprintf("lxc-start -n %s", name)
+                                                   : nvl_xasprintf("lxc-start -P %s -n %s", path, name);
+}

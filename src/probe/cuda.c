@@ -1,9 +1,7 @@
 /* CUDA, by the driver's own interface: initialise, list the devices, and on each of them copy memory there
- * and back and run a kernel whose result is compared. Names and numbers are those of the CUDA Driver API. */
+ * and back and run a kernel whose result is compared. */
+#include "probe/cuda.h"
 #include "probe/probe.h"
-
-#include <dlfcn.h>
-#include <stdint.h>
 
 #define DEVICES_MAX 16
 #define WORDS       (1u << 18) /* 1 MiB */
@@ -39,87 +37,7 @@ static const char ptx[] = ".version 6.0\n"
                           "    ret;\n"
                           "}\n";
 
-/* The interface, taken by name; an error is a number, 0 is none. */
-static struct {
-    int (*init)(unsigned flags);
-    int (*driver_version)(int *version);
-    int (*device_count)(int *count);
-    int (*device)(int *device, int ordinal);
-    int (*device_name)(char *name, int size, int device);
-    int (*device_memory)(size_t *bytes, int device);
-    int (*context_create)(void **context, unsigned flags, int device);
-    int (*context_destroy)(void *context);
-    int (*synchronize)(void);
-    int (*alloc)(uint64_t *address, size_t bytes);
-    int (*release)(uint64_t address);
-    int (*to_device)(uint64_t to, const void *from, size_t bytes);
-    int (*from_device)(void *to, uint64_t from, size_t bytes);
-    int (*module_load)(void **module, const void *image);
-    int (*function)(void **function, void *module, const char *name);
-    int (*launch)(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
-                  unsigned bz, unsigned shared, void *stream, void **parameters, void **extra);
-    int (*error_name)(int code, const char **text);
-    int (*error_string)(int code, const char **text);
-} cu;
-
 static uint32_t words[WORDS];
-
-static const struct {
-    const char *name;
-    void *function; /* the address of the pointer in cu */
-} names[] = {
-    {"cuInit", &cu.init},
-    {"cuDriverGetVersion", &cu.driver_version},
-    {"cuDeviceGetCount", &cu.device_count},
-    {"cuDeviceGet", &cu.device},
-    {"cuDeviceGetName", &cu.device_name},
-    {"cuDeviceTotalMem_v2", &cu.device_memory},
-    {"cuCtxCreate_v2", &cu.context_create},
-    {"cuCtxDestroy_v2", &cu.context_destroy},
-    {"cuCtxSynchronize", &cu.synchronize},
-    {"cuMemAlloc_v2", &cu.alloc},
-    {"cuMemFree_v2", &cu.release},
-    {"cuMemcpyHtoD_v2", &cu.to_device},
-    {"cuMemcpyDtoH_v2", &cu.from_device},
-    {"cuModuleLoadData", &cu.module_load},
-    {"cuModuleGetFunction", &cu.function},
-    {"cuLaunchKernel", &cu.launch},
-};
-
-static int take_functions(void *library)
-{
-    cu.error_name = (int (*)(int, const char **))dlsym(library, "cuGetErrorName");
-    cu.error_string = (int (*)(int, const char **))dlsym(library, "cuGetErrorString");
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        void *address = dlsym(library, names[i].name);
-        if (address == NULL) {
-            say("cuda.function", 1, "%s", names[i].name);
-            return 0;
-        }
-        *(void **)names[i].function = address;
-    }
-    return 1;
-}
-
-/* Says how a call went; gives whether it went well. */
-static int went(const char *what, const char *call, int code)
-{
-    const char *name = NULL, *text = NULL;
-
-    if (code == 0) {
-        say(what, 0, "%s", call);
-        return 1;
-    }
-    if (cu.error_name != NULL && cu.error_name(code, &name) != 0)
-        name = NULL;
-    if (cu.error_string != NULL && cu.error_string(code, &text) != 0)
-        text = NULL;
-    say(what, code, "%s %s%s%s", call, name != NULL ? name : "", text != NULL ? ": " : "",
-        text != NULL ? text : "");
-    return 0;
-}
-
-#define CALL(what, name, call) (try(name), went(what, name, call))
 
 static uint32_t pattern(uint32_t i)
 {
@@ -204,9 +122,8 @@ static void use_device(int ordinal)
 void probe_cuda(void)
 {
     int version = 0, count = 0;
-    void *library = load("libcuda.so.1", "cuInit");
 
-    if (library == NULL || !take_functions(library))
+    if (!cuda_load())
         return;
     if (CALL("cuda.version.call", "cuDriverGetVersion", cu.driver_version(&version)))
         say("cuda.version", 0, "%d.%d", version / 1000, version % 1000 / 10);

@@ -146,6 +146,7 @@ int main(int argc, char **argv)
         {"nvml", probe_nvml},
         {"cuda", probe_cuda},
         {"video", probe_video},
+        {"bench", probe_bench},
     };
     const char *name = argc > 1 ? argv[1] : "";
 
@@ -159,12 +160,22 @@ int main(int argc, char **argv)
         say("end", 0, " ");
         return 0;
     }
+    if (strcmp(name, "spin") == 0 && argc == 3) {
+        const char *digits = argv[2];
+        unsigned seconds = 0;
+        while (*digits >= '0' && *digits <= '9' && seconds < 1000)
+            seconds = seconds * 10 + (unsigned)(*digits++ - '0');
+        probe_spin(seconds);
+        say("end", 0, " ");
+        return 0;
+    }
     for (size_t i = 0; i < sizeof probes / sizeof probes[0]; i++)
         if (strcmp(name, probes[i].name) == 0) {
             probes[i].run();
             say("end", 0, " ");
             return 0;
         }
-    say("usage", 2, "probe nodes PATH... | nvml | cuda | video | library SONAME FUNCTION");
+    say("usage", 2,
+        "probe nodes PATH... | nvml | cuda | video | bench | spin SECONDS | library SONAME FUNCTION");
     return 2;
 }

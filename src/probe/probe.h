@@ -27,4 +27,8 @@ void probe_nodes(int count, char **paths);
 void probe_nvml(void);
 void probe_cuda(void);
 void probe_video(void);
+/* Measures; see bench.c. */
+void probe_bench(void);
+/* Keeps the GPU busy, so that others can look who uses it. */
+void probe_spin(unsigned seconds);
 void probe_library(const char *soname, const char *function);
