@@ -161,7 +161,7 @@ static int take_round(const struct nvl_verify *v, const struct nvl_probe_run *ru
     if (why != NULL) {
         nvl_error_set(err, -EIO, "CUDA does not work %s: %s", side->name, why);
         if (strcmp(side->name, "on the host") == 0)
-            nvl_error_hint(err, "nvlxc doctor host says what may be wrong");
+            nvl_error_hint(err, "nvlxc doctor says what may be wrong");
         else
             nvl_error_hint(err, "nvlxc verify %s finds the cause", v->request->name);
         return -EIO;

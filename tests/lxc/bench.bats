@@ -115,7 +115,7 @@ bench() {
     stub_says d12 "${EQUAL[@]}"
     host_says "${EQUAL[@]}" broken-kernel 1
     run -1 nvlxc bench d12
-    says "CUDA does not work on the host: the GPU computes wrongly: result 0 is 41700000 instead of 41800000" "nvlxc doctor host"
+    says "CUDA does not work on the host: the GPU computes wrongly: result 0 is 41700000 instead of 41800000" "nvlxc doctor says"
     host_says "${EQUAL[@]}" cuInit -1
     run -1 nvlxc bench d12
     says "on the host: in cuInit: ended by signal 11"
