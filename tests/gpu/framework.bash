@@ -37,11 +37,11 @@ for path in sorted(paths):
 PYTHON
     while read -r path; do
         # the container's root cannot walk through the folders of the machine's, /root among them
-        number=$((number + 1)) at=/run/framework/$number create=dir
+        number=$((number + 1)) at=/run/framework/$number create="dir"
         if [ -d "$path" ]; then
             mkdir -p "$at"
         else
-            create=file
+            create="file"
             : > "$at"
         fi
         mount --rbind "$path" "$at"

@@ -1,12 +1,11 @@
 # tests/gpu itself, without a GPU: what prepare makes, and all that run does, on a simulated host on which LXC is not installed,
-# with a stub in the driver's place (tests/lib/stub-driver.c).
+# with a stub in the driver's place (tests/lib/stub-driver.c), whose files lie in a private folder.
 bats_require_minimum_version 1.5.0
 # shellcheck source=/dev/null
 source "$NVL_SOURCE/tests/lib/stub-driver.bash"
 
 STUBS=/run/stubs
 PREPARED=$NVL_CACHE/gpu/prepared
-CURRENT=/usr/lib/x86_64-linux-gnu/nvidia/current
 
 # row RESULT ID [TEXT]: the table has it.
 row() {
@@ -20,13 +19,21 @@ row() {
 
 # The driver's programs and libraries are stubs, and opening its nodes opens in the containers, as it would with a driver.
 put_stubs() {
+    local name driver=/run/driver
     build_stubs $STUBS
-    cat $STUBS/libcuda.so > $CURRENT/libcuda.so.550.163.01
-    cat $STUBS/libnvidia-ml.so > $CURRENT/libnvidia-ml.so.550.163.01
-    cat $STUBS/libnvidia-encode.so > $CURRENT/libnvidia-encode.so.550.163.01
-    cat $STUBS/libnvcuvid.so > $CURRENT/libnvcuvid.so.550.163.01
+    mkdir -p $driver/lib64 $driver/bin
+    find "$NVL_CACHE/driver-tree-550/usr/lib" -type f -name '*.so.550.163.01' -exec cp {} $driver/lib64/ \;
+    for name in libcuda libnvidia-ml libnvidia-encode libnvcuvid; do
+        cat $STUBS/$name.so > $driver/lib64/$name.so.550.163.01
+    done
+    ldconfig -n $driver/lib64
     # what lies in the bundle must say its version
-    printf '#!/bin/sh\n# 550.163.01\necho "0, Stub GPU 0"\n' > /usr/lib/nvidia/current/nvidia-smi
+    printf '#!/bin/sh\n# 550.163.01\necho "0, Stub GPU 0"\n' > $driver/bin/nvidia-smi
+    chmod 755 $driver/bin/nvidia-smi
+    # a private folder, mounted, that the linker's cache does not know
+    mkdir -p /usr/local/nvidia
+    mount --bind $driver /usr/local/nvidia
+    mount -o remount,bind,ro /usr/local/nvidia
     cp -a "$PREPARED" /run/prepared
     mkdir /run/root
     tar -C /run/root -xpzf /run/prepared/rootfs.tar.gz
@@ -93,6 +100,7 @@ setup_file() {
     row pass host-cuda
     row pass host-bench "launches"
     row pass bundle "550.163.01"
+    grep -q "\"/usr/local/nvidia/lib64" /run/results/logs/manifest.json
 }
 
 @test "an unprivileged and a privileged container, from attach to detach" {
@@ -126,7 +134,7 @@ setup_file() {
     row pass unchanged
     [ ! -e /usr/bin/lxc-start ]
     [ ! -e /usr/bin/nvlxc ]
-    [ -z "$(ls -A /var/lib/nvlxc /var/lib/lxc | grep -v :)" ]
+    [ -z "$(find /var/lib/nvlxc /var/lib/lxc -mindepth 1)" ]
     [ -z "$(find /tmp -maxdepth 1 -name 'nvlxc-gpu*')" ]
 }
 
