@@ -26,23 +26,14 @@ struct bench_request {
     double target; /* 0: none */
 };
 
-/* "0.99": digits and one point, whatever the language. */
 static bool parse_ratio(const char *text, double *ratio)
 {
-    static const char digits[] = "0123456789";
-    size_t whole = strspn(text, digits), rest = text[whole] == '.' ? strspn(text + whole + 1, digits) : 0;
-    double value = 0, place = 1;
+    char *end;
 
-    if (whole == 0 || whole + rest > 12 || text[whole + (text[whole] == '.' ? 1 + rest : 0)] != '\0')
+    if (text[0] == '\0' || text[strspn(text, "0123456789.")] != '\0')
         return false;
-    for (size_t i = 0; text[i] != '\0'; i++) {
-        if (text[i] == '.')
-            continue;
-        value = value * 10 + (text[i] - '0');
-        place *= i > whole ? 10 : 1;
-    }
-    *ratio = value / place;
-    return *ratio > 0 && *ratio <= 2;
+    *ratio = strtod(text, &end);
+    return *end == '\0' && *ratio > 0 && *ratio <= 2;
 }
 
 static int read_request(const struct bench_values *values, struct bench_request *request,

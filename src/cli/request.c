@@ -2,14 +2,8 @@
 #include "cli/request.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/paths.h"
 #include "host/nvml.h"
-#include "host/userspace.h"
 
 int nvl_request_parse(const struct nvl_strv *gpus, const char *capabilities, bool required,
                       struct nvl_grant *grant, struct nvl_error *err)
@@ -127,36 +121,11 @@ static int unknown(const struct nvl_host *host, const struct nvl_selector *s, st
     return -ENOENT;
 }
 
-/* NVML of the loaded version, as a descriptor: the path that is opened then cannot be another file. Only
- * root's or the caller's own file is run, and --root may point at somebody's captured host. */
-static int open_nvml(const struct nvl_host *host, char **path)
-{
-    const char *version = host->driver.version;
-    struct nvl_userspace nvl_auto(nvl_userspace_clear) us = {0};
-    struct nvl_strv nvl_auto(nvl_strv_clear) paths = {0};
-    struct stat st;
-
-    nvl_strv_pushf(&paths, NVL_BUNDLE_DIR "/%s/lib64/libnvidia-ml.so.1", version);
-    if (nvl_userspace_read(host->root, &us, NULL) == 0)
-        for (size_t i = 0; i < us.n_dirs; i++)
-            if (us.dirs[i].elf == NVL_ELF_64 && strcmp(us.dirs[i].version, version) == 0)
-                nvl_strv_pushf(&paths, "%s/libnvidia-ml.so.%s", us.dirs[i].path, version);
-    for (size_t i = 0; i < paths.count; i++) {
-        nvl_autofd int fd = nvl_root_openat(host->root, paths.items[i], O_RDONLY | O_NONBLOCK);
-        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-            (st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
-            *path = nvl_xstrdup(paths.items[i]);
-            return TAKE_FD(fd);
-        }
-    }
-    return -ENOENT;
-}
-
 static int find_mig_uuid(const struct nvl_host *host, struct nvl_selector *s, struct nvl_error *err)
 {
-    char library[32];
+    char library[NVL_NVML_LIBRARY_MAX];
     nvl_autofree char *path = NULL;
-    nvl_autofd int fd = open_nvml(host, &path);
+    nvl_autofd int fd = nvl_nvml_open(host, library, &path);
 
     if (fd < 0) {
         nvl_error_host(
@@ -167,7 +136,6 @@ static int find_mig_uuid(const struct nvl_host *host, struct nvl_selector *s, st
             "install it (Debian: libnvidia-ml1), or name the device MIG-GPU-UUID/GI/CI as `nvlxc gpus` does");
         return fd;
     }
-    snprintf(library, sizeof library, "/proc/self/fd/%d", fd);
     int r = nvl_nvml_find_mig(library, s->text, s->gpu, &s->gi, &s->ci, err);
     if (r == -ENOENT)
         return unknown(host, s, err);

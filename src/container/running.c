@@ -140,3 +140,56 @@ char *nvl_process_cgroup(const struct nvl_root *root, pid_t pid)
             return nvl_xstrndup(line + 3, line_len - 3);
     return NULL;
 }
+
+/* "lxc.payload.web", and "web" of "lxc/web" and "lxc.payload/web"; NULL for none. The slice of a user before
+ * it tells whose it is. */
+static const char *payload_name(const struct nvl_strv *parts, uid_t *uid)
+{
+    static const char dotted[] = "lxc.payload.", slice[] = "user-";
+
+    *uid = 0;
+    for (size_t i = 0; i < parts->count; i++) {
+        const char *part = parts->items[i];
+        uint64_t number;
+        nvl_autofree char *digits =
+            nvl_has_prefix(part, slice) && nvl_has_suffix(part, ".slice")
+                ? nvl_xstrndup(part + strlen(slice), strlen(part) - strlen(slice) - strlen(".slice"))
+                : NULL;
+        if (digits != NULL && nvl_parse_uint(digits, 10, UINT32_MAX - 1, &number) == 0)
+            *uid = (uid_t)number;
+        if (nvl_has_prefix(part, dotted))
+            return part + strlen(dotted);
+        if ((strcmp(part, "lxc") == 0 || strcmp(part, "lxc.payload") == 0) && i + 1 < parts->count)
+            return parts->items[i + 1];
+    }
+    return NULL;
+}
+
+static const struct nvl_container *find_owned(const struct nvl_containers *all, const struct nvl_root *host,
+                                              const char *name, uid_t uid)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        uid_t owner;
+        if (strcmp(all->items[i].name, name) == 0 && nvl_container_owner(host, &all->items[i], &owner) == 0 &&
+            owner == uid)
+            return &all->items[i];
+    }
+    return NULL;
+}
+
+const struct nvl_container *nvl_container_of_cgroup(const struct nvl_containers *all,
+                                                    const struct nvl_root *host, const char *cgroup)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv parts = {0};
+    uid_t uid;
+
+    nvl_strv_split(&parts, cgroup, "/");
+    const char *name = payload_name(&parts, &uid);
+    const struct nvl_container *c = name != NULL ? find_owned(all, host, name, uid) : NULL;
+    const char *dash = name != NULL ? strrchr(name, '-') : NULL;
+    if (c != NULL || dash == NULL || dash[1] == '\0' || dash[1 + strspn(dash + 1, "0123456789")] != '\0')
+        return c;
+    /* liblxc adds "-1" where a cgroup of that name is left from before */
+    nvl_autofree char *shorter = nvl_xstrndup(name, (size_t)(dash - name));
+    return find_owned(all, host, shorter, uid);
+}

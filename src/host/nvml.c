@@ -1,85 +1,131 @@
-/* Asking NVML for a MIG device's GPU and instances. The library is the host driver's own; it is opened only
- * for the moment of the question, so that nothing else of nvlxc depends on it being there. */
+/* Asking NVML. The library is the host driver's own; it is opened only for the moment of the question, so
+ * that nothing else of nvlxc depends on it being there. */
 #include "host/nvml.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
 
-/* Of nvml.h: handles are pointers, results are numbers. */
-typedef struct nvmlDevice_st *device_t;
-enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_FOUND = 6 };
+#include "base/paths.h"
+#include "host/nvml_library.h"
+#include "host/userspace.h"
 
-struct nvml {
-    void *library;
-    int (*init)(void);
-    int (*shutdown)(void);
-    const char *(*error_string)(int);
-    int (*by_uuid)(const char *, device_t *);
-    int (*parent)(device_t, device_t *);
-    int (*uuid)(device_t, char *, unsigned);
-    int (*gi)(device_t, unsigned *);
-    int (*ci)(device_t, unsigned *);
+int nvl_nvml_open(const struct nvl_host *host, char library[NVL_NVML_LIBRARY_MAX], char **path)
+{
+    const char *version = host->driver.version;
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
+    struct stat st;
+
+    nvl_strv_pushf(&paths, NVL_BUNDLE_DIR "/%s/lib64/libnvidia-ml.so.1", version);
+    if (nvl_userspace_read(host->root, &us, NULL) == 0)
+        for (size_t i = 0; i < us.n_dirs; i++)
+            if (us.dirs[i].elf == NVL_ELF_64 && strcmp(us.dirs[i].version, version) == 0)
+                nvl_strv_pushf(&paths, "%s/libnvidia-ml.so.%s", us.dirs[i].path, version);
+    for (size_t i = 0; i < paths.count; i++) {
+        nvl_autofd int fd = nvl_root_openat(host->root, paths.items[i], O_RDONLY | O_NONBLOCK);
+        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+            (st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
+            snprintf(library, NVL_NVML_LIBRARY_MAX, "/proc/self/fd/%d", fd);
+            *path = nvl_xstrdup(paths.items[i]);
+            return TAKE_FD(fd);
+        }
+    }
+    return -ENOENT;
+}
+
+void *nvl_nvml_function(const struct nvl_nvml *nvml, const char *name)
+{
+    return dlsym(nvml->library, name);
+}
+
+int nvl_nvml_start(struct nvl_nvml *nvml, const char *library, struct nvl_error *err)
+{
+    *nvml = (struct nvl_nvml){.library = dlopen(library, RTLD_NOW | RTLD_LOCAL)};
+    if (nvml->library == NULL) {
+        nvl_error_host(err, -ENOSYS, "cannot open NVML: %s", dlerror());
+        nvl_error_hint(err, "install the driver's libnvidia-ml1");
+        return -ENOSYS;
+    }
+    nvml->init = (int (*)(void))nvl_nvml_function(nvml, "nvmlInit_v2");
+    nvml->shutdown = (int (*)(void))nvl_nvml_function(nvml, "nvmlShutdown");
+    nvml->error_string = (const char *(*)(int))nvl_nvml_function(nvml, "nvmlErrorString");
+    int result = -1;
+    if (nvml->init != NULL && nvml->shutdown != NULL && nvml->error_string != NULL)
+        result = nvml->init();
+    if (result == NVL_NVML_SUCCESS)
+        return 0;
+    nvl_error_host(err, -ENOSYS, "NVML does not start: %s",
+                   result < 0 ? "the library has no nvmlInit_v2" : nvml->error_string(result));
+    dlclose(nvml->library);
+    return -ENOSYS;
+}
+
+void nvl_nvml_stop(struct nvl_nvml *nvml)
+{
+    nvml->shutdown();
+    dlclose(nvml->library);
+}
+
+/* ---- MIG ---- */
+
+struct mig_functions {
+    int (*by_uuid)(const char *, nvl_nvml_device *);
+    int (*parent)(nvl_nvml_device, nvl_nvml_device *);
+    int (*uuid)(nvl_nvml_device, char *, unsigned);
+    int (*gi)(nvl_nvml_device, unsigned *);
+    int (*ci)(nvl_nvml_device, unsigned *);
 };
 
 static const struct {
     const char *name;
     size_t at;
-} symbols[] = {
-    {"nvmlInit_v2", offsetof(struct nvml, init)},
-    {"nvmlShutdown", offsetof(struct nvml, shutdown)},
-    {"nvmlErrorString", offsetof(struct nvml, error_string)},
-    {"nvmlDeviceGetHandleByUUID", offsetof(struct nvml, by_uuid)},
-    {"nvmlDeviceGetDeviceHandleFromMigDeviceHandle", offsetof(struct nvml, parent)},
-    {"nvmlDeviceGetUUID", offsetof(struct nvml, uuid)},
-    {"nvmlDeviceGetGpuInstanceId", offsetof(struct nvml, gi)},
-    {"nvmlDeviceGetComputeInstanceId", offsetof(struct nvml, ci)},
+} mig_symbols[] = {
+    {"nvmlDeviceGetHandleByUUID", offsetof(struct mig_functions, by_uuid)},
+    {"nvmlDeviceGetDeviceHandleFromMigDeviceHandle", offsetof(struct mig_functions, parent)},
+    {"nvmlDeviceGetUUID", offsetof(struct mig_functions, uuid)},
+    {"nvmlDeviceGetGpuInstanceId", offsetof(struct mig_functions, gi)},
+    {"nvmlDeviceGetComputeInstanceId", offsetof(struct mig_functions, ci)},
 };
 
-static void close_library(struct nvml *nvml)
+static int find_functions(const struct nvl_nvml *nvml, struct mig_functions *f, struct nvl_error *err)
 {
-    if (nvml->library != NULL)
-        dlclose(nvml->library);
-}
-
-static int open_library(struct nvml *nvml, const char *path, struct nvl_error *err)
-{
-    nvml->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (nvml->library == NULL) {
-        int r = nvl_error_host(err, -ENOSYS, "cannot open NVML: %s", dlerror());
-        nvl_error_hint(err,
-                       "install the driver's libnvidia-ml1, or name the MIG device as MIG-GPU-UUID/GI/CI");
-        return r;
-    }
-    for (size_t i = 0; i < NVL_LENGTH(symbols); i++) {
-        void *symbol = dlsym(nvml->library, symbols[i].name);
+    for (size_t i = 0; i < NVL_LENGTH(mig_symbols); i++) {
+        void *symbol = nvl_nvml_function(nvml, mig_symbols[i].name);
         if (symbol == NULL)
-            return nvl_error_host(err, -ENOSYS, "%s has no %s: it is too old for MIG", path, symbols[i].name);
-        memcpy((char *)nvml + symbols[i].at, &symbol, sizeof symbol);
+            return nvl_error_host(err, -ENOSYS, "NVML has no %s: it is too old for MIG", mig_symbols[i].name);
+        memcpy((char *)f + mig_symbols[i].at, &symbol, sizeof symbol);
     }
     return 0;
 }
 
-static int ask(const struct nvml *nvml, const char *uuid, char gpu_uuid[NVL_UUID_MAX], unsigned *gi,
+static int ask(const struct nvl_nvml *nvml, const char *uuid, char gpu_uuid[NVL_UUID_MAX], unsigned *gi,
                unsigned *ci, struct nvl_error *err)
 {
-    device_t mig = NULL, gpu = NULL;
+    struct mig_functions f;
+    nvl_nvml_device mig = NULL, gpu = NULL;
     char text[96] = ""; /* NVML's own buffer size, NVML_DEVICE_UUID_V2_BUFFER_SIZE */
-    int result = nvml->by_uuid(uuid, &mig);
 
-    if (result == NOT_FOUND || result == INVALID_ARGUMENT) {
-        int r = nvl_error_set(err, -ENOENT, "%s is not on this host", uuid);
-        nvl_error_hint(err, "'nvidia-smi -L' on the host lists its MIG devices");
+    int r = find_functions(nvml, &f, err);
+    if (r < 0)
         return r;
+    int result = f.by_uuid(uuid, &mig);
+    if (result == NVL_NVML_NOT_FOUND || result == NVL_NVML_INVALID_ARGUMENT) {
+        nvl_error_set(err, -ENOENT, "%s is not on this host", uuid);
+        nvl_error_hint(err, "'nvidia-smi -L' on the host lists its MIG devices");
+        return -ENOENT;
     }
-    if (result == SUCCESS)
-        result = nvml->parent(mig, &gpu);
-    if (result == SUCCESS)
-        result = nvml->uuid(gpu, text, sizeof text);
-    if (result == SUCCESS)
-        result = nvml->gi(mig, gi);
-    if (result == SUCCESS)
-        result = nvml->ci(mig, ci);
-    if (result != SUCCESS)
+    if (result == NVL_NVML_SUCCESS)
+        result = f.parent(mig, &gpu);
+    if (result == NVL_NVML_SUCCESS)
+        result = f.uuid(gpu, text, sizeof text);
+    if (result == NVL_NVML_SUCCESS)
+        result = f.gi(mig, gi);
+    if (result == NVL_NVML_SUCCESS)
+        result = f.ci(mig, ci);
+    if (result != NVL_NVML_SUCCESS)
         return nvl_error_set(err, -EIO, "NVML cannot say what %s is: %s", uuid, nvml->error_string(result));
     text[sizeof text - 1] = '\0';
     if (!nvl_is_gpu_uuid(text))
@@ -91,15 +137,12 @@ static int ask(const struct nvml *nvml, const char *uuid, char gpu_uuid[NVL_UUID
 int nvl_nvml_find_mig(const char *library, const char *uuid, char gpu_uuid[NVL_UUID_MAX], unsigned *gi,
                       unsigned *ci, struct nvl_error *err)
 {
-    nvl_auto(close_library) struct nvml nvml = {0};
-    int r = open_library(&nvml, library != NULL ? library : "libnvidia-ml.so.1", err);
+    struct nvl_nvml nvml;
+    int r = nvl_nvml_start(&nvml, library != NULL ? library : "libnvidia-ml.so.1", err);
 
     if (r < 0)
         return r;
-    int result = nvml.init();
-    if (result != SUCCESS)
-        return nvl_error_host(err, -ENOSYS, "NVML does not start: %s", nvml.error_string(result));
     r = ask(&nvml, uuid, gpu_uuid, gi, ci, err);
-    nvml.shutdown();
+    nvl_nvml_stop(&nvml);
     return r;
 }

@@ -1,8 +1,33 @@
-/* The one question that /proc cannot answer: which GPU, GI and CI a MIG device's UUID names.
+/* What /proc cannot answer: which GPU, GI and CI a MIG device's UUID names; which programs use a GPU.
  * libnvidia-ml.so.1 is opened at run time, asked, and closed. Not for the hook. */
 #pragma once
 
-#include "host/gpu.h"
+#include <sys/types.h>
+
+#include "host/host.h"
+
+#define NVL_NVML_LIBRARY_MAX 32
+
+/* NVML of the loaded version, out of its bundle or the host's own folders, as a descriptor that the caller
+ * keeps until the question is answered; `library` is what to open, *path where it lies. Only root's or the
+ * caller's own file is taken, since --root may point at somebody's captured host. -ENOENT: there is none. */
+int nvl_nvml_open(const struct nvl_host *host, char library[NVL_NVML_LIBRARY_MAX], char **path);
+
+struct nvl_gpu_process {
+    char uuid[NVL_UUID_MAX]; /* of the GPU */
+    int gi, ci;              /* of its MIG device; -1 where it is in none */
+    pid_t pid;               /* of the host */
+    bool graphics;           /* else compute, MPS among it */
+    int64_t memory;          /* bytes of the GPU's; -1 where the driver does not say */
+};
+struct nvl_gpu_processes {
+    struct nvl_gpu_process *items; /* by GPU, as NVML counts */
+    size_t count;
+};
+
+/* Who uses the GPUs now. -ENOSYS where NVML cannot be opened or started, or is too old (before 470). */
+int nvl_nvml_processes(const char *library, struct nvl_gpu_processes *processes, struct nvl_error *err);
+void nvl_gpu_processes_clear(struct nvl_gpu_processes *processes);
 
 /* `uuid` is "MIG-…" as nvidia-smi -L prints it. `library` is the file to open (NULL: the loader's choice).
  * -ENOENT where NVML does not know it; -ENOSYS where NVML cannot be opened or started. */

@@ -1,0 +1,132 @@
+# nvlxc ps: which programs use the GPUs, by an NVML of the test's own that has processes; their containers by the fixture's
+# /proc, whose cgroups are in the forms of Proxmox, of LXC, and of a user's LXC.
+
+bats_require_minimum_version 1.5.0
+load "$NVL_SOURCE/tests/lib/hosts.bash"
+
+NVLXC="$NVL_BUILD/src/cli/nvlxc"
+
+# program PID CGROUP COMM
+program() {
+    mkdir -p "$host/proc/$1"
+    printf '0::%s\n' "$2" > "$host/proc/$1/cgroup"
+    printf '%s\n' "$3" > "$host/proc/$1/comm"
+}
+
+# nvml UUID TEXT: the loaded version's, with one GPU of that UUID and the processes of TEXT (C initialisers).
+nvml() {
+    local lib64
+    lib64=$host/var/lib/nvlxc/driver/$(sed -n 's/.*Module[^0-9]*\([0-9.]*\) .*/\1/p' "$host/proc/driver/nvidia/version")/lib64
+    mkdir -p "$lib64"
+    rm -f "$lib64/libnvidia-ml.so.1"
+    {
+        printf '#define UUID "%s"\nstruct info { unsigned pid; unsigned long long memory; unsigned gi, ci; };\n' "$1"
+        printf 'static const struct info compute[] = {%s {0}};\n' "$2"
+        cat <<'C'
+#include <stdlib.h>
+#include <string.h>
+int nvmlInit_v2(void) { const char *r = getenv("NVML_INIT"); return r ? atoi(r) : 0; }
+int nvmlShutdown(void) { return 0; }
+const char *nvmlErrorString(int r) { return r == 18 ? "Driver/library version mismatch" : "some error"; }
+int nvmlDeviceGetCount_v2(unsigned *n) { *n = 1; return 0; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned i, void **d) { *d = (void *)8; return i == 0 ? 0 : 2; }
+int nvmlDeviceGetUUID(void *d, char *uuid, unsigned len) { (void)d; strncpy(uuid, UUID, len); return 0; }
+int LIST(void *d, unsigned *n, struct info *infos)
+{
+    unsigned have = sizeof compute / sizeof *compute - 1, room = *n;
+    (void)d;
+    *n = have;
+    if (room < have)
+        return 7;
+    memcpy(infos, compute, have * sizeof *infos);
+    return 0;
+}
+#ifdef GRAPHICS
+int GRAPHICS(void *d, unsigned *n, struct info *infos)
+{
+    (void)d;
+    infos[0] = (struct info){77, 5ull << 20, 0xffffffff, 0xffffffff};
+    *n = 1;
+    return 0;
+}
+#endif
+C
+    } > "$BATS_TEST_TMPDIR/ml.c"
+    cc -shared -fPIC "${@:3}" -o "$lib64/libnvidia-ml.so.1" "$BATS_TEST_TMPDIR/ml.c"
+}
+V3=(-DLIST=nvmlDeviceGetComputeRunningProcesses_v3 -DGRAPHICS=nvmlDeviceGetGraphicsRunningProcesses_v3)
+
+setup() {
+    host=$(fixture a5500-550)
+    uuid=$(sed -n 's/GPU UUID:[[:space:]]*//p' "$host"/proc/driver/nvidia/gpus/*/information)
+    program 100 /lxc/220/ns/system.slice/ollama.service ollama
+    program 101 /lxc.payload.box/init.scope python3
+    program 102 /user.slice/user-1000.slice/user@1000.service/lxc.payload.web ffmpeg
+    program 103 /system.slice/ssh.service $'ev\e[31mil'
+    program 104 /lxc.payload.web-1/lxc.payload.box vllm
+    program 77 /lxc.monitor/220 Xorg
+}
+
+ALL='{100, 6000ull << 20, -1, -1}, {101, -1, -1, -1}, {102, 1ull << 20, -1, -1}, {103, 2ull << 20, -1, -1},
+    {104, 3ull << 20, -1, -1}, {999, 4ull << 20, -1, -1},'
+
+@test "ps: each program with its container, GPU and memory" {
+    nvml "$uuid" "$ALL" "${V3[@]}"
+    run -0 "$NVLXC" --root "$host" ps
+    [ "$output" = "CONTAINER GPU PID KIND     MEMORY   PROGRAM
+220       0   100 compute  6000 MiB ollama
+box       0   101 compute  -        python3
+alice/web 0   102 compute  1 MiB    ffmpeg
+-         0   103 compute  2 MiB    ev?[31mil
+root/web  0   104 compute  3 MiB    vllm
+-         0   999 compute  4 MiB    -
+-         0   77  graphics 5 MiB    Xorg" ]
+}
+
+@test "ps CT: that container's alone; none is said" {
+    nvml "$uuid" "$ALL" "${V3[@]}"
+    run -0 "$NVLXC" --root "$host" ps root/web
+    [ "${#lines[@]}" = 2 ]
+    [[ ${lines[1]} == "root/web "*vllm ]]
+    run -0 "$NVLXC" --root "$host" ps media
+    [ "$output" = "nothing in that container uses a GPU now" ]
+    run -1 "$NVLXC" --root "$host" ps nobody
+    [[ $output == *"there is no container nobody"* ]]
+}
+
+@test "ps --json has all keys; what is not known is null" {
+    nvml "$uuid" "{100, -1, 2, 1}, {999, 8, -1, -1}," "${V3[@]}"
+    run -0 "$NVLXC" --root "$host" --json ps
+    [ "$(jq -c '.processes[0]' <<< "$output")" = \
+        "{\"container\":\"220\",\"gpu\":0,\"uuid\":\"$uuid\",\"gi\":2,\"ci\":1,\"pid\":100,\"kind\":\"compute\",\"memory\":null,\"program\":\"ollama\"}" ]
+    [ "$(jq -c '.processes[1] | [.container, .gi, .memory, .program]' <<< "$output")" = '[null,null,8,null]' ]
+    run -0 "$NVLXC" --root "$host" ps
+    [[ $output == *"0 MIG 2/1"* ]]
+}
+
+@test "ps: more programs than there was room for at first" {
+    local many='' i
+    for i in $(seq 40); do many+="{$((2000 + i)), 1, -1, -1}, "; done
+    nvml "$uuid" "$many" "${V3[@]}"
+    [ "$("$NVLXC" --root "$host" --json ps | jq '.processes | length')" = 41 ]
+}
+
+@test "ps: an older NVML, and one that is too old" {
+    nvml "$uuid" "$ALL" "${V3[@]//_v3/_v2}"
+    run -0 "$NVLXC" --root "$host" ps 220
+    [[ $output == *ollama* ]]
+    nvml "$uuid" "$ALL" "${V3[0]//_v3/_v1}"
+    run -3 "$NVLXC" --root "$host" ps
+    [[ $output == *"libnvidia-ml.so.1: NVML is too old"* ]]
+}
+
+@test "ps: no NVML, one that does not start, no driver" {
+    nvml "$uuid" "" "${V3[@]}"
+    NVML_INIT=18 run -3 "$NVLXC" --root "$host" ps
+    [[ $output == *"NVML does not start: Driver/library version mismatch"* ]]
+    rm -r "$host/var/lib/nvlxc" "$host/usr/lib/x86_64-linux-gnu"
+    run -3 "$NVLXC" --root "$host" ps
+    [[ $output == *"version 550.163.01 of it is not installed"* ]]
+    run -3 "$NVLXC" --root "$(fixture no-driver)" ps
+    [[ $output == *"kernel module is not loaded"* ]]
+}
