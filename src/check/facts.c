@@ -151,3 +151,14 @@ void nvl_container_facts_clear(struct nvl_container_facts *f)
     free(f->name);
     *f = (struct nvl_container_facts){.rootfs = NVL_ROOT_NONE};
 }
+
+int nvl_facts_read(const struct nvl_root *root, const char *name, struct nvl_host_facts *host,
+                   struct nvl_container_facts *facts, struct nvl_error *err)
+{
+    const struct nvl_container *container;
+
+    int r = nvl_host_facts_read(host, root, err);
+    if (r == 0)
+        r = nvl_container_by_name(&host->containers, name, &container, err);
+    return r < 0 ? r : nvl_container_facts_read(facts, host, container, err);
+}

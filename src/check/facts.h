@@ -90,3 +90,7 @@ int nvl_container_facts_read_config(struct nvl_container_facts *facts, const str
  */
 void nvl_gpu_users_read(struct nvl_host_facts *facts);
 void nvl_container_facts_clear(struct nvl_container_facts *facts);
+
+/* Both, of the container that has this name. */
+int nvl_facts_read(const struct nvl_root *root, const char *name, struct nvl_host_facts *host,
+                   struct nvl_container_facts *facts, struct nvl_error *err);

@@ -114,17 +114,12 @@ static int bench_container(const struct nvl_context *ctx, const char *name,
 {
     nvl_auto(nvl_host_facts_clear) struct nvl_host_facts host = {0};
     nvl_auto(nvl_container_facts_clear) struct nvl_container_facts facts = {.rootfs = NVL_ROOT_NONE};
-    const struct nvl_container *container;
     struct nvl_bench bench;
 
-    int r = nvl_host_facts_read(&host, &ctx->root, err);
-    if (r == 0)
-        r = nvl_container_by_name(&host.containers, name, &container, err);
-    if (r == 0)
-        r = nvl_container_facts_read(&facts, &host, container, err);
+    int r = nvl_facts_read(&ctx->root, name, &host, &facts, err);
     if (r < 0)
         return r;
-    nvl_autofree char *start = nvl_container_start(container), *word = nvl_shell_word(facts.name);
+    nvl_autofree char *start = nvl_container_start(facts.container), *word = nvl_shell_word(facts.name);
     const struct nvl_verify_request inside = {.command = "bench", .name = word, .start = start};
     r = nvl_bench(&facts, &inside, request->rounds, &bench, err);
     if (r < 0)

@@ -119,16 +119,12 @@ static int verify_container(const struct nvl_context *ctx, const char *name,
     nvl_auto(nvl_host_facts_clear) struct nvl_host_facts host = {0};
     nvl_auto(nvl_container_facts_clear) struct nvl_container_facts facts = {.rootfs = NVL_ROOT_NONE};
     nvl_auto(nvl_steps_clear) struct nvl_steps steps = {0};
-    const struct nvl_container *container;
 
-    int r = nvl_host_facts_read(&host, &ctx->root, err);
-    if (r == 0)
-        r = nvl_container_by_name(&host.containers, name, &container, err);
-    if (r == 0)
-        r = nvl_container_facts_read(&facts, &host, container, err);
+    int r = nvl_facts_read(&ctx->root, name, &host, &facts, err);
     if (r < 0)
         return r;
-    nvl_autofree char *start = nvl_container_start(container), *restart = nvl_container_restart(container);
+    nvl_autofree char *start = nvl_container_start(facts.container),
+                      *restart = nvl_container_restart(facts.container);
     nvl_autofree char *word = nvl_shell_word(facts.name);
     request->name = word;
     request->start = start;

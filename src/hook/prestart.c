@@ -107,8 +107,10 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
     nvl_nodes_ensure(&host, report);
     if (learn_uuids(&host)) {
         nvl_host_clear(&host);
-        if (nvl_host_read(&host, root, depth, &err) < 0)
+        if (nvl_host_read(&host, root, depth, &err) < 0) {
+            nvl_strv_push(&report->problems, err.message);
             return;
+        }
     }
     nvl_starting_make_nodes(&starting, &host, call, report);
     if (call->libraries == NVL_LIBRARIES_BUNDLE)

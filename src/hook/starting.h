@@ -1,15 +1,14 @@
 /* What pre-start knows of the container: liblxc sets its environment only later. */
 #pragma once
 
+#include "container/config.h"
 #include "grant/resolve.h"
 #include "hook/hook.h"
 
 struct nvl_starting {
+    struct nvl_config config;
     bool has_grant;
     struct nvl_grant grant;
-    bool has_owner;
-    uid_t uid; /* the host's ids of its root */
-    gid_t gid;
 };
 
 /* From LXC_CONFIG_FILE. What cannot be read is left out. */
@@ -17,6 +16,6 @@ void nvl_starting_read(const struct nvl_root *host, const struct nvl_hook_call *
                        struct nvl_starting *starting);
 void nvl_starting_clear(struct nvl_starting *starting);
 
-/* Makes the container's own nodes (rootfs/own_nodes.h). */
+/* Makes the container's own nodes (rootfs/own_nodes.h), where it needs any. */
 void nvl_starting_make_nodes(const struct nvl_starting *starting, const struct nvl_host *host,
                              const struct nvl_hook_call *call, struct nvl_report *report);

@@ -12,28 +12,46 @@
 #include "host/nvml_library.h"
 #include "host/userspace.h"
 
-int nvl_nvml_open(const struct nvl_host *host, char library[NVL_NVML_LIBRARY_MAX], char **path)
+/* Only a regular file that nobody else may write. */
+static int open_own(const struct nvl_root *root, const char *path)
+{
+    struct stat st;
+    nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_NONBLOCK);
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -ENOENT;
+    bool is_own = S_ISREG(st.st_mode) && (st.st_uid == 0 || st.st_uid == geteuid()) &&
+                  (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+    return is_own ? TAKE_FD(fd) : -ENOENT;
+}
+
+static int open_installed(const struct nvl_host *host, char **path)
 {
     const char *version = host->driver.version;
     nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
-    nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
-    struct stat st;
+    int fd = -ENOENT;
 
-    nvl_strv_pushf(&paths, NVL_BUNDLE_DIR "/%s/lib64/libnvidia-ml.so.1", version);
-    if (nvl_userspace_read(host->root, &us, NULL) == 0)
-        for (size_t i = 0; i < us.n_dirs; i++)
-            if (us.dirs[i].elf == NVL_ELF_64 && strcmp(us.dirs[i].version, version) == 0)
-                nvl_strv_pushf(&paths, "%s/libnvidia-ml.so.%s", us.dirs[i].path, version);
-    for (size_t i = 0; i < paths.count; i++) {
-        nvl_autofd int fd = nvl_root_openat(host->root, paths.items[i], O_RDONLY | O_NONBLOCK);
-        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-            (st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
-            snprintf(library, NVL_NVML_LIBRARY_MAX, "/proc/self/fd/%d", fd);
-            *path = nvl_xstrdup(paths.items[i]);
-            return TAKE_FD(fd);
-        }
+    nvl_userspace_read(host->root, &us, NULL); /* none where it fails */
+    for (size_t i = 0; fd < 0 && i < us.n_dirs; i++) {
+        if (us.dirs[i].elf != NVL_ELF_64 || strcmp(us.dirs[i].version, version) != 0)
+            continue;
+        free(*path);
+        *path = nvl_xasprintf("%s/libnvidia-ml.so.%s", us.dirs[i].path, version);
+        fd = open_own(host->root, *path);
     }
-    return -ENOENT;
+    return fd;
+}
+
+int nvl_nvml_open(const struct nvl_host *host, char library[NVL_NVML_LIBRARY_MAX], char **path)
+{
+    *path = nvl_xasprintf(NVL_BUNDLE_DIR "/%s/lib64/libnvidia-ml.so.1", host->driver.version);
+    int fd = open_own(host->root, *path);
+    if (fd < 0)
+        fd = open_installed(host, path);
+    if (fd < 0)
+        return -ENOENT;
+    snprintf(library, NVL_NVML_LIBRARY_MAX, "/proc/self/fd/%d", fd);
+    return fd;
 }
 
 void *nvl_nvml_function(const struct nvl_nvml *nvml, const char *name)

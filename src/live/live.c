@@ -157,18 +157,18 @@ static void pre_start(const struct nvl_root *root, const struct nvl_container *c
 }
 
 /* As pre-start does, of root's containers: for those of users nobody does. */
-static void make_own_nodes(const struct nvl_root *root, const struct nvl_container *c,
-                           const struct nvl_host *host, const struct nvl_grant *grant,
-                           const struct nvl_entry_point *e, struct nvl_report *report)
+static void make_own_nodes(const struct nvl_container *c, const struct nvl_host *host,
+                           const struct nvl_grant *grant, const struct nvl_entry_point *e,
+                           struct nvl_report *report)
 {
     nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
 
     if (c->user != NULL || grant->nodes != NVL_NODES_HOOK)
         return;
-    nvl_grant_resolve(grant, host, &resolved);
-    for (size_t i = 0; i < resolved.n_nodes; i++)
-        nvl_node_check(root, &resolved.nodes[i]);
-    nvl_own_nodes_make(root, c->name, e->uid0, e->gid0, resolved.nodes, resolved.n_nodes, &report->problems);
+    if (nvl_own_nodes_find(host, grant, &resolved))
+        nvl_own_nodes_make(host->root, &resolved, c->name, e->uid0, e->gid0, &report->problems);
+    else
+        nvl_own_nodes_remove(host->root, c->name);
 }
 
 static bool has_filter(const struct nvl_root *root, const struct nvl_container *c,
@@ -252,7 +252,7 @@ int nvl_live_attach(const struct nvl_root *root, const struct nvl_container *con
         r = nvl_entry_point_open(&entry, root, container, err);
     if (r < 0)
         return r;
-    make_own_nodes(root, container, &host, &grant, &entry, &result->report);
+    make_own_nodes(container, &host, &grant, &entry, &result->report);
     nvl_bring_open(&bring, container->name, &host, &grant, &result->report);
     bool filter = has_filter(root, container, config, entry.init);
     if (filter)

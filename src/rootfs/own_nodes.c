@@ -10,7 +10,7 @@
 #include "base/paths.h"
 #include "rootfs/groups.h"
 
-bool nvl_node_is_closed(const struct nvl_node *node)
+static bool is_closed(const struct nvl_node *node)
 {
     bool is_device = node->state == NVL_NODE_OK || node->state == NVL_NODE_MODE;
 
@@ -48,13 +48,6 @@ int nvl_own_nodes_open(const struct nvl_root *root, const char *container)
     return path != NULL ? nvl_root_openat(root, path, O_PATH | O_DIRECTORY | O_NOFOLLOW) : -ENOENT;
 }
 
-int nvl_own_node_open(int folder, const struct nvl_node *node)
-{
-    int fd = openat(folder, name_of(node), O_PATH | O_NOFOLLOW | O_CLOEXEC);
-
-    return fd < 0 ? -errno : fd;
-}
-
 /* Made anew each time: its group may be the one of a start before. */
 static int make_one(int folder, uid_t uid, gid_t gid, const struct nvl_node *node)
 {
@@ -73,7 +66,7 @@ static int make_one(int folder, uid_t uid, gid_t gid, const struct nvl_node *nod
 static bool is_wanted(const char *name, const struct nvl_node *nodes, size_t n_nodes)
 {
     for (size_t i = 0; i < n_nodes; i++)
-        if (nvl_node_is_closed(&nodes[i]) && strcmp(name_of(&nodes[i]), name) == 0)
+        if (is_closed(&nodes[i]) && strcmp(name_of(&nodes[i]), name) == 0)
             return true;
     return false;
 }
@@ -102,28 +95,35 @@ static int make_folder(const struct nvl_root *root, const char *path, uid_t uid,
     return fchmod(fd, 0700) < 0 || fchown(fd, uid, gid) < 0 ? -errno : TAKE_FD(fd);
 }
 
-void nvl_own_nodes_make(const struct nvl_root *root, const char *container, uid_t uid, gid_t gid,
-                        const struct nvl_node *nodes, size_t n_nodes, struct nvl_strv *problems)
+bool nvl_own_nodes_find(const struct nvl_host *host, const struct nvl_grant *grant,
+                        struct nvl_resolved *resolved)
+{
+    bool is_any = false;
+
+    nvl_grant_resolve(grant, host, resolved);
+    for (size_t i = 0; i < resolved->n_nodes; i++) {
+        nvl_node_check(host->root, &resolved->nodes[i]);
+        is_any |= is_closed(&resolved->nodes[i]);
+    }
+    return is_any;
+}
+
+void nvl_own_nodes_make(const struct nvl_root *root, const struct nvl_resolved *resolved,
+                        const char *container, uid_t uid, gid_t gid, struct nvl_strv *problems)
 {
     nvl_autofree char *path = folder_of(container);
-    bool is_any_closed = false;
+    nvl_autofd int folder = path != NULL ? make_folder(root, path, uid, gid) : -EINVAL;
 
-    for (size_t i = 0; i < n_nodes; i++)
-        is_any_closed |= nvl_node_is_closed(&nodes[i]);
-    if (path == NULL || !is_any_closed) {
-        nvl_own_nodes_remove(root, container);
-        return;
-    }
-    nvl_autofd int folder = make_folder(root, path, uid, gid);
     if (folder < 0) {
-        nvl_strv_pushf(problems, "cannot make %s: %s", path, strerror(-folder));
+        nvl_strv_pushf(problems, "cannot make nodes of the container's own: %s", strerror(-folder));
         return;
     }
-    remove_others(root, path, folder, nodes, n_nodes);
-    for (size_t i = 0; i < n_nodes; i++) {
-        int r = nvl_node_is_closed(&nodes[i]) ? make_one(folder, uid, gid, &nodes[i]) : 0;
+    remove_others(root, path, folder, resolved->nodes, resolved->n_nodes);
+    for (size_t i = 0; i < resolved->n_nodes; i++) {
+        const struct nvl_node *node = &resolved->nodes[i];
+        int r = is_closed(node) ? make_one(folder, uid, gid, node) : 0;
         if (r < 0)
-            nvl_strv_pushf(problems, "cannot make %s/%s: %s", path, name_of(&nodes[i]), strerror(-r));
+            nvl_strv_pushf(problems, "cannot make %s/%s: %s", path, name_of(node), strerror(-r));
     }
 }
 
