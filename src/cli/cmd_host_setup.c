@@ -79,7 +79,7 @@ static size_t count_todo(const struct nvl_setup_plan *plan)
     size_t n = 0;
 
     for (size_t i = 0; i < plan->count; i++)
-        n += plan->steps[i].state == NVL_SETUP_TODO;
+        n += plan->steps[i].state == NVL_SETUP_PENDING;
     return n;
 }
 
@@ -200,7 +200,7 @@ int nvl_host_setup(struct nvl_context *ctx, const struct nvl_setup_options *opti
         return refuse(&plan, impossible, err);
     if (options->dry_run)
         return NVL_EXIT_OK;
-    if (nvl_setup_first(&plan, NVL_SETUP_TODO) == NULL) {
+    if (nvl_setup_first(&plan, NVL_SETUP_PENDING) == NULL) {
         nvl_say(ctx, "nothing is to be done by this");
         say_yours(ctx, &plan);
         return NVL_EXIT_OK;

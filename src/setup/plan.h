@@ -7,7 +7,7 @@
 
 enum nvl_setup_state {
     NVL_SETUP_DONE,
-    NVL_SETUP_TODO,
+    NVL_SETUP_PENDING,
     NVL_SETUP_NOT_NEEDED,
     NVL_SETUP_YOURS,      /* to be done by a person: a password to choose, a reboot */
     NVL_SETUP_IMPOSSIBLE, /* nothing is run while one of these is in the plan */

@@ -222,7 +222,7 @@ static int run_as_it_is_now(const struct runner *r, const struct nvl_setup_step 
     if (done < 0)
         return done;
     const struct nvl_setup_step *step = nvl_setup_find(&now, shown->id);
-    if (step == NULL || step->state != NVL_SETUP_TODO) {
+    if (step == NULL || step->state != NVL_SETUP_PENDING) {
         say(r, "[%zu/%zu] %s: %s", number, count, shown->title,
             step != NULL ? nvl_setup_state_name(step->state) : "done");
         return 0;
@@ -235,7 +235,7 @@ static int run_as_it_is_now(const struct runner *r, const struct nvl_setup_step 
         return 0;
     done = nvl_setup_plan_make(r->root, r->run->capabilities, &after, err);
     const struct nvl_setup_step *result = done == 0 ? nvl_setup_find(&after, shown->id) : NULL;
-    if (result != NULL && result->state == NVL_SETUP_TODO) {
+    if (result != NULL && result->state == NVL_SETUP_PENDING) {
         nvl_error_set(err, -EIO, "it ran, and is not done: %s", result->reason);
         return fail(r, step, number, err);
     }
@@ -249,7 +249,7 @@ int nvl_setup_carry_out(const struct nvl_root *root, const struct nvl_setup_plan
     struct runner r = {root, run, log};
 
     for (size_t i = 0; i < plan->count; i++) {
-        if (plan->steps[i].state != NVL_SETUP_TODO)
+        if (plan->steps[i].state != NVL_SETUP_PENDING)
             continue;
         int done = run_as_it_is_now(&r, &plan->steps[i], i + 1, plan->count, err);
         if (done < 0)

@@ -7,7 +7,7 @@
 const char *nvl_setup_state_name(enum nvl_setup_state state)
 {
     static const char *const names[] = {[NVL_SETUP_DONE] = "done",
-                                        [NVL_SETUP_TODO] = "to do",
+                                        [NVL_SETUP_PENDING] = "to do",
                                         [NVL_SETUP_NOT_NEEDED] = "not needed",
                                         [NVL_SETUP_YOURS] = "for you to do",
                                         [NVL_SETUP_IMPOSSIBLE] = "impossible"};

@@ -57,7 +57,7 @@ static void add_components(struct nvl_setup *s)
     nvl_sources_add_components(&s->facts->sources, codename, s->choice->backports, &words, &step->edits,
                                &step->n_edits);
     if (step->n_edits > 0) {
-        step->state = NVL_SETUP_TODO;
+        step->state = NVL_SETUP_PENDING;
         step->reason = nvl_xasprintf("the driver is in non-free, what it needs in contrib");
     } else {
         step->reason = nvl_xasprintf("Debian's entries have %s", needed_components);
@@ -98,7 +98,7 @@ static void add_backports(struct nvl_setup *s)
     }
     is_todo = nvl_setup_step_write(step, NVL_SOURCES_PIN, s->facts->pin, pin) || is_todo;
     if (is_todo)
-        step->state = NVL_SETUP_TODO;
+        step->state = NVL_SETUP_PENDING;
 }
 
 /* Where something is to be installed, from lists that may be old or are about to change. */
@@ -109,7 +109,7 @@ static void add_update(struct nvl_setup *s)
     nvl_missing_packages(s->facts, s->headers, &packages);
     nvl_missing_packages(s->facts, s->driver, &packages);
     for (size_t i = 0; i < s->plan->count; i++)
-        if (s->plan->steps[i].state == NVL_SETUP_TODO)
+        if (s->plan->steps[i].state == NVL_SETUP_PENDING)
             nvl_strv_push(&packages, s->plan->steps[i].id);
     if (packages.count == 0) {
         nvl_setup_step_add(s->plan, "update", "apt's lists", NVL_SETUP_NOT_NEEDED,
@@ -117,7 +117,7 @@ static void add_update(struct nvl_setup *s)
         return;
     }
     struct nvl_setup_step *step =
-        nvl_setup_step_add(s->plan, "update", "apt's lists", NVL_SETUP_TODO,
+        nvl_setup_step_add(s->plan, "update", "apt's lists", NVL_SETUP_PENDING,
                            nvl_xasprintf("so that apt knows what its sources have now"));
     nvl_setup_step_command(step, "apt-get", "update", NULL);
     step->leaves_no_trace = true;
@@ -132,7 +132,7 @@ static void add_kernel(struct nvl_setup *s)
     if (!c->needs_kernel || c->kernel_package == NULL)
         return;
     struct nvl_setup_step *step = nvl_setup_step_add(s->plan, "kernel", "a kernel that the driver fits",
-                                                     NVL_SETUP_TODO, nvl_xstrdup(c->reason));
+                                                     NVL_SETUP_PENDING, nvl_xstrdup(c->reason));
     nvl_strv_push(&packages, c->kernel_package);
     nvl_setup_step_install(step, &packages, apt_failed);
 }
@@ -167,7 +167,7 @@ static void add_headers(struct nvl_setup *s)
                           s->headers->count > 0 ? ", and those of the next ones will be" : ""));
     } else {
         struct nvl_setup_step *step = nvl_setup_step_add(
-            s->plan, "headers", title, NVL_SETUP_TODO,
+            s->plan, "headers", title, NVL_SETUP_PENDING,
             nvl_xasprintf("the module is built for kernel %s, and again for each new kernel", kernel));
         nvl_setup_step_install(step, &packages, no_headers);
     }

@@ -12,7 +12,7 @@ static void add_pin(struct nvl_setup *s)
     if (!c->needs_kernel)
         return;
     struct nvl_setup_step *step = nvl_setup_step_add(
-        s->plan, "pin", "pin of that kernel", is_pinned ? NVL_SETUP_DONE : NVL_SETUP_TODO,
+        s->plan, "pin", "pin of that kernel", is_pinned ? NVL_SETUP_DONE : NVL_SETUP_PENDING,
         nvl_xasprintf("kernel %s boots, whatever is newer, until 'proxmox-boot-tool kernel unpin'",
                       c->kernel));
     if (!is_pinned) {
@@ -74,7 +74,7 @@ static void add_boot_unit(struct nvl_setup *s)
                            nvl_xasprintf("%s is enabled", NVL_SETUP_BOOT_UNIT));
     } else {
         struct nvl_setup_step *step =
-            nvl_setup_step_add(s->plan, "boot", title, NVL_SETUP_TODO,
+            nvl_setup_step_add(s->plan, "boot", title, NVL_SETUP_PENDING,
                                nvl_xasprintf("it loads nvidia-uvm and has every node made before "
                                              "containers start"));
         nvl_setup_step_command(step, "systemctl", "enable", NVL_SETUP_BOOT_UNIT, NULL);
@@ -114,7 +114,7 @@ static void add_load(struct nvl_setup *s)
             s->plan, "load", title, NVL_SETUP_DONE,
             nvl_xasprintf("driver %s and nvidia-uvm are loaded; no reboot is needed", f->loaded.version));
     } else {
-        step = nvl_setup_step_add(s->plan, "load", title, NVL_SETUP_TODO,
+        step = nvl_setup_step_add(s->plan, "load", title, NVL_SETUP_PENDING,
                                   nvl_xasprintf("nothing else has the GPU: no reboot is needed"));
         if (f->has_boot_unit && f->system.has_systemd) {
             nvl_setup_step_command(step, "systemctl", "restart", NVL_SETUP_BOOT_UNIT, NULL);

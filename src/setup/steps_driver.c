@@ -36,7 +36,7 @@ static void add_blacklist(struct nvl_setup *s)
 
     if (!is_done) {
         nvl_autofree char *text = blacklist_text(f);
-        step->state = NVL_SETUP_TODO;
+        step->state = NVL_SETUP_PENDING;
         nvl_setup_step_write(step, NVL_SETUP_BLACKLIST, f->blacklist, text);
     }
 }
@@ -111,7 +111,7 @@ static void add_driver(struct nvl_setup *s)
         step->on_failure = "remove the headers of that kernel (apt-get remove), and run it again";
         return;
     }
-    step = nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_TODO, driver_reason(s));
+    step = nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_PENDING, driver_reason(s));
     nvl_setup_step_install(
         step, is_old ? s->driver : &packages,
         "if the module did not build, /var/lib/dkms/*/*/build/make.log says why, and nvlxc doctor "
@@ -141,7 +141,7 @@ static void add_module(struct nvl_setup *s)
                            nvl_xasprintf("built for kernel %s", kernel));
     } else {
         struct nvl_setup_step *step =
-            nvl_setup_step_add(s->plan, "module", title, NVL_SETUP_TODO,
+            nvl_setup_step_add(s->plan, "module", title, NVL_SETUP_PENDING,
                                nvl_xasprintf("the driver's packages build it where they find "
                                              "headers; this builds what is not built yet"));
         nvl_setup_step_command(step, "dkms", "autoinstall", "-k", kernel, NULL);
@@ -158,12 +158,12 @@ static void add_initramfs(struct nvl_setup *s)
     if (!s->facts->has_initramfs) {
         nvl_setup_step_add(s->plan, "initramfs", title, NVL_SETUP_NOT_NEEDED,
                            nvl_xasprintf("this host boots without one that update-initramfs makes"));
-    } else if (blacklist->state != NVL_SETUP_TODO && !s->facts->initramfs_is_old) {
+    } else if (blacklist->state != NVL_SETUP_PENDING && !s->facts->initramfs_is_old) {
         nvl_setup_step_add(s->plan, "initramfs", title, NVL_SETUP_DONE,
                            nvl_xasprintf("made after the blacklist was written"));
     } else {
         step = nvl_setup_step_add(
-            s->plan, "initramfs", title, NVL_SETUP_TODO,
+            s->plan, "initramfs", title, NVL_SETUP_PENDING,
             nvl_xasprintf("the other drivers are loaded from there, before the blacklist is "
                           "read"));
         nvl_setup_step_command(step, "update-initramfs", "-u", "-k", "all", NULL);
