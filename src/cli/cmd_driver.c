@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "cli/cdi_step.h"
 #include "cli/firmware_step.h"
 #include "cli/sync_shown.h"
 #include "driver/bundle.h"
@@ -205,7 +206,7 @@ static void gather(int r, const struct nvl_error *one, int *failed, struct nvl_e
 
 static int sync_all(const struct drivers *d, const struct nvl_strv *wanted, struct nvl_error *err)
 {
-    json_t *synced = json_array(), *firmware = json_null();
+    json_t *synced = json_array(), *firmware = json_null(), *cdi = json_null();
     int failed = 0;
 
     /* the firmware first: after an upgrade, until it lies there, no GPU could initialise */
@@ -217,8 +218,10 @@ static int sync_all(const struct drivers *d, const struct nvl_strv *wanted, stru
         struct nvl_error one = {0};
         gather(sync_one(d, wanted->items[i], synced, &one), &one, &failed, err);
     }
-    json_t *json =
-        json_pack("{s:b, s:o, s:o}", "dry_run", (int)d->dry_run, "synced", synced, "firmware", firmware);
+    struct nvl_error of_cdi = {0};
+    gather(nvl_cdi_step(d->ctx, &d->loaded, d->dry_run, &cdi, &of_cdi), &of_cdi, &failed, err);
+    json_t *json = json_pack("{s:b, s:o, s:o, s:o}", "dry_run", (int)d->dry_run, "synced", synced, "firmware",
+                             firmware, "cdi", cdi);
     if (d->ctx->json)
         nvl_print_json(json);
     else

@@ -262,3 +262,19 @@ void nvl_entries_all(unsigned capabilities, struct nvl_strv *paths)
         if (places.items[i].is_used && nvl_entry_is_granted(places.items[i].entry, capabilities))
             nvl_strv_push(paths, places.items[i].path);
 }
+
+void nvl_entries_links(unsigned capabilities, const struct nvl_root *bundle, struct nvl_strv *paths,
+                       struct nvl_strv *files)
+{
+    nvl_auto(nvl_places_clear) struct nvl_places places = {0};
+
+    nvl_places_make(&places, NULL);
+    for (size_t i = 0; i < places.count; i++) {
+        const struct nvl_entry *entry = places.items[i].entry;
+        if (entry->kind != NVL_ENTRY_LINK || !nvl_entry_is_granted(entry, capabilities) ||
+            !nvl_root_exists(bundle, entry->target))
+            continue;
+        nvl_strv_push(paths, places.items[i].path);
+        nvl_strv_push(files, entry->target);
+    }
+}

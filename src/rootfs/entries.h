@@ -26,3 +26,8 @@ void nvl_entries_list(const struct nvl_root *rootfs, struct nvl_strv *paths);
 /* The paths of those that these capabilities bring, for messages about a root file system that cannot be
  * looked at: beside the container's libraries, the one of Debian and its relatives. */
 void nvl_entries_all(unsigned capabilities, struct nvl_strv *paths);
+/* For whoever makes them in another way, in a root file system that is not known: the paths of the files and,
+ * one for each, what of the bundle they are, below it; beside the container's libraries at each place where
+ * those may be. What the bundle has not is left out. */
+void nvl_entries_links(unsigned capabilities, const struct nvl_root *bundle, struct nvl_strv *paths,
+                       struct nvl_strv *files);
