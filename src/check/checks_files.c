@@ -233,14 +233,10 @@ static void check_nested(const struct nvl_check *check, const struct nvl_contain
                     : ", and NVIDIA's container toolkit is not installed");
     nvl_finding_cause(
         f, "an unprivileged container may not set device filters for those inside it: NVIDIA's toolkit "
-           "ends with \"bpf_prog_query … not permitted\" unless it is told to leave them alone");
-    nvl_autofree char *config = nvl_container_run_inside(
-        facts->container, "nvidia-ctk config --set nvidia-container-cli.no-cgroups=true --in-place");
-    nvl_autofree char *cdi =
-        nvl_container_run_inside(facts->container, "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml");
-    nvl_finding_fix(f, "%s%s\n%s",
-                    has_toolkit ? "" : "install nvidia-container-toolkit in the container, then:\n", config,
-                    cdi);
+           "ends with \"bpf_prog_query … not permitted\" unless it is told to leave them alone; by a CDI "
+           "specification the engine gives the GPU on by itself");
+    nvl_autofree char *write = nvl_container_write_cdi(facts->container, facts->name);
+    nvl_finding_fix(f, "%s", write);
 }
 
 const struct nvl_check nvl_checks_files[] = {

@@ -3,9 +3,10 @@
 #include <stdio.h>
 
 #include "check/verify_steps.h"
+#include "container/commands.h"
 
 #define SPECIFICATION_MAX (4u << 20)
-#define USUAL_FILE        "/etc/cdi/nvidia.yaml"
+#define OWN_FILE          "/etc/cdi/nvlxc.json"
 #define TOOLKIT_CONFIG    "/etc/nvidia-container-runtime/config.toml"
 
 static bool is_specification(const char *name)
@@ -91,13 +92,15 @@ static void judge_specification(struct nvl_verify *v, const char *path, const ch
             ? nvl_step_add(v, "cdi", NVL_STEP_FAIL, "%s names %s, which the container has not", path, node)
             : nvl_step_add(v, "cdi", NVL_STEP_FAIL, "%s names the driver %s, the kernel module is %s", path,
                            version, v->facts->host->host.driver.version);
+    nvl_autofree char *write = nvl_container_write_cdi(v->facts->container, v->facts->name);
     nvl_step_cause(step,
                    "the specification was made for another grant or another driver: it does not follow them");
-    if (nvl_is_plain(path))
-        nvl_step_fix(step, "in the container: nvidia-ctk cdi generate --output=%s", path);
+    if (strcmp(path, OWN_FILE) == 0)
+        nvl_step_fix(step, "%s", write);
+    else if (nvl_is_plain(path))
+        nvl_step_fix(step, "in the container: rm %s\n%s", path, write);
     else
-        nvl_step_fix(step,
-                     "in the container: delete that file, then nvidia-ctk cdi generate --output=" USUAL_FILE);
+        nvl_step_fix(step, "in the container: delete that file\n%s", write);
 }
 
 /* The older way: NVIDIA's runtime, which in a container may not touch the device filter. */
@@ -146,5 +149,6 @@ void nvl_verify_cdi(struct nvl_verify *v, bool asked_for)
         nvl_step_add(v, "cdi", NVL_STEP_FAIL,
                      "%s is there, and no specification of nvidia.com/gpu in /etc/cdi or /run/cdi", program);
     nvl_step_cause(step, "Docker and podman do not know of the GPU: their own containers will not get it");
-    nvl_step_fix(step, "in the container: nvidia-ctk cdi generate --output=" USUAL_FILE);
+    nvl_autofree char *write = nvl_container_write_cdi(v->facts->container, v->facts->name);
+    nvl_step_fix(step, "%s", write);
 }

@@ -1,6 +1,8 @@
 /* Commands for people to type, for one container. */
 #include "container/commands.h"
 
+#define AS_USER "as that user: "
+
 char *nvl_shell_word(const char *text)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:=@,%";
@@ -32,8 +34,7 @@ char *nvl_container_restart(const struct nvl_container *c)
     if (c->kind == NVL_CONTAINER_PVE)
         return nvl_xasprintf("pct reboot %s", c->name);
     nvl_autofree char *which = lxc_arguments(c);
-    return nvl_xasprintf("%slxc-stop %s && lxc-start %s", c->user != NULL ? "as that user: " : "", which,
-                         which);
+    return nvl_xasprintf("%slxc-stop %s && lxc-start %s", c->user != NULL ? AS_USER : "", which, which);
 }
 
 char *nvl_container_run_inside(const struct nvl_container *c, const char *command)
@@ -41,7 +42,17 @@ char *nvl_container_run_inside(const struct nvl_container *c, const char *comman
     if (c->kind == NVL_CONTAINER_PVE)
         return nvl_xasprintf("pct exec %s -- %s", c->name, command);
     nvl_autofree char *which = lxc_arguments(c);
-    return nvl_xasprintf("%slxc-attach %s -- %s", c->user != NULL ? "as that user: " : "", which, command);
+    return nvl_xasprintf("%slxc-attach %s -- %s", c->user != NULL ? AS_USER : "", which, command);
+}
+
+char *nvl_container_write_cdi(const struct nvl_container *c, const char *name)
+{
+    nvl_autofree char *word = nvl_shell_word(name);
+    nvl_autofree char *inside =
+        nvl_container_run_inside(c, "sh -c 'mkdir -p /etc/cdi && cat > /etc/cdi/nvlxc.json'");
+    const char *who = nvl_has_prefix(inside, AS_USER) ? AS_USER : "";
+
+    return nvl_xasprintf("%snvlxc cdi %s | %s", who, word, inside + strlen(who));
 }
 
 char *nvl_container_start(const struct nvl_container *c)

@@ -12,3 +12,6 @@ char *nvl_container_restart(const struct nvl_container *c);
 char *nvl_container_start(const struct nvl_container *c);
 /* "pct exec 220 -- COMMAND", "lxc-attach -n web -- COMMAND": as the container's root. */
 char *nvl_container_run_inside(const struct nvl_container *c, const char *command);
+/* "nvlxc cdi 220 | pct exec 220 -- sh -c …": the host's command that writes a CDI specification into it, for
+ * the engines that run there. `name` is the one that nvlxc's commands take. */
+char *nvl_container_write_cdi(const struct nvl_container *c, const char *name);

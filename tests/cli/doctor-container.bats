@@ -881,7 +881,7 @@ started() {
     mkdir "$WEB/rootfs/etc/nvidia-container-runtime"
     printf '[nvidia-container-cli]\n#no-cgroups = true\n' > "$WEB/rootfs/etc/nvidia-container-runtime/config.toml"
     speaks root/web nested-no-cdi warning
-    has root/web nested-no-cdi fix 'no-cgroups=true --in-place' 'cdi generate --output=/etc/cdi/nvidia.yaml'
+    has root/web nested-no-cdi fix "nvlxc cdi root/web | lxc-attach -n web -- sh -c 'mkdir -p /etc/cdi && cat > /etc/cdi/nvlxc.json'"
     printf 'no-cgroups = true\n' >> "$WEB/rootfs/etc/nvidia-container-runtime/config.toml"
     speaks root/web
     rm "$WEB/rootfs/etc/nvidia-container-runtime/config.toml"

@@ -4,3 +4,8 @@
 CLIENTS=(ocl-icd-libopencl1:amd64 libvulkan1:amd64 libegl1:amd64 libglvnd0:amd64 libx11-6:amd64 libxext6:amd64
     libxcb1:amd64 libxau6:amd64 libxdmcp6:amd64)
 CLIENTS_32=(libc6:i386 dash:i386)
+
+# Debian 12's podman, which reads CDI specifications, with what Debian 12's minimal root file system lacks of its libraries.
+# runc: unlike crun 1.8 it does not ask for unlimited locked memory, which a simulated host may not be able to give.
+ENGINE=(podman:amd64 conmon:amd64 runc:amd64 libgpgme11:amd64 libassuan0:amd64 libdevmapper1.02.1:amd64 libsubid4:amd64
+    libglib2.0-0:amd64)

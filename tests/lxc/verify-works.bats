@@ -618,7 +618,7 @@ SH
 @test "Docker: its CDI specification is there, and speaks of what is there" {
     program /usr/bin/dockerd < /dev/null
     verify 1 d12
-    step cdi fail evidence "/usr/bin/dockerd is there" fix "nvidia-ctk cdi generate"
+    step cdi fail evidence "/usr/bin/dockerd is there" fix "nvlxc cdi d12 | lxc-attach -n d12 -- sh -c"
     # the older way
     mkdir -p "$R/etc/nvidia-container-runtime"
     printf '[nvidia-container-cli]\n#no-cgroups = true\nno-cgroups = false\n' > "$R/etc/nvidia-container-runtime/config.toml"
@@ -638,7 +638,7 @@ YAML
     step cdi pass evidence /etc/cdi/nvidia.yaml
     sed -i 's/nvidia0/nvidia7/' "$R/etc/cdi/nvidia.yaml"
     verify 1 d12
-    step cdi fail evidence "/dev/nvidia7, which the container has not"
+    step cdi fail evidence "/dev/nvidia7, which the container has not" fix "in the container: rm /etc/cdi/nvidia.yaml" fix "nvlxc cdi d12 |"
     sed -i 's/nvidia7/nvidia0/; s/550.163.01/535.1.2/' "$R/etc/cdi/nvidia.yaml"
     verify 1 d12
     step cdi fail evidence "the driver 535.1.2"

@@ -1,0 +1,170 @@
+# nvlxc cdi, read by a container engine: podman on the host, and podman in an unprivileged LXC container that has a grant. Its
+# images are Debian's root file systems, which know nothing of the driver.
+load setup
+# shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/clients.bash"
+
+NEST=/var/lib/lxc/nest/rootfs
+PODMAN=(podman --runtime runc --storage-driver vfs --cgroup-manager cgroupfs --events-backend file
+    run --rm --network none --pids-limit 0)
+
+setup_file() {
+    local kind
+    nvlxc driver sync --quiet
+    # two GPUs; the second one's node is /dev/nvidia0
+    simulate_host two-gpus-535
+    simulate_module 550.163.01
+    make_container nest debian-12 privileged
+    "$NVL_SOURCE/tests/lib/packages" bookworm "$NVL_CACHE" "$NEST" "${ENGINE[@]}"
+    # its library folders and those of Debian 12 and 13 are searched in another way
+    for kind in debian-11 debian-12 debian-13; do
+        "$NVL_SOURCE/tests/lib/rootfs" $kind "$NVL_CACHE/rootfs" "$NEST/images/$kind" || rm -rf "$NEST/images/$kind"
+    done
+    # podman on the host: in the same root file system, with the host's nodes, bundles and specifications
+    mkdir -p /run/engine /etc/cdi "$NEST"/{etc/cdi,var/lib/nvlxc}
+    mount --bind "$NEST" /run/engine
+    for kind in /dev /proc /sys /run /var/lib/nvlxc /etc/cdi; do mount --rbind $kind /run/engine$kind; done
+}
+
+teardown_file() {
+    stop nest || true
+}
+
+# on_host ARGUMENT... IMAGE SCRIPT: podman run
+on_host() {
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot /run/engine "${PODMAN[@]}" "${@:1:$#-2}" \
+        --rootfs "/images/${*: -2:1}" sh -c "${*: -1}" < /dev/null
+}
+
+in_nest() {
+    inside nest "${PODMAN[@]}" "${@:1:$#-2}" --rootfs "/images/${*: -2:1}" sh -c "${*: -1}"
+}
+
+# What a program sees: nodes, whether those of the two GPUs open, whose libraries it loads, its variables.
+LOOK='ls /dev/nvidia* /dev/dri 2>&1
+    for n in 0 1; do (exec 3</dev/nvidia$n) 2>&1 | sed "s/.*open //"; done
+    mknod /run/other c 195 1 && (exec 3</run/other) 2>&1 | sed "s/.*open //"
+    for l in libcuda.so.1 libnvidia-ml.so.1; do LD_PRELOAD=$l cat /proc/self/maps | sed -n "s|.* \(/.*/${l%.1}\.\)|loads \1|p" | sort -u; done
+    touch /usr/local/nvidia/x 2>&1; env | sort; nvidia-smi 2>&1 || true'
+
+# What podman's images see, whichever they are: the second GPU alone, and the driver.
+has_second_gpu() {
+    says "/dev/nvidia0: No such device or address" "/dev/nvidia1: No such file" "/usr/local/nvidia/x': Read-only file system" \
+        NVIDIA_VISIBLE_DEVICES=void NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+        "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver"
+    # the image's own variables are untouched
+    [[ $output != *LD_LIBRARY_PATH* ]]
+    [[ $output == *$'\n'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin$'\n'* ]]
+}
+
+@test "podman on the host: an image of Debian 12 has the GPU and the driver, without a hook" {
+    run -0 nvlxc cdi --output /etc/cdi/nvlxc.json
+    run -0 on_host --device nvidia.com/gpu=1 debian-12 "$LOOK"
+    has_second_gpu
+    says "loads /usr/lib/glibc-hwcaps/x86-64-v2/libcuda.so.550.163.01" "loads /usr/lib/glibc-hwcaps/x86-64-v2/libnvidia-ml.so.550.163.01"
+    # nor can the other GPU be had by its number
+    says "/run/other: Operation not permitted"
+}
+
+@test "podman on the host: an image of Debian 13" {
+    run -0 on_host --device nvidia.com/gpu=1 debian-13 "$LOOK"
+    has_second_gpu
+    says "loads /usr/lib/glibc-hwcaps/x86-64-v2/libcuda.so.550.163.01"
+}
+
+@test "podman on the host: an image of Debian 11, whose C library knows the older folders" {
+    [ -d "$NEST/images/debian-11" ] || skip "no Debian 11 from here"
+    run -0 on_host --device nvidia.com/gpu=1 debian-11 "$LOOK"
+    has_second_gpu
+    says "loads /usr/lib/x86_64/libcuda.so.550.163.01"
+}
+
+@test "by UUID, all of them, one that is not there, none" {
+    run -0 on_host --device "nvidia.com/gpu=$(nvlxc --json gpus | jq -r '.gpus[0].uuid')" debian-12 "$LOOK"
+    says "/dev/nvidia1: No such device or address" "/dev/nvidia0: No such file"
+    run -0 on_host --device nvidia.com/gpu=all debian-12 "$LOOK"
+    says "/dev/nvidia0: No such device or address" "/dev/nvidia1: No such device or address"
+    run ! on_host --device nvidia.com/gpu=2 debian-12 true
+    says nvidia.com/gpu=2
+    run -0 on_host debian-12 "$LOOK"
+    says "/dev/nvidia0: No such file" "/dev/nvidia1: No such file"
+    [[ $output != *550.163.01* ]]
+}
+
+@test "an image whose variables name /usr/local/nvidia, as NVIDIA's and Ollama's do" {
+    run -0 on_host --env LD_LIBRARY_PATH=/usr/local/nvidia/lib:/usr/local/nvidia/lib64 --device nvidia.com/gpu=0 debian-12 "$LOOK"
+    says "loads /usr/local/nvidia/lib64/libcuda.so.550.163.01" "LD_LIBRARY_PATH=/usr/local/nvidia/lib:/usr/local/nvidia/lib64"
+}
+
+@test "graphics: the GPU's own nodes of /dev/dri" {
+    run -0 nvlxc cdi --capabilities all --output /etc/cdi/nvlxc.json
+    run -0 on_host --device nvidia.com/gpu=1 debian-12 'ls /dev/dri'
+    says card2 renderD129
+    [[ $output != *renderD128* ]]
+}
+
+@test "after a reboot with another major of nvidia-uvm the same file is right" {
+    run -0 nvlxc cdi --output /etc/cdi/nvlxc.json
+    cp /etc/cdi/nvlxc.json /run/before.json
+    simulate_uvm_major 507
+    run -0 nvlxc driver sync
+    cmp /etc/cdi/nvlxc.json /run/before.json
+    run -0 on_host --device nvidia.com/gpu=1 debian-12 'stat -c %t /dev/nvidia-uvm; (exec 3</dev/nvidia-uvm) || true'
+    says 1fb "No such device or address"
+}
+
+@test "after an upgrade of the driver podman has the new one" {
+    simulate_installed 535
+    local new
+    new=$(basename "$(realpath /usr/lib/x86_64-linux-gnu/nvidia/current/libcuda.so.1)" | sed 's/^libcuda.so.//')
+    # installed, and not loaded yet
+    run -0 nvlxc driver sync
+    cmp /etc/cdi/nvlxc.json /run/before.json
+    simulate_module "$new"
+    run -0 nvlxc driver sync
+    says "/etc/cdi/nvlxc.json: brought up to date"
+    run -0 nvlxc driver prune
+    run -0 on_host --device nvidia.com/gpu=1 debian-12 "$LOOK"
+    says "loads /usr/lib/glibc-hwcaps/x86-64-v2/libcuda.so.$new"
+}
+
+@test "podman in a container: the grant's GPU and the driver, given on" {
+    "$NVL_SOURCE/tests/lib/shift-owner" "$NEST" 100000
+    cat >> /var/lib/lxc/nest/config <<'END'
+lxc.include = /usr/share/lxc/config/userns.conf
+lxc.include = /usr/share/lxc/config/nesting.conf
+lxc.idmap = u 0 100000 65536
+lxc.idmap = g 0 100000 65536
+lxc.mount.entry = tmpfs dev/shm tmpfs create=dir 0 0
+END
+    nvlxc attach nest --gpu 1
+    run -0 start nest
+    # doctor's own words
+    fix=$(nvlxc --json doctor nest | jq -r '.findings[] | select(.id == "nested-no-cdi").fix')
+    [[ $fix == "nvlxc cdi nest | lxc-attach -n nest -- "* ]]
+    run -0 sh -c "$fix"
+    run -0 in_nest --device nvidia.com/gpu=0 debian-12 "$LOOK"
+    has_second_gpu
+    says "loads /usr/lib/glibc-hwcaps/x86-64-v2/libcuda.so.535."
+    run -0 sh -c "nvlxc --json doctor nest | jq -r '.findings[].id'"
+    [[ $output != *nested-no-cdi* ]]
+    run nvlxc --json verify nest
+    [ "$(jq -r '.steps[] | select(.id == "cdi") | .result + " " + .evidence' <<< "$output")" = "pass /etc/cdi/nvlxc.json" ]
+    # graphics: the host keeps that node to itself, so what is there is the container's own
+    stop nest
+    nvlxc attach nest --gpu 1 --capabilities all
+    run -0 start nest
+    run -0 sh -c "$fix"
+    run -0 in_nest --device nvidia.com/gpu=all debian-12 'ls /dev/dri'
+    says renderD129
+    # another grant
+    stop nest
+    nvlxc attach nest --gpu 0
+    run -0 start nest
+    run nvlxc --json verify nest
+    [ "$(jq -r '.steps[] | select(.id == "cdi") | .result + " " + .evidence' <<< "$output")" = \
+        "fail /etc/cdi/nvlxc.json names /dev/nvidia0, which the container has not" ]
+    run -0 sh -c "$(jq -r '.steps[] | select(.id == "cdi").fix' <<< "$output")"
+    run -0 in_nest --device nvidia.com/gpu=0 debian-12 "$LOOK"
+    says "/dev/nvidia1: No such device or address" "/dev/nvidia0: No such file"
+}
