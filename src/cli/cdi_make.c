@@ -1,9 +1,9 @@
-/* A CDI specification made of a host or of a container's grant: both are a grant, resolved. Each device is a grant of
- * its own, so that its nodes are those that `attach` would give.
+/* A CDI specification made of a host or of a container's grant: both are a grant, resolved. Each device is a
+ * grant of its own, so that its nodes are those that `attach` would give.
  *
- * How programs find the driver in an image that knows nothing of it, without a hook: not by variables, since those of a
- * specification replace the image's own PATH and LD_LIBRARY_PATH; the bundle's library folder is bound once more, at
- * places where glibc looks by itself. */
+ * How programs find the driver in an image that knows nothing of it, without a hook: not by variables, since
+ * those of a specification replace the image's own PATH and LD_LIBRARY_PATH; the bundle's library folder is
+ * bound once more, at places where glibc looks by itself. */
 #include "cli/cdi_make.h"
 
 #include <errno.h>
@@ -17,9 +17,9 @@
 #include "grant/ways.h"
 #include "rootfs/entries.h"
 
-/* glibc's subfolders for better processors, which it tries first in each of its own folders: /usr/lib in Debian and its
- * relatives and in Arch, /usr/lib64 in Fedora and its relatives. The first two are known from glibc 2.33 on, the
- * others up to 2.36. */
+/* glibc's subfolders for better processors, which it tries first in each of its own folders: /usr/lib in
+ * Debian and its relatives and in Arch, /usr/lib64 in Fedora and its relatives. The first two are known from
+ * glibc 2.33 on, the others up to 2.36. */
 static const char *const library_folders[] = {"/usr/lib/glibc-hwcaps/x86-64-v2",
                                               "/usr/lib64/glibc-hwcaps/x86-64-v2", "/usr/lib/x86_64",
                                               "/usr/lib64/x86_64"};
@@ -55,8 +55,8 @@ static void take_nodes(const struct nvl_resolved *resolved, bool shared, struct 
 static int add_device(const struct source *s, struct nvl_cdi *cdi, const char *selector,
                       const struct nvl_strv *names, struct nvl_error *err)
 {
-    struct nvl_grant nvl_auto(nvl_grant_clear) one = {.devices = NVL_DEVICES_LIST,
-                                                      .capabilities = s->grant.capabilities};
+    struct nvl_grant nvl_auto(nvl_grant_clear)
+        one = {.devices = NVL_DEVICES_LIST, .capabilities = s->grant.capabilities};
     struct nvl_resolved nvl_auto(nvl_resolved_clear) resolved = {0};
 
     int r = nvl_selector_parse(selector, NVL_APPEND(one.selectors, one.n_selectors), err);
@@ -154,7 +154,8 @@ static void add_modeset(const struct source *s, struct nvl_cdi_edits *edits)
         nvl_strv_push(&edits->nodes, node.path);
 }
 
-/* `seen_at`: where the engine sees the bundle. A file that is not there would keep containers from starting. */
+/* `seen_at`: where the engine sees the bundle. A file that is not there would keep containers from starting.
+ */
 static int add_driver(const struct source *s, const char *seen_at, struct nvl_cdi_edits *edits,
                       struct nvl_error *err)
 {
