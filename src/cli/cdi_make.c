@@ -222,6 +222,11 @@ int nvl_cdi_of_host(const struct nvl_context *ctx, const char *capabilities, str
     if (r < 0)
         return r;
     nvl_grant_resolve(&s.grant, &s.host, &s.resolved);
+    if (s.resolved.n_gpus == 0) {
+        nvl_error_host(err, -ENODEV, "%s", s.resolved.missing.items[0]);
+        nvl_error_hint(err, "nvlxc doctor");
+        return -ENODEV;
+    }
     return make(&s, cdi, warnings, err);
 }
 

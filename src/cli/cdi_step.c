@@ -119,8 +119,12 @@ int nvl_cdi_step(const struct nvl_context *ctx, const struct nvl_driver_version 
         (dry_run && !nvl_bundle_is_present(&ctx->root, loaded->version)))
         return 0;
     int r = nvl_cdi_of_host(ctx, capabilities, &cdi, &warnings, err);
-    if (r < 0)
-        return nvl_error_prefix(err, "%s is left as it was", NVL_CDI_FILE);
+    if (r < 0) {
+        /* no GPU is there now, say: that is not the bundles' failure, and prune shall follow at boot */
+        nvl_warn("%s is left as it was: %s", NVL_CDI_FILE, err->message);
+        *err = (struct nvl_error){0};
+        return 0;
+    }
     text = nvl_cdi_text(&cdi);
     if (dry_run)
         changed = !has_text(&ctx->root, NVL_CDI_FILE, text);

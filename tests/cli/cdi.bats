@@ -193,6 +193,16 @@ $STORE/$V/lib64/gbm/nvidia-drm_gbm.so /usr/lib/gbm/nvidia-drm_gbm.so" ]
     host=$(fixture no-driver)
     run -3 nvlxc cdi
     says "no NVIDIA driver is loaded"
+    # the driver is there, and does not show its GPU
+    host a5500-550
+    nvlxc cdi --output /etc/cdi/nvlxc.json --quiet
+    rm -r "$host"/proc/driver/nvidia/gpus/*
+    run -3 nvlxc cdi
+    says "GPU" "nvlxc doctor"
+    run -0 --separate-stderr sync_driver --json driver sync
+    [ "$(jq -c .cdi <<< "$output")" = null ]
+    [[ $stderr == *"/etc/cdi/nvlxc.json is left as it was: "* ]]
+    [ "$(jq '.devices | length' "$host/etc/cdi/nvlxc.json")" = 3 ]
     host=$(fixture a5500-550)
     run -3 nvlxc cdi --output /etc/cdi/nvlxc.json
     says "there is no bundle of the loaded driver 550.163.01" "nvlxc driver sync"
