@@ -153,7 +153,8 @@ bool nvl_root_exists(const struct nvl_root *root, const char *path)
     return fd >= 0;
 }
 
-int nvl_root_list(const struct nvl_root *root, const char *path, struct nvl_strv *names)
+int nvl_root_each(const struct nvl_root *root, const char *path, void (*take)(void *data, const char *name),
+                  void *data)
 {
     nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
 
@@ -167,9 +168,20 @@ int nvl_root_list(const struct nvl_root *root, const char *path, struct nvl_strv
             const struct dirent64 *entry = (const struct dirent64 *)(const void *)(entries + at);
             at += entry->d_reclen;
             if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-                nvl_strv_push(names, entry->d_name);
+                take(data, entry->d_name);
         }
-    int r = n < 0 ? -errno : 0;
+    return n < 0 ? -errno : 0;
+}
+
+static void push_name(void *names, const char *name)
+{
+    nvl_strv_push(names, name);
+}
+
+int nvl_root_list(const struct nvl_root *root, const char *path, struct nvl_strv *names)
+{
+    int r = nvl_root_each(root, path, push_name, names);
+
     nvl_strv_sort(names);
     return r;
 }

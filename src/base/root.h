@@ -49,6 +49,9 @@ int nvl_root_stat(const struct nvl_root *root, const char *path, int flags, stru
 bool nvl_root_exists(const struct nvl_root *root, const char *path);
 /* The names in a directory without "." and "..", sorted. */
 int nvl_root_list(const struct nvl_root *root, const char *path, struct nvl_strv *names);
+/* Calls `take` with each of them as they come, unsorted, without keeping any: for folders of thousands. */
+int nvl_root_each(const struct nvl_root *root, const char *path, void (*take)(void *data, const char *name),
+                  void *data);
 /* Where `path` really lies below the root, links resolved ("/usr/lib/x"); the caller frees. With `st` (may be
  * NULL): what it is. */
 int nvl_root_resolve(const struct nvl_root *root, const char *path, char **real);

@@ -107,7 +107,7 @@ static void read_rootfs(struct nvl_container_facts *f)
 }
 
 int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct nvl_host_facts *host,
-                                    const struct nvl_container *container, struct nvl_error *err)
+                                    struct nvl_container *container, struct nvl_error *err)
 {
     struct nvl_error ignored;
 
@@ -129,7 +129,7 @@ int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct 
 }
 
 int nvl_container_facts_read(struct nvl_container_facts *f, const struct nvl_host_facts *host,
-                             const struct nvl_container *container, struct nvl_error *err)
+                             struct nvl_container *container, struct nvl_error *err)
 {
     int r = nvl_container_facts_read_config(f, host, container, err);
 
@@ -149,13 +149,14 @@ void nvl_container_facts_clear(struct nvl_container_facts *f)
     nvl_root_close(&f->rootfs);
     free(f->rootfs_why);
     free(f->name);
+    free(f->container);
     *f = (struct nvl_container_facts){.rootfs = NVL_ROOT_NONE};
 }
 
 int nvl_facts_read(const struct nvl_root *root, const char *name, struct nvl_host_facts *host,
                    struct nvl_container_facts *facts, struct nvl_error *err)
 {
-    const struct nvl_container *container;
+    struct nvl_container *container;
 
     int r = nvl_host_facts_read(host, root, err);
     if (r == 0)

@@ -27,7 +27,7 @@ struct nvl_gpu_user {
 
 /* A container of this node whose config says something of GPUs, be it in a comment, or cannot be read. */
 struct nvl_suspect {
-    const struct nvl_container *container;
+    size_t index; /* nvl_container_at */
     bool is_user; /* is to have a GPU */
 };
 
@@ -60,7 +60,7 @@ enum nvl_depth {
 struct nvl_container_facts {
     const struct nvl_host_facts *host;
     enum nvl_depth depth; /* CONFIG: is_running, init and rootfs are not known */
-    const struct nvl_container *container;
+    struct nvl_container *container;
     char *name; /* unambiguous */
     struct nvl_config config;
     enum nvl_line_owner *owners; /* of each line of config */
@@ -79,12 +79,13 @@ struct nvl_container_facts {
 
 int nvl_host_facts_read(struct nvl_host_facts *facts, const struct nvl_root *root, struct nvl_error *err);
 void nvl_host_facts_clear(struct nvl_host_facts *facts);
-/* An unreadable config is an error; all else that cannot be read is left empty. */
+/* An unreadable config is an error; all else that cannot be read is left empty. The container is taken over,
+ * in any case. */
 int nvl_container_facts_read(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
-                             const struct nvl_container *container, struct nvl_error *err);
+                             struct nvl_container *container, struct nvl_error *err);
 /* The same to NVL_DEPTH_CONFIG. */
 int nvl_container_facts_read_config(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
-                                    const struct nvl_container *container, struct nvl_error *err);
+                                    struct nvl_container *container, struct nvl_error *err);
 /* Reads each container's config once: who is to have a GPU, and who is suspect. A part of
  * nvl_host_facts_read.
  */

@@ -32,8 +32,9 @@ static bool speaks_of_gpus(const struct nvl_config *config)
     return strays != NULL;
 }
 
-static void read_config(struct nvl_host_facts *f, const struct nvl_container *c)
+static void read_config(struct nvl_host_facts *f, size_t index)
 {
+    nvl_autofree struct nvl_container *c = nvl_container_at(&f->containers, index);
     nvl_auto(nvl_config_clear) struct nvl_config config = {0};
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
     struct nvl_error ignored;
@@ -51,7 +52,7 @@ static void read_config(struct nvl_host_facts *f, const struct nvl_container *c)
     }
     bool is_user = has_grant || by_hand;
     if (is_user || is_suspect)
-        *NVL_APPEND(f->suspects, f->n_suspects) = (struct nvl_suspect){.container = c, .is_user = is_user};
+        *NVL_APPEND(f->suspects, f->n_suspects) = (struct nvl_suspect){.index = index, .is_user = is_user};
     if (!is_user)
         return;
     *NVL_APPEND(f->users, f->n_users) = (struct nvl_gpu_user){
@@ -66,5 +67,5 @@ static void read_config(struct nvl_host_facts *f, const struct nvl_container *c)
 void nvl_gpu_users_read(struct nvl_host_facts *f)
 {
     for (size_t i = 0; i < f->containers.count; i++)
-        read_config(f, &f->containers.items[i]);
+        read_config(f, i);
 }

@@ -41,8 +41,9 @@ static void describe(struct nvl_diagnosis *d, const struct nvl_container_facts *
                    is_running ? "running" : "stopped");
 }
 
-static int diagnose_container(struct nvl_diagnosis *d, const struct nvl_container *container,
-                              enum nvl_depth depth, struct nvl_error *err)
+/* Takes the container over. */
+static int diagnose_container(struct nvl_diagnosis *d, struct nvl_container *container, enum nvl_depth depth,
+                              struct nvl_error *err)
 {
     nvl_auto(nvl_container_facts_clear) struct nvl_container_facts c = {.rootfs = NVL_ROOT_NONE};
     size_t before = d->findings.count;
@@ -64,7 +65,8 @@ static void diagnose_all(struct nvl_diagnosis *d)
     for (size_t i = 0; i < d->facts.n_suspects; i++) {
         const struct nvl_suspect *s = &d->facts.suspects[i];
         struct nvl_error err = {0};
-        if (diagnose_container(d, s->container, s->is_user ? NVL_DEPTH_ALL : NVL_DEPTH_CONFIG, &err) < 0) {
+        struct nvl_container *c = nvl_container_at(&d->facts.containers, s->index);
+        if (diagnose_container(d, c, s->is_user ? NVL_DEPTH_ALL : NVL_DEPTH_CONFIG, &err) < 0) {
             nvl_make_printable(err.message);
             nvl_warn("%s", err.message);
         }
@@ -74,7 +76,7 @@ static void diagnose_all(struct nvl_diagnosis *d)
 static int diagnose(struct nvl_context *ctx, const struct nvl_strv *arguments, bool deep,
                     struct nvl_diagnosis *d, struct nvl_error *err)
 {
-    const struct nvl_container *one = NULL;
+    struct nvl_container *one = NULL;
 
     int r = nvl_host_facts_read(&d->facts, &ctx->root, err);
     if (r == 0 && arguments->count > 0)

@@ -62,8 +62,10 @@ static void holders_find(const struct nvl_host *host, struct holders *holders)
         return;
     }
     holders->known = true;
-    for (size_t i = 0; i < containers.count; i++)
-        add_holder(host, &containers, &containers.items[i], holders);
+    for (size_t i = 0; i < containers.count; i++) {
+        nvl_autofree struct nvl_container *c = nvl_container_at(&containers, i);
+        add_holder(host, &containers, c, holders);
+    }
 }
 
 /* Whether the container was given this GPU (mig NULL: it, or any part of it), or this MIG device. The

@@ -51,7 +51,7 @@ static void read_row(const struct nvl_context *ctx, const struct ps *p, const st
         row->program[strcspn(row->program, "\n")] = '\0';
         nvl_make_printable(row->program);
     }
-    const struct nvl_container *c =
+    nvl_autofree struct nvl_container *c =
         cgroup != NULL ? nvl_container_of_cgroup(&p->containers, &ctx->root, cgroup) : NULL;
     if (c != NULL)
         row->container = nvl_container_full_name(&p->containers, c);
@@ -143,7 +143,7 @@ static int run_ps(struct nvl_context *ctx, const struct nvl_strv *arguments, voi
     static const char *const columns[] = {"CONTAINER", "GPU", "PID", "KIND", "MEMORY", "PROGRAM", NULL};
     nvl_auto(ps_clear) struct ps p = {0};
     nvl_autofree char *wanted = NULL;
-    const struct nvl_container *one;
+    nvl_autofree struct nvl_container *one = NULL;
 
     (void)data;
     int r = nvl_host_read(&p.host, &ctx->root, NVL_GPUS_PROC, err);

@@ -82,9 +82,9 @@ int nvl_sharing_check(const struct nvl_context *ctx, const struct nvl_target *ta
     nvl_autofree char *first = NULL;
 
     for (size_t i = 0; i < target->containers.count; i++) {
-        const struct nvl_container *c = &target->containers.items[i];
+        nvl_autofree struct nvl_container *c = nvl_container_at(&target->containers, i);
         struct other nvl_auto(other_clear) other = {0};
-        if (c == target->container || c->node != NULL)
+        if (strcmp(c->config_path, target->container->config_path) == 0 || c->node != NULL)
             continue;
         read_other(&ctx->root, c, host, &other);
         const struct nvl_resolved_gpu *shared = shared_gpu(resolved, &other);

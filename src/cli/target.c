@@ -21,6 +21,7 @@ void nvl_target_close(struct nvl_target *target)
 {
     nvl_config_clear(&target->config);
     free(target->name);
+    free(target->container);
     nvl_containers_clear(&target->containers);
     *target = (struct nvl_target){0};
 }

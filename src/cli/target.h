@@ -8,8 +8,8 @@
 
 struct nvl_target {
     struct nvl_containers containers;
-    const struct nvl_container *container; /* in containers */
-    char *name;                            /* unambiguous */
+    struct nvl_container *container;
+    char *name; /* unambiguous */
     struct nvl_config config;
 };
 

@@ -11,84 +11,38 @@
 #include "base/file.h"
 #include "container/users.h"
 
-static void clear_items(struct nvl_container *items, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        free(items[i].name);
-        free(items[i].user);
-        free(items[i].config_path);
-        free(items[i].lxcpath);
-        free(items[i].node);
-    }
-    free(items);
-}
-
-void nvl_containers_clear(struct nvl_containers *containers)
-{
-    clear_items(containers->items, containers->count);
-    clear_items(containers->elsewhere, containers->n_elsewhere);
-    nvl_strv_clear(&containers->looked);
-    free(containers->majors);
-    free(containers->by_name);
-    *containers = (struct nvl_containers){0};
-}
-
 /* What stands before the slash of a full name. */
 static const char *owner_name(const struct nvl_container *c)
 {
     return c->kind == NVL_CONTAINER_PVE ? "pve" : c->user != NULL ? c->user : "root";
 }
 
-/* The place in by_name where the containers of this name begin, or would. */
-static size_t first_named(const struct nvl_containers *containers, const char *name)
+static size_t count_named(const struct nvl_containers *containers, const char *name)
 {
-    size_t low = 0, high = containers->count;
+    size_t folder = 0, i, n = 0;
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (strcmp(containers->items[containers->by_name[middle]].name, name) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static size_t count_named(const struct nvl_containers *containers, const char *name,
-                          const struct nvl_container **first)
-{
-    size_t at = first_named(containers, name), n = 0;
-
-    while (at + n < containers->count &&
-           strcmp(containers->items[containers->by_name[at + n]].name, name) == 0)
-        n++;
-    if (first != NULL && n > 0)
-        *first = &containers->items[containers->by_name[at]];
+    while (nvl_containers_next_named(containers, name, &folder, &i))
+        n += i < containers->count;
     return n;
 }
 
 char *nvl_container_full_name(const struct nvl_containers *containers, const struct nvl_container *c)
 {
-    bool is_unique = count_named(containers, c->name, NULL) <= 1;
+    bool is_unique = count_named(containers, c->name) <= 1;
 
     return is_unique ? nvl_xstrdup(c->name) : nvl_xasprintf("%s/%s", owner_name(c), c->name);
-}
-
-static bool has_full_name(const struct nvl_container *c, const char *name)
-{
-    const char *owner = owner_name(c);
-    size_t len = strlen(owner);
-
-    return strncmp(name, owner, len) == 0 && name[len] == '/' && strcmp(name + len + 1, c->name) == 0;
 }
 
 static int ambiguous(const struct nvl_containers *containers, const char *name, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    size_t folder = 0, i;
 
-    for (size_t i = 0; i < containers->count && names.count < 10; i++)
-        if (strcmp(containers->items[i].name, name) == 0)
-            nvl_strv_pushf(&names, "%s/%s", owner_name(&containers->items[i]), name);
+    while (names.count < 10 && nvl_containers_next_named(containers, name, &folder, &i)) {
+        nvl_autofree struct nvl_container *c = nvl_container_at(containers, i);
+        if (i < containers->count)
+            nvl_strv_pushf(&names, "%s/%s", owner_name(c), name);
+    }
     nvl_autofree char *list = nvl_strv_join(&names, ", ");
     nvl_error_set(err, -EEXIST, "several containers are called %s: %s", name, list);
     nvl_error_hint(err, "give the name with its owner, for instance %s", names.items[0]);
@@ -108,7 +62,8 @@ static int unknown(const struct nvl_containers *containers, const char *name, st
     const size_t most = 20;
 
     for (size_t i = 0; i < containers->count && i < most; i++) {
-        nvl_autofree char *full = nvl_container_full_name(containers, &containers->items[i]);
+        nvl_autofree struct nvl_container *c = nvl_container_at(containers, i);
+        nvl_autofree char *full = nvl_container_full_name(containers, c);
         nvl_strv_push(&names, full);
     }
     if (containers->count > most)
@@ -125,28 +80,40 @@ static int unknown(const struct nvl_containers *containers, const char *name, st
     return -ENOENT;
 }
 
-int nvl_container_by_name(const struct nvl_containers *containers, const char *name,
-                          const struct nvl_container **found, struct nvl_error *err)
+/* The index of the first of that name and that owner (NULL: whosever), one that is elsewhere only where there
+ * is no other; n_entries for none. */
+static size_t find_named(const struct nvl_containers *containers, const char *owner, const char *name)
 {
+    size_t folder = 0, i, elsewhere = containers->n_entries;
+
+    while (nvl_containers_next_named(containers, name, &folder, &i)) {
+        nvl_autofree struct nvl_container *c = nvl_container_at(containers, i);
+        if (owner != NULL && strcmp(owner_name(c), owner) != 0)
+            continue;
+        if (i < containers->count)
+            return i;
+        elsewhere = i;
+    }
+    return elsewhere;
+}
+
+int nvl_container_by_name(const struct nvl_containers *containers, const char *name,
+                          struct nvl_container **found, struct nvl_error *err)
+{
+    const char *slash = strchr(name, '/');
+    nvl_autofree char *owner = slash != NULL ? nvl_xstrndup(name, (size_t)(slash - name)) : NULL;
+
     *found = NULL;
-    size_t n = count_named(containers, name, found);
-    if (n == 1)
-        return 0;
-    if (n > 1) {
-        *found = NULL;
+    if (count_named(containers, name) > 1)
         return ambiguous(containers, name, err);
-    }
-    for (size_t i = 0; i < containers->count; i++)
-        if (has_full_name(&containers->items[i], name)) {
-            *found = &containers->items[i];
-            return 0;
-        }
-    for (size_t i = 0; i < containers->n_elsewhere; i++) {
-        const struct nvl_container *c = &containers->elsewhere[i];
-        if (strcmp(c->name, name) == 0 || has_full_name(c, name))
-            return on_other_node(c, err);
-    }
-    return unknown(containers, name, err);
+    size_t i = find_named(containers, owner, slash != NULL ? slash + 1 : name);
+    if (i == containers->n_entries)
+        return unknown(containers, name, err);
+    nvl_autofree struct nvl_container *c = nvl_container_at(containers, i);
+    if (i >= containers->count)
+        return on_other_node(c, err);
+    *found = TAKE_PTR(c);
+    return 0;
 }
 
 static int open_users_config(const struct nvl_root *root, const struct nvl_container *c, int flags)
@@ -221,20 +188,27 @@ int nvl_container_read_config(const struct nvl_root *root, const struct nvl_cont
     return 0;
 }
 
+/* FNV-1a, 64 bits. */
+static uint64_t hash_of(const char *text, size_t len)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
 /* The name of liblxc's command socket, as /proc/net/unix shows an abstract one: '@' for the NUL before it.
- * Where it would not fit into an address, liblxc hashes lxcpath and name (FNV-1a, 64 bits). */
+ * Where it would not fit into an address, liblxc hashes lxcpath and name. */
 char *nvl_container_command_socket(const struct nvl_container *c)
 {
     const size_t room = sizeof((struct sockaddr_un *)NULL)->sun_path - 2; /* for the NULs before and behind */
     nvl_autofree char *container = nvl_xasprintf("%s/%s", c->lxcpath, c->name);
     nvl_autofree char *plain = nvl_xasprintf("@%s/command", container);
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
     if (strlen(plain) - 1 < room)
         return TAKE_PTR(plain);
-    for (const char *p = container; *p != '\0'; p++)
-        hash = (hash ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
-    return nvl_xasprintf("@lxc/%016" PRIx64 "/command", hash);
+    return nvl_xasprintf("@lxc/%016" PRIx64 "/command", hash_of(container, strlen(container)));
 }
 
 /* "Num RefCount Protocol Flags Type St Inode Path": what is behind the seventh blank-separated field. */
@@ -254,35 +228,52 @@ static const char *socket_path(const char *line, size_t len, size_t *path_len)
     return p;
 }
 
+static int compare_hashes(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Line by line: every socket of the machine has its own. */
 void nvl_running_read(const struct nvl_root *root, struct nvl_running *running)
 {
-    const size_t max = 64u << 20; /* every socket of the machine has its line */
-    nvl_autofree char *text = NULL;
-    const char *line;
-    size_t len, line_len, pos = 0;
+    char buffer[32768];
+    nvl_autofree char *line = NULL;
+    size_t size = 0;
+    ssize_t len;
 
     *running = (struct nvl_running){0};
-    if (nvl_root_read(root, "/proc/net/unix", max, &text, &len) < 0)
+    int fd = nvl_root_openat(root, "/proc/net/unix", O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (file == NULL)
         return;
-    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+    setvbuf(file, buffer, _IOFBF, sizeof buffer);
+    while ((len = getline(&line, &size, file)) > 0) {
         size_t path_len;
-        const char *path = socket_path(line, line_len, &path_len);
+        len -= line[len - 1] == '\n';
+        const char *path = socket_path(line, (size_t)len, &path_len);
         if (path_len > 8 && memcmp(path + path_len - 8, "/command", 8) == 0)
-            *NVL_APPEND(running->sockets.items, running->sockets.count) = nvl_xstrndup(path, path_len);
+            *NVL_APPEND(running->sockets, running->count) = hash_of(path, path_len);
     }
-    nvl_strv_sort(&running->sockets);
+    fclose(file);
+    if (running->count > 1)
+        qsort(running->sockets, running->count, sizeof *running->sockets, compare_hashes);
 }
 
 bool nvl_running_has(const struct nvl_running *running, const struct nvl_container *c)
 {
-    nvl_autofree char *wanted = nvl_container_command_socket(c);
+    nvl_autofree char *socket = nvl_container_command_socket(c);
+    uint64_t wanted = hash_of(socket, strlen(socket));
 
-    return nvl_strv_sorted_contains(&running->sockets, wanted);
+    return running->count > 0 &&
+           bsearch(&wanted, running->sockets, running->count, sizeof wanted, compare_hashes) != NULL;
 }
 
 void nvl_running_clear(struct nvl_running *running)
 {
-    nvl_strv_clear(&running->sockets);
+    free(running->sockets);
+    *running = (struct nvl_running){0};
 }
 
 bool nvl_container_is_running(const struct nvl_root *root, const struct nvl_container *c)

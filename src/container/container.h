@@ -4,41 +4,18 @@
 #pragma once
 
 #include "container/config.h"
-
-enum nvl_container_kind { NVL_CONTAINER_PVE, NVL_CONTAINER_LXC };
-
-struct nvl_container {
-    enum nvl_container_kind kind;
-    char *name;        /* CTID or LXC name: no '/', no control characters, no leading '.' */
-    char *user;        /* owner of a user's container, NULL for root's and Proxmox's */
-    char *config_path; /* below the root: "/etc/pve/lxc/220.conf" */
-    char *lxcpath;     /* the folder that LXC's tools take as -P; "/var/lib/lxc" for Proxmox */
-    char *node;        /* Proxmox: the node that owns it, where that is not this one; else NULL */
-    const struct nvl_majors *majors; /* of its host, where that is this one; shared by all that were found */
-};
-
-struct nvl_containers {
-    struct nvl_container *items; /* Proxmox by CTID, root's by name, users' by user and name */
-    size_t count;
-    /* for messages: what is not among them, and where they were looked for */
-    struct nvl_container *elsewhere; /* CTs of other Proxmox nodes, where not asked for */
-    size_t n_elsewhere;
-    struct nvl_strv looked; /* folders, whether there or not */
-    struct nvl_majors *majors;
-    size_t *by_name; /* places in items, by name */
-};
+#include "container/containers.h"
 
 /* All of this machine; with `cluster` those of the other Proxmox nodes too. Root sees all, others their own.
  * A folder that cannot be read is an error for the caller's own, and skipped for other users'. */
 int nvl_containers_find(const struct nvl_root *root, bool cluster, struct nvl_containers *containers,
                         struct nvl_error *err);
-void nvl_containers_clear(struct nvl_containers *containers);
 
 /* One by name: "220", "web"; where several have the name, "pve/220", "root/web", "alice/web". Unknown
  * (-ENOENT) and ambiguous (-EEXIST) names are errors that list what there is; a CT of another node (-EREMOTE)
- * names the node. The result points into `containers`. */
+ * names the node. The result is nvl_container_at's: the caller frees it. */
 int nvl_container_by_name(const struct nvl_containers *containers, const char *name,
-                          const struct nvl_container **found, struct nvl_error *err);
+                          struct nvl_container **found, struct nvl_error *err);
 /* The name that is unambiguous among `containers`: the short one where that suffices. The caller frees. */
 char *nvl_container_full_name(const struct nvl_containers *containers, const struct nvl_container *c);
 
@@ -51,7 +28,8 @@ int nvl_container_read_config(const struct nvl_root *root, const struct nvl_cont
 /* Which containers run now, by liblxc's command sockets in /proc/net/unix: read once for as many as are asked
  * for. */
 struct nvl_running {
-    struct nvl_strv sockets; /* sorted */
+    uint64_t *sockets; /* hashes of their names, sorted: a fleet's names would take more than all else of it */
+    size_t count;
 };
 void nvl_running_read(const struct nvl_root *root, struct nvl_running *running);
 bool nvl_running_has(const struct nvl_running *running, const struct nvl_container *c);

@@ -10,7 +10,6 @@
 
 #define PVE_DIR       "/etc/pve/lxc"
 #define PVE_NODES     "/etc/pve/nodes"
-#define LXC_DIR       "/var/lib/lxc"
 #define LXC_CONF      "/etc/lxc/lxc.conf"
 #define USER_LXC_DIR  "/.local/share/lxc"
 #define USER_LXC_CONF "/.config/lxc/lxc.conf"
@@ -20,19 +19,7 @@ struct search {
     bool is_root; /* who asks */
     uid_t uid;
     struct nvl_containers *found;
-    struct nvl_strv cts; /* the names of those in the folders before, sorted */
 };
-
-static struct nvl_container *add(struct nvl_container **items, size_t *count, enum nvl_container_kind kind,
-                                 const char *name, const char *lxcpath)
-{
-    struct nvl_container *c = NVL_APPEND(*items, *count);
-
-    c->kind = kind;
-    c->name = nvl_xstrdup(name);
-    c->lxcpath = nvl_xstrdup(lxcpath);
-    return c;
-}
 
 /* A folder that is not there holds nothing; one that cannot be read is the caller's business if it is the
  * caller's. */
@@ -43,44 +30,25 @@ static int list_failed(int r, const char *root_name, const char *folder, bool is
     return nvl_error_errno(err, r, "cannot read the folder %s%s, to look for containers", root_name, folder);
 }
 
-/* "220.conf": *ctid is "220", the caller frees. */
-static bool is_ct_file(const char *name, char **ctid)
+/* "220.conf"; of a CTID that is on two nodes the first counts. */
+static void take_ct(void *found, const char *file)
 {
-    uint64_t n;
+    uint32_t ctid;
 
-    if (!nvl_has_suffix(name, ".conf") || name[0] == '0')
-        return false;
-    nvl_autofree char *stem = nvl_xstrndup(name, strlen(name) - strlen(".conf"));
-    if (nvl_parse_uint(stem, 10, 999999999, &n) < 0)
-        return false;
-    *ctid = TAKE_PTR(stem);
-    return true;
+    if (!nvl_has_suffix(file, ".conf"))
+        return;
+    nvl_autofree char *stem = nvl_xstrndup(file, strlen(file) - strlen(".conf"));
+    if (nvl_parse_ctid(stem, &ctid) && !nvl_containers_have_ct(found, stem))
+        nvl_containers_add_ct(found, ctid);
 }
 
 /* One folder of CTs: this node's (node NULL), or another's, then kept apart unless asked for. */
 static int find_cts(struct search *s, const char *folder, const char *node, bool asked, struct nvl_error *err)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-    struct nvl_containers *found = s->found;
-    size_t before = s->cts.count;
-
-    int r = nvl_root_list(s->root, folder, &names);
-    if (r < 0)
-        return list_failed(r, s->root->name, folder, s->is_root && node == NULL, err);
-    for (size_t i = 0; i < names.count; i++) {
-        nvl_autofree char *ctid = NULL;
-        if (!is_ct_file(names.items[i], &ctid) ||
-            nvl_strv_sorted_contains(&(struct nvl_strv){s->cts.items, before}, ctid))
-            continue;
-        nvl_strv_push(&s->cts, ctid);
-        struct nvl_container *c =
-            asked ? add(&found->items, &found->count, NVL_CONTAINER_PVE, ctid, LXC_DIR)
-                  : add(&found->elsewhere, &found->n_elsewhere, NVL_CONTAINER_PVE, ctid, LXC_DIR);
-        c->config_path = nvl_xasprintf("%s/%s", folder, names.items[i]);
-        c->node = node != NULL ? nvl_xstrdup(node) : NULL;
-    }
-    nvl_strv_sort(&s->cts);
-    return 0;
+    nvl_containers_add_folder(s->found, NVL_CONTAINER_PVE, folder, NULL, node)->is_elsewhere = !asked;
+    int r = nvl_root_each(s->root, folder, take_ct, s->found);
+    nvl_containers_sort(s->found);
+    return r < 0 ? list_failed(r, s->root->name, folder, s->is_root && node == NULL, err) : 0;
 }
 
 /* /etc/pve/lxc is a link to nodes/NODE/lxc. */
@@ -146,79 +114,89 @@ static char *read_lxcpath(const struct nvl_root *place, const char *conf, const 
     return is_good ? TAKE_PTR(path) : NULL;
 }
 
-static int find_roots(const struct search *s, struct nvl_error *err)
+static void take_roots(void *data, const char *name)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-    nvl_autofree char *lxcpath = read_lxcpath(s->root, LXC_CONF, LXC_DIR);
+    const struct search *s = data;
+    struct nvl_containers *found = s->found;
     struct stat st;
+    nvl_autofree char *config =
+        nvl_xasprintf("%s/%s/config", found->folders[found->n_folders - 1].path, name);
+
+    /* of a CT, that is what Proxmox generates at each start */
+    if (is_good_name(name) && !nvl_containers_have_ct(found, name) &&
+        nvl_root_stat(s->root, config, AT_SYMLINK_NOFOLLOW, &st) == 0)
+        nvl_containers_add_lxc(found, name);
+}
+
+static int find_roots(struct search *s, struct nvl_error *err)
+{
+    nvl_autofree char *lxcpath = read_lxcpath(s->root, LXC_CONF, NVL_LXC_DIR);
 
     if (lxcpath == NULL) {
         nvl_error_set(err, -EINVAL, "%s" LXC_CONF ": lxc.lxcpath is not an absolute path", s->root->name);
         return s->is_root ? -EINVAL : 0;
     }
     nvl_strv_push(&s->found->looked, lxcpath);
-    int r = nvl_root_list(s->root, lxcpath, &names);
-    if (r < 0)
-        return list_failed(r, s->root->name, lxcpath, s->is_root, err);
-    for (size_t i = 0; i < names.count; i++) {
-        nvl_autofree char *path = nvl_xasprintf("%s/%s/config", lxcpath, names.items[i]);
-        /* of a CT, that is what Proxmox generates at each start */
-        if (!is_good_name(names.items[i]) || nvl_strv_sorted_contains(&s->cts, names.items[i]) ||
-            nvl_root_stat(s->root, path, AT_SYMLINK_NOFOLLOW, &st) < 0)
-            continue;
-        struct nvl_container *c =
-            add(&s->found->items, &s->found->count, NVL_CONTAINER_LXC, names.items[i], lxcpath);
-        c->config_path = TAKE_PTR(path);
-    }
-    return 0;
+    nvl_containers_add_folder(s->found, NVL_CONTAINER_LXC, lxcpath, NULL, NULL);
+    int r = nvl_root_each(s->root, lxcpath, take_roots, s);
+    return r < 0 ? list_failed(r, s->root->name, lxcpath, s->is_root, err) : 0;
 }
+
+/* Of one user, while the folder is read. */
+struct users_search {
+    const struct search *s;
+    const struct nvl_user *user;
+    const char *lxcpath;
+    const struct nvl_root *place; /* where it is resolved: the home, or the host */
+    const char *inside;           /* the part of lxcpath that is resolved there */
+    bool has_some;
+};
 
 /* Whether what a user has as NAME/config counts: to the user itself everything, so that what is wrong with it
  * can be said; to root a regular file, and outside of the home the user's own. */
-static bool counts(const struct search *s, const struct nvl_user *user, const struct nvl_root *place,
-                   const char *config, const char *full)
+static bool counts(const struct users_search *u, const char *name)
 {
     struct stat st;
+    nvl_autofree char *full = nvl_xasprintf("%s/%s/config", u->lxcpath, name);
 
-    if (nvl_root_stat(place, config, AT_SYMLINK_NOFOLLOW, &st) < 0)
+    if (nvl_root_stat(u->place, full + (u->inside - u->lxcpath), AT_SYMLINK_NOFOLLOW, &st) < 0)
         return false;
-    if (!s->is_root)
+    if (!u->s->is_root)
         return true;
-    return S_ISREG(st.st_mode) && (nvl_user_owns_path(user, full) || st.st_uid == user->uid);
+    return S_ISREG(st.st_mode) && (nvl_user_owns_path(u->user, full) || st.st_uid == u->user->uid);
+}
+
+static void take_users(void *data, const char *name)
+{
+    struct users_search *u = data;
+    struct nvl_containers *found = u->s->found;
+
+    if (!is_good_name(name) || !counts(u, name))
+        return;
+    if (!u->has_some)
+        nvl_containers_add_folder(found, NVL_CONTAINER_LXC, u->lxcpath, u->user->name, NULL);
+    u->has_some = true;
+    nvl_containers_add_lxc(found, name);
 }
 
 static int find_users_own(const struct search *s, const struct nvl_user *user, const struct nvl_root *home,
                           const char *lxcpath, struct nvl_error *err)
 {
     nvl_auto(nvl_root_close) struct nvl_root elsewhere = NVL_ROOT_NONE;
-    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-    const struct nvl_root *place = home;
-    const char *inside = lxcpath + strlen(user->home);
+    struct users_search u = {
+        .s = s, .user = user, .lxcpath = lxcpath, .place = home, .inside = lxcpath + strlen(user->home)};
     int r = 0;
 
     if (!nvl_user_owns_path(user, lxcpath)) {
-        r = nvl_user_open_place(s->root, user, lxcpath, &elsewhere, &inside);
-        place = &elsewhere;
+        r = nvl_user_open_place(s->root, user, lxcpath, &elsewhere, &u.inside);
+        u.place = &elsewhere;
     }
     if (r == 0)
-        r = nvl_root_list(place, inside, &names);
+        r = nvl_root_each(u.place, u.inside, take_users, &u);
     /* root need not hear of every user without containers */
     if (r == 0 || !s->is_root)
         nvl_strv_push(&s->found->looked, lxcpath);
-    if (r < 0)
-        return list_failed(r, s->root->name, lxcpath, !s->is_root, err);
-    for (size_t i = 0; i < names.count; i++) {
-        if (!is_good_name(names.items[i]))
-            continue;
-        nvl_autofree char *full = nvl_xasprintf("%s/%s/config", lxcpath, names.items[i]);
-        if (!counts(s, user, place, full + (inside - lxcpath), full))
-            continue;
-        struct nvl_container *c =
-            add(&s->found->items, &s->found->count, NVL_CONTAINER_LXC, names.items[i], lxcpath);
-        c->user = nvl_xstrdup(user->name);
-        c->config_path = TAKE_PTR(full);
-    }
-    return 0;
+    return r < 0 ? list_failed(r, s->root->name, lxcpath, !s->is_root, err) : 0;
 }
 
 static int find_user(const struct search *s, const struct nvl_user *user, struct nvl_error *err)
@@ -249,52 +227,22 @@ static bool is_system_folder(const char *home)
     return false;
 }
 
+/* Root looks into the homes of those who can have containers; who is not root into the own. */
 static int find_users(const struct search *s, struct nvl_error *err)
 {
     nvl_auto(nvl_users_clear) struct nvl_users users = {0};
+    nvl_auto(nvl_id_ranges_clear) struct nvl_id_ranges ranges = {0};
 
     int r = nvl_users_read(s->root, &users, err);
-    for (size_t i = 0; i < users.count && r == 0; i++)
-        if (s->is_root ? !is_system_folder(users.items[i].home) : users.items[i].uid == s->uid)
-            r = find_user(s, &users.items[i], err);
-    return r;
-}
-
-static int compare(const void *a, const void *b)
-{
-    const struct nvl_container *x = a, *y = b;
-
-    if (x->kind != y->kind)
-        return x->kind == NVL_CONTAINER_PVE ? -1 : 1;
-    if (x->kind == NVL_CONTAINER_PVE &&
-        strlen(x->name) != strlen(y->name)) /* numbers without leading zeros */
-        return strlen(x->name) < strlen(y->name) ? -1 : 1;
-    int order = strcmp(x->user != NULL ? x->user : "", y->user != NULL ? y->user : "");
-    return order != 0 ? order : strcmp(x->name, y->name);
-}
-
-static int compare_names(const void *a, const void *b, void *items)
-{
-    const struct nvl_container *containers = items;
-    size_t x = *(const size_t *)a, y = *(const size_t *)b;
-    int order = strcmp(containers[x].name, containers[y].name);
-
-    return order != 0 ? order : (int)(x > y) - (int)(x < y);
-}
-
-/* What all of them share, and the order of their names. */
-static void complete(const struct nvl_root *root, struct nvl_containers *containers)
-{
-    containers->majors = nvl_xcalloc(1, sizeof *containers->majors);
-    nvl_majors_read(root, containers->majors, NULL);
-    containers->by_name = nvl_xcalloc(containers->count, sizeof *containers->by_name);
-    for (size_t i = 0; i < containers->count; i++) {
-        if (containers->items[i].node == NULL)
-            containers->items[i].majors = containers->majors;
-        containers->by_name[i] = i;
+    if (s->is_root)
+        nvl_id_ranges_read(s->root, &ranges);
+    for (size_t i = 0; i < users.count && r == 0; i++) {
+        const struct nvl_user *user = &users.items[i];
+        if (s->is_root ? !is_system_folder(user->home) && nvl_id_ranges_has(&ranges, user)
+                       : user->uid == s->uid)
+            r = find_user(s, user, err);
     }
-    qsort_r(containers->by_name, containers->count, sizeof *containers->by_name, compare_names,
-            containers->items);
+    return r;
 }
 
 int nvl_containers_find(const struct nvl_root *root, bool cluster, struct nvl_containers *containers,
@@ -308,13 +256,12 @@ int nvl_containers_find(const struct nvl_root *root, bool cluster, struct nvl_co
         r = find_roots(&s, err);
     if (r == 0)
         r = find_users(&s, err);
-    nvl_strv_clear(&s.cts);
     if (r < 0) {
         nvl_containers_clear(containers);
         return r;
     }
-    if (containers->count > 1)
-        qsort(containers->items, containers->count, sizeof *containers->items, compare);
-    complete(root, containers);
+    nvl_containers_sort(containers);
+    containers->majors = nvl_xcalloc(1, sizeof *containers->majors);
+    nvl_majors_read(root, containers->majors, NULL);
     return 0;
 }

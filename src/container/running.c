@@ -165,27 +165,29 @@ static const char *payload_name(const struct nvl_strv *parts, uid_t *uid)
     return NULL;
 }
 
-static const struct nvl_container *find_owned(const struct nvl_containers *all, const struct nvl_root *host,
-                                              const char *name, uid_t uid)
+static struct nvl_container *find_owned(const struct nvl_containers *all, const struct nvl_root *host,
+                                        const char *name, uid_t uid)
 {
-    for (size_t i = 0; i < all->count; i++) {
+    size_t folder = 0, i;
+
+    while (nvl_containers_next_named(all, name, &folder, &i)) {
+        nvl_autofree struct nvl_container *c = nvl_container_at(all, i);
         uid_t owner;
-        if (strcmp(all->items[i].name, name) == 0 && nvl_container_owner(host, &all->items[i], &owner) == 0 &&
-            owner == uid)
-            return &all->items[i];
+        if (i < all->count && nvl_container_owner(host, c, &owner) == 0 && owner == uid)
+            return TAKE_PTR(c);
     }
     return NULL;
 }
 
-const struct nvl_container *nvl_container_of_cgroup(const struct nvl_containers *all,
-                                                    const struct nvl_root *host, const char *cgroup)
+struct nvl_container *nvl_container_of_cgroup(const struct nvl_containers *all, const struct nvl_root *host,
+                                              const char *cgroup)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv parts = {0};
     uid_t uid;
 
     nvl_strv_split(&parts, cgroup, "/");
     const char *name = payload_name(&parts, &uid);
-    const struct nvl_container *c = name != NULL ? find_owned(all, host, name, uid) : NULL;
+    struct nvl_container *c = name != NULL ? find_owned(all, host, name, uid) : NULL;
     const char *dash = name != NULL ? strrchr(name, '-') : NULL;
     if (c != NULL || dash == NULL || dash[1] == '\0' || dash[1 + strspn(dash + 1, "0123456789")] != '\0')
         return c;

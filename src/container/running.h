@@ -18,8 +18,9 @@ int nvl_container_answerer(const struct nvl_container *c, uid_t *uid);
  * lies outside of what can be seen. The caller frees. */
 char *nvl_process_cgroup(const struct nvl_root *root, pid_t pid);
 
-/* The container that a process in this cgroup is part of, in `all`; NULL for none. By the first part of the
+/* The container that a process in this cgroup is part of, of `all`, as nvl_container_at gives it; NULL for
+ * none. By the first part of the
  * path that is LXC's ("lxc.payload.web") or Proxmox's ("lxc/220"): what a container makes lies below its own.
  */
-const struct nvl_container *nvl_container_of_cgroup(const struct nvl_containers *all,
-                                                    const struct nvl_root *host, const char *cgroup);
+struct nvl_container *nvl_container_of_cgroup(const struct nvl_containers *all, const struct nvl_root *host,
+                                              const char *cgroup);

@@ -4,8 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 
-#define PASSWD_MAX (16u << 20)
+#define FILE_MAX (16u << 20)
 
 static struct nvl_user *find_home(const struct nvl_users *users, const char *home)
 {
@@ -58,6 +59,11 @@ static void take_user(struct nvl_users *users, char *text)
         .name = nvl_xstrdup(fields[0]), .home = nvl_xstrdup(home), .uid = (uid_t)uid, .logs_in = logs_in};
 }
 
+static int compare_users(const void *a, const void *b)
+{
+    return strcmp(((const struct nvl_user *)a)->name, ((const struct nvl_user *)b)->name);
+}
+
 int nvl_users_read(const struct nvl_root *root, struct nvl_users *users, struct nvl_error *err)
 {
     nvl_autofree char *text = NULL;
@@ -65,7 +71,7 @@ int nvl_users_read(const struct nvl_root *root, struct nvl_users *users, struct 
     size_t len, line_len, pos = 0;
 
     *users = (struct nvl_users){0};
-    int r = nvl_root_read(root, "/etc/passwd", PASSWD_MAX, &text, &len);
+    int r = nvl_root_read(root, "/etc/passwd", FILE_MAX, &text, &len);
     if (r == -ENOENT)
         return 0;
     if (r < 0)
@@ -74,6 +80,8 @@ int nvl_users_read(const struct nvl_root *root, struct nvl_users *users, struct 
         nvl_autofree char *copy = nvl_xstrndup(line, line_len);
         take_user(users, copy);
     }
+    if (users->count > 1)
+        qsort(users->items, users->count, sizeof *users->items, compare_users);
     return 0;
 }
 
@@ -83,6 +91,55 @@ void nvl_users_clear(struct nvl_users *users)
         free_user(&users->items[i]);
     free(users->items);
     *users = (struct nvl_users){0};
+}
+
+/* "subid: sss" in nsswitch.conf: newuidmap asks that source then, and reads no file. */
+static bool has_other_source(const struct nvl_root *root)
+{
+    nvl_autofree char *text = NULL;
+    const char *line, *value;
+    size_t len, line_len, value_len, pos = 0;
+
+    if (nvl_root_read(root, "/etc/nsswitch.conf", FILE_MAX, &text, &len) < 0)
+        return false;
+    while (nvl_next_line(text, len, &pos, &line, &line_len))
+        if (nvl_line_value(line, line_len, "subid", &value, &value_len))
+            return !(value_len >= 5 && memcmp(value, "files", 5) == 0);
+    return false;
+}
+
+/* "alice:100000:65536", or "1000:…". */
+void nvl_id_ranges_read(const struct nvl_root *root, struct nvl_id_ranges *ranges)
+{
+    nvl_autofree char *text = NULL;
+    const char *line;
+    size_t len, line_len, pos = 0;
+
+    *ranges = (struct nvl_id_ranges){0};
+    if (has_other_source(root) || nvl_root_read(root, "/etc/subuid", FILE_MAX, &text, &len) < 0)
+        return;
+    ranges->is_known = true;
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        const char *colon = memchr(line, ':', line_len);
+        if (colon != NULL)
+            *NVL_APPEND(ranges->owners.items, ranges->owners.count) =
+                nvl_xstrndup(line, (size_t)(colon - line));
+    }
+    nvl_strv_sort(&ranges->owners);
+}
+
+bool nvl_id_ranges_has(const struct nvl_id_ranges *ranges, const struct nvl_user *user)
+{
+    char uid[16];
+
+    snprintf(uid, sizeof uid, "%u", (unsigned)user->uid);
+    return !ranges->is_known || nvl_strv_sorted_contains(&ranges->owners, user->name) ||
+           nvl_strv_sorted_contains(&ranges->owners, uid);
+}
+
+void nvl_id_ranges_clear(struct nvl_id_ranges *ranges)
+{
+    nvl_strv_clear(&ranges->owners);
 }
 
 bool nvl_user_owns_path(const struct nvl_user *user, const char *path)

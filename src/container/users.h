@@ -14,9 +14,20 @@ struct nvl_users {
     size_t count;
 };
 
-/* The users of /etc/passwd but root, one for each home. None where the file is absent. */
+/* The users of /etc/passwd but root, by name, one for each home. None where the file is absent. */
 int nvl_users_read(const struct nvl_root *root, struct nvl_users *users, struct nvl_error *err);
 void nvl_users_clear(struct nvl_users *users);
+
+/* Who has a range of ids in /etc/subuid: without one a user's containers have no root but the user. */
+struct nvl_id_ranges {
+    bool is_known;
+    struct nvl_strv owners; /* names and uids, sorted */
+};
+/* Not known where the file cannot be read, or where nsswitch.conf has ids come from elsewhere. */
+void nvl_id_ranges_read(const struct nvl_root *root, struct nvl_id_ranges *ranges);
+/* Also where it is not known. */
+bool nvl_id_ranges_has(const struct nvl_id_ranges *ranges, const struct nvl_user *user);
+void nvl_id_ranges_clear(struct nvl_id_ranges *ranges);
 
 /* Where a path that a user chose lies: below the home no link leads out of it, elsewhere it is the host's
  * root. *inside is the path there (points into path). The caller closes `place`. */

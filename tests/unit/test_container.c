@@ -821,8 +821,9 @@ static void assert_found(const struct nvl_containers *containers, const char *ex
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
     for (size_t i = 0; i < containers->count; i++) {
-        nvl_autofree char *full = nvl_container_full_name(containers, &containers->items[i]);
-        nvl_strv_pushf(&names, "%s=%s", full, containers->items[i].config_path);
+        nvl_autofree struct nvl_container *c = nvl_container_at(containers, i);
+        nvl_autofree char *full = nvl_container_full_name(containers, c);
+        nvl_strv_pushf(&names, "%s=%s", full, c->config_path);
     }
     nvl_autofree char *list = nvl_strv_join(&names, "\n");
     assert_string_equal(list, expected);
@@ -847,29 +848,39 @@ static void test_find(void **state)
                        "root/web=/var/lib/lxc/web/config\n"
                        "media=/home/alice/.local/share/lxc/media/config\n"
                        "alice/web=/home/alice/.local/share/lxc/web/config");
-    assert_null(all.items[0].node);
-    assert_string_equal(all.items[1].node, "two");
-    assert_string_equal(here.items[0].lxcpath, "/var/lib/lxc");
-    assert_string_equal(here.items[4].user, "alice");
-    assert_string_equal(here.items[4].lxcpath, "/home/alice/.local/share/lxc");
+    nvl_autofree struct nvl_container *ct = nvl_container_at(&here, 0), *other = nvl_container_at(&all, 1),
+                                      *users = nvl_container_at(&here, 4);
+    assert_null(ct->node);
+    assert_ptr_equal(ct->majors, here.majors);
+    assert_string_equal(ct->lxcpath, "/var/lib/lxc");
+    assert_string_equal(other->node, "two");
+    assert_null(other->majors);
+    assert_string_equal(users->user, "alice");
+    assert_string_equal(users->lxcpath, "/home/alice/.local/share/lxc");
+}
+
+static void assert_named(const struct nvl_containers *all, const char *name, const char *config_path)
+{
+    nvl_autofree struct nvl_container *c = NULL;
+    struct nvl_error err = {0};
+
+    if (nvl_container_by_name(all, name, &c, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_string_equal(c->config_path, config_path);
 }
 
 static void test_by_name(void **state)
 {
     struct host *h = *state;
-    const struct nvl_container *c;
+    struct nvl_container *c;
     struct nvl_error err = {0};
 
     make_host(h);
     nvl_auto(nvl_containers_clear) struct nvl_containers all = find(h, false);
-    assert_int_equal(nvl_container_by_name(&all, "220", &c, &err), 0);
-    assert_ptr_equal(c, &all.items[0]);
-    assert_int_equal(nvl_container_by_name(&all, "pve/220", &c, &err), 0);
-    assert_ptr_equal(c, &all.items[0]);
-    assert_int_equal(nvl_container_by_name(&all, "root/web", &c, &err), 0);
-    assert_null(c->user);
-    assert_int_equal(nvl_container_by_name(&all, "alice/web", &c, &err), 0);
-    assert_string_equal(c->user, "alice");
+    assert_named(&all, "220", "/etc/pve/lxc/220.conf");
+    assert_named(&all, "pve/220", "/etc/pve/lxc/220.conf");
+    assert_named(&all, "root/web", "/var/lib/lxc/web/config");
+    assert_named(&all, "alice/web", "/home/alice/.local/share/lxc/web/config");
 
     assert_int_equal(nvl_container_by_name(&all, "web", &c, &err), -EEXIST);
     assert_null(c);
@@ -877,6 +888,7 @@ static void test_by_name(void **state)
     assert_contains(err.hint, "root/web");
     assert_int_equal(nvl_container_by_name(&all, "330", &c, &err), -EREMOTE);
     assert_contains(err.message, "CT 330 is on the node two");
+    assert_int_equal(nvl_container_by_name(&all, "pve/330", &c, &err), -EREMOTE);
     assert_int_equal(nvl_container_by_name(&all, "root/media", &c, &err), -ENOENT);
     assert_null(c);
     assert_string_equal(err.message, "there is no container root/media; there are: 220, 1000, box, root/web, "
@@ -886,7 +898,7 @@ static void test_by_name(void **state)
 static void test_nothing_there(void **state)
 {
     struct host *h = *state;
-    const struct nvl_container *c;
+    struct nvl_container *c;
     struct nvl_error err = {0};
 
     put_folder(h, "/etc/pve/lxc");
@@ -910,7 +922,8 @@ static void test_lxcpath(void **state)
     put(h, "/home/bob/ct/db/config", "");
     nvl_auto(nvl_containers_clear) struct nvl_containers all = find(h, false);
     assert_found(&all, "web=/srv/lxc/web/config\ndb=/home/bob/ct/db/config");
-    assert_string_equal(all.items[0].lxcpath, "/srv/lxc");
+    nvl_autofree struct nvl_container *web = nvl_container_at(&all, 0);
+    assert_string_equal(web->lxcpath, "/srv/lxc");
 }
 
 /* A user may not have root take other files for the user's container. */
@@ -935,7 +948,8 @@ static void test_links_of_users(void **state)
     nvl_autofree char *good = make_parents(h, "/home/alice/.local/share/lxc/good/config");
     assert_int_equal(unlink(good), 0);
     put_link(h, "/home/alice/.local/share/lxc/good/config", "/var/lib/lxc/web/config");
-    assert_int_equal(nvl_container_read_config(&h->root, &all.items[1], &config, &err), -ELOOP);
+    nvl_autofree struct nvl_container *changed = nvl_container_at(&all, 1);
+    assert_int_equal(nvl_container_read_config(&h->root, changed, &config, &err), -ELOOP);
     assert_contains(err.message, "is a link");
 
     /* outside of the home, but the user's own file */
@@ -943,11 +957,12 @@ static void test_links_of_users(void **state)
     assert_int_equal(chown(outside, 1002, 1002), 0);
     nvl_auto(nvl_containers_clear) struct nvl_containers own = find(h, false);
     assert_int_equal(own.count, 2);
-    assert_string_equal(own.items[1].user, "bob");
-    assert_int_equal(nvl_container_read_config(&h->root, &own.items[1], &config, &err), 0);
+    nvl_autofree struct nvl_container *bobs = nvl_container_at(&own, 1);
+    assert_string_equal(bobs->user, "bob");
+    assert_int_equal(nvl_container_read_config(&h->root, bobs, &config, &err), 0);
     nvl_config_clear(&config);
     assert_int_equal(chown(outside, 0, 0), 0);
-    assert_int_equal(nvl_container_read_config(&h->root, &own.items[1], &config, &err), -EXDEV);
+    assert_int_equal(nvl_container_read_config(&h->root, bobs, &config, &err), -EXDEV);
     assert_contains(err.message, "lies outside of bob's home");
 }
 
@@ -967,16 +982,15 @@ static void test_users_see_their_own(void **state)
     assert_true(child >= 0);
     if (child == 0) {
         struct nvl_containers own;
-        const struct nvl_container *c;
+        nvl_autofree struct nvl_container *c = NULL, *other = NULL;
         struct nvl_error err = {0};
         if (setgid(1002) < 0 || setuid(1002) < 0)
             _exit(2);
         if (nvl_containers_find(&h->root, false, &own, &err) < 0)
             _exit(3);
         bool mine = nvl_container_by_name(&own, "mine", &c, &err) == 0 && strcmp(c->user, "bob") == 0;
-        bool others = nvl_container_by_name(&own, "media", &c, &err) == 0 ||
-                      nvl_container_by_name(&own, "box", &c, &err) == 0;
-        nvl_containers_clear(&own);
+        bool others = nvl_container_by_name(&own, "media", &other, &err) == 0 ||
+                      nvl_container_by_name(&own, "box", &other, &err) == 0;
         _exit(!mine ? 4 : others ? 5 : strstr(err.hint, "sudo") == NULL ? 6 : 0);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
