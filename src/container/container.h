@@ -28,7 +28,8 @@ int nvl_container_read_config(const struct nvl_root *root, const struct nvl_cont
 /* Which containers run now, by liblxc's command sockets in /proc/net/unix: read once for as many as are asked
  * for. */
 struct nvl_running {
-    uint64_t *sockets; /* hashes of their names, sorted: a fleet's names would take more than all else of it */
+    uint64_t
+        *sockets; /* hashes of their names, sorted: a fleet's names would take more than all else of it */
     size_t count;
 };
 void nvl_running_read(const struct nvl_root *root, struct nvl_running *running);

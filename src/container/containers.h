@@ -32,8 +32,8 @@ struct nvl_container_entry {
 };
 
 struct nvl_containers {
-    size_t count;              /* nvl_container_at: Proxmox by CTID, root's by name, users' by user and name */
-    struct nvl_strv looked;    /* for messages: folders where they were looked for, whether there or not */
+    size_t count;           /* nvl_container_at: Proxmox by CTID, root's by name, users' by user and name */
+    struct nvl_strv looked; /* for messages: folders where they were looked for, whether there or not */
     struct nvl_majors *majors; /* of this host */
     /* the rest is for the functions below: folders are in the order of the list, entries are sorted, and
      * behind the first `count` are those elsewhere */

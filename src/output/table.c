@@ -43,63 +43,71 @@ void nvl_table_row(struct nvl_table *table, const char *const *cells)
     table->n_rows++;
 }
 
-/* The lines of the next rows, instead of those before; the text of the rows behind them. */
-static const char *take_rows(struct nvl_table *table, const char *cell, size_t n_rows)
+/* A line of the cells from `cell` on, which is moved behind them. */
+static struct libscols_line *add_line(struct nvl_table *table, const char **cell)
 {
+    struct libscols_line *line = checked(scols_table_new_line(table->scols, NULL));
+
+    for (size_t i = 0; i < table->n_columns; i++, *cell += strlen(*cell) + 1)
+        if (scols_line_set_data(line, i, *cell) != 0)
+            nvl_out_of_memory();
+    return line;
+}
+
+/* The next rows' lines, instead of those before; gives the last, NULL where there are no more. */
+static struct libscols_line *next_lines(struct nvl_table *table, size_t most, const char **cell)
+{
+    struct libscols_line *last = NULL;
+
     scols_table_remove_lines(table->scols);
-    for (size_t row = 0; row < n_rows; row++) {
-        struct libscols_line *line = checked(scols_table_new_line(table->scols, NULL));
-        for (size_t i = 0; i < table->n_columns; i++, cell += strlen(cell) + 1)
-            if (scols_line_set_data(line, i, cell) != 0)
-                nvl_out_of_memory();
-    }
-    return cell;
+    for (size_t n = 0; n < most && *cell < table->cells.data + table->cells.len; n++)
+        last = add_line(table, cell);
+    return last;
 }
 
-/* The lines go to `to`, or nowhere (NULL): then the columns become as wide as these lines need. */
-static void print_lines(struct nvl_table *table, FILE *to)
+/* A row of cells that are as wide as the columns must be: what libsmartcols finds, printing to nowhere. */
+static void find_widest(struct nvl_table *table, size_t at_a_time, struct nvl_buf *widest)
 {
-    char *text = NULL;
-
-    if (to != NULL) {
-        scols_table_set_stream(table->scols, to);
-        scols_print_table(table->scols);
-        return;
-    }
-    if (scols_print_table_to_string(table->scols, &text) != 0)
-        nvl_out_of_memory();
-    free(text);
-    for (size_t i = 0; i < table->n_columns; i++) {
-        struct libscols_column *column = scols_table_get_column(table->scols, i);
-        double width = (double)scols_column_get_width(column);
-        if (width > scols_column_get_whint(column))
-            scols_column_set_whint(column, width);
-    }
-}
-
-static void print_rows(struct nvl_table *table, size_t at_a_time, FILE *to)
-{
+    nvl_autofree size_t *widths = nvl_xcalloc(table->n_columns, sizeof *widths);
     const char *cell = table->cells.data;
 
-    for (size_t row = 0; row < table->n_rows; row += at_a_time) {
-        size_t left = table->n_rows - row;
-        cell = take_rows(table, cell, left < at_a_time ? left : at_a_time);
-        scols_table_enable_noheadings(table->scols, row > 0);
-        print_lines(table, to);
+    scols_table_enable_noheadings(table->scols, true);
+    while (next_lines(table, at_a_time, &cell) != NULL) {
+        nvl_autofree char *text = NULL;
+        if (scols_print_table_to_string(table->scols, &text) != 0)
+            nvl_out_of_memory();
+        for (size_t i = 0; i < table->n_columns; i++) {
+            size_t width = scols_column_get_width(scols_table_get_column(table->scols, i));
+            widths[i] = width > widths[i] ? width : widths[i];
+        }
+    }
+    scols_table_enable_noheadings(table->scols, false);
+    for (size_t i = 0; i < table->n_columns; i++) {
+        nvl_buf_addf(widest, "%0*d", (int)widths[i], 0);
+        nvl_buf_add(widest, "", 1);
     }
 }
 
 void nvl_table_print(struct nvl_table *table, FILE *to)
 {
     const size_t few = 64;
+    const char *cell = table->cells.data;
+    nvl_auto(nvl_buf_clear) struct nvl_buf widest = {0};
+    struct libscols_line *last;
 
+    scols_table_set_stream(table->scols, to);
     /* on a terminal libsmartcols looks at all cells to choose what to cut */
     if (table->n_rows <= few || isatty(fileno(to))) {
-        print_rows(table, table->n_rows, to);
+        next_lines(table, table->n_rows, &cell);
+        scols_print_table(table->scols);
         return;
     }
-    print_rows(table, few, NULL);
-    print_rows(table, few, to);
+    find_widest(table, few, &widest);
+    while ((last = next_lines(table, few, &cell)) != NULL) {
+        const char *behind = widest.data; /* it counts, and is not printed */
+        add_line(table, &behind);
+        scols_table_print_range(table->scols, NULL, last);
+    }
 }
 
 void nvl_table_free(struct nvl_table *table)

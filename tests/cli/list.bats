@@ -59,3 +59,27 @@ GPU=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
     [[ $stderr == *"warning: /etc/pve/lxc/218.conf is left out"* ]]
     [[ $output == *"$GPU"* ]]
 }
+
+# rows are made into a table a few at a time
+@test "hundreds of containers: one table, one JSON, each in its order, alike in width" {
+    host=$(fixture a5500-550)
+    "$NVLXC" --root "$host" --quiet attach 220
+    for ct in $(seq 300 499) 1000000; do
+        cp "$host/etc/pve/lxc/220.conf" "$host/etc/pve/lxc/$ct.conf"
+    done
+    mkdir -p "$host/var/lib/lxc/a-name-that-is-long"
+    touch "$host/var/lib/lxc/a-name-that-is-long/config"
+    "$NVLXC" --root "$host" --quiet attach a-name-that-is-long --capabilities all
+    run -0 --separate-stderr "$NVLXC" --root "$host" list
+    [ "${#lines[@]}" -eq 205 ]
+    [ "$(grep -c CONTAINER <<<"$output")" -eq 1 ]
+    [[ ${lines[0]} =~ ^CONTAINER\ +KIND\ +STATE\ +GPUS\ +CAPABILITIES$ ]]
+    [ "$(awk 'NR > 1 { print $1 }' <<<"$output" | tr '\n' ' ')" = "220 223 $(seq -s ' ' 300 499) 1000000 a-name-that-is-long " ]
+    # KIND and GPUS begin below their headings, in every row
+    [ "$(awk '{ print match($0, /KIND|Proxmox|LXC/) }' <<<"$output" | sort -u | wc -l)" -eq 1 ]
+    [ "$(awk '{ print match($0, /GPUS|GPU-|by hand/) }' <<<"$output" | sort -u | wc -l)" -eq 1 ]
+
+    json=$("$NVLXC" --root "$host" list --json)
+    [ "$json" = "$(jq --indent 2 . <<<"$json")" ]
+    [ "$(jq -r '[.containers[].name] | join(" ")' <<<"$json")" = "220 223 $(seq -s ' ' 300 499) 1000000 a-name-that-is-long" ]
+}

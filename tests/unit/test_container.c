@@ -869,6 +869,25 @@ static void assert_named(const struct nvl_containers *all, const char *name, con
     assert_string_equal(c->config_path, config_path);
 }
 
+/* Both nodes of a cluster may have the file for a moment: this one's counts. */
+static void test_a_ct_on_two_nodes(void **state)
+{
+    struct host *h = *state;
+
+    put(h, "/etc/pve/nodes/one/lxc/220.conf", "arch: amd64\n");
+    put(h, "/etc/pve/nodes/two/lxc/1000.conf", "arch: amd64\n");
+    put(h, "/etc/pve/nodes/two/lxc/220.conf", "arch: amd64\n");
+    put(h, "/etc/pve/nodes/two/lxc/0330.conf", "arch: amd64\n");
+    put(h, "/etc/pve/nodes/zwei/lxc/1000.conf", "arch: amd64\n");
+    put_link(h, "/etc/pve/lxc", "nodes/one/lxc");
+    put(h, "/var/lib/lxc/1000/config", "generated\n");
+    put(h, "/var/lib/lxc/01000/config", "");
+    nvl_auto(nvl_containers_clear) struct nvl_containers here = find(h, false), all = find(h, true);
+    assert_found(&here, "220=/etc/pve/lxc/220.conf\n01000=/var/lib/lxc/01000/config");
+    assert_found(&all, "220=/etc/pve/lxc/220.conf\n1000=/etc/pve/nodes/two/lxc/1000.conf\n"
+                       "01000=/var/lib/lxc/01000/config");
+}
+
 static void test_by_name(void **state)
 {
     struct host *h = *state;
@@ -926,6 +945,38 @@ static void test_lxcpath(void **state)
     assert_string_equal(web->lxcpath, "/srv/lxc");
 }
 
+/* A user's container takes a range of ids: whose homes are not looked into, and when all are. */
+static void test_homes_of_who_has_ids(void **state)
+{
+    struct host *h = *state;
+    static const char alices[] = "mine=/home/alice/.local/share/lxc/mine/config";
+    static const char bobs[] = "box=/home/bob/.local/share/lxc/box/config";
+    static const char both[] = "mine=/home/alice/.local/share/lxc/mine/config\n"
+                               "box=/home/bob/.local/share/lxc/box/config";
+    const struct {
+        const char *subuid, *nsswitch, *found;
+    } cases[] = {
+        {NULL, NULL, both},
+        {"root:100000:65536\nalice:165536:65536\n", NULL, alices},
+        {"bobby:100000:65536\n1002:165536:65536", "passwd: files\nsubid: files\n", bobs},
+        {"bob:165536:65536\n1000:231072:65536\n", NULL, both},
+        {"", "# subid: sss\n", ""},
+        {"", "subid: sss\n", both},
+        {"alice\nbob\n", NULL, ""},
+    };
+
+    put(h, "/etc/passwd", passwd);
+    put(h, "/home/bob/.local/share/lxc/box/config", "");
+    put(h, "/home/alice/.local/share/lxc/mine/config", "");
+    for (size_t i = 0; i < NVL_LENGTH(cases); i++) {
+        if (cases[i].subuid != NULL)
+            put(h, "/etc/subuid", cases[i].subuid);
+        put(h, "/etc/nsswitch.conf", cases[i].nsswitch != NULL ? cases[i].nsswitch : "");
+        nvl_auto(nvl_containers_clear) struct nvl_containers all = find(h, false);
+        assert_found(&all, cases[i].found);
+    }
+}
+
 /* A user may not have root take other files for the user's container. */
 static void test_links_of_users(void **state)
 {
@@ -974,6 +1025,7 @@ static void test_users_see_their_own(void **state)
 
     make_host(h);
     put(h, "/home/bob/.local/share/lxc/mine/config", "lxc.uts.name = mine\n");
+    put(h, "/etc/subuid", "alice:165536:65536\n"); /* the own home all the same */
     nvl_autofree char *hidden = make_parents(h, "/var/lib/lxc/x");
     *strrchr(hidden, '/') = '\0';
     assert_int_equal(chmod(hidden, 0700), 0);
@@ -1115,9 +1167,11 @@ int main(void)
         ON_HOST(test_id_maps),
         ON_HOST(test_bad_id_maps),
         ON_HOST(test_find),
+        ON_HOST(test_a_ct_on_two_nodes),
         ON_HOST(test_by_name),
         ON_HOST(test_nothing_there),
         ON_HOST(test_lxcpath),
+        ON_HOST(test_homes_of_who_has_ids),
         ON_HOST(test_links_of_users),
         ON_HOST(test_users_see_their_own),
         ON_HOST(test_folder_that_is_none),
