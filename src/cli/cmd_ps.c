@@ -52,7 +52,7 @@ static void read_row(const struct nvl_context *ctx, const struct ps *p, const st
         nvl_make_printable(row->program);
     }
     nvl_autofree struct nvl_container *c =
-        cgroup != NULL ? nvl_container_of_cgroup(&p->containers, &ctx->root, cgroup) : NULL;
+        cgroup != NULL ? nvl_container_of_cgroup(&p->containers, cgroup) : NULL;
     if (c != NULL)
         row->container = nvl_container_full_name(&p->containers, c);
 }

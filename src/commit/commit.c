@@ -138,20 +138,13 @@ static int check_pve(const struct nvl_root *root, const struct nvl_container *c,
 static int open_place(const struct nvl_root *root, const struct nvl_container *c, struct nvl_root *place,
                       const char **inside)
 {
-    nvl_auto(nvl_users_clear) struct nvl_users users = {0};
-
+    if (c->owner != NULL)
+        return nvl_user_open_place(root, c->owner, c->config_path, place, inside);
     *inside = c->config_path;
-    if (c->user == NULL) {
-        int fd = nvl_root_openat(root, "/", O_PATH | O_DIRECTORY);
-        if (fd >= 0)
-            nvl_root_from_fd(place, fd, root->name);
-        return fd < 0 ? fd : 0;
-    }
-    int r = nvl_users_read(root, &users, NULL);
-    for (size_t i = 0; i < users.count; i++)
-        if (strcmp(users.items[i].name, c->user) == 0)
-            return nvl_user_open_place(root, &users.items[i], c->config_path, place, inside);
-    return r < 0 ? r : -ENOENT;
+    int fd = nvl_root_openat(root, "/", O_PATH | O_DIRECTORY);
+    if (fd >= 0)
+        nvl_root_from_fd(place, fd, root->name);
+    return fd < 0 ? fd : 0;
 }
 
 /* The folder as a descriptor that can be locked. Whoever owns an LXC container could put a link in its place.

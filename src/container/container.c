@@ -118,25 +118,17 @@ int nvl_container_by_name(const struct nvl_containers *containers, const char *n
 
 static int open_users_config(const struct nvl_root *root, const struct nvl_container *c, int flags)
 {
-    nvl_auto(nvl_users_clear) struct nvl_users users = {0};
     nvl_auto(nvl_root_close) struct nvl_root place = NVL_ROOT_NONE;
-    const struct nvl_user *user = NULL;
     const char *inside;
     struct stat st;
 
-    int r = nvl_users_read(root, &users, NULL);
-    for (size_t i = 0; i < users.count; i++)
-        if (strcmp(users.items[i].name, c->user) == 0)
-            user = &users.items[i];
-    if (user == NULL)
-        return r < 0 ? r : -ENOENT;
-    r = nvl_user_open_place(root, user, c->config_path, &place, &inside);
+    int r = nvl_user_open_place(root, c->owner, c->config_path, &place, &inside);
     if (r < 0)
         return r;
     nvl_autofd int fd = nvl_root_openat(&place, inside, flags | O_NOFOLLOW);
     if (fd < 0)
         return fd;
-    if (!nvl_user_owns_path(user, c->config_path) && (fstat(fd, &st) < 0 || st.st_uid != user->uid))
+    if (!nvl_user_owns_path(c->owner, c->config_path) && (fstat(fd, &st) < 0 || st.st_uid != c->owner->uid))
         return -EXDEV;
     return TAKE_FD(fd);
 }
@@ -175,7 +167,7 @@ int nvl_container_read_config(const struct nvl_root *root, const struct nvl_cont
 
     *config = (struct nvl_config){0};
     nvl_autofd int fd =
-        c->user != NULL ? open_users_config(root, c, flags) : nvl_root_openat(root, c->config_path, flags);
+        c->owner != NULL ? open_users_config(root, c, flags) : nvl_root_openat(root, c->config_path, flags);
     int r = fd < 0 ? fd : nvl_fd_read(fd, NVL_CONFIG_MAX, &text, &len);
     if (r < 0)
         return cannot_read(c, r, path, err);

@@ -21,19 +21,16 @@ bool nvl_parse_ctid(const char *s, uint32_t *ctid)
     return true;
 }
 
-static char *copy(const char *s)
-{
-    return s != NULL ? nvl_xstrdup(s) : NULL;
-}
-
 struct nvl_container_folder *nvl_containers_add_folder(struct nvl_containers *all,
                                                        enum nvl_container_kind kind, const char *path,
-                                                       const char *user, const char *node)
+                                                       const struct nvl_user *owner, const char *node)
 {
     struct nvl_container_folder *folder = NVL_APPEND(all->folders, all->n_folders);
 
-    *folder = (struct nvl_container_folder){
-        .kind = kind, .path = nvl_xstrdup(path), .user = copy(user), .node = copy(node)};
+    *folder = (struct nvl_container_folder){.kind = kind,
+                                            .path = nvl_xstrdup(path),
+                                            .node = node != NULL ? nvl_xstrdup(node) : NULL,
+                                            .owner = owner};
     return folder;
 }
 
@@ -156,7 +153,8 @@ struct nvl_container *nvl_container_at(const struct nvl_containers *all, size_t 
     *c = (struct nvl_container){
         .kind = folder->kind,
         .name = own_name,
-        .user = folder->user,
+        .user = folder->owner != NULL ? folder->owner->name : NULL,
+        .owner = folder->owner,
         .config_path = path,
         .lxcpath = is_ct ? NVL_LXC_DIR : folder->path,
         .node = folder->node,
@@ -169,7 +167,6 @@ void nvl_containers_clear(struct nvl_containers *all)
 {
     for (size_t i = 0; i < all->n_folders; i++) {
         free(all->folders[i].path);
-        free(all->folders[i].user);
         free(all->folders[i].node);
     }
     free(all->folders);
@@ -177,5 +174,6 @@ void nvl_containers_clear(struct nvl_containers *all)
     nvl_buf_clear(&all->names);
     nvl_strv_clear(&all->looked);
     free(all->majors);
+    nvl_users_clear(&all->users);
     *all = (struct nvl_containers){0};
 }

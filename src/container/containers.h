@@ -3,7 +3,7 @@
  * asked for. */
 #pragma once
 
-#include "base/text.h"
+#include "container/users.h"
 
 #define NVL_LXC_DIR "/var/lib/lxc" /* root's lxcpath, and Proxmox's */
 
@@ -11,11 +11,12 @@ enum nvl_container_kind { NVL_CONTAINER_PVE, NVL_CONTAINER_LXC };
 
 struct nvl_container {
     enum nvl_container_kind kind;
-    const char *name;        /* CTID or LXC name: no '/', no control characters, no leading '.' */
-    const char *user;        /* owner of a user's container, NULL for root's and Proxmox's */
-    const char *config_path; /* below the root: "/etc/pve/lxc/220.conf" */
-    const char *lxcpath;     /* the folder that LXC's tools take as -P; "/var/lib/lxc" for Proxmox */
-    const char *node;        /* Proxmox: the node that owns it, where that is not this one; else NULL */
+    const char *name;             /* CTID or LXC name: no '/', no control characters, no leading '.' */
+    const char *user;             /* owner of a user's container, NULL for root's and Proxmox's */
+    const struct nvl_user *owner; /* the same */
+    const char *config_path;      /* below the root: "/etc/pve/lxc/220.conf" */
+    const char *lxcpath;          /* the folder that LXC's tools take as -P; "/var/lib/lxc" for Proxmox */
+    const char *node;             /* Proxmox: the node that owns it, where that is not this one; else NULL */
     const struct nvl_majors *majors; /* of its host, where that is this one; shared by all that were found */
 };
 
@@ -23,8 +24,9 @@ struct nvl_container {
 struct nvl_container_folder {
     enum nvl_container_kind kind;
     char *path; /* LXC: the lxcpath */
-    char *user, *node;
-    bool is_elsewhere; /* another node's, which was not asked for */
+    char *node;
+    const struct nvl_user *owner; /* in nvl_containers */
+    bool is_elsewhere;            /* another node's, which was not asked for */
 };
 
 struct nvl_container_entry {
@@ -35,6 +37,7 @@ struct nvl_containers {
     size_t count;           /* nvl_container_at: Proxmox by CTID, root's by name, users' by user and name */
     struct nvl_strv looked; /* for messages: folders where they were looked for, whether there or not */
     struct nvl_majors *majors; /* of this host */
+    struct nvl_users users;    /* the same */
     /* the rest is for the functions below: folders are in the order of the list, entries are sorted, and
      * behind the first `count` are those elsewhere */
     struct nvl_container_folder *folders;
@@ -48,7 +51,7 @@ struct nvl_containers {
  * Strings are copied. */
 struct nvl_container_folder *nvl_containers_add_folder(struct nvl_containers *all,
                                                        enum nvl_container_kind kind, const char *path,
-                                                       const char *user, const char *node);
+                                                       const struct nvl_user *owner, const char *node);
 /* Into the last folder. */
 void nvl_containers_add_ct(struct nvl_containers *all, uint32_t ctid);
 void nvl_containers_add_lxc(struct nvl_containers *all, const char *name);

@@ -174,7 +174,7 @@ static void take_users(void *data, const char *name)
     if (!is_good_name(name) || !counts(u, name))
         return;
     if (!u->has_some)
-        nvl_containers_add_folder(found, NVL_CONTAINER_LXC, u->lxcpath, u->user->name, NULL);
+        nvl_containers_add_folder(found, NVL_CONTAINER_LXC, u->lxcpath, u->user, NULL);
     u->has_some = true;
     nvl_containers_add_lxc(found, name);
 }
@@ -230,14 +230,14 @@ static bool is_system_folder(const char *home)
 /* Root looks into the homes of those who can have containers; who is not root into the own. */
 static int find_users(const struct search *s, struct nvl_error *err)
 {
-    nvl_auto(nvl_users_clear) struct nvl_users users = {0};
+    struct nvl_users *users = &s->found->users;
     nvl_auto(nvl_id_ranges_clear) struct nvl_id_ranges ranges = {0};
 
-    int r = nvl_users_read(s->root, &users, err);
+    int r = nvl_users_read(s->root, users, err);
     if (s->is_root)
         nvl_id_ranges_read(s->root, &ranges);
-    for (size_t i = 0; i < users.count && r == 0; i++) {
-        const struct nvl_user *user = &users.items[i];
+    for (size_t i = 0; i < users->count && r == 0; i++) {
+        const struct nvl_user *user = &users->items[i];
         if (s->is_root ? !is_system_folder(user->home) && nvl_id_ranges_has(&ranges, user)
                        : user->uid == s->uid)
             r = find_user(s, user, err);

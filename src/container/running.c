@@ -11,22 +11,11 @@
 #include <unistd.h>
 
 #include "container/tool.h"
-#include "container/users.h"
 
-int nvl_container_owner(const struct nvl_root *host, const struct nvl_container *c, uid_t *uid)
+/* Root's and Proxmox's are 0. */
+static uid_t owner_of(const struct nvl_container *c)
 {
-    nvl_auto(nvl_users_clear) struct nvl_users users = {0};
-
-    *uid = 0;
-    if (c->user == NULL)
-        return 0;
-    int r = nvl_users_read(host, &users, NULL);
-    for (size_t i = 0; i < users.count; i++)
-        if (strcmp(users.items[i].name, c->user) == 0) {
-            *uid = users.items[i].uid;
-            return 0;
-        }
-    return r < 0 ? r : -ENOENT;
+    return c->owner != NULL ? c->owner->uid : 0;
 }
 
 int nvl_container_answerer(const struct nvl_container *c, uid_t *uid)
@@ -107,13 +96,9 @@ static int check_maker(pid_t init, uid_t owner, struct nvl_error *err)
     return 0;
 }
 
-pid_t nvl_container_init(const struct nvl_root *host, const struct nvl_container *c, struct nvl_error *err)
+pid_t nvl_container_init(const struct nvl_container *c, struct nvl_error *err)
 {
-    uid_t owner, answerer = 0;
-    int r = nvl_container_owner(host, c, &owner);
-
-    if (r < 0)
-        return nvl_error_errno(err, r, "user %s of the container", c->user);
+    uid_t owner = owner_of(c), answerer = 0;
     bool is_answered = nvl_container_answerer(c, &answerer) == 0;
     if (is_answered && answerer != owner)
         return nvl_error_set(err, -EPERM, "user %u answers for container %s, which is user %u's", answerer,
@@ -123,7 +108,7 @@ pid_t nvl_container_init(const struct nvl_root *host, const struct nvl_container
         return nvl_error_set(err, -ESRCH,
                              "container %s runs, but its init is not found (lxc-info -P %s -n %s -p)",
                              c->name, c->lxcpath, c->name);
-    r = check_maker(init, owner, err);
+    int r = check_maker(init, owner, err);
     return r < 0 ? r : init;
 }
 
@@ -165,33 +150,30 @@ static const char *payload_name(const struct nvl_strv *parts, uid_t *uid)
     return NULL;
 }
 
-static struct nvl_container *find_owned(const struct nvl_containers *all, const struct nvl_root *host,
-                                        const char *name, uid_t uid)
+static struct nvl_container *find_owned(const struct nvl_containers *all, const char *name, uid_t uid)
 {
     size_t folder = 0, i;
 
     while (nvl_containers_next_named(all, name, &folder, &i)) {
         nvl_autofree struct nvl_container *c = nvl_container_at(all, i);
-        uid_t owner;
-        if (i < all->count && nvl_container_owner(host, c, &owner) == 0 && owner == uid)
+        if (i < all->count && owner_of(c) == uid)
             return TAKE_PTR(c);
     }
     return NULL;
 }
 
-struct nvl_container *nvl_container_of_cgroup(const struct nvl_containers *all, const struct nvl_root *host,
-                                              const char *cgroup)
+struct nvl_container *nvl_container_of_cgroup(const struct nvl_containers *all, const char *cgroup)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv parts = {0};
     uid_t uid;
 
     nvl_strv_split(&parts, cgroup, "/");
     const char *name = payload_name(&parts, &uid);
-    struct nvl_container *c = name != NULL ? find_owned(all, host, name, uid) : NULL;
+    struct nvl_container *c = name != NULL ? find_owned(all, name, uid) : NULL;
     const char *dash = name != NULL ? strrchr(name, '-') : NULL;
     if (c != NULL || dash == NULL || dash[1] == '\0' || dash[1 + strspn(dash + 1, "0123456789")] != '\0')
         return c;
     /* liblxc adds "-1" where a cgroup of that name is left from before */
     nvl_autofree char *shorter = nvl_xstrndup(name, (size_t)(dash - name));
-    return find_owned(all, host, shorter, uid);
+    return find_owned(all, shorter, uid);
 }

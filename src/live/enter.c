@@ -109,7 +109,7 @@ static int find(struct nvl_entry_point *e, const struct nvl_root *host, const st
 {
     nvl_autofree char *uid_map = NULL;
 
-    e->init = nvl_container_init(host, c, err);
+    e->init = nvl_container_init(c, err);
     if (e->init < 0)
         return e->init;
     e->pidfd = (int)syscall(SYS_pidfd_open, e->init, 0);
@@ -129,7 +129,7 @@ int nvl_entry_point_open(struct nvl_entry_point *e, const struct nvl_root *host,
         r = check_users(e, c, err);
     if (r == 0)
         r = check_mounts(e, err);
-    if (r == 0 && (nvl_container_init(host, c, NULL) != e->init || !is_alive(e)))
+    if (r == 0 && (nvl_container_init(c, NULL) != e->init || !is_alive(e)))
         r = nvl_error_set(err, -ESRCH, "the container was stopped or restarted meanwhile");
     return r;
 }

@@ -182,15 +182,18 @@ static void writes_a_ct(void **state)
 
 #define ALICES "/home/alice/.local/share/lxc"
 
+static const struct nvl_user alice = {
+    .name = (char *)"alice", .home = (char *)"/home/alice", .uid = 1000, .logs_in = true};
+
 static void make_alices(struct fixture *f, const char *text)
 {
     make_dirs(f, "/etc");
     make_dirs(f, ALICES "/web");
-    write_file(f, "/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n");
     write_file(f, ALICES "/web/config", text);
     f->c = (struct nvl_container){.kind = NVL_CONTAINER_LXC,
                                   .name = (char *)"web",
-                                  .user = (char *)"alice",
+                                  .user = alice.name,
+                                  .owner = &alice,
                                   .config_path = (char *)ALICES "/web/config",
                                   .lxcpath = (char *)ALICES};
     parse(f, NVL_DIALECT_LXC, text);
