@@ -7,12 +7,11 @@
 #include <strings.h>
 
 #include "host/mig.h"
+#include "host/pci.h"
 
 #define PROC_GPUS       "/proc/driver/nvidia/gpus"
-#define SYS_DEVICES     "/sys/bus/pci/devices"
 #define INFORMATION_MAX 16384
 #define MINOR_MAX       0xfffffu /* MKDEV keeps 20 bits for it */
-#define VENDOR_NVIDIA   0x10de
 #define CLASS_VGA       0x0300
 #define CLASS_3D        0x0302
 
@@ -185,7 +184,7 @@ static int read_proc(const struct nvl_root *root, struct nvl_gpus *gpus, struct 
 /* "0x10de\n" of an attribute file. */
 static bool read_attribute(const struct nvl_root *root, const char *pci, const char *name, unsigned *value)
 {
-    nvl_autofree char *path = nvl_xasprintf(SYS_DEVICES "/%s/%s", pci, name);
+    nvl_autofree char *path = nvl_xasprintf(NVL_PCI_DEVICES "/%s/%s", pci, name);
     char text[32];
     uint64_t number;
 
@@ -198,7 +197,7 @@ static bool read_attribute(const struct nvl_root *root, const char *pci, const c
 
 static void read_driver_link(const struct nvl_root *root, struct nvl_gpu *gpu)
 {
-    nvl_autofree char *path = nvl_xasprintf(SYS_DEVICES "/%s/driver", gpu->pci);
+    nvl_autofree char *path = nvl_xasprintf(NVL_PCI_DEVICES "/%s/driver", gpu->pci);
     nvl_autofree char *target = NULL;
 
     if (nvl_root_readlink(root, path, &target) < 0)
@@ -212,14 +211,14 @@ static int read_sys(const struct nvl_root *root, struct nvl_gpus *gpus, struct n
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
     char pci[NVL_PCI_MAX];
     unsigned vendor, class, device;
-    int r = nvl_root_list(root, SYS_DEVICES, &names);
+    int r = nvl_pci_list(root, &names);
 
     if (r < 0 && r != -ENOENT)
-        return nvl_error_errno(err, r, "cannot list %s" SYS_DEVICES, root->name);
+        return nvl_error_errno(err, r, "cannot list %s" NVL_PCI_DEVICES, root->name);
     for (size_t i = 0; i < names.count; i++) {
         const char *name = names.items[i];
         if (!nvl_pci_normalise(name, pci) || strcmp(name, pci) != 0 ||
-            !read_attribute(root, pci, "vendor", &vendor) || vendor != VENDOR_NVIDIA ||
+            !read_attribute(root, pci, "vendor", &vendor) || vendor != NVL_VENDOR_NVIDIA ||
             !read_attribute(root, pci, "class", &class) ||
             (class >> 8 != CLASS_VGA && class >> 8 != CLASS_3D))
             continue;
@@ -237,7 +236,7 @@ static int read_sys(const struct nvl_root *root, struct nvl_gpus *gpus, struct n
 
 static void read_dri(const struct nvl_root *root, struct nvl_gpu *gpu)
 {
-    nvl_autofree char *path = nvl_xasprintf(SYS_DEVICES "/%s/drm", gpu->pci);
+    nvl_autofree char *path = nvl_xasprintf(NVL_PCI_DEVICES "/%s/drm", gpu->pci);
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
     if (nvl_root_list(root, path, &names) < 0)

@@ -299,6 +299,49 @@ static void test_gpus_of_sysfs(void **state)
     assert_int_equal(dri.items[0].pci_device, 0);
 }
 
+static void assert_gpus(const struct temp_root *t, const char *expected)
+{
+    nvl_auto(nvl_gpus_clear) struct nvl_gpus gpus = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    assert_int_equal(nvl_gpus_read(&t->root, NVL_GPUS_ALL, &gpus, NULL), 0);
+    for (size_t i = 0; i < gpus.count; i++)
+        nvl_strv_push(&names, gpus.items[i].pci);
+    nvl_autofree char *list = nvl_strv_join(&names, " ");
+    assert_string_equal(list, expected);
+}
+
+static void assert_gpus_with_bus(const struct temp_root *t, const char *bus, const char *expected)
+{
+    static const char path[] = "/proc/bus/pci/devices";
+
+    put(t, path, bus);
+    assert_gpus(t, expected);
+    assert_int_equal(unlinkat(t->fd, path + 1, 0), 0);
+}
+
+/* The file of the whole bus saves looking at each device where it tells of the same ones as sysfs. That it is
+ * read shows where it denies one that sysfs has. */
+static void test_the_file_of_the_bus(void **state)
+{
+    const struct temp_root *t = *state;
+    static const char all[] = "0000:01:00.0 0000:c1:1f.7 10000:01:00.0";
+
+    put_pci(t, "0000:00:02.0", "0x8086\n", "0x030000\n", "i915");
+    put_pci(t, "0000:01:00.0", "0x10de\n", "0x030000\n", "");
+    put_pci(t, "0000:c1:1f.7", "0x10de\n", "0x030200\n", "nvidia");
+    put_pci(t, "10000:01:00.0", "0x10de\n", "0x030200\n", "nvidia");
+    assert_gpus(t, all);
+    assert_gpus_with_bus(t,
+                         "0010\t80863e98\t0\ti915\n0100\t10de2438\t0\nc1ff\t10222438\t0\n0100\t10222438\t0\n",
+                         "0000:01:00.0 10000:01:00.0");
+    /* not the same devices: one too few, one that sysfs does not have, no text of that kind */
+    assert_gpus_with_bus(t, "0010\t80863e98\t0\n0100\t10222438\t0\nc1ff\t10222438\t0\n", all);
+    assert_gpus_with_bus(t, "0010\t80863e98\t0\n0100\t10222438\t0\nc1fe\t10222438\t0\n0100\t10222438\t0\n",
+                         all);
+    assert_gpus_with_bus(t, "\nnothing\n\n\n", all);
+}
+
 #define MIG "/proc/driver/nvidia/capabilities/gpu4/mig"
 
 static void test_mig(void **state)
@@ -502,6 +545,7 @@ int main(void)
         cmocka_unit_test(test_information),
         WITH_ROOT(test_gpus_of_proc),
         WITH_ROOT(test_gpus_of_sysfs),
+        WITH_ROOT(test_the_file_of_the_bus),
         WITH_ROOT(test_mig),
         WITH_ROOT(test_mig_without_instances),
         cmocka_unit_test(test_node_make),
