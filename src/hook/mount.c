@@ -5,7 +5,7 @@
 static void mount_into(const struct nvl_hook_call *call, const struct nvl_root *rootfs,
                        const struct nvl_host *host, const struct nvl_grant *grant, struct nvl_report *report)
 {
-    nvl_auto(nvl_bring_close) struct nvl_bring bring = {.binds_nodes = call->nodes == NVL_NODES_HOOK};
+    nvl_auto(nvl_bring_free) struct nvl_bring bring = {.binds_nodes = call->nodes == NVL_NODES_HOOK};
 
     nvl_bring_open(&bring, call->container != NULL ? call->container : "", host, grant, report);
     nvl_bring_give(&bring, rootfs, NULL, NULL);

@@ -38,21 +38,41 @@ static int make_node(const struct nvl_root *root, const struct nvl_node *node,
     return 0;
 }
 
-static void ensure_node(const struct nvl_host *host, struct nvl_node node, struct nvl_report *report)
+void nvl_seen_nodes_clear(struct nvl_seen_nodes *seen)
+{
+    free(seen->items);
+    *seen = (struct nvl_seen_nodes){0};
+}
+
+void nvl_seen_nodes_check(const struct nvl_seen_nodes *seen, const struct nvl_root *root,
+                          struct nvl_node *node)
+{
+    for (size_t i = 0; i < seen->count; i++)
+        if (strcmp(seen->items[i].path, node->path) == 0) {
+            *node = seen->items[i];
+            return;
+        }
+    nvl_node_check(root, node);
+}
+
+static void ensure_node(const struct nvl_host *host, struct nvl_node node, struct nvl_seen_nodes *seen,
+                        struct nvl_report *report)
 {
     if (node.major < 0)
         return;
     nvl_node_check(host->root, &node);
-    if (node.state == NVL_NODE_OK || node.state == NVL_NODE_MODE)
-        return;
-    int r = make_node(host->root, &node, &host->params);
-    if (r < 0)
-        nvl_strv_pushf(&report->problems, "cannot make %s: %s", node.path, strerror(-r));
-    else
-        nvl_strv_pushf(&report->done, "%s made (it was %s)", node.path, nvl_node_state_name(node.state));
+    if (node.state != NVL_NODE_OK && node.state != NVL_NODE_MODE) {
+        int r = make_node(host->root, &node, &host->params);
+        if (r < 0)
+            nvl_strv_pushf(&report->problems, "cannot make %s: %s", node.path, strerror(-r));
+        else
+            nvl_strv_pushf(&report->done, "%s made (it was %s)", node.path, nvl_node_state_name(node.state));
+        nvl_node_check(host->root, &node);
+    }
+    *NVL_APPEND(seen->items, seen->count) = node;
 }
 
-void nvl_nodes_ensure(const struct nvl_host *host, struct nvl_report *report)
+void nvl_nodes_ensure(const struct nvl_host *host, struct nvl_seen_nodes *seen, struct nvl_report *report)
 {
     static const enum nvl_node_kind common[] = {NVL_NODE_CTL, NVL_NODE_MODESET, NVL_NODE_UVM,
                                                 NVL_NODE_UVM_TOOLS};
@@ -61,24 +81,25 @@ void nvl_nodes_ensure(const struct nvl_host *host, struct nvl_report *report)
     if (!host->params.modify_device_files)
         return;
     for (size_t i = 0; i < NVL_LENGTH(common); i++)
-        ensure_node(host, nvl_node_make(common[i], 0, false, majors, &host->params), report);
+        ensure_node(host, nvl_node_make(common[i], 0, false, majors, &host->params), seen, report);
     for (size_t i = 0; i < host->gpus.count; i++) {
         const struct nvl_gpu *gpu = &host->gpus.items[i];
         if (gpu->minor < 0)
             continue;
         ensure_node(host, nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false, majors, &host->params),
-                    report);
+                    seen, report);
         for (size_t j = 0; j < gpu->n_migs; j++) {
             const struct nvl_mig *mig = &gpu->migs[j];
-            ensure_node(host, nvl_node_make(NVL_NODE_CAP, mig->gi_minor, false, majors, &host->params),
+            ensure_node(host, nvl_node_make(NVL_NODE_CAP, mig->gi_minor, false, majors, &host->params), seen,
                         report);
-            ensure_node(host, nvl_node_make(NVL_NODE_CAP, mig->ci_minor, false, majors, &host->params),
+            ensure_node(host, nvl_node_make(NVL_NODE_CAP, mig->ci_minor, false, majors, &host->params), seen,
                         report);
         }
     }
 }
 
-void nvl_nodes_ensure_mig_tools(const struct nvl_host *host, struct nvl_report *report)
+void nvl_nodes_ensure_mig_tools(const struct nvl_host *host, struct nvl_seen_nodes *seen,
+                                struct nvl_report *report)
 {
     static const struct {
         const char *file;
@@ -91,5 +112,5 @@ void nvl_nodes_ensure_mig_tools(const struct nvl_host *host, struct nvl_report *
         if (nvl_root_exists(host->root, tools[i].file))
             ensure_node(host,
                         nvl_node_make(NVL_NODE_CAP, tools[i].minor, false, &host->majors, &host->params),
-                        report);
+                        seen, report);
 }

@@ -91,6 +91,7 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
 {
     nvl_auto(nvl_starting_clear) struct nvl_starting starting = {0};
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
+    nvl_auto(nvl_seen_nodes_clear) struct nvl_seen_nodes seen = {0};
     struct nvl_error err;
 
     if (geteuid() != 0)
@@ -104,7 +105,7 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
     load_modules(&host, root, depth, report);
     if (!host.driver.loaded)
         return;
-    nvl_nodes_ensure(&host, report);
+    nvl_nodes_ensure(&host, &seen, report);
     if (learn_uuids(&host)) {
         nvl_host_clear(&host);
         if (nvl_host_read(&host, root, depth, &err) < 0) {
@@ -112,7 +113,7 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
             return;
         }
     }
-    nvl_starting_make_nodes(&starting, &host, call, report);
+    nvl_starting_make_nodes(&starting, &host, &seen, call, report);
     if (call->libraries == NVL_LIBRARIES_BUNDLE)
         ensure_bundle(&host, report);
 }
@@ -175,6 +176,7 @@ static void load_modeset(const struct nvl_root *root)
 void nvl_hook_prepare(const struct nvl_root *root, struct nvl_report *report)
 {
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
+    nvl_auto(nvl_seen_nodes_clear) struct nvl_seen_nodes seen = {0};
     struct nvl_error err;
 
     if (geteuid() != 0) {
@@ -195,7 +197,7 @@ void nvl_hook_prepare(const struct nvl_root *root, struct nvl_report *report)
         return;
     load_modules(&host, root, NVL_GPUS_PROC, report);
     load_modeset(root);
-    nvl_nodes_ensure(&host, report);
-    nvl_nodes_ensure_mig_tools(&host, report);
+    nvl_nodes_ensure(&host, &seen, report);
+    nvl_nodes_ensure_mig_tools(&host, &seen, report);
     learn_uuids(&host);
 }

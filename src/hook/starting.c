@@ -27,7 +27,8 @@ void nvl_starting_clear(struct nvl_starting *starting)
 
 /* The id map stands in files that the config includes: they are read only where nodes have to be made. */
 void nvl_starting_make_nodes(const struct nvl_starting *starting, const struct nvl_host *host,
-                             const struct nvl_hook_call *call, struct nvl_report *report)
+                             const struct nvl_seen_nodes *seen, const struct nvl_hook_call *call,
+                             struct nvl_report *report)
 {
     nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
     const struct nvl_container container = {
@@ -37,7 +38,10 @@ void nvl_starting_make_nodes(const struct nvl_starting *starting, const struct n
 
     if (!starting->has_grant || starting->grant.nodes != NVL_NODES_HOOK || call->container == NULL)
         return;
-    if (!nvl_own_nodes_find(host, &starting->grant, &resolved))
+    nvl_grant_resolve(&starting->grant, host, &resolved);
+    for (size_t i = 0; i < resolved.n_nodes; i++)
+        nvl_seen_nodes_check(seen, host->root, &resolved.nodes[i]);
+    if (!nvl_own_nodes_are_needed(&resolved))
         nvl_own_nodes_remove(host->root, call->container);
     else if (nvl_idmap_read(host->root, &container, &starting->config, &map, &err) < 0)
         nvl_strv_push(&report->problems, err.message);

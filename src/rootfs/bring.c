@@ -76,15 +76,24 @@ void nvl_bring_open(struct nvl_bring *b, const char *container, const struct nvl
     b->view_error = nvl_proc_view_make(&b->view, b->into_running, host, &b->resolved);
 }
 
+void nvl_bring_free(struct nvl_bring *b)
+{
+    b->bundle.fd = b->view.mount_fd = -1;
+    b->view.n_mounts = 0;
+    free(b->nodes);
+    nvl_root_close(&b->bundle);
+    nvl_proc_view_clear(&b->view);
+    nvl_resolved_clear(&b->resolved);
+}
+
 void nvl_bring_close(struct nvl_bring *b)
 {
     for (size_t i = 0; b->nodes != NULL && i < b->resolved.n_nodes; i++)
         nvl_close_ptr(&b->nodes[i].fd);
-    free(b->nodes);
     nvl_close_ptr(&b->bundle_mount);
     nvl_root_close(&b->bundle);
     nvl_proc_view_clear(&b->view);
-    nvl_resolved_clear(&b->resolved);
+    nvl_bring_free(b);
 }
 
 static const char *node_problem(const struct nvl_node *node, int r)

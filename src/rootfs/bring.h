@@ -35,6 +35,9 @@ typedef bool nvl_gid_of(const void *data, unsigned inside, unsigned *gid);
 void nvl_bring_give(const struct nvl_bring *b, const struct nvl_root *rootfs, nvl_gid_of *gid_of,
                     const void *data);
 void nvl_bring_close(struct nvl_bring *b);
+/* Its memory alone: the start hook ends after it, and that closes the descriptors, without a system call
+ * each. */
+void nvl_bring_free(struct nvl_bring *b);
 
 /* Nodes, nvlxc's files, the driver and the view of /proc/driver/nvidia, put into the container. The second
  * time nothing is done. */

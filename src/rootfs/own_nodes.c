@@ -95,17 +95,21 @@ static int make_folder(const struct nvl_root *root, const char *path, uid_t uid,
     return fchmod(fd, 0700) < 0 || fchown(fd, uid, gid) < 0 ? -errno : TAKE_FD(fd);
 }
 
+bool nvl_own_nodes_are_needed(const struct nvl_resolved *resolved)
+{
+    for (size_t i = 0; i < resolved->n_nodes; i++)
+        if (is_closed(&resolved->nodes[i]))
+            return true;
+    return false;
+}
+
 bool nvl_own_nodes_find(const struct nvl_host *host, const struct nvl_grant *grant,
                         struct nvl_resolved *resolved)
 {
-    bool is_any = false;
-
     nvl_grant_resolve(grant, host, resolved);
-    for (size_t i = 0; i < resolved->n_nodes; i++) {
+    for (size_t i = 0; i < resolved->n_nodes; i++)
         nvl_node_check(host->root, &resolved->nodes[i]);
-        is_any |= is_closed(&resolved->nodes[i]);
-    }
-    return is_any;
+    return nvl_own_nodes_are_needed(resolved);
 }
 
 void nvl_own_nodes_make(const struct nvl_root *root, const struct nvl_resolved *resolved,

@@ -9,8 +9,10 @@
 
 #include "grant/resolve.h"
 
-/* The nodes of the grant, each looked at; whether there is one among them that its owner or a group alone may
- * use. MIG's capability nodes are the driver's, and for reading. */
+/* Whether there is one among the nodes, which were looked at, that its owner or a group alone may use. MIG's
+ * capability nodes are the driver's, and for reading. */
+bool nvl_own_nodes_are_needed(const struct nvl_resolved *resolved);
+/* The nodes of the grant, each looked at, and that answer. */
 bool nvl_own_nodes_find(const struct nvl_host *host, const struct nvl_grant *grant,
                         struct nvl_resolved *resolved);
 /* As the host's root: the folder holds a copy of each such node and nothing else; with the host's mode, and

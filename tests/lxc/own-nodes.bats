@@ -144,6 +144,20 @@ owner_of() {
     [ ! -e $OWN ]
 }
 
+@test "a closed node that pre-start has just made gets its copy in the same start" {
+    nvlxc attach ct --capabilities compute,utility
+    sed -i 's/^DeviceFileMode:.*/DeviceFileMode: 432/; s/^DeviceFileGID:.*/DeviceFileGID: 991/' /proc/driver/nvidia/params
+    rm /dev/nvidia0
+    run -0 start ct
+    run -0 syslog_of ct
+    says '/dev/nvidia0 made (it was missing)'
+    [ "$(stat -c '%a %u:%g' /dev/nvidia0)" = '660 0:991' ]
+    [ "$(ls $OWN)" = nvidia0 ]
+    [ "$(owner_of ct /dev/nvidia0)" = '660 0:44' ]
+    stop ct
+    simulate_host a5500-550
+}
+
 @test "a host's node that became another device: the copy follows at the next start" {
     nvlxc attach ct --capabilities compute,utility,graphics
     run -0 start ct
