@@ -119,8 +119,7 @@ static bool has_series_headers(const struct nvl_host_facts *facts)
 
     len += kernel[len] == '.' ? 1 + strspn(kernel + len + 1, "0123456789") : 0;
     nvl_autofree char *name = nvl_xasprintf("proxmox-headers-%.*s", (int)len, kernel);
-    nvl_autofree char *version = nvl_package_version(facts->root, name);
-    return version != NULL;
+    return nvl_package_is_installed(facts->root, name);
 }
 
 static void check_headers(const struct nvl_check *check, const struct nvl_host_facts *facts,
@@ -132,8 +131,8 @@ static void check_headers(const struct nvl_check *check, const struct nvl_host_f
     if (!uses_nvidia(facts) || facts->installed.dkms_name == NULL || meta == NULL ||
         !nvl_root_exists(facts->root, "/var/lib/dpkg/status"))
         return;
-    nvl_autofree char *version = nvl_package_version(facts->root, meta);
-    if (version != NULL || (facts->system.is_proxmox && has_series_headers(facts)))
+    if (nvl_package_is_installed(facts->root, meta) ||
+        (facts->system.is_proxmox && has_series_headers(facts)))
         return;
     struct nvl_finding *f =
         nvl_host_finding(findings, check, NVL_SEVERITY_WARNING,

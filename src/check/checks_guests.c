@@ -6,10 +6,11 @@
 #include "base/paths.h"
 #include "check/host_checks.h"
 
-#define BOOT_UNIT   "nvlxc-boot.service"
-#define UNIT_MAX    (64u << 10)
-#define MOUNTS_FILE "/proc/mounts"
-#define MOUNTS_MAX  (4u << 20)
+#define BOOT_UNIT    "nvlxc-boot.service"
+#define UNIT_MAX     (64u << 10)
+#define MOUNTS_FILE  "/proc/mounts"
+#define CGROUP2_MARK "/sys/fs/cgroup/cgroup.controllers" /* cgroup v2 alone has it, and alone where it is */
+#define MOUNTS_MAX   (4u << 20)
 static bool is_enabled(const struct nvl_root *root, const char *unit)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
@@ -148,6 +149,8 @@ void nvl_check_cgroups(const struct nvl_check *check, const struct nvl_host_fact
     size_t len, pos = 0, line_len;
     const char *line;
 
+    if (nvl_root_exists(facts->root, CGROUP2_MARK))
+        return;
     if (nvl_root_read(facts->root, MOUNTS_FILE, MOUNTS_MAX, &text, &len) < 0)
         return;
     while (nvl_next_line(text, len, &pos, &line, &line_len)) {

@@ -1,6 +1,8 @@
 /* What keeps GPUs ready: the persistence daemon, the fabric manager, and instances on a GPU in MIG mode. */
 #include "check/host_checks.h"
 
+#define PERSISTENCE_PID                                                                                      \
+    "/run/nvidia-persistenced/nvidia-persistenced.pid" /* where the daemon always writes it */
 #define SWITCHES "/proc/driver/nvidia-nvswitch/devices"
 
 static bool any_driven(const struct nvl_host_facts *facts)
@@ -11,6 +13,14 @@ static bool any_driven(const struct nvl_host_facts *facts)
     return false;
 }
 
+/* Its own word first: else every process has to be looked at, which is worth it only where it may be there.
+ */
+static bool persistence_runs(const struct nvl_root *root, bool is_installed)
+{
+    return nvl_pid_file_holds(root, PERSISTENCE_PID, "nvidia-persistenced") ||
+           (is_installed && nvl_program_runs(root, "nvidia-persistenced"));
+}
+
 void nvl_check_persistence(const struct nvl_check *check, const struct nvl_host_facts *facts,
                            struct nvl_findings *findings)
 {
@@ -18,7 +28,7 @@ void nvl_check_persistence(const struct nvl_check *check, const struct nvl_host_
     bool is_installed =
         nvl_root_exists(facts->root, programs[0]) || nvl_root_exists(facts->root, programs[1]);
 
-    if (!any_driven(facts) || nvl_program_runs(facts->root, "nvidia-persistenced"))
+    if (!any_driven(facts) || persistence_runs(facts->root, is_installed))
         return;
     nvl_autofree char *title =
         nvl_xasprintf("the persistence daemon %s", is_installed ? "does not run" : "is not installed");

@@ -33,16 +33,26 @@ static void read_nodes(struct nvl_host_facts *f)
         add_node(f, NVL_NODE_MODESET);
 }
 
-int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, struct nvl_error *err)
+static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
+{
+    if (how == NVL_FACTS_QUICK && f->host.driver.loaded)
+        nvl_installed_dkms_read(f->root, &f->installed);
+    else
+        nvl_installed_driver_read(f->root, &f->system, &f->search.us, &f->installed);
+}
+
+int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, enum nvl_facts_how how,
+                        struct nvl_error *err)
 {
     *f = (struct nvl_host_facts){.root = root};
     int r = nvl_host_read(&f->host, root, NVL_GPUS_ALL, err);
     if (r == 0)
         r = nvl_modules_read(root, &f->modules, err);
     if (r == 0)
-        r = nvl_userspace_read(root, &f->userspace, err);
+        r = nvl_search_read(root, how == NVL_FACTS_QUICK ? NVL_SEARCH_OR_RECALL : NVL_SEARCH_ANEW, &f->search,
+                            err);
     if (r == 0)
-        r = nvl_bundles_list(root, &f->host.driver, &f->userspace, &f->bundles, err);
+        r = nvl_bundles_list(root, &f->host.driver, &f->search.us, &f->bundles, err);
     if (r == 0)
         r = nvl_system_read(root, &f->system, err);
     if (r == 0)
@@ -53,7 +63,7 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, s
         nvl_host_facts_clear(f);
         return r;
     }
-    nvl_installed_driver_read(root, &f->system, &f->userspace, &f->installed);
+    read_installed(f, how);
     nvl_modprobe_read(root, &f->modprobe);
     f->has_nvidia_modprobe = nvl_root_exists(root, NVL_MODPROBE_PROGRAM);
     read_nodes(f);
@@ -64,7 +74,7 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, s
 void nvl_host_facts_clear(struct nvl_host_facts *f)
 {
     nvl_host_clear(&f->host);
-    nvl_userspace_clear(&f->userspace);
+    nvl_search_clear(&f->search);
     nvl_bundles_clear(&f->bundles);
     nvl_system_clear(&f->system);
     nvl_support_clear(&f->support);
@@ -158,7 +168,7 @@ int nvl_facts_read(const struct nvl_root *root, const char *name, struct nvl_hos
 {
     struct nvl_container *container;
 
-    int r = nvl_host_facts_read(host, root, err);
+    int r = nvl_host_facts_read(host, root, NVL_FACTS_ANEW, err);
     if (r == 0)
         r = nvl_container_by_name(&host->containers, name, &container, err);
     return r < 0 ? r : nvl_container_facts_read(facts, host, container, err);

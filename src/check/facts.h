@@ -7,6 +7,7 @@
 #include "container/grant_lines.h"
 #include "container/idmap.h"
 #include "driver/bundle.h"
+#include "driver/search.h"
 #include "grant/resolve.h"
 #include "host/host.h"
 #include "host/installed.h"
@@ -35,11 +36,11 @@ struct nvl_host_facts {
     const struct nvl_root *root;
     struct nvl_host host; /* NVL_GPUS_ALL */
     struct nvl_modules modules;
-    struct nvl_userspace userspace;
+    struct nvl_search search; /* for the driver's files */
     struct nvl_bundles bundles;
     struct nvl_system system;
     struct nvl_support support;
-    struct nvl_installed_driver installed;
+    struct nvl_installed_driver installed; /* quick: of a loaded driver dkms's entry alone */
     struct nvl_modprobe modprobe;
     bool has_nvidia_modprobe;         /* the program that makes nodes */
     struct nvl_containers containers; /* of this node */
@@ -77,7 +78,11 @@ struct nvl_container_facts {
     char *rootfs_why;       /* why it is out of reach */
 };
 
-int nvl_host_facts_read(struct nvl_host_facts *facts, const struct nvl_root *root, struct nvl_error *err);
+/* quick, for `host`: what a kept search says of the driver's files is believed, and what only a driver that
+ * is not loaded is asked for is read of such a one alone. The same checks find the same. */
+enum nvl_facts_how { NVL_FACTS_ANEW, NVL_FACTS_QUICK };
+int nvl_host_facts_read(struct nvl_host_facts *facts, const struct nvl_root *root, enum nvl_facts_how how,
+                        struct nvl_error *err);
 void nvl_host_facts_clear(struct nvl_host_facts *facts);
 /* An unreadable config is an error; all else that cannot be read is left empty. The container is taken over,
  * in any case. */

@@ -78,7 +78,7 @@ static int diagnose(struct nvl_context *ctx, const struct nvl_strv *arguments, b
 {
     struct nvl_container *one = NULL;
 
-    int r = nvl_host_facts_read(&d->facts, &ctx->root, err);
+    int r = nvl_host_facts_read(&d->facts, &ctx->root, NVL_FACTS_ANEW, err);
     if (r == 0 && arguments->count > 0)
         r = nvl_container_by_name(&d->facts.containers, arguments->items[0], &one, err);
     if (r < 0)

@@ -27,13 +27,13 @@ struct drivers {
     struct nvl_context *ctx;
     bool dry_run, if_present;
     struct nvl_driver_version loaded;
-    struct nvl_userspace us;
+    struct nvl_search search;
     struct nvl_bundles bundles;
 };
 
 static void drivers_clear(struct drivers *d)
 {
-    nvl_userspace_clear(&d->us);
+    nvl_search_clear(&d->search);
     nvl_bundles_clear(&d->bundles);
 }
 
@@ -42,9 +42,9 @@ static int drivers_read(struct drivers *d, struct nvl_error *err)
     int r = nvl_driver_version_read(&d->ctx->root, &d->loaded, err);
 
     if (r == 0)
-        r = nvl_userspace_read(&d->ctx->root, &d->us, err);
+        r = nvl_search_read(&d->ctx->root, NVL_SEARCH_OR_RECALL, &d->search, err);
     if (r == 0)
-        r = nvl_bundles_list(&d->ctx->root, &d->loaded, &d->us, &d->bundles, err);
+        r = nvl_bundles_list(&d->ctx->root, &d->loaded, &d->search.us, &d->bundles, err);
     return r;
 }
 
@@ -146,7 +146,7 @@ static int keep_bundle(const struct drivers *d, const char *version, json_t *syn
     const struct nvl_bundle *bundle = find_bundle(d, version);
     bool is_loaded = d->loaded.loaded && strcmp(d->loaded.version, version) == 0;
     nvl_autofree char *installed =
-        d->us.versions.count > 0 ? nvl_strv_join(&d->us.versions, ", ") : nvl_xstrdup("none");
+        d->search.us.versions.count > 0 ? nvl_strv_join(&d->search.us.versions, ", ") : nvl_xstrdup("none");
 
     if (bundle != NULL && bundle->complete) {
         struct nvl_sync_result as_is = {.n_files = bundle->n_files, .bytes = bundle->bytes};
@@ -157,9 +157,9 @@ static int keep_bundle(const struct drivers *d, const char *version, json_t *syn
     nvl_error_host(err, -ENOENT, "%s %s, but its user-space files are not installed (installed: %s)",
                    is_loaded ? "the kernel module that is loaded is" : "a bundle was asked for driver",
                    version, installed);
-    if (is_loaded && d->us.versions.count > 0)
+    if (is_loaded && d->search.us.versions.count > 0)
         nvl_error_hint(err, "reboot, so that driver %s is loaded, or install the user-space of %s",
-                       d->us.versions.items[0], version);
+                       d->search.us.versions.items[0], version);
     else
         nvl_error_hint(err,
                        "install the user-space of %s (Debian: libcuda1, nvidia-smi), then: nvlxc driver sync",
@@ -167,13 +167,13 @@ static int keep_bundle(const struct drivers *d, const char *version, json_t *syn
     return -ENOENT;
 }
 
-static int sync_one(const struct drivers *d, const char *version, json_t *synced, struct nvl_error *err)
+static int sync_one(struct drivers *d, const char *version, json_t *synced, struct nvl_error *err)
 {
     struct nvl_sync_result nvl_auto(nvl_sync_result_clear) result = {0};
 
-    if (!nvl_strv_contains(&d->us.versions, version))
+    if (!nvl_strv_contains(&d->search.us.versions, version))
         return keep_bundle(d, version, synced, err);
-    int r = nvl_sync_shown(d->ctx, &d->us, version, d->dry_run, &result, err);
+    int r = nvl_sync_shown(d->ctx, &d->search, version, d->dry_run, &result, err);
     if (r < 0)
         return nvl_error_prefix(err, "%s", version);
     say_synced(d, version, &result);
@@ -186,9 +186,9 @@ static void wanted_versions(const struct drivers *d, struct nvl_strv *versions)
 {
     if (d->loaded.version[0] != '\0')
         nvl_strv_push(versions, d->loaded.version);
-    for (size_t i = 0; i < d->us.versions.count; i++)
-        if (!nvl_strv_contains(versions, d->us.versions.items[i]))
-            nvl_strv_push(versions, d->us.versions.items[i]);
+    for (size_t i = 0; i < d->search.us.versions.count; i++)
+        if (!nvl_strv_contains(versions, d->search.us.versions.items[i]))
+            nvl_strv_push(versions, d->search.us.versions.items[i]);
 }
 
 /* The first error is the program's; those after it are told at once. */
@@ -204,7 +204,7 @@ static void gather(int r, const struct nvl_error *one, int *failed, struct nvl_e
     *err = *one;
 }
 
-static int sync_all(const struct drivers *d, const struct nvl_strv *wanted, struct nvl_error *err)
+static int sync_all(struct drivers *d, const struct nvl_strv *wanted, struct nvl_error *err)
 {
     json_t *synced = json_array(), *firmware = json_null(), *cdi = json_null();
     int failed = 0;
@@ -229,15 +229,28 @@ static int sync_all(const struct drivers *d, const struct nvl_strv *wanted, stru
     return failed;
 }
 
-static int run_sync(const struct drivers *d, const struct nvl_strv *asked, struct nvl_error *err)
+/* Without it the next sync takes longer, and that is all. */
+static void keep_search(struct drivers *d)
+{
+    struct nvl_error err = {0};
+
+    if (nvl_search_keep(&d->ctx->root, &d->search, &err) < 0)
+        nvl_warn("%s", err.message);
+}
+
+static int run_sync(struct drivers *d, const struct nvl_strv *asked, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv wanted = {0};
 
     if (asked->count > 0)
         return sync_all(d, asked, err);
     wanted_versions(d, &wanted);
-    if (wanted.count > 0 || d->if_present)
-        return sync_all(d, &wanted, err);
+    if (wanted.count > 0 || d->if_present) {
+        int r = sync_all(d, &wanted, err);
+        if (r == 0 && wanted.count > 0 && !d->dry_run)
+            keep_search(d);
+        return r;
+    }
     nvl_error_host(err, -ENODEV,
                    "no NVIDIA driver is here: no kernel module is loaded, no user-space is installed");
     nvl_error_hint(err, "install the driver, then: nvlxc driver sync");

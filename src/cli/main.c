@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "cli/command.h"
 #include "cli/globals.h"
@@ -153,11 +154,21 @@ static void print_error(const struct nvl_error *err, bool json)
     }
 }
 
+/* jansson would open /dev/urandom for what the kernel has given the process already. */
+static void seed_json(void)
+{
+    size_t seed = 0;
+
+    memcpy(&seed, (const void *)getauxval(AT_RANDOM), sizeof seed);
+    json_object_seed(seed);
+}
+
 int main(int argc, char **argv)
 {
     struct nvl_globals globals = {0};
     struct nvl_error err = {0};
 
+    seed_json();
     int r = run(&globals, argc, argv, &err);
     /* what was printed must have reached its reader */
     if ((fflush(stdout) != 0 || ferror(stdout)) && r >= 0) {

@@ -3,18 +3,19 @@
 #pragma once
 
 #include "driver/catalog.h"
-#include "host/userspace.h"
+#include "driver/search.h"
+
+struct nvl_manifest;
 
 /* Called while files are copied; done and total are bytes. */
 typedef void nvl_progress_fn(void *data, const char *file, uint64_t done, uint64_t total);
 
 struct nvl_sync_result {
-    bool changed;   /* something was written; with dry_run: would be */
-    size_t n_files; /* in the bundle, without links */
-    uint64_t bytes; /* of those */
-    struct nvl_strv
-        missing; /* one line for each capability that lacks something:
-                  * "video: libnvidia-encode.so.1 is not installed: apt install libnvidia-encode1" */
+    bool changed;            /* something was written; with dry_run: would be */
+    size_t n_files;          /* in the bundle, without links */
+    uint64_t bytes;          /* of those */
+    struct nvl_strv missing; /* one line for each capability that lacks something: "video:
+                              * libnvidia-encode.so.1 is not installed: apt install libnvidia-encode1" */
 };
 
 /* Builds the bundle of `version` from what is installed on the host: into a temporary folder beside it
@@ -23,19 +24,25 @@ struct nvl_sync_result {
  * source is copied, each file replaced whole, the manifest last; what the host no longer has stays. No file
  * is read where nothing has changed. With dry_run only the result is filled in. -ENOENT where that version's
  * libcuda and libnvidia-ml are not installed; -EAGAIN where another sync is still at work after a minute;
- * -ENOSPC with what is needed and free. After an error the bundle is as it was. */
-int nvl_bundle_sync(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
-                    bool dry_run, nvl_progress_fn *progress, void *progress_data,
-                    struct nvl_sync_result *result, struct nvl_error *err);
+ * -ENOSPC with what is needed and free. After an error the bundle is as it was. Where the search was recalled
+ * and the bundle is whole, nothing is searched; else the search is made again. */
+int nvl_bundle_sync(const struct nvl_root *root, struct nvl_search *search, const char *version, bool dry_run,
+                    nvl_progress_fn *progress, void *progress_data, struct nvl_sync_result *result,
+                    struct nvl_error *err);
+/* What the bundle of that version lacks, as a sync would say. -ENOENT as there. */
+int nvl_bundle_lacks(const struct nvl_root *root, const struct nvl_search *search, const char *version,
+                     struct nvl_strv *missing, struct nvl_error *err);
 void nvl_sync_result_clear(struct nvl_sync_result *result);
 
 struct nvl_bundle {
     char version[NVL_VERSION_MAX];
     uint64_t bytes;
     size_t n_files;
-    bool complete; /* has a manifest that can be read */
-    bool loaded;   /* the kernel module's version */
-    bool pending;  /* installed on the host, but not the loaded one: the next boot's */
+    bool complete;                 /* has a manifest that can be read */
+    int unreadable;                /* why not: -ENOENT, -EINVAL for a damaged one, and the like */
+    struct nvl_manifest *manifest; /* for this room; empty where it cannot be read */
+    bool loaded;                   /* the kernel module's version */
+    bool pending;                  /* installed on the host, but not the loaded one: the next boot's */
     size_t in_use; /* running containers that have it mounted; 0 until nvl_bundles_count_users */
 };
 struct nvl_bundles {

@@ -24,11 +24,11 @@ static int newest_first(const void *a, const void *b)
 static void describe(const struct nvl_root *root, const struct nvl_driver_version *loaded,
                      const struct nvl_userspace *us, struct nvl_bundle *bundle)
 {
-    nvl_auto(nvl_manifest_clear) struct nvl_manifest m = {0};
-
-    bundle->complete = nvl_manifest_read(root, bundle->version, &m) == 0;
-    bundle->n_files = m.n_files;
-    bundle->bytes = nvl_manifest_bytes(&m);
+    bundle->manifest = nvl_xcalloc(1, sizeof *bundle->manifest);
+    bundle->unreadable = nvl_manifest_read(root, bundle->version, bundle->manifest);
+    bundle->complete = bundle->unreadable == 0;
+    bundle->n_files = bundle->manifest->n_files;
+    bundle->bytes = nvl_manifest_bytes(bundle->manifest);
     bundle->loaded = loaded->loaded && strcmp(loaded->version, bundle->version) == 0;
     bundle->pending = nvl_version_is_pending(bundle->version, loaded, us);
 }
@@ -63,6 +63,10 @@ void nvl_bundles_count_users(const struct nvl_root *root, struct nvl_bundles *bu
 
 void nvl_bundles_clear(struct nvl_bundles *bundles)
 {
+    for (size_t i = 0; i < bundles->count; i++) {
+        nvl_manifest_clear(bundles->items[i].manifest);
+        free(bundles->items[i].manifest);
+    }
     free(bundles->items);
     *bundles = (struct nvl_bundles){0};
 }

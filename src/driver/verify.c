@@ -12,8 +12,11 @@
 #define BLOCK       (256u << 10)
 #define SONAMES_MAX (1u << 20)
 
-static int checksum_of(int fd, char text[NVL_CHECKSUM_LENGTH + 1])
+static int checksum_of(const struct nvl_root *root, const char *path, char text[NVL_CHECKSUM_LENGTH + 1])
 {
+    nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return fd;
     nvl_autofree char *block = nvl_xcalloc(1, BLOCK);
     struct nvl_checksum *sum = nvl_checksum_new();
     ssize_t n;
@@ -33,16 +36,16 @@ static void verify_file(const struct nvl_root *root, const char *folder, const s
     nvl_autofree char *path = nvl_xasprintf("%s/%s", folder, file->path);
     char checksum[NVL_CHECKSUM_LENGTH + 1];
     struct stat st;
-    nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    int r = nvl_root_stat(root, path, AT_SYMLINK_NOFOLLOW, &st);
 
-    if (fd < 0 || fstat(fd, &st) < 0)
-        nvl_strv_pushf(faults, "%s: %s", path, strerror(fd < 0 ? -fd : errno));
+    if (r < 0)
+        nvl_strv_pushf(faults, "%s: %s", path, strerror(-r));
     else if (!S_ISREG(st.st_mode))
         nvl_strv_pushf(faults, "%s is not a regular file", path);
     else if ((uint64_t)st.st_size != file->size)
         nvl_strv_pushf(faults, "%s has %lld bytes, the manifest says %llu", path, (long long)st.st_size,
                        (unsigned long long)file->size);
-    else if (deep && (checksum_of(fd, checksum) < 0 || strcmp(checksum, file->checksum) != 0)) {
+    else if (deep && (checksum_of(root, path, checksum) < 0 || strcmp(checksum, file->checksum) != 0)) {
         nvl_strv_pushf(faults, "%s has not the content that the manifest says (XXH128)", path);
         nvl_strv_push(unseen, path);
     }
@@ -74,21 +77,21 @@ static void verify_sonames(const struct nvl_root *root, const char *folder, cons
         nvl_strv_pushf(faults, "%s does not list the libraries of the manifest", path);
 }
 
-void nvl_bundle_verify(const struct nvl_root *root, const char *version, bool deep, struct nvl_strv *faults,
-                       struct nvl_strv *unseen)
+void nvl_bundle_verify(const struct nvl_root *root, const struct nvl_bundle *bundle, bool deep,
+                       struct nvl_strv *faults, struct nvl_strv *unseen)
 {
-    nvl_auto(nvl_manifest_clear) struct nvl_manifest m = {0};
-    nvl_autofree char *folder = nvl_xasprintf(NVL_BUNDLE_DIR "/%s", version);
-    int r = nvl_manifest_read(root, version, &m);
+    nvl_autofree char *folder = nvl_xasprintf(NVL_BUNDLE_DIR "/%s", bundle->version);
+    const struct nvl_manifest *m = bundle->manifest;
 
-    if (r < 0) {
+    if (!bundle->complete) {
         nvl_strv_pushf(faults, "%s/manifest.json: %s", folder,
-                       r == -EINVAL ? "is no manifest of that version" : strerror(-r));
+                       bundle->unreadable == -EINVAL ? "is no manifest of that version"
+                                                     : strerror(-bundle->unreadable));
         return;
     }
-    for (size_t i = 0; i < m.n_files; i++)
-        verify_file(root, folder, &m.files[i], deep, faults, unseen);
-    for (size_t i = 0; i < m.n_links; i++)
-        verify_link(root, folder, &m.links[i], faults);
-    verify_sonames(root, folder, &m, faults);
+    for (size_t i = 0; i < m->n_files; i++)
+        verify_file(root, folder, &m->files[i], deep, faults, unseen);
+    for (size_t i = 0; i < m->n_links; i++)
+        verify_link(root, folder, &m->links[i], faults);
+    verify_sonames(root, folder, m, faults);
 }

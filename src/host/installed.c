@@ -73,7 +73,7 @@ static void read_package(const struct nvl_root *root, struct nvl_installed_drive
 
 /* dkms's entry: nvidia, nvidia-current, nvidia-current-open, nvidia-open, nvidia-tesla-…; of several versions
  * the newest. */
-static void read_dkms(const struct nvl_root *root, struct nvl_installed_driver *d)
+void nvl_installed_dkms_read(const struct nvl_root *root, struct nvl_installed_driver *d)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
@@ -172,7 +172,7 @@ void nvl_installed_driver_read(const struct nvl_root *root, const struct nvl_sys
 {
     *d = (struct nvl_installed_driver){0};
     read_package(root, d);
-    read_dkms(root, d);
+    nvl_installed_dkms_read(root, d);
     read_signing_key(root, d);
     name_version(us, d);
     find_other_kernels(root, system->kernel, &d->kernels);

@@ -24,4 +24,6 @@ struct nvl_installed_driver {
 
 void nvl_installed_driver_read(const struct nvl_root *root, const struct nvl_system *system,
                                const struct nvl_userspace *us, struct nvl_installed_driver *d);
+/* Of all that dkms_name and dkms_version alone. */
+void nvl_installed_dkms_read(const struct nvl_root *root, struct nvl_installed_driver *d);
 void nvl_installed_driver_clear(struct nvl_installed_driver *d);

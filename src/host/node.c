@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #define DRI_MAJOR     226 /* the kernel's Documentation/admin-guide/devices.txt */
 #define MINOR_CTL     255
@@ -61,13 +60,11 @@ struct nvl_node nvl_node_make(enum nvl_node_kind kind, unsigned minor, bool rend
 void nvl_node_check(const struct nvl_root *root, struct nvl_node *node)
 {
     struct stat st;
-    /* With O_PATH nothing is opened of a device, a FIFO or a link: it is looked at only. */
-    nvl_autofd int fd = nvl_root_openat(root, node->path, O_PATH | O_NOFOLLOW);
 
     node->state = NVL_NODE_MISSING;
     node->found_major = node->found_minor = -1;
     node->found_mode = 0;
-    if (fd < 0 || fstat(fd, &st) < 0)
+    if (nvl_root_stat(root, node->path, AT_SYMLINK_NOFOLLOW, &st) < 0)
         return;
     node->found_mode = st.st_mode & 07777;
     if (!S_ISCHR(st.st_mode)) {

@@ -5,6 +5,7 @@
 
 #define DPKG_STATUS     "/var/lib/dpkg/status"
 #define DPKG_STATUS_MAX (64u << 20)
+#define DPKG_INFO       "/var/lib/dpkg/info"
 #define SMALL_FILE_MAX  (64u << 10)
 /* The name and GUID are the UEFI specification's; efivarfs puts 4 bytes of attributes before the value. */
 #define EFI_FOLDER      "/sys/firmware/efi"
@@ -72,11 +73,13 @@ static void read_proxmox(const struct nvl_root *root, struct nvl_system *s)
     s->is_proxmox = nvl_root_exists(root, "/etc/pve"); /* of pve-cluster, mounted or not */
     if (!s->is_proxmox)
         return;
+    int base = leading_number(s->version_id);
+    if (base >= PVE_OLDEST_BASE) {
+        s->pve_major = base - DEBIAN_TO_PVE;
+        return;
+    }
     nvl_autofree char *version = nvl_package_version(root, "pve-manager");
     s->pve_major = leading_number(version);
-    int base = leading_number(s->version_id);
-    if (s->pve_major < 0 && base >= PVE_OLDEST_BASE)
-        s->pve_major = base - DEBIAN_TO_PVE;
 }
 
 static enum nvl_secure_boot read_secure_boot(const struct nvl_root *root)
@@ -186,6 +189,32 @@ static char *find_version(const char *text, size_t len, const char *package)
     return version;
 }
 
+/* dpkg has a list of its files for each package that is installed, so that its status, which is long, need be
+ * read for few. Where the folder is not there (a captured host) the status alone can say. */
+enum listed { NOT_LISTED, LISTED, NO_LISTS };
+
+static enum listed is_listed(const struct nvl_root *root, const char *package)
+{
+    static const char *const ends[] = {".list", ":amd64.list", ":arm64.list"};
+
+    for (size_t i = 0; i < NVL_LENGTH(ends); i++) {
+        nvl_autofree char *path = nvl_xasprintf(DPKG_INFO "/%s%s", package, ends[i]);
+        if (nvl_root_exists(root, path))
+            return LISTED;
+    }
+    return nvl_root_exists(root, DPKG_INFO) ? NOT_LISTED : NO_LISTS;
+}
+
+bool nvl_package_is_installed(const struct nvl_root *root, const char *package)
+{
+    enum listed listed = is_listed(root, package);
+
+    if (listed != NO_LISTS)
+        return listed == LISTED;
+    nvl_autofree char *version = nvl_package_version(root, package);
+    return version != NULL;
+}
+
 char *nvl_package_version_of(const struct nvl_root *root, const char *const *packages, size_t n_packages,
                              size_t *which)
 {
@@ -209,22 +238,34 @@ char *nvl_package_version(const struct nvl_root *root, const char *package)
     return nvl_package_version_of(root, &package, 1, &which);
 }
 
+static bool is_program(const struct nvl_root *root, const char *pid, const char *name)
+{
+    nvl_autofree char *path = nvl_xasprintf("/proc/%s/comm", pid);
+    char comm[COMM_LENGTH + 2]; /* and its newline */
+
+    return nvl_root_read_attribute(root, path, comm, sizeof comm) == 0 && comm[0] != '\0' &&
+           strncmp(comm, name, COMM_LENGTH) == 0;
+}
+
+bool nvl_pid_file_holds(const struct nvl_root *root, const char *pid_file, const char *name)
+{
+    nvl_autofree char *text = NULL;
+    uint64_t pid;
+    size_t len;
+
+    if (nvl_root_read(root, pid_file, SMALL_FILE_MAX, &text, &len) < 0)
+        return false;
+    text[strcspn(text, "\n")] = '\0';
+    return nvl_parse_uint(text, 10, INT32_MAX, &pid) == 0 && is_program(root, text, name);
+}
+
 bool nvl_program_runs(const struct nvl_root *root, const char *name)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-    nvl_autofree char *wanted = nvl_xstrndup(name, COMM_LENGTH);
 
     nvl_root_list(root, "/proc", &names);
-    for (size_t i = 0; i < names.count; i++) {
-        if (names.items[i][0] < '0' || names.items[i][0] > '9')
-            continue;
-        nvl_autofree char *path = nvl_xasprintf("/proc/%s/comm", names.items[i]), *comm = NULL;
-        size_t len;
-        if (nvl_root_read(root, path, SMALL_FILE_MAX, &comm, &len) < 0)
-            continue; /* it has ended */
-        comm[strcspn(comm, "\n")] = '\0';
-        if (strcmp(comm, wanted) == 0)
+    for (size_t i = 0; i < names.count; i++)
+        if (names.items[i][0] >= '0' && names.items[i][0] <= '9' && is_program(root, names.items[i], name))
             return true;
-    }
     return false;
 }

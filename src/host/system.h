@@ -34,5 +34,11 @@ char *nvl_package_version(const struct nvl_root *root, const char *package);
 char *nvl_package_version_of(const struct nvl_root *root, const char *const *packages, size_t n_packages,
                              size_t *which);
 
+/* Whether it is installed, where its version does not matter: without reading that long file where dpkg's
+ * lists are there. A package that was removed and has left configuration files counts. */
+bool nvl_package_is_installed(const struct nvl_root *root, const char *package);
+
+/* Whether the process that a pid file names is that program. */
+bool nvl_pid_file_holds(const struct nvl_root *root, const char *pid_file, const char *name);
 /* Whether a program runs, by the name that the kernel keeps (15 characters of it). Source: /proc/PID/comm. */
 bool nvl_program_runs(const struct nvl_root *root, const char *name);

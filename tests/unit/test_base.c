@@ -198,6 +198,23 @@ static void root_refuses_what_is_no_file(void **state)
     free(text);
 }
 
+/* What a root is called says nothing of where it may lead. */
+static void nameless_root_holds_links(void **state)
+{
+    struct tree *tree = *state;
+    struct nvl_root nameless;
+    struct stat st;
+
+    nvl_root_from_fd(&nameless, dup(tree->root.fd), "");
+    link_to(tree, "/out", "/etc/passwd");
+    assert_false(nvl_root_is_machine(&nameless));
+    assert_int_equal(nvl_root_stat(&nameless, "/out", 0, &st), -ENOENT);
+    assert_false(nvl_root_exists(&nameless, "/../../etc/passwd"));
+    assert_int_equal(nvl_root_stat(&nameless, "/out", AT_SYMLINK_NOFOLLOW, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    nvl_root_close(&nameless);
+}
+
 static void folders_are_listed_sorted(void **state)
 {
     struct tree *tree = *state;
@@ -274,6 +291,7 @@ int main(void)
         cmocka_unit_test(lines_and_values),
         cmocka_unit_test(errors_gain_context),
         cmocka_unit_test_setup_teardown(root_holds_links, make_tree, drop_tree),
+        cmocka_unit_test_setup_teardown(nameless_root_holds_links, make_tree, drop_tree),
         cmocka_unit_test_setup_teardown(root_refuses_what_is_no_file, make_tree, drop_tree),
         cmocka_unit_test_setup_teardown(folders_are_listed_sorted, make_tree, drop_tree),
         cmocka_unit_test_setup_teardown(replace_keeps_mode_and_owner, make_tree, drop_tree),

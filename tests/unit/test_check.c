@@ -382,6 +382,12 @@ static void test_headers(void **state)
     check_system(t, "proxmox-headers-6.14.11-4-pve",
                  "proxmox-default-headers"); /* its cluster has no folder */
     put(t, "/etc/pve/.version", "");
+    check_system(t, "proxmox-headers-6.14.11-4-pve", "proxmox-default-headers"); /* Debian 13 has 9 */
+    replace(t, "/etc/os-release", "ID=debian\n");
+    check_system(t, "pve-headers-6.14.11-4-pve", "pve-headers"); /* its package says */
+    replace(t, "/etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n");
+    check_system(t, "proxmox-headers-6.14.11-4-pve", "proxmox-default-headers");
+    replace(t, "/etc/os-release", "ID=debian\nVERSION_ID=\"11\"\n");
     check_system(t, "pve-headers-6.14.11-4-pve", "pve-headers");
     replace(t, "/etc/os-release", "ID=arch\n");
     replace(t, osrelease, "6.17.1-arch1-1\n");

@@ -1,0 +1,173 @@
+/* The search for the driver's installed files, kept from one run to the next. */
+#include "driver/search.h"
+
+#include <fcntl.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/paths.h"
+#include "driver/trace.h"
+
+#define FILE_MAX (4u << 20)
+#define SECOND   ((int64_t)1000000000)
+/* Older than a search by more than the coarsest time stamps that file systems keep. */
+#define SETTLED (2 * SECOND)
+
+static int64_t nanoseconds(struct timespec time)
+{
+    return (int64_t)time.tv_sec * SECOND + time.tv_nsec;
+}
+
+/* Another nvlxc may look elsewhere: a kept search is for the very program that made it. */
+static char *program_mark(void)
+{
+    struct stat st;
+
+    if (stat("/proc/self/exe", &st) < 0)
+        return nvl_xstrdup(NVL_VERSION);
+    return nvl_xasprintf(NVL_VERSION " %llu %lld", (unsigned long long)st.st_ino,
+                         (long long)nanoseconds(st.st_ctim));
+}
+
+/* A line of the file. False for one that it would not have. */
+static bool take_line(const char *line, size_t len, struct nvl_search *search, struct nvl_trace *trace)
+{
+    struct nvl_searched *last = search->n_versions > 0 ? &search->versions[search->n_versions - 1] : NULL;
+    static const char *const keys[] = {"program", "installed", "synced", "missing", "looked", "state"};
+    const char *value = NULL;
+    size_t value_len = 0, key = 0;
+
+    while (key < NVL_LENGTH(keys) && !nvl_line_value(line, len, keys[key], &value, &value_len))
+        key++;
+    nvl_autofree char *text = key < NVL_LENGTH(keys) ? nvl_xstrndup(value, value_len) : NULL;
+    switch (key) {
+    case 0: {
+        nvl_autofree char *mark = program_mark();
+        return strcmp(text, mark) == 0;
+    }
+    case 1:
+        nvl_strv_push(&search->us.versions, text);
+        return true;
+    case 2:
+        return nvl_is_version(text, value_len) && nvl_search_note(search, text, NULL);
+    case 3:
+        if (last != NULL)
+            nvl_strv_push(&last->missing, text);
+        return last != NULL;
+    case 4:
+        nvl_strv_push(&trace->paths, text);
+        return true;
+    case 5:
+        return nvl_copy(trace->state, sizeof trace->state, text, value_len);
+    }
+    return false;
+}
+
+static bool recall(const struct nvl_root *root, struct nvl_search *search)
+{
+    nvl_auto(nvl_trace_clear) struct nvl_trace trace = {0};
+    nvl_autofree char *text = NULL;
+    size_t len, line_len, pos = 0;
+    const char *line;
+
+    if (nvl_root_read(root, NVL_SEARCH_FILE, FILE_MAX, &text, &len) < 0)
+        return false;
+    search->is_recalled = true;
+    while (search->is_recalled && nvl_next_line(text, len, &pos, &line, &line_len))
+        search->is_recalled = take_line(line, line_len, search, &trace);
+    search->is_recalled = search->is_recalled && nvl_trace_holds(root, &trace);
+    if (!search->is_recalled)
+        nvl_search_clear(search);
+    return search->is_recalled;
+}
+
+int nvl_search_again(const struct nvl_root *root, struct nvl_search *search, struct nvl_error *err)
+{
+    struct nvl_root noting = *root;
+    struct timespec now;
+
+    nvl_search_clear(search);
+    clock_gettime(CLOCK_REALTIME, &now);
+    search->begun = nanoseconds(now);
+    noting.asked = &search->asked;
+    return nvl_userspace_read(&noting, &search->us, err);
+}
+
+int nvl_search_read(const struct nvl_root *root, enum nvl_search_how how, struct nvl_search *search,
+                    struct nvl_error *err)
+{
+    *search = (struct nvl_search){0};
+    if (how == NVL_SEARCH_OR_RECALL && recall(root, search))
+        return 0;
+    return nvl_search_again(root, search, err);
+}
+
+void nvl_search_clear(struct nvl_search *search)
+{
+    nvl_userspace_clear(&search->us);
+    for (size_t i = 0; i < search->n_versions; i++)
+        nvl_strv_clear(&search->versions[i].missing);
+    free(search->versions);
+    nvl_strv_clear(&search->asked);
+    *search = (struct nvl_search){0};
+}
+
+const struct nvl_searched *nvl_search_of(const struct nvl_search *search, const char *version)
+{
+    for (size_t i = 0; i < search->n_versions; i++)
+        if (strcmp(search->versions[i].version, version) == 0)
+            return &search->versions[i];
+    return NULL;
+}
+
+bool nvl_search_note(struct nvl_search *search, const char *version, const struct nvl_strv *missing)
+{
+    if (nvl_search_of(search, version) != NULL || strlen(version) >= NVL_VERSION_MAX)
+        return false;
+    struct nvl_searched *searched = NVL_APPEND(search->versions, search->n_versions);
+    *searched = (struct nvl_searched){0};
+    nvl_copy(searched->version, sizeof searched->version, version, strlen(version));
+    for (size_t i = 0; missing != NULL && i < missing->count; i++)
+        nvl_strv_push(&searched->missing, missing->items[i]);
+    return true;
+}
+
+/* "key: value" for each. */
+static void add_lines(struct nvl_buf *text, const char *key, const struct nvl_strv *values)
+{
+    for (size_t i = 0; i < values->count; i++)
+        nvl_buf_addf(text, "%s: %s\n", key, values->items[i]);
+}
+
+static char *format(const struct nvl_search *search, const struct nvl_trace *trace)
+{
+    nvl_autofree char *mark = program_mark();
+    struct nvl_buf text = {0};
+
+    nvl_buf_addf(&text, "program: %s\n", mark);
+    add_lines(&text, "installed", &search->us.versions);
+    for (size_t i = 0; i < search->n_versions; i++) {
+        nvl_buf_addf(&text, "synced: %s\n", search->versions[i].version);
+        add_lines(&text, "missing", &search->versions[i].missing);
+    }
+    add_lines(&text, "looked", &trace->paths);
+    nvl_buf_addf(&text, "state: %s\n", trace->state);
+    return nvl_buf_take(&text);
+}
+
+int nvl_search_keep(const struct nvl_root *root, struct nvl_search *search, struct nvl_error *err)
+{
+    nvl_auto(nvl_trace_clear) struct nvl_trace trace = {0};
+    const char *name;
+
+    if (search->is_recalled)
+        return 0;
+    nvl_trace_look(root, &search->asked, &trace);
+    if (trace.newest >= search->begun - SETTLED)
+        return 0;
+    nvl_autofree char *text = format(search, &trace);
+    nvl_autofd int folder = nvl_root_open_parent(root, NVL_SEARCH_FILE, &name);
+    if (folder < 0)
+        return nvl_error_errno(err, folder, "cannot open the folder of %s%s", root->name, NVL_SEARCH_FILE);
+    return nvl_file_replace(folder, name, text, strlen(text), NULL, err);
+}
