@@ -14,11 +14,11 @@ static bool any_driven(const struct nvl_host_facts *facts)
 }
 
 /* Its own word first: else every process has to be looked at, which is worth it only where it may be there.
- */
+ * Of a captured host the process is there, not the program. */
 static bool persistence_runs(const struct nvl_root *root, bool is_installed)
 {
     return nvl_pid_file_holds(root, PERSISTENCE_PID, "nvidia-persistenced") ||
-           (is_installed && nvl_program_runs(root, "nvidia-persistenced"));
+           ((is_installed || !nvl_root_is_machine(root)) && nvl_program_runs(root, "nvidia-persistenced"));
 }
 
 void nvl_check_persistence(const struct nvl_check *check, const struct nvl_host_facts *facts,

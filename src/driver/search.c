@@ -32,35 +32,42 @@ static char *program_mark(void)
 /* A line of the file. False for one that it would not have. */
 static bool take_line(const char *line, size_t len, struct nvl_search *search, struct nvl_trace *trace)
 {
-    struct nvl_searched *last = search->n_versions > 0 ? &search->versions[search->n_versions - 1] : NULL;
-    static const char *const keys[] = {"program", "installed", "synced", "missing", "looked", "state"};
-    const char *value = NULL;
-    size_t value_len = 0, key = 0;
+    enum { INSTALLED, SYNCED, MISSING, LOOKED, STATE, KEYS };
+    static const char *const keys[KEYS] = {"installed", "synced", "missing", "looked", "state"};
+    const char *value;
+    size_t value_len, key = 0;
 
-    while (key < NVL_LENGTH(keys) && !nvl_line_value(line, len, keys[key], &value, &value_len))
+    while (key < KEYS && !nvl_line_value(line, len, keys[key], &value, &value_len))
         key++;
-    nvl_autofree char *text = key < NVL_LENGTH(keys) ? nvl_xstrndup(value, value_len) : NULL;
+    nvl_autofree char *text = key < KEYS ? nvl_xstrndup(value, value_len) : NULL;
     switch (key) {
-    case 0: {
-        nvl_autofree char *mark = program_mark();
-        return strcmp(text, mark) == 0;
-    }
-    case 1:
+    case INSTALLED:
         nvl_strv_push(&search->us.versions, text);
         return true;
-    case 2:
+    case SYNCED:
         return nvl_is_version(text, value_len) && nvl_search_note(search, text, NULL);
-    case 3:
-        if (last != NULL)
-            nvl_strv_push(&last->missing, text);
-        return last != NULL;
-    case 4:
+    case MISSING:
+        if (search->n_versions == 0)
+            return false;
+        nvl_strv_push(&search->versions[search->n_versions - 1].missing, text);
+        return true;
+    case LOOKED:
         nvl_strv_push(&trace->paths, text);
         return true;
-    case 5:
+    case STATE:
         return nvl_copy(trace->state, sizeof trace->state, text, value_len);
     }
     return false;
+}
+
+static bool is_of_this_program(const char *line, size_t len)
+{
+    nvl_autofree char *mark = program_mark();
+    const char *value;
+    size_t value_len;
+
+    return nvl_line_value(line, len, "program", &value, &value_len) && value_len == strlen(mark) &&
+           memcmp(value, mark, value_len) == 0;
 }
 
 static bool recall(const struct nvl_root *root, struct nvl_search *search)
@@ -72,10 +79,10 @@ static bool recall(const struct nvl_root *root, struct nvl_search *search)
 
     if (nvl_root_read(root, NVL_SEARCH_FILE, FILE_MAX, &text, &len) < 0)
         return false;
-    search->is_recalled = true;
-    while (search->is_recalled && nvl_next_line(text, len, &pos, &line, &line_len))
-        search->is_recalled = take_line(line, line_len, search, &trace);
-    search->is_recalled = search->is_recalled && nvl_trace_holds(root, &trace);
+    bool good = nvl_next_line(text, len, &pos, &line, &line_len) && is_of_this_program(line, line_len);
+    while (good && nvl_next_line(text, len, &pos, &line, &line_len)) /* the state is the last */
+        good = trace.state[0] == '\0' && take_line(line, line_len, search, &trace);
+    search->is_recalled = good && nvl_trace_holds(root, &trace);
     if (!search->is_recalled)
         nvl_search_clear(search);
     return search->is_recalled;

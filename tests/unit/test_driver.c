@@ -1,8 +1,7 @@
 /* Driver bundles, on hosts made of a few bytes: which files make a bundle, how it is built and brought up to
  * date, and that none that is needed goes. The libraries are real ELF files, as small as they can be. */
-#include "temp_root.h"
+#include "tiny_library.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -21,76 +20,7 @@
 #define OLD     "535.261.03"
 #define LIB     "/usr/lib/x86_64-linux-gnu"
 #define CURRENT LIB "/nvidia/current"
-#define LIB32   "/usr/lib/i386-linux-gnu"
 #define BUNDLE  NVL_BUNDLE_DIR "/" V
-
-/* One loaded segment from the file's begin, and a dynamic section that has a soname and nothing else. */
-#define TINY_ELF(bits, machine)                                                                              \
-    struct tiny##bits {                                                                                      \
-        Elf##bits##_Ehdr head;                                                                               \
-        Elf##bits##_Phdr load, dynamic;                                                                      \
-        Elf##bits##_Dyn dyn[4];                                                                              \
-        char strings[64];                                                                                    \
-    };                                                                                                       \
-    static void make_elf##bits(struct tiny##bits *e, const char *soname)                                     \
-    {                                                                                                        \
-        *e = (struct tiny##bits){                                                                            \
-            .head = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS##bits, ELFDATA2LSB, EV_CURRENT},              \
-                     .e_type = ET_DYN,                                                                       \
-                     .e_machine = machine,                                                                   \
-                     .e_version = EV_CURRENT,                                                                \
-                     .e_phoff = offsetof(struct tiny##bits, load),                                           \
-                     .e_ehsize = sizeof e->head,                                                             \
-                     .e_phentsize = sizeof e->load,                                                          \
-                     .e_phnum = 2},                                                                          \
-            .load = {.p_type = PT_LOAD, .p_filesz = sizeof *e, .p_memsz = sizeof *e},                        \
-            .dynamic = {.p_type = PT_DYNAMIC,                                                                \
-                        .p_offset = offsetof(struct tiny##bits, dyn),                                        \
-                        .p_vaddr = offsetof(struct tiny##bits, dyn),                                         \
-                        .p_filesz = sizeof e->dyn},                                                          \
-            .dyn = {{.d_tag = DT_STRTAB, .d_un.d_val = offsetof(struct tiny##bits, strings)},                \
-                    {.d_tag = DT_STRSZ, .d_un.d_val = sizeof e->strings},                                    \
-                    {.d_tag = DT_SONAME, .d_un.d_val = 1},                                                   \
-                    {.d_tag = DT_NULL}},                                                                     \
-        };                                                                                                   \
-        snprintf(e->strings + 1, sizeof e->strings - 1, "%s", soname);                                       \
-    }
-TINY_ELF(64, EM_X86_64)
-TINY_ELF(32, EM_386)
-
-/* Replaces what is there. */
-static void put_bytes(const struct temp_root *t, const char *path, const void *data, size_t len)
-{
-    struct nvl_error err = {0};
-
-    unlinkat(t->fd, path + 1, 0);
-    if (nvl_tree_file(t->fd, path, data, len, &err) < 0)
-        fail_msg("%s", err.message);
-}
-
-static void put_text(const struct temp_root *t, const char *path, const char *text)
-{
-    put_bytes(t, path, text, strlen(text));
-}
-
-/* dir/name, which has this soname, and the text behind it. */
-static void put_library(const struct temp_root *t, const char *dir, const char *name, const char *soname,
-                        const char *text)
-{
-    nvl_auto(nvl_buf_clear) struct nvl_buf data = {0};
-    nvl_autofree char *path = nvl_xasprintf("%s/%s", dir, name);
-    struct tiny64 wide;
-    struct tiny32 narrow;
-
-    make_elf64(&wide, soname);
-    make_elf32(&narrow, soname);
-    if (strcmp(dir, LIB32) == 0)
-        nvl_buf_add(&data, &narrow, sizeof narrow);
-    else
-        nvl_buf_add(&data, &wide, sizeof wide);
-    nvl_buf_add(&data, text, strlen(text));
-    put_bytes(t, path, data.data, data.len);
-}
 
 /* Compute, utility and a little more, as Debian's packages lay them out. */
 static void put_debian(const struct temp_root *t)
@@ -547,7 +477,8 @@ static void test_changed_while_copied(void **state)
 
     put_debian(t);
     assert_int_equal(nvl_search_read(&t->root, NVL_SEARCH_ANEW, &search, NULL), 0);
-    assert_int_equal(nvl_bundle_sync(&t->root, &search, V, false, append_to_source, t, &result, &err), -ESTALE);
+    assert_int_equal(nvl_bundle_sync(&t->root, &search, V, false, append_to_source, t, &result, &err),
+                     -ESTALE);
     assert_non_null(strstr(err.message, "changed while it was copied"));
     assert_store(t, ".lock");
 }
