@@ -4,7 +4,6 @@
 
 #define SECURE_BOOT     "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 #define MOK_LIST        "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
-#define INFORMATION_MAX (64u << 10)
 
 /* What modprobe takes for the module's file: its name without what is behind it; the caller frees. */
 static char *module_name(const char *path)
@@ -131,22 +130,6 @@ void nvl_check_driver_version(const struct nvl_check *check, const struct nvl_ho
     nvl_finding_fix(f, "report the text of /proc/driver/nvidia/version (nvlxc doctor --report)");
 }
 
-/* Whether a GPU runs the firmware of the loaded version: "GPU Firmware: 550.163.01", "N/A" for none. */
-static bool uses_firmware(const struct nvl_host_facts *facts, const struct nvl_gpu *gpu)
-{
-    nvl_autofree char *path = nvl_xasprintf("/proc/driver/nvidia/gpus/%s/information", gpu->pci),
-                      *text = NULL;
-    size_t len, pos = 0, line_len, value_len;
-    const char *line, *value;
-
-    if (nvl_root_read(facts->root, path, INFORMATION_MAX, &text, &len) < 0)
-        return false;
-    while (nvl_next_line(text, len, &pos, &line, &line_len))
-        if (nvl_line_value(line, line_len, "GPU Firmware", &value, &value_len))
-            return nvl_is_version(value, value_len);
-    return false;
-}
-
 /* The kernel's own order: updates before the rest, the running kernel's folder before the common one. */
 static bool has_firmware(const struct nvl_host_facts *facts)
 {
@@ -178,7 +161,7 @@ void nvl_check_firmware(const struct nvl_check *check, const struct nvl_host_fac
         facts->search.us.versions.count > 0 && !nvl_strv_contains(&facts->search.us.versions, loaded);
 
     for (size_t i = 0; i < facts->host.gpus.count && user == NULL; i++)
-        if (uses_firmware(facts, &facts->host.gpus.items[i]))
+        if (facts->host.gpus.items[i].runs_firmware)
             user = &facts->host.gpus.items[i];
     if (!facts->host.driver.loaded || loaded[0] == '\0' || user == NULL || has_firmware(facts))
         return;

@@ -52,7 +52,7 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
         r = nvl_search_read(root, how == NVL_FACTS_QUICK ? NVL_SEARCH_OR_RECALL : NVL_SEARCH_ANEW, &f->search,
                             err);
     if (r == 0)
-        r = nvl_bundles_list(root, &f->host.driver, &f->search.us, &f->bundles, err);
+        r = nvl_bundles_list(root, &f->host.driver, &f->search, &f->bundles, err);
     if (r == 0)
         r = nvl_system_read(root, &f->system, err);
     if (r == 0)

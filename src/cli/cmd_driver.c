@@ -44,7 +44,7 @@ static int drivers_read(struct drivers *d, struct nvl_error *err)
     if (r == 0)
         r = nvl_search_read(&d->ctx->root, NVL_SEARCH_OR_RECALL, &d->search, err);
     if (r == 0)
-        r = nvl_bundles_list(&d->ctx->root, &d->loaded, &d->search.us, &d->bundles, err);
+        r = nvl_bundles_list(&d->ctx->root, &d->loaded, &d->search, &d->bundles, err);
     return r;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/paths.h"
+#include "driver/manifest.h"
 #include "driver/trace.h"
 
 #define FILE_MAX (4u << 20)
@@ -29,6 +30,32 @@ static char *program_mark(void)
                          (long long)nanoseconds(st.st_ctim));
 }
 
+static struct nvl_searched *add_version(struct nvl_search *search, const char *version, size_t n_files,
+                                        uint64_t bytes)
+{
+    struct nvl_searched *searched = NVL_APPEND(search->versions, search->n_versions);
+
+    *searched = (struct nvl_searched){.n_files = n_files, .bytes = bytes};
+    nvl_copy(searched->version, sizeof searched->version, version, strlen(version));
+    return searched;
+}
+
+/* "550.163.01 63 540012345": version, files, bytes. */
+static bool take_synced(const char *text, struct nvl_search *search)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+    uint64_t n_files, bytes;
+
+    nvl_strv_split(&words, text, " ");
+    if (words.count != 3 || !nvl_is_version(words.items[0], strlen(words.items[0])) ||
+        strlen(words.items[0]) >= NVL_VERSION_MAX ||
+        nvl_parse_uint(words.items[1], 10, SIZE_MAX, &n_files) < 0 ||
+        nvl_parse_uint(words.items[2], 10, UINT64_MAX, &bytes) < 0)
+        return false;
+    add_version(search, words.items[0], n_files, bytes);
+    return true;
+}
+
 /* A line of the file. False for one that it would not have. */
 static bool take_line(const char *line, size_t len, struct nvl_search *search, struct nvl_trace *trace)
 {
@@ -45,7 +72,7 @@ static bool take_line(const char *line, size_t len, struct nvl_search *search, s
         nvl_strv_push(&search->us.versions, text);
         return true;
     case SYNCED:
-        return nvl_is_version(text, value_len) && nvl_search_note(search, text, NULL);
+        return take_synced(text, search);
     case MISSING:
         if (search->n_versions == 0)
             return false;
@@ -127,16 +154,33 @@ const struct nvl_searched *nvl_search_of(const struct nvl_search *search, const 
     return NULL;
 }
 
-bool nvl_search_note(struct nvl_search *search, const char *version, const struct nvl_strv *missing)
+/* Folders as listed: what comes or goes in them shows there, and what a link leads to. */
+static void ask_for_bundle(struct nvl_search *search, const struct nvl_manifest *m)
 {
-    if (nvl_search_of(search, version) != NULL || strlen(version) >= NVL_VERSION_MAX)
-        return false;
-    struct nvl_searched *searched = NVL_APPEND(search->versions, search->n_versions);
-    *searched = (struct nvl_searched){0};
-    nvl_copy(searched->version, sizeof searched->version, version, strlen(version));
-    for (size_t i = 0; missing != NULL && i < missing->count; i++)
+    nvl_autofree char *bundle = nvl_xasprintf(NVL_BUNDLE_DIR "/%s", m->version);
+
+    nvl_strv_pushf(&search->asked, "%s/.", bundle);
+    nvl_strv_pushf(&search->asked, "%s/manifest.json", bundle);
+    nvl_strv_pushf(&search->asked, "%s/sonames", bundle);
+    for (size_t i = 0; i < m->n_files; i++) {
+        const char *path = m->files[i].path, *slash = strrchr(path, '/');
+        nvl_strv_pushf(&search->asked, "%s/%s", bundle, path);
+        nvl_strv_pushf(&search->asked, "%s/%.*s/.", bundle, (int)(slash != NULL ? slash - path : 0), path);
+    }
+    for (size_t i = 0; i < m->n_links; i++) {
+        const char *path = m->links[i].path, *slash = strrchr(path, '/');
+        nvl_strv_pushf(&search->asked, "%s/%.*s/.", bundle, (int)(slash != NULL ? slash - path : 0), path);
+    }
+}
+
+void nvl_search_note(struct nvl_search *search, const struct nvl_manifest *m, const struct nvl_strv *missing)
+{
+    if (search->is_recalled || nvl_search_of(search, m->version) != NULL)
+        return;
+    struct nvl_searched *searched = add_version(search, m->version, m->n_files, nvl_manifest_bytes(m));
+    for (size_t i = 0; i < missing->count; i++)
         nvl_strv_push(&searched->missing, missing->items[i]);
-    return true;
+    ask_for_bundle(search, m);
 }
 
 /* "key: value" for each. */
@@ -154,8 +198,10 @@ static char *format(const struct nvl_search *search, const struct nvl_trace *tra
     nvl_buf_addf(&text, "program: %s\n", mark);
     add_lines(&text, "installed", &search->us.versions);
     for (size_t i = 0; i < search->n_versions; i++) {
-        nvl_buf_addf(&text, "synced: %s\n", search->versions[i].version);
-        add_lines(&text, "missing", &search->versions[i].missing);
+        const struct nvl_searched *searched = &search->versions[i];
+        nvl_buf_addf(&text, "synced: %s %zu %llu\n", searched->version, searched->n_files,
+                     (unsigned long long)searched->bytes);
+        add_lines(&text, "missing", &searched->missing);
     }
     add_lines(&text, "looked", &trace->paths);
     nvl_buf_addf(&text, "state: %s\n", trace->state);

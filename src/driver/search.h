@@ -6,9 +6,13 @@
 
 #include "host/userspace.h"
 
+struct nvl_manifest;
+
 /* What is known of the bundle of a version: it was brought up to date from this search. */
 struct nvl_searched {
     char version[NVL_VERSION_MAX];
+    size_t n_files;          /* in the bundle, without links */
+    uint64_t bytes;          /* of those */
     struct nvl_strv missing; /* as nvl_sync_result has it */
 };
 
@@ -31,8 +35,8 @@ void nvl_search_clear(struct nvl_search *search);
 
 /* NULL where nothing is known of it. */
 const struct nvl_searched *nvl_search_of(const struct nvl_search *search, const char *version);
-/* missing may be NULL for nothing. False where the version is known already. */
-bool nvl_search_note(struct nvl_search *search, const char *version, const struct nvl_strv *missing);
+/* The bundle of that manifest has been brought up to date: it counts among what was looked at. */
+void nvl_search_note(struct nvl_search *search, const struct nvl_manifest *m, const struct nvl_strv *missing);
 
 /* Keeps it for the next one. Nothing is written for a recalled one, nor where something that it looked at has
  * changed so lately that a change after it could look the same: then the next search keeps it. */

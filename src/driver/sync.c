@@ -77,29 +77,10 @@ static bool is_current(const struct found *found, struct nvl_manifest *m)
     return m->n_links == found->m.n_links && nvl_stage_has_rest(found->fd, m);
 }
 
-/* Whether the bundle has all that its manifest says. */
-static bool is_whole(const struct found *found)
-{
-    if (found->fd < 0 || found->m.n_files == 0)
-        return false;
-    for (size_t i = 0; i < found->m.n_files; i++)
-        if (!nvl_stage_has_file(found->fd, &found->m.files[i]))
-            return false;
-    return nvl_stage_has_rest(found->fd, &found->m);
-}
-
 static void add_all(struct nvl_strv *to, const struct nvl_strv *from)
 {
     for (size_t i = 0; i < from->count; i++)
         nvl_strv_push(to, from->items[i]);
-}
-
-static void describe(const struct nvl_manifest *m, const struct nvl_strv *missing,
-                     struct nvl_sync_result *result)
-{
-    result->n_files = m->n_files;
-    result->bytes = nvl_manifest_bytes(m);
-    add_all(&result->missing, missing);
 }
 
 /* What a recalled search knows of the version; NULL for nothing, and where it is to be searched for. */
@@ -129,29 +110,30 @@ static int sync_bundle(const struct nvl_root *root, struct nvl_search *search, c
 {
     nvl_auto(found_clear) struct found found = {.fd = -1};
     nvl_auto(nvl_manifest_clear) struct nvl_manifest m = {0};
-    nvl_auto(nvl_strv_clear) struct nvl_strv missing = {0};
-
-    int r = find_bundle(root, version, &found, err);
-    if (r < 0)
-        return r;
     const struct nvl_searched *known = recalled(search, version);
-    if (known != NULL && is_whole(&found)) {
-        describe(&found.m, &known->missing, result);
+
+    if (known != NULL) {
+        result->n_files = known->n_files;
+        result->bytes = known->bytes;
+        add_all(&result->missing, &known->missing);
         return 0;
     }
-    r = choose(root, search, version, &found.m, &m, &missing, err);
+    int r = find_bundle(root, version, &found, err);
+    if (r == 0)
+        r = choose(root, search, version, &found.m, &m, &result->missing, err);
     if (r < 0)
         return r;
     merge(&found, &m);
     result->changed = !is_current(&found, &m);
+    result->n_files = m.n_files;
+    result->bytes = nvl_manifest_bytes(&m);
     copier->total = bytes_to_copy(&m);
     if (result->changed && store >= 0) {
         struct nvl_stage stage = {.store = store, .has_bundle = found.fd >= 0, .m = &m};
         r = nvl_stage_write(&stage, copier, &found.m, err);
     }
     if (r == 0 && (!result->changed || store >= 0))
-        nvl_search_note(search, version, &missing);
-    describe(&m, &missing, result);
+        nvl_search_note(search, &m, &result->missing);
     return r;
 }
 

@@ -30,15 +30,24 @@ static bool is_folder(const struct nvl_root *root, const char *path)
     return nvl_root_stat(root, path, 0, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* "/run/nvidia" for "/run/nvidia/driver/usr/lib64/.": many paths end at the same one. */
-static char *first_missing(const struct nvl_root *root, const char *path)
+/* What stands for a path that is not there: "/run/nvidia" for "/run/nvidia/driver/usr/lib64/.". Folders of
+ * /usr change with packages alone, so there the one in which it would be stands for all that is missing in
+ * it; elsewhere others come and go. */
+static char *stand_in(const struct nvl_root *root, const char *path)
 {
-    for (const char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+    nvl_autofree char *missing = NULL;
+
+    for (const char *slash = strchr(path + 1, '/'); slash != NULL && missing == NULL;
+         slash = strchr(slash + 1, '/')) {
         nvl_autofree char *part = nvl_xstrndup(path, (size_t)(slash - path));
         if (!nvl_root_exists(root, part))
-            return TAKE_PTR(part);
+            missing = TAKE_PTR(part);
     }
-    return nvl_xstrdup(path);
+    if (missing == NULL)
+        missing = nvl_xstrdup(path);
+    if (nvl_has_prefix(missing, "/usr/") && !nvl_has_suffix(missing, "/."))
+        return nvl_xasprintf("%.*s/.", (int)(strrchr(missing, '/') - missing), missing);
+    return TAKE_PTR(missing);
 }
 
 /* "/usr/lib//." and "/usr/lib/." are one. */
@@ -68,7 +77,7 @@ static void gather(const struct nvl_root *root, const struct nvl_strv *asked, st
         nvl_autofree char *path = plain_path(asked->items[i]);
         if (!nvl_has_suffix(path, "/.") && is_folder(root, path))
             continue;
-        nvl_autofree char *part = nvl_root_exists(root, path) ? nvl_xstrdup(path) : first_missing(root, path);
+        nvl_autofree char *part = nvl_root_exists(root, path) ? nvl_xstrdup(path) : stand_in(root, path);
         nvl_strv_push(paths, part);
     }
     nvl_strv_sort(paths);

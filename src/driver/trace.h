@@ -11,8 +11,8 @@ struct nvl_trace {
     int64_t newest;                      /* the latest ctime among them, in nanoseconds since 1970 */
 };
 
-/* The trace of all that was asked for (struct nvl_root's `asked`): of a path that is not there the first
- * folder of it that is missing. */
+/* The trace of all that was asked for (struct nvl_root's `asked`). For a path that is not there stands the
+ * first folder of it that is missing, or the one in which it would be. */
 void nvl_trace_look(const struct nvl_root *root, const struct nvl_strv *asked, struct nvl_trace *trace);
 /* Whether all are as they were: one stat for each. */
 bool nvl_trace_holds(const struct nvl_root *root, const struct nvl_trace *trace);

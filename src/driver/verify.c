@@ -3,24 +3,34 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/paths.h"
 #include "driver/manifest.h"
 
 #define BLOCK       (256u << 10)
 #define SONAMES_MAX (1u << 20)
 
-static int checksum_of(const struct nvl_root *root, const char *path, char text[NVL_CHECKSUM_LENGTH + 1])
+/* The folder of one bundle. */
+struct look {
+    int fd;
+    const char *path;
+    bool deep;
+    struct nvl_strv *faults, *unseen;
+};
+
+static int checksum_of(int folder, const char *path, char text[NVL_CHECKSUM_LENGTH + 1])
 {
-    nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return fd;
+    nvl_autofd int fd = openat(folder, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     nvl_autofree char *block = nvl_xcalloc(1, BLOCK);
-    struct nvl_checksum *sum = nvl_checksum_new();
     ssize_t n;
 
+    if (fd < 0)
+        return -errno;
+    struct nvl_checksum *sum = nvl_checksum_new();
     while ((n = read(fd, block, BLOCK)) > 0 || (n < 0 && errno == EINTR))
         if (n > 0)
             nvl_checksum_add(sum, block, (size_t)n);
@@ -30,68 +40,75 @@ static int checksum_of(const struct nvl_root *root, const char *path, char text[
     return r;
 }
 
-static void verify_file(const struct nvl_root *root, const char *folder, const struct nvl_bundle_file *file,
-                        bool deep, struct nvl_strv *faults, struct nvl_strv *unseen)
+static void verify_file(const struct look *look, const struct nvl_bundle_file *file)
 {
-    nvl_autofree char *path = nvl_xasprintf("%s/%s", folder, file->path);
     char checksum[NVL_CHECKSUM_LENGTH + 1];
     struct stat st;
-    int r = nvl_root_stat(root, path, AT_SYMLINK_NOFOLLOW, &st);
 
-    if (r < 0)
-        nvl_strv_pushf(faults, "%s: %s", path, strerror(-r));
+    if (fstatat(look->fd, file->path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        nvl_strv_pushf(look->faults, "%s/%s: %s", look->path, file->path, strerror(errno));
     else if (!S_ISREG(st.st_mode))
-        nvl_strv_pushf(faults, "%s is not a regular file", path);
+        nvl_strv_pushf(look->faults, "%s/%s is not a regular file", look->path, file->path);
     else if ((uint64_t)st.st_size != file->size)
-        nvl_strv_pushf(faults, "%s has %lld bytes, the manifest says %llu", path, (long long)st.st_size,
-                       (unsigned long long)file->size);
-    else if (deep && (checksum_of(root, path, checksum) < 0 || strcmp(checksum, file->checksum) != 0)) {
-        nvl_strv_pushf(faults, "%s has not the content that the manifest says (XXH128)", path);
-        nvl_strv_push(unseen, path);
+        nvl_strv_pushf(look->faults, "%s/%s has %lld bytes, the manifest says %llu", look->path, file->path,
+                       (long long)st.st_size, (unsigned long long)file->size);
+    else if (look->deep &&
+             (checksum_of(look->fd, file->path, checksum) < 0 || strcmp(checksum, file->checksum) != 0)) {
+        nvl_strv_pushf(look->faults, "%s/%s has not the content that the manifest says (XXH128)", look->path,
+                       file->path);
+        nvl_strv_pushf(look->unseen, "%s/%s", look->path, file->path);
     }
 }
 
-static void verify_link(const struct nvl_root *root, const char *folder, const struct nvl_bundle_link *link,
-                        struct nvl_strv *faults)
+static void verify_link(const struct look *look, const struct nvl_bundle_link *link)
 {
-    nvl_autofree char *path = nvl_xasprintf("%s/%s", folder, link->path), *target = NULL;
-    int r = nvl_root_readlink(root, path, &target);
+    char target[PATH_MAX];
+    ssize_t n = readlinkat(look->fd, link->path, target, sizeof target - 1);
 
-    if (r < 0)
-        nvl_strv_pushf(faults, "%s: %s", path, r == -EINVAL ? "not a link" : strerror(-r));
-    else if (strcmp(target, link->target) != 0)
-        nvl_strv_pushf(faults, "%s -> %s, the manifest says %s", path, target, link->target);
+    if (n < 0) {
+        nvl_strv_pushf(look->faults, "%s/%s: %s", look->path, link->path,
+                       errno == EINVAL ? "not a link" : strerror(errno));
+        return;
+    }
+    target[n] = '\0';
+    if (strcmp(target, link->target) != 0)
+        nvl_strv_pushf(look->faults, "%s/%s -> %s, the manifest says %s", look->path, link->path, target,
+                       link->target);
 }
 
-static void verify_sonames(const struct nvl_root *root, const char *folder, const struct nvl_manifest *m,
-                           struct nvl_strv *faults)
+static void verify_sonames(const struct look *look, const struct nvl_manifest *m)
 {
-    nvl_autofree char *path = nvl_xasprintf("%s/sonames", folder), *text = NULL;
-    nvl_autofree char *wanted = nvl_manifest_sonames(m);
+    nvl_autofd int fd = openat(look->fd, "sonames", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    nvl_autofree char *text = NULL, *wanted = nvl_manifest_sonames(m);
     size_t len;
-    int r = nvl_root_read(root, path, SONAMES_MAX, &text, &len);
+    int r = fd < 0 ? -errno : nvl_fd_read(fd, SONAMES_MAX, &text, &len);
 
     if (r < 0)
-        nvl_strv_pushf(faults, "%s: %s", path, strerror(-r));
+        nvl_strv_pushf(look->faults, "%s/sonames: %s", look->path, strerror(-r));
     else if (strcmp(text, wanted) != 0)
-        nvl_strv_pushf(faults, "%s does not list the libraries of the manifest", path);
+        nvl_strv_pushf(look->faults, "%s/sonames does not list the libraries of the manifest", look->path);
 }
 
 void nvl_bundle_verify(const struct nvl_root *root, const struct nvl_bundle *bundle, bool deep,
                        struct nvl_strv *faults, struct nvl_strv *unseen)
 {
-    nvl_autofree char *folder = nvl_xasprintf(NVL_BUNDLE_DIR "/%s", bundle->version);
+    if (bundle->complete && bundle->manifest == NULL)
+        return; /* a recalled search has looked */
+    nvl_autofree char *path = nvl_xasprintf(NVL_BUNDLE_DIR "/%s", bundle->version);
+    nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    const struct look look = {fd, path, deep, faults, unseen};
     const struct nvl_manifest *m = bundle->manifest;
 
-    if (!bundle->complete) {
-        nvl_strv_pushf(faults, "%s/manifest.json: %s", folder,
-                       bundle->unreadable == -EINVAL ? "is no manifest of that version"
-                                                     : strerror(-bundle->unreadable));
+    if (fd < 0 || !bundle->complete) {
+        nvl_strv_pushf(faults, "%s%s: %s", path, fd < 0 ? "" : "/manifest.json",
+                       fd < 0                          ? strerror(-fd)
+                       : bundle->unreadable == -EINVAL ? "is no manifest of that version"
+                                                       : strerror(-bundle->unreadable));
         return;
     }
     for (size_t i = 0; i < m->n_files; i++)
-        verify_file(root, folder, &m->files[i], deep, faults, unseen);
+        verify_file(&look, &m->files[i]);
     for (size_t i = 0; i < m->n_links; i++)
-        verify_link(root, folder, &m->links[i], faults);
-    verify_sonames(root, folder, m, faults);
+        verify_link(&look, &m->links[i]);
+    verify_sonames(&look, m);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "host/driver_version.h"
 #include "host/mig.h"
 #include "host/pci.h"
 
@@ -96,6 +97,8 @@ void nvl_gpu_parse_information(const char *text, size_t len, struct nvl_gpu *gpu
             parse_minor(value, value_len, &gpu->minor);
         else if (nvl_line_value(line, line_len, "GPU Excluded", &value, &value_len))
             gpu->excluded = value_len == 3 && memcmp(value, "Yes", 3) == 0;
+        else if (nvl_line_value(line, line_len, "GPU Firmware", &value, &value_len))
+            gpu->runs_firmware = nvl_is_version(value, value_len);
         else if (nvl_line_value(line, line_len, "GPU UUID", &value, &value_len)) {
             if (nvl_copy(word, sizeof word, value, value_len) && nvl_is_gpu_uuid(word))
                 nvl_copy(gpu->uuid, sizeof gpu->uuid, word, strlen(word));
@@ -195,6 +198,31 @@ static bool read_attribute(const struct nvl_root *root, const char *pci, const c
     return true;
 }
 
+struct identity {
+    unsigned vendor, device, class; /* class and subclass */
+};
+
+/* "pci:v000010DEd00002204sv…sd…bc03sc00i00" says all of it; a captured host may not have it. */
+static bool read_identity(const struct nvl_root *root, const char *pci, struct identity *id)
+{
+    nvl_autofree char *path = nvl_xasprintf(NVL_PCI_DEVICES "/%s/modalias", pci);
+    char text[128];
+    unsigned base, sub;
+
+    if (nvl_root_read_attribute(root, path, text, sizeof text) == 0 &&
+        sscanf(text, "pci:v%8xd%8xsv%*8xsd%*8xbc%2xsc%2x", &id->vendor, &id->device, &base, &sub) == 4) {
+        id->class = base << 8 | sub;
+        return true;
+    }
+    *id = (struct identity){0};
+    if (!read_attribute(root, pci, "vendor", &id->vendor) || id->vendor != NVL_VENDOR_NVIDIA ||
+        !read_attribute(root, pci, "class", &id->class))
+        return false;
+    id->class >>= 8; /* the programming interface */
+    read_attribute(root, pci, "device", &id->device);
+    return true;
+}
+
 static void read_driver_link(const struct nvl_root *root, struct nvl_gpu *gpu)
 {
     nvl_autofree char *path = nvl_xasprintf(NVL_PCI_DEVICES "/%s/driver", gpu->pci);
@@ -210,25 +238,22 @@ static int read_sys(const struct nvl_root *root, struct nvl_gpus *gpus, struct n
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
     char pci[NVL_PCI_MAX];
-    unsigned vendor, class, device;
+    struct identity id;
     int r = nvl_pci_list(root, &names);
 
     if (r < 0 && r != -ENOENT)
         return nvl_error_errno(err, r, "cannot list %s" NVL_PCI_DEVICES, root->name);
     for (size_t i = 0; i < names.count; i++) {
         const char *name = names.items[i];
-        if (!nvl_pci_normalise(name, pci) || strcmp(name, pci) != 0 ||
-            !read_attribute(root, pci, "vendor", &vendor) || vendor != NVL_VENDOR_NVIDIA ||
-            !read_attribute(root, pci, "class", &class) ||
-            (class >> 8 != CLASS_VGA && class >> 8 != CLASS_3D))
+        if (!nvl_pci_normalise(name, pci) || strcmp(name, pci) != 0 || !read_identity(root, pci, &id) ||
+            id.vendor != NVL_VENDOR_NVIDIA || (id.class != CLASS_VGA && id.class != CLASS_3D))
             continue;
         struct nvl_gpu *gpu = (struct nvl_gpu *)nvl_gpu_by_pci(gpus, pci);
         if (gpu == NULL) { /* nvidia does not list it: whatever the link says drives it */
             gpu = append(gpus, pci);
             read_driver_link(root, gpu);
         }
-        if (read_attribute(root, pci, "device", &device))
-            gpu->pci_device = device;
+        gpu->pci_device = id.device;
     }
     sort(gpus);
     return 0;

@@ -35,6 +35,7 @@ struct nvl_gpu {
     char driver_name[32]; /* the driver link's last component; "" for none */
     int card, render;     /* N of /dev/dri/cardN and /dev/dri/renderDN, -1 for none */
     bool excluded;        /* "GPU Excluded: Yes" */
+    bool runs_firmware;   /* "GPU Firmware" names a version; "N/A" where it runs none */
     bool mig_enabled;     /* capabilities/gpuN/mig exists and holds at least `config` or an instance */
     struct nvl_mig *migs;
     size_t n_migs;

@@ -7,8 +7,10 @@ simulate_host() {
     mkdir -p /run/simulated
     if ! mountpoint -q /proc/driver; then
         mount -t tmpfs -o mode=555 tmpfs /proc/driver
-        touch /run/simulated/{devices,modules}
+        touch /run/simulated/{devices,modules,pci}
         mount --bind /run/simulated/devices /proc/devices
+        # a machine without a PCI bus has no such file
+        [ ! -e /proc/bus/pci/devices ] || mount --bind /run/simulated/pci /proc/bus/pci/devices
         # a kernel without modules has no such file
         [ ! -e /proc/modules ] || mount --bind /run/simulated/modules /proc/modules
         mkdir -p /run/simulated/system
@@ -25,11 +27,31 @@ simulate_host() {
     [ ! -d "$tree/sys/bus" ] || cp -a "$tree/sys/bus/." /sys/bus/
     [ ! -d "$tree/sys/devices" ] || cp -a "$tree/sys/devices/." /sys/devices/
     chown -R 0:0 /proc/driver /sys/bus
+    simulate_pci > /run/simulated/pci
     if [ ! -d /sys/devices/system ]; then
         mkdir /sys/devices/system
         mount --rbind /run/simulated/system /sys/devices/system
     fi
     simulate_nodes "$tree/nodes"
+}
+
+# simulate_pci: what the kernel shows of a PCI device beyond what a captured host has, made of that: its modalias, and its
+# line of /proc/bus/pci/devices (place, vendor and device, interrupt), which is printed.
+simulate_pci() {
+    local folder name vendor device class
+    for folder in /sys/bus/pci/devices/*; do
+        [ -e "$folder/vendor" ] || continue
+        name=${folder##*/} device=0x0000 class=0x000000
+        read -r vendor < "$folder/vendor"
+        [ ! -e "$folder/device" ] || read -r device < "$folder/device"
+        [ ! -e "$folder/class" ] || read -r class < "$folder/class"
+        if [ -e "$folder/class" ] && [ -e "$folder/device" ]; then
+            printf 'pci:v%08Xd%08Xsv00000000sd00000000bc%02Xsc%02Xi%02X\n' "$vendor" "$device" \
+                $((class >> 16)) $((class >> 8 & 255)) $((class & 255)) > "$folder/modalias"
+        fi
+        printf '%s%02x\t%s%s\t0\n' "$(echo "$name" | cut -d: -f2)" \
+            $((0x$(echo "$name" | cut -d: -f3 | cut -d. -f1) << 3 | ${name##*.})) "${vendor#0x}" "${device#0x}"
+    done
 }
 
 # simulate_nodes FILE: NVIDIA's device nodes are now those of FILE ("dev/nvidia0 c 195 0 0666" a line).

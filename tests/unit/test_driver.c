@@ -636,12 +636,12 @@ static void put_bundle(const struct temp_root *t, const char *version)
 
 static void list_of(const struct temp_root *t, struct nvl_bundles *bundles)
 {
-    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
+    nvl_auto(nvl_search_clear) struct nvl_search search = {0};
     struct nvl_driver_version loaded;
 
     assert_int_equal(nvl_driver_version_read(&t->root, &loaded, NULL), 0);
-    assert_int_equal(nvl_userspace_read(&t->root, &us, NULL), 0);
-    assert_int_equal(nvl_bundles_list(&t->root, &loaded, &us, bundles, NULL), 0);
+    assert_int_equal(nvl_search_read(&t->root, NVL_SEARCH_ANEW, &search, NULL), 0);
+    assert_int_equal(nvl_bundles_list(&t->root, &loaded, &search, bundles, NULL), 0);
     nvl_bundles_count_users(&t->root, bundles);
 }
 

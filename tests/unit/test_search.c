@@ -148,21 +148,41 @@ static void is_recalled_after_other_changes(void **state)
 
 static void bundle_is_mended_all_the_same(void **state)
 {
+    static const char *const hurt[] = {BUNDLE "/lib64/libcuda.so." V, BUNDLE "/lib64/libcuda.so.1",
+                                       BUNDLE "/manifest.json", BUNDLE "/sonames"};
     struct temp_root *t = *state;
-    nvl_auto(nvl_sync_result_clear) struct nvl_sync_result result = {0};
 
     put_driver(t);
     assert_false(sync_again(t));
-    assert_int_equal(unlinkat(t->fd, &BUNDLE "/lib64/libcuda.so." V[1], 0), 0);
-    assert_true(sync_and_keep(t, true, &result));
-    assert_true(result.changed);
-    assert_true(nvl_root_exists(&t->root, BUNDLE "/lib64/libcuda.so." V));
-    assert_true(sync_again(t));
-    assert_int_equal(unlinkat(t->fd, &BUNDLE "/manifest.json"[1], 0), 0);
-    nvl_sync_result_clear(&result);
-    assert_true(sync_and_keep(t, true, &result));
-    assert_true(result.changed);
-    assert_true(nvl_root_exists(&t->root, BUNDLE "/manifest.json"));
+    for (size_t i = 0; i < NVL_LENGTH(hurt); i++) {
+        nvl_auto(nvl_sync_result_clear) struct nvl_sync_result result = {0};
+        assert_true(sync_again(t));
+        assert_int_equal(unlinkat(t->fd, hurt[i] + 1, 0), 0);
+        assert_false(sync_and_keep(t, true, &result));
+        assert_true(result.changed);
+        assert_true(nvl_root_exists(&t->root, hurt[i]));
+    }
+    overwrite(t, hurt[0], "CUDA");
+    assert_false(sync_again(t));
+}
+
+static void bundle_is_known(void **state)
+{
+    struct temp_root *t = *state;
+    const struct nvl_driver_version loaded = {.loaded = true, .version = V};
+
+    put_driver(t);
+    assert_false(sync_again(t));
+    for (enum nvl_search_how how = NVL_SEARCH_ANEW; how <= NVL_SEARCH_OR_RECALL; how++) {
+        nvl_auto(nvl_search_clear) struct nvl_search search = {0};
+        nvl_auto(nvl_bundles_clear) struct nvl_bundles bundles = {0};
+        assert_int_equal(nvl_search_read(&t->root, how, &search, NULL), 0);
+        assert_int_equal(nvl_bundles_list(&t->root, &loaded, &search, &bundles, NULL), 0);
+        assert_int_equal(bundles.count, 1);
+        assert_true(bundles.items[0].complete && bundles.items[0].loaded);
+        assert_int_equal(bundles.items[0].n_files, 3);
+        assert_true(bundles.items[0].bytes > 0);
+    }
 }
 
 /* Damaged, cut short, of another program: then it says nothing. */
@@ -179,7 +199,8 @@ static void damaged_file_says_nothing(void **state)
                                       "program: of another time\n",
                                       "state: 00000000000000000000000000000000\n",
                                       "missing: compute: a line without its version\n",
-                                      "synced: ../../etc\n",
+                                      "synced: ../../etc 1 1\n",
+                                      "synced: 550.163.01\n",
                                       "nonsense\n"};
     for (size_t i = 0; i < NVL_LENGTH(bad); i++) {
         replace(t, NVL_SEARCH_FILE, bad[i]);
@@ -211,6 +232,7 @@ int main(void)
         TEST(is_made_again_after_each_change),
         TEST(is_recalled_after_other_changes),
         TEST(bundle_is_mended_all_the_same),
+        TEST(bundle_is_known),
         TEST(damaged_file_says_nothing),
     };
 
