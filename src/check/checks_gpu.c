@@ -201,9 +201,11 @@ static void check_fit(const struct nvl_check *check, const struct nvl_host_facts
 
     for (size_t i = 0; i < facts->host.gpus.count; i++) {
         const struct nvl_gpu *gpu = &facts->host.gpus.items[i];
+        if (gpu->driver == NVL_GPU_NVIDIA)
+            continue;
         const struct nvl_generation *g = nvl_support_generation(&facts->support, gpu->pci_device);
         enum nvl_gpu_fit fit = nvl_generation_fits(g, version, flavour);
-        if (gpu->driver == NVL_GPU_NVIDIA || (fit != wanted && fit != or_wanted))
+        if (fit != wanted && fit != or_wanted)
             continue;
         nvl_autofree char *fix = right_driver(g, fit);
         struct nvl_finding *f = add(findings, check, NVL_SEVERITY_ERROR, gpu, what);

@@ -33,6 +33,16 @@ static void read_nodes(struct nvl_host_facts *f)
         add_node(f, NVL_NODE_MODESET);
 }
 
+/* What fits what is asked only of what nvidia does not drive. */
+static int read_support(struct nvl_host_facts *f, struct nvl_error *err)
+{
+    bool all_driven = f->host.driver.loaded;
+
+    for (size_t i = 0; i < f->host.gpus.count; i++)
+        all_driven = all_driven && f->host.gpus.items[i].driver == NVL_GPU_NVIDIA;
+    return all_driven ? 0 : nvl_support_read(&f->support, err);
+}
+
 static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
 {
     if (how == NVL_FACTS_QUICK && f->host.driver.loaded)
@@ -56,7 +66,7 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
     if (r == 0)
         r = nvl_system_read(root, &f->system, err);
     if (r == 0)
-        r = nvl_support_read(&f->support, err);
+        r = read_support(f, err);
     if (r == 0)
         r = nvl_containers_find(root, false, &f->containers, err);
     if (r < 0) {

@@ -39,7 +39,7 @@ struct nvl_host_facts {
     struct nvl_search search; /* for the driver's files */
     struct nvl_bundles bundles;
     struct nvl_system system;
-    struct nvl_support support;
+    struct nvl_support support;            /* empty where nvidia drives every GPU */
     struct nvl_installed_driver installed; /* quick: of a loaded driver dkms's entry alone */
     struct nvl_modprobe modprobe;
     bool has_nvidia_modprobe;         /* the program that makes nodes */
