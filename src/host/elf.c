@@ -2,20 +2,54 @@
  * by, and they stay when a file is stripped. libelf checks that what is asked for lies inside the file. */
 #include "host/elf.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <gelf.h>
 #include <libelf.h>
 
+/* libelf is loaded for the first file: a new bundle alone has files to read, and with the libraries that it
+ * needs itself it would be a good part of every other command. */
+#define FUNCTIONS(DO)                                                                                        \
+    DO(elf_begin)                                                                                            \
+    DO(elf_end)                                                                                              \
+    DO(elf_kind)                                                                                             \
+    DO(elf_getphdrnum)                                                                                       \
+    DO(elf_getdata_rawchunk)                                                                                 \
+    DO(gelf_getehdr)                                                                                         \
+    DO(gelf_getphdr)                                                                                         \
+    DO(gelf_getdyn)                                                                                          \
+    DO(gelf_fsize)                                                                                           \
+    DO(elf_version)
+#define POINTER(name) __typeof__(name) *name;
+static struct {
+    FUNCTIONS(POINTER)
+} lib;
+
+static int load(void)
+{
+    if (lib.elf_version != NULL) /* the last of them */
+        return 0;
+    void *handle = dlopen("libelf.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (handle == NULL)
+        return -ENOSYS;
+#define RESOLVE(name)                                                                                        \
+    lib.name = (__typeof__(lib.name))dlsym(handle, #name);                                                   \
+    if (lib.name == NULL)                                                                                    \
+        return -ENOSYS;
+    FUNCTIONS(RESOLVE)
+    return lib.elf_version(EV_CURRENT) != EV_NONE ? 0 : -ENOSYS;
+}
+
 static void end_elf(Elf **elf)
 {
-    elf_end(*elf);
+    lib.elf_end(*elf);
 }
 
 static enum nvl_elf_class class_of(Elf *elf)
 {
     GElf_Ehdr header;
 
-    if (elf_kind(elf) != ELF_K_ELF || gelf_getehdr(elf, &header) == NULL)
+    if (lib.elf_kind(elf) != ELF_K_ELF || lib.gelf_getehdr(elf, &header) == NULL)
         return NVL_ELF_OTHER;
     switch (header.e_machine) {
     case EM_X86_64:
@@ -33,11 +67,11 @@ static Elf_Data *read_dynamic(Elf *elf)
     GElf_Phdr header;
     size_t count = 0;
 
-    if (elf_getphdrnum(elf, &count) < 0)
+    if (lib.elf_getphdrnum(elf, &count) < 0)
         return NULL;
     for (size_t i = 0; i < count; i++)
-        if (gelf_getphdr(elf, (int)i, &header) != NULL && header.p_type == PT_DYNAMIC)
-            return elf_getdata_rawchunk(elf, (int64_t)header.p_offset, header.p_filesz, ELF_T_DYN);
+        if (lib.gelf_getphdr(elf, (int)i, &header) != NULL && header.p_type == PT_DYNAMIC)
+            return lib.elf_getdata_rawchunk(elf, (int64_t)header.p_offset, header.p_filesz, ELF_T_DYN);
     return NULL;
 }
 
@@ -47,17 +81,17 @@ static Elf_Data *read_address(Elf *elf, GElf_Addr address, size_t size)
     GElf_Phdr header;
     size_t count = 0;
 
-    if (elf_getphdrnum(elf, &count) < 0)
+    if (lib.elf_getphdrnum(elf, &count) < 0)
         return NULL;
     for (size_t i = 0; i < count; i++) {
-        if (gelf_getphdr(elf, (int)i, &header) == NULL || header.p_type != PT_LOAD ||
+        if (lib.gelf_getphdr(elf, (int)i, &header) == NULL || header.p_type != PT_LOAD ||
             address < header.p_vaddr || address - header.p_vaddr >= header.p_filesz ||
             size > header.p_filesz - (address - header.p_vaddr))
             continue;
         uint64_t offset = header.p_offset + (address - header.p_vaddr);
         if (offset < header.p_offset || offset > INT64_MAX)
             return NULL;
-        return elf_getdata_rawchunk(elf, (int64_t)offset, size, ELF_T_BYTE);
+        return lib.elf_getdata_rawchunk(elf, (int64_t)offset, size, ELF_T_BYTE);
     }
     return NULL;
 }
@@ -67,7 +101,7 @@ static GElf_Xword dynamic_value(Elf_Data *dynamic, size_t count, GElf_Sxword tag
     GElf_Dyn entry;
 
     for (size_t i = 0; i < count; i++) {
-        if (gelf_getdyn(dynamic, (int)i, &entry) == NULL || entry.d_tag == DT_NULL)
+        if (lib.gelf_getdyn(dynamic, (int)i, &entry) == NULL || entry.d_tag == DT_NULL)
             break;
         if (entry.d_tag == tag)
             return entry.d_un.d_val;
@@ -90,13 +124,13 @@ static void read_names(Elf *elf, struct nvl_elf *out)
 
     if (dynamic == NULL || dynamic->d_buf == NULL)
         return; /* static, or not whole */
-    size_t count = dynamic->d_size / gelf_fsize(elf, ELF_T_DYN, 1, EV_CURRENT);
+    size_t count = dynamic->d_size / lib.gelf_fsize(elf, ELF_T_DYN, 1, EV_CURRENT);
     Elf_Data *strings =
         read_address(elf, dynamic_value(dynamic, count, DT_STRTAB), dynamic_value(dynamic, count, DT_STRSZ));
     if (strings == NULL || strings->d_buf == NULL)
         return;
     for (size_t i = 0; i < count; i++) {
-        if (gelf_getdyn(dynamic, (int)i, &entry) == NULL || entry.d_tag == DT_NULL)
+        if (lib.gelf_getdyn(dynamic, (int)i, &entry) == NULL || entry.d_tag == DT_NULL)
             break;
         const char *s = string_at(strings, entry.d_un.d_val);
         if (s == NULL)
@@ -111,10 +145,11 @@ static void read_names(Elf *elf, struct nvl_elf *out)
 int nvl_elf_read(int fd, struct nvl_elf *elf)
 {
     *elf = (struct nvl_elf){0};
-    if (elf_version(EV_CURRENT) == EV_NONE)
-        return -ENOSYS;
+    int r = load();
+    if (r < 0)
+        return r;
     /* Not mapped: a file that is cut while it is read must not kill the program. */
-    nvl_auto(end_elf) Elf *handle = elf_begin(fd, ELF_C_READ, NULL);
+    nvl_auto(end_elf) Elf *handle = lib.elf_begin(fd, ELF_C_READ, NULL);
     elf->elf = handle != NULL ? class_of(handle) : NVL_ELF_OTHER;
     if (elf->elf == NVL_ELF_OTHER)
         return -ENOEXEC;

@@ -9,6 +9,6 @@ struct nvl_elf {
     struct nvl_strv needed; /* DT_NEEDED */
 };
 
-/* -ENOEXEC where the descriptor is no ELF file of a class we know. */
+/* -ENOEXEC where the descriptor is no ELF file of a class we know; -ENOSYS where libelf is not installed. */
 int nvl_elf_read(int fd, struct nvl_elf *elf);
 void nvl_elf_clear(struct nvl_elf *elf);
