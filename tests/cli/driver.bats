@@ -327,3 +327,39 @@ lay_out() {
     run -0 script -qec "'$NVLXC' --quiet --root '$host' driver sync" /dev/null
     [ -z "$output" ]
 }
+
+# What others look at is old in truth: a change could not be told from none before two seconds have gone by.
+@test "what a sync found is kept, and the next ones write nothing" {
+    local host before
+    host=$(fresh_host)
+    "$NVLXC" --root "$host" driver sync >/dev/null
+    [ ! -e "$host/var/lib/nvlxc/search" ]
+    sleep 3
+    run -0 "$NVLXC" --root "$host" driver sync
+    [[ ${lines[0]} == "$V: is up to date ("*" files, "*" MiB)" ]]
+    grep -qx "installed: $V" "$host/var/lib/nvlxc/search"
+    grep -q "^synced: $V " "$host/var/lib/nvlxc/search"
+    before=$(listing "$host/var")
+    run -0 "$NVLXC" --root "$host" driver sync
+    [[ ${lines[0]} == "$V: is up to date ("*" files, "*" MiB)" ]]
+    [[ $output == *"graphics: none of its "*" files is installed: apt install libglx-nvidia0 "* ]]
+    diff <(echo "$before") <(listing "$host/var")
+    # as a search says it
+    rm "$host/var/lib/nvlxc/search"
+    diff <(echo "$output") <("$NVLXC" --root "$host" driver sync)
+    # a package more
+    cp "$host/usr/lib/x86_64-linux-gnu/nvidia/current/libcuda.so.$V" "$host/usr/lib/x86_64-linux-gnu/libnvidia-ngx.so.$V"
+    run -0 "$NVLXC" --root "$host" driver sync
+    [[ ${lines[0]} == "$V: brought up to date ("*" files, "*" MiB)" ]]
+    [ -e "$host$STORE/$V/lib64/libnvidia-ngx.so.$V" ]
+}
+
+@test "without libelf a bundle is not built, and that is said" {
+    local host
+    host=$(fresh_host)
+    mkdir "$BATS_TEST_TMPDIR/lib"
+    : >"$BATS_TEST_TMPDIR/lib/libelf.so.1"
+    run -3 env LD_LIBRARY_PATH="$BATS_TEST_TMPDIR/lib" "$NVLXC" --root "$host" driver sync
+    [[ $output == *"cannot load libelf.so.1, "*"apt install libelf1"* ]]
+    [ "$(store "$host")" = ".lock " ]
+}

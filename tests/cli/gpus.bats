@@ -33,6 +33,16 @@ grant() {
     check a5500-550
 }
 
+@test "gpus: without libsmartcols the columns are parted by tabs" {
+    local host
+    host=$(fixture a5500-550)
+    mkdir "$BATS_TEST_TMPDIR/lib"
+    : >"$BATS_TEST_TMPDIR/lib/libsmartcols.so.1"
+    run -0 env LD_LIBRARY_PATH="$BATS_TEST_TMPDIR/lib" "$NVLXC" --root "$host" gpus
+    diff <(printf '%s\n' "${output//$'\t'/ }") <(tr -s ' ' <"$EXPECTED/a5500-550.gpus.txt" | sed 's/ $//')
+    [[ ${lines[0]} == $'INDEX\tMODEL\tUUID\t'* ]]
+}
+
 @test "gpus: the same after a reboot" {
     check a5500-550-rebooted
 }
