@@ -2,8 +2,8 @@
 #include "check/host_checks.h"
 #include "host/modprobe.h"
 
-#define SECURE_BOOT     "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
-#define MOK_LIST        "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
+#define SECURE_BOOT "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+#define MOK_LIST    "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
 
 /* What modprobe takes for the module's file: its name without what is behind it; the caller frees. */
 static char *module_name(const char *path)
