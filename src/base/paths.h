@@ -7,7 +7,7 @@
 /* VERSION/gsp_*.bin, for the host's kernel: beside the bundles, since those are mounted into containers */
 #define NVL_FIRMWARE_DIR  "/var/lib/nvlxc/firmware"
 #define NVL_SEARCH_FILE   "/var/lib/nvlxc/search" /* driver/search.h */
-#define NVL_OWN_NODES_DIR "/dev/nvlxc" /* CONTAINER/NODE: rootfs/own_nodes.h */
+#define NVL_OWN_NODES_DIR "/dev/nvlxc"            /* CONTAINER/NODE: rootfs/own_nodes.h */
 #define NVL_HOOK_PROGRAM  "/usr/libexec/nvlxc/hook"
 #define NVL_PROBE_PROGRAM "/usr/libexec/nvlxc/probe"
 #define NVL_PROGRAM       "/usr/bin/nvlxc"

@@ -469,6 +469,9 @@ real_host() {
     rm "$bundle/lib64/libcuda.so.1" "$bundle/sonames" "$bundle/bin/nvidia-smi"
     has bundle-damaged evidence "lib64/libcuda.so.1: No such file" "sonames: No such file" "bin/nvidia-smi: No such file"
     mend bundle-damaged
+    ln -sf libcuda.so.1.0 "$bundle/lib64/libcuda.so.1"
+    has bundle-damaged evidence "lib64/libcuda.so.1 -> libcuda.so.1.0, the manifest says libcuda.so.550.163.01"
+    mend bundle-damaged
     echo '{' > "$bundle/manifest.json"
     has bundle-damaged evidence "manifest.json: is no manifest of that version"
     mend bundle-damaged

@@ -346,6 +346,8 @@ lay_out() {
     diff <(echo "$before") <(listing "$host/var")
     # as a search says it
     rm "$host/var/lib/nvlxc/search"
+    "$NVLXC" --root "$host" driver sync --dry-run
+    [ ! -e "$host/var/lib/nvlxc/search" ]
     diff <(echo "$output") <("$NVLXC" --root "$host" driver sync)
     # a package more
     cp "$host/usr/lib/x86_64-linux-gnu/nvidia/current/libcuda.so.$V" "$host/usr/lib/x86_64-linux-gnu/libnvidia-ngx.so.$V"

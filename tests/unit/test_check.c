@@ -432,6 +432,29 @@ static void test_system(void **state)
     }
 }
 
+static void test_programs(void **state)
+{
+    struct temp_root *t = *state;
+    static const char pid_file[] = "/run/x.pid";
+    static const struct {
+        const char *text;
+        bool holds;
+    } cases[] = {{"611\n", true},     {"611", true},        {"612\n", false}, {"613\n", false},
+                 {"../611\n", false}, {"611 612\n", false}, {"", false},      {"-1\n", false}};
+
+    put(t, "/proc/611/comm", "nvidia-persiste\n");
+    put(t, "/proc/612/comm", "nvidia\n");
+    assert_false(nvl_pid_file_holds(&t->root, pid_file, "nvidia-persistenced"));
+    put(t, pid_file, "");
+    for (size_t i = 0; i < NVL_LENGTH(cases); i++) {
+        replace(t, pid_file, cases[i].text);
+        assert_int_equal(nvl_pid_file_holds(&t->root, pid_file, "nvidia-persistenced"), cases[i].holds);
+    }
+    assert_true(nvl_program_runs(&t->root, "nvidia-persistenced"));
+    assert_true(nvl_program_runs(&t->root, "nvidia"));
+    assert_false(nvl_program_runs(&t->root, "nv-fabricmanager"));
+}
+
 static void test_packages(void **state)
 {
     struct temp_root *t = *state;
@@ -451,7 +474,14 @@ static void test_packages(void **state)
             assert_null(version);
         else
             assert_string_equal(version, cases[i].version);
+        assert_int_equal(nvl_package_is_installed(&t->root, cases[i].package), version != NULL);
     }
+    /* where dpkg's lists are there, they say it */
+    put(t, "/var/lib/dpkg/info/one.list", "");
+    put(t, "/var/lib/dpkg/info/six:amd64.list", "");
+    assert_true(nvl_package_is_installed(&t->root, "one"));
+    assert_true(nvl_package_is_installed(&t->root, "six"));
+    assert_false(nvl_package_is_installed(&t->root, "four"));
 }
 
 static void test_modprobe(void **state)
@@ -572,6 +602,7 @@ int main(void)
         cmocka_unit_test(test_bad_tables),
         WITH_ROOT(test_headers),
         WITH_ROOT(test_system),
+        WITH_ROOT(test_programs),
         WITH_ROOT(test_packages),
         WITH_ROOT(test_modprobe),
         WITH_ROOT(test_installed),

@@ -270,6 +270,18 @@ static void test_gpus_of_sysfs(void **state)
     put(t, SYS "/0000:21:00.0/drm/card2/x", "");
     put(t, SYS "/0000:21:00.0/drm/renderD129/x", "");
 
+    /* where it has a modalias, that is all that is asked */
+    put(t, SYS "/0000:12:00.0/modalias", "pci:v000010DEd00002204sv00001043sd000087D8bc03sc02i00\n");
+    put(t, SYS "/0000:32:00.0/modalias", "pci:v000010DEd00002204sv00001043sd000087D8bc03sc00i00\n");
+    put_pci(t, "0000:33:00.0", "-\n", "-\n", "snd_hda_intel");
+    put(t, SYS "/0000:33:00.0/modalias", "pci:v000010DEd00001AEFsv00001043sd000087D8bc04sc03i00\n");
+    put_pci(t, "0000:34:00.0", "-\n", "-\n", "ucsi");
+    put(t, SYS "/0000:34:00.0/modalias", "pci:v000010DEd00001AEDsv00001043sd000087D8bc03sc80i00\n");
+    put_pci(t, "0000:35:00.0", "-\n", "-\n", "");
+    put(t, SYS "/0000:35:00.0/modalias", "pci:v000010DEd00002B85sv00001043sd000087D8bc03sc00i00\n");
+    put_pci(t, "0000:36:00.0", "-\n", "-\n", "i915");
+    put(t, SYS "/0000:36:00.0/modalias", "pci:v00008086d00002B85sv00001043sd000087D8bc03sc00i00\n");
+
     assert_int_equal(nvl_gpus_read(&t->root, NVL_GPUS_ALL, &gpus, NULL), 0);
     static const struct {
         const char *pci, *name;
@@ -279,7 +291,7 @@ static void test_gpus_of_sysfs(void **state)
         {"0000:01:00.0", "vfio-pci", NVL_GPU_VFIO, -1}, {"0000:11:00.0", "nouveau", NVL_GPU_NOUVEAU, -1},
         {"0000:12:00.0", "NovaCore", NVL_GPU_NOVA, -1}, {"0000:21:00.0", "nvidia", NVL_GPU_NVIDIA, 0},
         {"0000:31:00.0", "", NVL_GPU_NO_DRIVER, -1},    {"0000:32:00.0", "mystery", NVL_GPU_OTHER_DRIVER, -1},
-        {"0000:41:00.0", "nvidia", NVL_GPU_NVIDIA, 1},
+        {"0000:35:00.0", "", NVL_GPU_NO_DRIVER, -1},    {"0000:41:00.0", "nvidia", NVL_GPU_NVIDIA, 1},
     };
     assert_int_equal(gpus.count, NVL_LENGTH(wanted));
     for (size_t i = 0; i < NVL_LENGTH(wanted); i++) {
@@ -291,7 +303,8 @@ static void test_gpus_of_sysfs(void **state)
     assert_int_equal(gpus.items[3].pci_device, 0x2204);
     assert_int_equal(gpus.items[3].card, 2);
     assert_int_equal(gpus.items[3].render, 129);
-    assert_int_equal(gpus.items[6].card, -1);
+    assert_int_equal(gpus.items[6].pci_device, 0x2b85);
+    assert_int_equal(gpus.items[7].card, -1);
 
     assert_int_equal(nvl_gpus_read(&t->root, NVL_GPUS_DRI, &dri, NULL), 0);
     assert_int_equal(dri.count, 2);

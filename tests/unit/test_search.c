@@ -118,6 +118,10 @@ static void is_made_again_after_each_change(void **state)
     put(t, "/opt/nvidia/lib64/readme", "");
     assert_false(sync_again(t));
     assert_true(sync_again(t));
+    /* and a library in a folder of it, which was listed */
+    put_library(t, "/opt/nvidia/lib64", "libnvidia-nvvm.so." V, "libnvidia-nvvm.so.4", "nvvm");
+    assert_false(sync_again(t));
+    assert_true(sync_again(t));
     /* a link that leads elsewhere now */
     put_library(t, LIB "/nvidia/other", "libcuda.so." V, "libcuda.so.1", "cuda");
     assert_false(sync_again(t));
@@ -213,6 +217,9 @@ static void damaged_file_says_nothing(void **state)
         replace(t, NVL_SEARCH_FILE, text);
         assert_false(sync_again(t));
     }
+    nvl_autofree char *of_another = nvl_xasprintf("program: another\n%s", strchr(good, '\n') + 1);
+    replace(t, NVL_SEARCH_FILE, of_another);
+    assert_false(sync_again(t));
     for (size_t cut = 0; cut < len; cut += 7) {
         nvl_autofree char *text = nvl_xstrndup(good, cut);
         replace(t, NVL_SEARCH_FILE, text);
