@@ -1,7 +1,7 @@
 /* What a search looked at, and whether it has changed since. */
 #include "driver/trace.h"
 
-#include <errno.h>
+#include <fcntl.h>
 
 /* As it goes into the checksum: no padding. */
 struct sight {
@@ -30,6 +30,15 @@ static bool is_folder(const struct nvl_root *root, const char *path)
     return nvl_root_stat(root, path, 0, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* Of a path that leads nowhere: whether it is a link, to something that may come without a change of its
+ * folder. */
+static bool dangles(const struct nvl_root *root, const char *path)
+{
+    struct stat st;
+
+    return nvl_root_stat(root, path, AT_SYMLINK_NOFOLLOW, &st) == 0;
+}
+
 /* What stands for a path that is not there: "/run/nvidia" for "/run/nvidia/driver/usr/lib64/.". Folders of
  * /usr change with packages alone, so there the one in which it would be stands for all that is missing in
  * it; elsewhere others come and go. */
@@ -45,7 +54,7 @@ static char *stand_in(const struct nvl_root *root, const char *path)
     }
     if (missing == NULL)
         missing = nvl_xstrdup(path);
-    if (nvl_has_prefix(missing, "/usr/") && !nvl_has_suffix(missing, "/."))
+    if (nvl_has_prefix(missing, "/usr/") && !nvl_has_suffix(missing, "/.") && !dangles(root, missing))
         return nvl_xasprintf("%.*s/.", (int)(strrchr(missing, '/') - missing), missing);
     return TAKE_PTR(missing);
 }
@@ -67,7 +76,7 @@ static bool is_implied(const struct nvl_root *root, const struct nvl_strv *paths
     nvl_autofree char *listed = nvl_xasprintf("%.*s/.", (int)(strrchr(path, '/') - path), path);
 
     return !nvl_has_suffix(path, "/.") && nvl_strv_sorted_contains(paths, listed) &&
-           !nvl_root_exists(root, path);
+           !nvl_root_exists(root, path) && !dangles(root, path);
 }
 
 /* A folder itself says nothing: what was looked for in it is asked for, too. */

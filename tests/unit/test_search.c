@@ -137,6 +137,27 @@ static void is_made_again_after_each_change(void **state)
     assert_true(sync_again(t));
 }
 
+/* What a link leads to may come without a change of the folder that the link lies in. */
+static void links_that_lead_nowhere_are_watched(void **state)
+{
+    static const char *const targets[] = {"/etc/alternatives/nvidia-debugdump",
+                                          "/etc/alternatives/icd.d/nvidia_icd.json",
+                                          "/etc/alternatives/libnvidia-nvvm"};
+    struct temp_root *t = *state;
+
+    put_driver(t);
+    put(t, "/opt/nvidia/lib64/libnvidia-ml.so." V, "");
+    put_link(t, "/usr/bin/nvidia-debugdump", targets[0]);
+    put_link(t, "/usr/share/vulkan/icd.d", "/etc/alternatives/icd.d");
+    put_link(t, "/opt/nvidia/lib64/libnvidia-nvvm.so." V, targets[2]);
+    assert_false(sync_again(t));
+    for (size_t i = 0; i < NVL_LENGTH(targets); i++) {
+        assert_true(sync_again(t));
+        put(t, targets[i], "");
+        assert_false(sync_again(t));
+    }
+}
+
 /* What has nothing to do with the driver may come and go in folders that are only passed through. */
 static void is_recalled_after_other_changes(void **state)
 {
@@ -237,6 +258,7 @@ int main(void)
         TEST(is_kept_and_recalled),
         TEST(is_not_kept_of_what_has_just_changed),
         TEST(is_made_again_after_each_change),
+        TEST(links_that_lead_nowhere_are_watched),
         TEST(is_recalled_after_other_changes),
         TEST(bundle_is_mended_all_the_same),
         TEST(bundle_is_known),
