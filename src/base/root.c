@@ -251,6 +251,17 @@ int nvl_root_resolve(const struct nvl_root *root, const char *path, char **real)
     return nvl_root_resolve_stat(root, path, real, NULL);
 }
 
+bool nvl_is_met_again(struct nvl_strv *met, const struct stat *st)
+{
+    nvl_autofree char *mark =
+        nvl_xasprintf("%llu %llu", (unsigned long long)st->st_dev, (unsigned long long)st->st_ino);
+
+    if (nvl_strv_contains(met, mark))
+        return true;
+    nvl_strv_push(met, mark);
+    return false;
+}
+
 char *nvl_root_show(const struct nvl_root *root, const char *path)
 {
     return nvl_xasprintf("%s%s", root->name, path);

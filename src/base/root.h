@@ -59,5 +59,8 @@ int nvl_root_each(const struct nvl_root *root, const char *path, void (*take)(vo
  * NULL): what it is. */
 int nvl_root_resolve(const struct nvl_root *root, const char *path, char **real);
 int nvl_root_resolve_stat(const struct nvl_root *root, const char *path, char **real, struct stat *st);
+/* Whether this file or folder was met before, by whatever name (/lib is /usr/lib): `met` remembers it, as
+ * text. */
+bool nvl_is_met_again(struct nvl_strv *met, const struct stat *st);
 /* For messages: the path with the root's name before it; the caller frees. */
 char *nvl_root_show(const struct nvl_root *root, const char *path);

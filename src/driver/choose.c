@@ -203,25 +203,12 @@ static void add_prefixes_above(struct nvl_strv *prefixes, const char *dir)
     }
 }
 
-/* Unless it is there under another name: /bin is /usr/bin. */
-static void add_place(struct chooser *c, const char *place)
-{
-    struct stat st, other;
-
-    if (nvl_root_stat(c->root, place, 0, &st) < 0)
-        return;
-    for (size_t i = 0; i < c->places.count; i++)
-        if (nvl_root_stat(c->root, c->places.items[i], 0, &other) == 0 && other.st_dev == st.st_dev &&
-            other.st_ino == st.st_ino)
-            return;
-    nvl_strv_push(&c->places, place);
-}
-
 /* Those folders of the prefixes that are there: each is looked for once, not once for each file. */
 static void find_places(struct chooser *c)
 {
     static const char *const folders[] = {"bin", "sbin", "share", "etc"};
-    nvl_auto(nvl_strv_clear) struct nvl_strv prefixes = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv prefixes = {0}, met = {0};
+    struct stat st;
 
     for (size_t i = 0; i < c->us->n_dirs; i++)
         if (dir_counts(c, &c->us->dirs[i], NVL_ELF_64))
@@ -230,7 +217,8 @@ static void find_places(struct chooser *c)
     for (size_t i = 0; i < prefixes.count; i++)
         for (size_t n = 0; n < NVL_LENGTH(folders); n++) {
             nvl_autofree char *place = nvl_xasprintf("%s/%s", prefixes.items[i], folders[n]);
-            add_place(c, place);
+            if (nvl_root_stat(c->root, place, 0, &st) == 0 && !nvl_is_met_again(&met, &st))
+                nvl_strv_push(&c->places, place);
         }
 }
 

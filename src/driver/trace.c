@@ -23,13 +23,6 @@ static struct sight look_at(const struct nvl_root *root, const char *path)
     return sight;
 }
 
-static bool is_folder(const struct nvl_root *root, const char *path)
-{
-    struct stat st;
-
-    return nvl_root_stat(root, path, 0, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 /* Of a path that leads nowhere: whether it is a link, to something that may come without a change of its
  * folder. */
 static bool dangles(const struct nvl_root *root, const char *path)
@@ -82,12 +75,22 @@ static bool is_implied(const struct nvl_root *root, const struct nvl_strv *paths
 /* A folder itself says nothing: what was looked for in it is asked for, too. */
 static void gather(const struct nvl_root *root, const struct nvl_strv *asked, struct nvl_strv *paths)
 {
+    nvl_auto(nvl_strv_clear) struct nvl_strv plain = {0};
+    struct stat st;
+
     for (size_t i = 0; i < asked->count; i++) {
         nvl_autofree char *path = plain_path(asked->items[i]);
-        if (!nvl_has_suffix(path, "/.") && is_folder(root, path))
+        nvl_strv_push(&plain, path);
+    }
+    nvl_strv_sort(&plain);
+    for (size_t i = 0; i < plain.count; i++) {
+        const char *path = plain.items[i];
+        if (i > 0 && strcmp(path, plain.items[i - 1]) == 0)
             continue;
-        nvl_autofree char *part = nvl_root_exists(root, path) ? nvl_xstrdup(path) : stand_in(root, path);
-        nvl_strv_push(paths, part);
+        bool is_there = nvl_root_stat(root, path, 0, &st) == 0;
+        nvl_autofree char *instead = is_there ? NULL : stand_in(root, path);
+        if (!is_there || !S_ISDIR(st.st_mode) || nvl_has_suffix(path, "/."))
+            nvl_strv_push(paths, is_there ? path : instead);
     }
     nvl_strv_sort(paths);
 }

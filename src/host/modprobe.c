@@ -26,18 +26,6 @@ static void read_file(const struct nvl_root *root, const char *path, struct nvl_
     }
 }
 
-/* /lib is /usr/lib. */
-static bool is_known(struct nvl_strv *known, const struct stat *st)
-{
-    nvl_autofree char *mark =
-        nvl_xasprintf("%llu %llu", (unsigned long long)st->st_dev, (unsigned long long)st->st_ino);
-
-    if (nvl_strv_contains(known, mark))
-        return true;
-    nvl_strv_push(known, mark);
-    return false;
-}
-
 static void read_folders(const struct nvl_root *root, struct nvl_modprobe_lines *lines)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv known = {0}, seen_names = {0};
@@ -45,7 +33,7 @@ static void read_folders(const struct nvl_root *root, struct nvl_modprobe_lines 
     for (size_t i = 0; nvl_modprobe_folders[i] != NULL; i++) {
         nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
         struct stat st;
-        if (nvl_root_stat(root, nvl_modprobe_folders[i], 0, &st) < 0 || is_known(&known, &st))
+        if (nvl_root_stat(root, nvl_modprobe_folders[i], 0, &st) < 0 || nvl_is_met_again(&known, &st))
             continue;
         nvl_root_list(root, nvl_modprobe_folders[i], &names);
         for (size_t n = 0; n < names.count; n++) {
