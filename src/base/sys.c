@@ -22,10 +22,20 @@ int nvl_sys_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, 
     return result(syscall(SYS_openat2, dirfd, path, &how, sizeof how));
 }
 
+static int clone(int dirfd, const char *path, unsigned flags)
+{
+    flags |= OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW;
+    return result(open_tree(dirfd, path, flags));
+}
+
 int nvl_sys_clone_mount(int dirfd, const char *path)
 {
-    return result(
-        open_tree(dirfd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
+    return clone(dirfd, path, 0);
+}
+
+int nvl_sys_clone_tree(int dirfd, const char *path)
+{
+    return clone(dirfd, path, AT_RECURSIVE);
 }
 
 int nvl_sys_move_mount(int from, int to)
@@ -43,6 +53,13 @@ int nvl_sys_set_mount_flags(int fd, uint64_t flags)
     struct mount_attr attr = {.attr_set = flags, .propagation = MS_PRIVATE};
 
     return result(mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr));
+}
+
+int nvl_sys_make_private(int fd)
+{
+    struct mount_attr attr = {.propagation = MS_PRIVATE};
+
+    return result(mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr));
 }
 
 int nvl_sys_new_tmpfs(const char *mode)

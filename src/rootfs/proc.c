@@ -61,6 +61,20 @@ static int write_params(const struct view *view, const char *text)
     return write_text(view, "params", out.data != NULL ? out.data : "", out.len);
 }
 
+/* The module's parameters, which it takes once, at its load; so a copy says the same for good, and is no
+ * mount, of which each costs the start of a container (docs/performance.md). */
+static int copy_registry(const struct view *view)
+{
+    nvl_autofd int fd = openat(view->host, "registry", O_RDONLY | O_CLOEXEC);
+    nvl_autofree char *text = NULL;
+    size_t len = 0;
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    int r = nvl_fd_read(fd, PROC_MAX, &text, &len);
+    return r < 0 ? r : write_text(view, "registry", text, len);
+}
+
 /* What to mount on: a folder or a file. -EEXIST where it is there already. */
 static int make_target(const struct view *view, const char *name, bool is_folder)
 {
@@ -69,10 +83,11 @@ static int make_target(const struct view *view, const char *name, bool is_folder
     return r < 0 ? -errno : 0;
 }
 
-/* The host's folder or file of that name, and the place for it; what the host lacks is left out. */
+/* The host's folder or file of that name, and the place for it; what the host lacks is left out. With the
+ * mounts below it: where the host is a container itself, its `gpus` may hold some. */
 static int add_entry(const struct view *view, const char *name, bool is_folder)
 {
-    nvl_autofd int mount_fd = nvl_sys_clone_mount(view->host, name);
+    nvl_autofd int mount_fd = nvl_sys_clone_tree(view->host, name);
 
     if (mount_fd < 0)
         return mount_fd == -ENOENT ? 0 : mount_fd;
@@ -85,7 +100,7 @@ static int add_entry(const struct view *view, const char *name, bool is_folder)
     if (r == -EEXIST) /* two MIG devices share a GPU, and maybe an instance */
         return 0;
     if (r == 0 && view->made->is_from_host)
-        r = nvl_sys_set_mount_flags(mount_fd, 0); /* private */
+        r = nvl_sys_make_private(mount_fd);
     if (r < 0)
         return r;
     nvl_strv_push(&view->made->names, name);
@@ -104,14 +119,14 @@ static int add_format(const struct view *view, bool is_folder, const char *fmt, 
     return add_entry(view, name, is_folder);
 }
 
-/* The GPU's folder, and of its MIG capabilities those that are granted. */
-static int add_gpu(const struct view *view, const struct nvl_resolved_gpu *given)
+/* Of the GPU's MIG capabilities those that are granted. */
+static int add_capabilities(const struct view *view, const struct nvl_resolved_gpu *given)
 {
     const struct nvl_gpu *gpu = given->gpu;
     const struct nvl_mig *mig = given->mig;
-    int r = add_format(view, true, "gpus/%s", gpu->pci);
+    int r = 0;
 
-    if (r == 0 && gpu->mig_enabled && mig == NULL)
+    if (gpu->mig_enabled && mig == NULL)
         r = add_format(view, true, "capabilities/gpu%d", gpu->minor);
     if (r == 0 && mig != NULL)
         r = add_format(view, false, "capabilities/gpu%d/mig/gi%u/access", gpu->minor, mig->gi);
@@ -120,19 +135,49 @@ static int add_gpu(const struct view *view, const struct nvl_resolved_gpu *given
     return r;
 }
 
+/* Whether each GPU of the driver is granted as a whole. */
+static bool has_all(const struct nvl_host *host, const struct nvl_resolved *resolved)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < host->gpus.count; i++)
+        n += host->gpus.items[i].driver == NVL_GPU_NVIDIA;
+    for (size_t i = 0; i < resolved->n_gpus; i++)
+        if (resolved->gpus[i].mig != NULL)
+            return false;
+    return n > 0 && resolved->n_gpus == n;
+}
+
+/* One mount for all of them where there is nothing to hide. */
+static int add_gpus(const struct nvl_host *host, const struct view *view, const struct nvl_resolved *resolved)
+{
+    bool all = has_all(host, resolved);
+    int r = 0;
+
+    if (all)
+        r = add_entry(view, "gpus", true);
+    else if (mkdirat(view->fd, "gpus", 0755) < 0)
+        r = -errno;
+    for (size_t i = 0; i < resolved->n_gpus && r == 0; i++) {
+        if (!all)
+            r = add_format(view, true, "gpus/%s", resolved->gpus[i].gpu->pci);
+        if (r == 0)
+            r = add_capabilities(view, &resolved->gpus[i]);
+    }
+    return r;
+}
+
 static int fill(const struct nvl_host *host, const struct view *view, const struct nvl_resolved *resolved)
 {
-    int r = mkdirat(view->fd, "gpus", 0755) < 0 ? -errno : 0;
+    int r = 0;
 
-    if (r == 0 && host->version_text != NULL)
+    if (host->version_text != NULL)
         r = write_text(view, "version", host->version_text, strlen(host->version_text));
     if (r == 0 && host->params_text != NULL)
         r = write_params(view, host->params_text);
     if (r == 0)
-        r = add_entry(view, "registry", false);
-    for (size_t i = 0; i < resolved->n_gpus && r == 0; i++)
-        r = add_gpu(view, &resolved->gpus[i]);
-    return r;
+        r = copy_registry(view);
+    return r == 0 ? add_gpus(host, view, resolved) : r;
 }
 
 int nvl_proc_view_make(struct nvl_proc_view *made, bool is_from_host, const struct nvl_host *host,

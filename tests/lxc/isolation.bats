@@ -66,11 +66,39 @@ makes_and_opens() {
     [ "$output" = 0000:02:00.0 ]
 }
 
+# each mount below /proc costs the boot of a container, and each of its services that has a /proc of its own
+@test "the driver's /proc is two mounts, for one GPU or for all" {
+    run -0 inside one grep -c ' /proc/driver/nvidia' /proc/self/mountinfo
+    [ "$output" = 2 ]
+    inside one cat /proc/driver/nvidia/registry | diff /proc/driver/nvidia/registry -
+    stop one
+    run -0 nvlxc attach one --gpu all
+    run -0 start one
+    run -0 inside one grep -c ' /proc/driver/nvidia' /proc/self/mountinfo
+    [ "$output" = 2 ]
+    inside one cat /proc/driver/nvidia/registry | diff /proc/driver/nvidia/registry -
+    [ -s /proc/driver/nvidia/registry ]
+}
+
+@test "a host whose own folders of GPUs are mounts shows what is in them" {
+    local mine=/run/nested gpu=/proc/driver/nvidia/gpus/0000:02:00.0
+    stop one
+    cp -r $gpu $mine
+    echo 'Nested: yes' >> $mine/information
+    mount --bind $mine $gpu
+    run -0 start one
+    umount $gpu
+    run -0 inside one tail -n 1 $gpu/information
+    [ "$output" = 'Nested: yes' ]
+}
+
 @test "several GPUs, and all" {
     stop one
     run -0 nvlxc attach one --gpu 0 --gpu 1
     run -0 start one
     [ "$(opens one /dev/nvidia0) $(opens one /dev/nvidia1)" = "allowed allowed" ]
+    run -0 inside one cat /proc/driver/nvidia/gpus/0000:01:00.0/information /proc/driver/nvidia/gpus/0000:02:00.0/information
+    says "$RTX3090" "$RTX4090"
     stop one
     run -0 nvlxc attach one --gpu all --capabilities utility
     run -0 start one
