@@ -3,53 +3,9 @@
 
 #include <stdio.h>
 
+#include "base/printable.h"
 #include "check/facts.h"
 #include "check/families.h"
-
-/* The length of the UTF-8 sequence that `s` begins with; 0 where it is none. */
-static size_t sequence_length(const unsigned char *s)
-{
-    size_t len = *s < 0x80                 ? 1
-                 : *s >= 0xc2 && *s < 0xe0 ? 2
-                 : (*s & 0xf0) == 0xe0     ? 3
-                 : *s >= 0xf0 && *s < 0xf5 ? 4
-                                           : 0;
-
-    for (size_t i = 1; i < len; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    /* longer than it has to be, a surrogate, beyond the last: jansson takes none of them */
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
-        (s[0] == 0xf4 && s[1] >= 0x90))
-        return 0;
-    return len;
-}
-
-/* What a terminal obeys: C0 and C1, and what turns the direction of writing, so that a line reads otherwise
- * than it is (U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069). */
-static bool is_control(const unsigned char *s)
-{
-    if (s[0] == 0xe2 && s[1] == 0x80)
-        return s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xaa && s[2] <= 0xae);
-    if (s[0] == 0xe2 && s[1] == 0x81)
-        return s[2] >= 0xa6 && s[2] <= 0xa9;
-    return (*s < 0x20 && *s != '\n' && *s != '\t') || *s == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
-}
-
-char *nvl_make_printable(char *text)
-{
-    for (size_t i = 0, len; text[i] != '\0'; i += len) {
-        const unsigned char *s = (const unsigned char *)text + i;
-        len = sequence_length(s);
-        if (len == 0) {
-            text[i] = '?';
-            len = 1;
-        } else if (is_control(s)) {
-            memset(text + i, '?', len);
-        }
-    }
-    return text;
-}
 
 struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct nvl_check *check,
                                     enum nvl_severity severity, const char *container, const char *title)

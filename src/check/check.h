@@ -49,11 +49,8 @@ struct nvl_check {
 extern const struct nvl_check *const nvl_check_families[]; /* ends with NULL */
 extern const char *const nvl_check_family_names[];         /* one for each: "device nodes" */
 
-/* Text out of files that containers write: what a terminal would obey, and what is not UTF-8, becomes '?', in
- * place. Gives `text` back. All texts of findings went through it. */
-char *nvl_make_printable(char *text);
-
-/* Adds one; texts are copied and may be NULL where the struct says so. The container's name is the facts'. */
+/* Adds one; texts are copied, made printable, and may be NULL where the struct says so. The container's name
+ * is the facts'. */
 struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct nvl_check *check,
                                     enum nvl_severity severity, const char *container, const char *title);
 /* Set the parts, formatted. */

@@ -1,5 +1,6 @@
 /* What steps say. Much of it comes out of the container, so whatever a step was given is made printable here:
  * it can neither move a terminal's cursor nor break the JSON. */
+#include "base/printable.h"
 #include "check/check.h"
 #include "check/verify_steps.h"
 

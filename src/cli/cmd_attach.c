@@ -2,6 +2,7 @@
  * changes, the commit writes; a running container sees it after its restart. */
 #include <stdio.h>
 
+#include "base/printable.h"
 #include "base/paths.h"
 #include "cli/adopt.h"
 #include "cli/bundle_step.h"
@@ -269,14 +270,14 @@ static void print_json(const struct attach *a, bool dry_run)
 {
     nvl_autofree char *diff = dry_run ? nvl_target_diff(&a->target, &a->plan) : NULL;
 
-    nvl_print_json(
-        json_pack("{s:s,s:b,s:o,s:o,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o}", "container", a->target.name, "changed",
-                  (int)a->plan.changes, "devices", nvl_json_devices(&a->grant), "capabilities",
-                  nvl_json_capabilities(a->grant.capabilities), "nodes", nvl_nodes_mode_name(a->grant.nodes),
-                  "libraries", nvl_libraries_mode_name(a->grant.libraries), "exclusive",
-                  (int)a->grant.exclusive, "rules", nvl_json_strings(&a->places.rules), "replaced",
-                  (json_int_t)a->n_replaced, "diff", dry_run ? json_string(diff) : json_null(), "live",
-                  nvl_live_step_json(&a->live), "warnings", nvl_json_strings(&a->warnings)));
+    nvl_print_json(json_pack(
+        "{s:o,s:b,s:o,s:o,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o}", "container", nvl_json_text(a->target.name),
+        "changed", (int)a->plan.changes, "devices", nvl_json_devices(&a->grant), "capabilities",
+        nvl_json_capabilities(a->grant.capabilities), "nodes", nvl_nodes_mode_name(a->grant.nodes),
+        "libraries", nvl_libraries_mode_name(a->grant.libraries), "exclusive", (int)a->grant.exclusive,
+        "rules", nvl_json_strings(&a->places.rules), "replaced", (json_int_t)a->n_replaced, "diff",
+        dry_run ? nvl_json_text(diff) : json_null(), "live", nvl_live_step_json(&a->live), "warnings",
+        nvl_json_strings(&a->warnings)));
 }
 
 static void tell(const struct nvl_context *ctx, const struct attach *a, bool dry_run)
@@ -286,7 +287,7 @@ static void tell(const struct nvl_context *ctx, const struct attach *a, bool dry
     } else if (dry_run) {
         nvl_autofree char *diff = nvl_target_diff(&a->target, &a->plan);
         if (!ctx->quiet && !ctx->json)
-            fputs(diff, stdout);
+            fputs(nvl_make_printable(diff), stdout);
     } else {
         say_granted(ctx, a);
         say_when(ctx, a);

@@ -2,6 +2,7 @@
  */
 #include <stdio.h>
 
+#include "base/printable.h"
 #include "cli/command.h"
 #include "cli/grant_text.h"
 #include "cli/live_step.h"
@@ -42,11 +43,12 @@ static void print_json(const struct detach *d, bool dry_run)
 {
     nvl_autofree char *diff = dry_run ? nvl_target_diff(&d->target, &d->plan) : NULL;
 
-    nvl_print_json(json_pack(
-        "{s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:o}", "container", d->target.name, "changed", (int)d->plan.changes,
-        "diff", dry_run ? json_string(diff) : json_null(), "removed", nvl_json_strings(&d->cleaned.removed),
-        "remaining", nvl_json_strings(&d->cleaned.remaining), "why", nvl_json_string(d->cleaned.why), "live",
-        nvl_live_step_json(&d->live), "warnings", nvl_json_strings(&d->warnings)));
+    nvl_print_json(
+        json_pack("{s:o,s:b,s:o,s:o,s:o,s:o,s:o,s:o}", "container", nvl_json_text(d->target.name), "changed",
+                  (int)d->plan.changes, "diff", dry_run ? nvl_json_text(diff) : json_null(), "removed",
+                  nvl_json_strings(&d->cleaned.removed), "remaining", nvl_json_strings(&d->cleaned.remaining),
+                  "why", nvl_json_string(d->cleaned.why), "live", nvl_live_step_json(&d->live), "warnings",
+                  nvl_json_strings(&d->warnings)));
 }
 
 static void say_config(const struct nvl_context *ctx, const struct detach *d, bool dry_run)
@@ -65,7 +67,7 @@ static void say_config(const struct nvl_context *ctx, const struct detach *d, bo
     } else if (dry_run) {
         nvl_autofree char *diff = nvl_target_diff(&d->target, &d->plan);
         if (!ctx->quiet && !ctx->json)
-            fputs(diff, stdout);
+            fputs(nvl_make_printable(diff), stdout);
     } else {
         nvl_say(ctx, "%s: its config gives it no GPU any more", d->target.name);
         if (!d->live.asked_for && nvl_container_is_running(&ctx->root, d->target.container)) {

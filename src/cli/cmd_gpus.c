@@ -127,7 +127,7 @@ static json_t *json_holders(const struct holders *holders, const struct nvl_gpu 
     json_t *array = json_array();
     for (size_t i = 0; i < holders->count; i++)
         if (holds(&holders->items[i], gpu, NULL))
-            json_array_append_new(array, json_string(holders->items[i].name));
+            json_array_append_new(array, nvl_json_text(holders->items[i].name));
     return array;
 }
 

@@ -39,8 +39,8 @@ static json_t *json_row(const struct row *row)
     const struct nvl_container *c = row->c;
     const struct nvl_grant *g = row->grant;
 
-    return json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "name", row->name, "kind",
-                     nvl_container_kind_name(c), "node", nvl_json_string(c->node), "user",
+    return json_pack("{s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "name", nvl_json_text(row->name),
+                     "kind", nvl_container_kind_name(c), "node", nvl_json_string(c->node), "user",
                      nvl_json_string(c->user), "running",
                      c->node != NULL ? json_null() : json_boolean(row->running), "devices",
                      g != NULL ? nvl_json_devices(g) : json_null(), "capabilities",

@@ -31,12 +31,14 @@ extern const struct nvl_command *const nvl_commands[]; /* ends with NULL */
 /* Prints JSON on stdout (takes the reference over), two-space indentation, keys in the order given. Returns
  * NVL_EXIT_OK. */
 int nvl_print_json(json_t *value);
-/* A string, or null for NULL and "". */
+/* A string, in which what is not UTF-8 is '?': for all that is not the program's own. */
+json_t *nvl_json_text(const char *s);
+/* The same, or null for NULL and "". */
 json_t *nvl_json_string(const char *s);
 /* An integer, or null where it is negative. */
 json_t *nvl_json_unsigned(long long n);
 
-/* One line for people, on stdout; nothing with --quiet or --json. The newline is added. */
+/* Lines for people, on stdout, made printable; nothing with --quiet or --json. The last newline is added. */
 void nvl_say(const struct nvl_context *ctx, const char *fmt, ...) NVL_PRINTF(2, 3);
-/* "nvlxc: warning: …" on stderr, also with --quiet. The newline is added. */
+/* "nvlxc: warning: …" on stderr, made printable, also with --quiet. The newline is added. */
 void nvl_warn(const char *fmt, ...) NVL_PRINTF(1, 2);

@@ -1,6 +1,7 @@
 /* A grant for people and for JSON. */
 #include "cli/grant_text.h"
 
+#include "cli/command.h"
 #include "container/by_hand.h"
 #include "grant/ways.h"
 
@@ -9,7 +10,7 @@ json_t *nvl_json_strings(const struct nvl_strv *v)
     json_t *array = json_array();
 
     for (size_t i = 0; i < v->count; i++)
-        json_array_append_new(array, json_string(v->items[i]));
+        json_array_append_new(array, nvl_json_text(v->items[i]));
     return array;
 }
 

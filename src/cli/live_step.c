@@ -147,8 +147,8 @@ static json_t *programs_json(const struct nvl_programs *programs)
     json_t *array = json_array();
 
     for (size_t i = 0; i < programs->count; i++)
-        json_array_append_new(array, json_pack("{s:i,s:s,s:o}", "pid", (int)programs->items[i].pid, "name",
-                                               programs->items[i].name, "devices",
+        json_array_append_new(array, json_pack("{s:i,s:o,s:o}", "pid", (int)programs->items[i].pid, "name",
+                                               nvl_json_text(programs->items[i].name), "devices",
                                                nvl_json_strings(&programs->items[i].devices)));
     return array;
 }

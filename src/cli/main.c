@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 
+#include "base/printable.h"
 #include "cli/command.h"
 #include "cli/globals.h"
 
@@ -142,15 +143,15 @@ static int run(struct nvl_globals *globals, int argc, char **argv, struct nvl_er
 static void print_error(const struct nvl_error *err, bool json)
 {
     if (json) {
-        json_t *object = json_pack("{s:{s:s,s:o,s:i}}", "error", "message", err->message, "hint",
-                                   nvl_json_string(err->hint), "status", (int)err->exit);
+        json_t *object = json_pack("{s:{s:o,s:o,s:i}}", "error", "message", nvl_json_text(err->message),
+                                   "hint", nvl_json_string(err->hint), "status", (int)err->exit);
         json_dumpf(object, stderr, JSON_COMPACT);
         fputc('\n', stderr);
         json_decref(object);
-    } else if (err->hint[0] != '\0') {
-        fprintf(stderr, "nvlxc: %s; %s\n", err->message, err->hint);
     } else {
-        fprintf(stderr, "nvlxc: %s\n", err->message);
+        nvl_autofree char *text =
+            nvl_xasprintf("%s%s%s", err->message, err->hint[0] != '\0' ? "; " : "", err->hint);
+        fprintf(stderr, "nvlxc: %s\n", nvl_make_printable(text));
     }
 }
 

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "base/printable.h"
+
 int nvl_print_json(json_t *value)
 {
     json_dumpf(value, stdout, JSON_INDENT(2));
@@ -11,9 +13,20 @@ int nvl_print_json(json_t *value)
     return NVL_EXIT_OK;
 }
 
+json_t *nvl_json_text(const char *s)
+{
+    json_t *text = json_string(s);
+
+    if (text == NULL) { /* jansson takes UTF-8 alone */
+        nvl_autofree char *copy = nvl_make_utf8(nvl_xstrdup(s));
+        text = json_string(copy);
+    }
+    return text;
+}
+
 json_t *nvl_json_string(const char *s)
 {
-    return s != NULL && s[0] != '\0' ? json_string(s) : json_null();
+    return s != NULL && s[0] != '\0' ? nvl_json_text(s) : json_null();
 }
 
 json_t *nvl_json_unsigned(long long n)
@@ -28,9 +41,9 @@ void nvl_say(const struct nvl_context *ctx, const char *fmt, ...)
     if (ctx->quiet || ctx->json)
         return;
     va_start(ap, fmt);
-    vprintf(fmt, ap);
+    nvl_autofree char *text = nvl_make_printable(nvl_xvasprintf(fmt, ap));
     va_end(ap);
-    putchar('\n');
+    puts(text);
 }
 
 void nvl_warn(const char *fmt, ...)
@@ -38,9 +51,8 @@ void nvl_warn(const char *fmt, ...)
     va_list ap;
 
     fflush(stdout);
-    fputs("nvlxc: warning: ", stderr);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    nvl_autofree char *text = nvl_make_printable(nvl_xvasprintf(fmt, ap));
     va_end(ap);
-    fputc('\n', stderr);
+    fprintf(stderr, "nvlxc: warning: %s\n", text);
 }

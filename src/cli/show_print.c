@@ -195,12 +195,12 @@ void nvl_shown_print_json(const struct nvl_shown *s)
                                   : json_null();
 
     nvl_print_json(json_pack(
-        "{s:s,s:s,s:o,s:b,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "container",
-        s->target.name, "kind", nvl_container_kind_name(s->target.container), "user",
+        "{s:o,s:s,s:o,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "container",
+        nvl_json_text(s->target.name), "kind", nvl_container_kind_name(s->target.container), "user",
         nvl_json_string(s->target.container->user), "running", (int)s->running, "config",
-        s->target.container->config_path, "grant", granted ? json_grant(&s->grant) : json_null(), "gpus",
-        granted ? json_gpus(s) : json_null(), "missing",
-        granted ? nvl_json_strings(&s->resolved.missing) : json_null(), "nodes",
+        nvl_json_text(s->target.container->config_path), "grant",
+        granted ? json_grant(&s->grant) : json_null(), "gpus", granted ? json_gpus(s) : json_null(),
+        "missing", granted ? nvl_json_strings(&s->resolved.missing) : json_null(), "nodes",
         granted ? json_nodes(s) : json_null(), "driver", granted ? nvl_json_string(version) : json_null(),
         "bundle", bundle, "filter", granted ? json_string(filter_names[s->filter]) : json_null(), "rules",
         rules, "entries", entries, "library_path", nvl_shown_json_library_path(s), "closed",

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "base/printable.h"
 #include "check/families.h"
 #include "host/installed.h"
 #include "host/modprobe.h"
