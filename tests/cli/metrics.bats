@@ -1,0 +1,155 @@
+# nvlxc metrics: read by Prometheus' own parser for Python, which takes no sample twice and no bad escape.
+
+bats_require_minimum_version 1.5.0
+load "$NVL_SOURCE/tests/lib/hosts.bash"
+load "$NVL_SOURCE/tests/lib/nvml.bash"
+
+NVLXC="$NVL_BUILD/src/cli/nvlxc"
+HOOK="sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook \"\$@\"' nvlxc"
+
+# grant NAME SELECTORS: a container of root's with that grant
+grant() {
+    mkdir -p "$host/var/lib/lxc/$1"
+    printf '%s\n' "lxc.environment = NVIDIA_VISIBLE_DEVICES=$2" "lxc.hook.pre-start = $HOOK" "lxc.hook.mount = $HOOK" \
+        > "$host/var/lib/lxc/$1/config"
+}
+
+# samples [FILE]: each as "NAME VALUE LABEL=VALUE…", labels and lines sorted; fails where it is not in the format, or one
+# comes twice.
+samples() {
+    /usr/bin/python3 -c '
+import sys
+from prometheus_client.parser import text_string_to_metric_families
+seen = set()
+for family in text_string_to_metric_families(sys.stdin.read()):
+    assert family.documentation and family.type == "gauge", family
+    for s in family.samples:
+        line = " ".join([s.name] + ["%s=%s" % label for label in sorted(s.labels.items())])
+        assert line not in seen, line
+        seen.add(line)
+        print(s.name, "%d" % s.value, *["%s=%s" % label for label in sorted(s.labels.items())])
+' | LC_ALL=C sort
+}
+
+# metrics [ARGUMENT…]: those of the host
+metrics() {
+    "$NVLXC" --root "$host" metrics "$@" > "$BATS_TEST_TMPDIR/text" && samples < "$BATS_TEST_TMPDIR/text"
+}
+
+setup() {
+    host=$(fixture a5500-550)
+    uuid=$(sed -n 's/GPU UUID:[[:space:]]*//p' "$host"/proc/driver/nvidia/gpus/*/information)
+    rm -r "$host"/etc/pve "$host"/home/alice
+    rm -r "$host"/var/lib/lxc/*
+    program 101 /lxc.payload.box/init.scope python3
+    program 102 /lxc.payload.box/init.scope ollama
+    program 103 /system.slice/ssh.service Xorg
+    grant box all
+    grant web "$uuid"
+}
+
+@test "who uses which GPU, and what is granted: 0 where nothing is used" {
+    nvml "$uuid" '{101, 6ull << 20, -1, -1}, {102, 2ull << 20, -1, -1},' "${V3[@]}"
+    sed -i 's/{77,/{103,/' "$BATS_TEST_TMPDIR/ml.c"
+    cc -shared -fPIC "${V3[@]}" -o "$host"/var/lib/nvlxc/driver/*/lib64/libnvidia-ml.so.1 "$BATS_TEST_TMPDIR/ml.c"
+    run -0 metrics
+    diff <(grep -v 'nvlxc_findings\|nvlxc_checks' <<< "$output") - <<EOF
+nvlxc_container_gpu_granted 1 container=box gpu=0 uuid=$uuid
+nvlxc_container_gpu_granted 1 container=web gpu=0 uuid=$uuid
+nvlxc_container_gpu_memory_bytes 0 container=web gpu=0 uuid=$uuid
+nvlxc_container_gpu_memory_bytes 5242880 gpu=0 uuid=$uuid
+nvlxc_container_gpu_memory_bytes 8388608 container=box gpu=0 uuid=$uuid
+nvlxc_container_gpu_programs 0 container=web gpu=0 uuid=$uuid
+nvlxc_container_gpu_programs 1 gpu=0 uuid=$uuid
+nvlxc_container_gpu_programs 2 container=box gpu=0 uuid=$uuid
+nvlxc_container_gpus_missing 0 container=box
+nvlxc_container_gpus_missing 0 container=web
+nvlxc_driver_info 1 flavour=proprietary version=550.163.01
+nvlxc_gpu_info 1 gpu=0 model=NVIDIA RTX A5500 Laptop GPU pci=0000:01:00.0 uuid=$uuid
+nvlxc_nvml_up 1
+EOF
+}
+
+@test "memory that the driver does not tell is left out" {
+    nvml "$uuid" '{101, -1, -1, -1}, {102, 2ull << 20, -1, -1},' "${V3[@]}"
+    run -0 metrics
+    [[ $output == *"nvlxc_container_gpu_programs 2 container=box"* ]]
+    [[ $output == *"nvlxc_container_gpu_memory_bytes 0 container=web"* ]]
+    run ! grep 'memory_bytes .* container=box' <<< "$output"
+}
+
+@test "MIG devices have labels of their own" {
+    host=$(fixture h100-mig)
+    uuid=$(sed -n 's/GPU UUID:[[:space:]]*//p' "$host"/proc/driver/nvidia/gpus/*/information)
+    grant box "MIG-$uuid/1/0,MIG-$uuid/2/0,MIG-$uuid/2/1"
+    program 101 /lxc.payload.box/init.scope python3
+    nvml "$uuid" '{101, 6ull << 20, 2, 1},' "${V3[@]}"
+    run -0 metrics
+    [[ $output == *"nvlxc_container_gpu_granted 1 ci=0 container=box gi=1 gpu=0 uuid=$uuid"* ]]
+    [[ $output == *"nvlxc_container_gpu_programs 0 ci=0 container=box gi=1 gpu=0 uuid=$uuid"* ]]
+    [[ $output == *"nvlxc_container_gpu_programs 0 ci=0 container=box gi=2 gpu=0 uuid=$uuid"* ]]
+    [[ $output == *"nvlxc_container_gpu_programs 1 ci=1 container=box gi=2 gpu=0 uuid=$uuid"* ]]
+    [[ $output == *"nvlxc_container_gpu_memory_bytes 6291456 ci=1 container=box gi=2 gpu=0 uuid=$uuid"* ]]
+}
+
+@test "without NVML: said, nvlxc_nvml_up is 0, nothing of programs; the rest is there" {
+    run -0 --separate-stderr metrics
+    says "nvlxc: warning: " "NVML"
+    [[ $output == *"nvlxc_nvml_up 0"* && $output == *"nvlxc_container_gpu_granted 1 container=box"* ]]
+    [[ $output != *"nvlxc_container_gpu_programs "* && $output != *"nvlxc_container_gpu_memory_bytes "* ]]
+}
+
+@test "without a driver, and without a GPU" {
+    local name
+    for name in no-driver no-gpu nouveau; do
+        host=$(fixture $name)
+        grant box all
+        run -0 --separate-stderr metrics
+        [[ $output == *"nvlxc_nvml_up 0"* && $output == *"nvlxc_container_gpus_missing 1 container=box"* ]]
+        [[ $output != *"nvlxc_driver_info "* && $output != *"nvlxc_gpu_info "* ]]
+    done
+}
+
+@test "findings are those of doctor, counted where a check finds several" {
+    grant gone GPU-00000000-0000-0000-0000-000000000000
+    chmod 0600 "$host/dev/nvidia0" "$host/dev/nvidiactl"
+    run -0 --separate-stderr metrics
+    grep nvlxc_findings <<< "$output" > "$BATS_TEST_TMPDIR/found"
+    "$NVLXC" --root "$host" --json doctor > "$BATS_TEST_TMPDIR/doctor" || [ $? = 1 ]
+    jq -r '.findings[] | [.id, .severity, if .scope == "host" then "" else "container=" + .scope + " " end] |
+        "\(.[2])id=\(.[0]) severity=\(.[1])"' "$BATS_TEST_TMPDIR/doctor" |
+        LC_ALL=C sort | uniq -c | while read -r n labels; do echo "nvlxc_findings $n $labels"; done |
+        LC_ALL=C sort | diff - "$BATS_TEST_TMPDIR/found"
+    grep -q "^nvlxc_findings [2-9]" "$BATS_TEST_TMPDIR/found"
+    [[ $output == *"nvlxc_checks $(jq .checked "$BATS_TEST_TMPDIR/doctor")"* ]]
+}
+
+@test "names that are any bytes: still the format, and those that look alike are one" {
+    nvml "$uuid" '{101, 6ull << 20, -1, -1}, {104, 1ull << 20, -1, -1},' "${V3[@]}"
+    grant $'o\xff"\\{}' all
+    grant $'o\xfe"\\{}' 0,7
+    program 104 $'/lxc.payload.o\xfe"\\{}/init.scope' x
+    run -0 metrics
+    [[ $output == *'nvlxc_container_gpu_memory_bytes 1048576 container=root/o?"\{} gpu=0'* || \
+        $output == *'nvlxc_container_gpu_memory_bytes 1048576 container=o?"\{} gpu=0'* ]]
+    [[ $output == *'nvlxc_container_gpus_missing 1 container=o?"\{}'* ]]
+}
+
+@test "into a file: as a whole, readable for all, or as it was" {
+    run -0 --separate-stderr metrics
+    [ "$(wc -l <<< "$output")" -gt 8 ]
+    local whole=$output dir=$BATS_TEST_TMPDIR/node-exporter
+    mkdir "$dir"
+    echo old > "$dir/nvlxc.prom"
+    exec 7< "$dir/nvlxc.prom"
+    run -0 "$NVLXC" --root "$host" metrics "$dir/nvlxc.prom"
+    [ "$(samples < "$dir/nvlxc.prom")" = "$whole" ]
+    [ "$(cat <&7)" = old ]
+    [ "$(stat -c %a "$dir/nvlxc.prom")" = 644 ]
+    [ "$(ls "$dir")" = nvlxc.prom ]
+    (cd "$dir" && rm nvlxc.prom && "$NVLXC" --root "$host" metrics nvlxc.prom && [ -s nvlxc.prom ])
+    run -1 "$NVLXC" --root "$host" metrics "$dir/none/nvlxc.prom"
+    [[ $output == *"nvlxc: cannot write $dir/none/nvlxc.prom: the folder $dir/none: No such file or directory"* ]]
+    run -2 "$NVLXC" --root "$host" --json metrics
+    [[ $output == *"metrics have one form"* ]]
+}
