@@ -115,7 +115,7 @@ static int add_container(const struct nvl_containers *all, const struct nvl_cont
         .running = c->node == NULL && nvl_running_has(&l->running, c),
     };
     if (l->table == NULL)
-        print_json(json_row(&row), l->shown == 0);
+        print_json(nvl_json_made(json_row(&row)), l->shown == 0);
     else
         add_table(l, &row);
     l->shown++;

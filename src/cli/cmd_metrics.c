@@ -259,8 +259,11 @@ const struct nvl_command nvl_cmd_metrics = {
         "A GPU that a container is given is told with 0 programs too. Where NVML cannot be asked, "
         "nvlxc_nvml_up\n"
         "is 0 and the programs are left out; the reason goes to the standard error, and it is no failure. "
-        "What\n"
-        "is wrong, as doctor says it, is in nvlxc_findings: an alert may watch those of severity=\"error\".",
+        "Asking\n"
+        "NVML opens the GPUs: where no persistence daemon runs, that sets up an idle one each time, which "
+        "takes\n"
+        "seconds. What is wrong, as doctor says it, is in nvlxc_findings: an alert may watch those of\n"
+        "severity=\"error\".",
     .max_arguments = 1,
     .run = run_metrics,
 };

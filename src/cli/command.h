@@ -31,6 +31,9 @@ extern const struct nvl_command *const nvl_commands[]; /* ends with NULL */
 /* Prints JSON on stdout (takes the reference over), two-space indentation, keys in the order given. Returns
  * NVL_EXIT_OK. */
 int nvl_print_json(json_t *value);
+/* Ends the program with an error where `value`, out of json_pack, is NULL: rather than half an answer. Gives
+ * it back. */
+json_t *nvl_json_made(json_t *value);
 /* A string, in which what is not UTF-8 is '?': for all that is not the program's own. */
 json_t *nvl_json_text(const char *s);
 /* The same, or null for NULL and "". */

@@ -5,8 +5,19 @@
 
 #include "base/printable.h"
 
+json_t *nvl_json_made(json_t *value)
+{
+    if (value == NULL) { /* no memory, or a text that should have gone through nvl_json_text */
+        fflush(stdout);
+        fputs("nvlxc: an answer could not be put into JSON; without --json it can be read\n", stderr);
+        exit(NVL_EXIT_FAILED);
+    }
+    return value;
+}
+
 int nvl_print_json(json_t *value)
 {
+    nvl_json_made(value);
     json_dumpf(value, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(value);

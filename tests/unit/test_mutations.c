@@ -7,7 +7,9 @@
 #include <stdio.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
+#include "base/printable.h"
 #include "base/root.h"
 #include "container/config.h"
 #include "container/grant_lines.h"
@@ -334,6 +336,32 @@ static void diffs(void **state)
     for_damaged("a\nb\nX\nd\ne\nf\ng\nY\nh\n", ROUNDS, check_diff);
 }
 
+/* jansson takes UTF-8 alone, and says what it is. */
+static void check_printable(const char *text, size_t len)
+{
+    nvl_autofree char *utf8 = nvl_xstrndup(text, len), *printable = nvl_xstrndup(text, len);
+    json_t *was = json_string(utf8), *is = json_string(nvl_make_utf8(utf8));
+
+    assert_non_null(is);
+    assert_true(was == NULL || json_equal(was, is));
+    assert_int_equal(strlen(utf8), strnlen(text, len));
+    json_t *shown = json_string(nvl_make_printable(printable));
+    assert_non_null(shown);
+    assert_int_equal(strlen(printable), strlen(utf8));
+    for (const char *c = printable; *c != '\0'; c++)
+        assert_true(((unsigned char)*c >= ' ' && *c != 0x7f) || *c == '\n' || *c == '\t');
+    json_decref(was);
+    json_decref(is);
+    json_decref(shown);
+}
+
+static void printable_texts(void **state)
+{
+    (void)state;
+    for_damaged("p\xc3\xa9 \xe2\x82\xac \xed\x9f\xbf \xf0\x90\x8d\x88 \xf4\x8f\xbf\xbf\n\xe0\xa0\x80",
+                20 * ROUNDS, check_printable);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +369,7 @@ int main(void)
         cmocka_unit_test(majors),          cmocka_unit_test(params),
         cmocka_unit_test(grants),          cmocka_unit_test(configs_of_proxmox),
         cmocka_unit_test(configs_of_lxc),  cmocka_unit_test(diffs),
+        cmocka_unit_test(printable_texts),
     };
 
     return cmocka_run_group_tests_name("mutations", tests, NULL, NULL);
