@@ -94,16 +94,6 @@ static char *find_cgroup(const struct nvl_root *host, pid_t init)
     return group != NULL && group[1] != '\0' ? nvl_xasprintf(CGROUP_ROOT "%s", group) : NULL;
 }
 
-/* A process that joins a frozen cgroup stands still. */
-static bool is_frozen(int cgroup)
-{
-    nvl_autofd int fd = openat(cgroup, "cgroup.events", O_RDONLY | O_CLOEXEC);
-    nvl_autofree char *text = NULL;
-    size_t len;
-
-    return fd >= 0 && nvl_fd_read(fd, 4096, &text, &len) == 0 && strstr(text, "frozen 1") != NULL;
-}
-
 /* A folder of our own below it: then everything that a command leaves running can be ended. */
 static int open_cgroup(struct nvl_inside *in, const struct nvl_root *host)
 {
@@ -114,7 +104,7 @@ static int open_cgroup(struct nvl_inside *in, const struct nvl_root *host)
     nvl_autofd int theirs = nvl_root_openat(host, path, O_RDONLY | O_DIRECTORY);
     if (theirs < 0)
         return theirs;
-    if (is_frozen(theirs))
+    if (nvl_cgroup_is(theirs, "frozen 1")) /* a process that joins it stands still */
         return -EBUSY;
     snprintf(in->name, sizeof in->name, "nvlxc-verify.%d", (int)getpid());
     if (mkdirat(theirs, in->name, 0755) == 0) {

@@ -53,6 +53,15 @@ void nvl_cgroup_kill(int cgroup)
         kill_listed(cgroup);
 }
 
+bool nvl_cgroup_is(int cgroup, const char *event)
+{
+    nvl_autofd int fd = openat(cgroup, "cgroup.events", O_RDONLY | O_CLOEXEC);
+    nvl_autofree char *text = NULL;
+    size_t len;
+
+    return fd >= 0 && nvl_fd_read(fd, 4096, &text, &len) == 0 && strstr(text, event) != NULL;
+}
+
 /* Reads what has come. False at its end. */
 static bool take_output(int fd, struct nvl_buf *text, size_t max, struct nvl_output *out)
 {
@@ -130,7 +139,8 @@ static void keep_child_end(struct pipes *p, bool child)
     p->output[child ? 0 : 1] = p->report[child ? 0 : 1] = -1;
 }
 
-/* The child is ended and reaped whatever it does; then what it left behind. */
+/* The child is ended and reaped whatever it does, and what it left behind: the next one shall not meet it. On
+ * a machine that has much to do it takes a while until the last one has been scheduled. */
 static void end_child(const struct nvl_inside *in, pid_t child)
 {
     kill(-child, SIGKILL);
@@ -139,6 +149,8 @@ static void end_child(const struct nvl_inside *in, pid_t child)
         nvl_cgroup_kill(in->cgroup);
     while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
         continue;
+    for (int i = 0; i < 1000 && in->parent >= 0 && nvl_cgroup_is(in->cgroup, "populated 1"); i++)
+        usleep(2000);
 }
 
 static void take_result(const struct nvl_child_report *result, struct nvl_output *out)
