@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "base/file.h"
 #include "cli/bundle_step.h"
 #include "cli/cdi_make.h"
+#include "cli/output_file.h"
 #include "grant/grant.h"
 
 #define FILE_SIZE_MAX (1u << 20)
@@ -23,53 +23,14 @@ static int make_folder(const struct nvl_root *root, const char *path)
     return 0;
 }
 
-static bool has_text(const struct nvl_root *root, const char *path, const char *text)
-{
-    nvl_autofree char *old = NULL;
-    size_t len;
-
-    return nvl_root_read(root, path, FILE_SIZE_MAX, &old, &len) == 0 && len == strlen(text) &&
-           memcmp(old, text, len) == 0;
-}
-
-/* A link, a device or a pipe would be gone, with a file in its place. */
-static int check_place(const struct nvl_root *root, const char *path, struct nvl_error *err)
-{
-    struct stat st;
-
-    int r = nvl_root_stat(root, path, AT_SYMLINK_NOFOLLOW, &st);
-    if (r == -ENOENT || (r == 0 && S_ISREG(st.st_mode)))
-        return 0;
-    if (r < 0)
-        return nvl_error_errno(err, r, "cannot write %s", path);
-    nvl_error_set(err, -EEXIST, "%s is there and is no regular file: it would be replaced", path);
-    nvl_error_hint(err, "without --output the specification goes to standard output");
-    return -EEXIST;
-}
-
-static int write_file(const struct nvl_root *root, const char *path, const char *text, struct nvl_error *err)
-{
-    const char *name;
-
-    int r = make_folder(root, path);
-    nvl_autofd int folder = r < 0 ? r : nvl_root_open_parent(root, path, &name);
-    if (folder < 0)
-        return nvl_error_errno(err, folder, "cannot write %s: its folder", path);
-    r = nvl_file_replace(folder, name, text, strlen(text), NULL, err);
-    return r < 0 ? nvl_error_prefix(err, "%s", path) : 0;
-}
-
 int nvl_cdi_write(const struct nvl_root *root, const char *path, const char *text, bool *changed,
                   struct nvl_error *err)
 {
-    int r = check_place(root, path, err);
+    int r = make_folder(root, path);
 
-    *changed = r == 0 && !has_text(root, path, text);
-    if (*changed)
-        r = write_file(root, path, text, err);
-    if (r == -EACCES || r == -EPERM || r == -EROFS)
-        err->exit = NVL_EXIT_HOST;
-    return r;
+    if (r < 0)
+        return nvl_error_host(err, r, "cannot write %s: its folder: %s", path, strerror(-r));
+    return nvl_output_write(root, path, text, changed, err);
 }
 
 static bool is_rival(const struct nvl_root *root, const char *path)
@@ -127,7 +88,7 @@ int nvl_cdi_step(const struct nvl_context *ctx, const struct nvl_driver_version 
     }
     text = nvl_cdi_text(&cdi);
     if (dry_run)
-        changed = !has_text(&ctx->root, NVL_CDI_FILE, text);
+        changed = !nvl_output_has(&ctx->root, NVL_CDI_FILE, text);
     else
         r = nvl_cdi_write(&ctx->root, NVL_CDI_FILE, text, &changed, err);
     if (r < 0)

@@ -1,10 +1,10 @@
 /* nvlxc cdi: a CDI specification for container engines, of the host or of a container's grant. */
 #include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "cli/cdi_make.h"
 #include "cli/cdi_step.h"
+#include "cli/output_file.h"
 
 struct cdi_values {
     const char *capabilities, *output;
@@ -19,22 +19,6 @@ static const struct nvl_option cdi_options[] = {
      NVL_OPTION_STRING, offsetof(struct cdi_values, output)},
     {0},
 };
-
-/* Below the root; on the machine itself also from the current folder. */
-static int absolute_path(const struct nvl_root *root, const char *file, char **path, struct nvl_error *err)
-{
-    if (file[0] == '/') {
-        *path = nvl_xstrdup(file);
-        return 0;
-    }
-    if (file[0] == '\0' || !nvl_root_is_machine(root))
-        return nvl_error_usage(err, "cdi: --output '%s': with --root it must begin with a slash", file);
-    nvl_autofree char *here = getcwd(NULL, 0);
-    if (here == NULL)
-        return nvl_error_errno(err, -errno, "cdi: --output %s: the current folder", file);
-    *path = nvl_xasprintf("%s/%s", here, file);
-    return 0;
-}
 
 static int write_output(const struct nvl_context *ctx, const char *path, const struct nvl_cdi *cdi,
                         struct nvl_error *err)
@@ -68,7 +52,7 @@ static int run_cdi(struct nvl_context *ctx, const struct nvl_strv *arguments, vo
 
     if (of_container && values->capabilities != NULL)
         return nvl_error_usage(err, "cdi: --capabilities goes without a container, whose grant has its own");
-    int r = values->output != NULL ? absolute_path(&ctx->root, values->output, &path, err) : 0;
+    int r = values->output != NULL ? nvl_output_path(&ctx->root, values->output, &path, err) : 0;
     if (r == 0)
         r = of_container ? nvl_cdi_of_container(ctx, arguments->items[0], &cdi, &warnings, err)
                          : nvl_cdi_of_host(ctx, values->capabilities, &cdi, &warnings, err);

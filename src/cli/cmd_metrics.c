@@ -1,14 +1,11 @@
 /* nvlxc metrics: what Prometheus is to know of the GPUs of containers, and of what is wrong with them. */
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/printable.h"
 #include "cli/diagnosis.h"
 #include "cli/gpu_programs.h"
+#include "cli/output_file.h"
 #include "output/metrics.h"
 
 /* One container on one GPU or MIG device. Names are printable here, and so need not be told apart as
@@ -191,19 +188,6 @@ static void add_findings(struct nvl_buf *out, const struct nvl_diagnosis *d)
     nvl_metrics_sample(out, "nvlxc_checks", NULL, 0, (int64_t)d->asked);
 }
 
-/* The old file or the new one, never half of it: somebody else reads it at any time. */
-static int write_file(const char *file, const struct nvl_buf *text, struct nvl_error *err)
-{
-    nvl_autofree char *above = nvl_xstrdup(file), *below = nvl_xstrdup(file);
-    const char *folder = dirname(above), *name = basename(below);
-    nvl_autofd int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0)
-        return nvl_error_errno(err, -errno, "cannot write %s: the folder %s", file, folder);
-    int r = nvl_file_replace(fd, name, text->data, text->len, NULL, err);
-    return r < 0 ? nvl_error_prefix(err, "%s", folder) : 0;
-}
-
 static void gather(struct metrics *m)
 {
     const struct nvl_host_facts *facts = &m->diagnosis.facts;
@@ -223,6 +207,7 @@ static int run_metrics(struct nvl_context *ctx, const struct nvl_strv *arguments
 {
     nvl_auto(metrics_clear) struct metrics m = {0};
     nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
+    nvl_autofree char *path = NULL;
 
     (void)data;
     if (ctx->json) {
@@ -230,7 +215,9 @@ static int run_metrics(struct nvl_context *ctx, const struct nvl_strv *arguments
         nvl_error_hint(err, "the same as JSON: nvlxc --json ps, nvlxc --json gpus, nvlxc --json doctor");
         return -EINVAL;
     }
-    int r = nvl_diagnose(&ctx->root, NULL, NVL_FACTS_QUICK, false, &m.diagnosis, err);
+    int r = arguments->count > 0 ? nvl_output_path(&ctx->root, arguments->items[0], &path, err) : 0;
+    if (r == 0)
+        r = nvl_diagnose(&ctx->root, NULL, NVL_FACTS_QUICK, false, &m.diagnosis, err);
     if (r < 0)
         return r;
     gather(&m);
@@ -238,8 +225,9 @@ static int run_metrics(struct nvl_context *ctx, const struct nvl_strv *arguments
     add_grants(&text, &m);
     add_programs(&text, &m);
     add_findings(&text, &m.diagnosis);
-    if (arguments->count > 0)
-        return write_file(arguments->items[0], &text, err);
+    if (path !=
+        NULL) /* written anew also where it says the same: its age tells whether somebody still looks */
+        return nvl_output_write(&ctx->root, path, text.data, NULL, err);
     fwrite(text.data, 1, text.len, stdout);
     return NVL_EXIT_OK;
 }

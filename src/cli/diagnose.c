@@ -64,10 +64,8 @@ static void diagnose_all(struct nvl_diagnosis *d)
         const struct nvl_suspect *s = &d->facts.suspects[i];
         struct nvl_error err = {0};
         struct nvl_container *c = nvl_container_at(&d->facts.containers, s->index);
-        if (diagnose_container(d, c, s->is_user ? NVL_DEPTH_ALL : NVL_DEPTH_CONFIG, &err) < 0) {
-            nvl_make_printable(err.message);
+        if (diagnose_container(d, c, s->is_user ? NVL_DEPTH_ALL : NVL_DEPTH_CONFIG, &err) < 0)
             nvl_warn("%s", err.message);
-        }
     }
 }
 

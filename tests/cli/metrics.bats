@@ -138,18 +138,35 @@ EOF
 @test "into a file: as a whole, readable for all, or as it was" {
     run -0 --separate-stderr metrics
     [ "$(wc -l <<< "$output")" -gt 8 ]
-    local whole=$output dir=$BATS_TEST_TMPDIR/node-exporter
+    local whole=$output dir=$host/var/lib/prometheus age
     mkdir "$dir"
     echo old > "$dir/nvlxc.prom"
     exec 7< "$dir/nvlxc.prom"
-    run -0 "$NVLXC" --root "$host" metrics "$dir/nvlxc.prom"
+    run -0 "$NVLXC" --root "$host" metrics /var/lib/prometheus/nvlxc.prom
     [ "$(samples < "$dir/nvlxc.prom")" = "$whole" ]
     [ "$(cat <&7)" = old ]
     [ "$(stat -c %a "$dir/nvlxc.prom")" = 644 ]
     [ "$(ls "$dir")" = nvlxc.prom ]
-    (cd "$dir" && rm nvlxc.prom && "$NVLXC" --root "$host" metrics nvlxc.prom && [ -s nvlxc.prom ])
-    run -1 "$NVLXC" --root "$host" metrics "$dir/none/nvlxc.prom"
-    [[ $output == *"nvlxc: cannot write $dir/none/nvlxc.prom: the folder $dir/none: No such file or directory"* ]]
+    # anew also where it says the same: whoever reads it looks at its age
+    touch -d yesterday "$dir/nvlxc.prom"
+    age=$(stat -c %Y "$dir/nvlxc.prom")
+    run -0 "$NVLXC" --root "$host" metrics /var/lib/prometheus/nvlxc.prom
+    [ "$(stat -c %Y "$dir/nvlxc.prom")" -gt "$age" ]
+    run -1 "$NVLXC" --root "$host" metrics /var/lib/none/nvlxc.prom
+    [[ $output == *"nvlxc: cannot write /var/lib/none/nvlxc.prom: its folder: No such file or directory"* ]]
+    run -2 "$NVLXC" --root "$host" metrics nvlxc.prom
     run -2 "$NVLXC" --root "$host" --json metrics
     [[ $output == *"metrics have one form"* ]]
+}
+
+@test "what is no regular file is not replaced: a device, a pipe, a link" {
+    mkfifo "$host/run/pipe"
+    ln -s pipe "$host/run/link"
+    mknod "$host/run/null" c 1 3
+    local name
+    for name in pipe link null; do
+        run -1 "$NVLXC" --root "$host" metrics /run/$name
+        [[ $output == *"/run/$name is there and is no regular file"* ]]
+    done
+    [ -p "$host/run/pipe" ] && [ -L "$host/run/link" ] && [ -c "$host/run/null" ]
 }
