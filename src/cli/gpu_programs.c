@@ -11,7 +11,6 @@
 static int read_processes(const struct nvl_host *host, struct nvl_gpu_processes *processes,
                           struct nvl_error *err)
 {
-    char library[NVL_NVML_LIBRARY_MAX];
     nvl_autofree char *path = NULL;
 
     if (!host->driver.loaded) {
@@ -19,15 +18,10 @@ static int read_processes(const struct nvl_host *host, struct nvl_gpu_processes 
         nvl_error_hint(err, "nvlxc host says why");
         return -ENODEV;
     }
-    nvl_autofd int fd = nvl_nvml_open(host, library, &path);
-    if (fd < 0) {
-        nvl_error_host(
-            err, fd, "only libnvidia-ml.so.1 knows who uses the GPUs, and version %s of it is not installed",
-            host->driver.version);
-        nvl_error_hint(err, "install it (Debian: libnvidia-ml1), or run nvlxc driver sync");
-        return fd;
-    }
-    int r = nvl_nvml_processes(library, processes, err);
+    int r = nvl_nvml_find(host, &path, err);
+    if (r < 0)
+        return r;
+    r = nvl_nvml_processes(path, processes, err);
     return r < 0 ? nvl_error_prefix(err, "%s", path) : 0;
 }
 

@@ -123,20 +123,14 @@ static int unknown(const struct nvl_host *host, const struct nvl_selector *s, st
 
 static int find_mig_uuid(const struct nvl_host *host, struct nvl_selector *s, struct nvl_error *err)
 {
-    char library[NVL_NVML_LIBRARY_MAX];
     nvl_autofree char *path = NULL;
-    nvl_autofd int fd = nvl_nvml_open(host, library, &path);
+    int r = nvl_nvml_find(host, &path, err);
 
-    if (fd < 0) {
-        nvl_error_host(
-            err, fd, "only libnvidia-ml.so.1 knows which device %s is, and version %s of it is not installed",
-            s->text, host->driver.version);
-        nvl_error_hint(
-            err,
-            "install it (Debian: libnvidia-ml1), or name the device MIG-GPU-UUID/GI/CI as `nvlxc gpus` does");
-        return fd;
+    if (r < 0) {
+        nvl_error_hint(err, "`nvlxc gpus` shows the device as MIG-GPU-UUID/GI/CI, which needs no NVML");
+        return r;
     }
-    int r = nvl_nvml_find_mig(library, s->text, s->gpu, &s->gi, &s->ci, err);
+    r = nvl_nvml_find_mig(path, s->text, s->gpu, &s->gi, &s->ci, err);
     if (r == -ENOENT)
         return unknown(host, s, err);
     if (r < 0)

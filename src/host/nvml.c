@@ -4,54 +4,46 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "base/paths.h"
 #include "host/nvml_library.h"
 #include "host/userspace.h"
 
-/* Only a regular file that nobody else may write. */
-static int open_own(const struct nvl_root *root, const char *path)
-{
-    struct stat st;
-    nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_NONBLOCK);
-
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return -ENOENT;
-    bool is_own = S_ISREG(st.st_mode) && (st.st_uid == 0 || st.st_uid == geteuid()) &&
-                  (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
-    return is_own ? TAKE_FD(fd) : -ENOENT;
-}
-
-static int open_installed(const struct nvl_host *host, char **path)
+static char *find_installed(const struct nvl_host *host)
 {
     const char *version = host->driver.version;
     nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
-    int fd = -ENOENT;
 
     nvl_userspace_read(host->root, &us, NULL); /* none where it fails */
-    for (size_t i = 0; fd < 0 && i < us.n_dirs; i++) {
+    for (size_t i = 0; i < us.n_dirs; i++) {
         if (us.dirs[i].elf != NVL_ELF_64 || strcmp(us.dirs[i].version, version) != 0)
             continue;
-        free(*path);
-        *path = nvl_xasprintf("%s/libnvidia-ml.so.%s", us.dirs[i].path, version);
-        fd = open_own(host->root, *path);
+        nvl_autofree char *path = nvl_xasprintf("%s/libnvidia-ml.so.%s", us.dirs[i].path, version);
+        if (nvl_root_exists(host->root, path))
+            return TAKE_PTR(path);
     }
-    return fd;
+    return NULL;
 }
 
-int nvl_nvml_open(const struct nvl_host *host, char library[NVL_NVML_LIBRARY_MAX], char **path)
+int nvl_nvml_find(const struct nvl_host *host, char **path, struct nvl_error *err)
 {
+    if (!nvl_root_is_machine(host->root)) {
+        nvl_error_host(err, -EXDEV,
+                       "only NVML can answer this, and nvlxc does not load the libraries of a captured host");
+        nvl_error_hint(err, "run nvlxc on that host itself, without --root");
+        return -EXDEV;
+    }
     *path = nvl_xasprintf(NVL_BUNDLE_DIR "/%s/lib64/libnvidia-ml.so.1", host->driver.version);
-    int fd = open_own(host->root, *path);
-    if (fd < 0)
-        fd = open_installed(host, path);
-    if (fd < 0)
-        return -ENOENT;
-    snprintf(library, NVL_NVML_LIBRARY_MAX, "/proc/self/fd/%d", fd);
-    return fd;
+    if (nvl_root_exists(host->root, *path))
+        return 0;
+    free(*path);
+    *path = find_installed(host);
+    if (*path != NULL)
+        return 0;
+    nvl_error_host(err, -ENOENT, "only NVML can answer this, and libnvidia-ml.so.%s is not installed",
+                   host->driver.version);
+    nvl_error_hint(err, "install it (Debian: libnvidia-ml1), or run nvlxc driver sync");
+    return -ENOENT;
 }
 
 void *nvl_nvml_function(const struct nvl_nvml *nvml, const char *name)

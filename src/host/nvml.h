@@ -6,12 +6,10 @@
 
 #include "host/host.h"
 
-#define NVL_NVML_LIBRARY_MAX 32
-
-/* NVML of the loaded version, out of its bundle or the host's own folders, as a descriptor that the caller
- * keeps until the question is answered; `library` is what to open, *path where it lies. Only root's or the
- * caller's own file is taken, since --root may point at somebody's captured host. -ENOENT: there is none. */
-int nvl_nvml_open(const struct nvl_host *host, char library[NVL_NVML_LIBRARY_MAX], char **path);
+/* NVML of the loaded version: its path, in the bundle or the host's own folders; the caller frees. -EXDEV where
+ * `host` is a captured one: nothing of a capture is ever loaded, since its code would run as the caller. -ENOENT
+ * where this version of it is not installed. */
+int nvl_nvml_find(const struct nvl_host *host, char **path, struct nvl_error *err);
 
 struct nvl_gpu_process {
     char uuid[NVL_UUID_MAX]; /* of the GPU */

@@ -33,7 +33,7 @@ for family in text_string_to_metric_families(sys.stdin.read()):
 
 # metrics [ARGUMENT…]: those of the host
 metrics() {
-    "$NVLXC" --root "$host" metrics "$@" > "$BATS_TEST_TMPDIR/text" && samples < "$BATS_TEST_TMPDIR/text"
+    on_machine "$host" "$NVLXC" metrics "$@" > "$BATS_TEST_TMPDIR/text" && samples < "$BATS_TEST_TMPDIR/text"
 }
 
 setup() {
@@ -115,7 +115,7 @@ EOF
     chmod 0600 "$host/dev/nvidia0" "$host/dev/nvidiactl"
     run -0 --separate-stderr metrics
     grep nvlxc_findings <<< "$output" > "$BATS_TEST_TMPDIR/found"
-    "$NVLXC" --root "$host" --json doctor > "$BATS_TEST_TMPDIR/doctor" || [ $? = 1 ]
+    on_machine "$host" "$NVLXC" --json doctor > "$BATS_TEST_TMPDIR/doctor" || [ $? = 1 ]
     jq -r '.findings[] | [.id, .severity, if .scope == "host" then "" else "container=" + .scope + " " end] |
         "\(.[2])id=\(.[0]) severity=\(.[1])"' "$BATS_TEST_TMPDIR/doctor" |
         LC_ALL=C sort | uniq -c | while read -r n labels; do echo "nvlxc_findings $n $labels"; done |
@@ -142,7 +142,7 @@ EOF
     mkdir "$dir"
     echo old > "$dir/nvlxc.prom"
     exec 7< "$dir/nvlxc.prom"
-    run -0 "$NVLXC" --root "$host" metrics /var/lib/prometheus/nvlxc.prom
+    run -0 on_machine "$host" "$NVLXC" metrics /var/lib/prometheus/nvlxc.prom
     [ "$(samples < "$dir/nvlxc.prom")" = "$whole" ]
     [ "$(cat <&7)" = old ]
     [ "$(stat -c %a "$dir/nvlxc.prom")" = 644 ]
@@ -150,7 +150,7 @@ EOF
     # anew also where it says the same: whoever reads it looks at its age
     touch -d yesterday "$dir/nvlxc.prom"
     age=$(stat -c %Y "$dir/nvlxc.prom")
-    run -0 "$NVLXC" --root "$host" metrics /var/lib/prometheus/nvlxc.prom
+    run -0 on_machine "$host" "$NVLXC" metrics /var/lib/prometheus/nvlxc.prom
     [ "$(stat -c %Y "$dir/nvlxc.prom")" -gt "$age" ]
     run -1 "$NVLXC" --root "$host" metrics /var/lib/none/nvlxc.prom
     [[ $output == *"nvlxc: cannot write /var/lib/none/nvlxc.prom: its folder: No such file or directory"* ]]

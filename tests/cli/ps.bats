@@ -23,7 +23,7 @@ ALL='{100, 6000ull << 20, -1, -1}, {101, -1, -1, -1}, {102, 1ull << 20, -1, -1},
 
 @test "ps: each program with its container, GPU and memory" {
     nvml "$uuid" "$ALL" "${V3[@]}"
-    run -0 "$NVLXC" --root "$host" ps
+    run -0 on_machine "$host" "$NVLXC" ps
     [ "$output" = "CONTAINER GPU PID KIND     MEMORY   PROGRAM
 220       0   100 compute  6000 MiB ollama
 box       0   101 compute  -        python3
@@ -36,22 +36,22 @@ root/web  0   104 compute  3 MiB    vllm
 
 @test "ps CT: that container's alone; none is said" {
     nvml "$uuid" "$ALL" "${V3[@]}"
-    run -0 "$NVLXC" --root "$host" ps root/web
+    run -0 on_machine "$host" "$NVLXC" ps root/web
     [ "${#lines[@]}" = 2 ]
     [[ ${lines[1]} == "root/web "*vllm ]]
-    run -0 "$NVLXC" --root "$host" ps media
+    run -0 on_machine "$host" "$NVLXC" ps media
     [ "$output" = "nothing in that container uses a GPU now" ]
-    run -1 "$NVLXC" --root "$host" ps nobody
+    run -1 on_machine "$host" "$NVLXC" ps nobody
     [[ $output == *"there is no container nobody"* ]]
 }
 
 @test "ps --json has all keys; what is not known is null" {
     nvml "$uuid" "{100, -1, 2, 1}, {999, 8, -1, -1}," "${V3[@]}"
-    run -0 "$NVLXC" --root "$host" --json ps
+    run -0 on_machine "$host" "$NVLXC" --json ps
     [ "$(jq -c '.processes[0]' <<< "$output")" = \
         "{\"container\":\"220\",\"gpu\":0,\"uuid\":\"$uuid\",\"gi\":2,\"ci\":1,\"pid\":100,\"kind\":\"compute\",\"memory\":null,\"program\":\"ollama\"}" ]
     [ "$(jq -c '.processes[1] | [.container, .gi, .memory, .program]' <<< "$output")" = '[null,null,8,null]' ]
-    run -0 "$NVLXC" --root "$host" ps
+    run -0 on_machine "$host" "$NVLXC" ps
     [[ $output == *"0 MIG 2/1"* ]]
 }
 
@@ -59,25 +59,25 @@ root/web  0   104 compute  3 MiB    vllm
     local many='' i
     for i in $(seq 40); do many+="{$((2000 + i)), 1, -1, -1}, "; done
     nvml "$uuid" "$many" "${V3[@]}"
-    [ "$("$NVLXC" --root "$host" --json ps | jq '.processes | length')" = 41 ]
+    [ "$(on_machine "$host" "$NVLXC" --json ps | jq '.processes | length')" = 41 ]
 }
 
 @test "ps: an older NVML, and one that is too old" {
     nvml "$uuid" "$ALL" "${V3[@]//_v3/_v2}"
-    run -0 "$NVLXC" --root "$host" ps 220
+    run -0 on_machine "$host" "$NVLXC" ps 220
     [[ $output == *ollama* ]]
     nvml "$uuid" "$ALL" "${V3[0]//_v3/_v1}"
-    run -3 "$NVLXC" --root "$host" ps
+    run -3 on_machine "$host" "$NVLXC" ps
     [[ $output == *"libnvidia-ml.so.1: NVML is too old"* ]]
 }
 
 @test "ps: no NVML, one that does not start, no driver" {
     nvml "$uuid" "" "${V3[@]}"
-    NVML_INIT=18 run -3 "$NVLXC" --root "$host" ps
+    NVML_INIT=18 run -3 on_machine "$host" "$NVLXC" ps
     [[ $output == *"NVML does not start: Driver/library version mismatch"* ]]
     rm -r "$host/var/lib/nvlxc" "$host/usr/lib/x86_64-linux-gnu"
-    run -3 "$NVLXC" --root "$host" ps
-    [[ $output == *"version 550.163.01 of it is not installed"* ]]
-    run -3 "$NVLXC" --root "$(fixture no-driver)" ps
+    run -3 on_machine "$host" "$NVLXC" ps
+    [[ $output == *"libnvidia-ml.so.550.163.01 is not installed"* ]]
+    run -3 on_machine "$(fixture no-driver)" "$NVLXC" ps
     [[ $output == *"kernel module is not loaded"* ]]
 }

@@ -34,3 +34,20 @@ says() {
         [[ $output$stderr == *"$text"* ]] || { echo "expected: $text"; echo "got: $output$stderr"; return 1; }
     done
 }
+
+# on_machine HOST PROGRAM ARGUMENT…: the program with the fixture as the machine itself, not by --root: the fixture is its
+# root, with what the program needs of the real machine mounted in it for as long as it runs. /proc has the fixture's files
+# and one real entry, the program's own.
+on_machine() {
+    local loader libraries
+    loader=$(realpath "$(ldd /bin/sh | sed -n 's|^[[:space:]]*\(/[^ ]*/ld[^ ]*\) .*|\1|p')")
+    libraries=$(ldd /bin/sh | sed -n 's|.* => \(/.*\)/libc\.so\.6 .*|\1|p')
+    # shellcheck disable=SC2016 # expanded inside
+    unshare --mount --propagation private -- bash -ec '
+        host=$1 loader=$2 libraries=$3 program=$4
+        mkdir -p "$host/proc/self" "$host/real"
+        mount --bind /proc/$$ "$host/proc/self"
+        mount --rbind / "$host/real"
+        exec chroot "$host" "/real$loader" --library-path "/real$libraries:/real/usr$libraries" "/real$program" "${@:5}"
+    ' on_machine "$1" "$loader" "$libraries" "$2" "${@:3}"
+}
