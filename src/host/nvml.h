@@ -6,9 +6,9 @@
 
 #include "host/host.h"
 
-/* NVML of the loaded version: its path, in the bundle or the host's own folders; the caller frees. -EXDEV where
- * `host` is a captured one: nothing of a capture is ever loaded, since its code would run as the caller. -ENOENT
- * where this version of it is not installed. */
+/* NVML of the loaded version: its path, in the bundle or the host's own folders; the caller frees. -EXDEV
+ * where `host` is a captured one: nothing of a capture is ever loaded, since its code would run as the
+ * caller. -ENOENT where this version of it is not installed. */
 int nvl_nvml_find(const struct nvl_host *host, char **path, struct nvl_error *err);
 
 struct nvl_gpu_process {
