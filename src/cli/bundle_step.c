@@ -8,13 +8,6 @@
 #include "base/paths.h"
 #include "cli/sync_shown.h"
 
-bool nvl_bundle_is_present(const struct nvl_root *root, const char *version)
-{
-    nvl_autofree char *manifest = nvl_xasprintf(NVL_BUNDLE_DIR "/%s/manifest.json", version);
-
-    return version[0] != '\0' && nvl_root_exists(root, manifest);
-}
-
 /* The nearest folder that exists decides. */
 static bool can_write(const struct nvl_root *root)
 {

@@ -6,9 +6,6 @@
 #include "grant/grant.h"
 #include "host/driver_version.h"
 
-/* Whether the bundle of `version` is there, complete. */
-bool nvl_bundle_is_present(const struct nvl_root *root, const char *version);
-
 /* Builds the loaded version's bundle where it is missing, with progress on a terminal. With dry_run it says
  * what would be built. It never fails the command: what is in the way goes to `warnings`, with what to do; so
  * does what the installed driver lacks of the capabilities. */

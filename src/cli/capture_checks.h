@@ -1,5 +1,5 @@
 /* What the host's checks read beyond the readers of the host room, for a captured host. A part of
- * cmd_capture.c. */
+ * cmd/capture.c. */
 #pragma once
 
 #include "base/root.h"

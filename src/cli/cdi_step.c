@@ -5,8 +5,9 @@
 #include <fcntl.h>
 
 #include "cli/bundle_step.h"
-#include "cli/cdi_make.h"
-#include "cli/output_file.h"
+#include "bundle/bundle.h"
+#include "cdi/make.h"
+#include "base/output_file.h"
 #include "grant/grant.h"
 
 #define FILE_SIZE_MAX (1u << 20)
@@ -79,7 +80,7 @@ int nvl_cdi_step(const struct nvl_context *ctx, const struct nvl_driver_version 
     if (capabilities == NULL || loaded->version[0] == '\0' ||
         (dry_run && !nvl_bundle_is_present(&ctx->root, loaded->version)))
         return 0;
-    int r = nvl_cdi_of_host(ctx, capabilities, &cdi, &warnings, err);
+    int r = nvl_cdi_of_host(&ctx->root, capabilities, &cdi, &warnings, err);
     if (r < 0) {
         /* no GPU is there now, say: that is not the bundles' failure, and prune shall follow at boot */
         nvl_warn("%s is left as it was: %s", NVL_CDI_FILE, err->message);

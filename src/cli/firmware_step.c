@@ -1,7 +1,7 @@
 /* The firmware that the loaded driver may ask for again, told in one line. */
 #include "cli/firmware_step.h"
 
-#include "driver/firmware.h"
+#include "bundle/firmware.h"
 
 static void say(const struct nvl_context *ctx, const char *version, bool dry_run,
                 const struct nvl_firmware_result *result)

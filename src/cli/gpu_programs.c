@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "base/printable.h"
-#include "container/running.h"
+#include "container/state.h"
 
 #define COMM_MAX 64u
 

@@ -2,8 +2,8 @@
 #include "cli/grant_text.h"
 
 #include "cli/command.h"
-#include "container/by_hand.h"
-#include "grant/ways.h"
+#include "container/foreign.h"
+#include "grant/delivery.h"
 
 json_t *nvl_json_strings(const struct nvl_strv *v)
 {
@@ -40,12 +40,6 @@ json_t *nvl_json_capabilities(unsigned capabilities)
             json_array_append_new(array, json_string(word));
         }
     return array;
-}
-
-char *nvl_gpu_text(const struct nvl_gpu *gpu)
-{
-    return nvl_xasprintf("GPU %d, %s (%s)", gpu->index, gpu->model[0] != '\0' ? gpu->model : "unknown model",
-                         gpu->uuid[0] != '\0' ? gpu->uuid : gpu->pci);
 }
 
 char *nvl_grant_ways_text(const struct nvl_grant *grant)

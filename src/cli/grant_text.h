@@ -13,8 +13,6 @@ json_t *nvl_json_devices(const struct nvl_grant *grant);
 json_t *nvl_json_capabilities(unsigned capabilities);
 /* "; nodes dev; libraries none; exclusive": what is not as usual but `required`; the caller frees. */
 char *nvl_grant_ways_text(const struct nvl_grant *grant);
-/* "GPU 0, NVIDIA RTX A5500 Laptop GPU (GPU-…)" for a selector of this host; the caller frees. */
-char *nvl_gpu_text(const struct nvl_gpu *gpu);
 
 /* A config's lines about NVIDIA that are not nvlxc's, as "line 12: lxc.mount.entry: …". */
 void nvl_config_by_hand(const struct nvl_config *config, struct nvl_strv *lines);

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "cli/command.h"
-#include "cli/target.h"
+#include "container/target.h"
 #include "grant/grant.h"
-#include "live/live.h"
+#include "apply/live.h"
 
 struct nvl_live_step {
     bool asked_for;

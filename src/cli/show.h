@@ -1,8 +1,9 @@
-/* One container's grant and what it resolves to at this moment: gathered by cmd_show.c, printed by
+/* One container's grant and what it resolves to at this moment: gathered by cmd/show.c, printed by
  * show_print.c. */
 #pragma once
 
-#include "cli/target.h"
+#include "cli/command.h"
+#include "container/target.h"
 #include "container/device_rules.h"
 #include "container/library_path.h"
 #include "grant/resolve.h"

@@ -4,8 +4,8 @@
 #include "base/paths.h"
 #include "cli/grant_text.h"
 #include "cli/show.h"
-#include "grant/ways.h"
-#include "output/table.h"
+#include "grant/delivery.h"
+#include "cli/table.h"
 
 static const char *const filter_names[] = {
     [NVL_FILTER_NONE] = "none", [NVL_FILTER_ALLOW] = "allow", [NVL_FILTER_DENY] = "deny"};

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "container/config.h"
-#include "container/containers.h"
+#include "container/list.h"
 
 /* All of this machine; with `cluster` those of the other Proxmox nodes too. Root sees all, others their own.
  * A folder that cannot be read is an error for the caller's own, and skipped for other users'. */

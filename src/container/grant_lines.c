@@ -4,8 +4,8 @@
 #include <errno.h>
 
 #include "base/paths.h"
-#include "container/by_hand.h"
-#include "grant/ways.h"
+#include "container/foreign.h"
+#include "grant/delivery.h"
 
 /* Without `required` the line starts the container also where nvlxc is not installed; with it, it must not.
  */

@@ -59,7 +59,7 @@ struct nvl_grant {
     struct nvl_selector *selectors; /* for LIST */
     size_t n_selectors;
     unsigned capabilities; /* bits of enum nvl_capability */
-    /* How: what the start hook's arguments say (grant/ways.h). */
+    /* How: what the start hook's arguments say (grant/delivery.h). */
     bool required;  /* the container shall not start without what the grant names */
     bool exclusive; /* no other container shall have these GPUs */
     enum nvl_nodes_mode nodes;

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "grant/ways.h"
+#include "grant/delivery.h"
 #include "hook/hook.h"
 
 static char *take_variable(const char *name)

@@ -1,6 +1,6 @@
 /* The mount hook: the GPU's nodes and the driver, into the container that is being started. */
 #include "hook/hook.h"
-#include "rootfs/bring.h"
+#include "inject/inject.h"
 
 static void mount_into(const struct nvl_hook_call *call, const struct nvl_root *rootfs,
                        const struct nvl_host *host, const struct nvl_grant *grant, struct nvl_report *report)

@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "rootfs/report.h"
+#include "inject/outcome.h"
 
 /* One line to the system log (tag nvlxc) and to stdout, which liblxc copies to its own log: "web: done, done;
  * but: problem; note: note". Control characters are replaced. Nothing where there is nothing to say. */

@@ -3,7 +3,7 @@
 
 #include "container/grant_lines.h"
 #include "container/idmap.h"
-#include "rootfs/own_nodes.h"
+#include "inject/node_copies.h"
 
 void nvl_starting_read(const struct nvl_root *host, const struct nvl_hook_call *call,
                        struct nvl_starting *starting)

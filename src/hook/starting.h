@@ -17,7 +17,8 @@ void nvl_starting_read(const struct nvl_root *host, const struct nvl_hook_call *
                        struct nvl_starting *starting);
 void nvl_starting_clear(struct nvl_starting *starting);
 
-/* Makes the container's own nodes (rootfs/own_nodes.h), where it needs any. `seen` are nodes of the host. */
+/* Makes the container's own nodes (inject/node_copies.h), where it needs any. `seen` are nodes of the host.
+ */
 void nvl_starting_make_nodes(const struct nvl_starting *starting, const struct nvl_host *host,
                              const struct nvl_seen_nodes *seen, const struct nvl_hook_call *call,
                              struct nvl_report *report);

@@ -326,3 +326,9 @@ const struct nvl_gpu *nvl_gpu_by_pci(const struct nvl_gpus *gpus, const char *pc
             return &gpus->items[i];
     return NULL;
 }
+
+char *nvl_gpu_text(const struct nvl_gpu *gpu)
+{
+    return nvl_xasprintf("GPU %d, %s (%s)", gpu->index, gpu->model[0] != '\0' ? gpu->model : "unknown model",
+                         gpu->uuid[0] != '\0' ? gpu->uuid : gpu->pci);
+}

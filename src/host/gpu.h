@@ -70,3 +70,5 @@ bool nvl_is_gpu_uuid(const char *s);
 const struct nvl_gpu *nvl_gpu_by_pci(const struct nvl_gpus *gpus, const char *pci);
 /* The text of .../information into `gpu` (pci, uuid, model, minor, excluded). For tests and fuzzing. */
 void nvl_gpu_parse_information(const char *text, size_t len, struct nvl_gpu *gpu);
+/* "GPU 0, NVIDIA RTX A5500 Laptop GPU (GPU-…)"; the caller frees. */
+char *nvl_gpu_text(const struct nvl_gpu *gpu);

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "container/by_hand.h"
+#include "container/foreign.h"
 
 #define DEV_COUNT 256 /* dev0 to dev255 */
 

@@ -302,3 +302,14 @@ void nvl_diff(struct nvl_buf *out, const char *old_name, const char *old_text, s
         j = h.new_end;
     }
 }
+
+char *nvl_plan_diff(const struct nvl_container *container, const struct nvl_config *config,
+                    const struct nvl_plan *plan)
+{
+    struct nvl_buf b = {0};
+    nvl_autofree char *old_name = nvl_xasprintf("a%s", container->config_path);
+    nvl_autofree char *new_name = nvl_xasprintf("b%s", container->config_path);
+
+    nvl_diff(&b, old_name, config->text, config->len, new_name, plan->text, plan->len);
+    return nvl_buf_take(&b);
+}

@@ -1,9 +1,9 @@
 /* Which driver this host gets: the first of the release's own packages, then of backports, that fits the
- * kernel and every GPU by the table of host/support.h; on Proxmox another kernel where only that fits. */
+ * kernel and every GPU by the table of host/compat.h; on Proxmox another kernel where only that fits. */
 #pragma once
 
-#include "host/support.h"
-#include "setup/facts.h"
+#include "host/compat.h"
+#include "setup/inventory.h"
 
 enum nvl_choice_kind {
     NVL_CHOICE_NONE,    /* no packaged driver fits: `problem` and `hint` say why, and what is left */

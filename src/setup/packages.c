@@ -1,6 +1,6 @@
 /* The names of packages: kernel headers by the kernel's name, the driver's by its flavour and by what the
  * capabilities need. */
-#include "driver/catalog.h"
+#include "bundle/catalog.h"
 #include "setup/steps.h"
 
 /* Kernels of the distribution's own making are called so; of others no package is known. */

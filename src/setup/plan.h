@@ -3,7 +3,7 @@
 #pragma once
 
 #include "setup/choice.h"
-#include "setup/facts.h"
+#include "setup/inventory.h"
 
 enum nvl_setup_state {
     NVL_SETUP_DONE,

@@ -6,10 +6,10 @@
 #include <fcntl.h>
 
 #include "base/printable.h"
-#include "check/families.h"
-#include "host/installed.h"
+#include "doctor/families.h"
+#include "host/driver_origin.h"
 #include "host/modprobe.h"
-#include "host/support.h"
+#include "host/compat.h"
 
 static const struct nvl_check root_cause = {.id = "root", .question = "?"};
 static const struct nvl_check folded = {.id = "folded", .question = "?", .folded_into = "other root"};

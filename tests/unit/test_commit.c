@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "commit/clean.h"
-#include "commit/commit.h"
+#include "apply/clean.h"
+#include "apply/commit.h"
 
 #define OLD "arch: amd64\nunprivileged: 1\n\n[snap]\narch: amd64\n"
 #define NEW                                                                                                  \

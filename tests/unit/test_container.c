@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "container/by_hand.h"
+#include "container/foreign.h"
 #include "container/container.h"
 #include "container/device_rules.h"
 #include "container/grant_lines.h"

@@ -10,11 +10,11 @@
 #include <sys/wait.h>
 
 #include "base/paths.h"
-#include "driver/bundle.h"
-#include "driver/catalog.h"
-#include "driver/manifest.h"
-#include "driver/proof.h"
-#include "driver/store.h"
+#include "bundle/bundle.h"
+#include "bundle/catalog.h"
+#include "bundle/manifest.h"
+#include "bundle/version_match.h"
+#include "bundle/store.h"
 
 #define V       "550.163.01"
 #define OLD     "535.261.03"

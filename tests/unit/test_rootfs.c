@@ -11,8 +11,8 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "grant/grant.h"
-#include "rootfs/entries.h"
-#include "rootfs/linker.h"
+#include "inject/files.h"
+#include "inject/linker.h"
 
 struct trees {
     char path[64];

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "base/paths.h"
-#include "driver/bundle.h"
+#include "bundle/bundle.h"
 
 #define V       "550.163.01"
 #define LIB     "/usr/lib/x86_64-linux-gnu"

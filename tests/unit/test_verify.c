@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "check/verify_ollama.h"
-#include "check/verify_steps.h"
+#include "verify/ollama.h"
+#include "verify/step.h"
 #include "temp_root.h"
 
 static void parse(const char *text, struct nvl_probe_lines *lines)

@@ -1,0 +1,245 @@
+/* Writing a plan. Proxmox and LXC's tools edit the same files, so the config is locked as they lock it,
+ * compared with what the plan was made from, and replaced by a rename: complete or not at all. */
+#include "apply/commit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "container/users.h"
+
+/* Proxmox's own: PVE/LXC/Config.pm locks this file for 10 s at most. */
+#define LOCK_DIR     "/run/lock/lxc"
+#define LOCK_SECONDS 10
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Polls: a blocking flock could not be given up without a signal. */
+static int lock_descriptor(int fd)
+{
+    const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+    int64_t end = now_ms() + LOCK_SECONDS * 1000;
+
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return -errno;
+        if (now_ms() >= end)
+            return -ETIMEDOUT;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+/* Who may not write learns that root may. */
+static int lacks_permission(struct nvl_error *err, int code)
+{
+    if ((code == -EACCES || code == -EPERM) && geteuid() != 0 && err != NULL) {
+        err->exit = NVL_EXIT_HOST;
+        nvl_error_hint(err, "run it as root");
+    }
+    return code;
+}
+
+static int make_lock_dir(const struct nvl_root *root)
+{
+    static const char *const parents[] = {"/run", "/run/lock", LOCK_DIR};
+
+    for (size_t i = 0; i < NVL_LENGTH(parents); i++) {
+        const char *name;
+        nvl_autofd int dir = nvl_root_open_parent(root, parents[i], &name);
+        if (dir < 0)
+            return dir;
+        if (mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
+            return -errno;
+    }
+    return 0;
+}
+
+/* Gives the locked descriptor: the lock lasts until it is closed. */
+static int lock_pve(const struct nvl_root *root, const struct nvl_container *c, struct nvl_error *err)
+{
+    nvl_autofree char *path = nvl_xasprintf(LOCK_DIR "/pve-config-%s.lock", c->name);
+    int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
+    nvl_autofd int fd = nvl_root_openat(root, path, flags);
+
+    if (fd == -ENOENT && make_lock_dir(root) == 0)
+        fd = nvl_root_openat(root, path, flags);
+    if (fd < 0)
+        return lacks_permission(err, nvl_error_errno(err, fd, "cannot open the lock file %s", path));
+    int r = lock_descriptor(fd);
+    if (r == -ETIMEDOUT) {
+        nvl_error_set(err, r, "%s is locked by another program for more than %d s; nothing was written", path,
+                      LOCK_SECONDS);
+        nvl_error_hint(
+            err, "wait until its task has ended (a start, a backup, pct set), then run the command again");
+        return r;
+    }
+    if (r < 0)
+        return nvl_error_errno(err, r, "cannot lock %s", path);
+    return TAKE_FD(fd);
+}
+
+static int lock_folder(int folder, const struct nvl_container *c, struct nvl_error *err)
+{
+    int r = lock_descriptor(folder);
+
+    if (r == -ETIMEDOUT) {
+        nvl_error_set(err, r,
+                      "the folder of %s is locked by another program for more than %d s; nothing was written",
+                      c->config_path, LOCK_SECONDS);
+        nvl_error_hint(err, "wait until it is done, then run the command again");
+        return r;
+    }
+    return r < 0 ? nvl_error_errno(err, r, "cannot lock the folder of %s", c->config_path) : 0;
+}
+
+/* What makes a write wrong whatever it says. Quorum: pmxcfs takes the owner's write permission away from the
+ * link /etc/pve/local, and Proxmox's tools ask exactly that. */
+static int check_pve(const struct nvl_root *root, const struct nvl_container *c,
+                     const struct nvl_config *base, struct nvl_error *err)
+{
+    struct stat st;
+
+    if (c->node != NULL) {
+        nvl_error_set(err, -EPERM, "CT %s is on the node %s: its config can only be changed there", c->name,
+                      c->node);
+        nvl_error_hint(err, "ssh %s, and run the command there", c->node);
+        return -EPERM;
+    }
+    const char *lock = nvl_config_get(base, "lock");
+    if (lock != NULL) {
+        nvl_error_set(err, -EBUSY, "CT %s is locked (lock: %s); nothing was written", c->name, lock);
+        nvl_error_hint(err, "wait until that task has ended; if none runs any more: pct unlock %s", c->name);
+        return -EBUSY;
+    }
+    if (nvl_root_exists(root, "/etc/pve/nodes") &&
+        nvl_root_stat(root, "/etc/pve/local", AT_SYMLINK_NOFOLLOW, &st) == 0 && (st.st_mode & S_IWUSR) == 0) {
+        nvl_error_set(err, -EROFS,
+                      "the Proxmox cluster has no quorum: /etc/pve is read-only, nothing was written");
+        nvl_error_hint(err, "see `pvecm status`; bring the other nodes back, then run the command again");
+        return -EROFS;
+    }
+    return 0;
+}
+
+/* Where the config's path is resolved: a user's own folders may hold links, which must not lead out of the
+ * home. */
+static int open_place(const struct nvl_root *root, const struct nvl_container *c, struct nvl_root *place,
+                      const char **inside)
+{
+    if (c->owner != NULL)
+        return nvl_user_open_place(root, c->owner, c->config_path, place, inside);
+    *inside = c->config_path;
+    int fd = nvl_root_openat(root, "/", O_PATH | O_DIRECTORY);
+    if (fd >= 0)
+        nvl_root_from_fd(place, fd, root->name);
+    return fd < 0 ? fd : 0;
+}
+
+/* The folder as a descriptor that can be locked. Whoever owns an LXC container could put a link in its place.
+ */
+static int open_folder(const struct nvl_root *root, const struct nvl_container *c, const char **name,
+                       struct nvl_error *err)
+{
+    nvl_auto(nvl_root_close) struct nvl_root place = NVL_ROOT_NONE;
+    const char *inside;
+
+    *name = strrchr(c->config_path, '/') + 1;
+    int fd = open_place(root, c, &place, &inside);
+    if (fd == 0) {
+        nvl_autofree char *folder = nvl_xstrndup(inside, strlen(inside) - strlen(*name) - 1);
+        /* /etc/pve/lxc is a link of pmxcfs's own */
+        int nofollow = c->kind == NVL_CONTAINER_LXC ? O_NOFOLLOW : 0;
+        fd = nvl_root_openat(&place, folder, O_RDONLY | O_DIRECTORY | nofollow);
+    }
+    /* a link that is not followed is no directory */
+    if (fd == -ELOOP || (fd == -ENOTDIR && c->kind == NVL_CONTAINER_LXC)) {
+        nvl_error_set(err, -ELOOP, "the folder of %s is a symbolic link; nothing was written",
+                      c->config_path);
+        nvl_error_hint(err, "move the container's folder to its place in %s", c->lxcpath);
+        return -ELOOP;
+    }
+    if (fd < 0)
+        return lacks_permission(err,
+                                nvl_error_errno(err, fd, "cannot open the folder of %s", c->config_path));
+    return fd;
+}
+
+/* The config must still be the bytes that the plan was made from. */
+static int compare(int folder, const char *name, const struct nvl_container *c, const struct nvl_config *base,
+                   struct stat *st, struct nvl_error *err)
+{
+    nvl_autofree char *text = NULL;
+    size_t len;
+    nvl_autofd int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    if (fd < 0 && errno == ELOOP) {
+        nvl_error_set(err, -ELOOP, "%s is a symbolic link; nothing was written", c->config_path);
+        nvl_error_hint(
+            err, "put the file itself there: writing would replace the link and leave its target as it is");
+        return -ELOOP;
+    }
+    int r = fd < 0 ? -errno : nvl_fd_read(fd, NVL_CONFIG_MAX, &text, &len);
+    if (r == 0 && fstat(fd, st) < 0)
+        r = -errno;
+    if (r < 0)
+        return lacks_permission(err, nvl_error_errno(err, r, "cannot read %s again", c->config_path));
+    if (len != base->len || memcmp(text, base->text, len) != 0) {
+        nvl_error_set(err, -EBUSY, "%s changed since it was read; nothing was written", c->config_path);
+        nvl_error_hint(err, "run the command again");
+        return -EBUSY;
+    }
+    return 0;
+}
+
+static int write_plan(int folder, const char *name, const struct nvl_container *c,
+                      const struct nvl_config *base, const struct nvl_plan *plan, struct nvl_error *err)
+{
+    struct stat st;
+    int r = compare(folder, name, c, base, &st, err);
+
+    if (r < 0)
+        return r;
+    r = nvl_file_replace(folder, name, plan->text, plan->len, &st, err);
+    if (r == 0)
+        return 0;
+    nvl_error_prefix(err, "%s", c->config_path);
+    if (r == -ENOSPC || r == -EDQUOT)
+        nvl_error_hint(err, "make room on that file system, then run the command again");
+    return lacks_permission(err, r);
+}
+
+int nvl_commit(const struct nvl_root *root, const struct nvl_container *c, const struct nvl_config *base,
+               const struct nvl_plan *plan, struct nvl_error *err)
+{
+    const char *name;
+
+    if (!plan->changes)
+        return 0;
+    if (plan->len > NVL_CONFIG_MAX)
+        return nvl_error_set(err, -EFBIG, "%s would be larger than 1 MiB; nothing was written",
+                             c->config_path);
+    if (c->kind == NVL_CONTAINER_PVE) {
+        int r = check_pve(root, c, base, err);
+        if (r < 0)
+            return r;
+    }
+    nvl_autofd int folder = open_folder(root, c, &name, err);
+    if (folder < 0)
+        return folder;
+
+    nvl_autofd int lock = c->kind == NVL_CONTAINER_PVE ? lock_pve(root, c, err) : -1;
+    int r = c->kind == NVL_CONTAINER_PVE ? (lock < 0 ? lock : 0) : lock_folder(folder, c, err);
+    return r < 0 ? r : write_plan(folder, name, c, base, plan, err);
+}

@@ -1,0 +1,228 @@
+/* Unmounting in a running container. */
+#include "apply/eject.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/paths.h"
+#include "inject/bind.h"
+
+#define STACK_MAX 16 /* mounts on one place: it is a container's to make more of them meanwhile */
+
+/* What is mounted on that name. The name is resolved once more by the kernel, but in a folder that is open:
+ * what the container puts there meanwhile is its own. Programs that have it open keep it. */
+static int unmount(int parent, const char *name)
+{
+    if (fchdir(parent) < 0)
+        return -errno;
+    int r = umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
+    return chdir("/") < 0 ? -errno : r;
+}
+
+static int unmount_path(const struct nvl_root *rootfs, const char *path)
+{
+    const char *name;
+    nvl_autofd int parent = nvl_root_open_parent(rootfs, path, &name);
+
+    return parent < 0 ? parent : unmount(parent, name);
+}
+
+void nvl_taken_clear(struct nvl_taken *taken)
+{
+    free(taken->devices);
+    nvl_strv_clear(&taken->what);
+    nvl_strv_clear(&taken->problems);
+}
+
+static bool is_number(const char *s)
+{
+    size_t digits = 0;
+
+    while (isdigit((unsigned char)s[digits]))
+        digits++;
+    return digits > 0 && digits < 8 && s[digits] == '\0';
+}
+
+static bool is_numbered(const char *name, const char *prefix)
+{
+    return nvl_has_prefix(name, prefix) && is_number(name + strlen(prefix));
+}
+
+static bool is_dri_of_nvidia(const struct nvl_host *host, const char *name)
+{
+    for (size_t i = 0; i < host->gpus.count; i++) {
+        nvl_autofree char *card = nvl_xasprintf("card%d", host->gpus.items[i].card);
+        nvl_autofree char *render = nvl_xasprintf("renderD%d", host->gpus.items[i].render);
+        if (host->gpus.items[i].driver == NVL_GPU_NVIDIA &&
+            (strcmp(name, card) == 0 || strcmp(name, render) == 0))
+            return true;
+    }
+    return false;
+}
+
+/* By name: a node whose number the driver no longer has is to go as well. */
+static bool is_candidate(const struct nvl_host *host, const char *folder, const char *name)
+{
+    static const char *const common[] = {"nvidiactl", "nvidia-modeset", "nvidia-uvm", "nvidia-uvm-tools"};
+
+    if (strcmp(folder, "/dev/nvidia-caps") == 0)
+        return is_numbered(name, "nvidia-cap");
+    if (strcmp(folder, "/dev/dri") == 0)
+        return is_dri_of_nvidia(host, name);
+    for (size_t i = 0; i < NVL_LENGTH(common); i++)
+        if (strcmp(name, common[i]) == 0)
+            return true;
+    return is_numbered(name, "nvidia");
+}
+
+static bool is_kept(const char *path, const struct stat *st, const struct nvl_node *keep, size_t n_keep)
+{
+    for (size_t i = 0; i < n_keep; i++)
+        if (strcmp(keep[i].path, path) == 0 && keep[i].major == (int)major(st->st_rdev) &&
+            keep[i].minor == (int)minor(st->st_rdev))
+            return true;
+    return false;
+}
+
+/* The device that is mounted there; false where nothing is, or something else. */
+static bool find_mounted_node(const struct nvl_root *rootfs, const char *path, struct stat *st)
+{
+    nvl_autofd int fd = nvl_root_openat(rootfs, path, O_PATH | O_NOFOLLOW);
+
+    return fd >= 0 && nvl_bind_is_mount(fd) && fstatat(fd, "", st, AT_EMPTY_PATH) == 0 &&
+           S_ISCHR(st->st_mode);
+}
+
+/* And the empty file that it was mounted on. */
+static void remove_place(const struct nvl_root *rootfs, const char *path)
+{
+    const char *name;
+    struct stat st;
+    nvl_autofd int parent = nvl_root_open_parent(rootfs, path, &name);
+
+    if (parent >= 0 && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+        st.st_size == 0)
+        unlinkat(parent, name, 0);
+}
+
+static void take_node(const struct nvl_taking *t, const char *path, const struct stat *st,
+                      struct nvl_strv *names)
+{
+    int r = t->only_look ? 0 : unmount_path(t->rootfs, path);
+
+    if (r < 0) {
+        nvl_strv_pushf(&t->taken->problems, "%s cannot be taken out: %s", path, strerror(-r));
+        return;
+    }
+    if (!t->only_look)
+        remove_place(t->rootfs, path);
+    struct nvl_device *device = NVL_APPEND(t->taken->devices, t->taken->n_devices);
+    device->major = major(st->st_rdev);
+    device->minor = minor(st->st_rdev);
+    nvl_copy(device->path, sizeof device->path, path, strlen(path));
+    nvl_strv_push(names, path + strlen("/dev/"));
+}
+
+static void take_nodes_of(const struct nvl_taking *t, const char *folder, const struct nvl_node *keep,
+                          size_t n_keep, struct nvl_strv *names)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv entries = {0};
+    size_t before = names->count;
+    struct stat st;
+
+    nvl_root_list(t->rootfs, folder, &entries);
+    for (size_t i = 0; i < entries.count; i++) {
+        if (!is_candidate(t->host, folder, entries.items[i]))
+            continue;
+        nvl_autofree char *path = nvl_xasprintf("%s/%s", folder, entries.items[i]);
+        if (find_mounted_node(t->rootfs, path, &st) && !is_kept(path, &st, keep, n_keep))
+            take_node(t, path, &st, names);
+    }
+    /* made for the nodes; where it holds more it stays */
+    const char *name;
+    nvl_autofd int parent = nvl_root_open_parent(t->rootfs, folder, &name);
+    if (parent >= 0 && !t->only_look && names->count > before && strcmp(folder, "/dev") != 0)
+        unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+void nvl_take_nodes(const struct nvl_taking *t, const struct nvl_node *keep, size_t n_keep)
+{
+    static const char *const folders[] = {"/dev", "/dev/nvidia-caps", "/dev/dri"};
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    for (size_t i = 0; i < NVL_LENGTH(folders); i++)
+        take_nodes_of(t, folders[i], keep, n_keep, &names);
+    if (names.count > 0) {
+        nvl_autofree char *list = nvl_strv_join(&names, " ");
+        nvl_strv_pushf(&t->taken->what, "devices %s", list);
+    }
+}
+
+static bool is_at(const struct nvl_root *root, const char *path, int fd)
+{
+    nvl_autofd int there = fd >= 0 ? nvl_root_openat(root, path, O_PATH | O_NOFOLLOW) : -1;
+
+    return there >= 0 && nvl_bind_is(there, fd);
+}
+
+/* Whether one of the host's bundles is mounted there: its version. One that was removed meanwhile is a folder
+ * without a name on the bundles' file system. */
+static char *find_bundle(const struct nvl_taking *t)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv versions = {0};
+    struct stat st, store;
+    nvl_autofd int there = nvl_root_openat(t->rootfs, NVL_MOUNT_POINT, O_PATH | O_NOFOLLOW);
+
+    if (there < 0 || !nvl_bind_is_mount(there))
+        return NULL;
+    nvl_root_list(t->host->root, NVL_BUNDLE_DIR, &versions);
+    for (size_t i = 0; i < versions.count; i++) {
+        nvl_autofree char *path = nvl_xasprintf("%s/%s", NVL_BUNDLE_DIR, versions.items[i]);
+        if (is_at(t->host->root, path, there))
+            return nvl_xstrdup(versions.items[i]);
+    }
+    if (fstatat(there, "", &st, AT_EMPTY_PATH) == 0 && st.st_nlink == 0 &&
+        nvl_root_stat(t->host->root, NVL_BUNDLE_DIR, 0, &store) == 0 && st.st_dev == store.st_dev)
+        return nvl_xstrdup("of a bundle that is gone");
+    return NULL;
+}
+
+void nvl_take_driver(const struct nvl_taking *t, int keep)
+{
+    for (int i = 0; i < STACK_MAX; i++) {
+        nvl_autofree char *version = find_bundle(t);
+        if (version == NULL || is_at(t->rootfs, NVL_MOUNT_POINT, keep))
+            return;
+        int r = t->only_look ? 0 : unmount_path(t->rootfs, NVL_MOUNT_POINT);
+        if (r < 0)
+            nvl_strv_pushf(&t->taken->problems, "the driver cannot be unmounted from " NVL_MOUNT_POINT ": %s",
+                           strerror(-r));
+        else
+            nvl_strv_pushf(&t->taken->what, "driver %s", version);
+        if (r < 0 || t->only_look)
+            return;
+    }
+}
+
+void nvl_take_view(const struct nvl_taking *t, const struct nvl_proc_view *keep)
+{
+    bool said = false;
+
+    for (int i = 0; i < STACK_MAX; i++) {
+        if (!nvl_proc_view_is_there(t->rootfs) || (keep != NULL && nvl_proc_view_is_current(keep, t->rootfs)))
+            return;
+        int r = t->only_look ? 0 : unmount_path(t->rootfs, NVL_PROC_NVIDIA);
+        if (r < 0)
+            nvl_strv_pushf(&t->taken->problems, "its view of " NVL_PROC_NVIDIA " cannot be unmounted: %s",
+                           strerror(-r));
+        else if (!said)
+            nvl_strv_push(&t->taken->what, "its view of " NVL_PROC_NVIDIA);
+        said = true;
+        if (r < 0 || t->only_look)
+            return;
+    }
+}

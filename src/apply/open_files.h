@@ -1,0 +1,20 @@
+/* Which programs of a container have a device open. */
+#pragma once
+
+#include "apply/eject.h"
+
+struct nvl_program {
+    pid_t pid;     /* as the host knows it */
+    char name[32]; /* its own word; printable */
+    struct nvl_strv devices;
+};
+
+struct nvl_programs {
+    struct nvl_program *items;
+    size_t count;
+};
+
+/* Those of init's pid namespace and of the ones in it (containers in the container). */
+void nvl_programs_find(const struct nvl_root *root, pid_t init, const struct nvl_device *devices,
+                       size_t n_devices, struct nvl_programs *programs);
+void nvl_programs_clear(struct nvl_programs *programs);

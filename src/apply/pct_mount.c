@@ -1,0 +1,86 @@
+/* `pct mount CTID` and `pct unmount CTID`: pct(1) of pve-container, which knows every kind of storage. */
+#include "apply/pct_mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* Its exit status or a negative errno. What it says on stderr (a task's warnings, why it failed) is for the
+ * user; that it mounted the CT is not. */
+static int pct(const char *verb, const char *ctid)
+{
+    const char *const argv[] = {"pct", verb, ctid, NULL};
+    posix_spawn_file_actions_t actions;
+    pid_t child;
+    int status;
+
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    int r = posix_spawnp(&child, argv[0], &actions, NULL, (char *const *)argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (r != 0)
+        return -r;
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static char *failure(const char *verb, const char *ctid, int status)
+{
+    return status < 0 ? nvl_xasprintf("`pct %s %s` cannot be run: %s", verb, ctid, strerror(-status))
+                      : nvl_xasprintf("`pct %s %s` failed with status %d", verb, ctid, status);
+}
+
+/* A signal in between would leave the CT mounted and locked. */
+static void hold_signals(sigset_t *before)
+{
+    sigset_t ending;
+
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ending, before);
+}
+
+int nvl_pct_mount(struct nvl_pct_mount *m, const struct nvl_container *c, struct nvl_root *rootfs, char **why)
+{
+    nvl_autofree char *path = nvl_xasprintf("%s/%s/rootfs", c->lxcpath, c->name);
+
+    m->ctid = c->name;
+    hold_signals(&m->signals);
+    int r = pct("mount", c->name);
+    if (r != 0) {
+        *why = failure("mount", c->name, r);
+        sigprocmask(SIG_SETMASK, &m->signals, NULL);
+        return r < 0 ? r : -EIO;
+    }
+    int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0) {
+        nvl_root_from_fd(rootfs, fd, path);
+        return 0;
+    }
+    r = -errno;
+    *why = nvl_xasprintf("%s cannot be opened: %s", path, strerror(-r));
+    nvl_autofree char *ignored = NULL;
+    nvl_pct_unmount(m, rootfs, &ignored);
+    return r;
+}
+
+int nvl_pct_unmount(struct nvl_pct_mount *m, struct nvl_root *rootfs, char **why)
+{
+    nvl_root_close(rootfs);
+    int r = pct("unmount", m->ctid);
+    sigprocmask(SIG_SETMASK, &m->signals, NULL);
+    if (r == 0)
+        return 0;
+    nvl_autofree char *what = failure("unmount", m->ctid, r);
+    *why = nvl_xasprintf("%s: it is still mounted and locked; run `pct unmount %s`", what, m->ctid);
+    return r < 0 ? r : -EIO;
+}

@@ -1,0 +1,227 @@
+/* The ways in which `attach` can carry a grant out. */
+#include "attach/delivery_check.h"
+
+#include <errno.h>
+#include <strings.h>
+
+#include "container/foreign.h"
+#include "container/rootfs_path.h"
+#include "grant/delivery.h"
+#include "host/ldcache.h"
+#include "host/system.h"
+#include "host/userspace.h"
+
+#define PVE_CONTAINER     "pve-container"
+#define PVE_CONTAINER_DEV "5.0.7" /* the first that knows dev[n] */
+
+int nvl_ways_parse(const char *nodes, const char *libraries, struct nvl_grant *grant, struct nvl_error *err)
+{
+    if (nodes != NULL && !nvl_nodes_mode_parse(nodes, &grant->nodes))
+        return nvl_error_usage(err, "--nodes %.60s: there are hook, dev and static", nodes);
+    if (libraries != NULL && !nvl_libraries_mode_parse(libraries, &grant->libraries))
+        return nvl_error_usage(err, "--libraries %.60s: there are bundle, host and none", libraries);
+    return 0;
+}
+
+/* ---- nodes ---- */
+
+static int check_dev(const struct nvl_root *root, const struct nvl_container *c, struct nvl_error *err)
+{
+    if (c->kind != NVL_CONTAINER_PVE) {
+        nvl_error_usage(err,
+                        "--nodes dev is for Proxmox CTs: dev[n] entries are Proxmox's own, LXC has none");
+        nvl_error_hint(err, "leave it out (the start hook binds the nodes), or take --nodes static");
+        return -EINVAL;
+    }
+    nvl_autofree char *version = nvl_package_version(root, PVE_CONTAINER);
+    if (version != NULL && nvl_version_compare(version, PVE_CONTAINER_DEV) >= 0)
+        return 0;
+    nvl_error_host(err, -EOPNOTSUPP,
+                   "--nodes dev needs " PVE_CONTAINER " " PVE_CONTAINER_DEV " or newer; this host has %s",
+                   version != NULL ? version : "none that dpkg knows of");
+    nvl_error_hint(err, "upgrade Proxmox VE to 8.1 or newer, or leave --nodes out");
+    return -EOPNOTSUPP;
+}
+
+static void warn_about_dev(const struct nvl_root *root, const struct nvl_resolved *resolved,
+                           struct nvl_strv *warnings)
+{
+    for (size_t i = 0; i < resolved->n_nodes; i++) {
+        struct nvl_node node = resolved->nodes[i];
+        nvl_node_check(root, &node);
+        if (node.state == NVL_NODE_MISSING)
+            nvl_strv_pushf(warnings, "%s is missing on the host now: the CT does not start until it is there",
+                           node.path);
+    }
+    nvl_strv_push(
+        warnings,
+        "Proxmox refuses to start a CT while a node of its dev[n] entries is missing; nothing makes "
+        "/dev/nvidia-uvm after a reboot but nvlxc-boot.service: keep that enabled");
+}
+
+static void warn_about_static(struct nvl_strv *warnings)
+{
+    nvl_strv_push(warnings,
+                  "the mount entries name today's nodes: after a change of GPUs or of MIG devices, run "
+                  "attach again");
+}
+
+/* ---- the host's libraries ---- */
+
+/* "debian 12", NULL where it does not say both. */
+static char *release_of(const struct nvl_root *root)
+{
+    struct nvl_system nvl_auto(nvl_system_clear) system = {0};
+
+    if (nvl_system_read(root, &system, NULL) < 0 || system.id == NULL || system.version_id == NULL)
+        return NULL;
+    return nvl_xasprintf("%s %s", system.id, system.version_id);
+}
+
+static char *container_release(const struct nvl_root *root, const struct nvl_target *target)
+{
+    struct nvl_root nvl_auto(nvl_root_close) rootfs = NVL_ROOT_NONE;
+    nvl_autofree char *why = NULL;
+    struct nvl_idmap map;
+
+    if (nvl_idmap_read(root, target->container, &target->config, &map, NULL) < 0 ||
+        nvl_container_open_rootfs(root, target->container, &target->config, &map, &rootfs, &why) < 0)
+        return why != NULL ? nvl_xasprintf("unknown: %s", why) : nvl_xstrdup("unknown");
+    char *release = release_of(&rootfs);
+    return release != NULL ? release : nvl_xstrdup("unknown: its /etc/os-release does not say");
+}
+
+bool nvl_is_same_release(const struct nvl_root *root, const struct nvl_target *target, char **host,
+                         char **container)
+{
+    nvl_autofree char *release = release_of(root);
+
+    *container = container_release(root, target);
+    bool is_same = release != NULL && strcmp(release, *container) == 0;
+    *host = release != NULL ? TAKE_PTR(release) : nvl_xstrdup("unknown");
+    return is_same;
+}
+
+static int check_release(const struct nvl_root *root, const struct nvl_target *target, bool force,
+                         struct nvl_strv *warnings, struct nvl_error *err)
+{
+    nvl_autofree char *host = NULL, *container = NULL;
+
+    if (nvl_is_same_release(root, target, &host, &container))
+        return 0;
+    if (force) {
+        nvl_strv_pushf(
+            warnings,
+            "the host's release is %s, the container's %s: its programs may find libraries that are "
+            "too new or too old for them",
+            host, container);
+        return 0;
+    }
+    nvl_error_set(
+        err, -EXDEV,
+        "--libraries host puts the host's whole library folder in the place of the container's, and they "
+        "are not of the same release: the host's is %s, the container's %s",
+        host, container);
+    nvl_error_hint(
+        err, "leave it out, the bundle fits every release; --force insists, and may break its programs");
+    return -EXDEV;
+}
+
+/* The folder in which the host's loader finds the soname. */
+static void add_found(const struct nvl_root *root, const struct nvl_ldcache *cache, enum nvl_elf_class elf,
+                      const char *soname, struct nvl_strv *folders)
+{
+    const char *path = nvl_ldcache_find(cache, elf, soname);
+    const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+    nvl_autofree char *real = NULL;
+
+    if (slash == NULL)
+        return;
+    nvl_autofree char *folder = nvl_xstrndup(path, (size_t)(slash - path));
+    if (nvl_root_resolve(root, folder, &real) == 0 && nvl_is_library_folder(real) &&
+        !nvl_strv_contains(folders, real))
+        nvl_strv_push(folders, real);
+}
+
+static void add_known(const struct nvl_root *root, struct nvl_strv *folders)
+{
+    static const char *const known[] = {"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"};
+
+    for (size_t i = 0; i < NVL_LENGTH(known) && folders->count == 0; i++) {
+        nvl_autofree char *file = nvl_xasprintf("%s/libcuda.so.1", known[i]);
+        if (nvl_root_exists(root, file))
+            nvl_strv_push(folders, known[i]);
+    }
+}
+
+static int find_libraries(const struct nvl_root *root, unsigned capabilities, struct nvl_grant_places *places,
+                          struct nvl_error *err)
+{
+    static const char *const sonames[] = {"libcuda.so.1", "libnvidia-ml.so.1"};
+    struct nvl_ldcache nvl_auto(nvl_ldcache_clear) cache = {0};
+
+    if (nvl_ldcache_read(&cache, root) == 0)
+        for (size_t i = 0; i < NVL_LENGTH(sonames); i++) {
+            add_found(root, &cache, NVL_ELF_64, sonames[i], &places->libraries);
+            if ((capabilities & NVL_CAP_COMPAT32) != 0)
+                add_found(root, &cache, NVL_ELF_32, sonames[i], &places->libraries);
+        }
+    if (places->libraries.count == 0)
+        add_known(root, &places->libraries);
+    if (places->libraries.count == 0) {
+        nvl_error_host(err, -ENOENT, "no library folder of the host has libcuda.so.1 or libnvidia-ml.so.1");
+        nvl_error_hint(err,
+                       "install the driver's libraries (Debian: libcuda1, nvidia-smi); --libraries bundle "
+                       "takes them from other places too");
+        return -ENOENT;
+    }
+    if (nvl_root_exists(root, "/etc/alternatives"))
+        nvl_strv_push(&places->libraries, "/etc/alternatives");
+    places->has_smi = nvl_root_exists(root, NVL_HOST_SMI);
+    return 0;
+}
+
+static void warn_about_libraries(const struct nvl_root *root, const struct nvl_target *target,
+                                 const struct nvl_host *host, struct nvl_strv *warnings)
+{
+    struct nvl_userspace nvl_auto(nvl_userspace_clear) us = {0};
+    const char *loaded = host->driver.version;
+    struct nvl_idmap map;
+
+    if (loaded[0] != '\0' && nvl_userspace_read(root, &us, NULL) == 0 && us.versions.count > 0 &&
+        !nvl_strv_contains(&us.versions, loaded))
+        nvl_strv_pushf(
+            warnings,
+            "the host's libraries are of %s, the loaded module is %s: they do not work together until "
+            "the host was rebooted; the bundle would",
+            us.versions.items[0], loaded);
+    if (nvl_idmap_read(root, target->container, &target->config, &map, NULL) == 0 && map.privileged)
+        nvl_strv_push(warnings, "the container is privileged: its root can remount the host's library folder "
+                                "writable, and change the host's files");
+    nvl_strv_push(warnings,
+                  "the container's own library folder is hidden: installing or upgrading its packages "
+                  "fails while it has the host's");
+}
+
+int nvl_ways_check(const struct nvl_root *root, const struct nvl_target *target, const struct nvl_host *host,
+                   const struct nvl_grant *grant, const struct nvl_resolved *resolved, bool force,
+                   struct nvl_grant_places *places, struct nvl_strv *warnings, struct nvl_error *err)
+{
+    int r = grant->nodes == NVL_NODES_DEV ? check_dev(root, target->container, err) : 0;
+
+    if (r == 0 && grant->libraries == NVL_LIBRARIES_HOST)
+        r = check_release(root, target, force, warnings, err);
+    if (r == 0 && grant->libraries == NVL_LIBRARIES_HOST)
+        r = find_libraries(root, grant->capabilities, places, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; grant->nodes != NVL_NODES_HOOK && i < resolved->n_nodes; i++)
+        nvl_strv_push(&places->nodes, resolved->nodes[i].path);
+    if (grant->nodes == NVL_NODES_DEV)
+        warn_about_dev(root, resolved, warnings);
+    if (grant->nodes == NVL_NODES_STATIC)
+        warn_about_static(warnings);
+    if (grant->libraries == NVL_LIBRARIES_HOST)
+        warn_about_libraries(root, target, host, warnings);
+    return 0;
+}

@@ -1,0 +1,222 @@
+/* What `attach` is asked for, as a grant that stays true. */
+#include "attach/request.h"
+
+#include <errno.h>
+
+#include "host/nvml.h"
+
+int nvl_request_parse(const struct nvl_strv *gpus, const char *capabilities, bool required,
+                      struct nvl_grant *grant, struct nvl_error *err)
+{
+    struct nvl_strv nvl_auto(nvl_strv_clear) words = {0};
+
+    *grant = (struct nvl_grant){
+        .devices = NVL_DEVICES_LIST, .capabilities = NVL_CAP_DEFAULT, .required = required};
+    if (capabilities != NULL && nvl_capabilities_parse(capabilities, &grant->capabilities, err) < 0) {
+        err->exit = NVL_EXIT_USAGE;
+        return err->code;
+    }
+    for (size_t i = 0; i < gpus->count; i++)
+        nvl_strv_split(&words, gpus->items[i], ",");
+    if (gpus->count > 0 && words.count == 0)
+        return nvl_error_usage(err, "--gpu is empty");
+    for (size_t i = 0; i < words.count; i++) {
+        bool all = strcmp(words.items[i], "all") == 0;
+        if (all || strcmp(words.items[i], "none") == 0) {
+            if (words.count > 1)
+                return nvl_error_usage(err, "--gpu %s stands alone, without other GPUs", words.items[i]);
+            grant->devices = all ? NVL_DEVICES_ALL : NVL_DEVICES_NONE;
+            return 0;
+        }
+        struct nvl_selector *selector = NVL_APPEND(grant->selectors, grant->n_selectors);
+        if (nvl_selector_parse(words.items[i], selector, err) < 0) {
+            err->exit = NVL_EXIT_USAGE;
+            return err->code;
+        }
+    }
+    return 0;
+}
+
+static bool is_usable(const struct nvl_gpu *g)
+{
+    return g->driver == NVL_GPU_NVIDIA && !g->excluded;
+}
+
+/* "0 NVIDIA RTX A5500 Laptop GPU GPU-…; 0000:02:00.0 held by vfio-pci": what can be named on this host. */
+static char *what_there_is(const struct nvl_gpus *gpus, bool migs)
+{
+    struct nvl_buf b = {0};
+
+    for (size_t i = 0; i < gpus->count; i++) {
+        const struct nvl_gpu *g = &gpus->items[i];
+        const char *sep = i > 0 ? "; " : "";
+        if (!is_usable(g))
+            nvl_buf_addf(&b, "%s%s %s%s", sep, g->pci,
+                         g->excluded                 ? "excluded from the driver"
+                         : g->driver_name[0] != '\0' ? "held by "
+                                                     : "without a driver",
+                         g->excluded ? "" : g->driver_name);
+        else
+            nvl_buf_addf(&b, "%s%d %s %s", sep, g->index, g->model[0] != '\0' ? g->model : "GPU",
+                         g->uuid[0] != '\0' ? g->uuid : g->pci);
+        for (size_t m = 0; migs && m < g->n_migs; m++)
+            nvl_buf_addf(&b, "%s MIG-%s/%u/%u", m > 0 ? "," : " with", g->uuid, g->migs[m].gi, g->migs[m].ci);
+    }
+    return nvl_buf_take(&b);
+}
+
+/* Why this GPU of the machine cannot be given, and what to do. */
+static int not_driven(const struct nvl_host *host, const struct nvl_gpu *g, struct nvl_error *err)
+{
+    if (g->excluded) {
+        nvl_error_host(err, -ENODEV, "the GPU %s is excluded from the NVIDIA driver", g->pci);
+        nvl_error_hint(err, "take it out of the module option NVreg_ExcludedGpus, then reboot");
+    } else if (g->driver == NVL_GPU_VFIO) {
+        nvl_error_host(err, -EBUSY, "the GPU %s is held by vfio-pci, for a virtual machine", g->pci);
+        nvl_error_hint(err,
+                       "take it out of the VM (qm set VMID --delete hostpciN) and out of the vfio-pci ids in "
+                       "/etc/modprobe.d, then update-initramfs -u and reboot");
+    } else if (g->driver == NVL_GPU_NOUVEAU || g->driver == NVL_GPU_NOVA) {
+        nvl_error_host(err, -EBUSY, "the GPU %s is held by %s, not by NVIDIA's driver", g->pci,
+                       g->driver_name);
+        nvl_error_hint(err,
+                       "install NVIDIA's driver, put `blacklist %s` into a file in /etc/modprobe.d, then "
+                       "update-initramfs -u and reboot",
+                       g->driver_name);
+    } else if (g->driver == NVL_GPU_OTHER_DRIVER) {
+        nvl_error_host(err, -EBUSY, "the GPU %s is held by the driver %s", g->pci, g->driver_name);
+        nvl_error_hint(err, "unload %s, then modprobe nvidia", g->driver_name);
+    } else if (host->driver.loaded) {
+        nvl_error_host(err, -ENODEV, "the NVIDIA driver %s is loaded, but does not drive the GPU %s",
+                       host->driver.version, g->pci);
+        nvl_error_hint(err, "the kernel log says why: dmesg | grep NVRM");
+    } else {
+        nvl_error_host(err, -ENODEV, "no NVIDIA driver is loaded: nothing drives the GPU %s", g->pci);
+        nvl_error_hint(err,
+                       "modprobe nvidia; where that fails, install the driver and the headers of the running "
+                       "kernel, then reboot");
+    }
+    return err->code;
+}
+
+static int check_host(const struct nvl_host *host, struct nvl_error *err)
+{
+    for (size_t i = 0; i < host->gpus.count; i++)
+        if (is_usable(&host->gpus.items[i]))
+            return 0;
+    if (host->gpus.count > 0)
+        return not_driven(host, &host->gpus.items[0], err);
+    nvl_error_host(err, -ENODEV, "this host has no NVIDIA GPU");
+    nvl_error_hint(err, "see `lspci -d 10de:`; in a virtual machine the GPU must be passed through to it");
+    return -ENODEV;
+}
+
+static int unknown(const struct nvl_host *host, const struct nvl_selector *s, struct nvl_error *err)
+{
+    nvl_autofree char *there =
+        what_there_is(&host->gpus, s->kind == NVL_SELECT_MIG || s->kind == NVL_SELECT_MIG_UUID);
+
+    nvl_error_set(err, -ENOENT, "this host has no GPU %s; it has: %s", s->text, there);
+    nvl_error_hint(err, "`nvlxc gpus` shows what can be named");
+    return -ENOENT;
+}
+
+static int find_mig_uuid(const struct nvl_host *host, struct nvl_selector *s, struct nvl_error *err)
+{
+    nvl_autofree char *path = NULL;
+    int r = nvl_nvml_find(host, &path, err);
+
+    if (r < 0) {
+        nvl_error_hint(err, "`nvlxc gpus` shows the device as MIG-GPU-UUID/GI/CI, which needs no NVML");
+        return r;
+    }
+    r = nvl_nvml_find_mig(path, s->text, s->gpu, &s->gi, &s->ci, err);
+    if (r == -ENOENT)
+        return unknown(host, s, err);
+    if (r < 0)
+        return nvl_error_prefix(err, "%s", path);
+    s->kind = NVL_SELECT_MIG;
+    return 0;
+}
+
+static bool has_mig(const struct nvl_gpu *g, unsigned gi, unsigned ci)
+{
+    for (size_t i = 0; i < g->n_migs; i++)
+        if (g->migs[i].gi == gi && g->migs[i].ci == ci)
+            return true;
+    return false;
+}
+
+static const struct nvl_gpu *find_gpu(const struct nvl_gpus *gpus, const struct nvl_selector *s)
+{
+    switch (s->kind) {
+    case NVL_SELECT_INDEX:
+        return nvl_gpu_by_index(gpus, s->index);
+    case NVL_SELECT_PCI:
+        return nvl_gpu_by_pci(gpus, s->gpu);
+    default:
+        return nvl_gpu_by_uuid(gpus, s->gpu);
+    }
+}
+
+/* Writes the selector anew, in its stable form. */
+static int stabilise(const struct nvl_host *host, struct nvl_selector *s, struct nvl_error *err)
+{
+    int r = s->kind == NVL_SELECT_MIG_UUID ? find_mig_uuid(host, s, err) : 0;
+    if (r < 0)
+        return r;
+    const struct nvl_gpu *g = find_gpu(&host->gpus, s);
+    if (g == NULL || (s->kind == NVL_SELECT_MIG && !has_mig(g, s->gi, s->ci)))
+        return unknown(host, s, err);
+    if (!is_usable(g))
+        return not_driven(host, g, err);
+
+    nvl_autofree char *text = s->kind == NVL_SELECT_MIG ? nvl_xasprintf("MIG-%s/%u/%u", g->uuid, s->gi, s->ci)
+                                                        : nvl_xstrdup(g->uuid[0] != '\0' ? g->uuid : g->pci);
+    return nvl_selector_parse(text, s, err);
+}
+
+static int only_gpu(const struct nvl_host *host, struct nvl_grant *grant, struct nvl_error *err)
+{
+    const struct nvl_gpu *only = NULL;
+    size_t n = 0;
+
+    for (size_t i = 0; i < host->gpus.count; i++)
+        if (is_usable(&host->gpus.items[i])) {
+            only = &host->gpus.items[i];
+            n++;
+        }
+    if (n == 1)
+        return nvl_selector_parse(only->uuid[0] != '\0' ? only->uuid : only->pci,
+                                  NVL_APPEND(grant->selectors, grant->n_selectors), err);
+    nvl_autofree char *there = what_there_is(&host->gpus, false);
+    nvl_error_usage(err, "this host has %zu NVIDIA GPUs, say which with --gpu: %s", n, there);
+    nvl_error_hint(err, "--gpu 0, --gpu GPU-…, --gpu all; it may be given again");
+    return -EINVAL;
+}
+
+int nvl_request_resolve(const struct nvl_host *host, struct nvl_grant *grant, struct nvl_error *err)
+{
+    if (grant->devices == NVL_DEVICES_NONE)
+        return 0;
+    int r = check_host(host, err);
+    if (r < 0 || grant->devices == NVL_DEVICES_ALL)
+        return r;
+    if (grant->n_selectors == 0)
+        return only_gpu(host, grant, err);
+
+    size_t kept = 0;
+    for (size_t i = 0; i < grant->n_selectors; i++) {
+        struct nvl_selector s = grant->selectors[i];
+        r = stabilise(host, &s, err);
+        if (r < 0)
+            return r;
+        bool again = false;
+        for (size_t k = 0; k < kept; k++)
+            again = again || strcmp(grant->selectors[k].text, s.text) == 0;
+        if (!again)
+            grant->selectors[kept++] = s;
+    }
+    grant->n_selectors = kept;
+    return 0;
+}

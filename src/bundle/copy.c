@@ -1,0 +1,151 @@
+/* One file of the host into the bundle. */
+#include "bundle/copy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "bundle/folder.h"
+#include "host/elf.h"
+
+#define CHUNK (256u << 10) /* stays in the processor's cache from reading to writing */
+
+static bool has_space(struct nvl_copier *copier)
+{
+    struct statvfs fs;
+
+    if (copier->is_space_checked || fstatvfs(copier->dirfd, &fs) < 0)
+        return true;
+    copier->is_space_checked = true;
+    return (uint64_t)fs.f_bavail * fs.f_frsize >= copier->total - copier->done;
+}
+
+/* Reads `from` to its end for the checksum, and writes it to `to` unless that is a clone. Beyond the size
+ * that it had it is not followed: something is writing there. */
+static int transfer(struct nvl_copier *copier, const struct nvl_bundle_file *file, uint64_t size, int from,
+                    int to, struct nvl_checksum *sum)
+{
+    nvl_autofree uint8_t *chunk = nvl_xcalloc(1, CHUNK);
+    bool is_clone = ioctl(to, FICLONE, from) == 0;
+    uint64_t left = size;
+
+    if (!is_clone && !has_space(copier))
+        return -ENOSPC;
+    for (;;) {
+        ssize_t n = read(from, chunk, CHUNK);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0 || (uint64_t)n > left)
+            return n == 0 ? 0 : -ESTALE;
+        left -= (uint64_t)n;
+        int r = is_clone ? 0 : nvl_fd_write(to, chunk, (size_t)n);
+        if (r < 0)
+            return r;
+        nvl_checksum_add(sum, chunk, (size_t)n);
+        copier->done += (uint64_t)n;
+        if (copier->progress != NULL)
+            copier->progress(copier->progress_data, file->path, copier->done, copier->total);
+    }
+}
+
+static int64_t nanoseconds(const struct timespec *t)
+{
+    return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
+/* The source is read as it is when it is opened; an upgrade that writes it meanwhile shows in its time or
+ * size. */
+static int copy_bytes(struct nvl_copier *copier, struct nvl_bundle_file *file, int from, int to,
+                      struct nvl_error *err)
+{
+    struct stat before, after;
+    nvl_auto(nvl_checksum_free_ptr) struct nvl_checksum *sum = nvl_checksum_new();
+
+    if (fstat(from, &before) < 0)
+        return -errno;
+    if (!S_ISREG(before.st_mode))
+        return nvl_error_set(err, -EINVAL, "%s%s is no regular file", copier->root->name, file->source);
+    int r = transfer(copier, file, (uint64_t)before.st_size, from, to, sum);
+    if (r < 0 && r != -ESTALE)
+        return r;
+    if (fstat(from, &after) < 0)
+        return -errno;
+    if (r == -ESTALE || after.st_size != before.st_size ||
+        nanoseconds(&after.st_mtim) != nanoseconds(&before.st_mtim)) {
+        nvl_error_set(err, -ESTALE, "%s%s changed while it was copied", copier->root->name, file->source);
+        nvl_error_hint(err, "wait until the driver's installation is done, then: nvlxc driver sync");
+        return -ESTALE;
+    }
+    nvl_checksum_take(sum, file->checksum);
+    file->size = (uint64_t)after.st_size;
+    file->mtime = nanoseconds(&after.st_mtim);
+    const struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, after.st_mtim};
+    return futimens(to, times) < 0 ? -errno : 0;
+}
+
+static bool is_library(const char *path)
+{
+    return nvl_has_prefix(path, "lib") && strstr(path, ".so") != NULL;
+}
+
+/* A file that calls itself a library and is none (cut short, or left empty by a full disk) would stop
+ * programs in containers, far from here. */
+static int read_soname(const struct nvl_copier *copier, struct nvl_bundle_file *file, int fd,
+                       struct nvl_error *err)
+{
+    nvl_auto(nvl_elf_clear) struct nvl_elf elf = {0};
+    enum nvl_elf_class wanted = nvl_has_prefix(file->path, "lib32/") ? NVL_ELF_32 : NVL_ELF_64;
+
+    int r = nvl_elf_read(fd, &elf);
+    if (r == -ENOSYS) {
+        nvl_error_host(err, r, "cannot load libelf.so.1, which reads what libraries are called");
+        nvl_error_hint(err, "install it (Debian: apt install libelf1)");
+        return r;
+    }
+    if (r < 0 || elf.elf != wanted) {
+        nvl_error_set(err, -ENOEXEC, "%s%s is not a %d-bit library", copier->root->name, file->source,
+                      wanted == NVL_ELF_64 ? 64 : 32);
+        nvl_error_hint(err, "its file is damaged: install the driver's package again");
+        return -ENOEXEC;
+    }
+    free(file->soname);
+    file->soname = elf.soname != NULL && strchr(elf.soname, '/') == NULL ? TAKE_PTR(elf.soname) : NULL;
+    return 0;
+}
+
+static int set_owner_and_mode(int fd, const char *path)
+{
+    if (geteuid() == 0 && fchown(fd, 0, 0) < 0)
+        return -errno;
+    return fchmod(fd, nvl_has_prefix(path, "bin/") ? 0755 : 0644) < 0 ? -errno : 0;
+}
+
+int nvl_copy_file(struct nvl_copier *copier, struct nvl_bundle_file *file, struct nvl_error *err)
+{
+    nvl_autofd int from = nvl_root_openat(copier->root, file->source, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+
+    if (from < 0)
+        return nvl_error_errno(err, from, "cannot read %s%s", copier->root->name, file->source);
+    int r = nvl_folder_make_parents(copier->dirfd, file->path);
+    if (r < 0)
+        return r;
+    nvl_autofd int to =
+        openat(copier->dirfd, file->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (to < 0)
+        return -errno;
+    r = copy_bytes(copier, file, from, to, err);
+    if (r == 0 && is_library(file->path))
+        r = read_soname(copier, file, to, err);
+    if (r == 0)
+        r = set_owner_and_mode(to, file->path);
+    if (r == 0 && fsync(to) < 0)
+        r = -errno;
+    return r;
+}

@@ -1,0 +1,99 @@
+/* The folder of bundles: made, locked, swept. */
+#include "bundle/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/paths.h"
+#include "bundle/folder.h"
+#include "host/driver_version.h"
+
+#define LOCK_POLL_MS 100
+
+static int take_lock(int fd, unsigned wait_ms, struct nvl_error *err)
+{
+    const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000L};
+
+    for (unsigned waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_POLL_MS) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return nvl_error_errno(err, -errno, "cannot lock %s", NVL_BUNDLE_DIR);
+        if (waited >= wait_ms) {
+            nvl_error_set(err, -EAGAIN, "another nvlxc is writing in %s (waited %u s for its lock)",
+                          NVL_BUNDLE_DIR, wait_ms / 1000);
+            nvl_error_hint(err, "run it again when that one is done; its process: fuser %s/.lock",
+                           NVL_BUNDLE_DIR);
+            return -EAGAIN;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+/* ".550.163.01.tmp.4711" */
+static bool is_temporary(const char *name)
+{
+    const char *mark = strstr(name, ".tmp.");
+
+    return name[0] == '.' && mark != NULL && nvl_is_version(name + 1, (size_t)(mark - name - 1));
+}
+
+/* Under the lock nobody else's is in use. */
+static void sweep(const struct nvl_root *root, int dirfd)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    if (nvl_root_list(root, NVL_BUNDLE_DIR, &names) < 0)
+        return;
+    for (size_t i = 0; i < names.count; i++)
+        if (is_temporary(names.items[i]))
+            nvl_folder_remove(dirfd, names.items[i]);
+}
+
+int nvl_store_open(const struct nvl_root *root, unsigned wait_ms, int *dirfd, int *lockfd,
+                   struct nvl_error *err)
+{
+    int r = nvl_root_make_folder(root, NVL_BUNDLE_DIR);
+
+    if (r < 0)
+        return nvl_error_errno(err, r, "cannot make %s%s", root->name, NVL_BUNDLE_DIR);
+    nvl_autofd int dir = nvl_root_openat(root, NVL_BUNDLE_DIR, O_RDONLY | O_DIRECTORY);
+    if (dir < 0)
+        return nvl_error_errno(err, dir, "cannot open %s%s", root->name, NVL_BUNDLE_DIR);
+    nvl_autofd int lock = openat(dir, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (lock < 0)
+        return nvl_error_errno(err, -errno, "cannot open %s%s/.lock", root->name, NVL_BUNDLE_DIR);
+    r = take_lock(lock, wait_ms, err);
+    if (r < 0)
+        return r;
+    sweep(root, dir);
+    *dirfd = TAKE_FD(dir);
+    *lockfd = TAKE_FD(lock);
+    return 0;
+}
+
+char *nvl_store_temporary_name(const char *version)
+{
+    return nvl_xasprintf(".%s.tmp.%d", version, (int)getpid());
+}
+
+int nvl_store_error(int dirfd, int code, const char *version, uint64_t needed, struct nvl_error *err)
+{
+    char needs[32], has[32];
+    struct statvfs fs;
+
+    if (code != -ENOSPC || fstatvfs(dirfd, &fs) < 0)
+        return nvl_error_errno(err, code, "cannot write the driver bundle %s/%s", NVL_BUNDLE_DIR, version);
+    uint64_t available = (uint64_t)fs.f_bavail * fs.f_frsize;
+    nvl_format_size(needed, needs, sizeof needs);
+    nvl_format_size(available, has, sizeof has);
+    nvl_error_set(err, code, "no space for the driver bundle %s/%s: it needs %s, %s are free%s",
+                  NVL_BUNDLE_DIR, version, needs, has,
+                  available >= needed ? "; the file system's inodes may be used up" : "");
+    nvl_error_hint(err, "make room there, or remove old bundles: nvlxc driver prune");
+    return code;
+}

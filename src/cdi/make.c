@@ -1,0 +1,276 @@
+/* A CDI specification made of a host or of a container's grant: both are a grant, resolved. Each device is a
+ * grant of its own, so that its nodes are those that `attach` would give.
+ *
+ * How programs find the driver in an image that knows nothing of it, without a hook: not by variables, since
+ * those of a specification replace the image's own PATH and LD_LIBRARY_PATH; the bundle's library folder is
+ * bound once more, at places where glibc looks by itself. */
+#include "cdi/make.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/paths.h"
+#include "bundle/bundle.h"
+#include "attach/request.h"
+#include "container/target.h"
+#include "grant/resolve.h"
+#include "grant/delivery.h"
+#include "inject/files.h"
+
+/* glibc's subfolders for better processors, which it tries first in each of its own folders: /usr/lib in
+ * Debian and its relatives and in Arch, /usr/lib64 in Fedora and its relatives. The first two are known from
+ * glibc 2.33 on, the others up to 2.36. */
+static const char *const library_folders[] = {"/usr/lib/glibc-hwcaps/x86-64-v2",
+                                              "/usr/lib64/glibc-hwcaps/x86-64-v2", "/usr/lib/x86_64",
+                                              "/usr/lib64/x86_64"};
+
+struct source {
+    struct nvl_host host;
+    struct nvl_grant grant;
+    struct nvl_resolved resolved;
+    bool is_container; /* else GPUs are counted as the host counts them */
+};
+
+static void source_clear(struct source *s)
+{
+    nvl_resolved_clear(&s->resolved);
+    nvl_grant_clear(&s->grant);
+    nvl_host_clear(&s->host);
+}
+
+static bool is_shared(const struct nvl_node *node)
+{
+    return node->kind == NVL_NODE_CTL || node->kind == NVL_NODE_UVM || node->kind == NVL_NODE_UVM_TOOLS ||
+           node->kind == NVL_NODE_MODESET;
+}
+
+static void take_nodes(const struct nvl_resolved *resolved, bool shared, struct nvl_strv *paths)
+{
+    for (size_t i = 0; i < resolved->n_nodes; i++)
+        if (is_shared(&resolved->nodes[i]) == shared)
+            nvl_strv_push(paths, resolved->nodes[i].path);
+}
+
+/* A device that is this selector, under each of the names. */
+static int add_device(const struct source *s, struct nvl_cdi *cdi, const char *selector,
+                      const struct nvl_strv *names, struct nvl_error *err)
+{
+    struct nvl_grant nvl_auto(nvl_grant_clear)
+        one = {.devices = NVL_DEVICES_LIST, .capabilities = s->grant.capabilities};
+    struct nvl_resolved nvl_auto(nvl_resolved_clear) resolved = {0};
+
+    int r = nvl_selector_parse(selector, NVL_APPEND(one.selectors, one.n_selectors), err);
+    if (r < 0)
+        return r;
+    nvl_grant_resolve(&one, &s->host, &resolved);
+    for (size_t i = 0; i < names->count; i++)
+        take_nodes(&resolved, false, &nvl_cdi_add(cdi, names->items[i])->nodes);
+    return 0;
+}
+
+static int add_gpu(const struct source *s, struct nvl_cdi *cdi, const struct nvl_gpu *gpu, int index,
+                   struct nvl_error *err)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    nvl_strv_pushf(&names, "%d", index);
+    if (gpu->uuid[0] != '\0')
+        nvl_strv_push(&names, gpu->uuid);
+    return add_device(s, cdi, gpu->pci, &names, err);
+}
+
+/* CDI's names have no slash. */
+static int add_mig(const struct source *s, struct nvl_cdi *cdi, const struct nvl_gpu *gpu,
+                   const struct nvl_mig *mig, int index, size_t mig_index, struct nvl_error *err)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    nvl_autofree char *selector = nvl_xasprintf("MIG-%s/%u/%u", gpu->uuid, mig->gi, mig->ci);
+
+    nvl_strv_pushf(&names, "%d:%zu", index, mig_index);
+    nvl_strv_pushf(&names, "MIG-%s:%u:%u", gpu->uuid, mig->gi, mig->ci);
+    return add_device(s, cdi, selector, &names, err);
+}
+
+static bool is_given(const struct source *s, const struct nvl_gpu *gpu, const struct nvl_mig *mig)
+{
+    for (size_t i = 0; i < s->resolved.n_gpus; i++)
+        if (s->resolved.gpus[i].gpu == gpu && s->resolved.gpus[i].mig == mig)
+            return true;
+    return false;
+}
+
+/* One GPU, where it is given as a whole, and its MIG devices. Gives how many devices were added. */
+static int add_gpu_and_migs(const struct source *s, struct nvl_cdi *cdi, const struct nvl_gpu *gpu, int index,
+                            struct nvl_error *err)
+{
+    bool is_whole = is_given(s, gpu, NULL);
+    size_t n_migs = 0, before = cdi->n_devices;
+    int r = is_whole ? add_gpu(s, cdi, gpu, index, err) : 0;
+
+    for (size_t i = 0; r == 0 && gpu->uuid[0] != '\0' && i < gpu->n_migs; i++)
+        if (is_whole || is_given(s, gpu, &gpu->migs[i]))
+            r = add_mig(s, cdi, gpu, &gpu->migs[i], index, n_migs++, err);
+    return r < 0 ? r : (int)(cdi->n_devices - before);
+}
+
+/* In the order of the PCI bus, as NVML counts; a container's are counted anew, as they are in it. */
+static int add_devices(const struct source *s, struct nvl_cdi *cdi, struct nvl_error *err)
+{
+    int n = 0;
+
+    for (size_t i = 0; i < s->host.gpus.count; i++) {
+        const struct nvl_gpu *gpu = &s->host.gpus.items[i];
+        int r = add_gpu_and_migs(s, cdi, gpu, s->is_container ? n : gpu->index, err);
+        if (r < 0)
+            return r;
+        n += r > 0;
+    }
+    take_nodes(&s->resolved, false, &nvl_cdi_add(cdi, "all")->nodes);
+    return 0;
+}
+
+/* An engine starts nothing while a node is missing; what it names is there again after the next boot. */
+static void look_at_nodes(const struct source *s, struct nvl_strv *warnings)
+{
+    for (size_t i = 0; i < s->resolved.n_nodes; i++) {
+        struct nvl_node node = s->resolved.nodes[i];
+        nvl_node_check(s->host.root, &node);
+        if (node.state != NVL_NODE_OK && node.state != NVL_NODE_MODE)
+            nvl_strv_pushf(warnings,
+                           "%s is named, and is %s now: no container with a GPU starts until it is mended, "
+                           "`nvlxc doctor` says how",
+                           node.path,
+                           node.state == NVL_NODE_STALE ? "stale" : nvl_node_state_name(node.state));
+    }
+}
+
+/* Also without graphics some programs open it, where it is there. */
+static void add_modeset(const struct source *s, struct nvl_cdi_edits *edits)
+{
+    struct nvl_node node = nvl_node_make(NVL_NODE_MODESET, 0, false, &s->host.majors, &s->host.params);
+
+    nvl_node_check(s->host.root, &node);
+    if (node.state == NVL_NODE_OK && !nvl_strv_contains(&edits->nodes, node.path))
+        nvl_strv_push(&edits->nodes, node.path);
+}
+
+/* `seen_at`: where the engine sees the bundle. A file that is not there would keep containers from starting.
+ */
+static int add_driver(const struct source *s, const char *seen_at, struct nvl_cdi_edits *edits,
+                      struct nvl_error *err)
+{
+    const char *version = s->host.driver.version;
+    nvl_autofree char *folder = nvl_xasprintf(NVL_BUNDLE_DIR "/%s", version);
+    nvl_autofree char *source = nvl_xstrdup(seen_at != NULL ? seen_at : folder);
+    nvl_autofree char *libraries = nvl_xasprintf("%s/lib64", source);
+    nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0}, files = {0};
+    nvl_auto(nvl_root_close) struct nvl_root bundle = NVL_ROOT_NONE;
+
+    int fd = nvl_bundle_is_present(s->host.root, version)
+                 ? nvl_root_openat(s->host.root, folder, O_PATH | O_DIRECTORY)
+                 : -ENOENT;
+    if (fd < 0) {
+        nvl_error_host(err, fd, "there is no bundle of the loaded driver %s in %s", version, NVL_BUNDLE_DIR);
+        nvl_error_hint(err, "nvlxc driver sync");
+        return fd;
+    }
+    nvl_root_from_fd(&bundle, fd, folder);
+    nvl_cdi_bind(edits, source, NVL_MOUNT_POINT);
+    for (size_t i = 0; i < NVL_LENGTH(library_folders); i++)
+        nvl_cdi_bind(edits, libraries, library_folders[i]);
+    nvl_entries_links(s->grant.capabilities, &bundle, &paths, &files);
+    for (size_t i = 0; i < paths.count; i++) {
+        nvl_autofree char *file = nvl_xasprintf("%s%s", source, files.items[i]);
+        nvl_cdi_bind(edits, file, paths.items[i]);
+    }
+    return 0;
+}
+
+static int make(const struct source *s, struct nvl_cdi *cdi, struct nvl_strv *warnings, struct nvl_error *err)
+{
+    nvl_autofree char *capabilities = nvl_capabilities_format(s->grant.capabilities);
+
+    int r = s->grant.libraries == NVL_LIBRARIES_BUNDLE
+                ? add_driver(s, s->is_container ? NVL_MOUNT_POINT : NULL, &cdi->edits, err)
+                : 0;
+    if (r == 0)
+        r = add_devices(s, cdi, err);
+    if (r < 0)
+        return r;
+    /* void: NVIDIA's own runtime, where it is installed too, leaves such a container alone */
+    nvl_strv_push(&cdi->edits.env, NVL_ENV_DEVICES "=void");
+    nvl_strv_pushf(&cdi->edits.env, NVL_ENV_CAPABILITIES "=%s", capabilities);
+    take_nodes(&s->resolved, true, &cdi->edits.nodes);
+    if (!s->is_container)
+        add_modeset(s, &cdi->edits);
+    look_at_nodes(s, warnings);
+    return 0;
+}
+
+int nvl_cdi_of_host(const struct nvl_root *root, const char *capabilities, struct nvl_cdi *cdi,
+                    struct nvl_strv *warnings, struct nvl_error *err)
+{
+    struct source nvl_auto(source_clear) s = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv all = {0};
+
+    nvl_strv_push(&all, "all");
+    int r = nvl_request_parse(&all, capabilities, false, &s.grant, err);
+    if (r == 0)
+        r = nvl_host_read(&s.host, root, NVL_GPUS_ALL, err);
+    if (r == 0)
+        r = nvl_request_resolve(&s.host, &s.grant, err);
+    if (r < 0)
+        return r;
+    nvl_grant_resolve(&s.grant, &s.host, &s.resolved);
+    if (s.resolved.n_gpus == 0) {
+        nvl_error_host(err, -ENODEV, "%s", s.resolved.missing.items[0]);
+        nvl_error_hint(err, "nvlxc doctor");
+        return -ENODEV;
+    }
+    return make(&s, cdi, warnings, err);
+}
+
+static int read_grant(const struct nvl_target *target, struct nvl_grant *grant, struct nvl_error *err)
+{
+    int r = nvl_config_grant(&target->config, grant, err);
+
+    /* the config is wrong, not the command line */
+    if (r < 0 && err->exit == NVL_EXIT_USAGE)
+        err->exit = NVL_EXIT_FAILED;
+    if (r < 0)
+        return nvl_error_prefix(err, "%s", target->container->config_path);
+    if (r > 0)
+        return 0;
+    nvl_error_set(err, -ENOENT, "nvlxc gave %s no GPU: there is nothing to give on", target->name);
+    nvl_error_hint(err, "nvlxc attach %s", target->name);
+    return -ENOENT;
+}
+
+int nvl_cdi_of_container(const struct nvl_root *root, const char *name, struct nvl_cdi *cdi,
+                         struct nvl_strv *warnings, struct nvl_error *err)
+{
+    struct nvl_target nvl_auto(nvl_target_close) target = {0};
+    struct source nvl_auto(source_clear) s = {.is_container = true};
+
+    int r = nvl_target_open(root, name, &target, err);
+    if (r == 0)
+        r = read_grant(&target, &s.grant, err);
+    if (r == 0)
+        r = nvl_host_read(&s.host, root, NVL_GPUS_ALL, err);
+    if (r < 0)
+        return r;
+    nvl_grant_resolve(&s.grant, &s.host, &s.resolved);
+    for (size_t i = 0; i < s.resolved.missing.count; i++)
+        nvl_strv_push(warnings, s.resolved.missing.items[i]);
+    if (s.resolved.n_gpus == 0) {
+        nvl_error_host(err, -ENODEV, "%s is given no GPU that this host has", target.name);
+        nvl_error_hint(err, "nvlxc show %s", target.name);
+        return -ENODEV;
+    }
+    if (s.grant.libraries != NVL_LIBRARIES_BUNDLE)
+        nvl_strv_pushf(warnings,
+                       "%s does not have the driver from nvlxc (--libraries %s): the specification gives on "
+                       "the nodes alone",
+                       target.name, nvl_libraries_mode_name(s.grant.libraries));
+    return make(&s, cdi, warnings, err);
+}

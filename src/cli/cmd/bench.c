@@ -1,0 +1,155 @@
+/* nvlxc bench: what a container's GPU does, beside the host's own. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "verify/bench.h"
+#include "cli/command.h"
+#include "container/commands.h"
+#include "cli/table.h"
+
+#define ROUNDS 5u
+
+struct bench_values {
+    const char *rounds, *target;
+};
+
+static const struct nvl_option bench_options[] = {
+    {"--rounds", "N", "measure so often on each side, and take the median (default: 5)", NVL_OPTION_STRING,
+     offsetof(struct bench_values, rounds)},
+    {"--target", "RATIO", "exit 1 where a ratio is lower, as 0.99", NVL_OPTION_STRING,
+     offsetof(struct bench_values, target)},
+    {0},
+};
+
+struct bench_request {
+    unsigned rounds;
+    double target; /* 0: none */
+};
+
+static bool parse_ratio(const char *text, double *ratio)
+{
+    char *end;
+
+    if (text[0] == '\0' || text[strspn(text, "0123456789.")] != '\0')
+        return false;
+    *ratio = strtod(text, &end);
+    return *end == '\0' && *ratio > 0 && *ratio <= 2;
+}
+
+static int read_request(const struct bench_values *values, struct bench_request *request,
+                        struct nvl_error *err)
+{
+    uint64_t rounds = ROUNDS;
+
+    *request = (struct bench_request){0};
+    if (values->rounds != NULL && (nvl_parse_uint(values->rounds, 10, 99, &rounds) < 0 || rounds == 0))
+        return nvl_error_usage(err, "--rounds takes 1 to 99, not '%s'", values->rounds);
+    if (values->target != NULL && !parse_ratio(values->target, &request->target))
+        return nvl_error_usage(err, "--target takes a ratio above 0, at most 2, as 0.99, not '%s'",
+                               values->target);
+    request->rounds = (unsigned)rounds;
+    return 0;
+}
+
+static const struct nvl_bench_measure *lowest(const struct nvl_bench *bench)
+{
+    const struct nvl_bench_measure *low = &bench->measures[0];
+
+    for (size_t i = 1; i < NVL_BENCH_MEASURES; i++)
+        if (bench->measures[i].ratio < low->ratio)
+            low = &bench->measures[i];
+    return low;
+}
+
+static void print_json(const char *name, const struct bench_request *request, const struct nvl_bench *bench)
+{
+    json_t *measures = json_array();
+
+    for (size_t i = 0; i < NVL_BENCH_MEASURES; i++) {
+        const struct nvl_bench_measure *m = &bench->measures[i];
+        json_array_append_new(measures,
+                              json_pack("{s:s,s:s,s:f,s:f,s:f}", "id", m->id, "unit", m->unit, "host",
+                                        m->host, "container", m->container, "ratio", m->ratio));
+    }
+    nvl_print_json(json_pack("{s:o,s:o,s:s,s:i,s:o,s:s,s:f,s:o}", "container", nvl_json_string(name), "gpu",
+                             nvl_json_string(bench->gpu), "uuid", bench->uuid, "rounds", (int)bench->rounds,
+                             "target", request->target > 0 ? json_real(request->target) : json_null(),
+                             "lowest", lowest(bench)->id, "lowest_ratio", lowest(bench)->ratio, "measures",
+                             measures));
+}
+
+/* Three digits that count, as far as there are so many; the unit behind them. */
+static char *amount(double value, const char *unit)
+{
+    return nvl_xasprintf("%.*f %s", value < 10 ? 2 : value < 100 ? 1 : 0, value, unit);
+}
+
+static void print_table(const struct nvl_context *ctx, const char *name, const struct bench_request *request,
+                        const struct nvl_bench *bench)
+{
+    static const char *const columns[] = {"MEASURE", "HOST", "CONTAINER", "RATIO", NULL};
+    const struct nvl_bench_measure *low = lowest(bench);
+    struct nvl_table *table = nvl_table_new(columns);
+
+    for (size_t i = 0; i < NVL_BENCH_MEASURES; i++) {
+        const struct nvl_bench_measure *m = &bench->measures[i];
+        nvl_autofree char *host = amount(m->host, m->unit), *container = amount(m->container, m->unit);
+        nvl_autofree char *ratio = nvl_xasprintf("%.3f", m->ratio);
+        const char *const cells[] = {m->title, host, container, ratio};
+        nvl_table_row(table, cells);
+    }
+    nvl_table_print(table, stdout);
+    nvl_table_free(table);
+    printf("\n");
+    nvl_say(ctx, "%s in %s, medians of %u rounds; a ratio of 1 is the host's own speed.", bench->gpu, name,
+            bench->rounds);
+    nvl_say(ctx, "The lowest ratio is %.3f: %s.", low->ratio, low->title);
+    if (request->target > 0)
+        nvl_say(ctx, "The target of %g is %s.", request->target,
+                low->ratio < request->target ? "missed" : "met");
+}
+
+static int bench_container(const struct nvl_context *ctx, const char *name,
+                           const struct bench_request *request, struct nvl_error *err)
+{
+    nvl_auto(nvl_host_facts_clear) struct nvl_host_facts host = {0};
+    nvl_auto(nvl_container_facts_clear) struct nvl_container_facts facts = {.rootfs = NVL_ROOT_NONE};
+    struct nvl_bench bench;
+
+    int r = nvl_facts_read(&ctx->root, name, &host, &facts, err);
+    if (r < 0)
+        return r;
+    nvl_autofree char *start = nvl_container_start(facts.container), *word = nvl_shell_word(facts.name);
+    const struct nvl_verify_request inside = {.command = "bench", .name = word, .start = start};
+    r = nvl_bench(&facts, &inside, request->rounds, &bench, err);
+    if (r < 0)
+        return r;
+    if (ctx->json)
+        print_json(facts.name, request, &bench);
+    else if (!ctx->quiet)
+        print_table(ctx, facts.name, request, &bench);
+    return lowest(&bench)->ratio < request->target ? NVL_EXIT_FAILED : NVL_EXIT_OK;
+}
+
+static int run_bench(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
+                     struct nvl_error *err)
+{
+    struct bench_request request;
+
+    int r = read_request(data, &request, err);
+    return r < 0 ? r : bench_container(ctx, arguments->items[0], &request, err);
+}
+
+const struct nvl_command nvl_cmd_bench = {
+    .name = "bench",
+    .arguments = "CT",
+    .summary = "the same CUDA work on the host and in a running container, and the ratio of the two",
+    .details =
+        "Both sides use the first GPU that the container was given. It exits 1 where a ratio is below\n"
+        "--target.",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .options = bench_options,
+    .values_size = sizeof(struct bench_values),
+    .run = run_bench,
+};

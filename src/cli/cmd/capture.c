@@ -1,0 +1,230 @@
+/* nvlxc capture: the facts of this host as a tar file, to report a problem with or to make a fixture host of.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/paths.h"
+#include "cli/command.h"
+#include "cli/capture_checks.h"
+#include "bundle/manifest.h"
+#include "host/capture.h"
+#include "host/tree.h"
+
+#define BUNDLE_FILE_MAX (4u << 20)
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void remove_tree(char **dir)
+{
+    if (*dir != NULL)
+        nftw(*dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    free(*dir);
+}
+
+static int make_tree(char **dir, struct nvl_error *err)
+{
+    const char *tmp = getenv("TMPDIR");
+    nvl_autofree char *path =
+        nvl_xasprintf("%s/nvlxc-capture.XXXXXX", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
+
+    if (mkdtemp(path) == NULL)
+        return nvl_error_errno(err, -errno, "cannot make a temporary folder %s", path);
+    *dir = TAKE_PTR(path);
+    return 0;
+}
+
+static bool is_compressed(const char *file)
+{
+    return nvl_has_suffix(file, ".gz") || nvl_has_suffix(file, ".tgz");
+}
+
+/* tar of everything in `dir` to the descriptor `out`. */
+static int run_tar(const char *dir, bool compress, int out, struct nvl_error *err)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child < 0)
+        return nvl_error_errno(err, -errno, "cannot start tar");
+    if (child == 0) {
+        if (dup2(out, STDOUT_FILENO) < 0)
+            _exit(126);
+        /* sparse: the files of bundles are holes; numeric owners: the name of whoever captures is nobody's
+         * business */
+        execlp("tar", "tar", "-C", dir, "--sparse", "--owner=0", "--group=0", "--numeric-owner",
+               "--sort=name", compress ? "-czf" : "-cf", "-", ".", (char *)NULL);
+        _exit(127);
+    }
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return nvl_error_errno(err, -errno, "cannot wait for tar");
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+        nvl_error_host(err, -ENOENT, "the program tar is not installed");
+        nvl_error_hint(err, "apt install tar");
+        return -ENOENT;
+    }
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return nvl_error_set(err, -EIO, "tar could not write the file");
+    return 0;
+}
+
+static int refuse_existing(const char *file, struct nvl_error *err)
+{
+    nvl_error_set(err, -EEXIST, "%s exists already", file);
+    nvl_error_hint(err, "name another file, or remove it first");
+    return -EEXIST;
+}
+
+static int create(const char *file, struct nvl_error *err)
+{
+    int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+    if (fd >= 0)
+        return fd;
+    return errno == EEXIST ? refuse_existing(file, err)
+                           : nvl_error_errno(err, -errno, "cannot create %s", file);
+}
+
+/* A file of a bundle by its size alone: a hole. */
+static int add_hole(const struct nvl_root *root, int dirfd, const char *path, struct nvl_error *err)
+{
+    struct stat st;
+
+    if (nvl_root_stat(root, path, AT_SYMLINK_NOFOLLOW, &st) < 0 || !S_ISREG(st.st_mode))
+        return 0;
+    int r = nvl_tree_file(dirfd, path, "", 0, err);
+    nvl_autofd int fd = r == 0 ? openat(dirfd, path + 1, O_WRONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (r == 0 && (fd < 0 || ftruncate(fd, st.st_size) < 0))
+        return nvl_error_errno(err, -errno, "cannot write %s", path);
+    return r;
+}
+
+/* The shape of a bundle: what its manifest names and is there. */
+static int add_shape(const struct nvl_root *root, int dirfd, const char *version, struct nvl_error *err)
+{
+    nvl_auto(nvl_manifest_clear) struct nvl_manifest m = {0};
+    int r = 0;
+
+    if (nvl_manifest_read(root, version, &m) < 0)
+        return 0;
+    for (size_t i = 0; r >= 0 && i < m.n_files; i++) {
+        nvl_autofree char *path = nvl_xasprintf(NVL_BUNDLE_DIR "/%s/%s", version, m.files[i].path);
+        r = add_hole(root, dirfd, path, err);
+    }
+    for (size_t i = 0; r >= 0 && i < m.n_links; i++) {
+        nvl_autofree char *path = nvl_xasprintf(NVL_BUNDLE_DIR "/%s/%s", version, m.links[i].path);
+        nvl_autofree char *target = NULL;
+        if (nvl_root_readlink(root, path, &target) == 0)
+            r = nvl_tree_link(dirfd, path, target, err);
+    }
+    return r;
+}
+
+/* What describes a bundle; none of the driver's files. */
+static int add_bundles(const struct nvl_root *root, int dirfd, struct nvl_error *err)
+{
+    static const char *const files[] = {"manifest.json", "sonames"};
+    nvl_auto(nvl_strv_clear) struct nvl_strv versions = {0};
+    int r = 0;
+
+    if (nvl_root_list(root, NVL_BUNDLE_DIR, &versions) < 0)
+        return 0;
+    for (size_t i = 0; r >= 0 && i < versions.count * NVL_LENGTH(files); i++) {
+        const char *version = versions.items[i / NVL_LENGTH(files)];
+        nvl_autofree char *path =
+            nvl_xasprintf(NVL_BUNDLE_DIR "/%s/%s", version, files[i % NVL_LENGTH(files)]);
+        nvl_autofree char *text = NULL;
+        size_t len;
+        if (nvl_is_version(version, strlen(version)) &&
+            nvl_root_read(root, path, BUNDLE_FILE_MAX, &text, &len) >= 0)
+            r = nvl_tree_file(dirfd, path, text, len, err);
+    }
+    for (size_t i = 0; r >= 0 && i < versions.count; i++)
+        if (nvl_is_version(versions.items[i], strlen(versions.items[i])))
+            r = add_shape(root, dirfd, versions.items[i], err);
+    return r;
+}
+
+/* nvl_capture takes what the readers of the host read; what commands look at beyond that is added here. */
+static int capture(const struct nvl_root *root, const char *dir, struct nvl_error *err)
+{
+    nvl_autofd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return nvl_error_errno(err, -errno, "cannot open %s", dir);
+    int r = nvl_capture(root, fd, err);
+    if (r >= 0)
+        r = nvl_capture_checks(root, fd, err);
+    return r >= 0 ? add_bundles(root, fd, err) : r;
+}
+
+/* The file is there complete, or not at all. */
+static int write_archive(const char *file, const char *dir, struct stat *st, struct nvl_error *err)
+{
+    nvl_autofd int fd = create(file, err);
+
+    if (fd < 0)
+        return fd;
+    int r = run_tar(dir, is_compressed(file), fd, err);
+    if (r >= 0 && (fsync(fd) < 0 || fstat(fd, st) < 0))
+        r = nvl_error_errno(err, -errno, "cannot write %s", file);
+    if (r < 0)
+        unlink(file);
+    return r;
+}
+
+static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values, struct nvl_error *err)
+{
+    const char *file = arguments->items[0];
+    nvl_auto(remove_tree) char *dir = NULL;
+    struct stat st;
+    char size[16];
+
+    (void)values;
+    if (access(file, F_OK) == 0) /* said before the work is done; create() decides */
+        return refuse_existing(file, err);
+    int r = make_tree(&dir, err);
+    if (r >= 0)
+        r = capture(&ctx->root, dir, err);
+    if (r >= 0)
+        r = write_archive(file, dir, &st, err);
+    if (r < 0)
+        return r;
+    if (ctx->json)
+        return nvl_print_json(json_pack("{s:s,s:I}", "file", file, "bytes", (json_int_t)st.st_size));
+    nvl_format_size((uint64_t)st.st_size, size, sizeof size);
+    nvl_say(ctx, "%s (%s): what nvlxc reads of this host's GPUs, driver, device nodes and library names.",
+            file, size);
+    nvl_say(ctx, "It holds no serial numbers and no container's config; each GPU's UUID is in it.");
+    nvl_say(ctx, "Unpacked into a folder: nvlxc --root FOLDER gpus");
+    return NVL_EXIT_OK;
+}
+
+const struct nvl_command nvl_cmd_capture = {
+    .name = "capture",
+    .arguments = "FILE",
+    .summary = "write this host's facts into a tar file, without serial numbers",
+    .details = "The file holds what nvlxc reads of the host: the driver's files in /proc, the GPUs in sysfs, "
+               "the names\n"
+               "of device nodes, libraries, modules and firmware, modprobe's lines about them. No file of "
+               "the driver itself, no container's "
+               "config and\n"
+               "no serial number is in it; the UUIDs of the GPUs are. It is compressed where its name ends "
+               "in .gz or\n"
+               ".tgz. A FILE that exists is not overwritten.\n"
+               "\n"
+               "Unpacked into a folder, `nvlxc --root FOLDER` shows that host on any machine.",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = run,
+};

@@ -1,0 +1,170 @@
+/* nvlxc detach: takes a container's grant out of its config, and nvlxc's files out of its root file system.
+ */
+#include <stdio.h>
+
+#include "plan/diff.h"
+#include "base/printable.h"
+#include "cli/command.h"
+#include "cli/grant_text.h"
+#include "cli/live_step.h"
+#include "container/target.h"
+#include "apply/clean.h"
+#include "apply/commit.h"
+
+struct detach_values {
+    bool live, dry_run;
+};
+
+static const struct nvl_option detach_options[] = {
+    {"--live", NULL, "take it out of the running container now, without a restart", NVL_OPTION_FLAG,
+     offsetof(struct detach_values, live)},
+    {"--dry-run", NULL, "show what would change, and change nothing", NVL_OPTION_FLAG,
+     offsetof(struct detach_values, dry_run)},
+    {0},
+};
+
+struct detach {
+    struct nvl_target target;
+    struct nvl_plan plan;
+    struct nvl_cleaned cleaned;
+    struct nvl_strv warnings;
+    struct nvl_live_step live;
+};
+
+static void detach_clear(struct detach *d)
+{
+    nvl_live_step_clear(&d->live);
+    nvl_strv_clear(&d->warnings);
+    nvl_cleaned_clear(&d->cleaned);
+    nvl_plan_clear(&d->plan);
+    nvl_target_close(&d->target);
+}
+
+static void print_json(const struct detach *d, bool dry_run)
+{
+    nvl_autofree char *diff =
+        dry_run ? nvl_plan_diff(d->target.container, &d->target.config, &d->plan) : NULL;
+
+    nvl_print_json(
+        json_pack("{s:o,s:b,s:o,s:o,s:o,s:o,s:o,s:o}", "container", nvl_json_text(d->target.name), "changed",
+                  (int)d->plan.changes, "diff", dry_run ? nvl_json_text(diff) : json_null(), "removed",
+                  nvl_json_strings(&d->cleaned.removed), "remaining", nvl_json_strings(&d->cleaned.remaining),
+                  "why", nvl_json_string(d->cleaned.why), "live", nvl_live_step_json(&d->live), "warnings",
+                  nvl_json_strings(&d->warnings)));
+}
+
+static void say_config(const struct nvl_context *ctx, const struct detach *d, bool dry_run)
+{
+    struct nvl_strv nvl_auto(nvl_strv_clear) by_hand = {0};
+
+    nvl_config_by_hand(&d->target.config, &by_hand);
+    if (!d->plan.changes && by_hand.count > 0) {
+        nvl_say(ctx,
+                "%s has no GPU from nvlxc; nothing to change: its lines about NVIDIA were written by hand "
+                "and stay "
+                "(`nvlxc show %s` lists them)",
+                d->target.name, d->target.name);
+    } else if (!d->plan.changes) {
+        nvl_say(ctx, "%s has no GPU; nothing to change", d->target.name);
+    } else if (dry_run) {
+        nvl_autofree char *diff = nvl_plan_diff(d->target.container, &d->target.config, &d->plan);
+        if (!ctx->quiet && !ctx->json)
+            fputs(nvl_make_printable(diff), stdout);
+    } else {
+        nvl_say(ctx, "%s: its config gives it no GPU any more", d->target.name);
+        if (!d->live.asked_for && nvl_container_is_running(&ctx->root, d->target.container)) {
+            nvl_autofree char *restart = nvl_container_restart(d->target.container);
+            nvl_say(ctx,
+                    "the container is running and keeps its GPU until it stops or restarts: %s; or run this "
+                    "again with --live",
+                    restart);
+        }
+    }
+}
+
+/* Without a grant, files that only might be there are not worth a word. */
+static void say_cleaned(const struct nvl_context *ctx, const struct detach *d, bool dry_run)
+{
+    const struct nvl_cleaned *cleaned = &d->cleaned;
+    nvl_autofree char *removed = nvl_strv_join(&cleaned->removed, ", ");
+    nvl_autofree char *remaining = nvl_strv_join(&cleaned->remaining, ", ");
+
+    if (cleaned->removed.count > 0)
+        nvl_say(ctx, "%s from its root file system: %s", dry_run ? "would remove" : "removed", removed);
+    if (cleaned->remaining.count == 0 || (cleaned->unreachable && !d->plan.changes))
+        return;
+    nvl_say(ctx, "%s in its root file system: %s (%s)", cleaned->unreachable ? "may stay" : "stays",
+            remaining, cleaned->why);
+    if (cleaned->running && !dry_run)
+        nvl_say(ctx, "once it is stopped, run `nvlxc detach %s` again to remove them", d->target.name);
+}
+
+/* The config is written: what cannot be cleaned now is told, and does not undo it. */
+static int clean(const struct nvl_context *ctx, struct detach *d, bool dry_run, struct nvl_error *err)
+{
+    struct nvl_error clean_err = {0};
+
+    int r = nvl_live_step_detach(ctx, &d->target, dry_run, &d->live, err);
+    if (d->live.done) {
+        d->cleaned = d->live.result.cleaned;
+        d->live.result.cleaned = (struct nvl_cleaned){0};
+    } else if (r == 0 && nvl_clean_rootfs(&ctx->root, d->target.container, &d->target.config, dry_run,
+                                          &d->cleaned, &clean_err) < 0) {
+        nvl_strv_pushf(&d->warnings, "its root file system was not cleaned: %s", clean_err.message);
+    }
+    for (size_t i = 0; i < d->cleaned.problems.count; i++)
+        nvl_strv_push(&d->warnings, d->cleaned.problems.items[i]);
+    return r;
+}
+
+static int run_detach(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
+                      struct nvl_error *err)
+{
+    const struct detach_values *values = data;
+    struct detach nvl_auto(detach_clear) d = {0};
+
+    int r = nvl_target_open(&ctx->root, arguments->items[0], &d.target, err);
+    d.live.asked_for = values->live;
+    if (r == 0)
+        r = nvl_live_step_check(ctx, &d.target, NULL, values->dry_run, &d.live, err);
+    if (r == 0)
+        r = nvl_plan_detach(&d.target.config, false, &d.plan, err);
+    if (r == 0 && !values->dry_run)
+        r = nvl_commit(&ctx->root, d.target.container, &d.target.config, &d.plan, err);
+    if (r < 0)
+        return r;
+    r = clean(ctx, &d, values->dry_run, err);
+    if (r < 0)
+        return r;
+    if (ctx->json) {
+        print_json(&d, values->dry_run);
+        return nvl_live_step_exit(&d.live);
+    }
+    say_config(ctx, &d, values->dry_run);
+    nvl_live_step_say(ctx, &d.target, &d.live, values->dry_run);
+    say_cleaned(ctx, &d, values->dry_run);
+    for (size_t i = 0; i < d.warnings.count; i++)
+        nvl_warn("%s", d.warnings.items[i]);
+    return nvl_live_step_exit(&d.live);
+}
+
+const struct nvl_command nvl_cmd_detach = {
+    .name = "detach",
+    .arguments = "CT",
+    .summary = "take the GPUs from a container again",
+    .details =
+        "The config is as it was before attach, byte for byte; but lines that `attach --replace` took "
+        "out do not\n"
+        "come back. Files that the start hook left in the "
+        "container's\n"
+        "root file system are removed where it is stopped; on Proxmox's storages with `pct mount`. With "
+        "--live\n"
+        "nodes, driver and files are taken out of the running container; programs that have the GPU open "
+        "are\n"
+        "named, and keep it until they close it or end.",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .options = detach_options,
+    .values_size = sizeof(struct detach_values),
+    .run = run_detach,
+};

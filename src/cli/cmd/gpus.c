@@ -1,0 +1,276 @@
+/* nvlxc gpus: which GPUs this host has, what drives each, which device nodes belong to it and which
+ * containers were given it. */
+#include <errno.h>
+
+#include "cli/command.h"
+#include "cli/gpu_nodes.h"
+#include "container/container.h"
+#include "container/grant_lines.h"
+#include "grant/resolve.h"
+#include "cli/table.h"
+
+/* A container and what its grant names on this host. */
+struct holder {
+    char *name;
+    struct nvl_resolved resolved;
+};
+
+struct holders {
+    struct holder *items;
+    size_t count;
+    bool known; /* the containers could be looked for */
+};
+
+static void holders_clear(struct holders *holders)
+{
+    for (size_t i = 0; i < holders->count; i++) {
+        free(holders->items[i].name);
+        nvl_resolved_clear(&holders->items[i].resolved);
+    }
+    free(holders->items);
+    *holders = (struct holders){0};
+}
+
+/* Without a grant there is nothing to add; a config that cannot be read or understood costs a warning, not
+ * the listing. */
+static void add_holder(const struct nvl_host *host, const struct nvl_containers *containers,
+                       const struct nvl_container *c, struct holders *holders)
+{
+    nvl_auto(nvl_config_clear) struct nvl_config config = {0};
+    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
+    struct nvl_error err = {0};
+
+    int r = nvl_container_read_config(host->root, c, &config, &err);
+    if (r >= 0)
+        r = nvl_config_grant(&config, &grant, &err);
+    if (r < 0)
+        nvl_warn("%s", err.message);
+    if (r <= 0)
+        return;
+    struct holder *holder = NVL_APPEND(holders->items, holders->count);
+    holder->name = nvl_container_full_name(containers, c);
+    nvl_grant_resolve(&grant, host, &holder->resolved);
+}
+
+static void holders_find(const struct nvl_host *host, struct holders *holders)
+{
+    nvl_auto(nvl_containers_clear) struct nvl_containers containers = {0};
+    struct nvl_error err = {0};
+
+    if (nvl_containers_find(host->root, false, &containers, &err) < 0) {
+        nvl_warn("which containers have a GPU is unknown: %s", err.message);
+        return;
+    }
+    holders->known = true;
+    for (size_t i = 0; i < containers.count; i++) {
+        nvl_autofree struct nvl_container *c = nvl_container_at(&containers, i);
+        add_holder(host, &containers, c, holders);
+    }
+}
+
+/* Whether the container was given this GPU (mig NULL: it, or any part of it), or this MIG device. The
+ * whole GPU does not bring its MIG devices: each has nodes of its own. */
+static bool holds(const struct holder *holder, const struct nvl_gpu *gpu, const struct nvl_mig *mig)
+{
+    for (size_t i = 0; i < holder->resolved.n_gpus; i++) {
+        const struct nvl_resolved_gpu *given = &holder->resolved.gpus[i];
+        if (given->gpu == gpu && (mig == NULL || given->mig == mig))
+            return true;
+    }
+    return false;
+}
+
+/* The two capability nodes of one MIG device. */
+static void mig_nodes(const struct nvl_host *host, const struct nvl_mig *mig, struct nvl_node nodes[2])
+{
+    nodes[0] = nvl_node_make(NVL_NODE_CAP, mig->gi_minor, false, &host->majors, &host->params);
+    nodes[1] = nvl_node_make(NVL_NODE_CAP, mig->ci_minor, false, &host->majors, &host->params);
+    for (size_t i = 0; i < 2; i++)
+        nvl_node_check(host->root, &nodes[i]);
+}
+
+/* The form that --gpu takes and /proc resolves; NULL where the GPU's own UUID is unknown. */
+static char *mig_uuid(const struct nvl_gpu *gpu, const struct nvl_mig *mig)
+{
+    return gpu->uuid[0] != '\0' ? nvl_xasprintf("MIG-%s/%u/%u", gpu->uuid, mig->gi, mig->ci) : NULL;
+}
+
+static json_t *json_nodes(const struct nvl_node *nodes, size_t n_nodes)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < n_nodes; i++)
+        json_array_append_new(array, nvl_json_node(&nodes[i]));
+    return array;
+}
+
+static json_t *json_migs(const struct nvl_host *host, const struct nvl_gpu *gpu)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < gpu->n_migs; i++) {
+        const struct nvl_mig *mig = &gpu->migs[i];
+        nvl_autofree char *uuid = mig_uuid(gpu, mig);
+        struct nvl_node nodes[2];
+        mig_nodes(host, mig, nodes);
+        json_array_append_new(array, json_pack("{s:o,s:i,s:i,s:o}", "uuid", nvl_json_string(uuid), "gi",
+                                               (int)mig->gi, "ci", (int)mig->ci, "nodes",
+                                               json_nodes(nodes, NVL_LENGTH(nodes))));
+    }
+    return array;
+}
+
+static json_t *json_holders(const struct holders *holders, const struct nvl_gpu *gpu)
+{
+    if (!holders->known)
+        return json_null();
+    json_t *array = json_array();
+    for (size_t i = 0; i < holders->count; i++)
+        if (holds(&holders->items[i], gpu, NULL))
+            json_array_append_new(array, nvl_json_text(holders->items[i].name));
+    return array;
+}
+
+static json_t *json_gpu(const struct nvl_host *host, const struct nvl_gpu *gpu, const struct holders *holders)
+{
+    nvl_autofree struct nvl_node *nodes = NULL;
+    size_t n_nodes = 0;
+
+    nvl_gpu_nodes(host, gpu, false, &nodes, &n_nodes);
+    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:o}", "index", nvl_json_unsigned(gpu->index), "uuid",
+                     nvl_json_string(gpu->uuid), "minor", nvl_json_unsigned(gpu->minor), "pci", gpu->pci,
+                     "model", nvl_json_string(gpu->model), "driver", nvl_json_string(gpu->driver_name),
+                     "nodes", json_nodes(nodes, n_nodes), "mig", json_migs(host, gpu), "containers",
+                     json_holders(holders, gpu));
+}
+
+/* "nvidia0, dri/card1 (missing)"; NULL for none. */
+static char *nodes_cell(const struct nvl_node *nodes, size_t n_nodes)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    for (size_t i = 0; i < n_nodes; i++) {
+        const char *name = nodes[i].path + strlen("/dev/");
+        if (nvl_has_prefix(name, "nvidia-caps/"))
+            name += strlen("nvidia-caps/");
+        if (nodes[i].state == NVL_NODE_OK)
+            nvl_strv_push(&names, name);
+        else
+            nvl_strv_pushf(&names, "%s (%s)", name, nvl_node_state_name(nodes[i].state));
+    }
+    return names.count > 0 ? nvl_strv_join(&names, ", ") : NULL;
+}
+
+static char *holders_cell(const struct holders *holders, const struct nvl_gpu *gpu, const struct nvl_mig *mig)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    if (!holders->known)
+        return nvl_xstrdup("?");
+    for (size_t i = 0; i < holders->count; i++)
+        if (holds(&holders->items[i], gpu, mig))
+            nvl_strv_push(&names, holders->items[i].name);
+    return names.count > 0 ? nvl_strv_join(&names, ", ") : NULL;
+}
+
+static void gpu_row(struct nvl_table *table, const struct nvl_host *host, const struct nvl_gpu *gpu,
+                    const struct holders *holders)
+{
+    nvl_autofree struct nvl_node *nodes = NULL;
+    size_t n_nodes = 0;
+
+    nvl_gpu_nodes(host, gpu, false, &nodes, &n_nodes);
+    nvl_autofree char *index = gpu->index >= 0 ? nvl_xasprintf("%d", gpu->index) : NULL;
+    /* what lspci -nn shows, where no driver of NVIDIA's tells the name */
+    nvl_autofree char *model =
+        gpu->model[0] != '\0' ? nvl_xstrdup(gpu->model) : nvl_xasprintf("PCI 10de:%04x", gpu->pci_device);
+    nvl_autofree char *node_names = nodes_cell(nodes, n_nodes);
+    nvl_autofree char *names = holders_cell(holders, gpu, NULL);
+    const char *cells[] = {index,
+                           model,
+                           gpu->uuid[0] != '\0' ? gpu->uuid : NULL,
+                           gpu->pci,
+                           gpu->driver_name[0] != '\0' ? gpu->driver_name : NULL,
+                           node_names,
+                           names};
+    nvl_table_row(table, cells);
+}
+
+static void mig_row(struct nvl_table *table, const struct nvl_host *host, const struct nvl_gpu *gpu,
+                    const struct nvl_mig *mig, const struct holders *holders)
+{
+    struct nvl_node nodes[2];
+
+    mig_nodes(host, mig, nodes);
+    nvl_autofree char *name = nvl_xasprintf("  MIG GI %u, CI %u", mig->gi, mig->ci);
+    nvl_autofree char *uuid = mig_uuid(gpu, mig);
+    nvl_autofree char *node_names = nodes_cell(nodes, NVL_LENGTH(nodes));
+    nvl_autofree char *names = holders_cell(holders, gpu, mig);
+    const char *cells[] = {"", name, uuid, "", "", node_names, names};
+    nvl_table_row(table, cells);
+}
+
+static void print_table(const struct nvl_host *host, const struct holders *holders)
+{
+    static const char *const columns[] = {"INDEX",  "MODEL", "UUID",       "PCI",
+                                          "DRIVER", "NODES", "CONTAINERS", NULL};
+    struct nvl_table *table = nvl_table_new(columns);
+
+    for (size_t i = 0; i < host->gpus.count; i++) {
+        const struct nvl_gpu *gpu = &host->gpus.items[i];
+        gpu_row(table, host, gpu, holders);
+        for (size_t j = 0; j < gpu->n_migs; j++)
+            mig_row(table, host, gpu, &gpu->migs[j], holders);
+    }
+    nvl_table_print(table, stdout);
+    nvl_table_free(table);
+}
+
+static int print_json(const struct nvl_host *host, const struct holders *holders)
+{
+    json_t *gpus = json_array();
+
+    for (size_t i = 0; i < host->gpus.count; i++)
+        json_array_append_new(gpus, json_gpu(host, &host->gpus.items[i], holders));
+    return nvl_print_json(json_pack("{s:o}", "gpus", gpus));
+}
+
+static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values, struct nvl_error *err)
+{
+    nvl_auto(nvl_host_clear) struct nvl_host host = {0};
+    nvl_auto(holders_clear) struct holders holders = {0};
+
+    (void)arguments;
+    (void)values;
+    int r = nvl_host_read(&host, &ctx->root, NVL_GPUS_ALL, err);
+    if (r < 0)
+        return r;
+    if (host.gpus.count > 0)
+        holders_find(&host, &holders);
+    if (ctx->json)
+        return print_json(&host, &holders);
+    if (host.gpus.count == 0)
+        nvl_say(ctx, "This host has no NVIDIA GPU.");
+    else if (!ctx->quiet)
+        print_table(&host, &holders);
+    return NVL_EXIT_OK;
+}
+
+const struct nvl_command nvl_cmd_gpus = {
+    .name = "gpus",
+    .arguments = "",
+    .summary = "list the GPUs, their device nodes, and which containers have them",
+    .details =
+        "INDEX counts the GPUs that NVIDIA's driver drives, in the order of the PCI bus, as nvidia-smi "
+        "does;\n"
+        "it need not be the number of the device node. `attach --gpu` takes INDEX, UUID or PCI.\n"
+        "\n"
+        "NODES are the GPU's own; 'nvlxc host' tells of those that all GPUs share. What is wrong with one\n"
+        "stands behind it: missing, not a device, stale (another number than the driver has now), mode.\n"
+        "\n"
+        "A MIG device stands below its GPU; its UUID has the form MIG-GPU-UUID/GI/CI, since the one that\n"
+        "nvidia-smi shows is known to NVIDIA's library alone. `attach --gpu` takes both.\n"
+        "\n"
+        "A host without an NVIDIA GPU gives an empty list, which is not an error.",
+    .run = run,
+};

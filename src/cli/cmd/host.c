@@ -1,0 +1,153 @@
+/* nvlxc host: whether this host can serve GPUs to containers, in a few lines. */
+#include <errno.h>
+
+#include "doctor/findings.h"
+#include "cli/cmd/host_setup.h"
+#include "cli/command.h"
+#include "cli/gpu_nodes.h"
+#include "cli/host_status.h"
+
+static json_t *json_driver(const struct nvl_host_facts *facts)
+{
+    const struct nvl_driver_version *driver = &facts->host.driver;
+    json_t *installed = json_array();
+
+    for (size_t i = 0; i < facts->search.us.versions.count; i++)
+        json_array_append_new(installed, json_string(facts->search.us.versions.items[i]));
+    return json_pack("{s:b,s:o,s:o,s:o}", "loaded", (int)driver->loaded, "version",
+                     nvl_json_string(driver->version), "flavour",
+                     nvl_json_string(nvl_flavour_name(driver->flavour)), "installed", installed);
+}
+
+static json_t *json_modules(const struct nvl_modules *m)
+{
+    return json_pack("{s:b,s:b,s:b,s:b,s:b,s:b,s:b}", "nvidia", (int)m->nvidia, "nvidia_uvm",
+                     (int)m->nvidia_uvm, "nvidia_modeset", (int)m->nvidia_modeset, "nvidia_drm",
+                     (int)m->nvidia_drm, "nouveau", (int)m->nouveau, "nova_core", (int)m->nova_core,
+                     "vfio_pci", (int)m->vfio_pci);
+}
+
+static json_t *json_problems(const struct nvl_findings *findings)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct nvl_finding *f = &findings->items[i];
+        if (f->severity != NVL_SEVERITY_NOTE)
+            json_array_append_new(array, json_pack("{s:s,s:s,s:o}", "id", f->check->id, "title", f->title,
+                                                   "fix", nvl_json_string(f->fix)));
+    }
+    return array;
+}
+
+static json_t *json_bundle(const struct nvl_host_facts *facts)
+{
+    const struct nvl_bundle *loaded = NULL;
+
+    for (size_t i = 0; i < facts->bundles.count; i++)
+        if (facts->bundles.items[i].loaded)
+            loaded = &facts->bundles.items[i];
+    return json_pack("{s:o,s:b,s:b}", "version", nvl_json_string(facts->host.driver.version), "present",
+                     (int)(loaded != NULL), "complete", (int)(loaded != NULL && loaded->complete));
+}
+
+static void print_json(const struct nvl_host_facts *facts, const struct nvl_findings *findings)
+{
+    json_t *nodes = json_array();
+
+    for (size_t i = 0; i < facts->n_nodes; i++)
+        json_array_append_new(nodes, nvl_json_node(&facts->nodes[i]));
+    nvl_print_json(json_pack("{s:o,s:i,s:o,s:o,s:o,s:o}", "driver", json_driver(facts), "gpus",
+                             (int)facts->host.gpus.count, "modules", json_modules(&facts->modules), "nodes",
+                             nodes, "bundle", json_bundle(facts), "problems", json_problems(findings)));
+}
+
+static void print_finding(const struct nvl_context *ctx, const struct nvl_finding *f)
+{
+    size_t pos = 0, line_len, len = f->fix != NULL ? strlen(f->fix) : 0;
+    const char *line;
+
+    nvl_say(ctx, "%-9s  %s", f->severity == NVL_SEVERITY_NOTE ? "note" : "problem", f->title);
+    while (nvl_next_line(f->fix, len, &pos, &line, &line_len))
+        nvl_say(ctx, "%11s do: %.*s", "", (int)line_len, line);
+}
+
+static void print_lines(const struct nvl_context *ctx, const struct nvl_host_facts *facts,
+                        const struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0};
+
+    nvl_host_status(facts, &lines);
+    for (size_t i = 0; i < lines.count; i++)
+        nvl_say(ctx, "%s", lines.items[i]);
+    for (size_t i = 0; i < findings->count; i++)
+        print_finding(ctx, &findings->items[i]);
+}
+
+static int show(struct nvl_context *ctx, struct nvl_error *err)
+{
+    nvl_auto(nvl_host_facts_clear) struct nvl_host_facts facts = {0};
+    nvl_auto(nvl_findings_clear) struct nvl_findings findings = {0};
+    size_t asked = 0;
+
+    int r = nvl_host_facts_read(&facts, &ctx->root, NVL_FACTS_QUICK, err);
+    if (r < 0)
+        return r;
+    nvl_check_host(&facts, &findings, &asked);
+    nvl_findings_finish(&findings);
+    if (ctx->json)
+        print_json(&facts, &findings);
+    else
+        print_lines(ctx, &facts, &findings);
+    if (facts.host.gpus.count == 0 || !facts.host.driver.loaded)
+        return NVL_EXIT_HOST;
+    return nvl_findings_are_notes(&findings) ? NVL_EXIT_OK : NVL_EXIT_FAILED;
+}
+
+static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values, struct nvl_error *err)
+{
+    const struct nvl_setup_options *options = values;
+
+    if (arguments->count == 1 && strcmp(arguments->items[0], "setup") == 0)
+        return nvl_host_setup(ctx, options, err);
+    if (arguments->count == 1)
+        return nvl_error_usage(err, "host: unknown word '%s': setup, or nothing", arguments->items[0]);
+    if (options->dry_run || options->yes || options->capabilities != NULL)
+        return nvl_error_usage(err, "host: --dry-run, --yes and --capabilities go with 'host setup'");
+    return show(ctx, err);
+}
+
+static const struct nvl_option host_options[] = {
+    {"--dry-run", NULL, "setup: print the steps, each with its reason and exact commands, and change nothing",
+     NVL_OPTION_FLAG, offsetof(struct nvl_setup_options, dry_run)},
+    {"--yes", NULL, "setup: carry the steps out without asking", NVL_OPTION_FLAG,
+     offsetof(struct nvl_setup_options, yes)},
+    {"--capabilities", "LIST", "setup: what containers are to be able to do (compute,utility)",
+     NVL_OPTION_STRING, offsetof(struct nvl_setup_options, capabilities)},
+    {0},
+};
+
+const struct nvl_command nvl_cmd_host = {
+    .name = "host",
+    .arguments = "[setup]",
+    .summary = "show the state of this host, or set it up: driver, modules, device nodes",
+    .details =
+        "setup  installs the driver that fits this kernel and its GPUs: shows the steps, asks once, carries "
+        "them out.\n"
+        "       What is done already is left alone, so it can be run again at any point. Debian 12 and 13, "
+        "Proxmox VE 8\n"
+        "       and 9.\n"
+        "\n"
+        "Without it: first what there is, then what is worth knowing (note) and what is wrong (problem), "
+        "with what to do\n"
+        "below it: the host's part of 'nvlxc doctor', which also says why. A driver upgrade that waits for "
+        "its reboot is a\n"
+        "note while the bundle of the loaded version is there: containers keep using that one.\n"
+        "\n"
+        "Exit status: 0 all is well, 1 something is wrong, 3 there is no NVIDIA GPU or its driver is "
+        "not loaded.",
+    .max_arguments = 1,
+    .options = host_options,
+    .values_size = sizeof(struct nvl_setup_options),
+    .run = run,
+};

@@ -1,0 +1,209 @@
+/* nvlxc host setup: shows the plan, asks once, has it carried out, and says what is left to do. */
+#include "cli/cmd/host_setup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "grant/grant.h"
+#include "plan/diff.h"
+#include "setup/run.h"
+
+static json_t *json_step(const struct nvl_setup_step *step)
+{
+    json_t *commands = json_array(), *edits = json_array();
+
+    for (size_t i = 0; i < step->n_commands; i++) {
+        json_t *argv = json_array();
+        for (size_t w = 0; w < step->commands[i].count; w++)
+            json_array_append_new(argv, json_string(step->commands[i].items[w]));
+        json_array_append_new(commands, argv);
+    }
+    for (size_t i = 0; i < step->n_edits; i++) {
+        const struct nvl_edit *e = &step->edits[i];
+        json_t *text = json_stringn(e->new_text, e->new_len); /* NULL where it is not UTF-8 */
+        json_array_append_new(edits, json_pack("{s:s,s:b,s:o}", "path", e->path, "exists",
+                                               (int)(e->old_text != NULL), "text",
+                                               text != NULL ? text : json_null()));
+    }
+    return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o}", "id", step->id, "title", step->title, "state",
+                     nvl_setup_state_name(step->state), "reason", step->reason, "commands", commands, "edits",
+                     edits);
+}
+
+static json_t *json_driver(const struct nvl_choice *c)
+{
+    return json_pack("{s:o,s:o,s:b,s:o,s:o}", "branch", nvl_json_string(c->branch), "flavour",
+                     nvl_json_string(nvl_flavour_name(c->flavour)), "backports", (int)c->backports, "kernel",
+                     nvl_json_string(c->kernel), "source", nvl_json_string(c->source));
+}
+
+static void print_json(const struct nvl_setup_plan *plan)
+{
+    json_t *steps = json_array();
+
+    for (size_t i = 0; i < plan->count; i++)
+        json_array_append_new(steps, json_step(&plan->steps[i]));
+    nvl_print_json(
+        json_pack("{s:o,s:o,s:b}", "driver",
+                  plan->choice.kind == NVL_CHOICE_PACKAGE ? json_driver(&plan->choice) : json_null(), "steps",
+                  steps, "needs_reboot", (int)plan->needs_reboot));
+}
+
+static void print_plan(const struct nvl_setup_plan *plan)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
+
+    nvl_setup_plan_show(plan, &text);
+    fputs(text.data, stdout);
+}
+
+/* An impossible step is the error itself: its number, why, and what is left. */
+static int refuse(const struct nvl_setup_plan *plan, const struct nvl_setup_step *step, struct nvl_error *err)
+{
+    if (plan->choice.kind == NVL_CHOICE_NONE && strcmp(step->id, "driver") == 0) {
+        nvl_error_host(err, -ENOTSUP, "%s", plan->choice.problem);
+        nvl_error_hint(err, "%s", plan->choice.hint);
+    } else {
+        nvl_error_host(err, -ENOTSUP, "%s", step->reason);
+        if (step->on_failure != NULL)
+            nvl_error_hint(err, "%s", step->on_failure);
+    }
+    return -ENOTSUP;
+}
+
+static size_t count_todo(const struct nvl_setup_plan *plan)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < plan->count; i++)
+        n += plan->steps[i].state == NVL_SETUP_PENDING;
+    return n;
+}
+
+static int ask(size_t n_steps, struct nvl_error *err)
+{
+    char answer[16];
+
+    if (!isatty(STDIN_FILENO)) {
+        nvl_error_set(err, -EINVAL, "host setup asks before it changes anything, and there is no terminal");
+        nvl_error_hint(err, "--dry-run shows the plan, --yes carries it out");
+        return -EINVAL;
+    }
+    printf("\nCarry out %s? [y/N] ", n_steps == 1 ? "this step" : "these steps");
+    fflush(stdout);
+    if (fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y'))
+        return 0;
+    nvl_error_set(err, -ECANCELED, "nothing was changed");
+    nvl_error_hint(err, "nvlxc host setup asks again");
+    return -ECANCELED;
+}
+
+static void say_line(void *data, const char *line)
+{
+    nvl_say(data, "%s", line);
+}
+
+/* What only a person can do, at the end. */
+static void say_yours(const struct nvl_context *ctx, const struct nvl_setup_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct nvl_setup_step *step = &plan->steps[i];
+        if (step->state != NVL_SETUP_YOURS)
+            continue;
+        nvl_say(ctx, "for you to do: %s: %s", step->title, step->reason);
+        for (size_t c = 0; c < step->n_commands; c++) {
+            nvl_autofree char *text = nvl_setup_command_text(&step->commands[c]);
+            nvl_say(ctx, "     # %s", text);
+        }
+    }
+    nvl_say(ctx, plan->needs_reboot ? "after the reboot, 'nvlxc host' says whether all is well"
+                                    : "'nvlxc host' says whether all is well");
+}
+
+/* Two at once would step on each other's files; the kernel lets go of the lock when we end. */
+static int lock(struct nvl_error *err)
+{
+    int fd = open("/run/lock/nvlxc-setup.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        close(fd);
+        return nvl_error_set(err, -EBUSY, "host setup is running already");
+    }
+    return fd; /* without /run/lock there is nobody else either */
+}
+
+static int carry_out(struct nvl_context *ctx, const struct nvl_setup_options *options, unsigned capabilities,
+                     const struct nvl_setup_plan *plan, struct nvl_error *err)
+{
+    struct nvl_setup_run run = {.capabilities = capabilities,
+                                .quiet = ctx->quiet,
+                                .unasked = options->yes,
+                                .say = say_line,
+                                .data = ctx};
+    nvl_auto(nvl_setup_plan_clear) struct nvl_setup_plan after = {0};
+
+    if (!options->yes) {
+        int r = ask(count_todo(plan), err);
+        if (r < 0)
+            return r;
+    }
+    nvl_autofd int fd = lock(err);
+    if (fd == -EBUSY)
+        return fd;
+    int r = nvl_setup_carry_out(&ctx->root, plan, &run, err);
+    if (r == 0)
+        r = nvl_setup_plan_make(&ctx->root, capabilities, &after, err);
+    if (r < 0)
+        return r;
+    say_yours(ctx, &after);
+    return NVL_EXIT_OK;
+}
+
+static int check_caller(const struct nvl_context *ctx, const struct nvl_setup_options *options,
+                        struct nvl_error *err)
+{
+    if (options->dry_run)
+        return options->yes ? nvl_error_usage(err, "host setup: --dry-run and --yes exclude each other") : 0;
+    if (ctx->json)
+        return nvl_error_usage(err, "host setup: --json goes with --dry-run");
+    if (!nvl_root_is_machine(&ctx->root))
+        return nvl_error_usage(err, "host setup: a captured host cannot be set up; --dry-run shows its plan");
+    if (geteuid() != 0) {
+        nvl_error_host(err, -EPERM, "host setup installs packages: only root can");
+        nvl_error_hint(err, "sudo nvlxc host setup, or --dry-run for the plan");
+        return -EPERM;
+    }
+    return 0;
+}
+
+int nvl_host_setup(struct nvl_context *ctx, const struct nvl_setup_options *options, struct nvl_error *err)
+{
+    nvl_auto(nvl_setup_plan_clear) struct nvl_setup_plan plan = {0};
+    unsigned capabilities = NVL_CAP_DEFAULT;
+
+    int r = check_caller(ctx, options, err);
+    if (r == 0 && options->capabilities != NULL)
+        r = nvl_capabilities_parse(options->capabilities, &capabilities, err);
+    if (r == 0)
+        r = nvl_setup_plan_make(&ctx->root, capabilities, &plan, err);
+    if (r < 0)
+        return r;
+    if (ctx->json)
+        print_json(&plan);
+    else if (!ctx->quiet || !options->yes)
+        print_plan(&plan);
+    const struct nvl_setup_step *impossible = nvl_setup_first(&plan, NVL_SETUP_IMPOSSIBLE);
+    if (impossible != NULL)
+        return refuse(&plan, impossible, err);
+    if (options->dry_run)
+        return NVL_EXIT_OK;
+    if (nvl_setup_first(&plan, NVL_SETUP_PENDING) == NULL) {
+        nvl_say(ctx, "nothing is to be done by this");
+        say_yours(ctx, &plan);
+        return NVL_EXIT_OK;
+    }
+    return carry_out(ctx, options, capabilities, &plan, err);
+}

@@ -1,0 +1,12 @@
+/* nvlxc host setup, as cmd/host.c's table of options calls it. */
+#pragma once
+
+#include "cli/command.h"
+
+struct nvl_setup_options {
+    bool dry_run, yes;
+    const char *capabilities; /* NULL for the default: compute and utility */
+};
+
+/* Returns the exit status, or a negative errno with err set. */
+int nvl_host_setup(struct nvl_context *ctx, const struct nvl_setup_options *options, struct nvl_error *err);

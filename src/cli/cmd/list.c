@@ -1,0 +1,172 @@
+/* nvlxc list: the containers that have a grant, or NVIDIA lines by hand. */
+#include <stdio.h>
+
+#include "cli/command.h"
+#include "cli/grant_text.h"
+#include "container/target.h"
+#include "grant/delivery.h"
+#include "cli/table.h"
+
+struct list_values {
+    bool cluster;
+};
+
+static const struct nvl_option list_options[] = {
+    {"--cluster", NULL, "also the CTs of the other Proxmox nodes", NVL_OPTION_FLAG,
+     offsetof(struct list_values, cluster)},
+    {0},
+};
+
+/* Where the rows go. */
+struct listing {
+    struct nvl_context *ctx;
+    struct nvl_table *table; /* NULL: JSON, printed as it comes */
+    bool cluster;
+    struct nvl_running running;
+    size_t shown;
+};
+
+/* What one container has. */
+struct row {
+    const struct nvl_container *c;
+    const char *name;
+    const struct nvl_grant *grant; /* NULL: only lines by hand */
+    bool by_hand, running;
+};
+
+static json_t *json_row(const struct row *row)
+{
+    const struct nvl_container *c = row->c;
+    const struct nvl_grant *g = row->grant;
+
+    return json_pack("{s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "name", nvl_json_text(row->name),
+                     "kind", nvl_container_kind_name(c), "node", nvl_json_string(c->node), "user",
+                     nvl_json_string(c->user), "running",
+                     c->node != NULL ? json_null() : json_boolean(row->running), "devices",
+                     g != NULL ? nvl_json_devices(g) : json_null(), "capabilities",
+                     g != NULL ? nvl_json_capabilities(g->capabilities) : json_null(), "required",
+                     g != NULL ? json_boolean(g->required) : json_null(), "exclusive",
+                     g != NULL ? json_boolean(g->exclusive) : json_null(), "nodes",
+                     nvl_json_string(g != NULL ? nvl_nodes_mode_name(g->nodes) : NULL), "libraries",
+                     nvl_json_string(g != NULL ? nvl_libraries_mode_name(g->libraries) : NULL), "by_hand",
+                     (int)row->by_hand);
+}
+
+/* As json_dumpf writes it, but that it stands two levels deeper. */
+static int write_deeper(const char *text, size_t len, void *to)
+{
+    for (size_t i = 0; i < len; i++) {
+        putc(text[i], to);
+        if (text[i] == '\n')
+            fputs("    ", to);
+    }
+    return 0;
+}
+
+/* What nvl_print_json would print, element by element: the whole list is never in memory. */
+static void print_json(json_t *element, bool is_first)
+{
+    fputs(is_first ? "{\n  \"containers\": [\n    " : ",\n    ", stdout);
+    json_dump_callback(element, write_deeper, stdout, JSON_INDENT(2));
+    json_decref(element);
+}
+
+static void end_json(bool is_empty)
+{
+    puts(is_empty ? "{\n  \"containers\": []\n}" : "\n  ]\n}");
+}
+
+static void add_table(const struct listing *l, const struct row *row)
+{
+    nvl_autofree char *kind = nvl_container_kind_text(row->c);
+    nvl_autofree char *devices = row->grant != NULL ? nvl_grant_devices(row->grant) : nvl_xstrdup("by hand");
+    nvl_autofree char *ways = row->grant != NULL ? nvl_grant_ways_text(row->grant) : nvl_xstrdup("");
+    nvl_autofree char *gpus =
+        nvl_xasprintf("%s%s%s", devices, row->grant != NULL && row->by_hand ? " (and by hand)" : "", ways);
+    nvl_autofree char *words = row->grant != NULL ? nvl_capabilities_format(row->grant->capabilities) : NULL;
+    const char *state = row->c->node != NULL ? NULL : row->running ? "running" : "stopped";
+    const char *const plain[] = {row->name, kind, state, gpus, words};
+    const char *const cluster[] = {row->name, row->c->node, kind, state, gpus, words};
+
+    nvl_table_row(l->table, l->cluster ? cluster : plain);
+}
+
+static int add_container(const struct nvl_containers *all, const struct nvl_container *c, struct listing *l,
+                         struct nvl_error *err)
+{
+    struct nvl_config nvl_auto(nvl_config_clear) config = {0};
+    struct nvl_grant nvl_auto(nvl_grant_clear) grant = {0};
+    struct nvl_strv nvl_auto(nvl_strv_clear) by_hand = {0};
+
+    int r = nvl_container_read_config(&l->ctx->root, c, &config, err);
+    int has = r < 0 ? r : nvl_config_grant(&config, &grant, err);
+    if (has < 0)
+        return has;
+    nvl_config_by_hand(&config, &by_hand);
+    nvl_config_stray_lines(&config, &by_hand);
+    if (has == 0 && by_hand.count == 0)
+        return 0;
+    nvl_autofree char *name = nvl_container_full_name(all, c);
+    const struct row row = {
+        .c = c,
+        .name = name,
+        .grant = has > 0 ? &grant : NULL,
+        .by_hand = by_hand.count > 0,
+        .running = c->node == NULL && nvl_running_has(&l->running, c),
+    };
+    if (l->table == NULL)
+        print_json(nvl_json_made(json_row(&row)), l->shown == 0);
+    else
+        add_table(l, &row);
+    l->shown++;
+    return 0;
+}
+
+/* One container at a time: of those before it only the rows of the table are kept. */
+static void add_all(const struct nvl_containers *all, struct listing *l)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        nvl_autofree struct nvl_container *c = nvl_container_at(all, i);
+        struct nvl_error err = {0};
+        if (add_container(all, c, l, &err) < 0)
+            nvl_warn("%s is left out: %s", c->config_path, err.message);
+    }
+}
+
+static int run_list(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
+                    struct nvl_error *err)
+{
+    static const char *const plain[] = {"CONTAINER", "KIND", "STATE", "GPUS", "CAPABILITIES", NULL};
+    static const char *const cluster[] = {"CONTAINER", "NODE", "KIND", "STATE", "GPUS", "CAPABILITIES", NULL};
+    const struct list_values *values = data;
+    struct nvl_containers nvl_auto(nvl_containers_clear) all = {0};
+
+    (void)arguments;
+    int r = nvl_containers_find(&ctx->root, values->cluster, &all, err);
+    if (r < 0)
+        return r;
+    struct listing l = {.ctx = ctx,
+                        .cluster = values->cluster,
+                        .table = ctx->json ? NULL : nvl_table_new(values->cluster ? cluster : plain)};
+    nvl_running_read(&ctx->root, &l.running);
+    add_all(&all, &l);
+    nvl_running_clear(&l.running);
+    if (ctx->json)
+        end_json(l.shown == 0);
+    else if (l.shown == 0)
+        nvl_say(ctx, "no container has a GPU (`nvlxc attach CT` gives it one)");
+    else if (!ctx->quiet)
+        nvl_table_print(l.table, stdout);
+    nvl_table_free(l.table);
+    return NVL_EXIT_OK;
+}
+
+const struct nvl_command nvl_cmd_list = {
+    .name = "list",
+    .arguments = "",
+    .summary = "containers with a grant",
+    .details = "Containers whose NVIDIA lines were written by hand are listed too, marked so.",
+    .options = list_options,
+    .values_size = sizeof(struct list_values),
+    .run = run_list,
+};

@@ -1,0 +1,259 @@
+/* nvlxc metrics: what Prometheus is to know of the GPUs of containers, and of what is wrong with them. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/printable.h"
+#include "cli/findings_text.h"
+#include "cli/gpu_programs.h"
+#include "base/output_file.h"
+#include "cli/metrics.h"
+
+/* One container on one GPU or MIG device. Names are printable here, and so need not be told apart as
+ * containers are: what has the same labels is one sample. */
+struct use {
+    const char *container;     /* NULL: the host's own programs */
+    const char *uuid;          /* the GPU's */
+    const struct nvl_gpu *gpu; /* NULL where /proc does not list it */
+    int gi, ci;                /* -1 for the whole GPU */
+    bool is_granted;
+    bool hides_memory; /* the driver does not say how much memory one of its programs has */
+    int64_t memory, n_programs;
+};
+
+struct metrics {
+    struct nvl_diagnosis diagnosis;
+    struct nvl_gpu_programs programs;
+    bool has_programs; /* NVML could be asked */
+    struct use *uses;
+    size_t n_uses;
+};
+
+static void metrics_clear(struct metrics *m)
+{
+    free(m->uses);
+    nvl_gpu_programs_clear(&m->programs);
+    nvl_diagnosis_clear(&m->diagnosis);
+}
+
+static bool is_same(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static struct use *find_use(struct metrics *m, const struct use *like)
+{
+    for (size_t i = 0; i < m->n_uses; i++) {
+        struct use *use = &m->uses[i];
+        if (is_same(use->container, like->container) && is_same(use->uuid, like->uuid) &&
+            use->gi == like->gi && use->ci == like->ci)
+            return use;
+    }
+    struct use *use = NVL_APPEND(m->uses, m->n_uses);
+    *use = *like;
+    return use;
+}
+
+/* What is granted is told with 0 programs too: a line that goes to 0 is a picture, one that ends is a riddle.
+ */
+static void add_granted(struct metrics *m, const struct nvl_holder *holder)
+{
+    for (size_t i = 0; i < holder->resolved.n_gpus; i++) {
+        const struct nvl_resolved_gpu *given = &holder->resolved.gpus[i];
+        const struct use use = {.container = holder->name,
+                                .uuid = given->gpu->uuid,
+                                .gpu = given->gpu,
+                                .gi = given->mig != NULL ? (int)given->mig->gi : -1,
+                                .ci = given->mig != NULL ? (int)given->mig->ci : -1};
+        find_use(m, &use)->is_granted = true;
+    }
+}
+
+static void add_program(struct metrics *m, struct nvl_gpu_program *program)
+{
+    const struct nvl_gpu_process *process = program->process;
+    if (program->container != NULL)
+        nvl_make_printable(program->container);
+    const struct use like = {.container = program->container,
+                             .uuid = process->uuid,
+                             .gpu = program->gpu,
+                             .gi = process->gi,
+                             .ci = process->ci};
+    struct use *use = find_use(m, &like);
+
+    use->n_programs++;
+    use->hides_memory |= process->memory < 0;
+    use->memory += process->memory >= 0 ? process->memory : 0;
+}
+
+static void use_sample(struct nvl_buf *out, const char *name, const struct use *use, int64_t value)
+{
+    nvl_autofree char *gpu =
+        use->gpu != NULL && use->gpu->index >= 0 ? nvl_xasprintf("%d", use->gpu->index) : NULL;
+    nvl_autofree char *gi = use->gi >= 0 ? nvl_xasprintf("%d", use->gi) : NULL;
+    nvl_autofree char *ci = use->ci >= 0 ? nvl_xasprintf("%d", use->ci) : NULL;
+    const struct nvl_label labels[] = {
+        {"container", use->container}, {"gpu", gpu}, {"uuid", use->uuid}, {"gi", gi}, {"ci", ci}};
+
+    nvl_metrics_sample(out, name, labels, NVL_LENGTH(labels), value);
+}
+
+static void add_host(struct nvl_buf *out, const struct nvl_host *host)
+{
+    const struct nvl_label driver[] = {{"version", host->driver.version},
+                                       {"flavour", nvl_flavour_name(host->driver.flavour)}};
+
+    nvl_metrics_family(out, "nvlxc_driver_info", "NVIDIA's kernel module that is loaded.");
+    if (host->driver.loaded)
+        nvl_metrics_sample(out, "nvlxc_driver_info", driver, NVL_LENGTH(driver), 1);
+    nvl_metrics_family(out, "nvlxc_gpu_info", "The GPUs that it drives.");
+    for (size_t i = 0; i < host->gpus.count; i++) {
+        const struct nvl_gpu *gpu = &host->gpus.items[i];
+        if (gpu->index < 0)
+            continue;
+        nvl_autofree char *index = nvl_xasprintf("%d", gpu->index), *model = nvl_xstrdup(gpu->model);
+        const struct nvl_label labels[] = {
+            {"gpu", index}, {"uuid", gpu->uuid}, {"pci", gpu->pci}, {"model", nvl_make_printable(model)}};
+        nvl_metrics_sample(out, "nvlxc_gpu_info", labels, NVL_LENGTH(labels), 1);
+    }
+}
+
+/* The first of that name. */
+static const struct nvl_holder *find_holder(const struct nvl_diagnosis *d, const char *name)
+{
+    const struct nvl_holder *holder = d->holders;
+
+    while (!is_same(holder->name, name))
+        holder++;
+    return holder;
+}
+
+static void add_grants(struct nvl_buf *out, const struct metrics *m)
+{
+    nvl_metrics_family(out, "nvlxc_container_gpu_granted", "GPUs and MIG devices that a container is given.");
+    for (size_t i = 0; i < m->n_uses; i++)
+        if (m->uses[i].is_granted)
+            use_sample(out, "nvlxc_container_gpu_granted", &m->uses[i], 1);
+    nvl_metrics_family(out, "nvlxc_container_gpus_missing",
+                       "How many of those that a container's config names are not on this host.");
+    for (size_t i = 0; i < m->diagnosis.warnings.count; i++)
+        nvl_warn("%s", m->diagnosis.warnings.items[i]);
+    for (size_t i = 0; i < m->diagnosis.n_holders; i++) {
+        const struct nvl_holder *holder = &m->diagnosis.holders[i];
+        const struct nvl_label label = {"container", holder->name};
+        size_t missing = 0;
+        if (find_holder(&m->diagnosis, holder->name) != holder)
+            continue;
+        for (size_t k = i; k < m->diagnosis.n_holders; k++)
+            if (is_same(m->diagnosis.holders[k].name, holder->name))
+                missing += m->diagnosis.holders[k].resolved.missing.count;
+        nvl_metrics_sample(out, "nvlxc_container_gpus_missing", &label, 1, (int64_t)missing);
+    }
+}
+
+static void add_programs(struct nvl_buf *out, const struct metrics *m)
+{
+    nvl_metrics_family(out, "nvlxc_nvml_up", "Whether NVML says which programs use the GPUs.");
+    nvl_metrics_sample(out, "nvlxc_nvml_up", NULL, 0, m->has_programs);
+    nvl_metrics_family(out, "nvlxc_container_gpu_programs",
+                       "Programs that use a GPU, by container; the host's own have no container.");
+    for (size_t i = 0; i < m->n_uses && m->has_programs; i++)
+        use_sample(out, "nvlxc_container_gpu_programs", &m->uses[i], m->uses[i].n_programs);
+    nvl_metrics_family(out, "nvlxc_container_gpu_memory_bytes",
+                       "Memory of a GPU that they have; not there where the driver does not say.");
+    for (size_t i = 0; i < m->n_uses && m->has_programs; i++)
+        if (!m->uses[i].hides_memory)
+            use_sample(out, "nvlxc_container_gpu_memory_bytes", &m->uses[i], m->uses[i].memory);
+}
+
+static bool is_alike(const struct nvl_finding *a, const struct nvl_finding *b)
+{
+    return a->check == b->check && a->severity == b->severity && is_same(a->container, b->container);
+}
+
+static void add_findings(struct nvl_buf *out, const struct nvl_diagnosis *d)
+{
+    nvl_metrics_family(out, "nvlxc_findings",
+                       "What nvlxc doctor finds, by the check's id; the host's own have no container.");
+    for (size_t i = 0; i < d->findings.count; i++) {
+        const struct nvl_finding *f = &d->findings.items[i];
+        size_t before = 0, n = 0;
+        for (size_t k = 0; k < d->findings.count; k++) {
+            before += k < i && is_alike(f, &d->findings.items[k]);
+            n += is_alike(f, &d->findings.items[k]);
+        }
+        const struct nvl_label labels[] = {
+            {"id", f->check->id}, {"severity", nvl_severity_name(f->severity)}, {"container", f->container}};
+        if (before == 0)
+            nvl_metrics_sample(out, "nvlxc_findings", labels, NVL_LENGTH(labels), (int64_t)n);
+    }
+    nvl_metrics_family(out, "nvlxc_checks", "Questions that nvlxc doctor asked to find that.");
+    nvl_metrics_sample(out, "nvlxc_checks", NULL, 0, (int64_t)d->asked);
+}
+
+static void gather(struct metrics *m)
+{
+    const struct nvl_host_facts *facts = &m->diagnosis.facts;
+    struct nvl_error err = {0};
+
+    m->has_programs = nvl_gpu_programs_read(&facts->host, &facts->containers, &m->programs, &err) == 0;
+    if (!m->has_programs)
+        nvl_warn("%s", err.message);
+    for (size_t i = 0; i < m->diagnosis.n_holders; i++)
+        add_granted(m, &m->diagnosis.holders[i]);
+    for (size_t i = 0; i < m->programs.count; i++)
+        add_program(m, &m->programs.items[i]);
+}
+
+static int run_metrics(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
+                       struct nvl_error *err)
+{
+    nvl_auto(metrics_clear) struct metrics m = {0};
+    nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
+    nvl_autofree char *path = NULL;
+
+    (void)data;
+    if (ctx->json) {
+        nvl_error_usage(err, "metrics have one form, which Prometheus reads");
+        nvl_error_hint(err, "the same as JSON: nvlxc --json ps, nvlxc --json gpus, nvlxc --json doctor");
+        return -EINVAL;
+    }
+    int r = arguments->count > 0 ? nvl_output_path(&ctx->root, arguments->items[0], &path, err) : 0;
+    if (r == 0)
+        r = nvl_diagnose(&ctx->root, NULL, NVL_FACTS_QUICK, false, &m.diagnosis, err);
+    if (r < 0)
+        return r;
+    gather(&m);
+    add_host(&text, &m.diagnosis.facts.host);
+    add_grants(&text, &m);
+    add_programs(&text, &m);
+    add_findings(&text, &m.diagnosis);
+    if (path !=
+        NULL) /* written anew also where it says the same: its age tells whether somebody still looks */
+        return nvl_output_write(&ctx->root, path, text.data, NULL, err);
+    fwrite(text.data, 1, text.len, stdout);
+    return NVL_EXIT_OK;
+}
+
+const struct nvl_command nvl_cmd_metrics = {
+    .name = "metrics",
+    .arguments = "[FILE]",
+    .summary = "for Prometheus: who uses which GPU, what is granted, what doctor finds",
+    .details =
+        "Prometheus' text format, on the standard output or into FILE, which is replaced as a whole: for "
+        "the\n"
+        "textfile collector of node_exporter, from a timer or from cron. Debian's reads the files *.prom in\n"
+        "/var/lib/prometheus/node-exporter:\n"
+        "\n"
+        "    * * * * * root nvlxc metrics /var/lib/prometheus/node-exporter/nvlxc.prom\n"
+        "\n"
+        "A GPU that a container is given is told with 0 programs too. Where NVML cannot be asked, "
+        "nvlxc_nvml_up\n"
+        "is 0 and the programs are left out; the reason goes to the standard error, and it is no failure. "
+        "Asking\n"
+        "NVML opens the GPUs: where no persistence daemon runs, that sets up an idle one each time, which "
+        "takes\n"
+        "seconds. What is wrong, as doctor says it, is in nvlxc_findings: an alert may watch those of\n"
+        "severity=\"error\".",
+    .max_arguments = 1,
+    .run = run_metrics,
+};

@@ -1,0 +1,127 @@
+/* nvlxc ps: which programs use the GPUs now, in which container, and how much of the GPU's memory. */
+#include <stdio.h>
+
+#include "cli/command.h"
+#include "cli/gpu_programs.h"
+#include "container/target.h"
+#include "cli/table.h"
+
+struct ps {
+    struct nvl_host host;
+    struct nvl_containers containers;
+    struct nvl_gpu_programs programs;
+};
+
+static void ps_clear(struct ps *p)
+{
+    nvl_gpu_programs_clear(&p->programs);
+    nvl_containers_clear(&p->containers);
+    nvl_host_clear(&p->host);
+}
+
+/* "0", "0 MIG 1/0" (GI/CI). */
+static char *gpu_text(const struct nvl_gpu_program *row)
+{
+    const struct nvl_gpu_process *process = row->process;
+    nvl_autofree char *gpu = row->gpu != NULL && row->gpu->index >= 0 ? nvl_xasprintf("%d", row->gpu->index)
+                                                                      : nvl_xstrdup(process->uuid);
+
+    return process->gi < 0 ? TAKE_PTR(gpu) : nvl_xasprintf("%s MIG %d/%d", gpu, process->gi, process->ci);
+}
+
+static void add_row(struct nvl_table *table, const struct nvl_gpu_program *row)
+{
+    const struct nvl_gpu_process *process = row->process;
+    nvl_autofree char *gpu = gpu_text(row), *pid = nvl_xasprintf("%d", (int)process->pid);
+    nvl_autofree char *memory =
+        process->memory >= 0 ? nvl_xasprintf("%lld MiB", (long long)(process->memory >> 20)) : NULL;
+    const char *const cells[] = {row->container, gpu,      pid, process->graphics ? "graphics" : "compute",
+                                 memory,         row->name};
+
+    nvl_table_row(table, cells);
+}
+
+static void add_json(json_t *array, const struct nvl_gpu_program *row)
+{
+    const struct nvl_gpu_process *process = row->process;
+
+    json_array_append_new(
+        array,
+        json_pack("{s:o,s:o,s:s,s:o,s:o,s:i,s:s,s:o,s:o}", "container", nvl_json_string(row->container),
+                  "gpu",
+                  row->gpu != NULL && row->gpu->index >= 0 ? json_integer(row->gpu->index) : json_null(),
+                  "uuid", process->uuid, "gi", process->gi >= 0 ? json_integer(process->gi) : json_null(),
+                  "ci", process->ci >= 0 ? json_integer(process->ci) : json_null(), "pid", (int)process->pid,
+                  "kind", process->graphics ? "graphics" : "compute", "memory",
+                  process->memory >= 0 ? json_integer(process->memory) : json_null(), "program",
+                  nvl_json_string(row->name)));
+}
+
+/* The programs of one container (NULL: all, and the host's), where they are to go. */
+static size_t list(const struct nvl_gpu_programs *programs, const char *wanted, struct nvl_table *table,
+                   json_t *array)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < programs->count; i++) {
+        const struct nvl_gpu_program *row = &programs->items[i];
+        if (wanted != NULL && (row->container == NULL || strcmp(row->container, wanted) != 0))
+            continue;
+        n++;
+        if (array != NULL)
+            add_json(array, row);
+        else
+            add_row(table, row);
+    }
+    return n;
+}
+
+static int run_ps(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
+                  struct nvl_error *err)
+{
+    static const char *const columns[] = {"CONTAINER", "GPU", "PID", "KIND", "MEMORY", "PROGRAM", NULL};
+    nvl_auto(ps_clear) struct ps p = {0};
+    nvl_autofree char *wanted = NULL;
+    nvl_autofree struct nvl_container *one = NULL;
+
+    (void)data;
+    int r = nvl_host_read(&p.host, &ctx->root, NVL_GPUS_PROC, err);
+    if (r == 0)
+        r = nvl_containers_find(&ctx->root, false, &p.containers, err);
+    if (r == 0 && arguments->count > 0) {
+        r = nvl_container_by_name(&p.containers, arguments->items[0], &one, err);
+        wanted = r == 0 ? nvl_container_full_name(&p.containers, one) : NULL;
+    }
+    if (r == 0)
+        r = nvl_gpu_programs_read(&p.host, &p.containers, &p.programs, err);
+    if (r < 0)
+        return r;
+    if (ctx->json) {
+        json_t *array = json_array();
+        list(&p.programs, wanted, NULL, array);
+        nvl_print_json(json_pack("{s:o}", "processes", array));
+        return NVL_EXIT_OK;
+    }
+    struct nvl_table *table = nvl_table_new(columns);
+    size_t n = list(&p.programs, wanted, table, NULL);
+    if (n > 0 && !ctx->quiet)
+        nvl_table_print(table, stdout);
+    nvl_table_free(table);
+    if (n == 0)
+        nvl_say(ctx, "%s uses a GPU now", wanted != NULL ? "nothing in that container" : "no program");
+    return NVL_EXIT_OK;
+}
+
+const struct nvl_command nvl_cmd_ps = {
+    .name = "ps",
+    .arguments = "[CT]",
+    .summary = "which programs use the GPUs now, in which container, and their memory",
+    .details =
+        "Process numbers are the host's. The programs of all containers and of the host, or of CT alone; "
+        "\"-\" stands\n"
+        "for the host, and for memory that the driver does not tell. A program that has a GPU's node open "
+        "but no work\n"
+        "on it is not listed.",
+    .max_arguments = 1,
+    .run = run_ps,
+};

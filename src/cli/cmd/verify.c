@@ -1,0 +1,168 @@
+/* nvlxc verify: tries the GPU inside a container, and says at which step it fails, and why. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "verify/verify.h"
+#include "cli/command.h"
+#include "container/target.h"
+#include "container/commands.h"
+#include "cli/table.h"
+#include "template/template.h"
+
+struct verify_values {
+    const char *workload, *user, *timeout;
+};
+
+static const struct nvl_option verify_options[] = {
+    {"--workload", "NAME",
+     "only this workload: ollama, pytorch, tensorflow, ffmpeg, docker, podman, or a template's",
+     NVL_OPTION_STRING, offsetof(struct verify_values, workload)},
+    {"--user", "NAME", "the container's user that runs the workload (default: a known service's)",
+     NVL_OPTION_STRING, offsetof(struct verify_values, user)},
+    {"--timeout", "SECONDS", "give each command in the container this long (default: 30 to 180, as it needs)",
+     NVL_OPTION_STRING, offsetof(struct verify_values, timeout)},
+    {0},
+};
+
+/* A workload, or a template whose workload it is (Plex is tried with ffmpeg). NULL for NULL. */
+static int find_workload(const struct nvl_context *ctx, const char *asked, char **workload,
+                         struct nvl_error *err)
+{
+    struct nvl_template nvl_auto(nvl_template_clear) t = {0};
+    bool is_known = asked == NULL;
+
+    for (size_t i = 0; nvl_verify_workloads[i] != NULL && !is_known; i++)
+        is_known = strcmp(nvl_verify_workloads[i], asked) == 0;
+    if (!is_known && nvl_template_find(&ctx->root, asked, &t, NULL) < 0)
+        return nvl_error_usage(
+            err,
+            "no workload '%s' is known: ollama, pytorch, tensorflow, ffmpeg, jellyfin, docker, podman, "
+            "or the name of a template",
+            asked);
+    if (!is_known && t.verify == NULL)
+        return nvl_error_usage(err, "the template '%s' does not say how it is tried", asked);
+    if (asked != NULL)
+        *workload = nvl_xstrdup(is_known ? asked : t.verify);
+    return 0;
+}
+
+static int read_request(const struct verify_values *values, struct nvl_verify_request *request,
+                        struct nvl_error *err)
+{
+    uint64_t seconds = 0;
+
+    if (values->timeout != NULL && (nvl_parse_uint(values->timeout, 10, 3600, &seconds) < 0 || seconds == 0))
+        return nvl_error_usage(err, "--timeout takes 1 to 3600 seconds, not '%s'", values->timeout);
+    *request =
+        (struct nvl_verify_request){.command = "verify", .user = values->user, .seconds = (unsigned)seconds};
+    return 0;
+}
+
+static void print_json(const char *name, const struct nvl_steps *steps)
+{
+    const struct nvl_step *failure = nvl_steps_first_failure(steps);
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < steps->count; i++) {
+        const struct nvl_step *s = &steps->items[i];
+        json_array_append_new(array, json_pack("{s:s,s:s,s:o,s:o,s:o}", "id", s->id, "result",
+                                               nvl_step_result_name(s->result), "evidence",
+                                               nvl_json_string(s->evidence), "cause",
+                                               nvl_json_string(s->cause), "fix", nvl_json_string(s->fix)));
+    }
+    nvl_print_json(json_pack("{s:o,s:o,s:o}", "container", nvl_json_string(name), "first_failure",
+                             nvl_json_string(failure != NULL ? failure->id : NULL), "steps", array));
+}
+
+/* Each line of a text, indented. */
+static void say_lines(const struct nvl_context *ctx, const char *title, const char *text)
+{
+    const char *line;
+    size_t len, pos = 0;
+
+    while (text != NULL && nvl_next_line(text, strlen(text), &pos, &line, &len)) {
+        nvl_say(ctx, "%-7s%.*s", title, (int)len, line);
+        title = "";
+    }
+}
+
+static void print(const struct nvl_context *ctx, const char *name, const struct nvl_steps *steps)
+{
+    static const char *const columns[] = {"STEP", "RESULT", "EVIDENCE", NULL};
+    const struct nvl_step *failure = nvl_steps_first_failure(steps);
+    struct nvl_table *table = nvl_table_new(columns);
+    size_t passed = 0, skipped = 0;
+
+    for (size_t i = 0; i < steps->count; i++) {
+        const struct nvl_step *s = &steps->items[i];
+        const char *const cells[] = {s->id, nvl_step_result_name(s->result), s->evidence};
+        nvl_table_row(table, cells);
+        passed += s->result == NVL_STEP_PASS;
+        skipped += s->result == NVL_STEP_SKIP;
+    }
+    nvl_table_print(table, stdout);
+    nvl_table_free(table);
+    printf("\n");
+    if (failure == NULL) {
+        nvl_say(ctx, "%s can use its GPU: %zu steps passed, %zu skipped.", name, passed, skipped);
+        return;
+    }
+    nvl_say(ctx, "The first step that failed is %s.", failure->id);
+    say_lines(ctx, "found:", failure->evidence);
+    say_lines(ctx, "cause:", failure->cause);
+    say_lines(ctx, "fix:", failure->fix);
+}
+
+static int verify_container(const struct nvl_context *ctx, const char *name,
+                            struct nvl_verify_request *request, struct nvl_error *err)
+{
+    nvl_auto(nvl_host_facts_clear) struct nvl_host_facts host = {0};
+    nvl_auto(nvl_container_facts_clear) struct nvl_container_facts facts = {.rootfs = NVL_ROOT_NONE};
+    nvl_auto(nvl_steps_clear) struct nvl_steps steps = {0};
+
+    int r = nvl_facts_read(&ctx->root, name, &host, &facts, err);
+    if (r < 0)
+        return r;
+    nvl_autofree char *start = nvl_container_start(facts.container),
+                      *restart = nvl_container_restart(facts.container);
+    nvl_autofree char *word = nvl_shell_word(facts.name);
+    request->name = word;
+    request->start = start;
+    request->restart = restart;
+    r = nvl_verify(&facts, request, &steps, err);
+    if (r < 0)
+        return r;
+    if (ctx->json)
+        print_json(facts.name, &steps);
+    else if (!ctx->quiet)
+        print(ctx, facts.name, &steps);
+    return nvl_steps_first_failure(&steps) == NULL ? NVL_EXIT_OK : NVL_EXIT_FAILED;
+}
+
+static int run_verify(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
+                      struct nvl_error *err)
+{
+    const struct verify_values *values = data;
+    struct nvl_verify_request request;
+    nvl_autofree char *workload = NULL;
+
+    int r = read_request(values, &request, err);
+    if (r == 0)
+        r = find_workload(ctx, values->workload, &workload, err);
+    request.workload = workload;
+    return r < 0 ? r : verify_container(ctx, arguments->items[0], &request, err);
+}
+
+const struct nvl_command nvl_cmd_verify = {
+    .name = "verify",
+    .arguments = "CT",
+    .summary = "try the GPU inside a running container: nodes, libraries, NVML, CUDA, workloads",
+    .details =
+        "Each step is pass, fail or skip; the first that fails names its cause. Nothing is installed in the\n"
+        "container. It exits 1 where a step failed.",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .options = verify_options,
+    .values_size = sizeof(struct verify_values),
+    .run = run_verify,
+};

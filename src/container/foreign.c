@@ -1,0 +1,197 @@
+/* What in a config is about NVIDIA. */
+#include "container/foreign.h"
+
+#include <stdio.h>
+
+#include "base/paths.h"
+#include "grant/grant.h"
+
+#define MAJOR_NVIDIA 195 /* the kernel's Documentation/admin-guide/devices.txt */
+#define DEV_MAX      255
+
+static const char *skip_slashes(const char *path)
+{
+    return path + strspn(path, "/");
+}
+
+/* A file, folder or node of NVIDIA's driver, as a mount entry's source, or as its target, which has no slash
+ * before it. Elsewhere than in the system's own folders a name says nothing: data about NVIDIA is no driver.
+ */
+static bool is_nvidia_path(const char *path)
+{
+    static const char *const folders[] = {"usr/", "lib",        "etc/",  "proc/",
+                                          "run/", "tmp/nvidia", "sbin/", "bin/"};
+
+    path = skip_slashes(path);
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    if (nvl_has_prefix(path, "dev/nvidia") || nvl_has_prefix(path, "opt/nvidia-container") ||
+        nvl_has_prefix(path, skip_slashes(NVL_BUNDLE_DIR)))
+        return true;
+    for (size_t i = 0; i < NVL_LENGTH(folders); i++)
+        if (nvl_has_prefix(path, folders[i]))
+            return strstr(path, "nvidia") != NULL || nvl_has_prefix(name, "libcuda.so") ||
+                   nvl_has_prefix(name, "libcudadebugger.so") || nvl_has_prefix(name, "libnvcuvid.so") ||
+                   nvl_has_prefix(name, "libnvoptix.so");
+    return false;
+}
+
+bool nvl_is_library_folder(const char *path)
+{
+    static const char *const folders[] = {"lib", "lib32", "lib64"};
+    nvl_auto(nvl_strv_clear) struct nvl_strv parts = {0};
+    size_t at = 0;
+
+    if (path[0] != '/')
+        return false;
+    nvl_strv_split(&parts, path, "/");
+    if (parts.count == 2 && strcmp(parts.items[0], "etc") == 0 && strcmp(parts.items[1], "alternatives") == 0)
+        return true;
+    if (parts.count > 0 && strcmp(parts.items[0], "usr") == 0)
+        at = 1;
+    if (at == parts.count)
+        return false;
+    for (size_t i = 0; i < NVL_LENGTH(folders); i++)
+        if (strcmp(parts.items[at], folders[i]) == 0)
+            return at + 1 == parts.count ||
+                   (at + 2 == parts.count && nvl_has_suffix(parts.items[at + 1], "-linux-gnu"));
+    return false;
+}
+
+static enum nvl_about mount_about(const char *value)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv fields = {0};
+
+    nvl_strv_split(&fields, value, " \t");
+    for (size_t i = 0; i < fields.count && i < 2; i++)
+        if (is_nvidia_path(fields.items[i]))
+            return NVL_ABOUT_NVIDIA;
+    return fields.count > 0 && nvl_is_library_folder(fields.items[0]) ? NVL_ABOUT_MAYBE : NVL_ABOUT_OTHER;
+}
+
+/* LXC's own, /usr/share/lxc/hooks/nvidia; ours in a form that nvlxc does not write; and nodes made by hand.
+ */
+static bool is_nvidia_hook(const char *value)
+{
+    nvl_autofree char *program = nvl_xstrndup(value, strcspn(value, " \t"));
+
+    return nvl_has_suffix(program, "/hooks/nvidia") || strstr(value, NVL_HOOK_PROGRAM) != NULL ||
+           strstr(value, "nvidia-modprobe") != NULL;
+}
+
+/* Documentation/admin-guide/devices.txt: 234 to 254, then 384 to 511, are given out as drivers ask. */
+static bool is_dynamic(uint64_t major)
+{
+    return (major >= 234 && major <= 254) || (major >= 384 && major <= NVL_MAJOR_DYNAMIC_MAX);
+}
+
+static enum nvl_about major_about(const struct nvl_majors *majors, uint64_t major)
+{
+    const int nvidias[] = {majors->nvidia,    majors->uvm,      majors->caps,
+                           majors->caps_imex, majors->nvswitch, majors->nvlink};
+
+    if (major == MAJOR_NVIDIA)
+        return NVL_ABOUT_NVIDIA;
+    for (size_t i = 0; i < NVL_LENGTH(nvidias); i++)
+        if (nvidias[i] >= 0 && major == (uint64_t)nvidias[i])
+            return NVL_ABOUT_NVIDIA;
+    return is_dynamic(major) && !majors->others[major] ? NVL_ABOUT_MAYBE : NVL_ABOUT_OTHER;
+}
+
+/* "c 195:* rwm", or a path. */
+static enum nvl_about rule_about(const struct nvl_config *config, const char *value)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+    uint64_t major;
+
+    nvl_strv_split(&words, value, " \t");
+    if (words.count > 0 && words.items[0][0] == '/')
+        return nvl_has_prefix(words.items[0], "/dev/nvidia") ? NVL_ABOUT_NVIDIA : NVL_ABOUT_OTHER;
+    if (words.count < 2 || strcmp(words.items[0], "c") != 0)
+        return NVL_ABOUT_OTHER;
+    char *colon = strchr(words.items[1], ':');
+    if (colon == NULL)
+        return NVL_ABOUT_OTHER;
+    *colon = '\0';
+    return nvl_parse_uint(words.items[1], 10, UINT32_MAX, &major) == 0 ? major_about(&config->majors, major)
+                                                                       : NVL_ABOUT_OTHER;
+}
+
+int nvl_dev_index(const char *key)
+{
+    uint64_t index;
+    char again[8];
+
+    if (!nvl_has_prefix(key, "dev") || nvl_parse_uint(key + 3, 10, DEV_MAX, &index) < 0)
+        return -1;
+    snprintf(again, sizeof again, "dev%u", (unsigned)index);
+    return strcmp(again, key) == 0 ? (int)index : -1;
+}
+
+/* "/dev/nvidia0,mode=0666" or "gid=44,path=/dev/nvidia0". */
+static char *passthrough_path(const char *value)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv parts = {0};
+
+    nvl_strv_split(&parts, value, ",");
+    for (size_t i = 0; i < parts.count; i++) {
+        const char *part = parts.items[i];
+        if (nvl_has_prefix(part, "path="))
+            part += strlen("path=");
+        if (part[0] == '/')
+            return nvl_xstrdup(part);
+    }
+    return NULL;
+}
+
+static bool is_passthrough(const char *key)
+{
+    return nvl_has_prefix(key, "dev") && key[3] >= '0' && key[3] <= '9';
+}
+
+static bool is_rule(const char *key)
+{
+    return strcmp(key, "lxc.cgroup2.devices.allow") == 0 || strcmp(key, "lxc.cgroup.devices.allow") == 0;
+}
+
+/* The two say what a container is given. Others, as images bring them (NVIDIA_REQUIRE_CUDA), matter to LXC's
+ * own hook alone. */
+static enum nvl_about variable_about(const char *value)
+{
+    if (nvl_has_prefix(value, NVL_ENV_DEVICES "=") || nvl_has_prefix(value, NVL_ENV_CAPABILITIES "="))
+        return NVL_ABOUT_NVIDIA;
+    return nvl_has_prefix(value, "NVIDIA_") ? NVL_ABOUT_MAYBE : NVL_ABOUT_OTHER;
+}
+
+enum nvl_about nvl_line_about(const struct nvl_config *config, const struct nvl_line *line)
+{
+    const char *key = line->key, *value = line->value;
+    bool is_nvidia = false;
+
+    if (is_rule(key))
+        return rule_about(config, value);
+    if (strcmp(key, "lxc.mount.entry") == 0)
+        return mount_about(value);
+    if (strcmp(key, "lxc.environment") == 0)
+        return variable_about(value);
+    if (nvl_has_prefix(key, "lxc.hook."))
+        is_nvidia = is_nvidia_hook(value);
+    else if (config->dialect == NVL_DIALECT_PVE && is_passthrough(key)) {
+        nvl_autofree char *path = passthrough_path(value);
+        is_nvidia = path != NULL && nvl_has_prefix(path, "/dev/nvidia");
+    }
+    return is_nvidia ? NVL_ABOUT_NVIDIA : NVL_ABOUT_OTHER;
+}
+
+void nvl_line_nodes(const struct nvl_line *line, struct nvl_strv *paths)
+{
+    nvl_autofree char *path = NULL;
+
+    if (line->kind != NVL_LINE_KEY)
+        return;
+    if (is_passthrough(line->key))
+        path = passthrough_path(line->value);
+    else if (is_rule(line->key) || strcmp(line->key, "lxc.mount.entry") == 0)
+        path = nvl_xstrndup(line->value, strcspn(line->value, " \t"));
+    if (path != NULL && nvl_has_prefix(path, "/dev/"))
+        nvl_strv_push(paths, path);
+}

@@ -1,0 +1,179 @@
+/* The list of containers: eight bytes for each and, of LXC's, the name. A search goes through the folders,
+ * of which there are few, and by halves through the entries of each. */
+#include "container/list.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+struct key {
+    const struct nvl_container_folder *folder;
+    uint32_t ctid;
+    const char *name; /* LXC; else NULL */
+};
+
+bool nvl_parse_ctid(const char *s, uint32_t *ctid)
+{
+    uint64_t n;
+
+    if (s[0] == '0' || nvl_parse_uint(s, 10, 999999999, &n) < 0)
+        return false;
+    *ctid = (uint32_t)n;
+    return true;
+}
+
+struct nvl_container_folder *nvl_containers_add_folder(struct nvl_containers *all,
+                                                       enum nvl_container_kind kind, const char *path,
+                                                       const struct nvl_user *owner, const char *node)
+{
+    struct nvl_container_folder *folder = NVL_APPEND(all->folders, all->n_folders);
+
+    *folder = (struct nvl_container_folder){.kind = kind,
+                                            .path = nvl_xstrdup(path),
+                                            .node = node != NULL ? nvl_xstrdup(node) : NULL,
+                                            .owner = owner};
+    return folder;
+}
+
+static void add(struct nvl_containers *all, size_t name)
+{
+    if (name > UINT32_MAX)
+        nvl_out_of_memory();
+    *NVL_APPEND(all->entries, all->n_entries) =
+        (struct nvl_container_entry){.folder = (uint32_t)all->n_folders - 1, .name = (uint32_t)name};
+}
+
+void nvl_containers_add_ct(struct nvl_containers *all, uint32_t ctid)
+{
+    add(all, ctid);
+}
+
+void nvl_containers_add_lxc(struct nvl_containers *all, const char *name)
+{
+    size_t at = all->names.len;
+
+    nvl_buf_add(&all->names, name, strlen(name) + 1);
+    add(all, at);
+}
+
+static struct key key_of(const struct nvl_containers *all, const struct nvl_container_entry *entry)
+{
+    const struct nvl_container_folder *folder = &all->folders[entry->folder];
+    bool is_ct = folder->kind == NVL_CONTAINER_PVE;
+
+    return (struct key){folder, is_ct ? entry->name : 0, is_ct ? NULL : all->names.data + entry->name};
+}
+
+/* Proxmox's nodes are one list, by CTID. */
+static int compare_keys(const struct key *x, const struct key *y)
+{
+    if (x->folder->is_elsewhere != y->folder->is_elsewhere)
+        return x->folder->is_elsewhere ? 1 : -1;
+    if (x->folder->kind != y->folder->kind)
+        return x->folder->kind == NVL_CONTAINER_PVE ? -1 : 1;
+    if (x->ctid != y->ctid)
+        return x->ctid < y->ctid ? -1 : 1;
+    if (x->folder != y->folder)
+        return x->folder < y->folder ? -1 : 1;
+    return x->name != NULL ? strcmp(x->name, y->name) : 0;
+}
+
+static int compare_entries(const void *a, const void *b, void *all)
+{
+    struct key x = key_of(all, a), y = key_of(all, b);
+
+    return compare_keys(&x, &y);
+}
+
+static bool search(const struct nvl_containers *all, const struct key *key, size_t *at)
+{
+    size_t low = 0, high = all->n_sorted;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        struct key here = key_of(all, &all->entries[middle]);
+        int order = compare_keys(key, &here);
+        *at = middle;
+        if (order == 0)
+            return true;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return false;
+}
+
+void nvl_containers_sort(struct nvl_containers *all)
+{
+    if (all->n_entries > 1)
+        qsort_r(all->entries, all->n_entries, sizeof *all->entries, compare_entries, all);
+    all->n_sorted = all->n_entries;
+    all->count = all->n_entries;
+    while (all->count > 0 && all->folders[all->entries[all->count - 1].folder].is_elsewhere)
+        all->count--;
+}
+
+bool nvl_containers_next_named(const struct nvl_containers *all, const char *name, size_t *folder, size_t *i)
+{
+    while (*folder < all->n_folders) {
+        struct key key = {.folder = &all->folders[(*folder)++]};
+        if (key.folder->kind == NVL_CONTAINER_LXC)
+            key.name = name;
+        else if (!nvl_parse_ctid(name, &key.ctid))
+            continue;
+        if (search(all, &key, i))
+            return true;
+    }
+    return false;
+}
+
+bool nvl_containers_have_ct(const struct nvl_containers *all, const char *name)
+{
+    size_t folder = 0, i;
+
+    return nvl_containers_next_named(all, name, &folder, &i) &&
+           all->folders[all->entries[i].folder].kind == NVL_CONTAINER_PVE;
+}
+
+/* One block: the struct, then the texts that are its own. */
+struct nvl_container *nvl_container_at(const struct nvl_containers *all, size_t i)
+{
+    struct key key = key_of(all, &all->entries[i]);
+    const struct nvl_container_folder *folder = key.folder;
+    char ctid[16];
+    bool is_ct = folder->kind == NVL_CONTAINER_PVE;
+
+    snprintf(ctid, sizeof ctid, "%" PRIu32, key.ctid);
+    const char *name = is_ct ? ctid : key.name, *suffix = is_ct ? ".conf" : "/config";
+    size_t name_size = strlen(name) + 1, path_size = strlen(folder->path) + strlen(suffix) + name_size + 1;
+    struct nvl_container *c = nvl_xcalloc(1, sizeof *c + name_size + path_size);
+    char *own_name = (char *)(c + 1), *path = own_name + name_size;
+    memcpy(own_name, name, name_size);
+    snprintf(path, path_size, "%s/%s%s", folder->path, name, suffix);
+    *c = (struct nvl_container){
+        .kind = folder->kind,
+        .name = own_name,
+        .user = folder->owner != NULL ? folder->owner->name : NULL,
+        .owner = folder->owner,
+        .config_path = path,
+        .lxcpath = is_ct ? NVL_LXC_DIR : folder->path,
+        .node = folder->node,
+        .majors = folder->node == NULL ? all->majors : NULL,
+    };
+    return c;
+}
+
+void nvl_containers_clear(struct nvl_containers *all)
+{
+    for (size_t i = 0; i < all->n_folders; i++) {
+        free(all->folders[i].path);
+        free(all->folders[i].node);
+    }
+    free(all->folders);
+    free(all->entries);
+    nvl_buf_clear(&all->names);
+    nvl_strv_clear(&all->looked);
+    free(all->majors);
+    nvl_users_clear(&all->users);
+    *all = (struct nvl_containers){0};
+}

@@ -1,0 +1,263 @@
+/* What a container's root file system holds that keeps its programs from the driver: what was left in it, and
+ * what was installed. It is hostile: all is read through its root handle, with bounds, and regular files
+ * alone. Its linker and its users have files of their own: linker.c, users.c. */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/paths.h"
+#include "doctor/container/shared.h"
+#include "doctor/families.h"
+
+#define FILE_MAX (1u << 20)
+
+static bool is_driver_library(const char *name)
+{
+    return (nvl_has_prefix(name, "libcuda") || nvl_has_prefix(name, "libnvidia-") ||
+            nvl_has_prefix(name, "libnvcuvid")) &&
+           strstr(name, ".so") != NULL;
+}
+
+static bool is_node_name(const char *name)
+{
+    return nvl_has_prefix(name, "nvidia");
+}
+
+static bool is_tool(const char *name)
+{
+    return strcmp(name, "nvidia-smi") == 0 || strcmp(name, "nvidia-debugdump") == 0 ||
+           strcmp(name, "nvidia-persistenced") == 0;
+}
+
+/* What no device, library or package has in its name is not repeated in a command. */
+static bool is_plain(const char *text)
+{
+    return text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+-")] == '\0';
+}
+
+/* Empty regular files with such names in a folder of the root file system. */
+static void find_empty(const struct nvl_root *rootfs, const char *folder, bool (*matches)(const char *),
+                       struct nvl_strv *paths)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    nvl_autofree char *real = NULL;
+    struct stat st;
+
+    if (nvl_root_resolve(rootfs, folder, &real) < 0 || !is_plain(real) ||
+        nvl_root_list(rootfs, real, &names) < 0)
+        return;
+    for (size_t i = 0; i < names.count; i++) {
+        nvl_autofree char *path = nvl_xasprintf("%s/%s", real, names.items[i]);
+        if (matches(names.items[i]) && is_plain(path) &&
+            nvl_root_stat(rootfs, path, AT_SYMLINK_NOFOLLOW, &st) == 0 && S_ISREG(st.st_mode) &&
+            st.st_size == 0 && !nvl_strv_contains(paths, path))
+            nvl_strv_push(paths, path);
+    }
+}
+
+/* The command that removes them: inside where it runs, else in its directory on the host. The paths have no
+ * links in them. */
+static char *removal(const struct nvl_container_facts *facts, const struct nvl_strv *paths)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv outside = {0};
+    nvl_autofree char *list = nvl_strv_join(paths, " ");
+    nvl_autofree char *command = nvl_xasprintf("rm %s", list);
+
+    if (facts->is_running || facts->container->user != NULL)
+        return nvl_container_run_inside(facts->container, command);
+    for (size_t i = 0; i < paths->count; i++) {
+        nvl_autofree char *path =
+            nvl_xasprintf("%s%s%s", facts->host->root->name, facts->rootfs.name, paths->items[i]);
+        nvl_autofree char *word = nvl_shell_word(path);
+        nvl_strv_push(&outside, word);
+    }
+    nvl_autofree char *all = nvl_strv_join(&outside, " ");
+    return nvl_xasprintf("rm %s", all);
+}
+
+static void check_left_files(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                             struct nvl_findings *findings)
+{
+    static const char *const folders[] = {"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib",
+                                          "/usr/lib/aarch64-linux-gnu"};
+    nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0}, evidence = {0};
+
+    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0)
+        return;
+    for (size_t i = 0; i < NVL_LENGTH(folders); i++)
+        find_empty(&facts->rootfs, folders[i], is_driver_library, &paths);
+    find_empty(&facts->rootfs, "/usr/bin", is_tool, &paths);
+    bool is_warning = paths.count > 0 || facts->is_running;
+    find_empty(&facts->rootfs, "/dev", is_node_name, &paths);
+    for (size_t i = 0; i < paths.count; i++)
+        nvl_strv_pushf(&evidence, "%s is an empty file", paths.items[i]);
+    struct nvl_finding *f =
+        nvl_finding_of_lines(findings, check, is_warning ? NVL_SEVERITY_WARNING : NVL_SEVERITY_NOTE, facts,
+                             &evidence, "empty files are left where something of NVIDIA's was mounted");
+    if (f == NULL)
+        return;
+    nvl_autofree char *command = removal(facts, &paths);
+    nvl_finding_cause(
+        f, "a mount entry with create=file, or NVIDIA's toolkit, makes an empty file to mount on, and "
+           "nothing takes it away; where the mount is missing, programs take it for the device or the "
+           "library: \"file too short\"");
+    nvl_finding_fix(f, "%s", command);
+}
+
+static void check_blocked(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                          struct nvl_findings *findings)
+{
+    struct stat st;
+
+    if (!nvl_wants_bundle(facts) || facts->rootfs.fd < 0 ||
+        nvl_root_stat(&facts->rootfs, NVL_MOUNT_POINT, AT_SYMLINK_NOFOLLOW, &st) < 0 || S_ISDIR(st.st_mode))
+        return;
+    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
+                                            "the driver cannot be mounted: something stands in its place");
+    nvl_finding_evidence(f, NVL_MOUNT_POINT " in the container is %s, not a folder",
+                         S_ISLNK(st.st_mode) ? "a symbolic link" : "a file");
+    nvl_finding_cause(f,
+                      "nvlxc mounts the driver there, and follows no link; the container starts without it");
+    nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
+    nvl_strv_push(&paths, NVL_MOUNT_POINT);
+    nvl_autofree char *command = removal(facts, &paths);
+    nvl_finding_fix(f, "%s", command);
+}
+
+/* Ubuntu's names carry the branch: nvidia-dkms-550. */
+static bool is_kernel_package(const char *name)
+{
+    static const char *const fixed[] = {"nvidia-kernel-dkms", "nvidia-open-kernel-dkms", "nvidia-driver",
+                                        "nvidia-dkms", "nvidia-open"};
+
+    for (size_t i = 0; i < NVL_LENGTH(fixed); i++)
+        if (strcmp(name, fixed[i]) == 0)
+            return true;
+    return nvl_has_prefix(name, "nvidia-dkms-") || nvl_has_prefix(name, "nvidia-driver-5") ||
+           nvl_has_prefix(name, "nvidia-driver-6");
+}
+
+static void check_kernel_packages(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                  struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv files = {0}, evidence = {0}, packages = {0};
+
+    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0 ||
+        nvl_root_list(&facts->rootfs, "/var/lib/dpkg/info", &files) < 0)
+        return;
+    for (size_t i = 0; i < files.count; i++) {
+        nvl_autofree char *name = nvl_xstrndup(files.items[i], strcspn(files.items[i], ".:"));
+        if (!nvl_has_suffix(files.items[i], ".list") || !is_kernel_package(name) || !is_plain(name))
+            continue;
+        nvl_autofree char *version = nvl_package_version(&facts->rootfs, name);
+        if (version == NULL)
+            continue;
+        nvl_strv_pushf(&evidence, "%s %s is installed in the container", name, version);
+        nvl_strv_push(&packages, name);
+    }
+    struct nvl_finding *f =
+        nvl_finding_of_lines(findings, check, NVL_SEVERITY_WARNING, facts, &evidence,
+                             "a kernel driver is installed in it, where it can do nothing");
+    if (f == NULL)
+        return;
+    nvl_autofree char *list = nvl_strv_join(&packages, " ");
+    nvl_autofree char *command = nvl_xasprintf("apt-get purge %s", list);
+    nvl_autofree char *inside = nvl_container_run_inside(facts->container, command);
+    nvl_finding_cause(
+        f, "the kernel is the host's, and so is its driver; the package tries to build modules at each "
+           "update, and brings libraries of its own version with it");
+    nvl_finding_fix(f, "%s", inside);
+}
+
+/* A CDI specification in one of the two folders where container engines look. */
+static bool has_cdi(const struct nvl_root *rootfs)
+{
+    static const char *const folders[] = {"/etc/cdi", "/var/run/cdi", "/run/cdi"};
+
+    for (size_t i = 0; i < NVL_LENGTH(folders); i++) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+        if (nvl_root_list(rootfs, folders[i], &names) < 0)
+            continue;
+        for (size_t n = 0; n < names.count; n++)
+            if (nvl_has_suffix(names.items[n], ".json") || nvl_has_suffix(names.items[n], ".yaml"))
+                return true;
+    }
+    return false;
+}
+
+/* `no-cgroups = true` of the toolkit's configuration, not commented out. */
+static bool has_no_cgroups(const struct nvl_root *rootfs)
+{
+    nvl_autofree char *text = NULL;
+    const char *line;
+    size_t len, pos = 0, line_len;
+
+    if (nvl_root_read(rootfs, "/etc/nvidia-container-runtime/config.toml", FILE_MAX, &text, &len) < 0)
+        return false;
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
+        nvl_strv_split(&words, copy, " \t=");
+        if (words.count >= 2 && strcmp(words.items[0], "no-cgroups") == 0 &&
+            strcmp(words.items[1], "true") == 0)
+            return true;
+    }
+    return false;
+}
+
+static const char *find_engine(const struct nvl_root *rootfs)
+{
+    static const char *const programs[] = {"/usr/bin/dockerd", "/usr/bin/docker", "/usr/bin/podman"};
+
+    for (size_t i = 0; i < NVL_LENGTH(programs); i++)
+        if (nvl_root_exists(rootfs, programs[i]))
+            return programs[i];
+    return NULL;
+}
+
+static void check_nested(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                         struct nvl_findings *findings)
+{
+    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0 || facts->idmap.privileged)
+        return;
+    const char *engine = find_engine(&facts->rootfs);
+    bool has_toolkit = nvl_root_exists(&facts->rootfs, "/usr/bin/nvidia-container-runtime") ||
+                       nvl_root_exists(&facts->rootfs, "/usr/bin/nvidia-ctk");
+    if (engine == NULL || has_cdi(&facts->rootfs) || has_no_cgroups(&facts->rootfs))
+        return;
+    struct nvl_finding *f =
+        nvl_finding_add(findings, check, has_toolkit ? NVL_SEVERITY_WARNING : NVL_SEVERITY_NOTE, facts->name,
+                        "containers inside it cannot have the GPU");
+    nvl_finding_evidence(
+        f, "%s is in the container, no CDI specification is in /etc/cdi or /var/run/cdi%s", engine,
+        has_toolkit ? ", and /etc/nvidia-container-runtime/config.toml does not say no-cgroups = true"
+                    : ", and NVIDIA's container toolkit is not installed");
+    nvl_finding_cause(
+        f, "an unprivileged container may not set device filters for those inside it: NVIDIA's toolkit "
+           "ends with \"bpf_prog_query … not permitted\" unless it is told to leave them alone; by a CDI "
+           "specification the engine gives the GPU on by itself");
+    nvl_autofree char *write = nvl_container_write_cdi(facts->container, facts->name);
+    nvl_finding_fix(f, "%s", write);
+}
+
+const struct nvl_check nvl_checks_files[] = {
+    {"container-musl", "Can its C library load NVIDIA's driver?", NULL, NULL, nvl_check_musl},
+    {"mount-point-blocked", "Can the driver be mounted in it?", NULL, NULL, check_blocked},
+    {"linker-include", "Does its linker read the folder that names the driver?", "container-musl", NULL,
+     nvl_check_no_include},
+    {"cuda-stubs", "Do its programs load a real libcuda?", NULL, NULL, nvl_check_stubs},
+    {"cuda-compat", "Do its programs load a libcuda that its GPU supports?", NULL, NULL, nvl_check_compat},
+    {"own-driver-libraries", "Do its programs take the libraries of the kernel module's version?",
+     "linker-include cuda-stubs cuda-compat start-outdated", NULL, nvl_check_own_driver},
+    {"linker-cache", "Does its linker find the driver that is mounted in it?",
+     "container-musl linker-include own-driver-libraries cuda-stubs cuda-compat start-outdated "
+     "bundle-damaged",
+     NULL, nvl_check_cache},
+    {"service-user-denied", "May its services open the nodes?", "device-denied node-mode", NULL,
+     nvl_check_service_user},
+    {"render-group", "May a group of it open the graphics nodes?", NULL, NULL, nvl_check_render_group},
+    {"left-mount-points", "Is it free of empty files where something was mounted?",
+     "mount-source-missing " NVL_NO_NODES_ON_HOST, NULL, check_left_files},
+    {"kernel-packages", "Is it free of kernel drivers?", NULL, NULL, check_kernel_packages},
+    {"nested-no-cdi", "Can containers inside it have the GPU?", NULL, NULL, check_nested},
+    {0},
+};

@@ -1,0 +1,171 @@
+/* What a container's config says. The checks of its device rules, mounts and stray lines lie in
+ * rules.c, majors.c, mounts.c and lines.c; here are those of the grant itself,
+ * and the table. */
+#include "doctor/container/shared.h"
+#include "doctor/families.h"
+
+/* What can be read of it, as far as it can: the GPUs, where only the capabilities are wrong. */
+static char *attach_readable(const struct nvl_container_facts *facts, const char *devices)
+{
+    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
+    struct nvl_container_facts as_if = *facts;
+
+    as_if.has_grant = nvl_grant_parse(&grant, devices, NULL, NULL) == 0;
+    as_if.grant = grant;
+    return nvl_attach_again(&as_if);
+}
+
+static void check_grant_unreadable(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                   struct nvl_findings *findings)
+{
+    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
+    struct nvl_error err = {0};
+
+    if (facts->has_grant || nvl_config_grant(&facts->config, &grant, &err) >= 0)
+        return;
+    const char *devices = nvl_config_environment(&facts->config, NVL_ENV_DEVICES);
+    const char *capabilities = nvl_config_environment(&facts->config, NVL_ENV_CAPABILITIES);
+    nvl_autofree char *again = attach_readable(facts, devices);
+    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
+                                            "the grant in its config cannot be read");
+    nvl_finding_evidence(f, NVL_ENV_DEVICES "=%s\n" NVL_ENV_CAPABILITIES "=%s\n%s",
+                         devices != NULL ? devices : "", capabilities != NULL ? capabilities : "",
+                         err.message);
+    nvl_finding_cause(f, "the start hook cannot tell what the container is to have, and gives it nothing");
+    nvl_finding_fix(f, "%s\nwith --capabilities, where others than compute and utility are meant", again);
+}
+
+static bool has_slot(const struct nvl_container_facts *facts, enum nvl_grant_slot slot)
+{
+    for (size_t i = 0; i < facts->config.n_lines; i++)
+        if (facts->owners[i] == NVL_OWNER_NVLXC &&
+            nvl_grant_slot(facts->config.lines[i].key, facts->config.lines[i].value) == slot)
+            return true;
+    return false;
+}
+
+/* Whether a line of the way that the grant names brings the node in, or the folder that it is in. */
+static bool is_brought_in(const struct nvl_container_facts *facts, const char *node)
+{
+    bool found = facts->grant.nodes == NVL_NODES_HOOK;
+
+    for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0 && !found; i++) {
+        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
+        nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
+        const char *path = NULL;
+        if (nvl_passthrough_parse(&facts->config.lines[i], &p))
+            path = p.path;
+        else if (nvl_mount_line_parse(&facts->config.lines[i], &mount))
+            path = mount.source;
+        found = path != NULL && nvl_has_prefix(node, path) &&
+                (node[strlen(path)] == '\0' || node[strlen(path)] == '/');
+    }
+    return found;
+}
+
+static void check_grant_incomplete(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                   struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    const char *devices = nvl_config_environment(&facts->config, NVL_ENV_DEVICES), *effect = NULL;
+
+    if (!facts->has_grant)
+        return;
+    if (devices == NULL || devices[0] == '\0')
+        nvl_strv_push(&evidence, "no lxc.environment line with " NVL_ENV_DEVICES " is in force");
+    if (!has_slot(facts, NVL_SLOT_MOUNT))
+        nvl_strv_push(&evidence, "no lxc.hook.mount line of nvlxc");
+    for (size_t i = 0; i < facts->resolved.n_nodes; i++)
+        if (!is_brought_in(facts, facts->resolved.nodes[i].path))
+            nvl_strv_pushf(&evidence, "no %s for %s",
+                           facts->grant.nodes == NVL_NODES_DEV ? "dev[n] entry" : "lxc.mount.entry",
+                           facts->resolved.nodes[i].path);
+    if (evidence.count > 0)
+        effect = "the container starts without nodes, or without the driver";
+    if (!has_slot(facts, NVL_SLOT_PRE_START))
+        nvl_strv_push(&evidence, "no lxc.hook.pre-start line of nvlxc");
+    struct nvl_finding *f =
+        nvl_finding_of_lines(findings, check, effect != NULL ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING,
+                             facts, &evidence, "a line of its grant is missing");
+    if (f == NULL)
+        return;
+    nvl_finding_cause(f, "%s",
+                      effect != NULL ? effect
+                                     : "nothing loads nvidia-uvm or makes missing nodes before the container "
+                                       "starts: CUDA can fail with error 999");
+    nvl_autofree char *again = nvl_attach_again(facts);
+    nvl_finding_fix(f, "%s", again);
+}
+
+static bool is_lxc_hook(const struct nvl_line *line)
+{
+    if (line->kind != NVL_LINE_KEY || line->section != 0 || !nvl_has_prefix(line->key, "lxc.hook."))
+        return false;
+    nvl_autofree char *program = nvl_xstrndup(line->value, strcspn(line->value, " \t"));
+    return nvl_has_suffix(program, "/hooks/nvidia");
+}
+
+static void check_lxc_hook(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                           struct nvl_findings *findings)
+{
+    static const char *const programs[] = {"/usr/bin/nvidia-container-cli",
+                                           "/usr/local/bin/nvidia-container-cli"};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    bool has_cli =
+        nvl_root_exists(facts->host->root, programs[0]) || nvl_root_exists(facts->host->root, programs[1]);
+
+    if (!facts->idmap.privileged && !facts->has_grant && has_cli)
+        return;
+    for (size_t i = 0; i < facts->config.n_lines; i++)
+        if (is_lxc_hook(&facts->config.lines[i]))
+            nvl_add_line_evidence(&evidence, facts, i);
+    bool is_fatal = facts->idmap.privileged || !has_cli;
+    struct nvl_finding *f = nvl_finding_of_lines(
+        findings, check, is_fatal ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts, &evidence,
+        is_fatal ? "LXC's own nvidia hook stops its start" : "LXC's own nvidia hook stands beside nvlxc's");
+    if (f == NULL)
+        return;
+    nvl_finding_cause(
+        f, facts->idmap.privileged
+               ? "that hook refuses privileged containers, and a hook that fails ends the start"
+           : !has_cli
+               ? "that hook runs nvidia-container-cli, which is not on this host, and a hook that fails "
+                 "ends the start"
+               : "both bring the driver in: two sets of libraries, of which the linker takes one");
+    nvl_autofree char *again = nvl_attach_again(facts);
+    nvl_finding_fix(f, "%s", again);
+}
+
+const struct nvl_check nvl_checks_config[] = {
+    {"grant-unreadable", "Can the grant in its config be read?", NULL, NULL, check_grant_unreadable},
+    {"section-lines", "Are its NVIDIA lines in the part of the config that is in force?", NULL, NULL,
+     nvl_check_section},
+    {"other-dialect", "Does LXC read all its NVIDIA lines?", NULL, NULL, nvl_check_other_dialect},
+    {"dev-missing", "Are the devices that dev[n] passes there?", NVL_NO_NODES_ON_HOST, NULL,
+     nvl_check_dev_missing},
+    {"lxc-nvidia-hook", "Is LXC's own nvidia hook out of the way?", NULL, NULL, check_lxc_hook},
+    {"rules-deny-rest", "Do its device rules leave the ordinary devices open?", NULL, NULL,
+     nvl_check_rules_deny_rest},
+    {"grant-incomplete", "Are all lines of its grant there?", "grant-unreadable", NULL,
+     check_grant_incomplete},
+    {"classic-major-stale", "Do its device rules name the majors of this boot?", NULL, NULL,
+     nvl_check_major_stale},
+    {"cgroup-v1-rules", "Are its device rules for this host's cgroups?", NULL, NULL, nvl_check_cgroup_v1},
+    {"classic-rule-missing", "Does its device filter allow the nodes that it mounts?",
+     "classic-major-stale cgroup-v1-rules", NULL, nvl_check_classic_rule_missing},
+    {"grant-rule-missing", "Does its device filter allow the nodes of its grant?",
+     "rules-deny-rest grant-incomplete", NULL, nvl_check_grant_rules},
+    {"mount-source-missing", "Is what it mounts by hand on the host?",
+     NVL_NO_NODES_ON_HOST " libraries-absent", NULL, nvl_check_mount_source},
+    {"library-folder-mounted", "Are its own library folders its own?", NULL, NULL, nvl_check_library_mount},
+    {"classic-major-pinned", "Will its device rules be right after the next boot?", "classic-major-stale",
+     NULL, nvl_check_major_pinned},
+    {"rule-other-gpu", "Do its device rules name its own GPUs alone?", "grant-rule-missing", NULL,
+     nvl_check_rule_other_gpu},
+    {"lines-dropped", "Does Proxmox read all its NVIDIA lines?", NULL, NULL, nvl_check_dropped},
+    {"dev-mode", "May its services open the devices that dev[n] passes?", "service-user-denied dev-missing",
+     NULL, nvl_check_dev_mode},
+    {"rules-without-effect", "Do its device rules do anything?", NULL, NULL, nvl_check_rules_without_effect},
+    {"marker-comments", "Are its notes free of other tools' markers?", NULL, NULL, nvl_check_markers},
+    {0},
+};

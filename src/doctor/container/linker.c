@@ -1,0 +1,333 @@
+/* Which libcuda a container's programs get: the bundle's, one of its own, or one that cannot work. */
+#include <sys/stat.h>
+
+#include "base/paths.h"
+#include "doctor/container/shared.h"
+#include "host/ldcache.h"
+#include "inject/linker.h"
+
+#define CONF_MAX    (64u << 10)
+#define SONAMES_MAX (64u << 10)
+
+void nvl_check_musl(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                    struct nvl_findings *findings)
+{
+    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0 || !nvl_linker_is_musl(&facts->rootfs))
+        return;
+    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
+                                            "its C library is musl, which cannot load NVIDIA's driver");
+    nvl_finding_evidence(f, "its loader is ld-musl, and there is no glibc (ld-linux) beside it");
+    nvl_finding_cause(f, "NVIDIA builds its libraries for glibc alone; loading one fails with "
+                         "\"__register_atfork: symbol not found\"");
+    nvl_finding_fix(
+        f, "move what needs the GPU to a container of a distribution with glibc: Debian, Ubuntu, Fedora");
+}
+
+/* Whether its /etc/ld.so.conf reads the folder that names the bundle; true where it has none at all. */
+static bool includes_folder(const struct nvl_root *rootfs)
+{
+    nvl_autofree char *text = NULL;
+    const char *line;
+    size_t len, pos = 0, line_len;
+
+    if (nvl_root_read(rootfs, "/etc/ld.so.conf", CONF_MAX, &text, &len) < 0)
+        return true;
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
+        const char *word = copy + strspn(copy, " \t");
+        if (nvl_has_prefix(word, "include") && strstr(word, "ld.so.conf.d") != NULL)
+            return true;
+    }
+    return false;
+}
+
+void nvl_check_no_include(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                          struct nvl_findings *findings)
+{
+    if (!nvl_wants_bundle(facts) || facts->rootfs.fd < 0 || includes_folder(&facts->rootfs))
+        return;
+    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
+                                            "its linker does not read /etc/ld.so.conf.d");
+    nvl_finding_evidence(f,
+                         "/etc/ld.so.conf in the container has no line \"include /etc/ld.so.conf.d/*.conf\"");
+    nvl_finding_cause(f, "nvlxc names the driver's folder in /etc/ld.so.conf.d; programs that do not set "
+                         "LD_LIBRARY_PATH=" NVL_MOUNT_POINT "/lib64 find no libcuda.so.1");
+    nvl_finding_fix(f, "in the container: echo 'include /etc/ld.so.conf.d/*.conf' >> /etc/ld.so.conf\n"
+                       "then restart it");
+}
+
+/* Where libcuda.so.1 comes from. */
+struct source {
+    char *path;         /* NULL for nowhere */
+    const char *origin; /* "LD_LIBRARY_PATH in its config", "/etc/ld.so.cache" */
+};
+
+static void source_clear(struct source *s)
+{
+    free(s->path);
+}
+
+/* LD_LIBRARY_PATH of lxc.environment or, in Proxmox's OCI containers, lxc.environment.runtime. */
+static const char *library_path(const struct nvl_config *config)
+{
+    static const char variable[] = "LD_LIBRARY_PATH=";
+    const char *value = NULL;
+
+    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
+        const struct nvl_line *line = &config->lines[i];
+        if (line->kind == NVL_LINE_KEY && nvl_has_prefix(line->key, "lxc.environment") &&
+            nvl_has_prefix(line->value, variable))
+            value = line->value + strlen(variable);
+    }
+    return value;
+}
+
+static bool is_in_bundle(const char *path)
+{
+    return nvl_has_prefix(path, NVL_MOUNT_POINT "/");
+}
+
+/* A folder of that path that has a libcuda; the bundle's is there from the start on. */
+static bool holds_libcuda(const struct nvl_container_facts *facts, const char *folder, char **path)
+{
+    static const char *const names[] = {"libcuda.so.1", "libcuda.so"};
+
+    for (size_t i = 0; i < NVL_LENGTH(names); i++) {
+        nvl_autofree char *file = nvl_xasprintf("%s/%s", folder, names[i]);
+        if ((nvl_wants_bundle(facts) && is_in_bundle(file)) || nvl_root_exists(&facts->rootfs, file)) {
+            *path = TAKE_PTR(file);
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct source find_source(const struct nvl_container_facts *facts)
+{
+    nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
+    const char *variable = library_path(&facts->config), *cached = NULL;
+    struct source s = {.origin = "LD_LIBRARY_PATH in its config"};
+
+    if (variable != NULL)
+        nvl_strv_split(&folders, variable, ":");
+    for (size_t i = 0; i < folders.count; i++)
+        if (folders.items[i][0] == '/' && holds_libcuda(facts, folders.items[i], &s.path))
+            return s;
+    s.origin = "/etc/ld.so.cache in the container";
+    if (nvl_ldcache_read(&cache, &facts->rootfs) == 0)
+        cached = nvl_ldcache_find(&cache, NVL_ELF_64, "libcuda.so.1");
+    if (cached != NULL)
+        s.path = nvl_xstrdup(cached);
+    return s;
+}
+
+/* The cache of a container that was not started with its grant yet says nothing: the start writes it anew,
+ * with the bundle before all others. */
+static bool is_before_first_start(const struct nvl_container_facts *facts)
+{
+    return nvl_wants_bundle(facts) && !facts->is_running && !nvl_linker_names_bundle(&facts->rootfs) &&
+           includes_folder(&facts->rootfs);
+}
+
+static bool is_from_config(const struct source *s)
+{
+    return nvl_has_prefix(s->origin, "LD_LIBRARY_PATH");
+}
+
+static void path_fix(struct nvl_finding *f, const struct nvl_container_facts *facts, const struct source *s,
+                     const char *folders, const char *more)
+{
+    nvl_autofree char *inside = nvl_container_run_inside(facts->container, "ldconfig");
+
+    if (is_from_config(s))
+        nvl_finding_fix(f, "take that folder out of LD_LIBRARY_PATH in %s, and restart the container",
+                        facts->container->config_path);
+    else
+        nvl_finding_fix(f,
+                        "%stake %s out of /etc/ld.so.conf and /etc/ld.so.conf.d in the container, then:\n%s",
+                        more, folders, inside);
+}
+
+/* The source of a container that should have a GPU; path NULL where that is no question. */
+static struct source source_to_judge(const struct nvl_container_facts *facts)
+{
+    struct source s = {0};
+
+    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0)
+        return s;
+    s = find_source(facts);
+    if (s.path != NULL && !is_from_config(&s) && is_before_first_start(facts)) {
+        source_clear(&s);
+        s.path = NULL;
+    }
+    return s;
+}
+
+void nvl_check_stubs(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                     struct nvl_findings *findings)
+{
+    nvl_auto(source_clear) struct source s = source_to_judge(facts);
+
+    if (s.path == NULL || strstr(s.path, "/stubs/") == NULL)
+        return;
+    struct nvl_finding *f =
+        nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
+                        "its programs load the CUDA toolkit's stub in the place of libcuda");
+    nvl_finding_evidence(f, "%s gives %s", s.origin, s.path);
+    nvl_finding_cause(f,
+                      "the stub is there to link against, and does nothing: CUDA fails with error 34 (stub "
+                      "library)");
+    path_fix(f, facts, &s, "the stubs folder", "");
+}
+
+/* Forward compatibility is for data centre GPUs; these are not. */
+static bool is_consumer(const char *model)
+{
+    return strstr(model, "GeForce") != NULL || strstr(model, "TITAN") != NULL ||
+           strstr(model, "Laptop") != NULL || strstr(model, "Mobile") != NULL;
+}
+
+static const char *consumer_model(const struct nvl_container_facts *facts)
+{
+    for (size_t i = 0; i < facts->resolved.n_gpus; i++)
+        if (is_consumer(facts->resolved.gpus[i].gpu->model))
+            return facts->resolved.gpus[i].gpu->model;
+    for (size_t i = 0; !facts->has_grant && i < facts->host->host.gpus.count; i++)
+        if (is_consumer(facts->host->host.gpus.items[i].model))
+            return facts->host->host.gpus.items[i].model;
+    return NULL;
+}
+
+void nvl_check_compat(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                      struct nvl_findings *findings)
+{
+    nvl_auto(source_clear) struct source s = source_to_judge(facts);
+    const char *model = consumer_model(facts);
+
+    if (s.path == NULL || strstr(s.path, "/compat/") == NULL || model == NULL)
+        return;
+    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
+                                            "its programs load CUDA's compatibility library");
+    nvl_finding_evidence(f, "%s gives %s\nthe GPU is %s", s.origin, s.path, model);
+    nvl_finding_cause(
+        f, "the cuda-compat libraries work with data centre GPUs alone: on this one CUDA fails with "
+           "error 804 (forward compatibility was attempted on non supported HW)");
+    nvl_autofree char *purge = nvl_container_run_inside(facts->container, "apt-get purge 'cuda-compat-*'");
+    nvl_autofree char *more = nvl_xasprintf("%s\nor ", purge);
+    path_fix(f, facts, &s, "the compat folder", more);
+}
+
+static bool is_library(const struct nvl_root *rootfs, const char *folder, const char *name,
+                       const char *version)
+{
+    nvl_autofree char *path = nvl_xasprintf("%s/%s.so.%s", folder, name, version);
+    struct stat st;
+
+    return nvl_root_stat(rootfs, path, 0, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+}
+
+/* Driver libraries outside the bundle, of another version than the kernel module. */
+static void find_own(const struct nvl_container_facts *facts, struct nvl_strv *evidence)
+{
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
+    const char *version = facts->host->host.driver.version;
+
+    if (nvl_userspace_read(&facts->rootfs, &us, NULL) < 0)
+        return;
+    for (size_t i = 0; i < us.n_dirs; i++) {
+        const struct nvl_library_dir *dir = &us.dirs[i];
+        if (dir->elf != NVL_ELF_64 || strcmp(dir->version, version) == 0 ||
+            nvl_has_prefix(dir->path, NVL_MOUNT_POINT))
+            continue;
+        static const char *const names[] = {"libcuda", "libnvidia-ml"};
+        for (size_t n = 0; n < NVL_LENGTH(names); n++)
+            if (is_library(&facts->rootfs, dir->path, names[n], dir->version))
+                nvl_strv_pushf(evidence, "%s/%s.so.%s", dir->path, names[n], dir->version);
+    }
+}
+
+/* Whether the loader takes both from the bundle. */
+static bool takes_bundle(const struct nvl_root *rootfs)
+{
+    static const char *const sonames[] = {"libcuda.so.1", "libnvidia-ml.so.1"};
+    nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
+
+    if (nvl_ldcache_read(&cache, rootfs) < 0)
+        return false;
+    for (size_t i = 0; i < NVL_LENGTH(sonames); i++) {
+        const char *path = nvl_ldcache_find(&cache, NVL_ELF_64, sonames[i]);
+        if (path == NULL || !is_in_bundle(path))
+            return false;
+    }
+    return true;
+}
+
+static void own_fix(struct nvl_finding *f, const struct nvl_container_facts *facts)
+{
+    nvl_autofree char *debian = nvl_package_version(&facts->rootfs, "libcuda1");
+    nvl_autofree char *purge =
+        nvl_container_run_inside(facts->container, "apt-get purge libcuda1 libnvidia-ml1 nvidia-smi");
+    nvl_autofree char *uninstall = nvl_container_run_inside(facts->container, "nvidia-uninstall --silent");
+
+    if (debian != NULL)
+        nvl_finding_fix(f, "%s", purge);
+    else if (nvl_root_exists(&facts->rootfs, "/usr/bin/nvidia-uninstall"))
+        nvl_finding_fix(f, "%s", uninstall);
+    else
+        nvl_finding_fix(f, "remove these files, or the packages that they belong to, in the container");
+}
+
+void nvl_check_own_driver(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                          struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    const char *version = facts->host->host.driver.version;
+
+    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0 || version[0] == '\0')
+        return;
+    find_own(facts, &evidence);
+    if (evidence.count == 0)
+        return;
+    bool is_harmless =
+        nvl_wants_bundle(facts) && (takes_bundle(&facts->rootfs) || is_before_first_start(facts));
+    nvl_strv_pushf(&evidence, "the kernel module is %s", version);
+    struct nvl_finding *f = nvl_finding_of_lines(
+        findings, check, is_harmless ? NVL_SEVERITY_NOTE : NVL_SEVERITY_ERROR, facts, &evidence,
+        is_harmless ? "it has driver libraries of its own, of another version, which are not used"
+                    : "its programs take driver libraries of its own, of another version");
+    nvl_finding_cause(
+        f, is_harmless
+               ? "the linker takes nvlxc's libraries before these; a program that looks into folders by "
+                 "itself may still find them"
+               : "libraries must be of the kernel module's version: nvidia-smi says \"Driver/library "
+                 "version mismatch\", CUDA fails with error 803");
+    own_fix(f, facts);
+}
+
+void nvl_check_cache(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                     struct nvl_findings *findings)
+{
+    nvl_autofree char *path =
+        nvl_xasprintf("%s/%s/sonames", NVL_BUNDLE_DIR, facts->host->host.driver.version);
+    nvl_autofree char *sonames = NULL;
+    size_t len;
+
+    if (!facts->has_grant || facts->init <= 0 || facts->rootfs.fd < 0 ||
+        !nvl_root_exists(&facts->rootfs, NVL_MOUNT_POINT "/sonames") ||
+        !nvl_root_exists(&facts->rootfs, "/etc/ld.so.conf") ||
+        nvl_root_read(facts->host->root, path, SONAMES_MAX, &sonames, &len) < 0 ||
+        nvl_linker_is_current(&facts->rootfs, sonames, len,
+                              (facts->grant.capabilities & NVL_CAP_COMPAT32) != 0))
+        return;
+    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
+                                            "its linker does not find the driver that is mounted in it");
+    nvl_finding_evidence(f, "/etc/ld.so.cache in the container does not give " NVL_MOUNT_POINT
+                            "/lib64 for each of its libraries");
+    nvl_finding_cause(
+        f, "the cache was written anew while the driver was not mounted, or names another folder "
+           "first: programs find no libcuda.so.1, or another; nvidia-smi says that it \"couldn't find "
+           "libnvidia-ml.so library\"");
+    nvl_autofree char *inside = nvl_container_run_inside(facts->container, "ldconfig");
+    nvl_finding_fix(f, "%s", inside);
+}

@@ -1,0 +1,227 @@
+/* Device rules that were written as numbers: majors that the kernel gave to something else meanwhile, or
+ * will; nodes that no rule names; and rules for a cgroup version that the host does not have. */
+#include "doctor/container/shared.h"
+#include "doctor/container/device_access.h"
+
+/* The ranges that the kernel takes dynamic majors of character devices from. */
+static bool is_dynamic(int major)
+{
+    return (major >= 234 && major <= 254) || (major >= 384 && major <= 511);
+}
+
+/* Whether somebody mounts a node whose path begins so, or one in it, by hand. */
+static bool mounts(const struct nvl_container_facts *facts, const char *prefix)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < facts->config.n_lines && !found; i++) {
+        nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
+        if (facts->owners[i] == NVL_OWNER_BY_HAND && nvl_mount_line_parse(&facts->config.lines[i], &mount))
+            found = nvl_has_prefix(mount.source, prefix);
+    }
+    return found;
+}
+
+static bool has_gpu_rule(const struct nvl_container_facts *facts)
+{
+    for (size_t i = 0; i < facts->config.n_lines; i++)
+        if (facts->owners[i] == NVL_OWNER_BY_HAND && nvl_is_allow_rule(&facts->config.lines[i]) &&
+            nvl_rule_major(facts->config.lines[i].value) == 195)
+            return true;
+    return false;
+}
+
+/* The drivers whose majors change from boot to boot. */
+struct dynamic {
+    const char *driver, *node;
+    int major;
+    bool is_wanted; /* by lines written by hand */
+};
+
+static struct dynamic uvm_of(const struct nvl_container_facts *facts)
+{
+    return (struct dynamic){"nvidia-uvm", "/dev/nvidia-uvm", facts->host->host.majors.uvm,
+                            mounts(facts, "/dev/nvidia-uvm") || has_gpu_rule(facts)};
+}
+
+static struct dynamic caps_of(const struct nvl_container_facts *facts)
+{
+    return (struct dynamic){"nvidia-caps", "/dev/nvidia-caps", facts->host->host.majors.caps,
+                            mounts(facts, "/dev/nvidia-caps")};
+}
+
+/* Whose a major is at this moment, by /proc/devices. */
+static char *owner_of_major(const struct nvl_root *root, int major)
+{
+    nvl_autofree char *text = NULL;
+    const char *line;
+    size_t len, pos = 0, line_len;
+
+    if (nvl_root_read(root, "/proc/devices", 64u << 10, &text, &len) < 0)
+        return NULL;
+    while (nvl_next_line(text, len, &pos, &line, &line_len) && line_len > 0) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
+        uint64_t number;
+        nvl_strv_split(&words, copy, " ");
+        if (words.count == 2 && nvl_parse_uint(words.items[0], 10, 0xfff, &number) == 0 &&
+            (int)number == major)
+            return nvl_xstrdup(words.items[1]);
+    }
+    return NULL;
+}
+
+/* Rules of the config with a dynamic major that is neither uvm's nor caps' now. */
+static void find_stale(const struct nvl_container_facts *facts, struct nvl_strv *evidence)
+{
+    const struct nvl_majors *majors = &facts->host->host.majors;
+
+    for (size_t i = 0; i < facts->config.n_lines; i++) {
+        const struct nvl_line *line = &facts->config.lines[i];
+        int major = nvl_is_allow_rule(line) ? nvl_rule_major(line->value) : -1;
+        if (!is_dynamic(major) || major == majors->uvm || major == majors->caps)
+            continue;
+        nvl_add_line_evidence(evidence, facts, i);
+        nvl_autofree char *owner = owner_of_major(facts->host->root, major);
+        nvl_strv_pushf(evidence, "/proc/devices: %d is %s now", major, owner != NULL ? owner : "nobody's");
+    }
+}
+
+static void stale_finding(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                          struct nvl_findings *findings, const struct dynamic *d, struct nvl_strv *evidence)
+{
+    nvl_strv_pushf(evidence, "/proc/devices: %d is %s now", d->major, d->driver);
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, evidence,
+                                                 "a device rule names a major that the driver no longer has");
+    nvl_autofree char *again = nvl_attach_again(facts);
+    nvl_finding_cause(
+        f,
+        "%s gets another major at each boot; the one written into the config is from an earlier "
+        "boot, so the device filter denies %s%s",
+        d->driver, d->node,
+        strcmp(d->driver, "nvidia-uvm") == 0 ? ": nvidia-smi works, CUDA fails with error 999 (unknown error)"
+                                             : ": MIG devices cannot be opened");
+    nvl_finding_fix(f,
+                    "in %s, put this line in the place of the old one, and restart the container:\n"
+                    "  " NVL_KEY_ALLOW "%s c %d:* rwm\n"
+                    "or let nvlxc look majors up at each start:\n"
+                    "  %s",
+                    facts->container->config_path, facts->config.dialect == NVL_DIALECT_PVE ? ":" : " =",
+                    d->major, again);
+}
+
+void nvl_check_major_stale(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                           struct nvl_findings *findings)
+{
+    const struct dynamic all[] = {uvm_of(facts), caps_of(facts)};
+    nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
+
+    if (nvl_rules_read(facts, &rules) < 0)
+        return;
+    for (size_t i = 0; i < NVL_LENGTH(all); i++) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+        if (!all[i].is_wanted || all[i].major < 0 || nvl_rules_allow(&rules, all[i].node, all[i].major, 0))
+            continue;
+        find_stale(facts, &evidence);
+        if (evidence.count > 0)
+            stale_finding(check, facts, findings, &all[i], &evidence);
+    }
+}
+
+void nvl_check_major_pinned(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                            struct nvl_findings *findings)
+{
+    const struct dynamic all[] = {uvm_of(facts), caps_of(facts)};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
+
+    if (nvl_rules_read(facts, &rules) < 0 || rules.allows_rest)
+        return;
+    for (size_t i = 0; i < facts->config.n_lines; i++)
+        for (size_t d = 0; d < NVL_LENGTH(all); d++)
+            if (all[d].is_wanted && all[d].major >= 0 && nvl_is_allow_rule(&facts->config.lines[i]) &&
+                nvl_rule_major(facts->config.lines[i].value) == all[d].major) {
+                nvl_add_line_evidence(&evidence, facts, i);
+                nvl_strv_pushf(&evidence, "/proc/devices: %d is %s now", all[d].major, all[d].driver);
+            }
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_WARNING, facts, &evidence,
+                                                 "a device rule names a major that changes between boots");
+    if (f == NULL)
+        return;
+    nvl_autofree char *again = nvl_attach_again(facts);
+    nvl_finding_cause(f,
+                      "the kernel gives this major anew at each boot: after one of the next, the same rule "
+                      "denies the device, and CUDA fails with error 999 while nvidia-smi works");
+    nvl_finding_fix(f, "let nvlxc look majors up at each start:\n  %s", again);
+}
+
+/* Nodes that are mounted by hand and that the filter denies, where no stale rule explains it. */
+void nvl_check_classic_rule_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                    struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, stale = {0}, lines = {0};
+    nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
+
+    if (nvl_rules_read(facts, &rules) < 0)
+        return;
+    find_stale(facts, &stale);
+    for (size_t n = 0; n < facts->host->n_nodes; n++) {
+        const struct nvl_node *node = &facts->host->nodes[n];
+        bool is_explained = stale.count > 0 && is_dynamic(node->major);
+        if (node->major < 0 || is_explained || nvl_rules_allow(&rules, node->path, node->major, node->minor))
+            continue;
+        for (size_t i = 0; i < facts->config.n_lines; i++) {
+            nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
+            if (facts->owners[i] != NVL_OWNER_BY_HAND ||
+                !nvl_mount_line_parse(&facts->config.lines[i], &mount) ||
+                strcmp(mount.source, node->path) != 0)
+                continue;
+            nvl_add_line_evidence(&evidence, facts, i);
+            nvl_strv_pushf(&lines, "  " NVL_KEY_ALLOW "%s %s rw",
+                           facts->config.dialect == NVL_DIALECT_PVE ? ":" : " =", node->path);
+        }
+    }
+    struct nvl_finding *f =
+        nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
+                             "it mounts NVIDIA's nodes, but its device filter denies them");
+    if (f == NULL)
+        return;
+    nvl_autofree char *text = nvl_strv_join(&lines, "\n");
+    nvl_finding_cause(f, "the container has an allow-list of devices, and no rule names these: opening them "
+                         "gives EPERM, nvidia-smi says \"Unknown Error\"");
+    nvl_autofree char *again = nvl_attach_again(facts);
+    nvl_finding_fix(f,
+                    "add to %s, before any [section], and restart the container:\n%s\n"
+                    "or let nvlxc write the rules:\n  %s",
+                    facts->container->config_path, text, again);
+}
+
+void nvl_check_cgroup_v1(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                         struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    bool is_hidden = facts->filter == NVL_FILTER_ALLOW;
+
+    if (!nvl_wants_gpu(facts) || nvl_root_exists(facts->host->root, "/sys/fs/cgroup/devices"))
+        return;
+    for (size_t i = 0; i < facts->config.n_lines; i++) {
+        const struct nvl_line *line = &facts->config.lines[i];
+        if (line->kind != NVL_LINE_KEY || line->section != 0 ||
+            strcmp(line->key, "lxc.cgroup.devices.allow") != 0)
+            continue;
+        int major = nvl_rule_major(line->value);
+        if (facts->owners[i] == NVL_OWNER_BY_HAND || is_dynamic(major))
+            nvl_add_line_evidence(&evidence, facts, i);
+    }
+    struct nvl_finding *f =
+        nvl_finding_of_lines(findings, check, is_hidden ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts,
+                             &evidence, "its device rules are for cgroup v1, which this host does not have");
+    if (f == NULL)
+        return;
+    nvl_autofree char *again = nvl_attach_again(facts);
+    nvl_finding_cause(
+        f, "LXC ignores lxc.cgroup.* keys on a host with cgroup v2 alone, and its version 7 does not "
+           "start a container that has one");
+    nvl_finding_fix(f, "%s\nor write lxc.cgroup2 in the place of lxc.cgroup in these lines of %s", again,
+                    facts->container->config_path);
+}

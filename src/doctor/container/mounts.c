@@ -1,0 +1,175 @@
+/* What a config brings in from the host by hand: mount entries, whole library folders, and Proxmox's dev[n].
+ */
+#include <sys/stat.h>
+
+#include "doctor/container/shared.h"
+#include "container/foreign.h"
+
+static const char *uvm_or_all(const char *path)
+{
+    return nvl_has_prefix(path, "/dev/nvidia-uvm") ? "CUDA fails with error 999, while nvidia-smi works"
+                                                   : "programs find no device, or no library";
+}
+
+/* A node of a GPU or the driver as a whole: without it nothing works; a library or tool is a part. */
+static bool is_vital(const char *path)
+{
+    return nvl_has_prefix(path, "/dev/nvidia") && strcmp(path, "/dev/nvidia-uvm-tools") != 0 &&
+           strcmp(path, "/dev/nvidia-modeset") != 0;
+}
+
+void nvl_check_mount_source(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                            struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    bool is_error = false, is_fatal = false, makes_file = false;
+    const char *effect = "";
+
+    for (size_t i = 0; i < facts->config.n_lines; i++) {
+        nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
+        if (facts->owners[i] == NVL_OWNER_OTHER || !nvl_mount_line_parse(&facts->config.lines[i], &mount) ||
+            mount.source[0] != '/' || nvl_root_exists(facts->host->root, mount.source))
+            continue;
+        bool is_optional = strstr(mount.options, "optional") != NULL;
+        nvl_add_line_evidence(&evidence, facts, i);
+        nvl_strv_pushf(&evidence, "%s does not exist on the host", mount.source);
+        makes_file = makes_file || (is_optional && strstr(mount.options, "create=file") != NULL);
+        is_fatal = is_fatal || !is_optional;
+        is_error = is_error || !is_optional || is_vital(mount.source);
+        if (effect[0] == '\0' || nvl_has_prefix(mount.source, "/dev/nvidia-uvm"))
+            effect = uvm_or_all(mount.source);
+    }
+    struct nvl_finding *f =
+        nvl_finding_of_lines(findings, check, is_error ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts,
+                             &evidence, "it mounts NVIDIA files that the host does not have");
+    if (f == NULL)
+        return;
+    nvl_autofree char *again = nvl_attach_again(facts);
+    nvl_finding_cause(
+        f, "%s%s%s",
+        is_fatal ? "an entry without `optional` stops the start; "
+                 : "`optional` leaves such an entry out without a word; ",
+        makes_file ? "`create=file` puts an empty file in its place, which looks like the device; " : "",
+        effect);
+    nvl_finding_fix(f, "have nvlxc make the nodes and find the files at each start:\n  %s", again);
+}
+
+/* A folder of the host's libraries over one of the container's; targets have no slash before them. */
+static bool covers_libraries(const struct nvl_mount_line *mount)
+{
+    nvl_autofree char *target = nvl_xasprintf("/%s", mount->target);
+
+    return nvl_is_library_folder(mount->source) && nvl_is_library_folder(target);
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+/* "debian 12" */
+static char *release(const struct nvl_system *s)
+{
+    return nvl_xasprintf("%s%s%s", s->id != NULL ? s->id : "unknown", s->version_id != NULL ? " " : "",
+                         s->version_id != NULL ? s->version_id : "");
+}
+
+void nvl_check_library_mount(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                             struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_system_clear) struct nvl_system inside = {0};
+    bool attach_takes_all = true;
+
+    if (facts->depth == NVL_DEPTH_CONFIG) /* its release is not known */
+        return;
+    for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0; i++) {
+        nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
+        if (!nvl_mount_line_parse(&facts->config.lines[i], &mount) || !covers_libraries(&mount))
+            continue;
+        nvl_add_line_evidence(&evidence, facts, i);
+        attach_takes_all = attach_takes_all && facts->owners[i] != NVL_OWNER_OTHER;
+    }
+    if (evidence.count == 0)
+        return;
+    if (facts->rootfs.fd >= 0)
+        nvl_system_read(&facts->rootfs, &inside, NULL);
+    const struct nvl_system *host = &facts->host->system;
+    bool is_known = inside.id != NULL && host->id != NULL;
+    if (is_known && same(inside.id, host->id) &&
+        (same(inside.version_id, host->version_id) ||
+         (inside.version_id == NULL && host->version_id == NULL)))
+        return;
+    nvl_autofree char *out = release(host), *in = release(&inside);
+    nvl_strv_pushf(&evidence, "the host is %s, the container %s", out, in);
+    struct nvl_finding *f =
+        nvl_finding_of_lines(findings, check, is_known ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts,
+                             &evidence, "the host's library folder lies over the container's own");
+    nvl_autofree char *again = nvl_attach_with_bundle(facts);
+    nvl_finding_cause(
+        f, "the container's programs get the libraries of another release: apt and others end with "
+           "\"error while loading shared libraries\"");
+    if (attach_takes_all)
+        nvl_finding_fix(f, "have nvlxc bring the driver alone:\n  %s", again);
+    else
+        nvl_finding_fix(f, "take these lines out of %s; nvlxc brings the driver alone:\n  %s",
+                        facts->container->config_path, again);
+}
+
+static bool is_nvidia_passthrough(const struct nvl_container_facts *facts, size_t i,
+                                  struct nvl_passthrough *p)
+{
+    return facts->owners[i] != NVL_OWNER_OTHER && nvl_passthrough_parse(&facts->config.lines[i], p) &&
+           nvl_has_prefix(p->path, "/dev/nvidia");
+}
+
+void nvl_check_dev_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                           struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    struct stat st;
+
+    for (size_t i = 0; i < facts->config.n_lines; i++) {
+        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
+        if (!is_nvidia_passthrough(facts, i, &p))
+            continue;
+        int r = nvl_root_stat(facts->host->root, p.path, 0, &st);
+        if (r == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
+            continue;
+        nvl_add_line_evidence(&evidence, facts, i);
+        nvl_strv_pushf(&evidence, "%s %s on the host", p.path, r < 0 ? "does not exist" : "is not a device");
+    }
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
+                                                 "it will not start: it passes a device that is not there");
+    if (f == NULL)
+        return;
+    nvl_autofree char *again = nvl_attach_again(facts);
+    nvl_finding_cause(
+        f, "Proxmox looks for the devices of dev[n] before anything else of a start, and ends it with "
+           "\"Device … does not exist\"; nothing makes /dev/nvidia-uvm at boot by itself");
+    nvl_finding_fix(f, "%s", again);
+}
+
+void nvl_check_dev_mode(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                        struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, commands = {0};
+
+    for (size_t i = 0; i < facts->config.n_lines; i++) {
+        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
+        if (!is_nvidia_passthrough(facts, i, &p) || p.says_owner || (p.mode & 06) == 06)
+            continue;
+        nvl_add_line_evidence(&evidence, facts, i);
+        nvl_strv_pushf(&commands, "pct set %s -%s %s,mode=0666", facts->container->name,
+                       facts->config.lines[i].key, p.path);
+    }
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_NOTE, facts, &evidence,
+                                                 "its NVIDIA devices open for the container's root alone");
+    if (f == NULL)
+        return;
+    nvl_autofree char *text = nvl_strv_join(&commands, "\n");
+    nvl_finding_cause(f,
+                      "dev[n] makes the node with mode 0660, owner root: a service that runs as another user "
+                      "(Ollama, Jellyfin, Plex) cannot open it");
+    nvl_finding_fix(f, "%s", text);
+}

@@ -1,0 +1,153 @@
+/* A container that runs: whether it still has what the host has now, and whether it can open it. A container
+ * keeps what it was started with; drivers, majors and grants change meanwhile. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/paths.h"
+#include "doctor/container/shared.h"
+#include "doctor/container/node_probe.h"
+
+/* What of the mounted bundle stands in the container's mount table: the last component of its root, which is
+ * the version. NULL where nothing is mounted there. */
+static char *mounted_version(const struct nvl_container_facts *facts)
+{
+    nvl_autofree char *path = nvl_xasprintf("/proc/%d/mountinfo", (int)facts->init);
+    nvl_autofree char *text = NULL;
+    char *version = NULL;
+    const char *line;
+    size_t len, pos = 0, line_len;
+
+    if (nvl_root_read(facts->host->root, path, 8u << 20, &text, &len) < 0)
+        return NULL;
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
+        nvl_strv_split(&words, copy, " ");
+        if (words.count < 6 || strcmp(words.items[4], NVL_MOUNT_POINT) != 0)
+            continue;
+        const char *slash = strrchr(words.items[3], '/');
+        free(version); /* the last mount lies on top */
+        version = nvl_xstrdup(slash != NULL ? slash + 1 : words.items[3]);
+    }
+    return version;
+}
+
+/* Nodes that are not there, or of another number than the driver has now. */
+static void compare_nodes(const struct nvl_container_facts *facts, struct nvl_strv *evidence)
+{
+    size_t count;
+    nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct nvl_node *node = &nodes[i];
+        struct stat st;
+        if (node->state == NVL_NODE_MISSING || node->state == NVL_NODE_NOT_DEVICE ||
+            node->state == NVL_NODE_STALE || node->major < 0)
+            continue; /* the host's own fault, and said there */
+        int r = nvl_root_stat(&facts->rootfs, node->path, AT_SYMLINK_NOFOLLOW, &st);
+        if (r == -ENOENT && facts->has_grant)
+            nvl_strv_pushf(evidence, "%s is not in the running container", node->path);
+        else if (r == 0 && S_ISCHR(st.st_mode) &&
+                 ((int)major(st.st_rdev) != node->major || (int)minor(st.st_rdev) != node->minor))
+            nvl_strv_pushf(evidence, "%s is %u:%u in the running container, %d:%d on the host", node->path,
+                           major(st.st_rdev), minor(st.st_rdev), node->major, node->minor);
+    }
+}
+
+static void compare_driver(const struct nvl_container_facts *facts, struct nvl_strv *evidence)
+{
+    const char *version = facts->host->host.driver.version;
+    nvl_autofree char *mounted = mounted_version(facts);
+
+    if (!nvl_wants_bundle(facts) || version[0] == '\0')
+        return;
+    if (mounted == NULL)
+        nvl_strv_push(evidence, "no driver is mounted at " NVL_MOUNT_POINT);
+    else if (strcmp(mounted, version) != 0)
+        nvl_strv_pushf(evidence, "the driver %s is mounted at " NVL_MOUNT_POINT ", the kernel module is %s",
+                       mounted, version);
+}
+
+void nvl_check_outdated(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                        struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+
+    if (facts->init <= 0 || facts->rootfs.fd < 0 || !facts->host->host.driver.loaded)
+        return;
+    compare_nodes(facts, &evidence);
+    compare_driver(facts, &evidence);
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
+                                                 "it runs with what was there when it was started");
+    if (f == NULL)
+        return;
+    nvl_autofree char *restart = nvl_container_restart(facts->container);
+    nvl_finding_cause(
+        f, "nodes and driver are put into a container when it starts; its grant, the majors or the "
+           "driver have changed since: CUDA fails with error 999, 100 or 803");
+    nvl_finding_fix(f, "%s", restart);
+}
+
+/* Each node that gives `wanted` when the container's root opens it. */
+static void find_probed(const struct nvl_container_facts *facts, enum nvl_probe wanted, const char *words,
+                        struct nvl_strv *evidence)
+{
+    size_t count;
+    nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
+
+    for (size_t i = 0; facts->init > 0 && i < count; i++) {
+        const struct nvl_node *node = &nodes[i];
+        /* who may open DRI nodes is a question of its own (users.c) */
+        if (node->major < 0 || node->kind == NVL_NODE_DRI)
+            continue;
+        struct nvl_probed probed = nvl_probe_node(facts, node);
+        if (probed.result != wanted)
+            continue;
+        if (wanted == NVL_PROBE_DENIED)
+            nvl_strv_pushf(evidence, "opening %s as the container's root: %s (mode %04o, owner %u:%u)",
+                           node->path, words, probed.st.st_mode & 07777, probed.st.st_uid, probed.st.st_gid);
+        else
+            nvl_strv_pushf(evidence, "opening %s as the container's root: %s", node->path, words);
+    }
+}
+
+void nvl_check_filtered(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                        struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+
+    find_probed(facts, NVL_PROBE_FILTERED, "Operation not permitted (EPERM)", &evidence);
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
+                                                 "its device filter denies NVIDIA's devices");
+    if (f == NULL)
+        return;
+    nvl_autofree char *again = nvl_attach_again(facts), *restart = nvl_container_restart(facts->container);
+    nvl_finding_cause(f,
+                      "the filter that is in force in the running container has no rule for them: nvidia-smi "
+                      "says \"Failed to initialize NVML: Unknown Error\", CUDA fails with error 100 or 999");
+    nvl_finding_fix(f, "%s\n%s", again, restart);
+}
+
+void nvl_check_denied(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                      struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+
+    find_probed(facts, NVL_PROBE_DENIED, "Permission denied (EACCES)", &evidence);
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
+                                                 "the mode of NVIDIA's nodes keeps it out");
+    if (f == NULL)
+        return;
+    nvl_finding_cause(
+        f, "the nodes belong to the host's root, who is nobody in an unprivileged container: only the "
+           "bits for others count there. nvidia-smi says \"Insufficient Permissions\"");
+    if (facts->host->host.params.mode != 0666)
+        nvl_finding_fix(f,
+                        "the driver is told to make its nodes with mode %04o: in /etc/modprobe.d, set "
+                        "NVreg_DeviceFileMode=0666, then reboot; until then:\nchmod 0666 /dev/nvidia*",
+                        facts->host->host.params.mode);
+    else
+        nvl_finding_fix(f, "chmod 0666 /dev/nvidia*");
+}

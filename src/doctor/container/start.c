@@ -1,0 +1,243 @@
+/* What a container's grant gives it now: which of its GPUs are here, and which others it can reach. What a
+ * running one has is asked in running.c. */
+#include "doctor/container/shared.h"
+#include "doctor/container/device_access.h"
+#include "doctor/families.h"
+
+/* Why one selector names nothing that can be used. */
+enum lack { LACK_NONE, LACK_GPU, LACK_FIRST_USE, LACK_HELD, LACK_EXCLUDED, LACK_MIG, LACK_MIG_UUID };
+
+static const struct nvl_gpu *find_gpu(const struct nvl_gpus *gpus, const struct nvl_selector *s)
+{
+    if (s->kind == NVL_SELECT_INDEX)
+        return nvl_gpu_by_index(gpus, s->index);
+    return s->kind == NVL_SELECT_PCI ? nvl_gpu_by_pci(gpus, s->gpu) : nvl_gpu_by_uuid(gpus, s->gpu);
+}
+
+/* The driver says a GPU's UUID once it was used; the start hook uses each. */
+static bool has_silent_gpu(const struct nvl_gpus *gpus)
+{
+    for (size_t i = 0; i < gpus->count; i++)
+        if (gpus->items[i].driver == NVL_GPU_NVIDIA && gpus->items[i].uuid[0] == '\0' &&
+            !gpus->items[i].excluded)
+            return true;
+    return false;
+}
+
+static enum lack classify(const struct nvl_host *host, const struct nvl_selector *s)
+{
+    if (s->kind == NVL_SELECT_MIG_UUID)
+        return LACK_MIG_UUID;
+    const struct nvl_gpu *gpu = find_gpu(&host->gpus, s);
+    if (gpu == NULL)
+        return (s->kind == NVL_SELECT_UUID || s->kind == NVL_SELECT_MIG) && has_silent_gpu(&host->gpus)
+                   ? LACK_FIRST_USE
+                   : LACK_GPU;
+    if (gpu->excluded)
+        return LACK_EXCLUDED;
+    if (gpu->driver != NVL_GPU_NVIDIA || gpu->minor < 0)
+        return LACK_HELD;
+    return s->kind == NVL_SELECT_MIG ? LACK_MIG : LACK_GPU;
+}
+
+/* The resolver's own sentences about the selectors that lack this. */
+static void find_lacking(const struct nvl_container_facts *facts, enum lack wanted, struct nvl_strv *evidence)
+{
+    for (size_t i = 0; facts->has_grant && i < facts->grant.n_selectors; i++) {
+        struct nvl_selector one = facts->grant.selectors[i];
+        const struct nvl_grant grant = {.devices = NVL_DEVICES_LIST,
+                                        .selectors = &one,
+                                        .n_selectors = 1,
+                                        .capabilities = facts->grant.capabilities};
+        nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
+        nvl_grant_resolve(&grant, &facts->host->host, &resolved);
+        if (resolved.missing.count > 0 && classify(&facts->host->host, &one) == wanted)
+            nvl_strv_push(evidence, resolved.missing.items[0]);
+    }
+}
+
+static struct nvl_finding *lack_finding(const struct nvl_check *check,
+                                        const struct nvl_container_facts *facts,
+                                        struct nvl_findings *findings, enum nvl_severity severity,
+                                        enum lack wanted, const char *title)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+
+    find_lacking(facts, wanted, &evidence);
+    return nvl_finding_of_lines(findings, check, severity, facts, &evidence, title);
+}
+
+static const char *without_it(const struct nvl_container_facts *facts)
+{
+    return facts->grant.required ? "the grant is required: the container does not start"
+                                 : "the container starts without it";
+}
+
+static void check_gpu_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                              struct nvl_findings *findings)
+{
+    struct nvl_finding *f = NULL;
+
+    if (facts->has_grant && facts->grant.devices == NVL_DEVICES_ALL && facts->resolved.missing.count > 0) {
+        f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
+                            "it is granted all GPUs, and this host has none to give");
+        nvl_finding_evidence(f, "%s", facts->resolved.missing.items[0]);
+    } else {
+        f = lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_GPU,
+                         "it is granted a GPU that this host does not have");
+    }
+    if (f == NULL)
+        return;
+    nvl_finding_cause(f, "the card was taken out or replaced, or the container came from another node; %s",
+                      without_it(facts));
+    nvl_autofree char *name = nvl_shell_word(facts->name);
+    nvl_finding_fix(f, "nvlxc gpus\nnvlxc attach %s --gpu UUID, with one of those", name);
+}
+
+static void check_first_use(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                            struct nvl_findings *findings)
+{
+    struct nvl_finding *f = lack_finding(check, facts, findings, NVL_SEVERITY_NOTE, LACK_FIRST_USE,
+                                         "whether its GPU is here shows at the GPU's first use");
+
+    if (f == NULL)
+        return;
+    nvl_finding_cause(
+        f, "the driver does not say a GPU's UUID before something has used it; the start hook does "
+           "so by itself");
+    nvl_finding_fix(f, "nvidia-smi -L");
+}
+
+static void check_gpu_held(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                           struct nvl_findings *findings)
+{
+    struct nvl_finding *f = lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_HELD,
+                                         "nvidia does not drive a GPU of its grant");
+
+    if (f == NULL)
+        return;
+    nvl_autofree char *name = nvl_shell_word(facts->name);
+    nvl_finding_cause(f, "another driver holds it, for a virtual machine or because it came first; %s",
+                      without_it(facts));
+    nvl_finding_fix(
+        f,
+        "give the GPU back to nvidia on the host, or grant another:\n  nvlxc gpus\n  nvlxc attach %s "
+        "--gpu UUID",
+        name);
+}
+
+static void check_gpu_excluded(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
+{
+    struct nvl_finding *f = lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_EXCLUDED,
+                                         "the driver is told to leave out a GPU of its grant");
+
+    if (f == NULL)
+        return;
+    nvl_finding_cause(f, "the module option NVreg_ExcludedGpus names it; %s", without_it(facts));
+    nvl_finding_fix(f, "grep -r NVreg_ExcludedGpus /etc/modprobe.d /proc/cmdline\n"
+                       "take the GPU out of it, then: update-initramfs -u, and reboot");
+}
+
+static void check_mig_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                              struct nvl_findings *findings)
+{
+    struct nvl_finding *f = lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_MIG,
+                                         "the MIG device of its grant is gone");
+
+    if (f == NULL)
+        return;
+    nvl_autofree char *name = nvl_shell_word(facts->name);
+    nvl_finding_cause(f,
+                      "MIG instances do not outlive a reset of the GPU or a reboot, and come back with other "
+                      "numbers; %s",
+                      without_it(facts));
+    nvl_finding_fix(f,
+                    "make the instance again (nvidia-smi mig -cgi PROFILE -C), or grant one that is there:\n"
+                    "  nvlxc gpus\n  nvlxc attach %s --gpu MIG-GPU-UUID/GI/CI",
+                    name);
+}
+
+static void check_mig_uuid(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                           struct nvl_findings *findings)
+{
+    struct nvl_finding *f =
+        lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_MIG_UUID,
+                     "its grant names a MIG device in a form that cannot be resolved at a start");
+
+    if (f == NULL)
+        return;
+    nvl_autofree char *again = nvl_attach_again(facts);
+    nvl_finding_cause(
+        f,
+        "only NVML knows which device a MIG UUID is; attach asks it once and writes the form that "
+        "the kernel's files resolve; %s",
+        without_it(facts));
+    nvl_finding_fix(f, "%s", again);
+}
+
+static bool is_granted(const struct nvl_container_facts *facts, const struct nvl_gpu *gpu)
+{
+    for (size_t i = 0; i < facts->resolved.n_gpus; i++)
+        if (facts->resolved.gpus[i].gpu == gpu)
+            return true;
+    return false;
+}
+
+/* A privileged container's root can make nodes: only the device filter keeps it from the other GPUs. */
+static void check_other_gpus(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                             struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
+    const struct nvl_gpus *gpus = &facts->host->host.gpus;
+
+    if (!facts->has_grant || !facts->idmap.privileged || facts->container->user != NULL ||
+        facts->resolved.n_gpus == 0 || nvl_rules_read(facts, &rules) < 0)
+        return;
+    for (size_t i = 0; i < gpus->count; i++) {
+        const struct nvl_gpu *gpu = &gpus->items[i];
+        if (gpu->driver != NVL_GPU_NVIDIA || gpu->minor < 0 || is_granted(facts, gpu))
+            continue;
+        const struct nvl_node node = nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false,
+                                                   &facts->host->host.majors, &facts->host->host.params);
+        if (node.major >= 0 && nvl_rules_allow(&rules, node.path, node.major, node.minor))
+            nvl_strv_pushf(&evidence, "%s, %s: not granted, and no device rule denies it", node.path,
+                           gpu->model[0] != '\0' ? gpu->model : gpu->pci);
+    }
+    struct nvl_finding *f =
+        nvl_finding_of_lines(findings, check, NVL_SEVERITY_WARNING, facts, &evidence,
+                             "it is privileged and can open GPUs that were not given to it");
+    if (f == NULL)
+        return;
+    nvl_autofree char *again = nvl_attach_again(facts);
+    nvl_finding_cause(
+        f, "its root is the host's and can make any device node; without a device filter that lists "
+           "what is allowed, nothing keeps it from the other GPUs");
+    nvl_finding_fix(f,
+                    "make it unprivileged, or give it LXC's device list: as the first line of %s,\n"
+                    "  lxc.include = /usr/share/lxc/config/common.conf\nthen:\n%s",
+                    facts->container->config_path, again);
+}
+
+const struct nvl_check nvl_checks_start[] = {
+    {"grant-gpu-missing", "Are the GPUs of its grant on this host?", NVL_NO_GPU_ON_HOST, NULL,
+     check_gpu_missing},
+    {"grant-gpu-held", "Does nvidia drive the GPUs of its grant?", NVL_NO_GPU_ON_HOST, NULL, check_gpu_held},
+    {"grant-gpu-excluded", "Does the driver use the GPUs of its grant?", "gpu-excluded", NULL,
+     check_gpu_excluded},
+    {"grant-mig-missing", "Are the MIG devices of its grant there?", "mig-empty " NVL_NO_GPU_ON_HOST, NULL,
+     check_mig_missing},
+    {"grant-mig-uuid", "Can its MIG devices be found at a start?", NULL, NULL, check_mig_uuid},
+    {"start-outdated", "Does the running container have the nodes and the driver of now?",
+     "hook-missing bundle-absent grant-unreadable grant-incomplete " NVL_NO_NODES_ON_HOST, NULL,
+     nvl_check_outdated},
+    {"device-filtered", "Does its device filter let it open its nodes?",
+     "start-outdated grant-rule-missing classic-major-stale classic-rule-missing cgroup-v1-rules "
+     "rules-deny-rest",
+     NULL, nvl_check_filtered},
+    {"device-denied", "Does the mode of its nodes let it open them?", "node-mode", NULL, nvl_check_denied},
+    {"other-gpus-open", "Is it kept from GPUs that were not given to it?", NULL, NULL, check_other_gpus},
+    {"grant-gpu-unused", "Does the driver know its GPUs' UUIDs?", NVL_NO_GPU_ON_HOST, NULL, check_first_use},
+    {0},
+};

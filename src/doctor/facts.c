@@ -1,0 +1,185 @@
+/* Reads the facts that checks judge. */
+#include "doctor/facts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "container/rootfs_path.h"
+#include "container/state.h"
+#include "host/gpu_nodes.h"
+
+static void add_node(struct nvl_host_facts *f, enum nvl_node_kind kind)
+{
+    struct nvl_node node = nvl_node_make(kind, 0, false, &f->host.majors, &f->host.params);
+
+    nvl_node_check(f->root, &node);
+    *NVL_APPEND(f->nodes, f->n_nodes) = node;
+}
+
+/* Every node that the loaded driver should have; none where no driver is loaded. */
+static void read_nodes(struct nvl_host_facts *f)
+{
+    if (!f->host.driver.loaded)
+        return;
+    for (size_t i = 0; i < f->host.gpus.count; i++)
+        if (f->host.gpus.items[i].driver == NVL_GPU_NVIDIA)
+            nvl_gpu_nodes(&f->host, &f->host.gpus.items[i], true, &f->nodes, &f->n_nodes);
+    add_node(f, NVL_NODE_CTL);
+    add_node(f, NVL_NODE_UVM);
+    add_node(f, NVL_NODE_UVM_TOOLS);
+    if (f->modules.nvidia_modeset)
+        add_node(f, NVL_NODE_MODESET);
+}
+
+/* What fits what is asked only of what nvidia does not drive. */
+static int read_support(struct nvl_host_facts *f, struct nvl_error *err)
+{
+    bool all_driven = f->host.driver.loaded;
+
+    for (size_t i = 0; i < f->host.gpus.count; i++)
+        all_driven = all_driven && f->host.gpus.items[i].driver == NVL_GPU_NVIDIA;
+    return all_driven ? 0 : nvl_support_read(&f->support, err);
+}
+
+static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
+{
+    if (how == NVL_FACTS_QUICK && f->host.driver.loaded)
+        nvl_installed_dkms_read(f->root, &f->installed);
+    else
+        nvl_installed_driver_read(f->root, &f->system, &f->search.us, &f->installed);
+}
+
+int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, enum nvl_facts_how how,
+                        struct nvl_error *err)
+{
+    *f = (struct nvl_host_facts){.root = root};
+    int r = nvl_host_read(&f->host, root, NVL_GPUS_ALL, err);
+    if (r == 0)
+        r = nvl_modules_read(root, &f->modules, err);
+    if (r == 0)
+        r = nvl_search_read(root, how == NVL_FACTS_QUICK ? NVL_SEARCH_OR_RECALL : NVL_SEARCH_ANEW, &f->search,
+                            err);
+    if (r == 0)
+        r = nvl_bundles_list(root, &f->host.driver, &f->search, &f->bundles, err);
+    if (r == 0)
+        r = nvl_system_read(root, &f->system, err);
+    if (r == 0)
+        r = read_support(f, err);
+    if (r == 0)
+        r = nvl_containers_find(root, false, &f->containers, err);
+    if (r < 0) {
+        nvl_host_facts_clear(f);
+        return r;
+    }
+    read_installed(f, how);
+    nvl_modprobe_read(root, &f->modprobe);
+    f->has_nvidia_modprobe = nvl_root_exists(root, NVL_MODPROBE_PROGRAM);
+    read_nodes(f);
+    nvl_gpu_users_read(f);
+    return 0;
+}
+
+void nvl_host_facts_clear(struct nvl_host_facts *f)
+{
+    nvl_host_clear(&f->host);
+    nvl_search_clear(&f->search);
+    nvl_bundles_clear(&f->bundles);
+    nvl_system_clear(&f->system);
+    nvl_support_clear(&f->support);
+    nvl_installed_driver_clear(&f->installed);
+    nvl_modprobe_clear(&f->modprobe);
+    nvl_containers_clear(&f->containers);
+    free(f->nodes);
+    for (size_t i = 0; i < f->n_users; i++)
+        free(f->users[i].name);
+    free(f->users);
+    free(f->suspects);
+    *f = (struct nvl_host_facts){0};
+}
+
+/* The running container's view, through its init: the kernel resolves that link, so it is opened before the
+ * root handle takes over. */
+static int open_running_root(struct nvl_container_facts *f)
+{
+    nvl_autofree char *path = nvl_xasprintf("/proc/%d/root", (int)f->init);
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    nvl_root_from_fd(&f->rootfs, fd, path);
+    return 0;
+}
+
+static void read_rootfs(struct nvl_container_facts *f)
+{
+    const struct nvl_root *root = f->host->root;
+
+    f->is_running = nvl_container_is_running(root, f->container);
+    if (f->is_running && nvl_root_is_machine(root))
+        f->init = nvl_container_init(f->container, &f->init_error);
+    if (f->init < 0)
+        f->init = 0;
+    if (f->init > 0 && open_running_root(f) == 0)
+        return;
+    nvl_container_open_rootfs(root, f->container, &f->config, &f->idmap, &f->rootfs, &f->rootfs_why);
+}
+
+int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct nvl_host_facts *host,
+                                    struct nvl_container *container, struct nvl_error *err)
+{
+    struct nvl_error ignored;
+
+    *f = (struct nvl_container_facts){
+        .host = host, .depth = NVL_DEPTH_CONFIG, .container = container, .rootfs = NVL_ROOT_NONE};
+    int r = nvl_container_read_config(host->root, container, &f->config, err);
+    if (r < 0)
+        return r;
+    f->name = nvl_container_full_name(&host->containers, container);
+    f->owners = nvl_config_owners(&f->config);
+    f->has_grant = nvl_config_grant(&f->config, &f->grant, &ignored) == 1;
+    if (f->has_grant)
+        nvl_grant_resolve(&f->grant, &host->host, &f->resolved);
+    for (size_t i = 0; i < f->resolved.n_nodes; i++)
+        nvl_node_check(host->root, &f->resolved.nodes[i]);
+    nvl_device_filter(host->root, container, &f->config, &f->filter, &ignored);
+    nvl_idmap_read(host->root, container, &f->config, &f->idmap, &ignored);
+    return 0;
+}
+
+int nvl_container_facts_read(struct nvl_container_facts *f, const struct nvl_host_facts *host,
+                             struct nvl_container *container, struct nvl_error *err)
+{
+    int r = nvl_container_facts_read_config(f, host, container, err);
+
+    if (r < 0)
+        return r;
+    f->depth = NVL_DEPTH_ALL;
+    read_rootfs(f);
+    return 0;
+}
+
+void nvl_container_facts_clear(struct nvl_container_facts *f)
+{
+    nvl_resolved_clear(&f->resolved);
+    nvl_grant_clear(&f->grant);
+    free(f->owners);
+    nvl_config_clear(&f->config);
+    nvl_root_close(&f->rootfs);
+    free(f->rootfs_why);
+    free(f->name);
+    free(f->container);
+    *f = (struct nvl_container_facts){.rootfs = NVL_ROOT_NONE};
+}
+
+int nvl_facts_read(const struct nvl_root *root, const char *name, struct nvl_host_facts *host,
+                   struct nvl_container_facts *facts, struct nvl_error *err)
+{
+    struct nvl_container *container;
+
+    int r = nvl_host_facts_read(host, root, NVL_FACTS_ANEW, err);
+    if (r == 0)
+        r = nvl_container_by_name(&host->containers, name, &container, err);
+    return r < 0 ? r : nvl_container_facts_read(facts, host, container, err);
+}

@@ -1,0 +1,102 @@
+/* The facts that checks judge: read once, before any check runs. All through the root handle, so that a
+ * fixture host can have any fault planted. */
+#pragma once
+
+#include "container/container.h"
+#include "container/device_rules.h"
+#include "container/grant_lines.h"
+#include "container/idmap.h"
+#include "bundle/bundle.h"
+#include "bundle/search.h"
+#include "grant/resolve.h"
+#include "host/host.h"
+#include "host/driver_origin.h"
+#include "host/modprobe.h"
+#include "host/module.h"
+#include "host/compat.h"
+#include "host/system.h"
+
+/* A container of this node that is to have a GPU. */
+struct nvl_gpu_user {
+    char *name;             /* unambiguous */
+    bool has_grant;         /* else only lines by hand */
+    unsigned capabilities;  /* of the grant */
+    bool needs_nodes_first; /* before it starts: dev[n], mount entries of nodes, or a hook that is not root's
+                             */
+    bool starts_at_boot;    /* onboot, lxc.start.auto */
+};
+
+/* A container of this node whose config says something of GPUs, be it in a comment, or cannot be read. */
+struct nvl_suspect {
+    size_t index; /* nvl_container_at */
+    bool is_user; /* is to have a GPU */
+};
+
+struct nvl_host_facts {
+    const struct nvl_root *root;
+    struct nvl_host host; /* NVL_GPUS_ALL */
+    struct nvl_modules modules;
+    struct nvl_search search; /* for the driver's files */
+    struct nvl_bundles bundles;
+    struct nvl_system system;
+    struct nvl_support support;            /* empty where nvidia drives every GPU */
+    struct nvl_installed_driver installed; /* quick: of a loaded driver dkms's entry alone */
+    struct nvl_modprobe modprobe;
+    bool has_nvidia_modprobe;         /* the program that makes nodes */
+    struct nvl_containers containers; /* of this node */
+    struct nvl_node *nodes;           /* those that the host should have, each looked at */
+    size_t n_nodes;
+    struct nvl_gpu_user *users; /* of GPUs, among the containers */
+    size_t n_users;
+    struct nvl_suspect *suspects; /* the users among them */
+    size_t n_suspects;
+    bool deep; /* checks may take seconds: read all of the bundles. The caller's wish */
+};
+
+enum nvl_depth {
+    NVL_DEPTH_CONFIG, /* what its config says: cheap enough for every container */
+    NVL_DEPTH_ALL,    /* its root file system and its processes, too */
+};
+
+struct nvl_container_facts {
+    const struct nvl_host_facts *host;
+    enum nvl_depth depth; /* CONFIG: is_running, init and rootfs are not known */
+    struct nvl_container *container;
+    char *name; /* unambiguous */
+    struct nvl_config config;
+    enum nvl_line_owner *owners; /* of each line of config */
+    bool has_grant;
+    struct nvl_grant grant; /* where has_grant */
+    struct nvl_resolved resolved;
+    enum nvl_device_filter filter;
+    struct nvl_idmap idmap;
+    bool is_running;
+    pid_t init; /* its init, as the host's /proc knows it; 0 where not running or not found */
+    struct nvl_error init_error; /* why it was not found */
+    struct nvl_root rootfs; /* /proc/INIT/root of a running one (its mounts are seen), else its directory; fd
+                             * -1 where out of reach */
+    char *rootfs_why;       /* why it is out of reach */
+};
+
+/* quick, for `host`: what a kept search says of the driver's files is believed, and what only a driver that
+ * is not loaded is asked for is read of such a one alone. The same checks find the same. */
+enum nvl_facts_how { NVL_FACTS_ANEW, NVL_FACTS_QUICK };
+int nvl_host_facts_read(struct nvl_host_facts *facts, const struct nvl_root *root, enum nvl_facts_how how,
+                        struct nvl_error *err);
+void nvl_host_facts_clear(struct nvl_host_facts *facts);
+/* An unreadable config is an error; all else that cannot be read is left empty. The container is taken over,
+ * in any case. */
+int nvl_container_facts_read(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
+                             struct nvl_container *container, struct nvl_error *err);
+/* The same to NVL_DEPTH_CONFIG. */
+int nvl_container_facts_read_config(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
+                                    struct nvl_container *container, struct nvl_error *err);
+/* Reads each container's config once: who is to have a GPU, and who is suspect. A part of
+ * nvl_host_facts_read.
+ */
+void nvl_gpu_users_read(struct nvl_host_facts *facts);
+void nvl_container_facts_clear(struct nvl_container_facts *facts);
+
+/* Both, of the container that has this name. */
+int nvl_facts_read(const struct nvl_root *root, const char *name, struct nvl_host_facts *host,
+                   struct nvl_container_facts *facts, struct nvl_error *err);

@@ -1,0 +1,162 @@
+/* What the next boot and the next kernel will bring: blacklists, the initramfs, headers. What containers need
+ * of the host when they start is asked in guests.c; the table is of both. */
+#include <sys/stat.h>
+
+#include "doctor/families.h"
+#include "doctor/host/shared.h"
+#include "host/modprobe.h"
+
+static bool uses_nvidia(const struct nvl_host_facts *facts)
+{
+    return facts->host.gpus.count > 0 && (facts->host.driver.loaded || facts->installed.version[0] != '\0');
+}
+
+static bool kernel_has(const struct nvl_host_facts *facts, const char *folder)
+{
+    nvl_autofree char *modules =
+        nvl_xasprintf("/lib/modules/%s/kernel", facts->system.kernel != NULL ? facts->system.kernel : "-");
+    nvl_autofree char *path = nvl_xasprintf("%s/%s", modules, folder);
+
+    return nvl_root_exists(facts->root, path);
+}
+
+/* Whether the folder of the kernel's modules is there and can be asked. */
+static bool knows_kernel(const struct nvl_host_facts *facts)
+{
+    return kernel_has(facts, "drivers");
+}
+
+static bool is_kept_out(const struct nvl_host_facts *facts, const char *module,
+                        struct nvl_modprobe_lines *lines)
+{
+    static const char *const forms[] = {"modprobe.blacklist=%s", "module_blacklist=%s",
+                                        "rd.driver.blacklist=%s", "%s.modeset=0"};
+
+    nvl_modprobe_find(&facts->modprobe, "blacklist", module, lines);
+    nvl_modprobe_find(&facts->modprobe, "install", module, lines);
+    for (size_t i = 0; i < NVL_LENGTH(forms); i++) {
+        const char *percent = strstr(forms[i], "%s");
+        nvl_autofree char *word =
+            nvl_xasprintf("%.*s%s%s", (int)(percent - forms[i]), forms[i], module, percent + 2);
+        if (nvl_cmdline_has(&facts->modprobe, word))
+            return true;
+    }
+    return lines->count > 0;
+}
+
+static void say_not_kept_out(const struct nvl_check *check, const char *module, const char *lines,
+                             struct nvl_findings *findings)
+{
+    nvl_autofree char *title = nvl_xasprintf("nothing keeps %s from taking the GPU at the next boot", module);
+    struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING, title);
+
+    nvl_finding_evidence(f,
+                         "no line \"blacklist %s\" in /etc/modprobe.d, /run/modprobe.d or "
+                         "/usr/lib/modprobe.d, and nothing of it in /proc/cmdline",
+                         module);
+    nvl_finding_cause(
+        f, "whichever of the two drivers is loaded first has the GPU. Debian's blacklist comes with "
+           "libcuda1 and the graphics packages, not with the kernel module; Proxmox VE's own "
+           "blacklist names nvidiafb alone");
+    nvl_finding_fix(f, "printf '%s' > /etc/modprobe.d/nvlxc-blacklist.conf\nupdate-initramfs -u -k all",
+                    lines);
+}
+
+static void check_nouveau(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                          struct nvl_findings *findings)
+{
+    nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
+
+    if (!uses_nvidia(facts) || (knows_kernel(facts) && !kernel_has(facts, "drivers/gpu/drm/nouveau")) ||
+        is_kept_out(facts, "nouveau", &lines))
+        return;
+    say_not_kept_out(check, "nouveau", "blacklist nouveau\\n", findings);
+}
+
+static void check_nova(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                       struct nvl_findings *findings)
+{
+    nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
+
+    if (!uses_nvidia(facts) || !kernel_has(facts, "drivers/gpu/nova-core") ||
+        is_kept_out(facts, "nova_core", &lines))
+        return;
+    say_not_kept_out(check, "nova_core", "blacklist nova_core\\nblacklist nova_drm\\n", findings);
+}
+
+static void check_initramfs(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                            struct nvl_findings *findings)
+{
+    nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
+    struct stat image, st;
+
+    if (!uses_nvidia(facts) || facts->system.kernel == NULL)
+        return;
+    nvl_autofree char *path = nvl_xasprintf("/boot/initrd.img-%s", facts->system.kernel);
+    if (nvl_root_stat(facts->root, path, 0, &image) < 0)
+        return;
+    nvl_modprobe_find(&facts->modprobe, "blacklist", "nouveau", &lines);
+    for (size_t i = 0; i < lines.count; i++) {
+        if (nvl_root_stat(facts->root, lines.items[i].file, 0, &st) < 0 || st.st_mtime <= image.st_mtime)
+            continue;
+        struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING,
+                                                 "the initramfs is older than the blacklist of nouveau");
+        nvl_finding_evidence(f, "%s was written %lld seconds before %s", path,
+                             (long long)(st.st_mtime - image.st_mtime), lines.items[i].file);
+        nvl_finding_cause(
+            f, "the initramfs has a copy of modprobe's configuration of its own, and loads modules "
+               "before the root file system is there: nouveau can take the GPU in it");
+        nvl_finding_fix(f, "update-initramfs -u -k all");
+        return;
+    }
+}
+
+/* "proxmox-headers-6.14" follows one series, as its kernel's package does. */
+static bool has_series_headers(const struct nvl_host_facts *facts)
+{
+    const char *kernel = facts->system.kernel;
+    size_t len = strcspn(kernel, ".");
+
+    len += kernel[len] == '.' ? 1 + strspn(kernel + len + 1, "0123456789") : 0;
+    nvl_autofree char *name = nvl_xasprintf("proxmox-headers-%.*s", (int)len, kernel);
+    return nvl_package_is_installed(facts->root, name);
+}
+
+static void check_headers(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                          struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
+    nvl_autofree char *meta = nvl_headers_meta_package(&facts->system);
+
+    if (!uses_nvidia(facts) || facts->installed.dkms_name == NULL || meta == NULL ||
+        !nvl_root_exists(facts->root, "/var/lib/dpkg/status"))
+        return;
+    if (nvl_package_is_installed(facts->root, meta) ||
+        (facts->system.is_proxmox && has_series_headers(facts)))
+        return;
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, NVL_SEVERITY_WARNING,
+                         "the next kernel will come without its headers, and so without the driver's module");
+    nvl_finding_evidence(f, "package %s is not installed; dkms builds %s/%s", meta,
+                         facts->installed.dkms_name, facts->installed.dkms_version);
+    nvl_finding_cause(
+        f, "dkms builds the module for a new kernel only where that kernel's headers are installed; "
+           "this package brings them with each kernel. Without it the GPU is gone after a kernel "
+           "update");
+    nvl_add_headers_install(&fix, &facts->system);
+    nvl_finding_fix_lines(f, &fix);
+}
+
+const struct nvl_check nvl_checks_boot[] = {
+    {"nouveau-blacklist", "Is nouveau kept out at the next boot?", "gpu-nouveau", check_nouveau, NULL},
+    {"nova-blacklist", "Is nova_core kept out at the next boot?", "gpu-nova", check_nova, NULL},
+    {"initramfs-old", "Does the initramfs know the blacklist?", "gpu-nouveau", check_initramfs, NULL},
+    {"headers-not-kept", "Will the next kernel come with its headers?", "headers-missing", check_headers,
+     NULL},
+    {"hook-missing", "Is the start hook here?", NULL, nvl_check_hook, NULL},
+    {"boot-nodes", "Will the nodes be there before containers start at boot?", NULL, nvl_check_boot_nodes,
+     NULL},
+    {"quorum-lost", "Has the cluster quorum?", NULL, nvl_check_quorum, NULL},
+    {"cgroup-v1", "Is the host's device filter cgroup v2's?", NULL, nvl_check_cgroups, NULL},
+    {0},
+};

@@ -1,0 +1,178 @@
+/* What containers need of the host to start with their GPU: nodes that are there in time at boot, the hook, a
+ * cluster whose configs can be read and written, and cgroups that the device rules are for. */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/paths.h"
+#include "doctor/host/shared.h"
+
+#define BOOT_UNIT    "nvlxc-boot.service"
+#define UNIT_MAX     (64u << 10)
+#define MOUNTS_FILE  "/proc/mounts"
+#define CGROUP2_MARK "/sys/fs/cgroup/cgroup.controllers" /* cgroup v2 alone has it, and alone where it is */
+#define MOUNTS_MAX   (4u << 20)
+static bool is_enabled(const struct nvl_root *root, const char *unit)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    struct stat st;
+
+    nvl_root_list(root, "/etc/systemd/system", &names);
+    for (size_t i = 0; i < names.count; i++) {
+        nvl_autofree char *path = nvl_xasprintf("/etc/systemd/system/%s/%s", names.items[i], unit);
+        bool holds_links =
+            nvl_has_suffix(names.items[i], ".wants") || nvl_has_suffix(names.items[i], ".requires");
+        if (holds_links && nvl_root_stat(root, path, AT_SYMLINK_NOFOLLOW, &st) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The unit's file as systemd finds it; *text is NULL where there is none. The path, or NULL. */
+static const char *find_unit(const struct nvl_root *root, char **text)
+{
+    static const char *const paths[] = {"/etc/systemd/system/" BOOT_UNIT, "/run/systemd/system/" BOOT_UNIT,
+                                        "/usr/lib/systemd/system/" BOOT_UNIT,
+                                        "/lib/systemd/system/" BOOT_UNIT};
+    size_t len;
+
+    *text = NULL;
+    for (size_t i = 0; i < NVL_LENGTH(paths); i++)
+        if (nvl_root_read(root, paths[i], UNIT_MAX, text, &len) == 0)
+            return paths[i];
+    return NULL;
+}
+
+static bool is_before(const char *unit, const char *guests)
+{
+    size_t pos = 0, line_len, len = strlen(unit);
+    const char *line;
+
+    while (nvl_next_line(unit, len, &pos, &line, &line_len))
+        if (line_len > 7 && memcmp(line, "Before=", 7) == 0 &&
+            memmem(line, line_len, guests, strlen(guests)) != NULL)
+            return true;
+    return false;
+}
+
+/* Containers that count on nodes at boot which no root hook makes for them. */
+static char *waiting_names(const struct nvl_host_facts *facts)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    for (size_t i = 0; i < facts->n_users; i++)
+        if (facts->users[i].needs_nodes_first && facts->users[i].starts_at_boot)
+            nvl_strv_push(&names, facts->users[i].name);
+    return names.count > 0 ? nvl_strv_join(&names, ", ") : NULL;
+}
+
+/* A unit of the user's own hides the package's. */
+static void add_boot_fix(struct nvl_strv *fix, const char *path, bool is_ordered)
+{
+    if (path == NULL)
+        nvl_strv_push(fix, "apt install --reinstall nvlxc");
+    else if (!is_ordered)
+        nvl_strv_push(fix, "systemctl revert " BOOT_UNIT);
+    nvl_strv_push(fix, "systemctl enable " BOOT_UNIT);
+}
+
+void nvl_check_boot_nodes(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                          struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+    nvl_autofree char *waiting = waiting_names(facts), *text = NULL;
+    const char *guests = facts->system.is_proxmox ? "pve-guests.service" : "lxc.service";
+
+    if (waiting == NULL || facts->host.gpus.count == 0)
+        return;
+    const char *path = find_unit(facts->root, &text);
+    bool enabled = is_enabled(facts->root, BOOT_UNIT), ordered = path != NULL && is_before(text, guests);
+    if (enabled && ordered)
+        return;
+    struct nvl_finding *f = nvl_host_finding(
+        findings, check, NVL_SEVERITY_WARNING,
+        enabled && path != NULL ? "at boot the device nodes are made without regard to when containers start"
+                                : "nothing makes the device nodes before containers start at boot");
+    nvl_strv_pushf(&evidence, "start at boot and name nodes themselves: %s", waiting);
+    if (!enabled)
+        nvl_strv_push(&evidence, BOOT_UNIT " is not enabled: no link in /etc/systemd/system/*.wants");
+    if (path == NULL)
+        nvl_strv_push(&evidence, BOOT_UNIT " does not exist");
+    else if (!ordered)
+        nvl_strv_pushf(&evidence, "%s has no Before=%s", path, guests);
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(
+        f, "a container with dev[n] does not start (\"Device /dev/nvidia-uvm does not exist\"), one "
+           "with optional mounts starts without the GPU; loading the modules alone makes no node");
+    add_boot_fix(&fix, path, ordered);
+    nvl_finding_fix_lines(f, &fix);
+}
+
+void nvl_check_hook(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                    struct nvl_findings *findings)
+{
+    nvl_autofree char *granted = nvl_granted_names(facts);
+
+    if (granted == NULL || nvl_root_exists(facts->root, NVL_HOOK_PROGRAM))
+        return;
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "the start hook is not on this host");
+    nvl_finding_evidence(f, "%s does not exist\ncontainers with a grant: %s", NVL_HOOK_PROGRAM, granted);
+    nvl_finding_cause(f,
+                      "the package nvlxc was removed, or the containers came from another node: they start, "
+                      "but without a GPU");
+    nvl_finding_fix(f, "apt install --reinstall nvlxc");
+}
+
+/* pmxcfs takes the owner's write permission away from this link where the cluster has no quorum. */
+void nvl_check_quorum(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                      struct nvl_findings *findings)
+{
+    struct stat st;
+
+    if (!facts->system.is_proxmox ||
+        nvl_root_stat(facts->root, "/etc/pve/local", AT_SYMLINK_NOFOLLOW, &st) < 0 ||
+        (st.st_mode & 0200) != 0)
+        return;
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "the Proxmox cluster has no quorum");
+    nvl_finding_evidence(f, "/etc/pve/local has mode %04o: /etc/pve is read-only", st.st_mode & 07777);
+    nvl_finding_cause(f,
+                      "this node does not see the majority of its cluster: no config can be changed, and no "
+                      "container started");
+    nvl_finding_fix(f, "pvecm status\npvecm expected 1   # only where the other nodes are really off");
+}
+
+void nvl_check_cgroups(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                       struct nvl_findings *findings)
+{
+    nvl_autofree char *text = NULL;
+    size_t len, pos = 0, line_len;
+    const char *line;
+
+    if (nvl_root_exists(facts->root, CGROUP2_MARK))
+        return;
+    if (nvl_root_read(facts->root, MOUNTS_FILE, MOUNTS_MAX, &text, &len) < 0)
+        return;
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
+        nvl_auto(nvl_strv_clear) struct nvl_strv fields = {0}, options = {0};
+        nvl_strv_split(&fields, copy, " ");
+        if (fields.count < 4 || strcmp(fields.items[2], "cgroup") != 0)
+            continue;
+        nvl_strv_split(&options, fields.items[3], ",");
+        if (!nvl_strv_contains(&options, "devices"))
+            continue;
+        struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING,
+                                                 "this host's device filter is cgroup v1's");
+        nvl_finding_evidence(f, MOUNTS_FILE ": %s", copy);
+        nvl_finding_cause(f,
+                          "rules lxc.cgroup2.devices.* then do nothing, and those of cgroup v1 are in force: "
+                          "a container whose own list denies the GPU cannot be given it");
+        nvl_finding_fix(
+            f,
+            "take systemd.unified_cgroup_hierarchy=0 out of the kernel's command line "
+            "(/etc/default/grub, on Proxmox VE with systemd-boot /etc/kernel/cmdline)\n%s\nreboot",
+            facts->system.is_proxmox ? "proxmox-boot-tool refresh || update-grub" : "update-grub");
+        return;
+    }
+}

@@ -1,0 +1,260 @@
+/* What programs need of the driver: its libraries, of the loaded module's version, and the bundle of them
+ * that containers get. */
+#include "doctor/host/shared.h"
+#include "bundle/integrity.h"
+
+#define VERSION_FILE "/proc/driver/nvidia/version"
+#define MANY_FAULTS  8
+
+static bool is_loaded(const struct nvl_host_facts *facts)
+{
+    return facts->host.driver.loaded && facts->host.driver.version[0] != '\0';
+}
+
+static bool is_served(const struct nvl_host_facts *facts)
+{
+    const struct nvl_bundle *bundle = nvl_loaded_bundle(facts);
+
+    return bundle != NULL && bundle->complete;
+}
+
+static void add_versions(struct nvl_strv *evidence, const struct nvl_host_facts *facts)
+{
+    const char *loaded = facts->host.driver.version;
+
+    nvl_add_first_line(evidence, facts->root, VERSION_FILE);
+    for (size_t i = 0; i < facts->search.us.n_dirs; i++)
+        if (facts->search.us.dirs[i].elf == NVL_ELF_64)
+            nvl_strv_pushf(evidence, "%s: libraries of %s", facts->search.us.dirs[i].path,
+                           facts->search.us.dirs[i].version);
+    const struct nvl_bundle *bundle = nvl_loaded_bundle(facts);
+    nvl_strv_pushf(evidence, "%s/%s: %s", "/var/lib/nvlxc/driver", loaded,
+                   bundle == NULL     ? "no bundle"
+                   : bundle->complete ? "the bundle of the loaded version"
+                                      : "a bundle whose manifest cannot be read");
+}
+
+void nvl_check_libraries_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    const char *loaded = facts->host.driver.version;
+    bool served = is_served(facts);
+
+    if (!is_loaded(facts) || facts->search.us.versions.count > 0)
+        return;
+    nvl_autofree char *title =
+        nvl_xasprintf("%s is loaded, but no libraries of the driver are installed%s", loaded,
+                      served ? "; containers use the bundle of that version" : ": containers get no driver");
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, served ? NVL_SEVERITY_WARNING : NVL_SEVERITY_ERROR, title);
+    add_versions(&evidence, facts);
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(f,
+                      "the kernel module is here alone. Debian's nvidia-driver only recommends libcuda1 and "
+                      "nvidia-smi: with --no-install-recommends they stay away");
+    if (nvl_has_apt(&facts->system))
+        nvl_finding_fix(f, "apt install libcuda1 nvidia-smi   # version %s\nnvlxc driver sync", loaded);
+    else
+        nvl_finding_fix(f, "install the driver's libraries of version %s\nnvlxc driver sync", loaded);
+}
+
+static bool has_loaded_version(const struct nvl_host_facts *facts)
+{
+    return nvl_strv_contains(&facts->search.us.versions, facts->host.driver.version);
+}
+
+static bool is_upgrade(const struct nvl_host_facts *facts)
+{
+    return nvl_version_compare(facts->search.us.versions.items[0], facts->host.driver.version) > 0;
+}
+
+/* Where libraries of other versions alone are installed. */
+static bool is_mismatch(const struct nvl_host_facts *facts)
+{
+    return is_loaded(facts) && facts->search.us.versions.count > 0 && !has_loaded_version(facts);
+}
+
+void nvl_check_libraries_mismatch(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                  struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    const char *loaded = facts->host.driver.version;
+    bool served = is_served(facts);
+
+    if (!is_mismatch(facts) || (served && is_upgrade(facts)))
+        return;
+    nvl_autofree char *list = nvl_strv_join(&facts->search.us.versions, ", ");
+    nvl_autofree char *title = nvl_xasprintf(
+        "%s is loaded, %s installed: %s", loaded, list,
+        served              ? "they do not match; containers use the bundle of the loaded version"
+        : is_upgrade(facts) ? "an upgrade waits for its reboot, and containers get no driver until then"
+                            : "they do not match, and containers get no driver");
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, served ? NVL_SEVERITY_WARNING : NVL_SEVERITY_ERROR, title);
+    add_versions(&evidence, facts);
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(f, "libraries work with the kernel module of exactly their version. NVML says "
+                         "\"Driver/library version mismatch\", CUDA gives error 803");
+    if (is_upgrade(facts))
+        nvl_finding_fix(f, "reboot");
+    else
+        nvl_finding_fix(f,
+                        "install the libraries of %s, or the kernel module of %s, then:\nreboot\n"
+                        "nvlxc driver sync",
+                        loaded, facts->search.us.versions.items[0]);
+}
+
+void nvl_check_upgrade_pending(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                               struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    const char *loaded = facts->host.driver.version;
+
+    if (!is_mismatch(facts) || !is_served(facts) || !is_upgrade(facts))
+        return;
+    nvl_autofree char *title =
+        nvl_xasprintf("upgrade pending, reboot when convenient: %s is loaded, %s installed", loaded,
+                      facts->search.us.versions.items[0]);
+    struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_NOTE, title);
+    add_versions(&evidence, facts);
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(f,
+                      "containers go on with the bundle of %s, which is still the right one; programs of "
+                      "the host itself (nvidia-smi) fail until the reboot",
+                      loaded);
+    nvl_finding_fix(f, "reboot");
+}
+
+static unsigned granted_capabilities(const struct nvl_host_facts *facts)
+{
+    unsigned capabilities = 0;
+
+    for (size_t i = 0; i < facts->n_users; i++)
+        capabilities |= facts->users[i].capabilities;
+    return capabilities;
+}
+
+/* What the capability is for does not work at all without these. */
+static bool names_essential(const char *missing)
+{
+    static const char *const names[] = {
+        "libcuda.so.1",     "libnvidia-ptxjitcompiler", "libnvidia-ml.so.1", "nvidia-smi ",
+        "libnvcuvid.so.1",  "libnvidia-encode",         "libGLX_nvidia",     "libEGL_nvidia",
+        "libnvidia-glcore", "libnvidia-eglcore",        "libnvidia-ngx",     "none of its "};
+
+    for (size_t i = 0; i < NVL_LENGTH(names); i++)
+        if (strstr(missing, names[i]) != NULL)
+            return true;
+    return false;
+}
+
+/* "video: libnvidia-encode.so.1 is not installed: apt install libnvidia-encode1": what is missing of one
+ * capability, what to install, and whether it is essential. */
+static bool take_missing(const char *line, const char *word, struct nvl_strv *evidence, struct nvl_strv *fix)
+{
+    const char *last = line;
+
+    for (const char *next = strstr(line, ": "); next != NULL; next = strstr(next + 2, ": "))
+        last = next;
+    if (strncmp(line, word, strlen(word)) != 0 || line[strlen(word)] != ':' || last == line)
+        return false;
+    nvl_strv_pushf(evidence, "%.*s", (int)(last - line), line);
+    nvl_strv_push(fix, last + 2);
+    return names_essential(line);
+}
+
+static void say_missing(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                        const struct nvl_strv *missing, unsigned capability, struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+    nvl_autofree char *word = nvl_capabilities_format(capability);
+    bool essential = false;
+
+    for (size_t i = 0; i < missing->count; i++)
+        essential |= take_missing(missing->items[i], word, &evidence, &fix);
+    if (evidence.count == 0)
+        return;
+    nvl_autofree char *granted = nvl_granted_names(facts);
+    nvl_autofree char *title =
+        nvl_xasprintf("containers are granted %s, and some of its libraries are not on this host", word);
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, essential ? NVL_SEVERITY_WARNING : NVL_SEVERITY_NOTE, title);
+    nvl_strv_pushf(&evidence, "containers with a grant: %s", granted);
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(f, "a bundle holds what is installed on the host: what is missing here is missing in "
+                         "containers, and programs say that they cannot load it");
+    nvl_strv_push(&fix, "nvlxc driver sync");
+    nvl_finding_fix_lines(f, &fix);
+}
+
+void nvl_check_libraries_incomplete(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                    struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv missing = {0};
+    unsigned granted = granted_capabilities(facts);
+
+    if (!is_loaded(facts) || !has_loaded_version(facts) || granted == 0)
+        return;
+    if (nvl_bundle_lacks(facts->root, &facts->search, facts->host.driver.version, &missing, NULL) < 0)
+        return;
+    for (unsigned bit = 1; bit <= NVL_CAP_ALL; bit <<= 1)
+        if ((granted & bit) != 0)
+            say_missing(check, facts, &missing, bit, findings);
+}
+
+/* Root's containers make it at their next start; it is there in time where somebody has made it before. */
+void nvl_check_bundle_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                             struct nvl_findings *findings)
+{
+    nvl_autofree char *granted = nvl_granted_names(facts);
+    const char *loaded = facts->host.driver.version;
+
+    if (!is_loaded(facts) || granted == NULL || nvl_loaded_bundle(facts) != NULL ||
+        !has_loaded_version(facts))
+        return;
+    nvl_autofree char *title = nvl_xasprintf("there is no bundle of %s, the loaded driver", loaded);
+    struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING, title);
+    nvl_finding_evidence(f, "/var/lib/nvlxc/driver/%s does not exist\ncontainers with a grant: %s", loaded,
+                         granted);
+    nvl_finding_cause(f,
+                      "the next start of a container has to copy it first, which takes a while; a user's own "
+                      "container cannot, and starts without a driver");
+    nvl_finding_fix(f, "nvlxc driver sync");
+}
+
+static void say_damaged(const struct nvl_check *check, const struct nvl_bundle *bundle, bool is_installed,
+                        const struct nvl_strv *faults, const struct nvl_strv *unseen,
+                        struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+    nvl_autofree char *title = nvl_xasprintf("the bundle of %s is damaged", bundle->version);
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, bundle->loaded ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, title);
+
+    for (size_t i = 0; i < faults->count && i < MANY_FAULTS; i++)
+        nvl_strv_push(&evidence, faults->items[i]);
+    if (faults->count > MANY_FAULTS)
+        nvl_strv_pushf(&evidence, "… and %zu more", faults->count - MANY_FAULTS);
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(f,
+                      "a full disk, a file system check, or something that wrote into the folder: containers "
+                      "get what is there, and their programs fail to load it");
+    for (size_t i = 0; i < unseen->count; i++)
+        nvl_strv_pushf(&fix, "rm %s", unseen->items[i]);
+    nvl_strv_push(&fix, is_installed ? "nvlxc driver sync" : "nvlxc driver prune");
+    nvl_finding_fix_lines(f, &fix);
+}
+
+void nvl_check_bundle_damaged(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
+{
+    for (size_t i = 0; i < facts->bundles.count; i++) {
+        const struct nvl_bundle *bundle = &facts->bundles.items[i];
+        nvl_auto(nvl_strv_clear) struct nvl_strv faults = {0}, unseen = {0};
+        nvl_bundle_verify(facts->root, bundle, facts->deep, &faults, &unseen);
+        if (faults.count > 0)
+            say_damaged(check, bundle, nvl_strv_contains(&facts->search.us.versions, bundle->version),
+                        &faults, &unseen, findings);
+    }
+}

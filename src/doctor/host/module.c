@@ -1,0 +1,177 @@
+/* The kernel module that is on disk: may it load, has it, and will it find its firmware. */
+#include "doctor/host/shared.h"
+#include "host/modprobe.h"
+
+#define SECURE_BOOT "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+#define MOK_LIST    "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
+
+/* What modprobe takes for the module's file: its name without what is behind it; the caller frees. */
+static char *module_name(const char *path)
+{
+    const char *name = strrchr(path, '/') + 1;
+
+    return nvl_xstrndup(name, strcspn(name, "."));
+}
+
+static bool is_refused_by_firmware(const struct nvl_host_facts *facts)
+{
+    return facts->system.secure_boot == NVL_SECURE_BOOT_ON && facts->installed.enrolled != NVL_ENROLLED_YES;
+}
+
+void nvl_check_secure_boot(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                           struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+    const struct nvl_installed_driver *d = &facts->installed;
+
+    if (facts->host.driver.loaded || d->module == NULL || !is_refused_by_firmware(facts))
+        return;
+    nvl_autofree char *name = module_name(d->module);
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, NVL_SEVERITY_ERROR,
+                         "Secure Boot is on, and the key that signs the kernel module is not enrolled");
+    nvl_strv_push(&evidence, SECURE_BOOT ": 1");
+    nvl_strv_pushf(&evidence, "%s is there and not loaded", d->module);
+    if (d->signing_key == NULL)
+        nvl_strv_push(&evidence, "/var/lib/dkms/mok.pub does not exist: nothing was signed");
+    else
+        nvl_strv_pushf(&evidence, MOK_LIST " %s %s",
+                       d->enrolled == NVL_ENROLLED_NO ? "does not hold" : "could not be read for",
+                       d->signing_key);
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(f, "with Secure Boot the kernel loads only modules that are signed by a key that the "
+                         "firmware knows (modprobe: \"Key was rejected by service\")");
+    if (d->signing_key == NULL) {
+        nvl_strv_push(&fix, "apt install mokutil");
+        nvl_strv_push(&fix, "dkms generate_mok");
+        nvl_strv_pushf(&fix, "dkms build %s/%s -k %s --force && dkms install %s/%s -k %s --force",
+                       d->dkms_name != NULL ? d->dkms_name : name, d->version, facts->system.kernel,
+                       d->dkms_name != NULL ? d->dkms_name : name, d->version, facts->system.kernel);
+    }
+    nvl_strv_pushf(&fix, "mokutil --import %s",
+                   d->signing_key != NULL ? d->signing_key : "/var/lib/dkms/mok.pub");
+    nvl_strv_push(&fix, "reboot   # choose \"Enroll MOK\" on the blue screen");
+    nvl_finding_fix_lines(f, &fix);
+}
+
+static void find_barriers(const struct nvl_modprobe *modprobe, const char *name,
+                          struct nvl_modprobe_lines *lines)
+{
+    static const char *const verbs[] = {"blacklist", "install"};
+
+    for (size_t i = 0; i < NVL_LENGTH(verbs); i++) {
+        nvl_modprobe_find(modprobe, verbs[i], name, lines);
+        if (strcmp(name, "nvidia") != 0)
+            nvl_modprobe_find(modprobe, verbs[i], "nvidia", lines);
+    }
+}
+
+/* Makes a comment of the lines that begin with the same two words. */
+static void add_comment_out(struct nvl_strv *fix, const struct nvl_modprobe_line *line)
+{
+    size_t verb = strcspn(line->text, " "), module = strcspn(line->text + verb + 1, " ");
+
+    nvl_strv_pushf(fix, "sed -i 's/^[[:blank:]]*%.*s[[:blank:]]\\+%.*s\\b/# &/' %s", (int)verb, line->text,
+                   (int)module, line->text + verb + 1, line->file);
+}
+
+void nvl_check_not_loaded(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                          struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+    nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines barriers = {0};
+    const struct nvl_installed_driver *d = &facts->installed;
+    bool unknown_kernel = facts->system.kernel == NULL && nvl_driver_is_installed(facts);
+
+    if (facts->host.driver.loaded || (d->module == NULL && !unknown_kernel) || is_refused_by_firmware(facts))
+        return;
+    nvl_autofree char *name = d->module != NULL ? module_name(d->module) : nvl_xstrdup("nvidia");
+    nvl_autofree char *title =
+        nvl_xasprintf("the kernel module is not loaded, though the driver %s is installed", d->version);
+    struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
+    nvl_strv_push(&evidence, "/proc/driver/nvidia/version does not exist");
+    if (d->module != NULL)
+        nvl_strv_pushf(&evidence, "%s is there", d->module);
+    find_barriers(&facts->modprobe, name, &barriers);
+    for (size_t i = 0; i < barriers.count; i++) {
+        nvl_strv_pushf(&evidence, "%s: %s", barriers.items[i].file, barriers.items[i].text);
+        add_comment_out(&fix, &barriers.items[i]);
+    }
+    if (barriers.count > 0)
+        nvl_strv_push(&fix, "update-initramfs -u -k all");
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(
+        f, "%s",
+        barriers.count > 0
+            ? "modprobe's configuration keeps it from loading, as for a GPU that is meant for a "
+              "virtual machine"
+            : "it was built after the boot, was unloaded, or was refused: what modprobe and the "
+              "kernel's log say then is the cause; nvidia-smi says that it \"couldn't communicate with "
+              "the NVIDIA driver\"");
+    nvl_strv_pushf(&fix, "modprobe %s", name);
+    if (barriers.count == 0)
+        nvl_strv_push(&fix, "journalctl -k -g NVRM   # where that fails");
+    nvl_finding_fix_lines(f, &fix);
+}
+
+void nvl_check_driver_version(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+
+    if (!facts->host.driver.loaded || facts->host.driver.version[0] != '\0')
+        return;
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, NVL_SEVERITY_ERROR,
+                         "the kernel module is loaded, but its version is not understood");
+    nvl_add_first_line(&evidence, facts->root, "/proc/driver/nvidia/version");
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(f, "libraries are chosen by that version, so containers get none");
+    nvl_finding_fix(f, "report the text of /proc/driver/nvidia/version (nvlxc doctor --report)");
+}
+
+/* The kernel's own order: updates before the rest, the running kernel's folder before the common one. */
+static bool has_firmware(const struct nvl_host_facts *facts)
+{
+    const char *kernel = facts->system.kernel != NULL ? facts->system.kernel : "";
+    nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
+
+    nvl_strv_pushf(&folders, "/lib/firmware/updates/%s", kernel);
+    nvl_strv_push(&folders, "/lib/firmware/updates");
+    nvl_strv_pushf(&folders, "/lib/firmware/%s", kernel);
+    nvl_strv_push(&folders, "/lib/firmware");
+    for (size_t i = 0; i < folders.count; i++) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+        nvl_autofree char *folder =
+            nvl_xasprintf("%s/nvidia/%s", folders.items[i], facts->host.driver.version);
+        nvl_root_list(facts->root, folder, &names);
+        for (size_t n = 0; n < names.count; n++)
+            if (nvl_has_prefix(names.items[n], "gsp"))
+                return true;
+    }
+    return false;
+}
+
+void nvl_check_firmware(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                        struct nvl_findings *findings)
+{
+    const char *loaded = facts->host.driver.version;
+    const struct nvl_gpu *user = NULL;
+    bool is_upgraded =
+        facts->search.us.versions.count > 0 && !nvl_strv_contains(&facts->search.us.versions, loaded);
+
+    for (size_t i = 0; i < facts->host.gpus.count && user == NULL; i++)
+        if (facts->host.gpus.items[i].runs_firmware)
+            user = &facts->host.gpus.items[i];
+    if (!facts->host.driver.loaded || loaded[0] == '\0' || user == NULL || has_firmware(facts))
+        return;
+    nvl_autofree char *title = nvl_xasprintf("the GSP firmware of %s, the loaded driver, is gone", loaded);
+    struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING, title);
+    nvl_finding_evidence(f,
+                         "/lib/firmware/nvidia/%s has no gsp_*.bin\n/proc/driver/nvidia/gpus/%s/information: "
+                         "GPU Firmware: %s",
+                         loaded, user->pci, loaded);
+    nvl_finding_cause(f, "the module reads it whenever a GPU initialises: after a reset, or when the first "
+                         "program opens the GPU again. A package upgrade takes the old version's away");
+    nvl_finding_fix(f, is_upgraded ? "reboot" : "apt install --reinstall firmware-nvidia-gsp");
+}

@@ -1,0 +1,171 @@
+/* Device nodes: there, and the driver's devices of this moment; and nvidia-uvm, without which there are none.
+ */
+#include "doctor/families.h"
+#include "doctor/host/shared.h"
+
+/* What is said of nodes together, and what fails without them. */
+static const struct kind {
+    const char *name;
+    enum nvl_node_kind kinds[2];
+    enum nvl_severity severity;
+    const char *effect;
+} kinds[] = {
+    {"GPU",
+     {NVL_NODE_GPU, NVL_NODE_GPU},
+     NVL_SEVERITY_ERROR,
+     "nvidia-smi says \"No devices were found\", CUDA gives error 100"},
+    {"control",
+     {NVL_NODE_CTL, NVL_NODE_CTL},
+     NVL_SEVERITY_ERROR,
+     "nothing works: nvidia-smi \"couldn't communicate with the NVIDIA driver\", CUDA gives error 100"},
+    {"uvm",
+     {NVL_NODE_UVM, NVL_NODE_UVM_TOOLS},
+     NVL_SEVERITY_ERROR,
+     "nvidia-smi works, but CUDA programs fail with error 999"},
+    {"MIG",
+     {NVL_NODE_CAP, NVL_NODE_CAP},
+     NVL_SEVERITY_ERROR,
+     "the MIG device cannot be used: \"Insufficient Permissions\""},
+    {"modeset",
+     {NVL_NODE_MODESET, NVL_NODE_MODESET},
+     NVL_SEVERITY_WARNING,
+     "Vulkan and OpenGL do not find the GPU; CUDA does"},
+    {"DRI",
+     {NVL_NODE_DRI, NVL_NODE_DRI},
+     NVL_SEVERITY_WARNING,
+     "Vulkan, EGL and VA-API do not find the GPU; CUDA does"},
+};
+
+static void check_uvm(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                      struct nvl_findings *findings)
+{
+    if (!facts->host.driver.loaded || facts->host.majors.uvm >= 0)
+        return;
+    struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "nvidia-uvm is not loaded");
+    nvl_finding_evidence(f, "/proc/devices: no line nvidia-uvm\n/proc/modules: %s",
+                         facts->modules.nvidia_uvm ? "nvidia_uvm is there" : "no line nvidia_uvm");
+    nvl_finding_cause(f,
+                      "nothing loads it at boot: the first CUDA program that runs as root on the host does. "
+                      "Until then nvidia-smi works, but CUDA programs in containers fail with error 999");
+    nvl_finding_fix(f, "%smodprobe nvidia-uvm\nnvidia-modprobe -c 0 -u",
+                    facts->has_nvidia_modprobe ? "" : "apt install nvidia-modprobe\n");
+}
+
+static void add_commands(struct nvl_strv *fix, const struct nvl_node *node, bool has_modprobe)
+{
+    nvl_autofree char *command = NULL;
+
+    if (node->state == NVL_NODE_STALE || node->state == NVL_NODE_NOT_DEVICE)
+        nvl_strv_pushf(fix, "rm -f %s", node->path);
+    if (node->state == NVL_NODE_MODE)
+        command = nvl_xasprintf("chmod %04o %s", node->mode, node->path);
+    else if (node->kind == NVL_NODE_DRI)
+        command = nvl_xstrdup("udevadm trigger --subsystem-match=drm --action=add");
+    else if (has_modprobe && node->kind == NVL_NODE_GPU)
+        command = nvl_xasprintf("nvidia-modprobe -c %d", node->minor);
+    else if (has_modprobe && node->kind == NVL_NODE_MODESET)
+        command = nvl_xstrdup("nvidia-modprobe -m");
+    else if (has_modprobe && (node->kind == NVL_NODE_UVM || node->kind == NVL_NODE_UVM_TOOLS))
+        command = nvl_xstrdup("nvidia-modprobe -c 0 -u");
+    else
+        command = nvl_xasprintf("%smknod -m %04o %s c %d %d",
+                                node->kind == NVL_NODE_CAP ? "mkdir -p /dev/nvidia-caps && " : "", node->mode,
+                                node->path, node->major, node->minor);
+    if (!nvl_strv_contains(fix, command))
+        nvl_strv_push(fix, command);
+}
+
+static void add_evidence(struct nvl_strv *evidence, const struct nvl_node *node)
+{
+    switch (node->state) {
+    case NVL_NODE_MISSING:
+        nvl_strv_pushf(evidence, "%s does not exist, should be %d:%d", node->path, node->major, node->minor);
+        break;
+    case NVL_NODE_NOT_DEVICE:
+        nvl_strv_pushf(evidence, "%s is not a device, should be %d:%d", node->path, node->major, node->minor);
+        break;
+    case NVL_NODE_STALE:
+        nvl_strv_pushf(evidence, "%s is %d:%d, should be %d:%d", node->path, node->found_major,
+                       node->found_minor, node->major, node->minor);
+        break;
+    case NVL_NODE_MODE:
+        nvl_strv_pushf(evidence, "%s has mode %04o, should have %04o", node->path, node->found_mode,
+                       node->mode);
+        break;
+    case NVL_NODE_OK:
+        break;
+    }
+}
+
+/* The nodes of one kind in one state; with what is wrong of each, and the commands that mend it. */
+static void say_kind(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                     const struct kind *kind, enum nvl_node_state state, const char *what, const char *cause,
+                     struct nvl_findings *findings)
+{
+    bool is_tools = true;
+    nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0}, evidence = {0}, fix = {0};
+
+    for (size_t i = 0; i < facts->n_nodes; i++) {
+        const struct nvl_node *node = &facts->nodes[i];
+        bool is_kind = node->kind == kind->kinds[0] || node->kind == kind->kinds[1];
+        if (!is_kind || node->state != state || node->major < 0) /* its module's finding says it */
+            continue;
+        is_tools &= node->kind == NVL_NODE_UVM_TOOLS; /* profilers alone open them */
+        nvl_strv_push(&paths, node->path);
+        add_evidence(&evidence, node);
+        add_commands(&fix, node, facts->has_nvidia_modprobe);
+    }
+    if (paths.count == 0)
+        return;
+    nvl_autofree char *list = nvl_strv_join(&paths, ", ");
+    nvl_autofree char *title =
+        nvl_xasprintf("%s %s: %s", paths.count > 1 ? "device nodes are" : "a device node is", what, list);
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, is_tools ? NVL_SEVERITY_WARNING : kind->severity, title);
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(f, "%s. %s", cause, is_tools ? "Profilers and debuggers fail" : kind->effect);
+    nvl_finding_fix_lines(f, &fix);
+}
+
+/* What can be wrong with a node: one check for each. */
+static const struct {
+    const char *id;
+    enum nvl_node_state state;
+    const char *what, *cause;
+} states[] = {
+    {"node-missing", NVL_NODE_MISSING, "missing",
+     "neither the kernel nor udev makes NVIDIA's nodes: a program that runs as root does when it needs them, "
+     "and "
+     "the start hook of root's containers does"},
+    {"node-not-device", NVL_NODE_NOT_DEVICE, "no device",
+     "a bind mount with create=file left an empty file in /dev while the node was not there, and the driver "
+     "does "
+     "not replace it"},
+    {"node-stale", NVL_NODE_STALE, "stale",
+     "the driver's major is another one since it was loaded again, and something made the nodes with fixed "
+     "numbers"},
+    {"node-mode", NVL_NODE_MODE, "closed to users",
+     "something changed the mode that the driver's parameters ask for (/proc/driver/nvidia/params): users of "
+     "containers are other users of this host, and may not open them"},
+};
+
+static void check_nodes(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                        struct nvl_findings *findings)
+{
+    for (size_t i = 0; i < NVL_LENGTH(states); i++)
+        for (size_t k = 0; strcmp(states[i].id, check->id) == 0 && k < NVL_LENGTH(kinds); k++)
+            say_kind(check, facts, &kinds[k], states[i].state, states[i].what, states[i].cause, findings);
+}
+
+const struct nvl_check nvl_checks_nodes[] = {
+    {"uvm-not-loaded", "Is nvidia-uvm loaded?", NULL, check_uvm, NULL},
+    {"node-missing", "Are the device nodes there?", NULL, check_nodes, NULL},
+    {"node-not-device", "Are they devices?", NULL, check_nodes, NULL},
+    {"node-stale", "Have they the driver's numbers of this moment?", NULL, check_nodes, NULL},
+    {"node-mode", "May users open them?", NULL, check_nodes, NULL},
+    {"mig-empty", "Has each GPU in MIG mode instances?", NULL, nvl_check_mig_empty, NULL},
+    {"fabric-manager", "Does the fabric manager run where there are NVSwitches?", NULL, nvl_check_fabric,
+     NULL},
+    {"persistence", "Does the persistence daemon keep the GPUs ready?", NULL, nvl_check_persistence, NULL},
+    {0},
+};

@@ -1,0 +1,86 @@
+/* The words that several of the host's findings use. */
+#include "doctor/host/shared.h"
+
+#define SMALL_FILE (64u << 10)
+
+struct nvl_finding *nvl_host_finding(struct nvl_findings *findings, const struct nvl_check *check,
+                                     enum nvl_severity severity, const char *title)
+{
+    return nvl_finding_add(findings, check, severity, NULL, title);
+}
+
+void nvl_finding_evidence_lines(struct nvl_finding *f, const struct nvl_strv *lines)
+{
+    nvl_autofree char *text = nvl_strv_join(lines, "\n");
+
+    if (lines->count > 0)
+        nvl_finding_evidence(f, "%s", text);
+}
+
+void nvl_finding_fix_lines(struct nvl_finding *f, const struct nvl_strv *lines)
+{
+    nvl_autofree char *text = nvl_strv_join(lines, "\n");
+
+    if (lines->count > 0)
+        nvl_finding_fix(f, "%s", text);
+}
+
+void nvl_add_first_line(struct nvl_strv *lines, const struct nvl_root *root, const char *path)
+{
+    nvl_autofree char *text = NULL;
+    size_t len;
+
+    if (nvl_root_read(root, path, SMALL_FILE, &text, &len) == 0)
+        nvl_strv_pushf(lines, "%s: %.*s", path, (int)strcspn(text, "\n"), text);
+}
+
+bool nvl_has_apt(const struct nvl_system *system)
+{
+    return system->is_proxmox || (system->id != NULL && strcmp(system->id, "debian") == 0);
+}
+
+void nvl_add_headers_install(struct nvl_strv *fix, const struct nvl_system *system)
+{
+    nvl_autofree char *package = nvl_headers_package(system);
+    nvl_autofree char *meta = nvl_headers_meta_package(system);
+
+    if (package != NULL)
+        nvl_strv_pushf(fix, "apt install %s%s%s", meta != NULL ? meta : "", meta != NULL ? " " : "", package);
+    else
+        nvl_strv_pushf(fix, "install the headers of kernel %s, and of later ones as they come",
+                       system->kernel != NULL ? system->kernel : "$(uname -r)");
+}
+
+char *nvl_granted_names(const struct nvl_host_facts *facts)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    for (size_t i = 0; i < facts->n_users; i++)
+        if (facts->users[i].has_grant)
+            nvl_strv_push(&names, facts->users[i].name);
+    return names.count > 0 ? nvl_strv_join(&names, ", ") : NULL;
+}
+
+const char *nvl_driver_in_question(const struct nvl_host_facts *facts, enum nvl_flavour *flavour)
+{
+    const struct nvl_driver_version *loaded = &facts->host.driver;
+
+    *flavour = loaded->loaded ? loaded->flavour : facts->installed.flavour;
+    return loaded->loaded ? loaded->version : facts->installed.version;
+}
+
+char *nvl_driver_text(const char *version, enum nvl_flavour flavour)
+{
+    const char *name = nvl_flavour_name(flavour);
+
+    return name != NULL ? nvl_xasprintf("%s (%s)", version, name) : nvl_xstrdup(version);
+}
+
+const struct nvl_bundle *nvl_loaded_bundle(const struct nvl_host_facts *facts)
+{
+    for (size_t i = 0; i < facts->bundles.count; i++)
+        if (facts->host.driver.version[0] != '\0' &&
+            strcmp(facts->bundles.items[i].version, facts->host.driver.version) == 0)
+            return &facts->bundles.items[i];
+    return NULL;
+}

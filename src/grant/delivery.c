@@ -1,0 +1,75 @@
+/* How a grant is carried out, as words. */
+#include "grant/delivery.h"
+
+static const char *const nodes_words[] = {
+    [NVL_NODES_HOOK] = "hook", [NVL_NODES_DEV] = "dev", [NVL_NODES_STATIC] = "static"};
+static const char *const libraries_words[] = {
+    [NVL_LIBRARIES_BUNDLE] = "bundle", [NVL_LIBRARIES_HOST] = "host", [NVL_LIBRARIES_NONE] = "none"};
+
+/* The place of the word in the list, its length where it is not there. */
+static size_t find(const char *const *words, size_t n, const char *word)
+{
+    size_t i = 0;
+
+    while (i < n && strcmp(words[i], word) != 0)
+        i++;
+    return i;
+}
+
+const char *nvl_nodes_mode_name(enum nvl_nodes_mode mode)
+{
+    return nodes_words[mode];
+}
+
+const char *nvl_libraries_mode_name(enum nvl_libraries_mode mode)
+{
+    return libraries_words[mode];
+}
+
+bool nvl_nodes_mode_parse(const char *word, enum nvl_nodes_mode *mode)
+{
+    size_t i = find(nodes_words, NVL_LENGTH(nodes_words), word);
+
+    if (i == NVL_LENGTH(nodes_words))
+        return false;
+    *mode = (enum nvl_nodes_mode)i;
+    return true;
+}
+
+bool nvl_libraries_mode_parse(const char *word, enum nvl_libraries_mode *mode)
+{
+    size_t i = find(libraries_words, NVL_LENGTH(libraries_words), word);
+
+    if (i == NVL_LENGTH(libraries_words))
+        return false;
+    *mode = (enum nvl_libraries_mode)i;
+    return true;
+}
+
+char *nvl_grant_arguments(const struct nvl_grant *grant)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+
+    if (grant->required)
+        nvl_strv_push(&words, "--required");
+    if (grant->exclusive)
+        nvl_strv_push(&words, "--exclusive");
+    if (grant->nodes != NVL_NODES_HOOK)
+        nvl_strv_pushf(&words, "--nodes=%s", nvl_nodes_mode_name(grant->nodes));
+    if (grant->libraries != NVL_LIBRARIES_BUNDLE)
+        nvl_strv_pushf(&words, "--libraries=%s", nvl_libraries_mode_name(grant->libraries));
+    return nvl_strv_join(&words, " ");
+}
+
+bool nvl_grant_take_argument(struct nvl_grant *grant, const char *argument)
+{
+    if (strcmp(argument, "--required") == 0)
+        return grant->required = true;
+    if (strcmp(argument, "--exclusive") == 0)
+        return grant->exclusive = true;
+    if (nvl_has_prefix(argument, "--nodes="))
+        return nvl_nodes_mode_parse(argument + strlen("--nodes="), &grant->nodes);
+    if (nvl_has_prefix(argument, "--libraries="))
+        return nvl_libraries_mode_parse(argument + strlen("--libraries="), &grant->libraries);
+    return false;
+}

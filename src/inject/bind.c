@@ -1,0 +1,123 @@
+/* Putting one thing of the host into the container's root file system. */
+#include "inject/bind.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+
+static bool is_device(const struct stat *st, const struct nvl_node *node)
+{
+    return S_ISCHR(st->st_mode) && st->st_rdev == makedev((unsigned)node->major, (unsigned)node->minor);
+}
+
+bool nvl_bind_has_node(const struct nvl_root *rootfs, const struct nvl_node *node)
+{
+    struct stat st;
+
+    return node->major >= 0 && nvl_root_stat(rootfs, node->path, AT_SYMLINK_NOFOLLOW, &st) == 0 &&
+           is_device(&st, node);
+}
+
+bool nvl_bind_is(int fd, int other)
+{
+    struct stat one, two;
+
+    return fstat(fd, &one) == 0 && fstat(other, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
+}
+
+bool nvl_bind_is_mount(int fd)
+{
+    struct statx st;
+
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st) == 0 &&
+           (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+void nvl_bind_folder_close(struct nvl_bind_folder *folder)
+{
+    nvl_close_ptr(&folder->fd);
+    *folder = NVL_BIND_FOLDER_NONE;
+}
+
+/* Makes `folder` the one that the node is in, and gives the node's name there. */
+static const char *enter_folder(const struct nvl_root *root, struct nvl_bind_folder *folder, const char *path)
+{
+    size_t len = (size_t)(strrchr(path, '/') - path);
+
+    if (strlen(folder->path) != len || memcmp(folder->path, path, len) != 0) {
+        nvl_bind_folder_close(folder);
+        nvl_copy(folder->path, sizeof folder->path, path, len);
+        folder->fd = nvl_root_openat(root, folder->path, O_PATH | O_DIRECTORY);
+    }
+    return path + len + 1;
+}
+
+/* Looked at through the mount itself: what is checked is what is mounted. */
+static int clone_node(int folder, const char *name, const struct nvl_node *node)
+{
+    struct stat st;
+    nvl_autofd int mount_fd = nvl_sys_clone_mount(folder, name);
+
+    if (mount_fd < 0)
+        return mount_fd;
+    if (fstat(mount_fd, &st) < 0)
+        return -errno;
+    if (node->major < 0 || !is_device(&st, node))
+        return -ENODEV;
+    int r = nvl_sys_set_mount_flags(mount_fd, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    return r < 0 ? r : TAKE_FD(mount_fd);
+}
+
+int nvl_bind_open_node(const struct nvl_root *host, int own, struct nvl_bind_folder *folder,
+                       const struct nvl_node *node, bool *is_own)
+{
+    const char *name = enter_folder(host, folder, node->path);
+    int mount_fd = own >= 0 ? clone_node(own, name, node) : -ENOENT;
+
+    *is_own = mount_fd >= 0;
+    if (mount_fd < 0)
+        mount_fd = folder->fd < 0 ? folder->fd : clone_node(folder->fd, name, node);
+    return mount_fd;
+}
+
+/* The file to mount on: made, or an empty one that is there already. 1 where it is the device itself. */
+static int open_target(int parent, const char *name, const struct nvl_node *node, int *target)
+{
+    struct stat st;
+
+    *target = openat(parent, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (*target >= 0)
+        return 0;
+    nvl_autofd int fd = errno == EEXIST ? openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    if (is_device(&st, node))
+        return 1;
+    if (!S_ISREG(st.st_mode) || st.st_size > 0)
+        return -EEXIST;
+    *target = TAKE_FD(fd);
+    return 0;
+}
+
+int nvl_bind_put_node(const struct nvl_root *rootfs, struct nvl_bind_folder *folder,
+                      const struct nvl_node *node, int mount_fd)
+{
+    nvl_autofd int target = -1;
+    const char *name = enter_folder(rootfs, folder, node->path);
+
+    if (folder->fd == -ENOENT) { /* /dev/dri, /dev/nvidia-caps */
+        int r = nvl_root_make_folder(rootfs, folder->path);
+        if (r < 0)
+            return r;
+        folder->fd = nvl_root_openat(rootfs, folder->path, O_PATH | O_DIRECTORY);
+    }
+    if (folder->fd < 0)
+        return folder->fd;
+    int r = open_target(folder->fd, name, node, &target);
+    return r != 0 ? r : nvl_sys_move_mount(mount_fd, target);
+}

@@ -1,0 +1,224 @@
+/* The container's dynamic linker, and the host's ldconfig run on its cache. */
+#include "inject/linker.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/paths.h"
+#include "host/ldcache.h"
+
+/* Long enough for a large root file system on a slow disk; a hostile one cannot hold up the start for longer.
+ */
+#define LDCONFIG_SECONDS 60
+
+bool nvl_linker_is_musl(const struct nvl_root *rootfs)
+{
+    static const char *const glibc[] = {"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"};
+    static const char *const musl[] = {"/lib/ld-musl-x86_64.so.1", "/lib/ld-musl-aarch64.so.1"};
+
+    for (size_t i = 0; i < NVL_LENGTH(glibc); i++)
+        if (nvl_root_exists(rootfs, glibc[i]))
+            return false;
+    for (size_t i = 0; i < NVL_LENGTH(musl); i++)
+        if (nvl_root_exists(rootfs, musl[i]))
+            return true;
+    return false;
+}
+
+/* One line of `sonames`: "lib64 libcuda.so.1". */
+static bool is_cached(const struct nvl_ldcache *cache, const char *line, size_t len, bool want_32)
+{
+    char folder[8], soname[256], wanted[512];
+    const char *blank = memchr(line, ' ', len);
+
+    if (blank == NULL || !nvl_copy(folder, sizeof folder, line, (size_t)(blank - line)) ||
+        !nvl_copy(soname, sizeof soname, blank + 1, len - (size_t)(blank - line) - 1))
+        return true; /* not a line that sync writes: nothing to hold against the cache */
+    bool is_32 = strcmp(folder, "lib32") == 0;
+    if (is_32 && !want_32)
+        return true;
+    const char *path = nvl_ldcache_find(cache, is_32 ? NVL_ELF_32 : NVL_ELF_64, soname);
+    snprintf(wanted, sizeof wanted, "%s/%s/%s", NVL_MOUNT_POINT, folder, soname);
+    return path != NULL && strcmp(path, wanted) == 0;
+}
+
+static bool names_below(const struct nvl_ldcache *cache, const char *folder)
+{
+    struct nvl_ldcache_entry entry;
+
+    for (size_t i = 0; i < cache->n_entries; i++)
+        if (nvl_ldcache_entry(cache, i, &entry) && nvl_has_prefix(entry.path, folder))
+            return true;
+    return false;
+}
+
+bool nvl_linker_is_current(const struct nvl_root *rootfs, const char *sonames, size_t len, bool want_32)
+{
+    nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
+    const char *line;
+    size_t pos = 0, line_len;
+
+    if (nvl_ldcache_read(&cache, rootfs) < 0)
+        return false;
+    while (nvl_next_line(sonames, len, &pos, &line, &line_len))
+        if (!is_cached(&cache, line, line_len, want_32))
+            return false;
+    /* an earlier grant had them */
+    return want_32 || !names_below(&cache, NVL_MOUNT_POINT "/lib32/");
+}
+
+bool nvl_linker_names_bundle(const struct nvl_root *rootfs)
+{
+    nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
+
+    return nvl_ldcache_read(&cache, rootfs) == 0 && names_below(&cache, NVL_MOUNT_POINT "/");
+}
+
+/* A program that needs no interpreter: one of the container would otherwise be run in its place. */
+static bool is_static_program(int fd)
+{
+    Elf64_Ehdr header;
+    Elf64_Phdr program;
+
+    if (pread(fd, &header, sizeof header, 0) != sizeof header ||
+        memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
+        header.e_phentsize != sizeof program)
+        return false;
+    for (unsigned i = 0; i < header.e_phnum; i++) {
+        off_t at = (off_t)(header.e_phoff + i * sizeof program);
+        if (pread(fd, &program, sizeof program, at) != sizeof program || program.p_type == PT_INTERP)
+            return false;
+    }
+    return true;
+}
+
+int nvl_ldconfig_open(const struct nvl_root *host)
+{
+    /* Ubuntu's ldconfig is a shell script around ldconfig.real */
+    static const char *const paths[] = {"/sbin/ldconfig.real", "/sbin/ldconfig"};
+    int r = -ENOENT;
+
+    for (size_t i = 0; i < NVL_LENGTH(paths); i++) {
+        nvl_autofd int fd = nvl_root_openat(host, paths[i], O_RDONLY);
+        if (fd >= 0 && is_static_program(fd))
+            return TAKE_FD(fd);
+        r = fd >= 0 ? -ENOEXEC : r;
+    }
+    return r;
+}
+
+/* While there is a capability to do it with: before the user changes. */
+static int empty_bounding_set(void)
+{
+    for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
+        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EINVAL)
+            return -errno;
+    return 0;
+}
+
+static int drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {0};
+
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+        return -errno;
+    return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
+}
+
+static int become(uid_t uid, gid_t gid)
+{
+    if (uid == (uid_t)-1)
+        return 0;
+    if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+        return -errno;
+    return 0;
+}
+
+/* In the child. Returns only on failure, with an errno for an exit status. */
+static int confine_and_exec(int rootfs_fd, int ldconfig_fd, int null_fd, uid_t uid, gid_t gid)
+{
+    static char *const argv[] = {(char *)"ldconfig", (char *)"-X", NULL}; /* -X: the cache alone, no links */
+    static char *const envp[] = {(char *)"LC_ALL=C", NULL};
+    int r;
+
+    for (int fd = 0; fd <= 2; fd++)
+        if (dup2(null_fd, fd) < 0)
+            return errno;
+    if (fchdir(rootfs_fd) < 0 || chroot(".") < 0 || chdir("/") < 0)
+        return errno;
+    r = empty_bounding_set();
+    if (r == 0)
+        r = become(uid, gid);
+    if (r == 0)
+        r = drop_capabilities();
+    if (r < 0)
+        return -r;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+        return errno;
+    umask(022);
+    alarm(LDCONFIG_SECONDS);
+    execveat(ldconfig_fd, "", argv, envp, AT_EMPTY_PATH);
+    return errno;
+}
+
+/* ldconfig keeps notes for its next run. Where a root file system has none, it shall not get any from nvlxc.
+ */
+#define AUX_FOLDER "/var/cache/ldconfig"
+#define AUX_FILE   AUX_FOLDER "/aux-cache"
+
+static void remove_new(const struct nvl_root *rootfs, bool had, const char *path, int flags)
+{
+    const char *name;
+
+    if (had)
+        return;
+    nvl_autofd int parent = nvl_root_open_parent(rootfs, path, &name);
+    if (parent >= 0)
+        unlinkat(parent, name, flags);
+}
+
+static int run_confined(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,
+                        struct nvl_error *err)
+{
+    int status;
+    nvl_autofd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null_fd < 0)
+        return nvl_error_errno(err, -errno, "cannot run ldconfig: /dev/null");
+    pid_t child = fork();
+    if (child < 0)
+        return nvl_error_errno(err, -errno, "cannot run ldconfig");
+    if (child == 0)
+        _exit(confine_and_exec(rootfs->fd, ldconfig_fd, null_fd, uid, gid));
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return nvl_error_errno(err, -errno, "cannot wait for ldconfig");
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return 0;
+    if (WIFSIGNALED(status))
+        return nvl_error_set(err, -EIO, "ldconfig on the container's root file system was ended by signal %d",
+                             WTERMSIG(status));
+    return nvl_error_set(err, -EIO, "ldconfig on the container's root file system failed with status %d",
+                         WEXITSTATUS(status));
+}
+
+int nvl_ldconfig_run(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,
+                     struct nvl_error *err)
+{
+    bool had_folder = nvl_root_exists(rootfs, AUX_FOLDER), had_file = nvl_root_exists(rootfs, AUX_FILE);
+
+    int r = run_confined(rootfs, ldconfig_fd, uid, gid, err);
+    remove_new(rootfs, had_file, AUX_FILE, 0);
+    remove_new(rootfs, had_folder, AUX_FOLDER, AT_REMOVEDIR);
+    return r;
+}

@@ -1,0 +1,146 @@
+/* Containers' own device nodes, below /dev/nvlxc. */
+#include "inject/node_copies.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/paths.h"
+#include "inject/groups.h"
+
+static bool is_closed(const struct nvl_node *node)
+{
+    bool is_device = node->state == NVL_NODE_OK || node->state == NVL_NODE_MODE;
+
+    return is_device && node->kind != NVL_NODE_CAP && (node->found_mode & 0006) != 0006;
+}
+
+/* Before there was a group render, udev gave both kinds to video. */
+bool nvl_own_node_group(const struct nvl_root *rootfs, const struct nvl_node *node, const char **name,
+                        unsigned *gid)
+{
+    *name = "render";
+    if (strstr(node->path, "/renderD") != NULL && nvl_group_find(rootfs, *name, gid))
+        return true;
+    *name = "video";
+    return nvl_group_find(rootfs, *name, gid);
+}
+
+static const char *name_of(const struct nvl_node *node)
+{
+    return strrchr(node->path, '/') + 1;
+}
+
+/* One component of a path: LXC takes no other names. */
+static char *folder_of(const char *container)
+{
+    bool is_name = container[0] != '\0' && container[0] != '.' && strchr(container, '/') == NULL;
+
+    return is_name ? nvl_xasprintf(NVL_OWN_NODES_DIR "/%s", container) : NULL;
+}
+
+int nvl_own_nodes_open(const struct nvl_root *root, const char *container)
+{
+    nvl_autofree char *path = folder_of(container);
+
+    return path != NULL ? nvl_root_openat(root, path, O_PATH | O_DIRECTORY | O_NOFOLLOW) : -ENOENT;
+}
+
+/* Made anew each time: its group may be the one of a start before. */
+static int make_one(int folder, uid_t uid, gid_t gid, const struct nvl_node *node)
+{
+    const char *name = name_of(node);
+    dev_t number = makedev((unsigned)node->found_major, (unsigned)node->found_minor);
+
+    if (unlinkat(folder, name, 0) < 0 && errno != ENOENT)
+        return -errno;
+    if (mknodat(folder, name, S_IFCHR | 0600, number) < 0 ||
+        fchownat(folder, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+        fchmodat(folder, name, node->found_mode & 0660, 0) < 0)
+        return -errno;
+    return 0;
+}
+
+static bool is_wanted(const char *name, const struct nvl_node *nodes, size_t n_nodes)
+{
+    for (size_t i = 0; i < n_nodes; i++)
+        if (is_closed(&nodes[i]) && strcmp(name_of(&nodes[i]), name) == 0)
+            return true;
+    return false;
+}
+
+static void remove_others(const struct nvl_root *root, const char *path, int folder,
+                          const struct nvl_node *nodes, size_t n_nodes)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    nvl_root_list(root, path, &names);
+    for (size_t i = 0; i < names.count; i++)
+        if (!is_wanted(names.items[i], nodes, n_nodes))
+            unlinkat(folder, names.items[i], 0);
+}
+
+/* Only the container's root may enter: the group's number can be one that users of the host have. */
+static int make_folder(const struct nvl_root *root, const char *path, uid_t uid, gid_t gid)
+{
+    int r = nvl_root_make_folder(root, path);
+
+    if (r < 0)
+        return r;
+    nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (fd < 0)
+        return fd;
+    return fchmod(fd, 0700) < 0 || fchown(fd, uid, gid) < 0 ? -errno : TAKE_FD(fd);
+}
+
+bool nvl_own_nodes_are_needed(const struct nvl_resolved *resolved)
+{
+    for (size_t i = 0; i < resolved->n_nodes; i++)
+        if (is_closed(&resolved->nodes[i]))
+            return true;
+    return false;
+}
+
+bool nvl_own_nodes_find(const struct nvl_host *host, const struct nvl_grant *grant,
+                        struct nvl_resolved *resolved)
+{
+    nvl_grant_resolve(grant, host, resolved);
+    for (size_t i = 0; i < resolved->n_nodes; i++)
+        nvl_node_check(host->root, &resolved->nodes[i]);
+    return nvl_own_nodes_are_needed(resolved);
+}
+
+void nvl_own_nodes_make(const struct nvl_root *root, const struct nvl_resolved *resolved,
+                        const char *container, uid_t uid, gid_t gid, struct nvl_strv *problems)
+{
+    nvl_autofree char *path = folder_of(container);
+    nvl_autofd int folder = path != NULL ? make_folder(root, path, uid, gid) : -EINVAL;
+
+    if (folder < 0) {
+        nvl_strv_pushf(problems, "cannot make nodes of the container's own: %s", strerror(-folder));
+        return;
+    }
+    remove_others(root, path, folder, resolved->nodes, resolved->n_nodes);
+    for (size_t i = 0; i < resolved->n_nodes; i++) {
+        const struct nvl_node *node = &resolved->nodes[i];
+        int r = is_closed(node) ? make_one(folder, uid, gid, node) : 0;
+        if (r < 0)
+            nvl_strv_pushf(problems, "cannot make %s/%s: %s", path, name_of(node), strerror(-r));
+    }
+}
+
+void nvl_own_nodes_remove(const struct nvl_root *root, const char *container)
+{
+    nvl_autofree char *path = folder_of(container);
+    const char *name;
+    nvl_autofd int folder = nvl_own_nodes_open(root, container);
+
+    if (folder < 0)
+        return;
+    remove_others(root, path, folder, NULL, 0);
+    nvl_autofd int parent = nvl_root_open_parent(root, path, &name);
+    if (parent >= 0)
+        unlinkat(parent, name, AT_REMOVEDIR);
+}

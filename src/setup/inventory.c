@@ -1,0 +1,193 @@
+/* Reading what host setup plans from. */
+#include "setup/inventory.h"
+
+#include <fcntl.h>
+
+#include "host/modprobe.h"
+
+#define SMALL_MAX (256u << 10) /* bytes of a configuration file, a key, an EFI variable */
+/* The keys that the shim will ask about at the next boot. */
+#define MOK_PENDING "/sys/firmware/efi/efivars/MokNew-605dab50-e046-4300-abb6-3dd810dd8b23"
+
+static char *read_text(const struct nvl_root *root, const char *path)
+{
+    char *text = NULL;
+    size_t len;
+
+    return nvl_root_read(root, path, SMALL_MAX, &text, &len) == 0 ? text : NULL;
+}
+
+static void read_kernels(const struct nvl_root *root, struct nvl_setup_facts *facts)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    bool has_nova = facts->modules.nova_core;
+
+    nvl_root_list(root, "/lib/modules", &names);
+    for (size_t i = 0; i < names.count; i++) {
+        nvl_autofree char *image = nvl_xasprintf("/boot/vmlinuz-%s", names.items[i]);
+        nvl_autofree char *nova =
+            nvl_xasprintf("/lib/modules/%s/kernel/drivers/gpu/nova-core", names.items[i]);
+        nvl_autofree char *headers = nvl_xasprintf("/lib/modules/%s/build/include", names.items[i]);
+        if (nvl_root_exists(root, image))
+            nvl_strv_push(&facts->kernels, names.items[i]);
+        if (nvl_root_exists(root, image) && nvl_root_exists(root, headers))
+            nvl_strv_push(&facts->headers, names.items[i]);
+        has_nova = has_nova || nvl_root_exists(root, nova);
+    }
+    nvl_strv_push(&facts->unwanted, "nouveau");
+    if (has_nova) {
+        nvl_strv_push(&facts->unwanted, "nova_core");
+        nvl_strv_push(&facts->unwanted, "nova_drm");
+    }
+}
+
+static void read_blacklist(const struct nvl_root *root, struct nvl_setup_facts *facts)
+{
+    nvl_auto(nvl_modprobe_clear) struct nvl_modprobe modprobe;
+
+    nvl_modprobe_read(root, &modprobe);
+    for (size_t i = 0; i < facts->unwanted.count; i++) {
+        nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
+        nvl_modprobe_find(&modprobe, "blacklist", facts->unwanted.items[i], &lines);
+        if (lines.count > 0)
+            nvl_strv_push(&facts->blacklisted, facts->unwanted.items[i]);
+    }
+    facts->blacklist = read_text(root, NVL_SETUP_BLACKLIST);
+}
+
+static void read_initramfs(const struct nvl_root *root, struct nvl_setup_facts *facts)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    struct stat ours, image;
+    bool has_ours = nvl_root_stat(root, NVL_SETUP_BLACKLIST, 0, &ours) == 0;
+
+    if (!nvl_root_exists(root, "/usr/sbin/update-initramfs") || nvl_root_list(root, "/boot", &names) < 0)
+        return;
+    for (size_t i = 0; i < names.count; i++) {
+        nvl_autofree char *path = nvl_xasprintf("/boot/%s", names.items[i]);
+        if (!nvl_has_prefix(names.items[i], "initrd.img-") || strchr(names.items[i], '~') != NULL ||
+            nvl_has_suffix(names.items[i], ".bak") || nvl_root_stat(root, path, 0, &image) < 0)
+            continue;
+        facts->has_initramfs = true;
+        facts->initramfs_is_old =
+            facts->initramfs_is_old ||
+            (has_ours &&
+             (image.st_mtim.tv_sec < ours.st_mtim.tv_sec ||
+              (image.st_mtim.tv_sec == ours.st_mtim.tv_sec && image.st_mtim.tv_nsec < ours.st_mtim.tv_nsec)));
+    }
+}
+
+/* The list holds each key as it stands in its file. */
+static bool key_is_pending(const struct nvl_root *root, const char *path)
+{
+    nvl_autofree char *key = NULL, *list = NULL;
+    size_t key_len, list_len;
+
+    return path != NULL && nvl_root_read(root, path, SMALL_MAX, &key, &key_len) == 0 && key_len > 0 &&
+           nvl_root_read(root, MOK_PENDING, SMALL_MAX, &list, &list_len) == 0 &&
+           memmem(list, list_len, key, key_len) != NULL;
+}
+
+static void read_boot_unit(const struct nvl_root *root, struct nvl_setup_facts *facts)
+{
+    static const char *const folders[] = {"/usr/lib/systemd/system", "/lib/systemd/system",
+                                          "/etc/systemd/system"};
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    for (size_t i = 0; i < NVL_LENGTH(folders); i++) {
+        nvl_autofree char *path = nvl_xasprintf("%s/%s", folders[i], NVL_SETUP_BOOT_UNIT);
+        facts->has_boot_unit = facts->has_boot_unit || nvl_root_exists(root, path);
+    }
+    if (nvl_root_list(root, "/etc/systemd/system", &names) < 0)
+        return;
+    for (size_t i = 0; i < names.count; i++) {
+        nvl_autofree char *link =
+            nvl_xasprintf("/etc/systemd/system/%s/%s", names.items[i], NVL_SETUP_BOOT_UNIT);
+        struct stat st;
+        if (nvl_has_suffix(names.items[i], ".wants") || nvl_has_suffix(names.items[i], ".requires"))
+            facts->boot_unit_is_enabled =
+                facts->boot_unit_is_enabled || nvl_root_stat(root, link, AT_SYMLINK_NOFOLLOW, &st) == 0;
+    }
+}
+
+/* The file holds the kernel's name and nothing else. Source: proxmox-boot-tool. */
+static void read_pinned(const struct nvl_root *root, struct nvl_setup_facts *facts)
+{
+    facts->pinned = read_text(root, "/etc/kernel/proxmox-boot-pin");
+    if (facts->pinned != NULL)
+        facts->pinned[strcspn(facts->pinned, " \t\r\n")] = '\0';
+}
+
+int nvl_setup_facts_read(const struct nvl_root *root, struct nvl_setup_facts *facts, struct nvl_error *err)
+{
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace userspace = {0};
+
+    *facts = (struct nvl_setup_facts){0};
+    int r = nvl_system_read(root, &facts->system, err);
+    if (r == 0)
+        r = nvl_gpus_read(root, NVL_GPUS_ALL, &facts->gpus, err);
+    if (r == 0)
+        r = nvl_driver_version_read(root, &facts->loaded, err);
+    if (r == 0)
+        r = nvl_modules_read(root, &facts->modules, err);
+    if (r == 0)
+        r = nvl_sources_read(root, &facts->sources, err);
+    if (r == 0)
+        r = nvl_userspace_read(root, &userspace, err);
+    if (r < 0)
+        return r;
+    nvl_installed_driver_read(root, &facts->system, &userspace, &facts->installed);
+    read_kernels(root, facts);
+    read_pinned(root, facts);
+    facts->backports = read_text(root, NVL_SOURCES_BACKPORTS);
+    facts->pin = read_text(root, NVL_SOURCES_PIN);
+    read_blacklist(root, facts);
+    read_initramfs(root, facts);
+    facts->key_is_pending = key_is_pending(root, facts->installed.signing_key);
+    facts->has_installer = nvl_root_exists(root, "/usr/bin/nvidia-uninstall");
+    read_boot_unit(root, facts);
+    return 0;
+}
+
+void nvl_setup_look_up(const struct nvl_root *root, const struct nvl_strv *names,
+                       struct nvl_setup_facts *facts)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        char *version = nvl_setup_installed(facts, names->items[i]) == NULL
+                            ? nvl_package_version(root, names->items[i])
+                            : NULL;
+        if (version != NULL)
+            *NVL_APPEND(facts->packages, facts->n_packages) =
+                (struct nvl_setup_package){nvl_xstrdup(names->items[i]), version};
+    }
+}
+
+const char *nvl_setup_installed(const struct nvl_setup_facts *facts, const char *package)
+{
+    for (size_t i = 0; i < facts->n_packages; i++)
+        if (strcmp(facts->packages[i].name, package) == 0)
+            return facts->packages[i].version;
+    return NULL;
+}
+
+void nvl_setup_facts_clear(struct nvl_setup_facts *facts)
+{
+    nvl_system_clear(&facts->system);
+    nvl_gpus_clear(&facts->gpus);
+    nvl_installed_driver_clear(&facts->installed);
+    nvl_sources_clear(&facts->sources);
+    for (size_t i = 0; i < facts->n_packages; i++) {
+        free(facts->packages[i].name);
+        free(facts->packages[i].version);
+    }
+    free(facts->packages);
+    nvl_strv_clear(&facts->kernels);
+    nvl_strv_clear(&facts->headers);
+    free(facts->pinned);
+    free(facts->backports);
+    free(facts->pin);
+    free(facts->blacklist);
+    nvl_strv_clear(&facts->unwanted);
+    nvl_strv_clear(&facts->blacklisted);
+    *facts = (struct nvl_setup_facts){0};
+}

@@ -1,0 +1,96 @@
+/* Why a library of the driver is not loaded, or is the wrong one: by what the loader says, and what is
+ * mounted in the container. */
+#include "base/paths.h"
+#include "verify/step.h"
+
+void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const char *version,
+                          struct nvl_step *step)
+{
+    const char *loaded = v->facts->host->host.driver.version;
+    bool is_bundle = nvl_has_prefix(path, NVL_MOUNT_POINT "/");
+
+    nvl_step_cause(step, "the kernel module is %s, this library is %s: they must be the same%s", loaded,
+                   version, is_bundle ? "; the module was changed after the container was started" : "");
+    if (is_bundle)
+        nvl_step_fix(step, "%s", v->request->restart);
+    else if (v->facts->has_grant)
+        nvl_step_fix(step,
+                     "in the container: remove the driver that is installed there (apt remove 'libnvidia-*' "
+                     "'libcuda1', or delete %s), then ldconfig",
+                     nvl_is_plain(path) ? path : "that file");
+    else
+        nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->request->name, v->request->restart);
+}
+
+/* What the loader says of a file that it does not find: "NAME: cannot open shared object file: …". */
+#define NOT_FOUND ": cannot open shared object file"
+
+/* "libx11-6" for "libX11.so.6", as Debian's policy has it (8.1); the caller frees. NULL for other names. */
+static char *debian_package(const char *soname)
+{
+    const char *so = strstr(soname, ".so.");
+
+    if (so == NULL || so == soname || !nvl_is_plain(soname) || strspn(so + 4, "0123456789") != strlen(so + 4))
+        return NULL;
+    char *package = nvl_xasprintf("%.*s%s%s", (int)(so - soname), soname,
+                                  so[-1] >= '0' && so[-1] <= '9' ? "-" : "", so + 4);
+    for (char *p = package; *p != '\0'; p++)
+        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+    return package;
+}
+
+static void cause_needed(const struct nvl_verify *v, const char *soname, const char *missing,
+                         struct nvl_step *step)
+{
+    nvl_autofree char *package = debian_package(missing);
+
+    nvl_step_cause(step, "%s needs %s, which the container's loader does not find", soname, missing);
+    if (nvl_has_prefix(missing, "libnv") || nvl_has_prefix(missing, "libcuda."))
+        nvl_step_fix_from_table(v, step, "nvlxc driver sync (it says which package is missing)\n");
+    else if (package != NULL)
+        nvl_step_fix(step, "in the container: apt install %s, or what has %s there", package, missing);
+    else
+        nvl_step_fix(step, "in the container: install what has that library");
+}
+
+/* The library itself is not found. */
+static void cause_absent(const struct nvl_verify *v, const char *soname, struct nvl_step *step)
+{
+    const struct nvl_root *rootfs = &v->facts->rootfs;
+    nvl_autofree char *in_bundle = nvl_xasprintf(NVL_MOUNT_POINT "/lib64/%s", soname);
+
+    if (nvl_root_exists(rootfs, in_bundle)) {
+        nvl_step_cause(step,
+                       "the driver is mounted at " NVL_MOUNT_POINT ", but the container's linker cache does "
+                       "not name it, or it has none");
+        nvl_step_fix(step, "in the container: ldconfig; where it has no ldconfig, set "
+                           "LD_LIBRARY_PATH=" NVL_MOUNT_POINT "/lib64 for its programs (lxc.environment)");
+    } else if (nvl_root_exists(rootfs, NVL_MOUNT_POINT "/lib64/libcuda.so.1") ||
+               nvl_root_exists(rootfs, NVL_MOUNT_POINT "/lib64/libnvidia-ml.so.1")) {
+        nvl_step_cause(step,
+                       "the driver that is mounted at " NVL_MOUNT_POINT " lacks %s: its package is not "
+                       "installed on the host",
+                       soname);
+        nvl_step_fix_from_table(v, step, "nvlxc driver sync (it says which package is missing)\n");
+    } else {
+        nvl_step_cause(step,
+                       "no driver is mounted at " NVL_MOUNT_POINT ": there was no bundle for %s when the "
+                       "container was started, or its start hook did not run",
+                       v->facts->host->host.driver.version);
+        nvl_step_fix_from_table(v, step, "nvlxc driver sync\n");
+    }
+}
+
+void nvl_cause_of_library(const struct nvl_verify *v, const char *soname, const char *complaint,
+                          struct nvl_step *step)
+{
+    const char *end = strstr(complaint, NOT_FOUND);
+    nvl_autofree char *missing = end != NULL ? nvl_xstrndup(complaint, (size_t)(end - complaint)) : NULL;
+
+    if (strcmp(complaint, soname) == 0 || (missing != NULL && strcmp(missing, soname) == 0))
+        cause_absent(v, soname, step);
+    else if (missing != NULL)
+        cause_needed(v, soname, missing, step);
+    else
+        nvl_step_cause(step, "the container's loader refuses it: %s", complaint);
+}

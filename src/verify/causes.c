@@ -1,0 +1,269 @@
+/* From an error to its cause. The driver's numbers are few and each has several causes; which it is here
+ * follows from what was seen before: the nodes as they are in the container, the files that the loader took,
+ * the host's state. */
+#include "base/paths.h"
+#include "verify/step.h"
+
+/* The first node of one of these kinds that cannot be used. */
+static const struct nvl_inside_node *bad_node(const struct nvl_verify *v, unsigned kinds)
+{
+    for (size_t i = 0; i < v->n_nodes; i++) {
+        const struct nvl_inside_node *n = &v->nodes[i];
+        if ((kinds & (1u << n->node.kind)) != 0 && nvl_inside_node_is_bad(n, n->error))
+            return n;
+    }
+    return NULL;
+}
+
+#define KIND(kind) (1u << NVL_NODE_##kind)
+
+static bool has_kind(const struct nvl_verify *v, enum nvl_node_kind kind)
+{
+    for (size_t i = 0; i < v->n_nodes; i++)
+        if (v->nodes[i].node.kind == kind)
+            return true;
+    return false;
+}
+
+/* Where a node explains the error, it does. */
+static bool explained_by_node(const struct nvl_verify *v, unsigned kinds, struct nvl_step *step)
+{
+    const struct nvl_inside_node *n = bad_node(v, kinds);
+
+    if (n == NULL)
+        return false;
+    nvl_cause_of_node(v, n, n->error, step);
+    return true;
+}
+
+static void cause_mismatch(const struct nvl_verify *v, const char *path, struct nvl_step *step)
+{
+    nvl_step_cause(step,
+                   "the container's %s is not of the kernel module's version, %s: the packages were upgraded "
+                   "without a reboot, or the container brings a driver of its own",
+                   path != NULL ? path : "driver library", v->facts->host->host.driver.version);
+    if (path != NULL && !nvl_has_prefix(path, NVL_MOUNT_POINT "/"))
+        nvl_step_fix(
+            step,
+            "in the container: remove the driver that is installed there, so that the one at " NVL_MOUNT_POINT
+            " is taken");
+    else
+        nvl_step_fix(step, "nvlxc driver sync\n%s", v->request->restart);
+}
+
+/* What stands for itself; the fix as nvl_step_fix_from_table takes it. */
+struct known_cause {
+    int code;
+    const char *cause, *fix;
+};
+
+static bool known(const struct nvl_verify *v, const struct known_cause *list, size_t n, int code,
+                  struct nvl_step *step)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i].code == code) {
+            nvl_step_cause(step, "%s", list[i].cause);
+            if (list[i].fix != NULL)
+                nvl_step_fix_from_table(v, step, list[i].fix);
+            return true;
+        }
+    return false;
+}
+
+static const struct known_cause nvml_causes[] = {
+    {6, "the driver answers, and finds no GPU that this container may use", "nvlxc show "},
+    {9,
+     "NVML reaches no driver: the kernel module is not loaded, or what answers at /dev/nvidiactl is not it",
+     "nvlxc host"},
+    {13, "libnvidia-ml is older than what asks it: the files of the driver are of different versions",
+     "nvlxc driver sync\n"},
+    {15, "the GPU has fallen off the bus: power, heat, a loose card, or a crashed firmware",
+     "dmesg | grep -e NVRM -e Xid\nreboot the host; where it happens again, look at power and cooling"},
+    {16, "the GPU waits for a reset",
+     "nvidia-smi --gpu-reset -i 0, with nothing using it; else reboot the host"},
+    {17,
+     "the nodes can be opened, but what answers behind them does not work with a GPU: the kernel module "
+     "failed to initialise it, or another driver holds the number",
+     "nvlxc host\ndmesg | grep -e NVRM -e Xid"},
+    {27, "the driver is not ready: on machines with NVSwitch, the fabric manager does not run",
+     "systemctl start nvidia-fabricmanager"},
+    {28, "none of the GPUs is one that this driver serves", "nvlxc gpus"},
+};
+
+void nvl_cause_of_nvml(const struct nvl_verify *v, int code, struct nvl_step *step)
+{
+    static const char soname[] = "libnvidia-ml.so.1";
+
+    if (code == 18) {
+        cause_mismatch(v, v->libnvidia_ml, step);
+        return;
+    }
+    if (code == 12) {
+        nvl_cause_of_library(v, soname, soname, step);
+        return;
+    }
+    if (explained_by_node(v, KIND(CTL) | KIND(GPU) | KIND(CAP), step))
+        return;
+    if (known(v, nvml_causes, NVL_LENGTH(nvml_causes), code, step))
+        return;
+    if (code == 4)
+        nvl_step_cause(step, "a device node may not be opened, though root can: with MIG, the nodes below "
+                             "/dev/nvidia-caps");
+    else
+        nvl_step_cause(step, "the driver does not say more than error %d; its own log does", code);
+    nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid");
+}
+
+static const struct known_cause cuda_causes[] = {
+    {2, "the GPU's memory is used by other programs", "nvidia-smi (on the host: it shows who uses it)"},
+    {34, "a stub of libcuda is taken, from a toolkit's `stubs` folder: it is for linking only",
+     "in the container: take the stubs folder out of LD_LIBRARY_PATH and /etc/ld.so.conf.d, then ldconfig"},
+    {46, "the GPU is in exclusive mode and in use, or waits for a reset", "nvidia-smi -c 0"},
+    {100, "the driver sees no GPU for this container", "nvlxc show "},
+    {209, "this GPU is older than Maxwell: a kernel for it cannot be compiled", NULL},
+    {214, "the GPU's memory has an error that could not be corrected",
+     "nvidia-smi -q -d ECC\nreboot the host"},
+    {218, "the PTX compiler refuses the kernel: libnvidia-ptxjitcompiler is of another version than libcuda",
+     "nvlxc driver sync\n"},
+    {221, "libnvidia-ptxjitcompiler.so.1 is not in the container: programs with PTX alone cannot run",
+     "apt install libnvidia-ptxjitcompiler1\nnvlxc driver sync\n"},
+    {222, "the driver is older than the PTX: version 6.0 is known since driver 384",
+     "install a newer driver on the host"},
+    {223, "CUDA_DISABLE_PTX_JIT is set", "take it out of the container's environment\n"},
+    {304, "/proc or /sys is not mounted in the container, or not readable", NULL},
+    {700,
+     "the kernel reached memory that is not its own: a fault of the GPU or the driver, for this kernel is "
+     "known to be right",
+     "dmesg | grep -e NVRM -e Xid"},
+    {719, "the kernel failed on the GPU", "dmesg | grep -e NVRM -e Xid"},
+    {800, "the GPU is in exclusive or prohibited compute mode", "nvidia-smi -c 0"},
+    {802,
+     "the GPUs of this machine hang together by NVSwitch, and its fabric manager does not run or has "
+     "another version than the driver",
+     "systemctl enable --now nvidia-fabricmanager\nsystemctl status nvidia-fabricmanager"},
+    {804,
+     "a CUDA compatibility library (cuda-compat, .../compat/libcuda.so) is taken; it works on data centre "
+     "GPUs alone",
+     "in the container: apt remove 'cuda-compat-*', or take the compat folder out of LD_LIBRARY_PATH and "
+     "/etc/ld.so.conf.d, then ldconfig"},
+    {805, "the MPS daemon does not answer: it is configured for this container but not reachable from it",
+     "unset CUDA_MPS_PIPE_DIRECTORY, or start nvidia-cuda-mps-control on the host"},
+};
+
+static bool is_mig_without_instance(const struct nvl_verify *v)
+{
+    const struct nvl_gpus *gpus = &v->facts->host->host.gpus;
+
+    for (size_t i = 0; i < gpus->count; i++)
+        if (gpus->items[i].mig_enabled && gpus->items[i].n_migs == 0)
+            return true;
+    return false;
+}
+
+static void cause_unknown_cuda_error(const struct nvl_verify *v, struct nvl_step *step)
+{
+    if (explained_by_node(v, KIND(UVM), step) ||
+        explained_by_node(v, KIND(CTL) | KIND(GPU) | KIND(CAP), step))
+        return;
+    if (!has_kind(v, NVL_NODE_UVM)) {
+        nvl_step_cause(step,
+                       "/dev/nvidia-uvm is not granted: it belongs to the capability compute, and without "
+                       "it CUDA fails with error 999");
+        nvl_step_fix(step, "nvlxc attach %s --capabilities compute,utility\n%s", v->request->name,
+                     v->request->restart);
+        return;
+    }
+    nvl_step_cause(step,
+                   "the nodes are well, so it is the module nvidia-uvm itself: after the host was suspended "
+                   "it has to be loaded anew");
+    nvl_step_fix(step,
+                 "dmesg | grep -e NVRM -e Xid\nrmmod nvidia_uvm && modprobe nvidia-uvm (with nothing using "
+                 "the GPU)\n%s",
+                 v->request->restart);
+}
+
+/* An environment that hides the GPUs. */
+static bool is_hidden(const struct nvl_verify *v, struct nvl_step *step)
+{
+    for (size_t i = 0; i < v->environment.count; i++)
+        if (nvl_has_prefix(v->environment.items[i], "CUDA_VISIBLE_DEVICES=")) {
+            nvl_autofree char *text =
+                nvl_printable(v->environment.items[i], strlen(v->environment.items[i]), 120);
+            nvl_step_cause(step, "the container's config sets %s, which names no GPU of this container",
+                           text);
+            nvl_step_fix(step, "take that lxc.environment line out of the config\n%s", v->request->restart);
+            return true;
+        }
+    return false;
+}
+
+static void cause_no_device(const struct nvl_verify *v, struct nvl_step *step)
+{
+    if (explained_by_node(v, KIND(CTL) | KIND(GPU) | KIND(CAP), step) || is_hidden(v, step))
+        return;
+    known(v, cuda_causes, NVL_LENGTH(cuda_causes), 100, step);
+}
+
+void nvl_cause_of_cuda(const struct nvl_verify *v, int code, struct nvl_step *step)
+{
+    if (code == 999 || code == 3)
+        cause_unknown_cuda_error(v, step);
+    else if (code == 100)
+        cause_no_device(v, step);
+    else if (code == 803)
+        cause_mismatch(v, v->libcuda, step);
+    else if (code == 101 && is_mig_without_instance(v)) {
+        nvl_step_cause(step,
+                       "MIG is switched on and the GPU has no instance: as a whole it can then not be used");
+        nvl_step_fix(step,
+                     "nvidia-smi mig -cgi 19 -C (makes instances; nvidia-smi mig -lgip lists the profiles)\n"
+                     "or nvidia-smi -mig 0\nnvlxc attach %s --gpu GPU",
+                     v->request->name);
+    } else if (code == 101) {
+        if (!is_hidden(v, step))
+            nvl_step_cause(step,
+                           "a device ordinal that does not exist: with MIG switched on, a GPU without an "
+                           "instance; else CUDA_VISIBLE_DEVICES names a GPU that the container has not");
+        if (step->fix == NULL)
+            nvl_step_fix(step, "nvidia-smi -L\nnvlxc show %s", v->request->name);
+    } else if (!known(v, cuda_causes, NVL_LENGTH(cuda_causes), code, step)) {
+        nvl_step_cause(step, "CUDA does not say more than error %d; the driver's log may", code);
+        nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid");
+    }
+}
+
+const char *nvl_cuda_name(int code)
+{
+    static const struct {
+        int code;
+        const char *name;
+    } names[] = {
+        {2, "CUDA_ERROR_OUT_OF_MEMORY"},
+        {3, "CUDA_ERROR_NOT_INITIALIZED"},
+        {34, "CUDA_ERROR_STUB_LIBRARY"},
+        {46, "CUDA_ERROR_DEVICE_UNAVAILABLE"},
+        {100, "CUDA_ERROR_NO_DEVICE"},
+        {101, "CUDA_ERROR_INVALID_DEVICE"},
+        {209, "CUDA_ERROR_NO_BINARY_FOR_GPU"},
+        {214, "CUDA_ERROR_ECC_UNCORRECTABLE"},
+        {218, "CUDA_ERROR_INVALID_PTX"},
+        {221, "CUDA_ERROR_JIT_COMPILER_NOT_FOUND"},
+        {222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"},
+        {223, "CUDA_ERROR_JIT_COMPILATION_DISABLED"},
+        {304, "CUDA_ERROR_OPERATING_SYSTEM"},
+        {700, "CUDA_ERROR_ILLEGAL_ADDRESS"},
+        {719, "CUDA_ERROR_LAUNCH_FAILED"},
+        {800, "CUDA_ERROR_NOT_PERMITTED"},
+        {801, "CUDA_ERROR_NOT_SUPPORTED"},
+        {802, "CUDA_ERROR_SYSTEM_NOT_READY"},
+        {803, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"},
+        {804, "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE"},
+        {805, "CUDA_ERROR_MPS_CONNECTION_FAILED"},
+        {999, "CUDA_ERROR_UNKNOWN"},
+    };
+
+    for (size_t i = 0; i < NVL_LENGTH(names); i++)
+        if (names[i].code == code)
+            return names[i].name;
+    return "";
+}

@@ -1,0 +1,86 @@
+/* What steps say. Much of it comes out of the container, so whatever a step was given is made printable here:
+ * it can neither move a terminal's cursor nor break the JSON. */
+#include "base/printable.h"
+#include "doctor/findings.h"
+#include "verify/step.h"
+
+/* A command to be pasted may have lines; other texts are cells of a table. */
+static char *one_line(char *text)
+{
+    for (char *p = nvl_make_printable(text); *p != '\0'; p++)
+        *p = *p == '\n' || *p == '\t' ? ' ' : *p;
+    return text;
+}
+
+struct nvl_step *nvl_step_add(struct nvl_verify *v, const char *id, enum nvl_step_result result,
+                              const char *fmt, ...)
+{
+    struct nvl_step *step = NVL_APPEND(v->steps->items, v->steps->count);
+    va_list ap;
+
+    va_start(ap, fmt);
+    *step = (struct nvl_step){.id = id, .result = result, .evidence = one_line(nvl_xvasprintf(fmt, ap))};
+    va_end(ap);
+    return step;
+}
+
+void nvl_step_cause(struct nvl_step *step, const char *fmt, ...)
+{
+    va_list ap;
+
+    free(step->cause);
+    va_start(ap, fmt);
+    step->cause = one_line(nvl_xvasprintf(fmt, ap));
+    va_end(ap);
+}
+
+void nvl_step_fix(struct nvl_step *step, const char *fmt, ...)
+{
+    va_list ap;
+
+    free(step->fix);
+    va_start(ap, fmt);
+    step->fix = nvl_make_printable(nvl_xvasprintf(fmt, ap));
+    va_end(ap);
+}
+
+void nvl_step_fix_from_table(const struct nvl_verify *v, struct nvl_step *step, const char *fix)
+{
+    const char *more = nvl_has_suffix(fix, "\n")  ? v->request->restart
+                       : nvl_has_suffix(fix, " ") ? v->request->name
+                                                  : "";
+
+    nvl_step_fix(step, "%s%s", fix, more);
+}
+
+bool nvl_is_plain(const char *name)
+{
+    return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._+-") ==
+           strlen(name);
+}
+
+const struct nvl_step *nvl_steps_first_failure(const struct nvl_steps *steps)
+{
+    for (size_t i = 0; i < steps->count; i++)
+        if (steps->items[i].result == NVL_STEP_FAIL)
+            return &steps->items[i];
+    return NULL;
+}
+
+const char *nvl_step_result_name(enum nvl_step_result result)
+{
+    static const char *const names[] = {"pass", "fail", "skip"};
+
+    return names[result];
+}
+
+void nvl_steps_clear(struct nvl_steps *steps)
+{
+    for (size_t i = 0; i < steps->count; i++) {
+        free(steps->items[i].evidence);
+        free(steps->items[i].cause);
+        free(steps->items[i].fix);
+    }
+    free(steps->items);
+    *steps = (struct nvl_steps){0};
+}
