@@ -10,7 +10,6 @@
 #include "base/paths.h"
 #include "container/grant_lines.h"
 #include "base/run.h"
-#include "grant/delivery.h"
 #include "apply/enter.h"
 #include "apply/live_result.h"
 #include "apply/device_filter.h"
@@ -134,7 +133,7 @@ static void pre_start(const struct nvl_root *root, const struct nvl_container *c
                       const struct nvl_grant *grant, struct nvl_report *report)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
-    nvl_autofree char *arguments = nvl_grant_arguments(grant);
+    nvl_autofree char *arguments = nvl_delivery_arguments(&grant->delivery);
     nvl_autofree char *prefix = nvl_xasprintf("nvlxc: %s: ", c->name);
     nvl_autofree const char **argv = NULL;
     size_t n = 0;
@@ -163,7 +162,7 @@ static void make_own_nodes(const struct nvl_container *c, const struct nvl_host 
 {
     nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
 
-    if (c->user != NULL || grant->nodes != NVL_NODES_HOOK)
+    if (c->user != NULL || grant->delivery.nodes != NVL_NODES_HOOK)
         return;
     if (nvl_own_nodes_find(host, grant, &resolved))
         nvl_own_nodes_make(host->root, &resolved, c->name, e->uid0, e->gid0, &report->problems);
@@ -279,7 +278,7 @@ int nvl_live_attach_dry(const struct nvl_root *root, const struct nvl_grant *gra
     nvl_autofree char *list = nvl_strv_join(&names, " ");
     if (names.count > 0)
         nvl_strv_pushf(&result->report.done, "devices %s", list);
-    if (grant->libraries == NVL_LIBRARIES_BUNDLE)
+    if (grant->delivery.libraries == NVL_LIBRARIES_BUNDLE)
         nvl_strv_pushf(&result->report.done, "driver %s", host.driver.version);
     nvl_strv_push(&result->report.done, "its view of " NVL_PROC_NVIDIA);
     return 0;

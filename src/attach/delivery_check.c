@@ -6,7 +6,6 @@
 
 #include "container/foreign.h"
 #include "container/rootfs_path.h"
-#include "grant/delivery.h"
 #include "host/ldcache.h"
 #include "host/system.h"
 #include "host/userspace.h"
@@ -14,11 +13,12 @@
 #define PVE_CONTAINER     "pve-container"
 #define PVE_CONTAINER_DEV "5.0.7" /* the first that knows dev[n] */
 
-int nvl_ways_parse(const char *nodes, const char *libraries, struct nvl_grant *grant, struct nvl_error *err)
+int nvl_delivery_parse(const char *nodes, const char *libraries, struct nvl_delivery *delivery,
+                       struct nvl_error *err)
 {
-    if (nodes != NULL && !nvl_nodes_mode_parse(nodes, &grant->nodes))
+    if (nodes != NULL && !nvl_nodes_mode_parse(nodes, &delivery->nodes))
         return nvl_error_usage(err, "--nodes %.60s: there are hook, dev and static", nodes);
-    if (libraries != NULL && !nvl_libraries_mode_parse(libraries, &grant->libraries))
+    if (libraries != NULL && !nvl_libraries_mode_parse(libraries, &delivery->libraries))
         return nvl_error_usage(err, "--libraries %.60s: there are bundle, host and none", libraries);
     return 0;
 }
@@ -203,25 +203,26 @@ static void warn_about_libraries(const struct nvl_root *root, const struct nvl_t
                   "fails while it has the host's");
 }
 
-int nvl_ways_check(const struct nvl_root *root, const struct nvl_target *target, const struct nvl_host *host,
-                   const struct nvl_grant *grant, const struct nvl_resolved *resolved, bool force,
-                   struct nvl_grant_places *places, struct nvl_strv *warnings, struct nvl_error *err)
+int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *target,
+                       const struct nvl_host *host, const struct nvl_grant *grant,
+                       const struct nvl_resolved *resolved, bool force, struct nvl_grant_places *places,
+                       struct nvl_strv *warnings, struct nvl_error *err)
 {
-    int r = grant->nodes == NVL_NODES_DEV ? check_dev(root, target->container, err) : 0;
+    int r = grant->delivery.nodes == NVL_NODES_DEV ? check_dev(root, target->container, err) : 0;
 
-    if (r == 0 && grant->libraries == NVL_LIBRARIES_HOST)
+    if (r == 0 && grant->delivery.libraries == NVL_LIBRARIES_HOST)
         r = check_release(root, target, force, warnings, err);
-    if (r == 0 && grant->libraries == NVL_LIBRARIES_HOST)
+    if (r == 0 && grant->delivery.libraries == NVL_LIBRARIES_HOST)
         r = find_libraries(root, grant->capabilities, places, err);
     if (r < 0)
         return r;
-    for (size_t i = 0; grant->nodes != NVL_NODES_HOOK && i < resolved->n_nodes; i++)
+    for (size_t i = 0; grant->delivery.nodes != NVL_NODES_HOOK && i < resolved->n_nodes; i++)
         nvl_strv_push(&places->nodes, resolved->nodes[i].path);
-    if (grant->nodes == NVL_NODES_DEV)
+    if (grant->delivery.nodes == NVL_NODES_DEV)
         warn_about_dev(root, resolved, warnings);
-    if (grant->nodes == NVL_NODES_STATIC)
+    if (grant->delivery.nodes == NVL_NODES_STATIC)
         warn_about_static(warnings);
-    if (grant->libraries == NVL_LIBRARIES_HOST)
+    if (grant->delivery.libraries == NVL_LIBRARIES_HOST)
         warn_about_libraries(root, target, host, warnings);
     return 0;
 }

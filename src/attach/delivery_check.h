@@ -5,16 +5,18 @@
 #include "container/target.h"
 #include "grant/resolve.h"
 
-/* The options' words into the grant; NULL for what is usual. Errors are usage errors. */
-int nvl_ways_parse(const char *nodes, const char *libraries, struct nvl_grant *grant, struct nvl_error *err);
+/* The options' words; NULL for what is usual. Errors are usage errors. */
+int nvl_delivery_parse(const char *nodes, const char *libraries, struct nvl_delivery *delivery,
+                       struct nvl_error *err);
 
 /* Refuses, with the reason: dev[n] entries on plain LXC (a usage error) and with a pve-container that does
  * not know them; the host's library folders in a container of another release (with `force` that is a
  * warning), or where they hold no driver. Fills in the nodes and libraries of `places`; the rules are not its
  * business. What the user should know of the way goes to `warnings`. */
-int nvl_ways_check(const struct nvl_root *root, const struct nvl_target *target, const struct nvl_host *host,
-                   const struct nvl_grant *grant, const struct nvl_resolved *resolved, bool force,
-                   struct nvl_grant_places *places, struct nvl_strv *warnings, struct nvl_error *err);
+int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *target,
+                       const struct nvl_host *host, const struct nvl_grant *grant,
+                       const struct nvl_resolved *resolved, bool force, struct nvl_grant_places *places,
+                       struct nvl_strv *warnings, struct nvl_error *err);
 
 /* Whether both are known and the same: "Debian 12" and "Debian 12". The texts are the caller's to free. */
 bool nvl_is_same_release(const struct nvl_root *root, const struct nvl_target *target, char **host,

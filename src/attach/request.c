@@ -11,7 +11,7 @@ int nvl_request_parse(const struct nvl_strv *gpus, const char *capabilities, boo
     struct nvl_strv nvl_auto(nvl_strv_clear) words = {0};
 
     *grant = (struct nvl_grant){
-        .devices = NVL_DEVICES_LIST, .capabilities = NVL_CAP_DEFAULT, .required = required};
+        .devices = NVL_DEVICES_LIST, .capabilities = NVL_CAP_DEFAULT, .delivery.required = required};
     if (capabilities != NULL && nvl_capabilities_parse(capabilities, &grant->capabilities, err) < 0) {
         err->exit = NVL_EXIT_USAGE;
         return err->code;

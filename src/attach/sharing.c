@@ -33,7 +33,7 @@ static void read_other(const struct nvl_root *root, const struct nvl_container *
         nvl_adopt_gpus(&config, host, &grant, NULL);
     if (r == 0 && grant.devices == NVL_DEVICES_LIST && grant.n_selectors == 0)
         return;
-    other->is_exclusive = grant.exclusive;
+    other->is_exclusive = grant.delivery.exclusive;
     nvl_grant_resolve(&grant, host, &other->resolved);
 }
 
@@ -97,5 +97,5 @@ int nvl_sharing_check(const struct nvl_root *root, const struct nvl_target *targ
         if (first == NULL)
             first = TAKE_PTR(gpu);
     }
-    return grant->exclusive && holders.count > 0 ? refuse(&holders, first, err) : 0;
+    return grant->delivery.exclusive && holders.count > 0 ? refuse(&holders, first, err) : 0;
 }

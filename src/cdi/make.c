@@ -14,7 +14,6 @@
 #include "attach/request.h"
 #include "container/target.h"
 #include "grant/resolve.h"
-#include "grant/delivery.h"
 #include "inject/files.h"
 
 /* glibc's subfolders for better processors, which it tries first in each of its own folders: /usr/lib in
@@ -190,7 +189,7 @@ static int make(const struct source *s, struct nvl_cdi *cdi, struct nvl_strv *wa
 {
     nvl_autofree char *capabilities = nvl_capabilities_format(s->grant.capabilities);
 
-    int r = s->grant.libraries == NVL_LIBRARIES_BUNDLE
+    int r = s->grant.delivery.libraries == NVL_LIBRARIES_BUNDLE
                 ? add_driver(s, s->is_container ? NVL_MOUNT_POINT : NULL, &cdi->edits, err)
                 : 0;
     if (r == 0)
@@ -267,10 +266,10 @@ int nvl_cdi_of_container(const struct nvl_root *root, const char *name, struct n
         nvl_error_hint(err, "nvlxc show %s", target.name);
         return -ENODEV;
     }
-    if (s.grant.libraries != NVL_LIBRARIES_BUNDLE)
+    if (s.grant.delivery.libraries != NVL_LIBRARIES_BUNDLE)
         nvl_strv_pushf(warnings,
                        "%s does not have the driver from nvlxc (--libraries %s): the specification gives on "
                        "the nodes alone",
-                       target.name, nvl_libraries_mode_name(s.grant.libraries));
+                       target.name, nvl_libraries_mode_name(s.grant.delivery.libraries));
     return make(&s, cdi, warnings, err);
 }

@@ -3,7 +3,6 @@
 
 #include "cli/command.h"
 #include "container/foreign.h"
-#include "grant/delivery.h"
 
 json_t *nvl_json_strings(const struct nvl_strv *v)
 {
@@ -46,11 +45,11 @@ char *nvl_grant_ways_text(const struct nvl_grant *grant)
 {
     struct nvl_buf b = {0};
 
-    if (grant->nodes != NVL_NODES_HOOK)
-        nvl_buf_addf(&b, "; nodes %s", nvl_nodes_mode_name(grant->nodes));
-    if (grant->libraries != NVL_LIBRARIES_BUNDLE)
-        nvl_buf_addf(&b, "; libraries %s", nvl_libraries_mode_name(grant->libraries));
-    if (grant->exclusive)
+    if (grant->delivery.nodes != NVL_NODES_HOOK)
+        nvl_buf_addf(&b, "; nodes %s", nvl_nodes_mode_name(grant->delivery.nodes));
+    if (grant->delivery.libraries != NVL_LIBRARIES_BUNDLE)
+        nvl_buf_addf(&b, "; libraries %s", nvl_libraries_mode_name(grant->delivery.libraries));
+    if (grant->delivery.exclusive)
         nvl_buf_addf(&b, "; exclusive");
     return nvl_buf_take(&b);
 }

@@ -11,7 +11,7 @@ static int check_ways(const struct nvl_target *target, const struct nvl_grant *g
 {
     int r;
 
-    if (grant->nodes == NVL_NODES_DEV) {
+    if (grant->delivery.nodes == NVL_NODES_DEV) {
         r = nvl_error_usage(
             err, "--live cannot bring what --nodes dev writes: dev[n] entries are Proxmox's own, and "
                  "take effect at a start");
@@ -22,7 +22,7 @@ static int check_ways(const struct nvl_target *target, const struct nvl_grant *g
             target->container->name);
         return r;
     }
-    if (grant->libraries == NVL_LIBRARIES_HOST) {
+    if (grant->delivery.libraries == NVL_LIBRARIES_HOST) {
         r = nvl_error_usage(
             err, "--live cannot bring what --libraries host writes: it lies over the library folders "
                  "that the container's programs are using");

@@ -29,11 +29,11 @@ void nvl_shown_look_inside(const struct nvl_context *ctx, struct nvl_shown *s)
         return;
     /* the start hook of root's containers, and Proxmox's dev[n] entries, bring nodes of the container's own
      */
-    if (c->user != NULL ? s->grant.nodes != NVL_NODES_DEV
-                        : !map.privileged && s->grant.nodes == NVL_NODES_STATIC)
+    if (c->user != NULL ? s->grant.delivery.nodes != NVL_NODES_DEV
+                        : !map.privileged && s->grant.delivery.nodes == NVL_NODES_STATIC)
         find_closed(s);
     s->has_rootfs = nvl_container_open_rootfs(&ctx->root, c, config, &map, &rootfs, &why) == 0;
-    if (s->grant.libraries == NVL_LIBRARIES_BUNDLE)
+    if (s->grant.delivery.libraries == NVL_LIBRARIES_BUNDLE)
         nvl_library_path_read(config, s->has_rootfs ? &rootfs : NULL, &s->library_path);
 }
 
@@ -58,7 +58,7 @@ static const char *library_path_text(const struct nvl_shown *s)
 void nvl_shown_say_inside(const struct nvl_context *ctx, const struct nvl_shown *s)
 {
     nvl_autofree char *closed = nvl_strv_join(&s->closed, ", ");
-    const char *text = s->grant.libraries == NVL_LIBRARIES_BUNDLE ? library_path_text(s) : NULL;
+    const char *text = s->grant.delivery.libraries == NVL_LIBRARIES_BUNDLE ? library_path_text(s) : NULL;
 
     if (text != NULL)
         nvl_say(ctx, "image:   %s", text);
@@ -78,7 +78,7 @@ json_t *nvl_shown_json_library_path(const struct nvl_shown *s)
 {
     const struct nvl_library_path *path = &s->library_path;
 
-    if (!s->granted || s->grant.libraries != NVL_LIBRARIES_BUNDLE)
+    if (!s->granted || s->grant.delivery.libraries != NVL_LIBRARIES_BUNDLE)
         return json_null();
     return json_pack("{s:o,s:b,s:o,s:o}", "value", nvl_json_string(path->value), "finds_bundle",
                      (int)(path->state == NVL_LIBRARY_PATH_FINDS), "linker",

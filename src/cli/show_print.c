@@ -4,7 +4,6 @@
 #include "base/paths.h"
 #include "cli/grant_text.h"
 #include "cli/show.h"
-#include "grant/delivery.h"
 #include "cli/table.h"
 
 static const char *const filter_names[] = {
@@ -21,7 +20,7 @@ static void say_grant(const struct nvl_context *ctx, const struct nvl_shown *s)
                       *words = nvl_capabilities_format(s->grant.capabilities);
 
     nvl_autofree char *ways = nvl_grant_ways_text(&s->grant);
-    nvl_say(ctx, "grant:   %s; %s%s%s", devices, words, s->grant.required ? "; required" : "", ways);
+    nvl_say(ctx, "grant:   %s; %s%s%s", devices, words, s->grant.delivery.required ? "; required" : "", ways);
     for (size_t i = 0; i < s->resolved.n_gpus; i++) {
         const struct nvl_resolved_gpu *g = &s->resolved.gpus[i];
         nvl_autofree char *text = nvl_gpu_text(g->gpu);
@@ -42,10 +41,10 @@ static void say_driver(const struct nvl_context *ctx, const struct nvl_shown *s)
         nvl_say(ctx, "driver:  not loaded");
     else if (version[0] == '\0')
         nvl_say(ctx, "driver:  loaded, of an unknown version");
-    else if (s->grant.libraries == NVL_LIBRARIES_NONE)
+    else if (s->grant.delivery.libraries == NVL_LIBRARIES_NONE)
         nvl_say(ctx, "driver:  %s; the container has files of its own, which must be of this version",
                 version);
-    else if (s->grant.libraries == NVL_LIBRARIES_HOST)
+    else if (s->grant.delivery.libraries == NVL_LIBRARIES_HOST)
         nvl_say(ctx, "driver:  %s; the host's own library folders", version);
     else
         nvl_say(ctx, "driver:  %s, bundle %s/%s %s", version, NVL_BUNDLE_DIR, version,
@@ -54,7 +53,7 @@ static void say_driver(const struct nvl_context *ctx, const struct nvl_shown *s)
 
 static void say_again(const struct nvl_context *ctx, const struct nvl_shown *s, const char *what)
 {
-    nvl_autofree char *ways = nvl_grant_arguments(&s->grant);
+    nvl_autofree char *ways = nvl_delivery_arguments(&s->grant.delivery);
 
     nvl_say(ctx, "         run `nvlxc attach %s%s%s` with the same GPUs again to %s", s->target.name,
             ways[0] != '\0' ? " " : "", ways, what);
@@ -67,11 +66,11 @@ static void say_entries(const struct nvl_context *ctx, const struct nvl_shown *s
     nvl_autofree char *missing = nvl_strv_join(&s->entries_missing, ", ");
     nvl_autofree char *other = nvl_strv_join(&s->entries_other, ", ");
 
-    if (s->grant.nodes == NVL_NODES_HOOK)
+    if (s->grant.delivery.nodes == NVL_NODES_HOOK)
         return;
     nvl_say(ctx, "nodes:   by %s: %s",
-            s->grant.nodes == NVL_NODES_DEV ? "Proxmox's dev[n] entries" : "mount entries", entries);
-    if (s->grant.nodes == NVL_NODES_DEV)
+            s->grant.delivery.nodes == NVL_NODES_DEV ? "Proxmox's dev[n] entries" : "mount entries", entries);
+    if (s->grant.delivery.nodes == NVL_NODES_DEV)
         nvl_say(ctx, "         while one of them is missing on the host, Proxmox does not start the CT");
     if (s->entries_missing.count > 0)
         nvl_say(ctx, "         not among them: %s", missing);
@@ -171,9 +170,10 @@ static json_t *json_nodes(const struct nvl_shown *s)
 static json_t *json_grant(const struct nvl_grant *grant)
 {
     return json_pack("{s:o,s:o,s:b,s:b,s:s,s:s}", "devices", nvl_json_devices(grant), "capabilities",
-                     nvl_json_capabilities(grant->capabilities), "required", (int)grant->required,
-                     "exclusive", (int)grant->exclusive, "nodes", nvl_nodes_mode_name(grant->nodes),
-                     "libraries", nvl_libraries_mode_name(grant->libraries));
+                     nvl_json_capabilities(grant->capabilities), "required", (int)grant->delivery.required,
+                     "exclusive", (int)grant->delivery.exclusive, "nodes",
+                     nvl_nodes_mode_name(grant->delivery.nodes), "libraries",
+                     nvl_libraries_mode_name(grant->delivery.libraries));
 }
 
 /* Without a grant nothing was looked at on the host: null. */
@@ -188,7 +188,7 @@ void nvl_shown_print_json(const struct nvl_shown *s)
                                         nvl_json_strings(&s->rules_missing))
                             : json_null();
 
-    bool has_entries = granted && s->grant.nodes != NVL_NODES_HOOK;
+    bool has_entries = granted && s->grant.delivery.nodes != NVL_NODES_HOOK;
     json_t *entries = has_entries ? json_pack("{s:o,s:o,s:o}", "present", nvl_json_strings(&s->entries),
                                               "missing", nvl_json_strings(&s->entries_missing), "other",
                                               nvl_json_strings(&s->entries_other))

@@ -5,7 +5,6 @@
 
 #include "base/paths.h"
 #include "container/foreign.h"
-#include "grant/delivery.h"
 
 /* Without `required` the line starts the container also where nvlxc is not installed; with it, it must not.
  */
@@ -25,11 +24,11 @@
 
 /* ---- values ---- */
 
-static char *hook_value(const struct nvl_grant *grant)
+static char *hook_value(const struct nvl_delivery *delivery)
 {
-    nvl_autofree char *arguments = nvl_grant_arguments(grant);
+    nvl_autofree char *arguments = nvl_delivery_arguments(delivery);
 
-    return nvl_xasprintf("%s%s%s", grant->required ? HOOK_REQUIRED : HOOK_GUARDED,
+    return nvl_xasprintf("%s%s%s", delivery->required ? HOOK_REQUIRED : HOOK_GUARDED,
                          arguments[0] != '\0' ? " " : "", arguments);
 }
 
@@ -56,21 +55,21 @@ static char *smi_entry(void)
 
 /* ---- reading ---- */
 
-bool nvl_hook_line_parse(const char *value, struct nvl_grant *grant)
+bool nvl_hook_line_parse(const char *value, struct nvl_delivery *delivery)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
     const char *rest = nvl_has_prefix(value, HOOK_GUARDED)    ? value + strlen(HOOK_GUARDED)
                        : nvl_has_prefix(value, HOOK_REQUIRED) ? value + strlen(HOOK_REQUIRED)
                                                               : NULL;
 
-    *grant = (struct nvl_grant){0};
+    *delivery = (struct nvl_delivery){0};
     if (rest == NULL)
         return false;
     nvl_strv_split(&words, rest, " ");
     for (size_t i = 0; i < words.count; i++)
-        if (!nvl_grant_take_argument(grant, words.items[i]))
+        if (!nvl_delivery_take_argument(delivery, words.items[i]))
             return false;
-    nvl_autofree char *exact = hook_value(grant);
+    nvl_autofree char *exact = hook_value(delivery);
     return strcmp(value, exact) == 0;
 }
 
@@ -125,11 +124,11 @@ static enum nvl_grant_slot dev_slot(const char *key, const char *value)
 
 enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value)
 {
-    struct nvl_grant ways;
+    struct nvl_delivery said;
     bool is_pre_start = strcmp(key, KEY_PRE_START) == 0;
 
     if (is_pre_start || strcmp(key, KEY_MOUNT) == 0)
-        return !nvl_hook_line_parse(value, &ways) ? NVL_SLOT_NONE
+        return !nvl_hook_line_parse(value, &said) ? NVL_SLOT_NONE
                : is_pre_start                     ? NVL_SLOT_PRE_START
                                                   : NVL_SLOT_MOUNT;
     if (strcmp(key, KEY_ENVIRONMENT) == 0)
@@ -158,20 +157,20 @@ bool nvl_slot_needs_company(enum nvl_grant_slot slot)
 }
 
 /* How the hook lines carry the grant out: the mount hook does the work, so its line counts. */
-static bool read_ways(const struct nvl_config *config, struct nvl_grant *ways)
+static bool read_delivery(const struct nvl_config *config, struct nvl_delivery *delivery)
 {
     bool has_hook = false, has_mount = false;
 
     for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
         const struct nvl_line *line = &config->lines[i];
-        struct nvl_grant said;
+        struct nvl_delivery said;
         if (line->kind != NVL_LINE_KEY)
             continue;
         bool is_mount = strcmp(line->key, KEY_MOUNT) == 0;
         if ((!is_mount && strcmp(line->key, KEY_PRE_START) != 0) || !nvl_hook_line_parse(line->value, &said))
             continue;
         if (is_mount || !has_mount)
-            *ways = said;
+            *delivery = said;
         has_hook = true;
         has_mount = has_mount || is_mount;
     }
@@ -180,19 +179,16 @@ static bool read_ways(const struct nvl_config *config, struct nvl_grant *ways)
 
 int nvl_config_grant(const struct nvl_config *config, struct nvl_grant *grant, struct nvl_error *err)
 {
-    struct nvl_grant ways = {0};
+    struct nvl_delivery delivery = {0};
 
     *grant = (struct nvl_grant){0};
-    if (!read_ways(config, &ways))
+    if (!read_delivery(config, &delivery))
         return 0;
     int r = nvl_grant_parse(grant, nvl_config_environment(config, NVL_ENV_DEVICES),
                             nvl_config_environment(config, NVL_ENV_CAPABILITIES), err);
     if (r < 0)
         return r;
-    grant->required = ways.required;
-    grant->exclusive = ways.exclusive;
-    grant->nodes = ways.nodes;
-    grant->libraries = ways.libraries;
+    grant->delivery = delivery;
     return 1;
 }
 
@@ -212,7 +208,7 @@ static void add_company(struct nvl_grant_line_list *lines, const struct nvl_gran
         add(lines, NVL_SLOT_LIBRARY, KEY_ENTRY, folder_entry(places->libraries.items[i]));
     if (places->has_smi)
         add(lines, NVL_SLOT_LIBRARY, KEY_ENTRY, smi_entry());
-    for (size_t i = 0; grant->nodes == NVL_NODES_STATIC && i < places->nodes.count; i++)
+    for (size_t i = 0; grant->delivery.nodes == NVL_NODES_STATIC && i < places->nodes.count; i++)
         if (is_dri(places->nodes.items[i]))
             add(lines, NVL_SLOT_DRI_ENTRY, KEY_ENTRY, node_entry(places->nodes.items[i]));
     for (size_t i = 0; i < places->rules.count; i++)
@@ -237,10 +233,10 @@ static void add_nodes(struct nvl_grant_line_list *lines, const struct nvl_grant 
     for (size_t i = 0; i < places->rules.count; i++)
         if (!is_dri(places->rules.items[i]))
             add(lines, NVL_SLOT_RULE, KEY_ALLOW, nvl_xasprintf("%s rw", places->rules.items[i]));
-    for (size_t i = 0; grant->nodes == NVL_NODES_STATIC && i < places->nodes.count; i++)
+    for (size_t i = 0; grant->delivery.nodes == NVL_NODES_STATIC && i < places->nodes.count; i++)
         if (!is_dri(places->nodes.items[i]))
             add(lines, NVL_SLOT_ENTRY, KEY_ENTRY, node_entry(places->nodes.items[i]));
-    if (grant->nodes == NVL_NODES_DEV)
+    if (grant->delivery.nodes == NVL_NODES_DEV)
         add_devs(lines, &places->nodes);
 }
 
@@ -256,9 +252,9 @@ void nvl_grant_line_list_make(struct nvl_grant_line_list *lines, const struct nv
     add(lines, NVL_SLOT_DEVICES, KEY_ENVIRONMENT, nvl_xasprintf(NVL_ENV_DEVICES "=%s", devices));
     add(lines, NVL_SLOT_CAPABILITIES, KEY_ENVIRONMENT,
         nvl_xasprintf(NVL_ENV_CAPABILITIES "=%s", capabilities));
-    add(lines, NVL_SLOT_PRE_START, KEY_PRE_START, hook_value(grant));
+    add(lines, NVL_SLOT_PRE_START, KEY_PRE_START, hook_value(&grant->delivery));
     add_company(lines, grant, places);
-    add(lines, NVL_SLOT_MOUNT, KEY_MOUNT, hook_value(grant));
+    add(lines, NVL_SLOT_MOUNT, KEY_MOUNT, hook_value(&grant->delivery));
     add_nodes(lines, grant, places);
 }
 

@@ -49,9 +49,8 @@ enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value);
 enum nvl_grant_slot nvl_line_slot(const struct nvl_line *line); /* NONE too where it is no KEY line */
 /* LIBRARY, DRI_ENTRY, DRI_RULE: see nvl_config_owners. */
 bool nvl_slot_needs_company(enum nvl_grant_slot slot);
-/* The value of a hook line: how the grant is carried out (nothing else of the grant is set). False where it
- * is not exactly what nvlxc writes. */
-bool nvl_hook_line_parse(const char *value, struct nvl_grant *grant);
+/* The value of a hook line: how the grant is carried out. False where it is not exactly what nvlxc writes. */
+bool nvl_hook_line_parse(const char *value, struct nvl_delivery *delivery);
 
 /* What a grant's lines name of its host. */
 struct nvl_grant_places {

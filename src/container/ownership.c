@@ -22,14 +22,14 @@ static struct ways read_ways(const struct nvl_config *config, size_t end)
     struct ways ways = {0};
 
     for (size_t i = 0; i < end; i++) {
-        struct nvl_grant grant;
+        struct nvl_delivery said;
         enum nvl_grant_slot slot = nvl_line_slot(&config->lines[i]);
         if ((slot != NVL_SLOT_PRE_START && slot != NVL_SLOT_MOUNT) ||
-            !nvl_hook_line_parse(config->lines[i].value, &grant))
+            !nvl_hook_line_parse(config->lines[i].value, &said))
             continue;
         ways.has_hook = true;
-        ways.is_dev = ways.is_dev || grant.nodes == NVL_NODES_DEV;
-        ways.is_static = ways.is_static || grant.nodes == NVL_NODES_STATIC;
+        ways.is_dev = ways.is_dev || said.nodes == NVL_NODES_DEV;
+        ways.is_static = ways.is_static || said.nodes == NVL_NODES_STATIC;
     }
     return ways;
 }

@@ -7,7 +7,7 @@ static const char *const libraries_words[] = {
     [NVL_LIBRARIES_BUNDLE] = "bundle", [NVL_LIBRARIES_HOST] = "host", [NVL_LIBRARIES_NONE] = "none"};
 
 /* The place of the word in the list, its length where it is not there. */
-static size_t find(const char *const *words, size_t n, const char *word)
+static size_t find_word(const char *const *words, size_t n, const char *word)
 {
     size_t i = 0;
 
@@ -28,7 +28,7 @@ const char *nvl_libraries_mode_name(enum nvl_libraries_mode mode)
 
 bool nvl_nodes_mode_parse(const char *word, enum nvl_nodes_mode *mode)
 {
-    size_t i = find(nodes_words, NVL_LENGTH(nodes_words), word);
+    size_t i = find_word(nodes_words, NVL_LENGTH(nodes_words), word);
 
     if (i == NVL_LENGTH(nodes_words))
         return false;
@@ -38,7 +38,7 @@ bool nvl_nodes_mode_parse(const char *word, enum nvl_nodes_mode *mode)
 
 bool nvl_libraries_mode_parse(const char *word, enum nvl_libraries_mode *mode)
 {
-    size_t i = find(libraries_words, NVL_LENGTH(libraries_words), word);
+    size_t i = find_word(libraries_words, NVL_LENGTH(libraries_words), word);
 
     if (i == NVL_LENGTH(libraries_words))
         return false;
@@ -46,30 +46,30 @@ bool nvl_libraries_mode_parse(const char *word, enum nvl_libraries_mode *mode)
     return true;
 }
 
-char *nvl_grant_arguments(const struct nvl_grant *grant)
+char *nvl_delivery_arguments(const struct nvl_delivery *delivery)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
 
-    if (grant->required)
+    if (delivery->required)
         nvl_strv_push(&words, "--required");
-    if (grant->exclusive)
+    if (delivery->exclusive)
         nvl_strv_push(&words, "--exclusive");
-    if (grant->nodes != NVL_NODES_HOOK)
-        nvl_strv_pushf(&words, "--nodes=%s", nvl_nodes_mode_name(grant->nodes));
-    if (grant->libraries != NVL_LIBRARIES_BUNDLE)
-        nvl_strv_pushf(&words, "--libraries=%s", nvl_libraries_mode_name(grant->libraries));
+    if (delivery->nodes != NVL_NODES_HOOK)
+        nvl_strv_pushf(&words, "--nodes=%s", nvl_nodes_mode_name(delivery->nodes));
+    if (delivery->libraries != NVL_LIBRARIES_BUNDLE)
+        nvl_strv_pushf(&words, "--libraries=%s", nvl_libraries_mode_name(delivery->libraries));
     return nvl_strv_join(&words, " ");
 }
 
-bool nvl_grant_take_argument(struct nvl_grant *grant, const char *argument)
+bool nvl_delivery_take_argument(struct nvl_delivery *delivery, const char *argument)
 {
     if (strcmp(argument, "--required") == 0)
-        return grant->required = true;
+        return delivery->required = true;
     if (strcmp(argument, "--exclusive") == 0)
-        return grant->exclusive = true;
+        return delivery->exclusive = true;
     if (nvl_has_prefix(argument, "--nodes="))
-        return nvl_nodes_mode_parse(argument + strlen("--nodes="), &grant->nodes);
+        return nvl_nodes_mode_parse(argument + strlen("--nodes="), &delivery->nodes);
     if (nvl_has_prefix(argument, "--libraries="))
-        return nvl_libraries_mode_parse(argument + strlen("--libraries="), &grant->libraries);
+        return nvl_libraries_mode_parse(argument + strlen("--libraries="), &delivery->libraries);
     return false;
 }

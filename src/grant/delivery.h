@@ -1,8 +1,29 @@
-/* How a grant is carried out, as words: the options of `attach`, and the arguments of the start hook's line
- * in a config, which are the same. What is usual is left out. */
+/* How a grant is carried out: the options of `attach` and the arguments of the start hook's line in a config,
+ * which are the same words. They are parsed and written here only. What is usual is left out. */
 #pragma once
 
-#include "grant/grant.h"
+#include "base/text.h"
+
+/* How the device nodes come into the container. */
+enum nvl_nodes_mode {
+    NVL_NODES_HOOK,   /* the start hook binds them, as they are at that moment */
+    NVL_NODES_DEV,    /* Proxmox's own devN entries */
+    NVL_NODES_STATIC, /* mount entries in the config */
+};
+
+/* How the driver's files do. */
+enum nvl_libraries_mode {
+    NVL_LIBRARIES_BUNDLE, /* the start hook mounts the bundle of the loaded version */
+    NVL_LIBRARIES_HOST,   /* mount entries of the host's own library folders */
+    NVL_LIBRARIES_NONE,   /* not at all: the container has its own */
+};
+
+struct nvl_delivery {
+    bool required;  /* the container does not start without what the grant names */
+    bool exclusive; /* no other container has these GPUs */
+    enum nvl_nodes_mode nodes;
+    enum nvl_libraries_mode libraries;
+};
 
 /* "hook", "dev", "static"; "bundle", "host", "none". Parsing gives false for any other word. */
 const char *nvl_nodes_mode_name(enum nvl_nodes_mode mode);
@@ -12,6 +33,6 @@ bool nvl_libraries_mode_parse(const char *word, enum nvl_libraries_mode *mode);
 
 /* "--required --exclusive --nodes=dev --libraries=none", in this order; "" where all is as usual. The caller
  * frees. */
-char *nvl_grant_arguments(const struct nvl_grant *grant);
-/* One of these arguments into the grant; false where it is none. */
-bool nvl_grant_take_argument(struct nvl_grant *grant, const char *argument);
+char *nvl_delivery_arguments(const struct nvl_delivery *delivery);
+/* Takes one of these arguments; false where it is none. */
+bool nvl_delivery_take_argument(struct nvl_delivery *delivery, const char *argument);

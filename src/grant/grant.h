@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "grant/delivery.h"
 #include "host/gpu.h"
 
 #define NVL_ENV_DEVICES      "NVIDIA_VISIBLE_DEVICES"
@@ -37,20 +38,6 @@ struct nvl_selector {
     unsigned gi, ci;        /* MIG */
 };
 
-/* How the device nodes come into the container. */
-enum nvl_nodes_mode {
-    NVL_NODES_HOOK,   /* the start hook binds them, as they are at that moment */
-    NVL_NODES_DEV,    /* Proxmox's own devN entries */
-    NVL_NODES_STATIC, /* mount entries in the config */
-};
-
-/* How the driver's files do. */
-enum nvl_libraries_mode {
-    NVL_LIBRARIES_BUNDLE, /* the start hook mounts the bundle of the loaded version */
-    NVL_LIBRARIES_HOST,   /* mount entries of the host's own library folders */
-    NVL_LIBRARIES_NONE,   /* not at all: the container has its own */
-};
-
 enum nvl_devices { NVL_DEVICES_VOID, NVL_DEVICES_NONE, NVL_DEVICES_ALL, NVL_DEVICES_LIST };
 
 struct nvl_grant {
@@ -59,11 +46,7 @@ struct nvl_grant {
     struct nvl_selector *selectors; /* for LIST */
     size_t n_selectors;
     unsigned capabilities; /* bits of enum nvl_capability */
-    /* How: what the start hook's arguments say (grant/delivery.h). */
-    bool required;  /* the container shall not start without what the grant names */
-    bool exclusive; /* no other container shall have these GPUs */
-    enum nvl_nodes_mode nodes;
-    enum nvl_libraries_mode libraries;
+    struct nvl_delivery delivery;
 };
 
 /* One selector: an index, a UUID, a PCI address, a MIG form. -EINVAL says what it should look like. */

@@ -8,15 +8,13 @@
 
 /* What liblxc and the container's config say; the environment is cleared after it was read. */
 struct nvl_hook_call {
-    char *type;                        /* "pre-start", "mount", "prepare" */
-    char *container;                   /* LXC_NAME; "host" for "prepare" */
-    char *rootfs_mount;                /* LXC_ROOTFS_MOUNT: where the root file system is mounted now */
-    char *config;                      /* LXC_CONFIG_FILE */
-    char *devices;                     /* NVIDIA_VISIBLE_DEVICES; NULL where it is not set */
-    char *capabilities;                /* NVIDIA_DRIVER_CAPABILITIES */
-    bool is_required;                  /* --required */
-    enum nvl_nodes_mode nodes;         /* --nodes=…: but for HOOK, others bring the nodes */
-    enum nvl_libraries_mode libraries; /* --libraries=…: but for BUNDLE, others bring the driver, or nobody */
+    char *type;                   /* "pre-start", "mount", "prepare" */
+    char *container;              /* LXC_NAME; "host" for "prepare" */
+    char *rootfs_mount;           /* LXC_ROOTFS_MOUNT: where the root file system is mounted now */
+    char *config;                 /* LXC_CONFIG_FILE */
+    char *devices;                /* NVIDIA_VISIBLE_DEVICES; NULL where it is not set */
+    char *capabilities;           /* NVIDIA_DRIVER_CAPABILITIES */
+    struct nvl_delivery delivery; /* --required, --nodes=…, --libraries=… */
 };
 
 /* As the host's root, before anything is mounted: loads nvidia-uvm, makes missing device nodes, has a missing

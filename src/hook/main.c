@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "grant/delivery.h"
 #include "hook/hook.h"
 
 static char *take_variable(const char *name)
@@ -23,14 +22,10 @@ static char *take_variable(const char *name)
  * "lxc", TYPE; version 1 none, and LXC_HOOK_TYPE. */
 static void read_call(int argc, char **argv, struct nvl_hook_call *call)
 {
-    struct nvl_grant ways = {0};
     int first = 1;
 
-    while (first < argc && nvl_grant_take_argument(&ways, argv[first]))
+    while (first < argc && nvl_delivery_take_argument(&call->delivery, argv[first]))
         first++;
-    call->is_required = ways.required;
-    call->nodes = ways.nodes;
-    call->libraries = ways.libraries;
     if (argc == 2 && strcmp(argv[1], "--prepare") == 0) { /* nvlxc-boot.service */
         call->type = nvl_xstrdup("prepare");
         call->container = nvl_xstrdup("host");
@@ -84,12 +79,12 @@ int main(int argc, char **argv)
     close_range(3, ~0U, 0);
     umask(022);
     read_call(argc, argv, &call);
-    nvl_oom_status = call.is_required ? EXIT_FAILURE : EXIT_SUCCESS;
+    nvl_oom_status = call.delivery.required ? EXIT_FAILURE : EXIT_SUCCESS;
 
     dispatch(&call, &report);
     /* pre-start prepares; whether the container has what it was granted is decided where it is mounted */
-    bool is_refused =
-        call.is_required && report.problems.count > 0 && call.type != NULL && strcmp(call.type, "mount") == 0;
+    bool is_refused = call.delivery.required && report.problems.count > 0 && call.type != NULL &&
+                      strcmp(call.type, "mount") == 0;
     nvl_report_send(&report, call.container != NULL ? call.container : "?", is_refused);
     return is_refused ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -5,7 +5,7 @@
 static void mount_into(const struct nvl_hook_call *call, const struct nvl_root *rootfs,
                        const struct nvl_host *host, const struct nvl_grant *grant, struct nvl_report *report)
 {
-    nvl_auto(nvl_bring_free) struct nvl_bring bring = {.binds_nodes = call->nodes == NVL_NODES_HOOK};
+    nvl_auto(nvl_bring_free) struct nvl_bring bring = {.binds_nodes = call->delivery.nodes == NVL_NODES_HOOK};
 
     nvl_bring_open(&bring, call->container != NULL ? call->container : "", host, grant, report);
     nvl_bring_give(&bring, rootfs, NULL, NULL);
@@ -26,8 +26,7 @@ void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *roo
     }
     if (grant.devices == NVL_DEVICES_VOID)
         return;
-    grant.nodes = call->nodes;
-    grant.libraries = call->libraries;
+    grant.delivery = call->delivery;
     if (call->rootfs_mount == NULL || nvl_root_open(&rootfs, call->rootfs_mount, &err) < 0) {
         nvl_strv_push(&report->problems,
                       call->rootfs_mount == NULL ? "LXC_ROOTFS_MOUNT is not set" : err.message);

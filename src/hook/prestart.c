@@ -114,7 +114,7 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
         }
     }
     nvl_starting_make_nodes(&starting, &host, &seen, call, report);
-    if (call->libraries == NVL_LIBRARIES_BUNDLE)
+    if (call->delivery.libraries == NVL_LIBRARIES_BUNDLE)
         ensure_bundle(&host, report);
 }
 

@@ -36,7 +36,7 @@ void nvl_starting_make_nodes(const struct nvl_starting *starting, const struct n
     struct nvl_error err;
     struct nvl_idmap map;
 
-    if (!starting->has_grant || starting->grant.nodes != NVL_NODES_HOOK || call->container == NULL)
+    if (!starting->has_grant || starting->grant.delivery.nodes != NVL_NODES_HOOK || call->container == NULL)
         return;
     nvl_grant_resolve(&starting->grant, host, &resolved);
     for (size_t i = 0; i < resolved.n_nodes; i++)

@@ -71,7 +71,7 @@ void nvl_bring_open(struct nvl_bring *b, const char *container, const struct nvl
         nvl_strv_push(&report->problems, b->resolved.missing.items[i]);
     if (b->binds_nodes)
         open_nodes(b, container);
-    if (grant->libraries == NVL_LIBRARIES_BUNDLE)
+    if (grant->delivery.libraries == NVL_LIBRARIES_BUNDLE)
         b->bundle_mount = open_bundle(b);
     b->view_error = nvl_proc_view_make(&b->view, b->into_running, host, &b->resolved);
 }
@@ -192,9 +192,9 @@ void nvl_bring_put(struct nvl_bring *b, const struct nvl_root *rootfs)
 {
     if (b->binds_nodes)
         put_nodes(b, rootfs);
-    else if (b->grant->nodes == NVL_NODES_STATIC)
+    else if (b->grant->delivery.nodes == NVL_NODES_STATIC)
         look_for_nodes(b, rootfs);
-    if (b->grant->libraries == NVL_LIBRARIES_BUNDLE)
+    if (b->grant->delivery.libraries == NVL_LIBRARIES_BUNDLE)
         put_driver(b, rootfs);
     put_view(b, rootfs);
 }

@@ -502,23 +502,23 @@ static void test_grant_of_a_config(void **state)
     assert_int_equal(nvl_config_grant(&snapshot, &grant, &err), 0);
     assert_int_equal(nvl_config_grant(&required, &grant, &err), 1);
     assert_int_equal(grant.devices, NVL_DEVICES_VOID);
-    assert_true(grant.required);
+    assert_true(grant.delivery.required);
     assert_true(nvl_config_grant(&bad, &grant, &err) < 0);
     assert_contains(err.message, "fast");
     nvl_auto(nvl_config_clear) struct nvl_config ways =
         parse(LXC, "lxc.hook.mount = " HOOK " --exclusive --nodes=static --libraries=host\n"
                    "lxc.hook.pre-start = " HOOK "\n");
     assert_int_equal(nvl_config_grant(&ways, &grant, &err), 1);
-    assert_true(grant.exclusive);
-    assert_false(grant.required);
-    assert_int_equal(grant.nodes, NVL_NODES_STATIC);
-    assert_int_equal(grant.libraries, NVL_LIBRARIES_HOST);
+    assert_true(grant.delivery.exclusive);
+    assert_false(grant.delivery.required);
+    assert_int_equal(grant.delivery.nodes, NVL_NODES_STATIC);
+    assert_int_equal(grant.delivery.libraries, NVL_LIBRARIES_HOST);
     assert_int_equal(nvl_config_grant(&some, &grant, &err), 1);
     assert_int_equal(grant.devices, NVL_DEVICES_LIST);
-    assert_int_equal(grant.nodes, NVL_NODES_HOOK);
+    assert_int_equal(grant.delivery.nodes, NVL_NODES_HOOK);
     assert_int_equal(grant.n_selectors, 2);
     assert_int_equal(grant.capabilities, NVL_CAP_DEFAULT);
-    assert_false(grant.required);
+    assert_false(grant.delivery.required);
 }
 
 static void assert_lines(enum nvl_dialect dialect, const struct nvl_grant *grant,
@@ -550,8 +550,8 @@ static void test_lines_of_a_grant(void **state)
     nvl_strv_push(&places.rules, "/dev/dri/card1");
     nvl_strv_push(&places.libraries, "/usr/lib/x86_64-linux-gnu");
     places.has_smi = true;
-    grant.nodes = NVL_NODES_STATIC;
-    grant.libraries = NVL_LIBRARIES_HOST;
+    grant.delivery.nodes = NVL_NODES_STATIC;
+    grant.delivery.libraries = NVL_LIBRARIES_HOST;
     assert_lines(PVE, &grant, &places,
                  VARIABLES "lxc.hook.pre-start: " HOOK " --nodes=static --libraries=host\n" ENTRY LIBS ENTRY
                            "/usr/bin/nvidia-smi opt/nvidia-container/nvidia-smi none "
@@ -564,8 +564,8 @@ static void test_lines_of_a_grant(void **state)
     nvl_grant_places_clear(&places);
     nvl_strv_push(&places.nodes, "/dev/nvidia0");
     nvl_strv_push(&places.nodes, "/dev/dri/card1");
-    grant.nodes = NVL_NODES_DEV;
-    grant.libraries = NVL_LIBRARIES_NONE;
+    grant.delivery.nodes = NVL_NODES_DEV;
+    grant.delivery.libraries = NVL_LIBRARIES_NONE;
     assert_lines(PVE, &grant, &places,
                  VARIABLES "lxc.hook.pre-start: " HOOK " --nodes=dev --libraries=none\nlxc.hook.mount: " HOOK
                            " --nodes=dev --libraries=none\n"

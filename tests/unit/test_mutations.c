@@ -213,8 +213,8 @@ static int attach(const char *text, size_t len, const struct way *way, bool repl
 
     parse(&config, text, len);
     assert_int_equal(nvl_grant_parse(&grant, "all", "compute,graphics", &err), 0);
-    grant.nodes = way->nodes;
-    grant.libraries = way->libraries;
+    grant.delivery.nodes = way->nodes;
+    grant.delivery.libraries = way->libraries;
     for (size_t i = 0; way->rules[i] != NULL; i++)
         nvl_strv_push(&places.rules, way->rules[i]);
     for (size_t i = 0; way->paths[i] != NULL; i++)

@@ -77,10 +77,10 @@ static int try_attach(enum nvl_dialect dialect, const char *text, size_t len, co
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = grant_of(r->devices, r->capabilities);
     nvl_auto(nvl_grant_places_clear) struct nvl_grant_places places = {.has_smi = r->smi};
 
-    grant.required = r->required;
-    grant.exclusive = r->exclusive;
-    grant.nodes = r->nodes;
-    grant.libraries = r->libraries;
+    grant.delivery.required = r->required;
+    grant.delivery.exclusive = r->exclusive;
+    grant.delivery.nodes = r->nodes;
+    grant.delivery.libraries = r->libraries;
     push_all(&places.rules, r->rules);
     push_all(&places.nodes, r->paths);
     push_all(&places.libraries, r->folders);
@@ -275,10 +275,10 @@ static void check_read_back(enum nvl_dialect dialect, const char *name, const ch
         assert_int_equal(nvl_config_grant(&config, &grant, NULL), 1);
         assert_int_equal(grant.devices, asked.devices);
         assert_int_equal(grant.capabilities, asked.capabilities);
-        assert_int_equal(grant.required, r->required);
-        assert_int_equal(grant.exclusive, r->exclusive);
-        assert_int_equal(grant.nodes, r->nodes);
-        assert_int_equal(grant.libraries, r->libraries);
+        assert_int_equal(grant.delivery.required, r->required);
+        assert_int_equal(grant.delivery.exclusive, r->exclusive);
+        assert_int_equal(grant.delivery.nodes, r->nodes);
+        assert_int_equal(grant.delivery.libraries, r->libraries);
     }
     nvl_auto(nvl_plan_clear) struct nvl_plan on = attach(dialect, text, len, &with_rules);
     nvl_auto(nvl_config_clear) struct nvl_config config = parse(dialect, on.text, on.len);

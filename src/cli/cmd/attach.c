@@ -18,7 +18,6 @@
 #include "container/device_rules.h"
 #include "container/idmap.h"
 #include "grant/resolve.h"
-#include "grant/delivery.h"
 #include "template/template.h"
 
 struct attach_values {
@@ -121,7 +120,7 @@ static int choose_rules(const struct nvl_context *ctx, struct attach *a, bool re
         return r;
     /* Proxmox makes the rules for its dev[n] entries itself */
     for (size_t i = 0; filter == NVL_FILTER_ALLOW && i < a->resolved.n_nodes; i++)
-        if (a->grant.nodes != NVL_NODES_DEV)
+        if (a->grant.delivery.nodes != NVL_NODES_DEV)
             nvl_strv_push(&a->places.rules, a->resolved.nodes[i].path);
     if (map.privileged && c->user == NULL && filter == NVL_FILTER_NONE)
         nvl_strv_push(&a->warnings,
@@ -183,8 +182,8 @@ static int parse_request(const struct nvl_context *ctx, const struct attach_valu
 
     if (r == 0)
         r = take_workload(ctx, values, a, err);
-    a->grant.exclusive = values->exclusive;
-    return r < 0 ? r : nvl_ways_parse(values->nodes, values->libraries, &a->grant, err);
+    a->grant.delivery.exclusive = values->exclusive;
+    return r < 0 ? r : nvl_delivery_parse(values->nodes, values->libraries, &a->grant.delivery, err);
 }
 
 static int resolve_request(const struct nvl_context *ctx, const char *name,
@@ -219,8 +218,8 @@ static int prepare(const struct nvl_context *ctx, const char *name, const struct
     a->live.asked_for = values->live;
     r = nvl_live_step_check(ctx, &a->target, &a->grant, values->dry_run, &a->live, err);
     if (r == 0)
-        r = nvl_ways_check(&ctx->root, &a->target, &a->host, &a->grant, &a->resolved, values->force,
-                           &a->places, &a->warnings, err);
+        r = nvl_delivery_check(&ctx->root, &a->target, &a->host, &a->grant, &a->resolved, values->force,
+                               &a->places, &a->warnings, err);
     if (r == 0)
         r = nvl_sharing_check(&ctx->root, &a->target, &a->host, &a->grant, &a->resolved, &a->warnings, err);
     if (r == 0)
@@ -248,7 +247,7 @@ static void say_granted(const struct nvl_context *ctx, const struct attach *a)
         nvl_say(ctx, "%s: the driver without a GPU", a->target.name);
     nvl_autofree char *ways = nvl_grant_ways_text(&a->grant);
     nvl_say(ctx, "%s: capabilities %s%s%s", a->target.name, words,
-            a->grant.required ? "; required: it does not start without them" : "", ways);
+            a->grant.delivery.required ? "; required: it does not start without them" : "", ways);
     if (a->n_replaced > 0)
         nvl_say(ctx,
                 "%s: %zu lines about NVIDIA that nvlxc did not write are gone; `nvlxc detach` gives back the "
@@ -275,11 +274,11 @@ static void print_json(const struct attach *a, bool dry_run)
     nvl_print_json(json_pack(
         "{s:o,s:b,s:o,s:o,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o}", "container", nvl_json_text(a->target.name),
         "changed", (int)a->plan.changes, "devices", nvl_json_devices(&a->grant), "capabilities",
-        nvl_json_capabilities(a->grant.capabilities), "nodes", nvl_nodes_mode_name(a->grant.nodes),
-        "libraries", nvl_libraries_mode_name(a->grant.libraries), "exclusive", (int)a->grant.exclusive,
-        "rules", nvl_json_strings(&a->places.rules), "replaced", (json_int_t)a->n_replaced, "diff",
-        dry_run ? nvl_json_text(diff) : json_null(), "live", nvl_live_step_json(&a->live), "warnings",
-        nvl_json_strings(&a->warnings)));
+        nvl_json_capabilities(a->grant.capabilities), "nodes", nvl_nodes_mode_name(a->grant.delivery.nodes),
+        "libraries", nvl_libraries_mode_name(a->grant.delivery.libraries), "exclusive",
+        (int)a->grant.delivery.exclusive, "rules", nvl_json_strings(&a->places.rules), "replaced",
+        (json_int_t)a->n_replaced, "diff", dry_run ? nvl_json_text(diff) : json_null(), "live",
+        nvl_live_step_json(&a->live), "warnings", nvl_json_strings(&a->warnings)));
 }
 
 static void tell(const struct nvl_context *ctx, const struct attach *a, bool dry_run)
@@ -309,7 +308,7 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
     if (r < 0)
         return r;
     tell(ctx, &a, values->dry_run);
-    if (a.grant.libraries == NVL_LIBRARIES_BUNDLE)
+    if (a.grant.delivery.libraries == NVL_LIBRARIES_BUNDLE)
         nvl_bundle_step(ctx, &a.host.driver, a.grant.capabilities, values->dry_run, &a.warnings);
     r = nvl_live_step_attach(ctx, &a.target, &a.grant, values->dry_run, &a.live, err);
     nvl_live_step_say(ctx, &a.target, &a.live, values->dry_run);

@@ -4,7 +4,6 @@
 #include "cli/command.h"
 #include "cli/grant_text.h"
 #include "container/target.h"
-#include "grant/delivery.h"
 #include "cli/table.h"
 
 struct list_values {
@@ -45,11 +44,11 @@ static json_t *json_row(const struct row *row)
                      c->node != NULL ? json_null() : json_boolean(row->running), "devices",
                      g != NULL ? nvl_json_devices(g) : json_null(), "capabilities",
                      g != NULL ? nvl_json_capabilities(g->capabilities) : json_null(), "required",
-                     g != NULL ? json_boolean(g->required) : json_null(), "exclusive",
-                     g != NULL ? json_boolean(g->exclusive) : json_null(), "nodes",
-                     nvl_json_string(g != NULL ? nvl_nodes_mode_name(g->nodes) : NULL), "libraries",
-                     nvl_json_string(g != NULL ? nvl_libraries_mode_name(g->libraries) : NULL), "by_hand",
-                     (int)row->by_hand);
+                     g != NULL ? json_boolean(g->delivery.required) : json_null(), "exclusive",
+                     g != NULL ? json_boolean(g->delivery.exclusive) : json_null(), "nodes",
+                     nvl_json_string(g != NULL ? nvl_nodes_mode_name(g->delivery.nodes) : NULL), "libraries",
+                     nvl_json_string(g != NULL ? nvl_libraries_mode_name(g->delivery.libraries) : NULL),
+                     "by_hand", (int)row->by_hand);
 }
 
 /* As json_dumpf writes it, but that it stands two levels deeper. */

@@ -103,13 +103,13 @@ static int resolve(const struct nvl_context *ctx, struct nvl_shown *s, struct nv
         struct nvl_node *node = &s->resolved.nodes[i];
         nvl_node_check(&ctx->root, node);
         /* the rules of dev[n] entries are Proxmox's business */
-        if (s->filter == NVL_FILTER_ALLOW && s->grant.nodes != NVL_NODES_DEV &&
+        if (s->filter == NVL_FILTER_ALLOW && s->grant.delivery.nodes != NVL_NODES_DEV &&
             !nvl_strv_contains(&s->rules, node->path))
             nvl_strv_push(&s->rules_missing, node->path);
     }
-    if (s->grant.nodes != NVL_NODES_HOOK)
+    if (s->grant.delivery.nodes != NVL_NODES_HOOK)
         compare_entries(s);
-    if (s->grant.libraries == NVL_LIBRARIES_HOST)
+    if (s->grant.delivery.libraries == NVL_LIBRARIES_HOST)
         compare_releases(ctx, s);
     nvl_shown_look_inside(ctx, s);
     return 0;

@@ -47,7 +47,7 @@ static bool has_slot(const struct nvl_container_facts *facts, enum nvl_grant_slo
 /* Whether a line of the way that the grant names brings the node in, or the folder that it is in. */
 static bool is_brought_in(const struct nvl_container_facts *facts, const char *node)
 {
-    bool found = facts->grant.nodes == NVL_NODES_HOOK;
+    bool found = facts->grant.delivery.nodes == NVL_NODES_HOOK;
 
     for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0 && !found; i++) {
         nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
@@ -78,7 +78,7 @@ static void check_grant_incomplete(const struct nvl_check *check, const struct n
     for (size_t i = 0; i < facts->resolved.n_nodes; i++)
         if (!is_brought_in(facts, facts->resolved.nodes[i].path))
             nvl_strv_pushf(&evidence, "no %s for %s",
-                           facts->grant.nodes == NVL_NODES_DEV ? "dev[n] entry" : "lxc.mount.entry",
+                           facts->grant.delivery.nodes == NVL_NODES_DEV ? "dev[n] entry" : "lxc.mount.entry",
                            facts->resolved.nodes[i].path);
     if (evidence.count > 0)
         effect = "the container starts without nodes, or without the driver";

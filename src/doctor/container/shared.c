@@ -16,32 +16,10 @@ bool nvl_wants_gpu(const struct nvl_container_facts *facts)
     return (facts->has_grant && facts->grant.devices != NVL_DEVICES_VOID) || nvl_has_lines_by_hand(facts);
 }
 
-/* What the mount hook's line says of how the grant is carried out: "--required", "--libraries=none". */
-static void hook_arguments(const struct nvl_container_facts *facts, struct nvl_strv *arguments)
-{
-    for (size_t i = 0; i < facts->config.n_lines; i++) {
-        const struct nvl_line *line = &facts->config.lines[i];
-        nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
-        if (facts->owners[i] != NVL_OWNER_NVLXC || nvl_grant_slot(line->key, line->value) != NVL_SLOT_MOUNT)
-            continue;
-        nvl_strv_split(&words, line->value, " \t");
-        for (size_t w = 0; w < words.count; w++)
-            if (nvl_has_prefix(words.items[w], "--") && !nvl_strv_contains(arguments, words.items[w]))
-                nvl_strv_push(arguments, words.items[w]);
-    }
-}
-
 bool nvl_wants_bundle(const struct nvl_container_facts *facts)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv arguments = {0};
-
-    if (!facts->has_grant || facts->grant.devices == NVL_DEVICES_VOID)
-        return false;
-    hook_arguments(facts, &arguments);
-    for (size_t i = 0; i < arguments.count; i++)
-        if (nvl_has_prefix(arguments.items[i], "--libraries="))
-            return false;
-    return true;
+    return facts->has_grant && facts->grant.devices != NVL_DEVICES_VOID &&
+           facts->grant.delivery.libraries == NVL_LIBRARIES_BUNDLE;
 }
 
 char *nvl_line_text(const struct nvl_config *config, size_t line)
@@ -81,8 +59,8 @@ static bool has_lines_to_replace(const struct nvl_container_facts *facts)
     return nvl_has_lines_by_hand(facts) || strays != NULL;
 }
 
-/* Without the option that begins with `dropped`: what it says is to be the usual. */
-static char *attach_command(const struct nvl_container_facts *facts, const char *dropped)
+/* The command that writes the same grant, carried out that way. */
+static char *attach_command(const struct nvl_container_facts *facts, const struct nvl_delivery *delivery)
 {
     struct nvl_buf b = {0};
 
@@ -98,27 +76,32 @@ static char *attach_command(const struct nvl_container_facts *facts, const char 
         nvl_autofree char *words = nvl_capabilities_format(facts->grant.capabilities);
         nvl_buf_addf(&b, " --capabilities %s", words);
     }
-    nvl_auto(nvl_strv_clear) struct nvl_strv arguments = {0};
-    hook_arguments(facts, &arguments); /* the options of attach have the same names */
-    for (size_t i = 0; i < arguments.count; i++)
-        if (dropped == NULL || !nvl_has_prefix(arguments.items[i], dropped))
-            nvl_buf_addf(&b, " %s", arguments.items[i]);
+    nvl_autofree char *arguments =
+        nvl_delivery_arguments(delivery); /* attach's options have the same names */
+    if (arguments[0] != '\0')
+        nvl_buf_addf(&b, " %s", arguments);
     return nvl_buf_take(&b);
 }
 
 char *nvl_attach_again(const struct nvl_container_facts *facts)
 {
-    return attach_command(facts, NULL);
+    return attach_command(facts, &facts->grant.delivery);
 }
 
 char *nvl_attach_with_bundle(const struct nvl_container_facts *facts)
 {
-    return attach_command(facts, "--libraries=");
+    struct nvl_delivery delivery = facts->grant.delivery;
+
+    delivery.libraries = NVL_LIBRARIES_BUNDLE;
+    return attach_command(facts, &delivery);
 }
 
 char *nvl_attach_with_hook_nodes(const struct nvl_container_facts *facts)
 {
-    return attach_command(facts, "--nodes=");
+    struct nvl_delivery delivery = facts->grant.delivery;
+
+    delivery.nodes = NVL_NODES_HOOK;
+    return attach_command(facts, &delivery);
 }
 
 bool nvl_mount_line_parse(const struct nvl_line *line, struct nvl_mount_line *mount)

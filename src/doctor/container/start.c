@@ -69,8 +69,8 @@ static struct nvl_finding *lack_finding(const struct nvl_check *check,
 
 static const char *without_it(const struct nvl_container_facts *facts)
 {
-    return facts->grant.required ? "the grant is required: the container does not start"
-                                 : "the container starts without it";
+    return facts->grant.delivery.required ? "the grant is required: the container does not start"
+                                          : "the container starts without it";
 }
 
 static void check_gpu_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,

@@ -76,7 +76,8 @@ static void take_for_own(const struct nvl_container_facts *facts, const struct n
 
 static bool has_own_nodes(const struct nvl_container_facts *facts)
 {
-    return facts->has_grant && facts->grant.nodes == NVL_NODES_HOOK && facts->container->user == NULL;
+    return facts->has_grant && facts->grant.delivery.nodes == NVL_NODES_HOOK &&
+           facts->container->user == NULL;
 }
 
 /* A node's owner and mode as they are, or will be, in the container; ids are the host's. */
