@@ -231,7 +231,7 @@ int nvl_cdi_of_host(const struct nvl_root *root, const char *capabilities, struc
 
 static int read_grant(const struct nvl_target *target, struct nvl_grant *grant, struct nvl_error *err)
 {
-    int r = nvl_config_grant(&target->config, grant, err);
+    int r = nvl_effective_grant(&target->effective, grant, err);
 
     /* the config is wrong, not the command line */
     if (r < 0 && err->exit == NVL_EXIT_USAGE)

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "container/foreign.h"
+#include "container/ownership.h"
 
 json_t *nvl_json_strings(const struct nvl_strv *v)
 {
@@ -57,18 +58,6 @@ char *nvl_grant_ways_text(const struct nvl_grant *grant)
 static int line_length(const struct nvl_config *config, const struct nvl_line *line)
 {
     return (int)strcspn(config->text + line->start, "\r\n");
-}
-
-void nvl_config_by_hand(const struct nvl_config *config, struct nvl_strv *lines)
-{
-    nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(config);
-
-    for (size_t i = 0; i < config->n_lines; i++) {
-        const struct nvl_line *line = &config->lines[i];
-        if (owners[i] == NVL_OWNER_BY_HAND)
-            nvl_strv_pushf(lines, "line %zu: %.*s", i + 1, line_length(config, line),
-                           config->text + line->start);
-    }
 }
 
 void nvl_config_stray_lines(const struct nvl_config *config, struct nvl_strv *lines)

@@ -14,9 +14,8 @@ json_t *nvl_json_capabilities(unsigned capabilities);
 /* "; nodes dev; libraries none; exclusive": what is not as usual but `required`; the caller frees. */
 char *nvl_grant_ways_text(const struct nvl_grant *grant);
 
-/* A config's lines about NVIDIA that are not nvlxc's, as "line 12: lxc.mount.entry: …". */
-void nvl_config_by_hand(const struct nvl_config *config, struct nvl_strv *lines);
-/* Those in a snapshot's section or the pending one, as "line 12 in [before]: lxc.mount.entry: …". */
+/* A config's lines about NVIDIA in a snapshot's section or the pending one, as "line 12 in [before]:
+ * lxc.mount.entry: …". */
 void nvl_config_stray_lines(const struct nvl_config *config, struct nvl_strv *lines);
 /* The device paths that nvlxc's own entries in the config name: mount entries, dev[n]. */
 void nvl_config_entries(const struct nvl_config *config, struct nvl_strv *paths);

@@ -72,6 +72,7 @@ int nvl_live_step_attach(const struct nvl_context *ctx, const struct nvl_target 
                          struct nvl_error *err)
 {
     nvl_auto(nvl_config_clear) struct nvl_config config = {0};
+    nvl_auto(nvl_effective_clear) struct nvl_effective effective = {0};
     int r;
 
     if (!step->asked_for || !step->is_running)
@@ -81,7 +82,9 @@ int nvl_live_step_attach(const struct nvl_context *ctx, const struct nvl_target 
     } else {
         r = nvl_container_read_config(&ctx->root, target->container, &config, err);
         if (r == 0)
-            r = nvl_live_attach(&ctx->root, target->container, &config, &step->result, err);
+            r = nvl_effective_read(&ctx->root, target->container, &config, &effective, err);
+        if (r == 0)
+            r = nvl_live_attach(&ctx->root, target->container, &effective, &step->result, err);
     }
     step->done = r == 0;
     return explain(target, dry_run, r, err);
@@ -92,7 +95,7 @@ int nvl_live_step_detach(const struct nvl_context *ctx, const struct nvl_target 
 {
     if (!step->asked_for || !step->is_running || !nvl_root_is_machine(&ctx->root))
         return 0;
-    int r = nvl_live_detach(&ctx->root, target->container, &target->config, dry_run, &step->result, err);
+    int r = nvl_live_detach(&ctx->root, target->container, &target->effective, dry_run, &step->result, err);
     step->done = r == 0;
     return explain(target, dry_run, r, err);
 }

@@ -20,21 +20,21 @@ static void find_closed(struct nvl_shown *s)
 void nvl_shown_look_inside(const struct nvl_context *ctx, struct nvl_shown *s)
 {
     nvl_auto(nvl_root_close) struct nvl_root rootfs = NVL_ROOT_NONE;
-    const struct nvl_config *config = &s->target.config;
+    const struct nvl_effective *effective = &s->target.effective;
     const struct nvl_container *c = s->target.container;
     nvl_autofree char *why = NULL;
     struct nvl_idmap map;
 
-    if (nvl_idmap_read(&ctx->root, c, config, &map, NULL) < 0)
+    if (nvl_idmap_read(effective, &map, NULL) < 0)
         return;
     /* the start hook of root's containers, and Proxmox's dev[n] entries, bring nodes of the container's own
      */
     if (c->user != NULL ? s->grant.delivery.nodes != NVL_NODES_DEV
                         : !map.privileged && s->grant.delivery.nodes == NVL_NODES_STATIC)
         find_closed(s);
-    s->has_rootfs = nvl_container_open_rootfs(&ctx->root, c, config, &map, &rootfs, &why) == 0;
+    s->has_rootfs = nvl_container_open_rootfs(&ctx->root, c, effective, &map, &rootfs, &why) == 0;
     if (s->grant.delivery.libraries == NVL_LIBRARIES_BUNDLE)
-        nvl_library_path_read(config, s->has_rootfs ? &rootfs : NULL, &s->library_path);
+        nvl_library_path_read(effective, s->has_rootfs ? &rootfs : NULL, &s->library_path);
 }
 
 /* NULL where the linker leads to the driver, and nothing else is set. */

@@ -4,6 +4,7 @@
 
 #include "container/container.h"
 #include "container/device_rules.h"
+#include "container/effective.h"
 #include "container/grant_lines.h"
 #include "container/idmap.h"
 #include "bundle/bundle.h"
@@ -64,7 +65,8 @@ struct nvl_container_facts {
     struct nvl_container *container;
     char *name; /* unambiguous */
     struct nvl_config config;
-    enum nvl_line_owner *owners; /* of each line of config */
+    struct nvl_effective effective; /* what the next start makes of it, includes and all */
+    struct nvl_error incomplete;    /* where an include could not be read: which, and why; else code 0 */
     bool has_grant;
     struct nvl_grant grant; /* where has_grant */
     struct nvl_resolved resolved;

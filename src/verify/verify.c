@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/paths.h"
+#include "doctor/container/shared.h"
 #include "verify/step.h"
 
 #define PROBE_MAX  (1u << 20)
@@ -117,16 +118,15 @@ static int seal_probe(const struct nvl_root *host, struct nvl_error *err)
 static void make_environment(struct nvl_verify *v)
 {
     static const char *const wanted[] = {"LD_LIBRARY_PATH=", "CUDA_VISIBLE_DEVICES="};
-    const struct nvl_config *config = &v->facts->config;
+    const struct nvl_effective *effective = &v->facts->effective;
 
     nvl_strv_push(&v->environment, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     nvl_strv_push(&v->environment, "LC_ALL=C");
     nvl_strv_push(&v->environment, "CUDA_CACHE_DISABLE=1");
     nvl_strv_push(&v->environment, "PYTHONDONTWRITEBYTECODE=1");
-    for (size_t i = 0; i < config->n_lines; i++) {
-        const struct nvl_line *line = &config->lines[i];
-        if (line->kind != NVL_LINE_KEY || line->section != 0 ||
-            (strcmp(line->key, "lxc.environment") != 0 && strcmp(line->key, "lxc.environment.runtime") != 0))
+    for (size_t i = 0; i < effective->count; i++) {
+        const struct nvl_setting *line = &effective->items[i];
+        if (strcmp(line->key, NVL_KEY_ENVIRONMENT) != 0 && strcmp(line->key, NVL_KEY_RUNTIME) != 0)
             continue;
         for (size_t w = 0; w < NVL_LENGTH(wanted); w++)
             if (nvl_has_prefix(line->value, wanted[w]))
@@ -146,14 +146,6 @@ static int find_user(struct nvl_verify *v, struct nvl_error *err)
     for (size_t i = 0; i < NVL_LENGTH(services) && v->user.name == NULL; i++)
         nvl_inside_user_find(&v->facts->rootfs, services[i], &v->user);
     return 0;
-}
-
-static bool has_lines_by_hand(const struct nvl_container_facts *f)
-{
-    for (size_t i = 0; i < f->config.n_lines; i++)
-        if (f->owners[i] == NVL_OWNER_BY_HAND)
-            return true;
-    return false;
 }
 
 /* False where the container was given nothing: then there is nothing to try. */
@@ -177,7 +169,7 @@ static bool judge_grant(struct nvl_verify *v)
                      v->request->restart);
         return true;
     }
-    if (has_lines_by_hand(f)) {
+    if (nvl_has_lines_by_hand(f)) {
         nvl_step_add(v, "grant", NVL_STEP_PASS, "lines by hand in the config, no grant of nvlxc's");
         return true;
     }

@@ -57,7 +57,7 @@ static void say_config(const struct nvl_context *ctx, const struct detach *d, bo
 {
     struct nvl_strv nvl_auto(nvl_strv_clear) by_hand = {0};
 
-    nvl_config_by_hand(&d->target.config, &by_hand);
+    nvl_effective_by_hand(&d->target.effective, &by_hand);
     if (!d->plan.changes && by_hand.count > 0) {
         nvl_say(ctx,
                 "%s has no GPU from nvlxc; nothing to change: its lines about NVIDIA were written by hand "
@@ -108,7 +108,7 @@ static int clean(const struct nvl_context *ctx, struct detach *d, bool dry_run, 
     if (d->live.done) {
         d->cleaned = d->live.result.cleaned;
         d->live.result.cleaned = (struct nvl_cleaned){0};
-    } else if (r == 0 && nvl_clean_rootfs(&ctx->root, d->target.container, &d->target.config, dry_run,
+    } else if (r == 0 && nvl_clean_rootfs(&ctx->root, d->target.container, &d->target.effective, dry_run,
                                           &d->cleaned, &clean_err) < 0) {
         nvl_strv_pushf(&d->warnings, "its root file system was not cleaned: %s", clean_err.message);
     }

@@ -4,15 +4,13 @@
 
 #include "cli/command.h"
 #include "cli/gpu_nodes.h"
-#include "container/container.h"
-#include "container/grant_lines.h"
-#include "grant/resolve.h"
+#include "attach/adopt.h"
 #include "cli/table.h"
 
-/* A container and what its grant names on this host. */
+/* A container and what it has of this host's GPUs. */
 struct holder {
     char *name;
-    struct nvl_resolved resolved;
+    struct nvl_holding holding;
 };
 
 struct holders {
@@ -25,31 +23,29 @@ static void holders_clear(struct holders *holders)
 {
     for (size_t i = 0; i < holders->count; i++) {
         free(holders->items[i].name);
-        nvl_resolved_clear(&holders->items[i].resolved);
+        nvl_holding_clear(&holders->items[i].holding);
     }
     free(holders->items);
     *holders = (struct holders){0};
 }
 
-/* Without a grant there is nothing to add; a config that cannot be read or understood costs a warning, not
- * the listing. */
+/* A config that cannot be read or understood costs a warning, not the listing. */
 static void add_holder(const struct nvl_host *host, const struct nvl_containers *containers,
                        const struct nvl_container *c, struct holders *holders)
 {
-    nvl_auto(nvl_config_clear) struct nvl_config config = {0};
-    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
+    struct nvl_holding holding;
     struct nvl_error err = {0};
 
-    int r = nvl_container_read_config(host->root, c, &config, &err);
-    if (r >= 0)
-        r = nvl_config_grant(&config, &grant, &err);
-    if (r < 0)
+    if (nvl_holding_read(c, host, &holding, &err) < 0) {
         nvl_warn("%s", err.message);
-    if (r <= 0)
         return;
-    struct holder *holder = NVL_APPEND(holders->items, holders->count);
-    holder->name = nvl_container_full_name(containers, c);
-    nvl_grant_resolve(&grant, host, &holder->resolved);
+    }
+    if (holding.resolved.n_gpus == 0) {
+        nvl_holding_clear(&holding);
+        return;
+    }
+    *NVL_APPEND(holders->items, holders->count) =
+        (struct holder){.name = nvl_container_full_name(containers, c), .holding = holding};
 }
 
 static void holders_find(const struct nvl_host *host, struct holders *holders)
@@ -72,8 +68,8 @@ static void holders_find(const struct nvl_host *host, struct holders *holders)
  * whole GPU does not bring its MIG devices: each has nodes of its own. */
 static bool holds(const struct holder *holder, const struct nvl_gpu *gpu, const struct nvl_mig *mig)
 {
-    for (size_t i = 0; i < holder->resolved.n_gpus; i++) {
-        const struct nvl_resolved_gpu *given = &holder->resolved.gpus[i];
+    for (size_t i = 0; i < holder->holding.resolved.n_gpus; i++) {
+        const struct nvl_resolved_gpu *given = &holder->holding.resolved.gpus[i];
         if (given->gpu == gpu && (mig == NULL || given->mig == mig))
             return true;
     }
@@ -120,13 +116,13 @@ static json_t *json_migs(const struct nvl_host *host, const struct nvl_gpu *gpu)
     return array;
 }
 
-static json_t *json_holders(const struct holders *holders, const struct nvl_gpu *gpu)
+static json_t *json_holders(const struct holders *holders, const struct nvl_gpu *gpu, bool by_hand)
 {
     if (!holders->known)
         return json_null();
     json_t *array = json_array();
     for (size_t i = 0; i < holders->count; i++)
-        if (holds(&holders->items[i], gpu, NULL))
+        if (holders->items[i].holding.is_by_hand == by_hand && holds(&holders->items[i], gpu, NULL))
             json_array_append_new(array, nvl_json_text(holders->items[i].name));
     return array;
 }
@@ -137,11 +133,12 @@ static json_t *json_gpu(const struct nvl_host *host, const struct nvl_gpu *gpu, 
     size_t n_nodes = 0;
 
     nvl_gpu_nodes(host, gpu, false, &nodes, &n_nodes);
-    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:o}", "index", nvl_json_unsigned(gpu->index), "uuid",
-                     nvl_json_string(gpu->uuid), "minor", nvl_json_unsigned(gpu->minor), "pci", gpu->pci,
-                     "model", nvl_json_string(gpu->model), "driver", nvl_json_string(gpu->driver_name),
-                     "nodes", json_nodes(nodes, n_nodes), "mig", json_migs(host, gpu), "containers",
-                     json_holders(holders, gpu));
+    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o}", "index", nvl_json_unsigned(gpu->index),
+                     "uuid", nvl_json_string(gpu->uuid), "minor", nvl_json_unsigned(gpu->minor), "pci",
+                     gpu->pci, "model", nvl_json_string(gpu->model), "driver",
+                     nvl_json_string(gpu->driver_name), "nodes", json_nodes(nodes, n_nodes), "mig",
+                     json_migs(host, gpu), "containers", json_holders(holders, gpu, false), "by_hand",
+                     json_holders(holders, gpu, true));
 }
 
 /* "nvidia0, dri/card1 (missing)"; NULL for none. */
@@ -169,7 +166,8 @@ static char *holders_cell(const struct holders *holders, const struct nvl_gpu *g
         return nvl_xstrdup("?");
     for (size_t i = 0; i < holders->count; i++)
         if (holds(&holders->items[i], gpu, mig))
-            nvl_strv_push(&names, holders->items[i].name);
+            nvl_strv_pushf(&names, "%s%s", holders->items[i].name,
+                           holders->items[i].holding.is_by_hand ? " (by hand)" : "");
     return names.count > 0 ? nvl_strv_join(&names, ", ") : NULL;
 }
 

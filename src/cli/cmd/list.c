@@ -94,14 +94,20 @@ static int add_container(const struct nvl_containers *all, const struct nvl_cont
                          struct nvl_error *err)
 {
     struct nvl_config nvl_auto(nvl_config_clear) config = {0};
+    struct nvl_effective nvl_auto(nvl_effective_clear) effective = {0};
     struct nvl_grant nvl_auto(nvl_grant_clear) grant = {0};
     struct nvl_strv nvl_auto(nvl_strv_clear) by_hand = {0};
 
     int r = nvl_container_read_config(&l->ctx->root, c, &config, err);
-    int has = r < 0 ? r : nvl_config_grant(&config, &grant, err);
+    if (r < 0)
+        return r;
+    /* what an include that cannot be read would add is not known: said, and the rest counts */
+    if (nvl_effective_read(&l->ctx->root, c, &config, &effective, err) < 0)
+        nvl_warn("%s", err->message);
+    int has = nvl_effective_grant(&effective, &grant, err);
     if (has < 0)
         return has;
-    nvl_config_by_hand(&config, &by_hand);
+    nvl_effective_by_hand(&effective, &by_hand);
     nvl_config_stray_lines(&config, &by_hand);
     if (has == 0 && by_hand.count == 0)
         return 0;

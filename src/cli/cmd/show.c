@@ -35,9 +35,9 @@ static int read_grant(const struct nvl_context *ctx, const char *name, struct nv
     if (r < 0)
         return r;
     s->running = nvl_container_is_running(&ctx->root, s->target.container);
-    nvl_config_by_hand(&s->target.config, &s->by_hand);
+    nvl_effective_by_hand(&s->target.effective, &s->by_hand);
     nvl_config_stray_lines(&s->target.config, &s->strays);
-    r = nvl_config_grant(&s->target.config, &s->grant, err);
+    r = nvl_effective_grant(&s->target.effective, &s->grant, err);
     s->granted = r > 0;
     /* the config is wrong, not the command line */
     if (r < 0 && err->exit == NVL_EXIT_USAGE)
@@ -46,11 +46,11 @@ static int read_grant(const struct nvl_context *ctx, const char *name, struct nv
 }
 
 /* Whoever's line it is that brings a node: another's is as good. */
-static void named_by_anyone(const struct nvl_config *config, struct nvl_strv *paths)
+static void named_by_anyone(const struct nvl_effective *effective, struct nvl_strv *paths)
 {
-    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++)
-        if (config->lines[i].kind == NVL_LINE_KEY && !nvl_has_prefix(config->lines[i].key, "lxc.cgroup"))
-            nvl_line_nodes(&config->lines[i], paths);
+    for (size_t i = 0; i < effective->count; i++)
+        if (!nvl_has_prefix(effective->items[i].key, "lxc.cgroup"))
+            nvl_setting_nodes(effective->items[i].key, effective->items[i].value, paths);
 }
 
 static bool is_granted(const struct nvl_shown *s, const char *path)
@@ -66,7 +66,7 @@ static void compare_entries(struct nvl_shown *s)
     struct nvl_strv nvl_auto(nvl_strv_clear) named = {0};
 
     nvl_config_entries(&s->target.config, &s->entries);
-    named_by_anyone(&s->target.config, &named);
+    named_by_anyone(&s->target.effective, &named);
     for (size_t i = 0; i < s->resolved.n_nodes; i++) {
         const char *path = s->resolved.nodes[i].path;
         bool is_in_folder = nvl_has_prefix(path, "/dev/dri/") && nvl_strv_contains(&named, "/dev/dri");
@@ -92,10 +92,13 @@ static int resolve(const struct nvl_context *ctx, struct nvl_shown *s, struct nv
 {
     int r = nvl_host_read(&s->host, &ctx->root, NVL_GPUS_ALL, err);
 
-    if (r == 0)
-        r = nvl_device_filter(&ctx->root, s->target.container, &s->target.config, &s->filter, err);
+    if (r == 0 && s->target.incomplete.code < 0) {
+        *err = s->target.incomplete;
+        r = err->code;
+    }
     if (r < 0)
         return r;
+    s->filter = nvl_device_filter(s->target.container, &s->target.effective);
     s->bundle_present = nvl_bundle_is_present(&ctx->root, s->host.driver.version);
     nvl_config_rules(&s->target.config, &s->rules);
     nvl_grant_resolve(&s->grant, &s->host, &s->resolved);

@@ -84,10 +84,10 @@ static bool has_own_nodes(const struct nvl_container_facts *facts)
 static bool look_at_node(const struct nvl_container_facts *facts, const struct nvl_node *node,
                          struct stat *st)
 {
-    for (size_t i = 0; facts->init <= 0 && !facts->has_grant && i < facts->config.n_lines; i++) {
-        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
-        if (facts->owners[i] != NVL_OWNER_BY_HAND || !nvl_passthrough_parse(&facts->config.lines[i], &p) ||
-            strcmp(p.path, node->path) != 0)
+    for (size_t i = 0; facts->init <= 0 && !facts->has_grant && i < facts->effective.count; i++) {
+        nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry p = {0};
+        if (facts->effective.items[i].owner != NVL_OWNER_BY_HAND ||
+            !nvl_setting_dev(&facts->effective.items[i], &p) || strcmp(p.path, node->path) != 0)
             continue;
         *st = (struct stat){.st_mode = S_IFCHR | (mode_t)p.mode,
                             .st_uid = facts->idmap.uid0 + p.uid,
@@ -137,11 +137,12 @@ static char *passthrough_commands(const struct nvl_container_facts *facts)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv commands = {0};
 
-    for (size_t i = 0; i < facts->config.n_lines; i++) {
-        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
-        if (facts->owners[i] == NVL_OWNER_BY_HAND && nvl_passthrough_parse(&facts->config.lines[i], &p))
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry p = {0};
+        if (facts->effective.items[i].owner == NVL_OWNER_BY_HAND &&
+            nvl_setting_dev(&facts->effective.items[i], &p))
             nvl_strv_pushf(&commands, "pct set %s -%s %s,mode=0666", facts->container->name,
-                           facts->config.lines[i].key, p.path);
+                           facts->effective.items[i].key, p.path);
     }
     return nvl_strv_join(&commands, "\n");
 }
