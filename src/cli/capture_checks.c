@@ -1,7 +1,7 @@
 /* The driver's place in a host: modprobe's lines, modules on disk, dkms, packages, firmware, services. */
 #include "cli/capture_checks.h"
 
-#include "host/driver_origin.h"
+#include "driver/origin.h"
 #include "host/modprobe.h"
 #include "host/module.h"
 #include "host/tree.h"

@@ -10,7 +10,7 @@
 #include "bundle/search.h"
 #include "grant/resolve.h"
 #include "host/host.h"
-#include "host/driver_origin.h"
+#include "driver/origin.h"
 #include "host/modprobe.h"
 #include "host/module.h"
 #include "host/compat.h"

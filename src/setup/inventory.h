@@ -4,7 +4,7 @@
 
 #include "host/driver_version.h"
 #include "host/gpu.h"
-#include "host/driver_origin.h"
+#include "driver/origin.h"
 #include "host/module.h"
 #include "setup/sources.h"
 

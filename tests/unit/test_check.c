@@ -7,7 +7,7 @@
 
 #include "base/printable.h"
 #include "doctor/families.h"
-#include "host/driver_origin.h"
+#include "driver/origin.h"
 #include "host/modprobe.h"
 #include "host/compat.h"
 

@@ -1,5 +1,5 @@
-/* The search for the driver's kernel module: as a file, as dkms's build, as a package. */
-#include "host/driver_origin.h"
+/* Where the driver came from: the search for its kernel module, as a file, as dkms's build, as a package. */
+#include "driver/origin.h"
 
 #include <errno.h>
 #include <string.h>
