@@ -224,7 +224,7 @@ int nvl_capture_checks(const struct nvl_root *root, int dirfd, struct nvl_error 
     if (r == 0)
         r = nvl_system_read(root, &c.system, err);
     if (r == 0) {
-        nvl_installed_driver_read(root, &c.system, &us, &c.driver);
+        nvl_installed_driver_read(root, &c.system, &us, NULL, &c.driver);
         r = copy_all(&c);
     }
     nvl_installed_driver_clear(&c.driver);

@@ -40,7 +40,7 @@ struct nvl_host_facts {
     struct nvl_bundles bundles;
     struct nvl_system system;
     struct nvl_support support;            /* empty where nvidia drives every GPU */
-    struct nvl_installed_driver installed; /* quick: of a loaded driver dkms's entry alone */
+    struct nvl_installed_driver installed; /* quick: a glance at a loaded one */
     struct nvl_modprobe modprobe;
     bool has_nvidia_modprobe;         /* the program that makes nodes */
     struct nvl_containers containers; /* of this node */
