@@ -1,7 +1,7 @@
 /* The driver's place in a host: modprobe's lines, modules on disk, dkms, packages, firmware, services. */
 #include "cli/capture_checks.h"
 
-#include "host/driver_origin.h"
+#include "driver/origin.h"
 #include "host/modprobe.h"
 #include "host/module.h"
 #include "host/tree.h"
@@ -224,7 +224,7 @@ int nvl_capture_checks(const struct nvl_root *root, int dirfd, struct nvl_error 
     if (r == 0)
         r = nvl_system_read(root, &c.system, err);
     if (r == 0) {
-        nvl_installed_driver_read(root, &c.system, &us, &c.driver);
+        nvl_installed_driver_read(root, &c.system, &us, NULL, &c.driver);
         r = copy_all(&c);
     }
     nvl_installed_driver_clear(&c.driver);

@@ -46,9 +46,9 @@ static int read_support(struct nvl_host_facts *f, struct nvl_error *err)
 static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
 {
     if (how == NVL_FACTS_QUICK && f->host.driver.loaded)
-        nvl_installed_dkms_read(f->root, &f->installed);
+        nvl_installed_driver_glance(f->root, &f->system, &f->search.us, &f->host.driver, &f->installed);
     else
-        nvl_installed_driver_read(f->root, &f->system, &f->search.us, &f->installed);
+        nvl_installed_driver_read(f->root, &f->system, &f->search.us, &f->host.driver, &f->installed);
 }
 
 int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, enum nvl_facts_how how,

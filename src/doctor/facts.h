@@ -11,7 +11,7 @@
 #include "bundle/search.h"
 #include "grant/resolve.h"
 #include "host/host.h"
-#include "host/driver_origin.h"
+#include "driver/origin.h"
 #include "host/modprobe.h"
 #include "host/module.h"
 #include "host/compat.h"
@@ -41,7 +41,7 @@ struct nvl_host_facts {
     struct nvl_bundles bundles;
     struct nvl_system system;
     struct nvl_support support;            /* empty where nvidia drives every GPU */
-    struct nvl_installed_driver installed; /* quick: of a loaded driver dkms's entry alone */
+    struct nvl_installed_driver installed; /* quick: a glance at a loaded one */
     struct nvl_modprobe modprobe;
     bool has_nvidia_modprobe;         /* the program that makes nodes */
     struct nvl_containers containers; /* of this node */
