@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/run.h"
 
 enum child_step { JOIN_CGROUP, TAKE_PROFILE, ENTER, DROP, BECOME, CLOSE, START };
 
@@ -33,7 +34,7 @@ const char *nvl_child_step_name(int step)
     return step >= 0 && (size_t)step < NVL_LENGTH(names) ? names[step] : "?";
 }
 
-_Noreturn static void fail(int report, enum child_step step, int error)
+_Noreturn static void fail_at(int report, enum child_step step, int error)
 {
     const struct nvl_child_report r = {NVL_CHILD_FAILED, error, (int)step};
 
@@ -76,7 +77,7 @@ static int limit_capabilities(const struct nvl_inside *in)
 
 /* The sets beside the bounding set: with no_new_privs a program that root starts gets no more than is
  * permitted here. A user gets nothing. */
-static int drop_capabilities(const struct nvl_inside *in, bool is_root)
+static int keep_one_capability(const struct nvl_inside *in, bool is_root)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct sets[2] = {0};
@@ -86,7 +87,7 @@ static int drop_capabilities(const struct nvl_inside *in, bool is_root)
     return syscall(SYS_capset, &header, sets) < 0 ? -errno : 0;
 }
 
-static int become(const struct nvl_inside_user *user)
+static int become_user_inside(const struct nvl_inside_user *user)
 {
     uid_t uid = user != NULL ? user->uid : 0;
     gid_t gid = user != NULL ? user->gid : 0;
@@ -120,7 +121,7 @@ static int arrange_descriptors(int output, int *report, int *program)
     return close_range(*program >= 0 ? PROGRAM + 1 : REPORT + 1, ~0U, 0) < 0 ? -errno : 0;
 }
 
-_Noreturn static void start(const struct nvl_inside_command *command, int program, int report)
+_Noreturn static void start_program(const struct nvl_inside_command *command, int program, int report)
 {
     nvl_autofree char **argv = NULL, **env = NULL;
     size_t n_argv = 0, n_env = 0;
@@ -141,7 +142,7 @@ _Noreturn static void start(const struct nvl_inside_command *command, int progra
         syscall(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
     else
         execve(argv[0], argv, env);
-    fail(report, START, errno);
+    fail_at(report, START, errno);
 }
 
 /* The pid namespace counts for children: so a second process, and this one waits for it. */
@@ -151,14 +152,14 @@ _Noreturn static void start_and_wait(const struct nvl_inside_command *command, i
     pid_t child = fork();
 
     if (child < 0)
-        fail(report, START, errno);
+        fail_at(report, START, errno);
     if (child == 0)
-        start(command, program, report);
+        start_program(command, program, report);
     for (int fd = 0; fd <= 2; fd++)
         close(fd);
-    while (waitpid(child, &r.value, 0) < 0)
-        if (errno != EINTR)
-            fail(report, START, errno);
+    int waited = nvl_child_wait(child, &r.value);
+    if (waited < 0)
+        fail_at(report, START, -waited);
     nvl_fd_write(report, &r, sizeof r);
     _exit(0);
 }
@@ -175,21 +176,22 @@ _Noreturn void nvl_child_run(const struct nvl_inside *in, const struct nvl_insid
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     setrlimit(RLIMIT_CORE, &no_core);
     if ((r = join_cgroup(in)) < 0)
-        fail(report, JOIN_CGROUP, -r);
+        fail_at(report, JOIN_CGROUP, -r);
     if ((r = take_profile(in)) < 0)
-        fail(report, TAKE_PROFILE, -r);
+        fail_at(report, TAKE_PROFILE, -r);
     if (setns(in->pidfd, in->namespaces) < 0 || chdir("/") < 0)
-        fail(report, ENTER, errno);
+        fail_at(report, ENTER, errno);
     if ((r = limit_capabilities(in)) < 0)
-        fail(report, DROP, -r);
-    if ((r = become(command->user)) < 0)
-        fail(report, BECOME, -r);
-    if ((r = drop_capabilities(in, command->user == NULL)) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        fail(report, DROP, r < 0 ? -r : errno);
+        fail_at(report, DROP, -r);
+    if ((r = become_user_inside(command->user)) < 0)
+        fail_at(report, BECOME, -r);
+    if ((r = keep_one_capability(in, command->user == NULL)) < 0 ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        fail_at(report, DROP, r < 0 ? -r : errno);
     /* a change of user may have made it dumpable again */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if ((r = arrange_descriptors(output, &report, &program)) < 0)
-        fail(report, CLOSE, -r);
+        fail_at(report, CLOSE, -r);
     umask(022);
     start_and_wait(command, program, report);
 }

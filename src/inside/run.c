@@ -6,26 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/run.h"
 #include "inside/confine.h"
-
-static unsigned long now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (unsigned long)ts.tv_sec * 1000 + (unsigned long)ts.tv_nsec / 1000000;
-}
 
 static void kill_listed(int cgroup)
 {
@@ -62,131 +51,80 @@ bool nvl_cgroup_is(int cgroup, const char *event)
     return fd >= 0 && nvl_fd_read(fd, 4096, &text, &len) == 0 && strstr(text, event) != NULL;
 }
 
-/* Reads what has come. False at its end. */
-static bool take_output(int fd, struct nvl_buf *text, size_t max, struct nvl_output *out)
-{
-    char chunk[16384];
-    ssize_t n = read(fd, chunk, sizeof chunk);
-
-    if (n < 0)
-        return errno == EINTR || errno == EAGAIN;
-    size_t room = max - text->len, fits = (size_t)n < room ? (size_t)n : room;
-    nvl_buf_add(text, chunk, fits);
-    if (fits < (size_t)n)
-        out->truncated = true;
-    return n > 0;
-}
-
-/* Until the child has reported or is gone, or the time is over; a program that has closed its output may
- * still run, and what it left running may keep the output open. */
-static void collect(int output, int report, unsigned seconds, size_t max, struct nvl_output *out,
-                    struct nvl_child_report *result)
-{
-    unsigned long begin = now_ms(), limit = (unsigned long)seconds * 1000;
-    struct nvl_buf text = {0};
-    struct pollfd fds[] = {{output, POLLIN, 0}, {report, POLLIN, 0}};
-
-    for (;;) {
-        unsigned long passed = now_ms() - begin;
-        if (passed >= limit) {
-            out->timed_out = true;
-            break;
-        }
-        if (poll(fds, 2, (int)(limit - passed)) < 0 && errno != EINTR)
-            break;
-        if (fds[0].revents != 0 && !take_output(output, &text, max, out))
-            fds[0].fd = -1;
-        if (fds[1].revents != 0) {
-            if (read(report, result, sizeof *result) != sizeof *result)
-                *result = (struct nvl_child_report){NVL_CHILD_FAILED, EIO, -1};
-            break;
-        }
-    }
-    /* what it wrote last is in the pipe; more than a pipe holds is another's */
-    for (int i = 0; i < 8 && fds[0].fd >= 0 && poll(fds, 1, 0) > 0 && fds[0].revents != 0; i++)
-        if (!take_output(output, &text, max, out))
-            break;
-    out->millis = now_ms() - begin;
-    out->len = text.len;
-    out->text = nvl_buf_take(&text);
-}
-
-/* The two pipes of a child, both ends; -1 once closed. */
-struct pipes {
-    int output[2], report[2];
+/* What nvl_child_run works with, and where it reports to. */
+struct inside_child {
+    const struct nvl_inside *in;
+    const struct nvl_inside_command *command;
+    int report;
 };
 
-static void close_pipes(struct pipes *p)
+static int run_inside_child(void *data)
 {
-    for (int i = 0; i < 2; i++) {
-        nvl_close_ptr(&p->output[i]);
-        nvl_close_ptr(&p->report[i]);
-    }
+    const struct inside_child *child = data;
+
+    nvl_child_run(child->in, child->command, STDOUT_FILENO, child->report);
 }
 
-static int open_pipes(struct pipes *p)
+/* What the command left behind: the next one shall not meet it. On a machine that has much to do it takes a
+ * while until the last one has been scheduled. */
+static void empty_cgroup(const struct nvl_inside *in)
 {
-    *p = (struct pipes){{-1, -1}, {-1, -1}};
-    if (pipe2(p->output, O_CLOEXEC) < 0 || pipe2(p->report, O_CLOEXEC) < 0)
-        return -errno;
-    return 0;
-}
-
-static void keep_child_end(struct pipes *p, bool child)
-{
-    nvl_close_ptr(&p->output[child ? 0 : 1]);
-    nvl_close_ptr(&p->report[child ? 0 : 1]);
-    p->output[child ? 0 : 1] = p->report[child ? 0 : 1] = -1;
-}
-
-/* The child is ended and reaped whatever it does, and what it left behind: the next one shall not meet it. On
- * a machine that has much to do it takes a while until the last one has been scheduled. */
-static void end_child(const struct nvl_inside *in, pid_t child)
-{
-    kill(-child, SIGKILL);
-    kill(child, SIGKILL);
-    if (in->parent >= 0)
-        nvl_cgroup_kill(in->cgroup);
-    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-        continue;
-    for (int i = 0; i < 1000 && in->parent >= 0 && nvl_cgroup_is(in->cgroup, "populated 1"); i++)
+    if (in->parent < 0)
+        return;
+    nvl_cgroup_kill(in->cgroup);
+    for (int i = 0; i < 1000 && nvl_cgroup_is(in->cgroup, "populated 1"); i++)
         usleep(2000);
 }
 
-static void take_result(const struct nvl_child_report *result, struct nvl_output *out)
+static void give_output(struct nvl_run_result *ran, struct nvl_output *out)
 {
-    if (out->timed_out)
-        return;
-    if (result->kind == NVL_CHILD_ENDED) {
-        out->status = result->value;
+    *out = (struct nvl_output){.at = "start",
+                               .text = TAKE_PTR(ran->text),
+                               .len = ran->len,
+                               .truncated = ran->truncated,
+                               .timed_out = ran->timed_out,
+                               .millis = ran->millis};
+}
+
+static void take_report(int report, struct nvl_output *out)
+{
+    struct nvl_child_report r;
+
+    if (read(report, &r, sizeof r) != sizeof r)
+        r = (struct nvl_child_report){NVL_CHILD_FAILED, EIO, -1};
+    if (r.kind == NVL_CHILD_ENDED) {
+        out->status = r.value;
     } else {
-        out->error = -result->value;
-        out->at = nvl_child_step_name(result->step);
+        out->error = -r.value;
+        out->at = nvl_child_step_name(r.step);
     }
 }
 
 void nvl_inside_run(const struct nvl_inside *in, const struct nvl_inside_command *command,
                     struct nvl_output *out)
 {
-    nvl_auto(close_pipes) struct pipes p;
-    struct nvl_child_report result = {NVL_CHILD_FAILED, EIO, -1};
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result ran = {0};
+    int ends[2];
 
-    *out = (struct nvl_output){0};
-    int r = open_pipes(&p);
-    fflush(stdout);
-    pid_t child = r == 0 ? fork() : -1;
-    if (child < 0) {
-        out->error = r < 0 ? r : -errno;
-        out->at = "start";
-        out->text = nvl_xstrdup("");
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+        *out = (struct nvl_output){.at = "start", .text = nvl_xstrdup(""), .error = -errno};
         return;
     }
-    keep_child_end(&p, child == 0);
-    if (child == 0)
-        nvl_child_run(in, command, p.output[1], p.report[1]);
-    collect(p.output[0], p.report[0], command->seconds, command->max, out, &result);
-    end_child(in, child);
-    take_result(&result, out);
+    nvl_autofd int report = ends[0], childs = ends[1];
+    struct inside_child child = {in, command, childs};
+    const struct nvl_run run = {.body = run_inside_child,
+                                .body_data = &child,
+                                .output = NVL_STREAM_TAKEN,
+                                .errors = NVL_STREAM_TAKEN,
+                                .max = command->max,
+                                .seconds = command->seconds};
+    int r = nvl_run(&run, &ran);
+    empty_cgroup(in);
+    give_output(&ran, out);
+    if (r == 0)
+        take_report(report, out);
+    else if (!out->timed_out)
+        out->error = r;
 }
 
 #define HTTP_MAX     (256u << 10)
@@ -219,43 +157,39 @@ static int http_get(uint16_t port, const char *path, int output)
     return -r;
 }
 
-_Noreturn static void run_http_get(const struct nvl_inside *in, uint16_t port, const char *path,
-                                   const struct pipes *p)
-{
-    struct nvl_child_report r = {NVL_CHILD_ENDED, 0, 0};
+struct http_request {
+    const struct nvl_inside *in;
+    uint16_t port;
+    const char *path;
+};
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+/* In the child: its exit status is an errno. */
+static int get_inside(void *data)
+{
+    const struct http_request *request = data;
+
     signal(SIGPIPE, SIG_IGN);
-    if ((in->namespaces & CLONE_NEWNET) != 0 && setns(in->pidfd, CLONE_NEWNET) < 0)
-        r.value = errno;
-    else
-        r.value = http_get(port, path, p->output[1]);
-    r.kind = r.value == 0 ? NVL_CHILD_ENDED : NVL_CHILD_FAILED;
-    nvl_fd_write(p->report[1], &r, sizeof r);
-    _exit(0);
+    if ((request->in->namespaces & CLONE_NEWNET) != 0 && setns(request->in->pidfd, CLONE_NEWNET) < 0)
+        return errno;
+    return http_get(request->port, request->path, STDOUT_FILENO);
 }
 
 void nvl_inside_http_get(const struct nvl_inside *in, uint16_t port, const char *path, struct nvl_output *out)
 {
-    nvl_auto(close_pipes) struct pipes p;
-    struct nvl_child_report result = {NVL_CHILD_FAILED, EIO, -1};
+    struct http_request request = {in, port, path};
+    const struct nvl_run run = {.body = get_inside,
+                                .body_data = &request,
+                                .output = NVL_STREAM_TAKEN,
+                                .max = HTTP_MAX,
+                                .seconds = HTTP_SECONDS};
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result ran = {0};
 
-    *out = (struct nvl_output){0};
-    int r = open_pipes(&p);
-    pid_t child = r == 0 ? fork() : -1;
-    if (child < 0) {
-        out->error = r < 0 ? r : -errno;
-        out->text = nvl_xstrdup("");
-        return;
-    }
-    keep_child_end(&p, child == 0);
-    if (child == 0)
-        run_http_get(in, port, path, &p);
-    collect(p.output[0], p.report[0], HTTP_SECONDS, HTTP_MAX, out, &result);
-    kill(child, SIGKILL);
-    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-        continue;
-    take_result(&result, out);
+    int r = nvl_run(&run, &ran);
+    give_output(&ran, out);
+    if (r == 0)
+        out->error = WIFEXITED(ran.status) ? -WEXITSTATUS(ran.status) : -EIO;
+    else if (!out->timed_out)
+        out->error = r;
 }
 
 void nvl_output_clear(struct nvl_output *out)

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/root.h"
+#include "base/run.h"
 
 /* A fresh folder, open as a root handle, and gone at the end. */
 struct tree {
@@ -282,6 +283,131 @@ static void replace_leaves_all_on_a_full_disk(void **state)
     assert_int_equal(names.count, 1); /* no temporary file */
 }
 
+static int run_shell(const char *script, size_t max, unsigned seconds, struct nvl_run_result *result)
+{
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    const struct nvl_run run = {
+        .argv = argv, .output = NVL_STREAM_TAKEN, .errors = NVL_STREAM_TAKEN, .max = max, .seconds = seconds};
+
+    return nvl_run(&run, result);
+}
+
+static void run_gives_output_and_end(void **state)
+{
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0}, signalled = {0};
+
+    (void)state;
+    assert_int_equal(run_shell("cat; echo out; echo err >&2; exit 7", 100, 10, &result), 0);
+    assert_string_equal(result.text, "out\nerr\n");
+    assert_int_equal(result.len, 8);
+    assert_false(result.truncated);
+    assert_int_equal(nvl_exit_status(result.status), 7);
+    assert_int_equal(run_shell("kill -9 $$", 100, 0, &signalled), 0);
+    assert_int_equal(nvl_exit_status(signalled.status), 128 + 9);
+    assert_string_equal(signalled.text, "");
+}
+
+static void run_keeps_no_more_than_asked(void **state)
+{
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0};
+    const char *const argv[] = {"sh", "-c", "echo 1234567; echo lost >&2", NULL};
+    char text[5];
+
+    (void)state;
+    /* more than a pipe holds, so that it ends only if all is read */
+    assert_int_equal(run_shell("head -c 300000 /dev/zero | tr '\\0' a", 1000, 10, &result), 0);
+    assert_int_equal(result.len, 1000);
+    assert_int_equal(strlen(result.text), 1000);
+    assert_true(result.truncated);
+    assert_int_equal(nvl_tool_run(argv, 10, text, sizeof text), 0);
+    assert_string_equal(text, "1234");
+}
+
+static void run_tells_what_cannot_be_started(void **state)
+{
+    const char *const absent[] = {"nvlxc-no-such-program", NULL}, *const folder[] = {"/etc", NULL};
+    const struct nvl_run no_program = {.argv = absent}, no_file = {.argv = folder, .seconds = 1};
+
+    (void)state;
+    assert_int_equal(nvl_run_status(&no_program), -ENOENT);
+    assert_int_equal(nvl_run_status(&no_file), -EACCES);
+}
+
+/* What it starts ends with it: the file has no second line. */
+static void run_ends_all_when_its_time_is_over(void **state)
+{
+    struct tree *tree = *state;
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0};
+    nvl_autofree char *text = NULL,
+                      *script =
+                          nvl_xasprintf("echo begun > %s/file; (sleep 2; echo late >> %s/file) & sleep 20",
+                                        tree->path, tree->path);
+    size_t len;
+
+    assert_int_equal(run_shell(script, 100, 1, &result), -ETIMEDOUT);
+    assert_true(result.timed_out);
+    assert_true(result.millis >= 1000 && result.millis < 2000);
+    sleep(2);
+    assert_int_equal(nvl_root_read(&tree->root, "/file", 100, &text, &len), 0);
+    assert_string_equal(text, "begun\n");
+}
+
+/* The one that it leaves running has its output open. */
+static void run_waits_for_the_child_only(void **state)
+{
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0};
+
+    (void)state;
+    assert_int_equal(run_shell("sleep 3 & echo done", 100, 0, &result), 0);
+    assert_string_equal(result.text, "done\n");
+    assert_true(result.millis < 2500);
+}
+
+static int write_and_tell(void *data)
+{
+    return nvl_fd_write(STDOUT_FILENO, data, strlen(data)) == 0 ? 42 : 1;
+}
+
+static void count_bytes(void *data, const char *bytes, size_t len)
+{
+    (void)bytes;
+    *(size_t *)data += len;
+}
+
+static void run_calls_a_function_in_the_child(void **state)
+{
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0};
+    char text[] = "of the child";
+    size_t passed_on = 0;
+    const struct nvl_run run = {.body = write_and_tell,
+                                .body_data = text,
+                                .output = NVL_STREAM_TAKEN,
+                                .pass_on = count_bytes,
+                                .pass_on_data = &passed_on};
+
+    (void)state;
+    assert_int_equal(nvl_run(&run, &result), 0);
+    assert_int_equal(nvl_exit_status(result.status), 42);
+    assert_int_equal(passed_on, strlen(text));
+    assert_string_equal(result.text, ""); /* nothing of it was to be kept */
+}
+
+static void run_gives_environment_and_file(void **state)
+{
+    struct tree *tree = *state;
+    nvl_autofree char *path = nvl_xasprintf("%s/out", tree->path), *text = NULL;
+    nvl_autofd int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    const char *const argv[] = {"env", NULL};
+    char *const environment[] = {(char *)"PATH=/usr/bin:/bin", (char *)"WHAT=this", NULL};
+    const struct nvl_run run = {
+        .argv = argv, .environment = environment, .output = NVL_STREAM_FD, .output_fd = fd};
+    size_t len;
+
+    assert_int_equal(nvl_run_status(&run), 0);
+    assert_int_equal(nvl_root_read(&tree->root, "/out", 4096, &text, &len), 0);
+    assert_string_equal(text, "PATH=/usr/bin:/bin\nWHAT=this\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +416,13 @@ int main(void)
         cmocka_unit_test(numbers_are_whole),
         cmocka_unit_test(lines_and_values),
         cmocka_unit_test(errors_gain_context),
+        cmocka_unit_test(run_gives_output_and_end),
+        cmocka_unit_test(run_keeps_no_more_than_asked),
+        cmocka_unit_test(run_tells_what_cannot_be_started),
+        cmocka_unit_test_setup_teardown(run_ends_all_when_its_time_is_over, make_tree, drop_tree),
+        cmocka_unit_test(run_waits_for_the_child_only),
+        cmocka_unit_test(run_calls_a_function_in_the_child),
+        cmocka_unit_test_setup_teardown(run_gives_environment_and_file, make_tree, drop_tree),
         cmocka_unit_test_setup_teardown(root_holds_links, make_tree, drop_tree),
         cmocka_unit_test_setup_teardown(nameless_root_holds_links, make_tree, drop_tree),
         cmocka_unit_test_setup_teardown(root_refuses_what_is_no_file, make_tree, drop_tree),

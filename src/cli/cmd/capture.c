@@ -4,10 +4,10 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "base/run.h"
 #include "cli/command.h"
 #include "cli/capture_checks.h"
 #include "bundle/manifest.h"
@@ -51,31 +51,32 @@ static bool is_compressed(const char *file)
 /* tar of everything in `dir` to the descriptor `out`. */
 static int run_tar(const char *dir, bool compress, int out, struct nvl_error *err)
 {
-    int status;
-    pid_t child = fork();
+    /* sparse: the files of bundles are holes; numeric owners: the name of whoever captures is nobody's
+     * business */
+    const char *const argv[] = {"tar",
+                                "-C",
+                                dir,
+                                "--sparse",
+                                "--owner=0",
+                                "--group=0",
+                                "--numeric-owner",
+                                "--sort=name",
+                                compress ? "-czf" : "-cf",
+                                "-",
+                                ".",
+                                NULL};
+    const struct nvl_run run = {
+        .argv = argv, .output = NVL_STREAM_FD, .errors = NVL_STREAM_CALLERS, .output_fd = out};
 
-    if (child < 0)
-        return nvl_error_errno(err, -errno, "cannot start tar");
-    if (child == 0) {
-        if (dup2(out, STDOUT_FILENO) < 0)
-            _exit(126);
-        /* sparse: the files of bundles are holes; numeric owners: the name of whoever captures is nobody's
-         * business */
-        execlp("tar", "tar", "-C", dir, "--sparse", "--owner=0", "--group=0", "--numeric-owner",
-               "--sort=name", compress ? "-czf" : "-cf", "-", ".", (char *)NULL);
-        _exit(127);
-    }
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return nvl_error_errno(err, -errno, "cannot wait for tar");
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+    int status = nvl_run_status(&run);
+    if (status == -ENOENT) {
         nvl_error_host(err, -ENOENT, "the program tar is not installed");
         nvl_error_hint(err, "apt install tar");
         return -ENOENT;
     }
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return nvl_error_set(err, -EIO, "tar could not write the file");
-    return 0;
+    if (status < 0)
+        return nvl_error_errno(err, status, "cannot start tar");
+    return status == 0 ? 0 : nvl_error_set(err, -EIO, "tar could not write the file");
 }
 
 static int refuse_existing(const char *file, struct nvl_error *err)
