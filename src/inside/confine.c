@@ -87,7 +87,7 @@ static int keep_one_capability(const struct nvl_inside *in, bool is_root)
     return syscall(SYS_capset, &header, sets) < 0 ? -errno : 0;
 }
 
-static int become_user_inside(const struct nvl_inside_user *user)
+static int become_user_inside(const struct nvl_account *user)
 {
     uid_t uid = user != NULL ? user->uid : 0;
     gid_t gid = user != NULL ? user->gid : 0;

@@ -27,7 +27,7 @@ void nvl_inside_close(struct nvl_inside *in);
 struct nvl_inside_command {
     const char *const *argv; /* argv[0] is an absolute path in the container, unless `program` is given */
     int program;             /* descriptor of a program, or -1 */
-    const struct nvl_inside_user *user; /* NULL: its root */
+    const struct nvl_account *user;     /* NULL: its root */
     const struct nvl_strv *environment; /* all of it */
     unsigned seconds;
     size_t max; /* bytes of output that are kept; what is beyond is read and thrown away */

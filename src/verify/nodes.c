@@ -49,7 +49,7 @@ static struct nvl_inside_node *find_node(struct nvl_verify *v, const char *path)
 }
 
 /* Opens all, as that user. What the probe does not speak of, it could not open. */
-static void open_nodes(struct nvl_verify *v, const struct nvl_inside_user *user, struct nvl_probe_run *run)
+static void open_nodes(struct nvl_verify *v, const struct nvl_account *user, struct nvl_probe_run *run)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
     nvl_autofree const char **arguments = NULL;

@@ -31,8 +31,8 @@ struct nvl_verify {
     struct nvl_inside inside;
     int probe; /* the program, sealed in memory */
     struct nvl_strv environment;
-    struct nvl_inside_user user; /* name NULL: none */
-    unsigned capabilities;       /* granted; all where the lines are by hand */
+    struct nvl_account user; /* name NULL: none */
+    unsigned capabilities;   /* granted; all where the lines are by hand */
 
     /* learned on the way */
     struct nvl_inside_node *nodes;
@@ -64,14 +64,14 @@ void nvl_step_fix_from_table(const struct nvl_verify *v, struct nvl_step *step, 
 bool nvl_is_plain(const char *name);
 
 /* Runs the probe; `arguments` ends with NULL. */
-void nvl_verify_probe(struct nvl_verify *v, const char *const *arguments, const struct nvl_inside_user *user,
+void nvl_verify_probe(struct nvl_verify *v, const char *const *arguments, const struct nvl_account *user,
                       struct nvl_probe_run *run);
 void nvl_probe_run_clear(struct nvl_probe_run *run);
 #define NVL_PROBE_SECONDS 60u
 /* Where the probe did not come to its end: how it ended, and in which call; the caller frees. */
 char *nvl_probe_run_ending(const struct nvl_verify *v, const struct nvl_probe_run *run);
 /* Runs a program of the container. */
-void nvl_verify_program(struct nvl_verify *v, const char *const *argv, const struct nvl_inside_user *user,
+void nvl_verify_program(struct nvl_verify *v, const char *const *argv, const struct nvl_account *user,
                         unsigned seconds, struct nvl_output *out);
 unsigned nvl_verify_seconds(const struct nvl_verify *v, unsigned normally);
 /* Behind the first blank of a probe's text ("libcuda.so.1 /usr/lib/…"); "" where there is none. */

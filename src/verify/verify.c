@@ -34,7 +34,7 @@ const char *nvl_verify_find(const struct nvl_verify *v, const char *const *paths
 
 /* A user's own HOME: programs look there; nothing is left there (CUDA's cache is off). */
 static void run_inside(struct nvl_verify *v, const char *const *argv, int program,
-                       const struct nvl_inside_user *user, unsigned seconds, struct nvl_output *out)
+                       const struct nvl_account *user, unsigned seconds, struct nvl_output *out)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv environment = {0};
     const struct nvl_inside_command command = {
@@ -47,13 +47,13 @@ static void run_inside(struct nvl_verify *v, const char *const *argv, int progra
     nvl_inside_run(&v->inside, &command, out);
 }
 
-void nvl_verify_program(struct nvl_verify *v, const char *const *argv, const struct nvl_inside_user *user,
+void nvl_verify_program(struct nvl_verify *v, const char *const *argv, const struct nvl_account *user,
                         unsigned seconds, struct nvl_output *out)
 {
     run_inside(v, argv, -1, user, seconds, out);
 }
 
-void nvl_verify_probe(struct nvl_verify *v, const char *const *arguments, const struct nvl_inside_user *user,
+void nvl_verify_probe(struct nvl_verify *v, const char *const *arguments, const struct nvl_account *user,
                       struct nvl_probe_run *run)
 {
     nvl_autofree const char **argv = NULL;
@@ -140,11 +140,11 @@ static int find_user(struct nvl_verify *v, struct nvl_error *err)
     const char *name = v->request->user;
 
     if (name != NULL) {
-        int r = nvl_inside_user_find(&v->facts->rootfs, name, &v->user);
+        int r = nvl_account_find(&v->facts->rootfs, name, &v->user);
         return r < 0 ? nvl_error_errno(err, r, "user %s of container %s", name, v->facts->name) : 0;
     }
     for (size_t i = 0; i < NVL_LENGTH(services) && v->user.name == NULL; i++)
-        nvl_inside_user_find(&v->facts->rootfs, services[i], &v->user);
+        nvl_account_find(&v->facts->rootfs, services[i], &v->user);
     return 0;
 }
 
@@ -235,7 +235,7 @@ void nvl_verify_close(struct nvl_verify *v)
     nvl_inside_close(&v->inside);
     nvl_close_ptr(&v->probe);
     nvl_strv_clear(&v->environment);
-    nvl_inside_user_clear(&v->user);
+    nvl_account_clear(&v->user);
     nvl_probe_run_clear(&v->nvml);
     nvl_probe_run_clear(&v->cuda);
     free(v->nodes);

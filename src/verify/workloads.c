@@ -245,7 +245,7 @@ void nvl_verify_ffmpeg(struct nvl_verify *v, bool asked_for)
     static const char *const paths[] = {"/usr/lib/jellyfin-ffmpeg/ffmpeg", "/usr/local/bin/ffmpeg",
                                         "/usr/bin/ffmpeg", NULL};
     const char *path = nvl_verify_find(v, paths);
-    const struct nvl_inside_user *user = v->user.name != NULL ? &v->user : NULL;
+    const struct nvl_account *user = v->user.name != NULL ? &v->user : NULL;
     nvl_auto(nvl_output_clear) struct nvl_output out = {0};
 
     if (path == NULL) {

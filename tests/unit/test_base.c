@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/passwd.h"
 #include "base/root.h"
 #include "base/run.h"
 
@@ -408,6 +409,86 @@ static void run_gives_environment_and_file(void **state)
     assert_string_equal(text, "PATH=/usr/bin:/bin\nWHAT=this\n");
 }
 
+static void users_have_groups(void **state)
+{
+    const struct tree *t = *state;
+    nvl_auto(nvl_account_clear) struct nvl_account user = {0};
+
+    folder(t, "/etc");
+    put(t, "/etc/passwd",
+        "root:x:0:0:root:/root:/bin/sh\nbroken:line\nollama:x:998:997::/usr/share/ollama:/bin/false\n"
+        "minus:x:-1:4:::\nhuge:x:4294967295:4:::\n");
+    put(t, "/etc/group",
+        "root:x:0:\nvideo:x:44:plex,ollama\nrender:x:104:ollama\nollama:x:997:\nnot:x:9:ollam,ollamas\n");
+    assert_int_equal(nvl_account_find(&t->root, "ollama", &user), 0);
+    assert_int_equal(user.uid, 998);
+    assert_int_equal(user.gid, 997);
+    assert_string_equal(user.home, "/usr/share/ollama");
+    assert_int_equal(user.n_groups, 3);
+    assert_int_equal(user.groups[0], 997);
+    assert_int_equal(user.groups[1], 44);
+    assert_int_equal(user.groups[2], 104);
+    nvl_account_clear(&user);
+    assert_int_equal(nvl_account_find(&t->root, "plex", &user), -ENOENT);
+    assert_int_equal(nvl_account_find(&t->root, "broken", &user), -ENOENT);
+    assert_int_equal(nvl_account_find(&t->root, "minus", &user), -ENOENT);
+    assert_int_equal(nvl_account_find(&t->root, "huge", &user), -EINVAL);
+}
+
+static void groups_are_bounded(void **state)
+{
+    const struct tree *t = *state;
+    struct nvl_buf groups = {0};
+    nvl_auto(nvl_account_clear) struct nvl_account user = {0};
+
+    for (int i = 1; i < 1000; i++)
+        nvl_buf_addf(&groups, "g%d:x:%d:plex\n", i, i);
+    folder(t, "/etc");
+    put(t, "/etc/passwd", "plex:x:5:5::relative:/bin/sh");
+    put(t, "/etc/group", groups.data);
+    assert_int_equal(nvl_account_find(&t->root, "plex", &user), 0);
+    assert_int_equal(user.n_groups, NVL_ACCOUNT_GROUPS);
+    assert_string_equal(user.home, "/");
+    nvl_buf_clear(&groups);
+}
+
+/* Files as nobody writes them by hand; the last line has no end. */
+static void accounts_are_hostile(void **state)
+{
+    const struct tree *t = *state;
+    nvl_auto(nvl_account_clear) struct nvl_account user = {0}, nobody = {0};
+    struct nvl_buf passwd = {0}, group = {0};
+    gid_t gid = 7;
+
+    folder(t, "/etc");
+    nvl_buf_addf(&passwd, "+::::::\n-plex:x:1:1::/:\n\n# plex:x:2:2::/:\nlong:x:3:3:");
+    for (int i = 0; i < 100000; i++)
+        nvl_buf_addf(&passwd, "g");
+    nvl_buf_addf(&passwd, ":/home/long:/bin/sh\nplex:x:4:4:::");
+    put(t, "/etc/passwd", passwd.data);
+    nvl_buf_addf(&group, "+:::\nrender:x:-1:\nmany:x:5:");
+    for (int i = 0; i < 100000; i++)
+        nvl_buf_addf(&group, "a,");
+    nvl_buf_addf(&group, "plex\nhuge:x:4294967295:plex\nrender:x:104:");
+    put(t, "/etc/group", group.data);
+    assert_int_equal(nvl_account_find(&t->root, "long", &user), 0);
+    assert_string_equal(user.home, "/home/long");
+    nvl_account_clear(&user);
+    assert_int_equal(nvl_account_find(&t->root, "plex", &user), 0);
+    assert_int_equal(user.uid, 4);
+    assert_int_equal(user.n_groups, 2);
+    assert_int_equal(user.groups[1], 5);
+    assert_int_equal(nvl_account_find(&t->root, "", &nobody), -ENOENT);
+    assert_int_equal(nvl_account_find(&t->root, "+", &nobody), -ENOENT);
+    assert_true(nvl_group_find(&t->root, "render", &gid));
+    assert_int_equal(gid, 104);
+    assert_false(nvl_group_find(&t->root, "huge", &gid));
+    put(t, "/etc/group", "");
+    assert_false(nvl_group_find(&t->root, "render", &gid));
+    nvl_buf_clear(&passwd);
+    nvl_buf_clear(&group);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +497,9 @@ int main(void)
         cmocka_unit_test(numbers_are_whole),
         cmocka_unit_test(lines_and_values),
         cmocka_unit_test(errors_gain_context),
+        cmocka_unit_test_setup_teardown(users_have_groups, make_tree, drop_tree),
+        cmocka_unit_test_setup_teardown(groups_are_bounded, make_tree, drop_tree),
+        cmocka_unit_test_setup_teardown(accounts_are_hostile, make_tree, drop_tree),
         cmocka_unit_test(run_gives_output_and_end),
         cmocka_unit_test(run_keeps_no_more_than_asked),
         cmocka_unit_test(run_tells_what_cannot_be_started),
