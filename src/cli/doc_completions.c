@@ -43,12 +43,11 @@ static void add_bash(struct nvl_buf *out)
 /* For single quotes, and for the signs that _arguments and _describe part their fields by. */
 static void add_zsh_text(struct nvl_buf *out, const char *text)
 {
-    for (; *text != '\0'; text++) {
-        if (*text == '\'')
-            nvl_buf_addf(out, "'\\''");
-        else
-            nvl_buf_addf(out, "%s%c", strchr("[]:\\", *text) != NULL ? "\\" : "", *text);
-    }
+    nvl_auto(nvl_buf_clear) struct nvl_buf fields = {0};
+
+    for (; *text != '\0'; text++)
+        nvl_buf_addf(&fields, "%s%c", strchr("[]:\\", *text) != NULL ? "\\" : "", *text);
+    nvl_buf_add_quoted(out, fields.data != NULL ? fields.data : "");
 }
 
 /* What completions/_nvlxc.in has a function for. */

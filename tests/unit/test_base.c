@@ -284,6 +284,33 @@ static void replace_leaves_all_on_a_full_disk(void **state)
     assert_int_equal(names.count, 1); /* no temporary file */
 }
 
+static void words_are_quoted(void **state)
+{
+    const char *const cases[][2] = {
+        {"lxc-info", "lxc-info"}, {"", "''"}, {"a b", "'a b'"}, {"it's", "'it'\\''s'"}, {"$(id)", "'$(id)'"}};
+
+    (void)state;
+    for (size_t i = 0; i < NVL_LENGTH(cases); i++) {
+        nvl_autofree char *word = nvl_shell_word(cases[i][0]);
+        assert_string_equal(word, cases[i][1]);
+    }
+}
+
+static void text_is_wrapped(void **state)
+{
+    const char *text = "one two\nthree averylongword x", *line;
+    static const char *const lines[] = {"one two", "three", "averylongword", "x"};
+    size_t len;
+
+    (void)state;
+    for (size_t i = 0; i < NVL_LENGTH(lines); i++) {
+        assert_true(nvl_next_wrapped(&text, 8, &line, &len));
+        nvl_autofree char *copy = nvl_xstrndup(line, len);
+        assert_string_equal(copy, lines[i]);
+    }
+    assert_false(nvl_next_wrapped(&text, 8, &line, &len));
+}
+
 static int run_shell(const char *script, size_t max, unsigned seconds, struct nvl_run_result *result)
 {
     const char *const argv[] = {"sh", "-c", script, NULL};
@@ -497,6 +524,8 @@ int main(void)
         cmocka_unit_test(numbers_are_whole),
         cmocka_unit_test(lines_and_values),
         cmocka_unit_test(errors_gain_context),
+        cmocka_unit_test(words_are_quoted),
+        cmocka_unit_test(text_is_wrapped),
         cmocka_unit_test_setup_teardown(users_have_groups, make_tree, drop_tree),
         cmocka_unit_test_setup_teardown(groups_are_bounded, make_tree, drop_tree),
         cmocka_unit_test_setup_teardown(accounts_are_hostile, make_tree, drop_tree),
