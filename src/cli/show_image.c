@@ -1,7 +1,6 @@
 /* What `show` says of the container's own side: whether its programs find the driver by the library path that
  * an image brings, and whether anyone in it may open the graphics nodes. Neither is a fault of the grant. */
 #include "base/paths.h"
-#include "cli/grant_text.h"
 #include "cli/show.h"
 #include "container/idmap.h"
 #include "container/rootfs_path.h"

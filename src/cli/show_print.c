@@ -2,7 +2,6 @@
 #include <stdio.h>
 
 #include "base/paths.h"
-#include "cli/grant_text.h"
 #include "cli/show.h"
 #include "cli/table.h"
 

@@ -8,7 +8,7 @@
 #include "attach/adopt.h"
 #include "cli/bundle_step.h"
 #include "cli/command.h"
-#include "cli/grant_text.h"
+#include "container/owned_lines.h"
 #include "cli/live_step.h"
 #include "attach/request.h"
 #include "attach/sharing.h"

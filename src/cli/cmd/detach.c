@@ -5,7 +5,7 @@
 #include "plan/diff.h"
 #include "base/printable.h"
 #include "cli/command.h"
-#include "cli/grant_text.h"
+#include "container/owned_lines.h"
 #include "cli/live_step.h"
 #include "container/target.h"
 #include "apply/clean.h"

@@ -6,7 +6,7 @@
 #include "base/paths.h"
 #include "cli/cdi_step.h"
 #include "cli/firmware_step.h"
-#include "cli/sync_shown.h"
+#include "cli/bundle_step.h"
 #include "bundle/bundle.h"
 #include "cli/table.h"
 

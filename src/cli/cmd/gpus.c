@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "cli/command.h"
-#include "cli/gpu_nodes.h"
+#include "host/gpu_nodes.h"
 #include "container/container.h"
 #include "container/grant_lines.h"
 #include "grant/resolve.h"

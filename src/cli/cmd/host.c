@@ -4,7 +4,6 @@
 #include "doctor/findings.h"
 #include "cli/cmd/host_setup.h"
 #include "cli/command.h"
-#include "cli/gpu_nodes.h"
 #include "cli/host_status.h"
 
 static json_t *json_driver(const struct nvl_host_facts *facts)

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "cli/command.h"
-#include "cli/grant_text.h"
+#include "container/owned_lines.h"
 #include "container/target.h"
 #include "cli/table.h"
 

@@ -4,7 +4,7 @@
 
 #include "base/printable.h"
 #include "cli/findings_text.h"
-#include "cli/gpu_programs.h"
+#include "container/gpu_programs.h"
 #include "base/output_file.h"
 #include "cli/metrics.h"
 

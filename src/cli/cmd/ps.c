@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "cli/command.h"
-#include "cli/gpu_programs.h"
+#include "container/gpu_programs.h"
 #include "container/target.h"
 #include "cli/table.h"
 

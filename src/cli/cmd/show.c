@@ -3,7 +3,7 @@
 #include "bundle/bundle.h"
 #include "cli/bundle_step.h"
 #include "cli/command.h"
-#include "cli/grant_text.h"
+#include "container/owned_lines.h"
 #include "cli/show.h"
 #include "attach/delivery_check.h"
 #include "container/foreign.h"

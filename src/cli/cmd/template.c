@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "cli/command.h"
-#include "cli/grant_text.h"
 #include "attach/request.h"
 #include "cli/table.h"
 #include "template/compose.h"
