@@ -7,7 +7,7 @@
 
 /* The host's owner and group alone may open them, and an unprivileged container has neither. NVIDIA's own
  * nodes have the mode that the driver is told; these have udev's. */
-static void find_closed(struct nvl_shown *s)
+static void find_closed_nodes(struct nvl_shown *s)
 {
     for (size_t i = 0; i < s->resolved.n_nodes; i++) {
         const struct nvl_node *node = &s->resolved.nodes[i];
@@ -30,7 +30,7 @@ void nvl_shown_look_inside(const struct nvl_context *ctx, struct nvl_shown *s)
      */
     if (c->user != NULL ? s->grant.delivery.nodes != NVL_NODES_DEV
                         : !map.privileged && s->grant.delivery.nodes == NVL_NODES_STATIC)
-        find_closed(s);
+        find_closed_nodes(s);
     s->has_rootfs = nvl_container_open_rootfs(&ctx->root, c, config, &map, &rootfs, &why) == 0;
     if (s->grant.delivery.libraries == NVL_LIBRARIES_BUNDLE)
         nvl_library_path_read(config, s->has_rootfs ? &rootfs : NULL, &s->library_path);

@@ -151,7 +151,7 @@ static json_t *json_gpus(const struct nvl_shown *s)
     return array;
 }
 
-static json_t *json_nodes(const struct nvl_shown *s)
+static json_t *json_granted_nodes(const struct nvl_shown *s)
 {
     json_t *array = json_array();
 
@@ -200,9 +200,10 @@ void nvl_shown_print_json(const struct nvl_shown *s)
         nvl_json_text(s->target.container->config_path), "grant",
         granted ? json_grant(&s->grant) : json_null(), "gpus", granted ? json_gpus(s) : json_null(),
         "missing", granted ? nvl_json_strings(&s->resolved.missing) : json_null(), "nodes",
-        granted ? json_nodes(s) : json_null(), "driver", granted ? nvl_json_string(version) : json_null(),
-        "bundle", bundle, "filter", granted ? json_string(filter_names[s->filter]) : json_null(), "rules",
-        rules, "entries", entries, "library_path", nvl_shown_json_library_path(s), "closed",
+        granted ? json_granted_nodes(s) : json_null(), "driver",
+        granted ? nvl_json_string(version) : json_null(), "bundle", bundle, "filter",
+        granted ? json_string(filter_names[s->filter]) : json_null(), "rules", rules, "entries", entries,
+        "library_path", nvl_shown_json_library_path(s), "closed",
         granted ? nvl_json_strings(&s->closed) : json_null(), "by_hand", nvl_json_strings(&s->by_hand),
         "astray", nvl_json_strings(&s->strays), "ok", (int)nvl_shown_is_well(s)));
 }

@@ -77,7 +77,7 @@ static int write_edit(const struct runner *r, const struct nvl_edit *edit, struc
 }
 
 /* The caller's environment, with what these commands need in it. */
-static void make_environment(bool is_unasked, bool is_parsed, struct nvl_strv *environment)
+static void make_command_environment(bool is_unasked, bool is_parsed, struct nvl_strv *environment)
 {
     for (char **variable = environ; *variable != NULL; variable++)
         if (!nvl_has_prefix(*variable, "PATH=") &&
@@ -119,7 +119,7 @@ static int run_logged(struct runner *r, const struct nvl_strv *command, bool is_
 
     for (size_t i = 0; i < command->count; i++)
         argv[i] = command->items[i];
-    make_environment(is_unasked, is_parsed, &environment);
+    make_command_environment(is_unasked, is_parsed, &environment);
     const struct nvl_run run = {.argv = argv,
                                 .environment = environment.items,
                                 .input = is_unasked ? NVL_STREAM_NONE : NVL_STREAM_CALLERS,

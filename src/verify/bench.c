@@ -216,7 +216,7 @@ static double median(double *values, size_t count)
     return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
-static void compare(struct side *host, struct side *container, struct nvl_bench *bench)
+static void compare_measures(struct side *host, struct side *container, struct nvl_bench *bench)
 {
     for (size_t i = 0; i < NVL_BENCH_MEASURES; i++) {
         double h = median(host->values[i], host->count), c = median(container->values[i], container->count);
@@ -239,7 +239,7 @@ static int run_rounds(struct nvl_verify *v, struct nvl_bench *bench, struct nvl_
             r = check_same_gpu(&host, &container, err);
     }
     if (r == 0)
-        compare(&host, &container, bench);
+        compare_measures(&host, &container, bench);
     return r;
 }
 

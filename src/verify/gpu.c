@@ -5,7 +5,7 @@
 #include "verify/step.h"
 
 /* The first line of that kind that is an error. */
-static const struct nvl_probe_line *find_error(const struct nvl_probe_run *run, const char *what)
+static const struct nvl_probe_line *find_probe_error(const struct nvl_probe_run *run, const char *what)
 {
     for (size_t i = 0; i < run->lines.count; i++)
         if (strcmp(run->lines.items[i].what, what) == 0 && run->lines.items[i].code != 0)
@@ -14,7 +14,7 @@ static const struct nvl_probe_line *find_error(const struct nvl_probe_run *run, 
 }
 
 /* The texts of all lines of that kind. */
-static char *join(const struct nvl_probe_run *run, const char *what, size_t *count)
+static char *join_evidence(const struct nvl_probe_run *run, const char *what, size_t *count)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv texts = {0};
 
@@ -67,11 +67,12 @@ void nvl_verify_nvml(struct nvl_verify *v)
         fail_unended(v, "nvml", run);
         return;
     }
-    if ((error = find_error(run, "nvml.count")) != NULL || (error = find_error(run, "nvml.name")) != NULL) {
+    if ((error = find_probe_error(run, "nvml.count")) != NULL ||
+        (error = find_probe_error(run, "nvml.name")) != NULL) {
         fail_nvml(v, error->what[5] == 'c' ? "nvmlDeviceGetCount" : "nvmlDeviceGetHandleByIndex", error);
         return;
     }
-    nvl_autofree char *names = join(run, "nvml.name", &count);
+    nvl_autofree char *names = join_evidence(run, "nvml.name", &count);
     if (count == 0)
         nvl_cause_of_nvml(v, 6, nvl_step_add(v, "nvml", NVL_STEP_FAIL, "NVML answers, and finds no GPU"));
     else
@@ -116,8 +117,8 @@ static bool judge_init(struct nvl_verify *v, const struct nvl_probe_run *run)
 
 static bool judge_devices(struct nvl_verify *v, const struct nvl_probe_run *run, size_t *count)
 {
-    const struct nvl_probe_line *error = find_error(run, "cuda.device");
-    nvl_autofree char *names = join(run, "cuda.name", count);
+    const struct nvl_probe_line *error = find_probe_error(run, "cuda.device");
+    nvl_autofree char *names = join_evidence(run, "cuda.name", count);
 
     if (error != NULL)
         fail_cuda(v, "cuda-devices", error);
@@ -136,9 +137,10 @@ static bool judge_work(struct nvl_verify *v, const struct nvl_probe_run *run, co
                        const char *what, size_t devices)
 {
     nvl_autofree char *compared = nvl_xasprintf("%s.compared", what);
-    const struct nvl_probe_line *error = find_error(run, what), *wrong = find_error(run, compared);
+    const struct nvl_probe_line *error = find_probe_error(run, what),
+                                *wrong = find_probe_error(run, compared);
     size_t count;
-    nvl_autofree char *texts = join(run, compared, &count);
+    nvl_autofree char *texts = join_evidence(run, compared, &count);
 
     if (error != NULL) {
         fail_cuda(v, id, error);

@@ -9,7 +9,7 @@
 
 /* The version of a library of the container: by its name, else, where the module's stands in it, that. NULL
  * where neither says. */
-static char *version_of(const struct nvl_verify *v, const char *path)
+static char *version_in_name(const struct nvl_verify *v, const char *path)
 {
     const char *name = strrchr(path, '/'), *loaded = v->facts->host->host.driver.version;
     const char *version = name != NULL ? nvl_name_version(name + 1) : NULL;
@@ -21,7 +21,7 @@ static char *version_of(const struct nvl_verify *v, const char *path)
 
 static void judge_file(struct nvl_verify *v, const char *id, const char *path)
 {
-    nvl_autofree char *version = version_of(v, path);
+    nvl_autofree char *version = version_in_name(v, path);
     const char *loaded = v->facts->host->host.driver.version;
 
     if (version == NULL)

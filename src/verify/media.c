@@ -17,7 +17,7 @@ static const struct nvl_probe_line *load_line(const struct nvl_probe_run *run, c
 }
 
 /* The library is in the bundle: what its host's packages lack is not the container's fault. */
-static bool is_in_bundle(const struct nvl_verify *v, const char *soname)
+static bool is_bundled(const struct nvl_verify *v, const char *soname)
 {
     nvl_autofree char *path = nvl_xasprintf(NVL_MOUNT_POINT "/lib64/%s", soname);
 
@@ -117,7 +117,7 @@ static void verify_named(struct nvl_verify *v, const struct named_library *l)
     const char *file = nvl_verify_find(v, l->files), *path;
     const char *soname = file != NULL ? find_name(v, l, file) : l->sonames[0];
 
-    if (file == NULL && !is_in_bundle(v, soname)) {
+    if (file == NULL && !is_bundled(v, soname)) {
         nvl_step_add(v, l->id, NVL_STEP_SKIP, "the host's driver has no %s", soname);
         return;
     }

@@ -7,7 +7,7 @@
 #include "verify/ollama.h"
 #include "inside/probe_output.h"
 
-static const char *find(const char *line, size_t len, const char *what)
+static const char *find_pattern(const char *line, size_t len, const char *what)
 {
     return memmem(line, len, what, strlen(what));
 }
@@ -41,12 +41,12 @@ static void keep_text(struct nvl_ollama_log *log, const char *text, size_t len)
 static bool take_discovery(struct nvl_ollama_log *log, const char *line, size_t len)
 {
     static const char begin[] = "inference compute", library[] = "library=";
-    const char *text = find(line, len, begin);
+    const char *text = find_pattern(line, len, begin);
 
     if (text == NULL)
         return false;
     size_t rest = len - (size_t)(text - line);
-    const char *value = find(text, rest, library);
+    const char *value = find_pattern(text, rest, library);
     bool gpu = value != NULL && rest - (size_t)(value - text) >= strlen(library) + 4 &&
                strncasecmp(value + strlen(library), "cuda", 4) == 0;
     if (!log->has_discovery || (gpu && !log->on_gpu))
@@ -67,12 +67,12 @@ static void take_failure(struct nvl_ollama_log *log, const char *line, size_t le
     size_t n = 0;
 
     for (size_t i = 0; i < NVL_LENGTH(failures); i++) {
-        const char *text = find(line, len, failures[i]);
+        const char *text = find_pattern(line, len, failures[i]);
         if (text == NULL)
             continue;
         if (log->text[0] == '\0')
             keep_text(log, text, len - (size_t)(text - line));
-        const char *p = find(line, len, number);
+        const char *p = find_pattern(line, len, number);
         for (p = p != NULL ? p + strlen(number) : line + len; p < line + len && n < sizeof digits - 1; p++) {
             if (*p < '0' || *p > '9')
                 break;
@@ -92,7 +92,7 @@ void nvl_ollama_log_parse(const char *text, size_t len, struct nvl_ollama_log *l
 
     *log = (struct nvl_ollama_log){0};
     while (nvl_next_line(text, len, &pos, &line, &line_len)) {
-        const char *start = find(line, line_len, listening);
+        const char *start = find_pattern(line, line_len, listening);
         if (start != NULL) {
             start += strlen(listening);
             *log = (struct nvl_ollama_log){.port = parse_port(start, line_len - (size_t)(start - line))};

@@ -114,7 +114,7 @@ static int seal_probe(const struct nvl_root *host, struct nvl_error *err)
 }
 
 /* What the container's own programs get of its config, as far as it concerns the GPU. */
-static void make_environment(struct nvl_verify *v)
+static void make_inside_environment(struct nvl_verify *v)
 {
     static const char *const wanted[] = {"LD_LIBRARY_PATH=", "CUDA_VISIBLE_DEVICES="};
     const struct nvl_config *config = &v->facts->config;
@@ -134,7 +134,7 @@ static void make_environment(struct nvl_verify *v)
     }
 }
 
-static int find_user(struct nvl_verify *v, struct nvl_error *err)
+static int find_verify_user(struct nvl_verify *v, struct nvl_error *err)
 {
     static const char *const services[] = {"ollama", "jellyfin", "plex", "emby", "frigate", "immich"};
     const char *name = v->request->user;
@@ -282,13 +282,13 @@ int nvl_verify_open(struct nvl_verify *v, const struct nvl_container_facts *fact
     if (r == 0)
         r = nvl_inside_open(&v->inside, facts->host->root, facts->init, is_mapped, err);
     if (r == 0)
-        r = find_user(v, err);
+        r = find_verify_user(v, err);
     if (r < 0)
         return r;
     v->probe = seal_probe(facts->host->root, err);
     if (v->probe < 0)
         return v->probe;
-    make_environment(v);
+    make_inside_environment(v);
     return 0;
 }
 

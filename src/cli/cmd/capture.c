@@ -414,7 +414,8 @@ static int write_archive(const char *file, const char *dir, struct stat *st, str
     return r;
 }
 
-static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values, struct nvl_error *err)
+static int run_capture(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values,
+                       struct nvl_error *err)
 {
     const char *file = arguments->items[0];
     nvl_auto(remove_tree) char *dir = NULL;
@@ -457,5 +458,5 @@ const struct nvl_command nvl_cmd_capture = {
                "Unpacked into a folder, `nvlxc --root FOLDER` shows that host on any machine.",
     .min_arguments = 1,
     .max_arguments = 1,
-    .run = run,
+    .run = run_capture,
 };

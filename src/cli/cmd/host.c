@@ -8,7 +8,7 @@
 
 #define SUBJECT "%-9s  "
 
-static json_t *json_driver(const struct nvl_host_facts *facts)
+static json_t *json_host_driver(const struct nvl_host_facts *facts)
 {
     const struct nvl_driver_version *driver = &facts->host.driver;
     json_t *installed = json_array();
@@ -52,13 +52,13 @@ static json_t *json_bundle(const struct nvl_host_facts *facts)
                      (int)(loaded != NULL), "complete", (int)(loaded != NULL && loaded->complete));
 }
 
-static void print_json(const struct nvl_host_facts *facts, const struct nvl_findings *findings)
+static void print_host_json(const struct nvl_host_facts *facts, const struct nvl_findings *findings)
 {
     json_t *nodes = json_array();
 
     for (size_t i = 0; i < facts->n_nodes; i++)
         json_array_append_new(nodes, nvl_json_node(&facts->nodes[i]));
-    nvl_print_json(json_pack("{s:o,s:i,s:o,s:o,s:o,s:o}", "driver", json_driver(facts), "gpus",
+    nvl_print_json(json_pack("{s:o,s:i,s:o,s:o,s:o,s:o}", "driver", json_host_driver(facts), "gpus",
                              (int)facts->host.gpus.count, "modules", json_modules(&facts->modules), "nodes",
                              nodes, "bundle", json_bundle(facts), "problems", json_problems(findings)));
 }
@@ -153,7 +153,7 @@ static void add_status(const struct nvl_host_facts *facts, struct nvl_strv *line
     add_nodes_line(facts, lines);
 }
 
-static void print_finding(const struct nvl_context *ctx, const struct nvl_finding *f)
+static void print_host_finding(const struct nvl_context *ctx, const struct nvl_finding *f)
 {
     size_t pos = 0, line_len, len = f->fix != NULL ? strlen(f->fix) : 0;
     const char *line;
@@ -172,10 +172,10 @@ static void print_lines(const struct nvl_context *ctx, const struct nvl_host_fac
     for (size_t i = 0; i < lines.count; i++)
         nvl_say(ctx, "%s", lines.items[i]);
     for (size_t i = 0; i < findings->count; i++)
-        print_finding(ctx, &findings->items[i]);
+        print_host_finding(ctx, &findings->items[i]);
 }
 
-static int show(struct nvl_context *ctx, struct nvl_error *err)
+static int show_host(struct nvl_context *ctx, struct nvl_error *err)
 {
     nvl_auto(nvl_host_facts_clear) struct nvl_host_facts facts = {0};
     nvl_auto(nvl_findings_clear) struct nvl_findings findings = {0};
@@ -187,7 +187,7 @@ static int show(struct nvl_context *ctx, struct nvl_error *err)
     nvl_check_host(&facts, &findings, &asked);
     nvl_findings_finish(&findings);
     if (ctx->json)
-        print_json(&facts, &findings);
+        print_host_json(&facts, &findings);
     else
         print_lines(ctx, &facts, &findings);
     if (facts.host.gpus.count == 0 || !facts.host.driver.loaded)
@@ -195,7 +195,8 @@ static int show(struct nvl_context *ctx, struct nvl_error *err)
     return nvl_findings_are_notes(&findings) ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 
-static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values, struct nvl_error *err)
+static int run_host(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values,
+                    struct nvl_error *err)
 {
     const struct nvl_setup_options *options = values;
 
@@ -205,7 +206,7 @@ static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *
         return nvl_error_usage(err, "host: unknown word '%s': setup, or nothing", arguments->items[0]);
     if (options->dry_run || options->yes || options->capabilities != NULL)
         return nvl_error_usage(err, "host: --dry-run, --yes and --capabilities go with 'host setup'");
-    return show(ctx, err);
+    return show_host(ctx, err);
 }
 
 static const struct nvl_option host_options[] = {
@@ -240,5 +241,5 @@ const struct nvl_command nvl_cmd_host = {
     .max_arguments = 1,
     .options = host_options,
     .values_size = sizeof(struct nvl_setup_options),
-    .run = run,
+    .run = run_host,
 };

@@ -35,7 +35,7 @@ static void metrics_clear(struct metrics *m)
     nvl_diagnosis_clear(&m->diagnosis);
 }
 
-static bool is_same(const char *a, const char *b)
+static bool is_same_label(const char *a, const char *b)
 {
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
@@ -44,7 +44,7 @@ static struct use *find_use(struct metrics *m, const struct use *like)
 {
     for (size_t i = 0; i < m->n_uses; i++) {
         struct use *use = &m->uses[i];
-        if (is_same(use->container, like->container) && is_same(use->uuid, like->uuid) &&
+        if (is_same_label(use->container, like->container) && is_same_label(use->uuid, like->uuid) &&
             use->gi == like->gi && use->ci == like->ci)
             return use;
     }
@@ -164,7 +164,7 @@ static const struct nvl_holder *find_holder(const struct nvl_diagnosis *d, const
 {
     const struct nvl_holder *holder = d->holders;
 
-    while (!is_same(holder->name, name))
+    while (!is_same_label(holder->name, name))
         holder++;
     return holder;
 }
@@ -186,7 +186,7 @@ static void add_grants(struct nvl_buf *out, const struct metrics *m)
         if (find_holder(&m->diagnosis, holder->name) != holder)
             continue;
         for (size_t k = i; k < m->diagnosis.n_holders; k++)
-            if (is_same(m->diagnosis.holders[k].name, holder->name))
+            if (is_same_label(m->diagnosis.holders[k].name, holder->name))
                 missing += m->diagnosis.holders[k].resolved.missing.count;
         add_sample(out, "nvlxc_container_gpus_missing", &label, 1, (int64_t)missing);
     }
@@ -209,7 +209,7 @@ static void add_programs(struct nvl_buf *out, const struct metrics *m)
 
 static bool is_alike(const struct nvl_finding *a, const struct nvl_finding *b)
 {
-    return a->check == b->check && a->severity == b->severity && is_same(a->container, b->container);
+    return a->check == b->check && a->severity == b->severity && is_same_label(a->container, b->container);
 }
 
 static void add_findings(struct nvl_buf *out, const struct nvl_diagnosis *d)
@@ -232,7 +232,7 @@ static void add_findings(struct nvl_buf *out, const struct nvl_diagnosis *d)
     add_sample(out, "nvlxc_checks", NULL, 0, (int64_t)d->asked);
 }
 
-static void gather(struct metrics *m)
+static void gather_uses(struct metrics *m)
 {
     const struct nvl_host_facts *facts = &m->diagnosis.facts;
     struct nvl_error err = {0};
@@ -264,7 +264,7 @@ static int run_metrics(struct nvl_context *ctx, const struct nvl_strv *arguments
         r = nvl_diagnose(&ctx->root, NULL, NVL_FACTS_QUICK, false, &m.diagnosis, err);
     if (r < 0)
         return r;
-    gather(&m);
+    gather_uses(&m);
     add_host(&text, &m.diagnosis.facts.host);
     add_grants(&text, &m);
     add_programs(&text, &m);

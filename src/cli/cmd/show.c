@@ -27,8 +27,8 @@ static void shown_clear(struct nvl_shown *s)
     nvl_target_close(&s->target);
 }
 
-static int read_grant(const struct nvl_context *ctx, const char *name, struct nvl_shown *s,
-                      struct nvl_error *err)
+static int read_shown_grant(const struct nvl_context *ctx, const char *name, struct nvl_shown *s,
+                            struct nvl_error *err)
 {
     int r = nvl_target_open(&ctx->root, name, &s->target, err);
 
@@ -53,7 +53,7 @@ static void named_by_anyone(const struct nvl_config *config, struct nvl_strv *pa
             nvl_line_nodes(&config->lines[i], paths);
 }
 
-static bool is_granted(const struct nvl_shown *s, const char *path)
+static bool is_node_granted(const struct nvl_shown *s, const char *path)
 {
     for (size_t i = 0; i < s->resolved.n_nodes; i++)
         if (strcmp(s->resolved.nodes[i].path, path) == 0)
@@ -61,7 +61,7 @@ static bool is_granted(const struct nvl_shown *s, const char *path)
     return false;
 }
 
-static void compare_entries(struct nvl_shown *s)
+static void compare_named_nodes(struct nvl_shown *s)
 {
     struct nvl_strv nvl_auto(nvl_strv_clear) named = {0};
 
@@ -74,7 +74,7 @@ static void compare_entries(struct nvl_shown *s)
             nvl_strv_push(&s->entries_missing, path);
     }
     for (size_t i = 0; i < s->entries.count; i++)
-        if (!is_granted(s, s->entries.items[i]))
+        if (!is_node_granted(s, s->entries.items[i]))
             nvl_strv_push(&s->entries_other, s->entries.items[i]);
 }
 
@@ -108,7 +108,7 @@ static int resolve(const struct nvl_context *ctx, struct nvl_shown *s, struct nv
             nvl_strv_push(&s->rules_missing, node->path);
     }
     if (s->grant.delivery.nodes != NVL_NODES_HOOK)
-        compare_entries(s);
+        compare_named_nodes(s);
     if (s->grant.delivery.libraries == NVL_LIBRARIES_HOST)
         compare_releases(ctx, s);
     nvl_shown_look_inside(ctx, s);
@@ -130,7 +130,7 @@ static int run_show(struct nvl_context *ctx, const struct nvl_strv *arguments, v
     struct nvl_shown nvl_auto(shown_clear) s = {0};
 
     (void)data;
-    int r = read_grant(ctx, arguments->items[0], &s, err);
+    int r = read_shown_grant(ctx, arguments->items[0], &s, err);
     if (r == 0 && s.granted)
         r = resolve(ctx, &s, err);
     if (r < 0)
