@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/paths.h"
-#include "verify/step.h"
+#include "verify/session.h"
 #include "base/run.h"
 
 #define SECONDS     60u

@@ -4,7 +4,9 @@
 #include <sys/wait.h>
 
 #include "base/paths.h"
-#include "verify/step.h"
+#include "verify/cause_libraries.h"
+#include "verify/causes.h"
+#include "verify/parts.h"
 #include "bundle/version_match.h"
 
 /* The version of a library of the container: by its name, else, where the module's stands in it, that. NULL
@@ -111,7 +113,7 @@ static void run_smi(struct nvl_verify *v)
     judge_smi(v, path, &out);
 }
 
-void nvl_verify_libraries(struct nvl_verify *v)
+static void verify_libraries(struct nvl_verify *v)
 {
     static const char *const ids[] = {"libnvidia-ml", "libcuda", "nvidia-smi"};
     static const char *const nvml[] = {"nvml", NULL}, *const cuda[] = {"cuda", NULL};
@@ -130,3 +132,5 @@ void nvl_verify_libraries(struct nvl_verify *v)
     }
     run_smi(v);
 }
+
+const struct nvl_verify_part nvl_part_libraries = {verify_libraries};

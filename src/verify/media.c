@@ -4,7 +4,8 @@
 #include <sys/wait.h>
 
 #include "base/paths.h"
-#include "verify/step.h"
+#include "verify/cause_libraries.h"
+#include "verify/parts.h"
 #include "bundle/version_match.h"
 
 /* The probe's "load" line of a library; NULL where it did not come so far. */
@@ -180,7 +181,7 @@ static void skip(struct nvl_verify *v, const char *id, const char *capability)
         nvl_step_add(v, id, NVL_STEP_SKIP, "the capability %s is not granted", capability);
 }
 
-void nvl_verify_media(struct nvl_verify *v)
+static void verify_media(struct nvl_verify *v)
 {
     if (v->starts && (v->capabilities & NVL_CAP_VIDEO) != 0) {
         verify_video(v);
@@ -197,3 +198,5 @@ void nvl_verify_media(struct nvl_verify *v)
     else
         skip(v, "vulkan", "graphics");
 }
+
+const struct nvl_verify_part nvl_part_media = {verify_media};

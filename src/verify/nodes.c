@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "verify/step.h"
+#include "verify/cause_nodes.h"
+#include "verify/parts.h"
 #include "inject/linker.h"
 
 /* Opened for reading alone. */
@@ -94,12 +95,6 @@ static const char *state_text(const struct nvl_inside_node *n, int error)
     }
 }
 
-bool nvl_inside_node_is_bad(const struct nvl_inside_node *n, int error)
-{
-    return error != 0 || n->node.state == NVL_NODE_MISSING || n->node.state == NVL_NODE_NOT_DEVICE ||
-           n->node.state == NVL_NODE_STALE;
-}
-
 static int error_of(const struct nvl_inside_node *n, bool as_user)
 {
     return as_user ? n->user_error : n->error;
@@ -166,7 +161,7 @@ static bool judge_libc(struct nvl_verify *v, const struct nvl_probe_run *run)
     return false;
 }
 
-void nvl_verify_nodes(struct nvl_verify *v)
+static void verify_nodes(struct nvl_verify *v)
 {
     nvl_auto(nvl_probe_run_clear) struct nvl_probe_run as_root = {0}, as_user = {0};
 
@@ -199,3 +194,5 @@ void nvl_verify_nodes(struct nvl_verify *v)
                    "container maps",
                    v->user.uid);
 }
+
+const struct nvl_verify_part nvl_part_nodes = {verify_nodes};

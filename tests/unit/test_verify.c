@@ -9,7 +9,10 @@
 #include <cmocka.h>
 
 #include "verify/ollama.h"
-#include "verify/step.h"
+#include "verify/cause_libraries.h"
+#include "verify/cause_nodes.h"
+#include "verify/causes.h"
+#include "verify/workloads.h"
 #include "temp_root.h"
 
 static void parse(const char *text, struct nvl_probe_lines *lines)
@@ -323,11 +326,11 @@ static void test_step_texts(void **state)
     assert_string_equal(step->evidence, "a?[2J b c?\?\?\?\?é");
     assert_string_equal(step->cause, "c? ?d");
     assert_string_equal(step->fix, "one\ntwo?[31m?");
-    nvl_step_fix_from_table(&t.v, step, "nvlxc driver sync\n");
+    nvl_step_fix_from_table(&t.v, step, &(struct nvl_fix){"nvlxc driver sync", NVL_FIX_THEN_RESTART});
     assert_string_equal(step->fix, "nvlxc driver sync\npct reboot 220");
-    nvl_step_fix_from_table(&t.v, step, "nvlxc show ");
+    nvl_step_fix_from_table(&t.v, step, &(struct nvl_fix){"nvlxc show", NVL_FIX_CONTAINER});
     assert_string_equal(step->fix, "nvlxc show 220");
-    nvl_step_fix_from_table(&t.v, step, "nvlxc gpus");
+    nvl_step_fix_from_table(&t.v, step, &(struct nvl_fix){"nvlxc gpus", NVL_FIX_ALL});
     assert_string_equal(step->fix, "nvlxc gpus");
     trial_clear(&t);
 }

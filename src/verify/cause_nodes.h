@@ -1,0 +1,8 @@
+/* Why a device node cannot be used. */
+#pragma once
+
+#include "verify/session.h"
+
+/* `error`: errno of opening it, 0 where it was opened. */
+void nvl_cause_of_node(const struct nvl_verify *v, const struct nvl_inside_node *node, int error,
+                       struct nvl_step *step);
