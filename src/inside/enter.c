@@ -7,16 +7,51 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "inside/run.h"
 #include "container/state.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
+
+static void kill_listed(int cgroup)
+{
+    nvl_autofd int fd = openat(cgroup, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    nvl_autofree char *text = NULL;
+    const char *line;
+    size_t len, line_len, pos = 0;
+    char digits[16];
+    uint64_t pid;
+
+    if (fd < 0 || nvl_fd_read(fd, 1u << 20, &text, &len) < 0)
+        return;
+    while (nvl_next_line(text, len, &pos, &line, &line_len))
+        if (nvl_copy(digits, sizeof digits, line, line_len) &&
+            nvl_parse_uint(digits, 10, INT32_MAX, &pid) == 0 && pid > 1)
+            kill((pid_t)pid, SIGKILL);
+}
+
+void nvl_cgroup_kill(int cgroup)
+{
+    nvl_autofd int fd = openat(cgroup, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+
+    /* the kernel has it since 5.14 */
+    if (fd < 0 || nvl_fd_write(fd, "1", 1) < 0)
+        kill_listed(cgroup);
+}
+
+bool nvl_cgroup_is(int cgroup, const char *event)
+{
+    nvl_autofd int fd = openat(cgroup, "cgroup.events", O_RDONLY | O_CLOEXEC);
+    nvl_autofree char *text = NULL;
+    size_t len;
+
+    return fd >= 0 && nvl_fd_read(fd, 4096, &text, &len) == 0 && strstr(text, event) != NULL;
+}
 
 static const struct {
     const char *name;

@@ -7,6 +7,8 @@
 #include "base/paths.h"
 #include "verify/session.h"
 #include "base/run.h"
+#include "doctor/facts.h"
+#include "verify/verify.h"
 
 #define SECONDS     60u
 #define HOST_OUTPUT 65536u

@@ -3,6 +3,9 @@
 #include "verify/cause_libraries.h"
 
 #include "base/paths.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
+#include "verify/verify.h"
 
 void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const char *version,
                           struct nvl_step *step)

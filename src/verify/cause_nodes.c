@@ -6,6 +6,9 @@
 #include <fcntl.h>
 
 #include "inject/node_copies.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
+#include "verify/verify.h"
 
 static const char *node_name(const struct nvl_inside_node *n)
 {

@@ -6,6 +6,9 @@
 #include "base/paths.h"
 #include "verify/cause_libraries.h"
 #include "verify/cause_nodes.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
+#include "verify/verify.h"
 
 /* The first node of one of these kinds that cannot be used. */
 static const struct nvl_inside_node *bad_node(const struct nvl_verify *v, unsigned kinds)

@@ -1,7 +1,7 @@
 /* From an error of the driver to what is wrong here, by what was learned before. */
 #pragma once
 
-#include "verify/session.h"
+#include "verify/step.h"
 
 void nvl_cause_of_nvml(const struct nvl_verify *v, int code, struct nvl_step *step);
 void nvl_cause_of_cuda(const struct nvl_verify *v, int code, struct nvl_step *step);

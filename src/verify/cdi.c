@@ -5,6 +5,8 @@
 #include "verify/parts.h"
 #include "verify/workloads.h"
 #include "container/commands.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
 
 #define SPECIFICATION_MAX (4u << 20)
 #define OWN_FILE          "/etc/cdi/nvlxc.json"

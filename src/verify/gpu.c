@@ -2,8 +2,10 @@
  */
 #include <stdio.h>
 
+#include "inside/probe_output.h"
 #include "verify/causes.h"
 #include "verify/parts.h"
+#include "verify/session.h"
 
 /* The first line of that kind that is an error. */
 static const struct nvl_probe_line *find_probe_error(const struct nvl_probe_run *run, const char *what)

@@ -8,6 +8,9 @@
 #include "verify/causes.h"
 #include "verify/parts.h"
 #include "bundle/version_match.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
+#include "verify/verify.h"
 
 /* The version of a library of the container: by its name, else, where the module's stands in it, that. NULL
  * where neither says. */

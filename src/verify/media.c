@@ -7,6 +7,9 @@
 #include "verify/cause_libraries.h"
 #include "verify/parts.h"
 #include "bundle/version_match.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
+#include "verify/verify.h"
 
 /* The probe's "load" line of a library; NULL where it did not come so far. */
 static const struct nvl_probe_line *load_line(const struct nvl_probe_run *run, const char *soname)

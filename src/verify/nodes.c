@@ -6,6 +6,8 @@
 #include "verify/cause_nodes.h"
 #include "verify/parts.h"
 #include "inject/linker.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
 
 /* Opened for reading alone. */
 static bool is_capability(const struct nvl_inside_node *n)

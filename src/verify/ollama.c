@@ -12,6 +12,8 @@
 #include "verify/causes.h"
 #include "verify/parts.h"
 #include "verify/workloads.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
 
 #define LOG_TAIL     (512u << 10)
 #define DEFAULT_PORT 11434

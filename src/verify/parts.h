@@ -1,7 +1,9 @@
 /* The parts of verify: each is defined in the file of its subject, verify.c has their order. */
 #pragma once
 
-#include "verify/session.h"
+#include <stdbool.h>
+
+struct nvl_verify;
 
 struct nvl_verify_part {
     void (*verify)(struct nvl_verify *v);

@@ -8,6 +8,8 @@
 
 #include "base/file.h"
 #include "base/paths.h"
+#include "doctor/facts.h"
+#include "verify/verify.h"
 
 #define PROBE_MAX  (1u << 20)
 #define OUTPUT_MAX (256u << 10)

@@ -1,9 +1,13 @@
 /* One run of verify or bench: the way into the container, what runs there, and what was learned so far. */
 #pragma once
 
-#include "inside/enter.h"
+#include "host/node.h"
 #include "inside/probe_output.h"
-#include "verify/verify.h"
+#include "inside/run.h"
+#include "verify/step.h"
+
+struct nvl_container_facts;
+struct nvl_verify_request;
 
 /* A node that the container should have, as it is inside. */
 struct nvl_inside_node {

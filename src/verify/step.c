@@ -4,6 +4,7 @@
 
 #include "base/printable.h"
 #include "verify/session.h"
+#include "verify/verify.h"
 
 /* A command to be pasted may have lines; other texts are cells of a table. */
 static char *one_line(char *text)

@@ -2,6 +2,8 @@
 #include "verify/verify.h"
 
 #include "verify/parts.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
 
 static bool has_lines_by_hand(const struct nvl_container_facts *f)
 {

@@ -3,8 +3,10 @@
  * it runs with its own restrictions (inside/enter.h). */
 #pragma once
 
-#include "doctor/facts.h"
+#include "base/error.h"
 #include "verify/step.h"
+
+struct nvl_container_facts;
 
 struct nvl_verify_request {
     const char *command;  /* of nvlxc, for messages: "verify" */

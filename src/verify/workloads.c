@@ -6,6 +6,9 @@
 
 #include "verify/causes.h"
 #include "verify/parts.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
+#include "verify/verify.h"
 
 #define PYTHON_SECONDS 180u
 #define FFMPEG_SECONDS 60u

@@ -1,7 +1,9 @@
 /* What the workloads' files share. */
 #pragma once
 
-#include "verify/session.h"
+#include "verify/step.h"
+
+struct nvl_output;
 
 /* The line of an output that holds `pattern`, or with NULL the last one that is not empty; printable. NULL
  * for none; the caller frees. */

@@ -8,7 +8,10 @@
 
 #include <cmocka.h>
 
+#include "doctor/facts.h"
 #include "verify/ollama.h"
+#include "verify/session.h"
+#include "verify/verify.h"
 #include "verify/cause_libraries.h"
 #include "verify/cause_nodes.h"
 #include "verify/causes.h"

@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "doctor/facts.h"
 #include "verify/bench.h"
+#include "verify/verify.h"
 #include "cli/command.h"
 #include "container/commands.h"
 #include "cli/table.h"

@@ -113,18 +113,17 @@ static void add_label_value(struct nvl_buf *out, const char *value)
 static void add_sample(struct nvl_buf *out, const char *name, const struct label *labels, size_t n_labels,
                        int64_t value)
 {
-    const char *before = "{";
+    size_t n_said = 0;
 
     nvl_buf_addf(out, "%s", name);
     for (size_t i = 0; i < n_labels; i++) {
         if (labels[i].value == NULL || labels[i].value[0] == '\0')
             continue;
-        nvl_buf_addf(out, "%s%s=\"", before, labels[i].name);
+        nvl_buf_addf(out, "%s%s=\"", n_said++ == 0 ? "{" : ",", labels[i].name);
         add_label_value(out, labels[i].value);
         nvl_buf_add(out, "\"", 1);
-        before = ",";
     }
-    nvl_buf_addf(out, "%s %" PRId64 "\n", before[0] == ',' ? "}" : "", value);
+    nvl_buf_addf(out, "%s %" PRId64 "\n", n_said > 0 ? "}" : "", value);
 }
 
 static void add_use_sample(struct nvl_buf *out, const char *name, const struct use *use, int64_t value)

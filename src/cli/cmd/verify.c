@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "doctor/facts.h"
+#include "verify/step.h"
 #include "verify/verify.h"
 #include "cli/command.h"
 #include "container/target.h"
