@@ -222,13 +222,21 @@ int nvl_run_status(const struct nvl_run *run)
     return r < 0 ? r : nvl_exit_status(result.status);
 }
 
-int nvl_tool_run(const char *const *argv, unsigned seconds, char *text, size_t size)
+int nvl_tool_read(const char *const *argv, unsigned seconds, char *data, size_t size, size_t *len)
 {
     const struct nvl_run run = {
         .argv = argv, .output = NVL_STREAM_TAKEN, .max = size - 1, .seconds = seconds};
     nvl_auto(nvl_run_result_clear) struct nvl_run_result result;
     int r = nvl_run(&run, &result);
 
-    nvl_copy(text, size, result.text, result.len);
+    *len = result.len;
+    memcpy(data, result.text, result.len + 1);
     return r < 0 ? r : nvl_exit_status(result.status);
+}
+
+int nvl_tool_run(const char *const *argv, unsigned seconds, char *text, size_t size)
+{
+    size_t len;
+
+    return nvl_tool_read(argv, seconds, text, size, &len);
 }

@@ -57,3 +57,5 @@ int nvl_child_wait(pid_t child, int *status);
 /* One of the host's tools (LXC's own, the start hook), without input. Its standard output goes to `text`
  * (size bytes, NUL-terminated, cut at the end), its standard error nowhere. As nvl_run_status. */
 int nvl_tool_run(const char *const *argv, unsigned seconds, char *text, size_t size);
+/* The same for bytes that are no text: *len is how many came, at most size - 1. */
+int nvl_tool_read(const char *const *argv, unsigned seconds, char *data, size_t size, size_t *len);
