@@ -121,9 +121,9 @@ static int run_child(const struct changing *c, struct nvl_error *err)
     close(ends[0]);
     if (child < 0)
         return nvl_error_errno(err, r, "cannot change the running container");
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return nvl_error_errno(err, -errno, "cannot change the running container");
+    int waited = nvl_child_wait(child, &status);
+    if (waited < 0)
+        return nvl_error_errno(err, waited, "cannot change the running container");
     return r < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0 ? explain(status, err) : 0;
 }
 

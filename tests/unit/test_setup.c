@@ -276,6 +276,21 @@ static void test_simulation(void **state)
     assert_null(none);
 }
 
+/* A text that is cut in the middle of a version, as OUTPUT_MAX does it. */
+static void test_simulation_ends_with_its_length(void **state)
+{
+    static const char text[] = "Inst nvidia-kernel-dkms (550.163.01-2 Debian:13/stable [amd64])";
+    nvl_auto(nvl_strv_clear) struct nvl_strv removed = {0};
+    nvl_autofree char *version = NULL, *none = NULL;
+
+    (void)state;
+    nvl_simulation_parse(text, strlen("Inst nvidia-kernel-dkms (550"), &removed, "nvidia-kernel-dkms",
+                         &version);
+    assert_string_equal(version, "550");
+    nvl_simulation_parse(text, strlen("Inst nvidia-kernel-dkms "), &removed, "nvidia-kernel-dkms", &none);
+    assert_null(none);
+}
+
 static void test_command_text(void **state)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv argv = {0};
@@ -301,6 +316,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lists_decide, setup_root, teardown_root),
         cmocka_unit_test_setup_teardown(test_backports_stanza, setup_root, teardown_root),
         cmocka_unit_test(test_simulation),
+        cmocka_unit_test(test_simulation_ends_with_its_length),
         cmocka_unit_test(test_command_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@
 #include "attach/config_check.h"
 #include "cli/bundle_step.h"
 #include "cli/command.h"
-#include "cli/grant_text.h"
+#include "container/owned_lines.h"
 #include "cli/live_step.h"
 #include "attach/request.h"
 #include "attach/sharing.h"
@@ -209,8 +209,8 @@ static int resolve_request(const struct nvl_context *ctx, const char *name,
 }
 
 /* Everything that is decided before anything is written. */
-static int prepare(const struct nvl_context *ctx, const char *name, const struct attach_values *values,
-                   struct attach *a, struct nvl_error *err)
+static int prepare_attach(const struct nvl_context *ctx, const char *name, const struct attach_values *values,
+                          struct attach *a, struct nvl_error *err)
 {
     int r = parse_request(ctx, values, a, err);
 
@@ -270,7 +270,7 @@ static void say_when(const struct nvl_context *ctx, const struct attach *a)
     }
 }
 
-static void print_json(const struct attach *a, bool dry_run)
+static void print_attach_json(const struct attach *a, bool dry_run)
 {
     nvl_autofree char *diff =
         dry_run ? nvl_plan_diff(a->target.container, &a->target.config, &a->plan) : NULL;
@@ -305,7 +305,7 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
     struct attach_values *values = data;
     struct attach nvl_auto(attach_clear) a = {0};
 
-    int r = prepare(ctx, arguments->items[0], values, &a, err);
+    int r = prepare_attach(ctx, arguments->items[0], values, &a, err);
     if (r == 0 && !values->dry_run)
         r = nvl_commit(&ctx->root, a.target.container, &a.target.config, &a.plan, err);
     nvl_strv_clear(&values->gpus);
@@ -319,7 +319,7 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
     if (r < 0)
         return r;
     if (ctx->json)
-        print_json(&a, values->dry_run);
+        print_attach_json(&a, values->dry_run);
     for (size_t i = 0; !ctx->json && i < a.warnings.count; i++)
         nvl_warn("%s", a.warnings.items[i]);
     return nvl_live_step_exit(&a.live);

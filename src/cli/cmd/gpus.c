@@ -3,8 +3,8 @@
 #include <errno.h>
 
 #include "cli/command.h"
-#include "cli/gpu_nodes.h"
 #include "attach/adopt.h"
+#include "host/gpu_nodes.h"
 #include "cli/table.h"
 
 /* A container and what it has of this host's GPUs. */
@@ -30,8 +30,8 @@ static void holders_clear(struct holders *holders)
 }
 
 /* A config that cannot be read or understood costs a warning, not the listing. */
-static void add_holder(const struct nvl_host *host, const struct nvl_containers *containers,
-                       const struct nvl_container *c, struct holders *holders)
+static void add_gpu_holder(const struct nvl_host *host, const struct nvl_containers *containers,
+                           const struct nvl_container *c, struct holders *holders)
 {
     struct nvl_holding holding;
     struct nvl_error err = {0};
@@ -60,7 +60,7 @@ static void holders_find(const struct nvl_host *host, struct holders *holders)
     holders->known = true;
     for (size_t i = 0; i < containers.count; i++) {
         nvl_autofree struct nvl_container *c = nvl_container_at(&containers, i);
-        add_holder(host, &containers, c, holders);
+        add_gpu_holder(host, &containers, c, holders);
     }
 }
 
@@ -91,7 +91,7 @@ static char *mig_uuid(const struct nvl_gpu *gpu, const struct nvl_mig *mig)
     return gpu->uuid[0] != '\0' ? nvl_xasprintf("MIG-%s/%u/%u", gpu->uuid, mig->gi, mig->ci) : NULL;
 }
 
-static json_t *json_nodes(const struct nvl_node *nodes, size_t n_nodes)
+static json_t *json_gpu_nodes(const struct nvl_node *nodes, size_t n_nodes)
 {
     json_t *array = json_array();
 
@@ -111,7 +111,7 @@ static json_t *json_migs(const struct nvl_host *host, const struct nvl_gpu *gpu)
         mig_nodes(host, mig, nodes);
         json_array_append_new(array, json_pack("{s:o,s:i,s:i,s:o}", "uuid", nvl_json_string(uuid), "gi",
                                                (int)mig->gi, "ci", (int)mig->ci, "nodes",
-                                               json_nodes(nodes, NVL_LENGTH(nodes))));
+                                               json_gpu_nodes(nodes, NVL_LENGTH(nodes))));
     }
     return array;
 }
@@ -136,7 +136,7 @@ static json_t *json_gpu(const struct nvl_host *host, const struct nvl_gpu *gpu, 
     return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o}", "index", nvl_json_unsigned(gpu->index),
                      "uuid", nvl_json_string(gpu->uuid), "minor", nvl_json_unsigned(gpu->minor), "pci",
                      gpu->pci, "model", nvl_json_string(gpu->model), "driver",
-                     nvl_json_string(gpu->driver_name), "nodes", json_nodes(nodes, n_nodes), "mig",
+                     nvl_json_string(gpu->driver_name), "nodes", json_gpu_nodes(nodes, n_nodes), "mig",
                      json_migs(host, gpu), "containers", json_holders(holders, gpu, false), "by_hand",
                      json_holders(holders, gpu, true));
 }
@@ -208,7 +208,7 @@ static void mig_row(struct nvl_table *table, const struct nvl_host *host, const 
     nvl_table_row(table, cells);
 }
 
-static void print_table(const struct nvl_host *host, const struct holders *holders)
+static void print_gpus_table(const struct nvl_host *host, const struct holders *holders)
 {
     static const char *const columns[] = {"INDEX",  "MODEL", "UUID",       "PCI",
                                           "DRIVER", "NODES", "CONTAINERS", NULL};
@@ -224,7 +224,7 @@ static void print_table(const struct nvl_host *host, const struct holders *holde
     nvl_table_free(table);
 }
 
-static int print_json(const struct nvl_host *host, const struct holders *holders)
+static int print_gpus_json(const struct nvl_host *host, const struct holders *holders)
 {
     json_t *gpus = json_array();
 
@@ -233,7 +233,8 @@ static int print_json(const struct nvl_host *host, const struct holders *holders
     return nvl_print_json(json_pack("{s:o}", "gpus", gpus));
 }
 
-static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values, struct nvl_error *err)
+static int run_gpus(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values,
+                    struct nvl_error *err)
 {
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
     nvl_auto(holders_clear) struct holders holders = {0};
@@ -246,11 +247,11 @@ static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *
     if (host.gpus.count > 0)
         holders_find(&host, &holders);
     if (ctx->json)
-        return print_json(&host, &holders);
+        return print_gpus_json(&host, &holders);
     if (host.gpus.count == 0)
         nvl_say(ctx, "This host has no NVIDIA GPU.");
     else if (!ctx->quiet)
-        print_table(&host, &holders);
+        print_gpus_table(&host, &holders);
     return NVL_EXIT_OK;
 }
 
@@ -270,5 +271,5 @@ const struct nvl_command nvl_cmd_gpus = {
         "nvidia-smi shows is known to NVIDIA's library alone. `attach --gpu` takes both.\n"
         "\n"
         "A host without an NVIDIA GPU gives an empty list, which is not an error.",
-    .run = run,
+    .run = run_gpus,
 };

@@ -1,5 +1,5 @@
 /* Who uses the GPUs, by NVML; which container each is in, by its cgroup. */
-#include "cli/gpu_programs.h"
+#include "container/gpu_programs.h"
 
 #include <errno.h>
 
@@ -8,8 +8,7 @@
 
 #define COMM_MAX 64u
 
-static int read_processes(const struct nvl_host *host, struct nvl_gpu_processes *processes,
-                          struct nvl_error *err)
+static int ask_nvml(const struct nvl_host *host, struct nvl_gpu_processes *processes, struct nvl_error *err)
 {
     nvl_autofree char *path = NULL;
 
@@ -25,8 +24,8 @@ static int read_processes(const struct nvl_host *host, struct nvl_gpu_processes 
     return r < 0 ? nvl_error_prefix(err, "%s", path) : 0;
 }
 
-static void find_out(const struct nvl_host *host, const struct nvl_containers *containers,
-                     const struct nvl_gpu_process *process, struct nvl_gpu_program *program)
+static void describe_program(const struct nvl_host *host, const struct nvl_containers *containers,
+                             const struct nvl_gpu_process *process, struct nvl_gpu_program *program)
 {
     nvl_autofree char *path = nvl_xasprintf("/proc/%d/comm", (int)process->pid);
     nvl_autofree char *cgroup = nvl_process_cgroup(host->root, process->pid);
@@ -47,11 +46,11 @@ static void find_out(const struct nvl_host *host, const struct nvl_containers *c
 int nvl_gpu_programs_read(const struct nvl_host *host, const struct nvl_containers *containers,
                           struct nvl_gpu_programs *programs, struct nvl_error *err)
 {
-    int r = read_processes(host, &programs->processes, err);
+    int r = ask_nvml(host, &programs->processes, err);
 
     for (size_t i = 0; i < programs->processes.count && r == 0; i++)
-        find_out(host, containers, &programs->processes.items[i],
-                 NVL_APPEND(programs->items, programs->count));
+        describe_program(host, containers, &programs->processes.items[i],
+                         NVL_APPEND(programs->items, programs->count));
     return r;
 }
 

@@ -1,18 +1,14 @@
 /* Specifications as files: written, and the host's kept true. */
-#include "cli/cdi_step.h"
+#include "cdi/host_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
-
-#include "cli/bundle_step.h"
+#include "base/output_file.h"
 #include "bundle/bundle.h"
 #include "cdi/make.h"
-#include "base/output_file.h"
 #include "grant/grant.h"
 
 #define FILE_SIZE_MAX (1u << 20)
 
-static int make_folder(const struct nvl_root *root, const char *path)
+static int make_engine_folder(const struct nvl_root *root, const char *path)
 {
     static const char *const folders[] = {NVL_CDI_FOLDER, "/var/run/cdi", "/run/cdi"};
 
@@ -27,7 +23,7 @@ static int make_folder(const struct nvl_root *root, const char *path)
 int nvl_cdi_write(const struct nvl_root *root, const char *path, const char *text, bool *changed,
                   struct nvl_error *err)
 {
-    int r = make_folder(root, path);
+    int r = make_engine_folder(root, path);
 
     if (r < 0)
         return nvl_error_host(err, r, "cannot write %s: its folder: %s", path, strerror(-r));
@@ -63,39 +59,46 @@ void nvl_cdi_rivals(const struct nvl_root *root, const char *path, struct nvl_st
     }
 }
 
-int nvl_cdi_step(const struct nvl_context *ctx, const struct nvl_driver_version *loaded, bool dry_run,
-                 json_t **json, struct nvl_error *err)
+/* With the capabilities that it has. */
+static int write_anew(const struct nvl_root *root, const char *old, const char *capabilities, bool dry_run,
+                      struct nvl_cdi_update *update, struct nvl_error *err)
 {
-    nvl_autofree char *old = NULL, *capabilities = NULL, *text = NULL;
-    nvl_auto(nvl_strv_clear) struct nvl_strv warnings = {0};
     struct nvl_cdi nvl_auto(nvl_cdi_clear) cdi = {0};
-    bool changed = false;
-    size_t len;
+    nvl_auto(nvl_strv_clear) struct nvl_strv warnings = {0};
+    struct nvl_error why = {0};
 
-    *json = json_null();
-    if (nvl_root_read(&ctx->root, NVL_CDI_FILE, FILE_SIZE_MAX, &old, &len) < 0)
-        return 0;
-    capabilities = nvl_cdi_read_own(old, len, NVL_ENV_CAPABILITIES);
-    /* without a driver, or as long as its bundle is only said to be built, there is nothing to put in it */
-    if (capabilities == NULL || loaded->version[0] == '\0' ||
-        (dry_run && !nvl_bundle_is_present(&ctx->root, loaded->version)))
-        return 0;
-    int r = nvl_cdi_of_host(&ctx->root, capabilities, &cdi, &warnings, err);
-    if (r < 0) {
-        /* no GPU is there now, say: that is not the bundles' failure, and prune shall follow at boot */
-        nvl_warn("%s is left as it was: %s", NVL_CDI_FILE, err->message);
-        *err = (struct nvl_error){0};
+    if (nvl_cdi_of_host(root, capabilities, &cdi, &warnings, &why) < 0) {
+        update->left_because = nvl_xstrdup(why.message);
         return 0;
     }
-    text = nvl_cdi_text(&cdi);
-    if (dry_run)
-        changed = !nvl_output_has(&ctx->root, NVL_CDI_FILE, text);
-    else
-        r = nvl_cdi_write(&ctx->root, NVL_CDI_FILE, text, &changed, err);
-    if (r < 0)
-        return r;
-    if (changed)
-        nvl_say(ctx, "%s: %s", NVL_CDI_FILE, dry_run ? "would be brought up to date" : "brought up to date");
-    *json = json_pack("{s:s, s:b}", "path", NVL_CDI_FILE, "changed", (int)changed);
-    return 0;
+    nvl_autofree char *text = nvl_cdi_text(&cdi);
+    if (dry_run) {
+        update->changed = strcmp(text, old) != 0;
+        return 0;
+    }
+    return nvl_cdi_write(root, NVL_CDI_FILE, text, &update->changed, err);
+}
+
+int nvl_cdi_update(const struct nvl_root *root, const struct nvl_driver_version *loaded, bool dry_run,
+                   struct nvl_cdi_update *update, struct nvl_error *err)
+{
+    nvl_autofree char *old = NULL;
+    size_t len;
+
+    *update = (struct nvl_cdi_update){0};
+    if (nvl_root_read(root, NVL_CDI_FILE, FILE_SIZE_MAX, &old, &len) < 0)
+        return 0;
+    nvl_autofree char *capabilities = nvl_cdi_read_own(old, len, NVL_ENV_CAPABILITIES);
+    /* without a driver, or as long as its bundle is only said to be built, there is nothing to put in it */
+    if (capabilities == NULL || loaded->version[0] == '\0' ||
+        (dry_run && !nvl_bundle_is_present(root, loaded->version)))
+        return 0;
+    update->is_ours = true;
+    return write_anew(root, old, capabilities, dry_run, update, err);
+}
+
+void nvl_cdi_update_clear(struct nvl_cdi_update *update)
+{
+    free(update->left_because);
+    *update = (struct nvl_cdi_update){0};
 }
