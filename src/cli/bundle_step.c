@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "cli/print.h"
 
 struct progress {
     const char *version;

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "cli/json.h"
+#include "cli/print.h"
+
 /* What Proxmox and LXC do themselves at a start, from the config's own entries. */
 static int check_ways(const struct nvl_target *target, const struct nvl_grant *grant, struct nvl_error *err)
 {

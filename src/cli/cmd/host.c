@@ -5,6 +5,7 @@
 #include "doctor/findings.h"
 #include "cli/cmd/host_setup.h"
 #include "cli/command.h"
+#include "cli/json.h"
 
 #define SUBJECT "%-9s  "
 
