@@ -11,18 +11,19 @@ const char *const nvl_modprobe_folders[] = {
 static void read_file(const struct nvl_root *root, const char *path, struct nvl_modprobe_lines *lines)
 {
     nvl_autofree char *text = NULL;
-    size_t len, pos = 0, line_len;
+    size_t len, pos = 0, line_len, number = 0;
     const char *line;
 
     if (nvl_root_read(root, path, FILE_MAX, &text, &len) < 0)
         return;
     while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        number++;
         nvl_autofree char *copy = nvl_xstrndup(line, line_len);
         nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
         nvl_strv_split(&words, copy, " \t\r");
         if (words.count >= 2 && words.items[0][0] != '#')
             *NVL_APPEND(lines->items, lines->count) =
-                (struct nvl_modprobe_line){nvl_xstrdup(path), nvl_strv_join(&words, " ")};
+                (struct nvl_modprobe_line){nvl_xstrdup(path), number, nvl_strv_join(&words, " ")};
     }
 }
 
@@ -88,7 +89,7 @@ void nvl_modprobe_find(const struct nvl_modprobe *modprobe, const char *verb, co
         const char *said = line->text + verb_len + 1;
         if (is_module(said, strcspn(said, " "), module))
             *NVL_APPEND(lines->items, lines->count) =
-                (struct nvl_modprobe_line){nvl_xstrdup(line->file), nvl_xstrdup(line->text)};
+                (struct nvl_modprobe_line){nvl_xstrdup(line->file), line->number, nvl_xstrdup(line->text)};
     }
 }
 
