@@ -87,7 +87,7 @@ static int copy_modprobe(const struct driver_place *c)
 /* The command line names disks and may name secrets: only the words that keep modules out. */
 static int copy_command_line(const struct driver_place *c)
 {
-    static const char *const words[] = {"nouveau", "nova_core", "nvidia", "cgroup", NULL};
+    static const char *const words[] = {"nouveau", "nova_core", "nvidia", "vfio", "cgroup", NULL};
     nvl_auto(nvl_buf_clear) struct nvl_buf b = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv said = {0};
     nvl_autofree char *text = NULL;
