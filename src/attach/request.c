@@ -94,7 +94,7 @@ static int check_host(const struct nvl_host *host, struct nvl_error *err)
     return -ENODEV;
 }
 
-static int unknown(const struct nvl_host *host, const struct nvl_selector *s, struct nvl_error *err)
+static int refuse_unknown(const struct nvl_host *host, const struct nvl_selector *s, struct nvl_error *err)
 {
     nvl_autofree char *there =
         what_there_is(&host->gpus, s->kind == NVL_SELECT_MIG || s->kind == NVL_SELECT_MIG_UUID);
@@ -115,7 +115,7 @@ static int find_mig_uuid(const struct nvl_host *host, struct nvl_selector *s, st
     }
     r = nvl_nvml_find_mig(path, s->text, s->gpu, &s->gi, &s->ci, err);
     if (r == -ENOENT)
-        return unknown(host, s, err);
+        return refuse_unknown(host, s, err);
     if (r < 0)
         return nvl_error_prefix(err, "%s", path);
     s->kind = NVL_SELECT_MIG;
@@ -130,27 +130,15 @@ static bool has_mig(const struct nvl_gpu *g, unsigned gi, unsigned ci)
     return false;
 }
 
-static const struct nvl_gpu *find_gpu(const struct nvl_gpus *gpus, const struct nvl_selector *s)
-{
-    switch (s->kind) {
-    case NVL_SELECT_INDEX:
-        return nvl_gpu_by_index(gpus, s->index);
-    case NVL_SELECT_PCI:
-        return nvl_gpu_by_pci(gpus, s->gpu);
-    default:
-        return nvl_gpu_by_uuid(gpus, s->gpu);
-    }
-}
-
 /* Writes the selector anew, in its stable form. */
 static int stabilise(const struct nvl_host *host, struct nvl_selector *s, struct nvl_error *err)
 {
     int r = s->kind == NVL_SELECT_MIG_UUID ? find_mig_uuid(host, s, err) : 0;
     if (r < 0)
         return r;
-    const struct nvl_gpu *g = find_gpu(&host->gpus, s);
+    const struct nvl_gpu *g = nvl_find_selected(&host->gpus, s);
     if (g == NULL || (s->kind == NVL_SELECT_MIG && !has_mig(g, s->gi, s->ci)))
-        return unknown(host, s, err);
+        return refuse_unknown(host, s, err);
     if (!nvl_gpu_can_be_given(g))
         return refuse_gpu(host, g, err);
 

@@ -8,7 +8,7 @@
 #define NEEDS_NO_UVM ((unsigned)(NVL_CAP_UTILITY | NVL_CAP_DISPLAY | NVL_CAP_COMPAT32))
 #define NEEDS_DRI    ((unsigned)(NVL_CAP_GRAPHICS | NVL_CAP_DISPLAY))
 
-static const struct nvl_gpu *find_gpu(const struct nvl_gpus *gpus, const struct nvl_selector *selector)
+const struct nvl_gpu *nvl_find_selected(const struct nvl_gpus *gpus, const struct nvl_selector *selector)
 {
     switch (selector->kind) {
     case NVL_SELECT_INDEX:
@@ -43,7 +43,7 @@ static void add_gpu(struct nvl_resolved *resolved, const struct nvl_gpu *gpu, co
 static void add_selected(struct nvl_resolved *resolved, const struct nvl_host *host,
                          const struct nvl_selector *selector)
 {
-    const struct nvl_gpu *gpu = find_gpu(&host->gpus, selector);
+    const struct nvl_gpu *gpu = nvl_find_selected(&host->gpus, selector);
     const struct nvl_mig *mig = NULL;
 
     if (gpu != NULL && selector->kind == NVL_SELECT_MIG)

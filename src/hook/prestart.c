@@ -58,7 +58,7 @@ static bool learn_uuids(const struct nvl_host *host)
         const struct nvl_node node =
             nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false, &host->majors, &host->params);
         nvl_autofd int fd = nvl_root_openat(host->root, node.path, O_RDWR | O_NONBLOCK | O_NOFOLLOW);
-        is_any |= fd >= 0 || fd == -EIO; /* EIO: the driver tried, and the GPU did not come up */
+        is_any |= fd >= 0;
     }
     return is_any;
 }
@@ -106,7 +106,6 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
             nvl_strv_push(&report->problems, err.message);
             return;
         }
-        nvl_gpus_mark_used(&host.gpus);
     }
     nvl_starting_make_nodes(&starting, &host, &seen, call, report);
     if (call->delivery.libraries == NVL_LIBRARIES_BUNDLE)

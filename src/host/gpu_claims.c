@@ -4,9 +4,9 @@
 #include <fnmatch.h>
 #include <stdio.h>
 
+#include "host/config_lines.h"
 #include "host/pci.h"
 
-#define FILE_MAX  (1u << 20)
 #define FILES_MAX 1024 /* of one folder */
 #define ANY_ID    0xffffffffu
 
@@ -32,49 +32,6 @@ static bool is_word_end(char c)
     return c == '\0' || strchr(" \t\r\n\"'", c) != NULL;
 }
 
-/* Called with each line of a file, but for blank ones and comments. */
-typedef void visit_line(void *data, const char *path, size_t number, const char *line);
-
-static void visit_file(const struct nvl_root *root, const char *path, visit_line *visit, void *data)
-{
-    nvl_autofree char *text = NULL;
-    const char *line;
-    size_t len, line_len, pos = 0, number = 0;
-
-    if (nvl_root_read(root, path, FILE_MAX, &text, &len) < 0)
-        return;
-    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
-        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
-        const char *start = copy + strspn(copy, " \t");
-        number++;
-        copy[strcspn(copy, "\r")] = '\0';
-        if (*start != '\0' && *start != '#')
-            visit(data, path, number, start);
-    }
-}
-
-/* A file hides those of its name in the folders behind. */
-static void visit_folders(const struct nvl_root *root, const char *const *folders, const char *suffix,
-                          visit_line *visit, void *data)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv met = {0}, seen = {0};
-    struct stat st;
-
-    for (; *folders != NULL; folders++) {
-        nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-        if (nvl_root_stat(root, *folders, 0, &st) < 0 || nvl_is_met_again(&met, &st) ||
-            nvl_root_list(root, *folders, &names) < 0)
-            continue;
-        for (size_t i = 0; i < names.count && i < FILES_MAX; i++) {
-            nvl_autofree char *path = nvl_xasprintf("%s/%s", *folders, names.items[i]);
-            if (!nvl_has_suffix(names.items[i], suffix) || nvl_strv_contains(&seen, names.items[i]))
-                continue;
-            nvl_strv_push(&seen, names.items[i]);
-            visit_file(root, path, visit, data);
-        }
-    }
-}
-
 /* ---- ids: of a module's options, and of the kernel's command line ---- */
 
 /* "10de:2438", "10de:2438:1028:0b2b", "10de:ffffffff:ffffffff:ffffffff:00030000:ffff0000"; of a class that
@@ -90,7 +47,7 @@ static bool is_id_of(const char *id, const struct nvl_gpu *gpu)
 }
 
 /* The id of a list that means the GPU; the caller frees; NULL. */
-static char *find_id(const char *list, const struct nvl_gpu *gpu)
+static char *find_listed_id(const char *list, const struct nvl_gpu *gpu)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv ids = {0};
 
@@ -103,7 +60,7 @@ static char *find_id(const char *list, const struct nvl_gpu *gpu)
 
 /* A command that edits a file with sed. What a package or the boot has elsewhere is hidden by a copy in /etc.
  */
-static void add_edit(struct nvl_strv *fix, const char *edit, const char *file, const char *folder)
+static void add_sed_edit(struct nvl_strv *fix, const char *edit, const char *file, const char *folder)
 {
     if (nvl_has_prefix(file, "/etc/"))
         nvl_strv_pushf(fix, "sed -i '%s' %s", edit, file);
@@ -111,11 +68,11 @@ static void add_edit(struct nvl_strv *fix, const char *edit, const char *file, c
         nvl_strv_pushf(fix, "sed '%s' %s > %s%s", edit, file, folder, strrchr(file, '/'));
 }
 
-static void add_comment_out(struct nvl_strv *fix, const char *file, size_t number, const char *folder)
+static void add_sed_comment(struct nvl_strv *fix, const char *file, size_t number, const char *folder)
 {
     nvl_autofree char *edit = nvl_xasprintf("%zus/^/# /", number);
 
-    add_edit(fix, edit, file, folder);
+    add_sed_edit(fix, edit, file, folder);
 }
 
 static void find_options(const struct search *s)
@@ -126,13 +83,13 @@ static void find_options(const struct search *s)
     for (size_t i = 0; i < lines.count; i++) {
         const struct nvl_modprobe_line *line = &lines.items[i];
         const char *ids = strstr(line->text, " ids=");
-        nvl_autofree char *id = ids != NULL ? find_id(ids + strlen(" ids="), s->gpu) : NULL;
+        nvl_autofree char *id = ids != NULL ? find_listed_id(ids + strlen(" ids="), s->gpu) : NULL;
         if (id == NULL)
             continue;
         struct nvl_claim *claim = add_claim(s->claims, NVL_AFTER_INITRAMFS);
         nvl_strv_pushf(&claim->places, "%s:%zu: %s", line->file, line->number, line->text);
         nvl_autofree char *edit = nvl_xasprintf("s/%s,\\{0,1\\}//I", id);
-        add_edit(&claim->fix, edit, line->file, nvl_modprobe_folders[0]);
+        add_sed_edit(&claim->fix, edit, line->file, nvl_modprobe_folders[0]);
     }
 }
 
@@ -171,9 +128,9 @@ static void add_cmdline_claim(const struct nvl_root *root, const char *word, con
     struct boot_word wanted = {word, part, add_claim(claims, 0)};
 
     nvl_strv_pushf(&wanted.claim->places, "/proc/cmdline: %s", word);
-    visit_file(root, "/etc/kernel/cmdline", take_boot_line, &wanted);
-    visit_file(root, "/etc/default/grub", take_boot_line, &wanted);
-    visit_folders(root, folders, ".cfg", take_boot_line, &wanted);
+    nvl_visit_config_file(root, "/etc/kernel/cmdline", take_boot_line, &wanted);
+    nvl_visit_config_file(root, "/etc/default/grub", take_boot_line, &wanted);
+    nvl_visit_config_folders(root, folders, ".cfg", take_boot_line, &wanted);
     if (wanted.claim->fix.count == 0)
         nvl_strv_pushf(&wanted.claim->fix,
                        "take %s out of the kernel's command line, in the boot loader's settings",
@@ -195,7 +152,7 @@ static void find_cmdline_ids(const struct search *s)
     for (size_t i = 0; i < s->modprobe->cmdline.count; i++) {
         const char *word = s->modprobe->cmdline.items[i];
         nvl_autofree char *id =
-            is_parameter(word, s->driver, "ids=") ? find_id(strchr(word, '=') + 1, s->gpu) : NULL;
+            is_parameter(word, s->driver, "ids=") ? find_listed_id(strchr(word, '=') + 1, s->gpu) : NULL;
         if (id != NULL)
             add_cmdline_claim(s->root, word, id, s->claims);
     }
@@ -226,7 +183,7 @@ static void find_aliases(const struct search *s)
             continue;
         struct nvl_claim *claim = add_claim(s->claims, NVL_AFTER_INITRAMFS);
         nvl_strv_pushf(&claim->places, "%s:%zu: %s", line->file, line->number, line->text);
-        add_comment_out(&claim->fix, line->file, line->number, nvl_modprobe_folders[0]);
+        add_sed_comment(&claim->fix, line->file, line->number, nvl_modprobe_folders[0]);
     }
 }
 
@@ -274,7 +231,7 @@ static bool is_rule_for(const char *line, const struct nvl_gpu *gpu)
     return true;
 }
 
-static void take_rule(void *data, const char *path, size_t number, const char *line)
+static void take_udev_rule(void *data, const char *path, size_t number, const char *line)
 {
     const struct search *s = data;
 
@@ -283,7 +240,7 @@ static void take_rule(void *data, const char *path, size_t number, const char *l
         return;
     struct nvl_claim *claim = add_claim(s->claims, NVL_AFTER_INITRAMFS);
     nvl_strv_pushf(&claim->places, "%s:%zu: %s", path, number, line);
-    add_comment_out(&claim->fix, path, number, "/etc/udev/rules.d");
+    add_sed_comment(&claim->fix, path, number, "/etc/udev/rules.d");
 }
 
 /* ---- driverctl, scripts, VMs ---- */
@@ -327,7 +284,7 @@ static void look_at_script(const struct search *s, const char *path, unsigned af
 {
     struct script script = {.search = s};
 
-    visit_file(s->root, path, take_script_line, &script);
+    nvl_visit_config_file(s->root, path, take_script_line, &script);
     if (script.names_gpu && script.places.count > 0) {
         struct nvl_claim *claim = add_claim(s->claims, after);
         claim->places = script.places;
@@ -396,7 +353,7 @@ void nvl_gpu_claims_read(const struct nvl_root *root, const struct nvl_modprobe 
     struct search search = {root, modprobe, gpu, driver, claims};
 
     nvl_module_claims_read(root, modprobe, gpu, driver, claims);
-    visit_folders(root, rules, ".rules", take_rule, &search);
+    nvl_visit_config_folders(root, rules, ".rules", take_udev_rule, &search);
     find_driverctl(&search);
     find_scripts(&search);
     if (strcmp(driver, "vfio-pci") == 0)
@@ -461,7 +418,7 @@ void nvl_nvidia_barriers_read(const struct nvl_root *root, const struct nvl_modp
             continue;
         struct nvl_claim *claim = add_claim(claims, NVL_AFTER_INITRAMFS);
         nvl_strv_pushf(&claim->places, "%s:%zu: %s", line->file, line->number, line->text);
-        add_comment_out(&claim->fix, line->file, line->number, nvl_modprobe_folders[0]);
+        add_sed_comment(&claim->fix, line->file, line->number, nvl_modprobe_folders[0]);
     }
     find_cmdline_barriers(root, modprobe, claims);
 }

@@ -46,7 +46,7 @@ static void set_what(struct nvl_gpu_reason *r, char *what, char *cause)
     r->cause = cause;
 }
 
-static void add_lines(struct nvl_strv *to, const char *text)
+static void add_fix_lines(struct nvl_strv *to, const char *text)
 {
     nvl_strv_split(to, text, "\n");
 }
@@ -90,8 +90,8 @@ static void explain_rival(const struct nvl_gpu *gpu, const char *blacklist, stru
 }
 
 /* What binds it there, and what keeps NVIDIA's driver away beside it: both have to go. */
-static void add_claims(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
-                       struct nvl_gpu_reason *r)
+static void add_claims_of_driver(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
+                                 struct nvl_gpu_reason *r)
 {
     nvl_autofree char *override = nvl_xasprintf(NVL_PCI_DEVICES "/%s/driver_override", gpu->pci);
     char name[64];
@@ -121,7 +121,7 @@ static void explain_vfio(const struct nvl_gpu_surroundings *s, const struct nvl_
         "a GPU goes to one virtual machine or to any number of containers, not to both: "
         "NVIDIA's driver on this host cannot use it";
 
-    add_claims(s, gpu, r);
+    add_claims_of_driver(s, gpu, r);
     set_what(r, nvl_xstrdup("is held by vfio-pci, for a virtual machine"),
              is_found(r)
                  ? nvl_xstrdup(both)
@@ -143,7 +143,7 @@ static void explain_held(const struct nvl_gpu_surroundings *s, const struct nvl_
         explain_rival(gpu, "blacklist nova_core\\nblacklist nova_drm\\n", r);
     } else {
         explain_rival(gpu, NULL, r);
-        add_claims(s, gpu, r); /* pci-stub takes ids as vfio-pci does */
+        add_claims_of_driver(s, gpu, r); /* pci-stub takes ids as vfio-pci does */
     }
 }
 
@@ -159,9 +159,9 @@ static void add_right_driver(const struct nvl_generation *g, enum nvl_gpu_fit fi
     else if (fit == NVL_GPU_TOO_OLD)
         nvl_strv_pushf(fix, "install a driver of branch %s, the last one for %s", g->last, g->name);
     else if (fit == NVL_GPU_NEEDS_OPEN)
-        add_lines(fix, "apt install nvidia-open-kernel-dkms\nreboot");
+        add_fix_lines(fix, "apt install nvidia-open-kernel-dkms\nreboot");
     else if (fit == NVL_GPU_NEEDS_PROPRIETARY)
-        add_lines(fix, "apt install nvidia-kernel-dkms\nreboot");
+        add_fix_lines(fix, "apt install nvidia-kernel-dkms\nreboot");
 }
 
 static void add_any_driver(struct nvl_strv *fix)
@@ -305,7 +305,7 @@ static void explain_lost(const struct nvl_gpu *gpu, struct nvl_gpu_reason *r)
 {
     set_what(r, nvl_xstrdup("has fallen off the bus"), nvl_xstrdup(nvl_gpu_lost_cause));
     nvl_strv_pushf(&r->evidence, NVL_PCI_DEVICES "/%s/config reads all 0xff", gpu->pci);
-    add_lines(&r->fix, nvl_gpu_lost_fix);
+    add_fix_lines(&r->fix, nvl_gpu_lost_fix);
 }
 
 static void explain_unnumbered(const struct nvl_gpu *gpu, struct nvl_gpu_reason *r)

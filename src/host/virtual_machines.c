@@ -38,7 +38,7 @@ static void vm_clear(struct vm *vm)
     free(vm->id);
 }
 
-static struct line *find_line(struct vm *vm, const char *key)
+static struct line *find_vm_line(struct vm *vm, const char *key)
 {
     for (size_t i = 0; i < vm->n_lines; i++)
         if (strcmp(vm->lines[i].key, key) == 0)
@@ -49,7 +49,7 @@ static struct line *find_line(struct vm *vm, const char *key)
 /* Of several lines of one key the last one counts; what is pending counts at the next start. */
 static void set_line(struct vm *vm, const char *key, const char *value, char *place)
 {
-    struct line *line = find_line(vm, key);
+    struct line *line = find_vm_line(vm, key);
 
     if (line == NULL) {
         line = NVL_APPEND(vm->lines, vm->n_lines);
@@ -69,13 +69,13 @@ static void delete_lines(struct vm *vm, const char *keys)
 
     nvl_strv_split(&names, keys, ",; ");
     for (size_t i = 0; i < names.count; i++) {
-        struct line *line = find_line(vm, names.items[i] + (names.items[i][0] == '!'));
+        struct line *line = find_vm_line(vm, names.items[i] + (names.items[i][0] == '!'));
         if (line != NULL)
             line->goes = true;
     }
 }
 
-static void take_line(struct vm *vm, const char *path, size_t number, const char *text, bool is_pending)
+static void take_vm_line(struct vm *vm, const char *path, size_t number, const char *text, bool is_pending)
 {
     nvl_autofree char *key = nvl_xstrndup(text, strcspn(text, ":"));
     const char *value = text + strlen(key);
@@ -112,7 +112,7 @@ static void read_vm(const struct nvl_root *root, const char *path, struct vm *vm
             is_pending = strcasecmp(copy, "[PENDING]") == 0;
             counts = is_pending;
         } else if (counts) {
-            take_line(vm, path, number, copy, is_pending);
+            take_vm_line(vm, path, number, copy, is_pending);
         }
     }
 }
@@ -203,8 +203,8 @@ static void add_mapped(const struct nvl_root *root, const char *name, const stru
 
 /* "0000:01:00.0;0000:01:00.1,pcie=1", "host=01:00", "mapping=gpu". With mdev it is a part of the GPU, which
  * stays with its driver. */
-static void add_line(const struct nvl_root *root, const struct vm *vm, const struct line *line, bool runs,
-                     struct nvl_vm_devices *devices)
+static void add_vm_line(const struct nvl_root *root, const struct vm *vm, const struct line *line, bool runs,
+                        struct nvl_vm_devices *devices)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv pieces = {0};
 
@@ -236,7 +236,7 @@ void nvl_vm_devices_read(const struct nvl_root *root, struct nvl_vm_devices *dev
         nvl_autofree char *pid_file = nvl_xasprintf("/run/qemu-server/%s.pid", vm.id);
         bool runs = nvl_pid_file_holds(root, pid_file, "kvm");
         for (size_t l = 0; l < vm.n_lines; l++)
-            add_line(root, &vm, &vm.lines[l], runs, devices);
+            add_vm_line(root, &vm, &vm.lines[l], runs, devices);
     }
 }
 

@@ -50,7 +50,7 @@ static char *join_places(const struct nvl_claims *claims)
 }
 
 /* Lines by which a GPU was a virtual machine's: those of modprobe's are edited here. */
-static void add_barriers(struct nvl_setup *s)
+static void add_barriers_step(struct nvl_setup *s)
 {
     const struct nvl_setup_facts *f = s->facts;
     nvl_autofree char *places = join_places(&f->barriers);
@@ -71,7 +71,7 @@ static void add_barriers(struct nvl_setup *s)
 
 /* Whether a GPU that vfio-pci is told to take shall be a virtual machine's at the next boot is not ours to
  * say. */
-static void add_claims(struct nvl_setup *s)
+static void add_claims_step(struct nvl_setup *s)
 {
     nvl_autofree char *places = join_places(&s->facts->claims);
 
@@ -219,8 +219,8 @@ static void add_initramfs(struct nvl_setup *s)
 void nvl_steps_driver(struct nvl_setup *s)
 {
     add_blacklist(s);
-    add_barriers(s);
-    add_claims(s);
+    add_barriers_step(s);
+    add_claims_step(s);
     add_driver(s);
     add_module(s);
     add_initramfs(s);

@@ -7,13 +7,6 @@
 /* Why one selector names nothing that can be used. */
 enum lack { LACK_NONE, LACK_GPU, LACK_FIRST_USE, LACK_HELD, LACK_EXCLUDED, LACK_MIG, LACK_MIG_UUID };
 
-static const struct nvl_gpu *find_gpu(const struct nvl_gpus *gpus, const struct nvl_selector *s)
-{
-    if (s->kind == NVL_SELECT_INDEX)
-        return nvl_gpu_by_index(gpus, s->index);
-    return s->kind == NVL_SELECT_PCI ? nvl_gpu_by_pci(gpus, s->gpu) : nvl_gpu_by_uuid(gpus, s->gpu);
-}
-
 /* The driver says a GPU's UUID once it was used; the start hook uses each. One that does not come up, or is
  * off the bus, may be the one as well. */
 static bool has_gpu_without_uuid(const struct nvl_gpus *gpus)
@@ -31,7 +24,7 @@ static enum lack classify(const struct nvl_host *host, const struct nvl_selector
 {
     if (s->kind == NVL_SELECT_MIG_UUID)
         return LACK_MIG_UUID;
-    const struct nvl_gpu *gpu = find_gpu(&host->gpus, s);
+    const struct nvl_gpu *gpu = nvl_find_selected(&host->gpus, s);
     if (gpu == NULL)
         return (s->kind == NVL_SELECT_UUID || s->kind == NVL_SELECT_MIG) && has_gpu_without_uuid(&host->gpus)
                    ? LACK_FIRST_USE
@@ -117,7 +110,7 @@ static const struct nvl_gpu_reason *find_held(const struct nvl_container_facts *
     const struct nvl_gpus *gpus = &facts->host->host.gpus;
 
     for (size_t i = 0; i < facts->grant.n_selectors; i++) {
-        const struct nvl_gpu *gpu = find_gpu(gpus, &facts->grant.selectors[i]);
+        const struct nvl_gpu *gpu = nvl_find_selected(gpus, &facts->grant.selectors[i]);
         if (gpu != NULL && classify(&facts->host->host, &facts->grant.selectors[i]) == LACK_HELD)
             return &facts->host->reasons[gpu - gpus->items];
     }

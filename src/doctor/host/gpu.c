@@ -13,8 +13,9 @@ static char *gpu_name(const struct nvl_gpu *gpu)
     return nvl_xasprintf("%s (10de:%04x)", gpu->pci, gpu->pci_device);
 }
 
-static struct nvl_finding *add(struct nvl_findings *findings, const struct nvl_check *check,
-                               enum nvl_severity severity, const struct nvl_gpu *gpu, const char *what)
+static struct nvl_finding *add_gpu_finding(struct nvl_findings *findings, const struct nvl_check *check,
+                                           enum nvl_severity severity, const struct nvl_gpu *gpu,
+                                           const char *what)
 {
     nvl_autofree char *name = gpu_name(gpu);
     nvl_autofree char *title = nvl_xasprintf("GPU %s %s", name, what);
@@ -36,7 +37,7 @@ static struct nvl_finding *add_reason(const struct nvl_check *check, const struc
                                       size_t i, enum nvl_severity severity, struct nvl_findings *findings)
 {
     const struct nvl_gpu_reason *r = &facts->reasons[i];
-    struct nvl_finding *f = add(findings, check, severity, &facts->host.gpus.items[i], r->what);
+    struct nvl_finding *f = add_gpu_finding(findings, check, severity, &facts->host.gpus.items[i], r->what);
 
     nvl_finding_evidence_lines(f, &r->evidence);
     nvl_finding_cause(f, "%s", r->cause);
@@ -147,8 +148,8 @@ static void check_machines(const struct nvl_check *check, const struct nvl_host_
             bool matters = vm->starts_at_boot || vm->runs || facts->n_users > 0;
             nvl_autofree char *what = nvl_xasprintf("is named by VM %s too", vm->vm);
             nvl_autofree char *text = nvl_vm_claim_text(&claims->items[c]);
-            struct nvl_finding *f =
-                add(findings, check, matters ? NVL_SEVERITY_WARNING : NVL_SEVERITY_NOTE, gpu, what);
+            struct nvl_finding *f = add_gpu_finding(
+                findings, check, matters ? NVL_SEVERITY_WARNING : NVL_SEVERITY_NOTE, gpu, what);
             nvl_finding_evidence_lines(f, &claims->items[c].places);
             nvl_finding_cause(f, "%s. Where they use it then, the start of the VM waits for them or fails",
                               text);
@@ -167,7 +168,7 @@ static void say_fit(const struct nvl_check *check, const struct nvl_host_facts *
             continue;
         const struct nvl_gpu *gpu = &facts->host.gpus.items[i];
         nvl_gpu_explain_fit(&facts->surroundings, gpu, wanted, &fit);
-        struct nvl_finding *f = add(findings, check, NVL_SEVERITY_ERROR, gpu, fit.what);
+        struct nvl_finding *f = add_gpu_finding(findings, check, NVL_SEVERITY_ERROR, gpu, fit.what);
         nvl_finding_evidence_lines(f, &fit.evidence);
         nvl_finding_cause(f, "%s", fit.cause);
         nvl_finding_fix_lines(f, &fit.fix);
