@@ -251,9 +251,8 @@ static int copy_rules(const struct driver_place *c)
 static int copy_parts(const struct driver_place *c)
 {
     static int (*const parts[])(const struct driver_place *) = {
-        copy_modprobe, copy_command_line, copy_firmware, copy_modules,
-        copy_dkms,     copy_packages,     copy_services, copy_firmware_settings,
-        copy_machines, copy_rules,
+        copy_modprobe, copy_command_line, copy_firmware,          copy_modules,  copy_dkms,
+        copy_packages, copy_services,     copy_firmware_settings, copy_machines, copy_rules,
     };
     static const char *const cgroup[] = {"cgroup", NULL};
     int r = copy_lines(c, "/proc/mounts", cgroup);

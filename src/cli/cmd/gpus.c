@@ -140,10 +140,9 @@ static json_t *json_gpu(const struct nvl_host *host, const struct nvl_gpu *gpu, 
     return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:s,s:o,s:o,s:o,s:o}", "index", nvl_json_unsigned(gpu->index),
                      "uuid", nvl_json_string(gpu->uuid), "minor", nvl_json_unsigned(gpu->minor), "pci",
                      gpu->pci, "model", nvl_json_string(gpu->model), "driver",
-                     nvl_json_string(gpu->driver_name), "state",
-                     nvl_gpu_state_name(nvl_gpu_state(gpu)), "nodes", json_gpu_nodes(nodes, n_nodes), "mig",
-                     json_migs(host, gpu), "containers", json_holders(holders, gpu, false), "by_hand",
-                     json_holders(holders, gpu, true));
+                     nvl_json_string(gpu->driver_name), "state", nvl_gpu_state_name(nvl_gpu_state(gpu)),
+                     "nodes", json_gpu_nodes(nodes, n_nodes), "mig", json_migs(host, gpu), "containers",
+                     json_holders(holders, gpu, false), "by_hand", json_holders(holders, gpu, true));
 }
 
 /* "nvidia0, dri/card1 (missing)"; NULL for none. */

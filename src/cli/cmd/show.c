@@ -385,12 +385,12 @@ static json_t *json_gpus(const struct shown *s)
         const struct nvl_gpu *g = s->resolved.gpus[i].gpu;
         const struct nvl_mig *mig = s->resolved.gpus[i].mig;
         json_array_append_new(
-            array, json_pack("{s:o,s:o,s:o,s:s,s:o,s:s,s:o}", "index", nvl_json_unsigned(g->index), "uuid",
-                             nvl_json_string(g->uuid), "minor", nvl_json_unsigned(g->minor), "pci", g->pci,
-                             "model", nvl_json_string(g->model), "state",
-                             nvl_gpu_state_name(nvl_gpu_state(g)), "mig",
-                             mig != NULL ? json_pack("{s:i,s:i}", "gi", (int)mig->gi, "ci", (int)mig->ci)
-                                         : json_null()));
+            array,
+            json_pack("{s:o,s:o,s:o,s:s,s:o,s:s,s:o}", "index", nvl_json_unsigned(g->index), "uuid",
+                      nvl_json_string(g->uuid), "minor", nvl_json_unsigned(g->minor), "pci", g->pci, "model",
+                      nvl_json_string(g->model), "state", nvl_gpu_state_name(nvl_gpu_state(g)), "mig",
+                      mig != NULL ? json_pack("{s:i,s:i}", "gi", (int)mig->gi, "ci", (int)mig->ci)
+                                  : json_null()));
     }
     return array;
 }
