@@ -1,4 +1,5 @@
 /* The mount hook: the GPU's nodes and the driver, into the container that is being started. */
+#include "container/list.h"
 #include "hook/hook.h"
 #include "inject/inject.h"
 
@@ -11,6 +12,13 @@ static void mount_into(const struct nvl_hook_call *call, const struct nvl_root *
     nvl_bring_give(&bring, rootfs, NULL, NULL);
     nvl_bring_put(&bring, rootfs);
     nvl_bring_link(&bring, rootfs, (uid_t)-1, (gid_t)-1);
+}
+
+/* The pre-start hook has opened each GPU without a UUID, where it was root's: a user's container has its
+ * config elsewhere. */
+static bool has_used_gpus(const struct nvl_hook_call *call)
+{
+    return call->config != NULL && nvl_has_prefix(call->config, NVL_LXC_DIR "/");
 }
 
 void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *root, struct nvl_report *report)
@@ -41,5 +49,7 @@ void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *roo
                       "NVIDIA's kernel module is not loaded on the host: see 'nvlxc host'");
         return;
     }
+    if (has_used_gpus(call))
+        nvl_gpus_mark_used(&host.gpus);
     mount_into(call, &rootfs, &host, &grant, report);
 }

@@ -116,7 +116,8 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
 static bool has_gpu_for_driver(const struct nvl_gpus *gpus)
 {
     for (size_t i = 0; i < gpus->count; i++)
-        if (gpus->items[i].driver == NVL_GPU_NO_DRIVER || gpus->items[i].driver == NVL_GPU_NVIDIA)
+        if ((gpus->items[i].driver == NVL_GPU_NO_DRIVER || gpus->items[i].driver == NVL_GPU_NVIDIA) &&
+            gpus->items[i].physical[0] == '\0')
             return true;
     return false;
 }
