@@ -6,8 +6,7 @@
     "/var/lib/nvlxc/driver" /* VERSION/{bin,lib64,lib32,share,etc}, sonames, manifest.json */
 /* VERSION/gsp_*.bin, for the host's kernel: beside the bundles, since those are mounted into containers */
 #define NVL_FIRMWARE_DIR  "/var/lib/nvlxc/firmware"
-#define NVL_SEARCH_FILE   "/var/lib/nvlxc/search" /* bundle/search.h */
-#define NVL_OWN_NODES_DIR "/dev/nvlxc"            /* CONTAINER/NODE: inject/node_copies.h */
+#define NVL_OWN_NODES_DIR "/dev/nvlxc" /* CONTAINER/NODE: inject/node_copies.h */
 #define NVL_HOOK_PROGRAM  "/usr/libexec/nvlxc/hook"
 #define NVL_PROBE_PROGRAM "/usr/libexec/nvlxc/probe"
 #define NVL_PROGRAM       "/usr/bin/nvlxc"

@@ -54,17 +54,10 @@ static const char *relative(const char *path)
     return *path != '\0' ? path : ".";
 }
 
-static void note(const struct nvl_root *root, const char *path)
-{
-    if (root->asked != NULL)
-        nvl_strv_push(root->asked, path);
-}
-
 int nvl_root_openat(const struct nvl_root *root, const char *path, int flags)
 {
     int r;
 
-    note(root, path);
     do {
         r = nvl_sys_openat2(root->fd, relative(path), (unsigned)flags | O_CLOEXEC,
                             (flags & O_CREAT) != 0 ? 0644 : 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
@@ -131,7 +124,6 @@ static int read_link(const struct nvl_root *root, const char *path, char *text, 
     ssize_t n;
 
     if (nvl_root_is_machine(root)) {
-        note(root, path);
         n = readlinkat(root->fd, relative(path), text, size);
     } else {
         nvl_autofd int fd = nvl_root_openat(root, path, O_PATH | O_NOFOLLOW);
@@ -158,10 +150,8 @@ int nvl_root_readlink(const struct nvl_root *root, const char *path, char **targ
 int nvl_root_stat(const struct nvl_root *root, const char *path, int flags, struct stat *st)
 {
     /* nothing leads out of the machine: one call instead of three */
-    if (nvl_root_is_machine(root)) {
-        note(root, path);
+    if (nvl_root_is_machine(root))
         return fstatat(root->fd, relative(path), st, flags) < 0 ? -errno : 0;
-    }
     nvl_autofd int fd =
         nvl_root_openat(root, path, O_PATH | ((flags & AT_SYMLINK_NOFOLLOW) != 0 ? O_NOFOLLOW : 0));
 
@@ -180,9 +170,7 @@ bool nvl_root_exists(const struct nvl_root *root, const char *path)
 int nvl_root_each(const struct nvl_root *root, const char *path, void (*take)(void *data, const char *name),
                   void *data)
 {
-    nvl_autofree char *listed = root->asked != NULL ? nvl_xasprintf("%s/.", path) : NULL;
-    nvl_autofd int fd =
-        nvl_root_openat(root, listed != NULL ? listed : path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
+    nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
 
     if (fd < 0)
         return fd;

@@ -17,8 +17,6 @@ struct nvl_root {
     int fd;          /* O_PATH | O_DIRECTORY */
     char *name;      /* as the user named it, without a trailing slash; "" for "/" */
     bool is_machine; /* opened as "/": no path leads out of it, so it is not confined where that costs */
-    struct nvl_strv
-        *asked; /* where not NULL: every path that is looked at, a folder that is listed as "PATH/." */
 };
 #define NVL_ROOT_NONE ((struct nvl_root){.fd = -1})
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "bundle/catalog.h"
-#include "bundle/search.h"
+#include "host/userspace.h"
 
 /* Called while files are copied; done and total are bytes. */
 typedef void nvl_progress_fn(void *data, const char *file, uint64_t done, uint64_t total);
@@ -22,13 +22,12 @@ struct nvl_sync_result {
  * source is copied, each file replaced whole, the manifest last; what the host no longer has stays. No file
  * is read where nothing has changed. With dry_run only the result is filled in. -ENOENT where that version's
  * libcuda and libnvidia-ml are not installed; -EAGAIN where another sync is still at work after a minute;
- * -ENOSPC with what is needed and free. After an error the bundle is as it was. Of a version that a
- * recalled search knows nothing is read; else the search is made again. */
-int nvl_bundle_sync(const struct nvl_root *root, struct nvl_search *search, const char *version, bool dry_run,
-                    nvl_progress_fn *progress, void *progress_data, struct nvl_sync_result *result,
-                    struct nvl_error *err);
+ * -ENOSPC with what is needed and free. After an error the bundle is as it was. */
+int nvl_bundle_sync(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
+                    bool dry_run, nvl_progress_fn *progress, void *progress_data,
+                    struct nvl_sync_result *result, struct nvl_error *err);
 /* What the bundle of that version lacks, as a sync would say. -ENOENT as there. */
-int nvl_bundle_lacks(const struct nvl_root *root, const struct nvl_search *search, const char *version,
+int nvl_bundle_lacks(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
                      struct nvl_strv *missing, struct nvl_error *err);
 void nvl_sync_result_clear(struct nvl_sync_result *result);
 
@@ -36,12 +35,11 @@ struct nvl_bundle {
     char version[NVL_VERSION_MAX];
     uint64_t bytes;
     size_t n_files;
-    bool complete;  /* has a manifest that can be read */
-    int unreadable; /* why not: -ENOENT, -EINVAL for a damaged one, and the like */
-    struct nvl_manifest
-        *manifest; /* for this room; NULL where a recalled search knows that all of it is there */
-    bool loaded;   /* the kernel module's version */
-    bool pending;  /* installed on the host, but not the loaded one: the next boot's */
+    bool complete;                 /* has a manifest that can be read */
+    int unreadable;                /* why not: -ENOENT, -EINVAL for a damaged one, and the like */
+    struct nvl_manifest *manifest; /* for this room */
+    bool loaded;                   /* the kernel module's version */
+    bool pending;                  /* installed on the host, but not the loaded one: the next boot's */
     size_t in_use; /* running containers that have it mounted; 0 until nvl_bundles_count_users */
 };
 struct nvl_bundles {
@@ -49,9 +47,8 @@ struct nvl_bundles {
     size_t count;
 };
 
-/* Of what a recalled search knows, no manifest is read. */
 int nvl_bundles_list(const struct nvl_root *root, const struct nvl_driver_version *loaded,
-                     const struct nvl_search *search, struct nvl_bundles *bundles, struct nvl_error *err);
+                     const struct nvl_userspace *us, struct nvl_bundles *bundles, struct nvl_error *err);
 /* Looks into every process: for those who ask. */
 void nvl_bundles_count_users(const struct nvl_root *root, struct nvl_bundles *bundles);
 void nvl_bundles_clear(struct nvl_bundles *bundles);

@@ -92,8 +92,6 @@ static void verify_sonames(const struct look *look, const struct nvl_manifest *m
 void nvl_bundle_verify(const struct nvl_root *root, const struct nvl_bundle *bundle, bool deep,
                        struct nvl_strv *faults, struct nvl_strv *unseen)
 {
-    if (bundle->complete && bundle->manifest == NULL)
-        return; /* a recalled search has looked */
     nvl_autofree char *path = nvl_xasprintf(NVL_BUNDLE_DIR "/%s", bundle->version);
     nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     const struct look look = {fd, path, deep, faults, unseen};

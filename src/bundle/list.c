@@ -31,23 +31,15 @@ static void read_manifest(const struct nvl_root *root, struct nvl_bundle *bundle
 }
 
 static void describe(const struct nvl_root *root, const struct nvl_driver_version *loaded,
-                     const struct nvl_search *search, struct nvl_bundle *bundle)
+                     const struct nvl_userspace *us, struct nvl_bundle *bundle)
 {
-    const struct nvl_searched *known = search->is_recalled ? nvl_search_of(search, bundle->version) : NULL;
-
-    bundle->complete = known != NULL;
-    if (known == NULL) {
-        read_manifest(root, bundle);
-    } else {
-        bundle->n_files = known->n_files;
-        bundle->bytes = known->bytes;
-    }
+    read_manifest(root, bundle);
     bundle->loaded = loaded->loaded && strcmp(loaded->version, bundle->version) == 0;
-    bundle->pending = nvl_version_is_pending(bundle->version, loaded, &search->us);
+    bundle->pending = nvl_version_is_pending(bundle->version, loaded, us);
 }
 
 int nvl_bundles_list(const struct nvl_root *root, const struct nvl_driver_version *loaded,
-                     const struct nvl_search *search, struct nvl_bundles *bundles, struct nvl_error *err)
+                     const struct nvl_userspace *us, struct nvl_bundles *bundles, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
@@ -61,7 +53,7 @@ int nvl_bundles_list(const struct nvl_root *root, const struct nvl_driver_versio
             continue;
         struct nvl_bundle *bundle = NVL_APPEND(bundles->items, bundles->count);
         nvl_copy(bundle->version, sizeof bundle->version, name, strlen(name));
-        describe(root, loaded, search, bundle);
+        describe(root, loaded, us, bundle);
     }
     if (bundles->count > 1)
         qsort(bundles->items, bundles->count, sizeof *bundles->items, newest_first);
@@ -77,8 +69,7 @@ void nvl_bundles_count_users(const struct nvl_root *root, struct nvl_bundles *bu
 void nvl_bundles_clear(struct nvl_bundles *bundles)
 {
     for (size_t i = 0; i < bundles->count; i++) {
-        if (bundles->items[i].manifest != NULL)
-            nvl_manifest_clear(bundles->items[i].manifest);
+        nvl_manifest_clear(bundles->items[i].manifest);
         free(bundles->items[i].manifest);
     }
     free(bundles->items);

@@ -14,6 +14,7 @@
 #include "host/driver_version.h"
 
 #define LOCK_POLL_MS 100
+#define KEPT_SEARCH  "/var/lib/nvlxc/search"
 
 static int take_lock(int fd, unsigned wait_ms, struct nvl_error *err)
 {
@@ -54,6 +55,23 @@ static void sweep(const struct nvl_root *root, int dirfd)
             nvl_folder_remove(dirfd, names.items[i]);
 }
 
+/* Earlier versions kept there what their search for the driver's files had found. A file that they did not
+ * write stays. */
+static void remove_kept_search(const struct nvl_root *root)
+{
+    static const char begin[] = "program: ";
+    char text[sizeof begin - 1];
+    const char *name;
+    nvl_autofd int fd = nvl_root_openat(root, KEPT_SEARCH, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0 || read(fd, text, sizeof text) != (ssize_t)sizeof text ||
+        memcmp(text, begin, sizeof text) != 0)
+        return;
+    nvl_autofd int folder = nvl_root_open_parent(root, KEPT_SEARCH, &name);
+    if (folder >= 0)
+        unlinkat(folder, name, 0);
+}
+
 int nvl_store_open(const struct nvl_root *root, unsigned wait_ms, int *dirfd, int *lockfd,
                    struct nvl_error *err)
 {
@@ -71,6 +89,7 @@ int nvl_store_open(const struct nvl_root *root, unsigned wait_ms, int *dirfd, in
     if (r < 0)
         return r;
     sweep(root, dir);
+    remove_kept_search(root);
     *dirfd = TAKE_FD(dir);
     *lockfd = TAKE_FD(lock);
     return 0;

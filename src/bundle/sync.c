@@ -77,50 +77,16 @@ static bool is_current(const struct found *found, struct nvl_manifest *m)
     return m->n_links == found->m.n_links && nvl_stage_has_rest(found->fd, m);
 }
 
-static void add_all(struct nvl_strv *to, const struct nvl_strv *from)
-{
-    for (size_t i = 0; i < from->count; i++)
-        nvl_strv_push(to, from->items[i]);
-}
-
-/* What a recalled search knows of the version; NULL for nothing, and where it is to be searched for. */
-static const struct nvl_searched *recalled(const struct nvl_search *search, const char *version)
-{
-    return search->is_recalled ? nvl_search_of(search, version) : NULL;
-}
-
-/* With the places that are looked at noted in the search. */
-static int choose(const struct nvl_root *root, struct nvl_search *search, const char *version,
-                  const struct nvl_manifest *known, struct nvl_manifest *m, struct nvl_strv *missing,
-                  struct nvl_error *err)
-{
-    struct nvl_root noting = *root;
-
-    if (search->is_recalled) {
-        int r = nvl_search_again(root, search, err);
-        if (r < 0)
-            return r;
-    }
-    noting.asked = &search->asked;
-    return nvl_choose(&noting, &search->us, version, known, m, missing, err);
-}
-
-static int sync_bundle(const struct nvl_root *root, struct nvl_search *search, const char *version, int store,
-                       struct nvl_copier *copier, struct nvl_sync_result *result, struct nvl_error *err)
+static int sync_bundle(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
+                       int store, struct nvl_copier *copier, struct nvl_sync_result *result,
+                       struct nvl_error *err)
 {
     nvl_auto(found_clear) struct found found = {.fd = -1};
     nvl_auto(nvl_manifest_clear) struct nvl_manifest m = {0};
-    const struct nvl_searched *known = recalled(search, version);
 
-    if (known != NULL) {
-        result->n_files = known->n_files;
-        result->bytes = known->bytes;
-        add_all(&result->missing, &known->missing);
-        return 0;
-    }
     int r = find_bundle(root, version, &found, err);
     if (r == 0)
-        r = choose(root, search, version, &found.m, &m, &result->missing, err);
+        r = nvl_choose(root, us, version, &found.m, &m, &result->missing, err);
     if (r < 0)
         return r;
     merge(&found, &m);
@@ -128,18 +94,15 @@ static int sync_bundle(const struct nvl_root *root, struct nvl_search *search, c
     result->n_files = m.n_files;
     result->bytes = nvl_manifest_bytes(&m);
     copier->total = bytes_to_copy(&m);
-    if (result->changed && store >= 0) {
-        struct nvl_stage stage = {.store = store, .has_bundle = found.fd >= 0, .m = &m};
-        r = nvl_stage_write(&stage, copier, &found.m, err);
-    }
-    if (r == 0 && (!result->changed || store >= 0))
-        nvl_search_note(search, &m, &result->missing);
-    return r;
+    if (!result->changed || store < 0)
+        return 0;
+    struct nvl_stage stage = {.store = store, .has_bundle = found.fd >= 0, .m = &m};
+    return nvl_stage_write(&stage, copier, &found.m, err);
 }
 
-int nvl_bundle_sync(const struct nvl_root *root, struct nvl_search *search, const char *version, bool dry_run,
-                    nvl_progress_fn *progress, void *progress_data, struct nvl_sync_result *result,
-                    struct nvl_error *err)
+int nvl_bundle_sync(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
+                    bool dry_run, nvl_progress_fn *progress, void *progress_data,
+                    struct nvl_sync_result *result, struct nvl_error *err)
 {
     struct nvl_copier copier = {.root = root, .progress = progress, .progress_data = progress_data};
     nvl_autofd int store = -1, lock = -1;
@@ -152,28 +115,19 @@ int nvl_bundle_sync(const struct nvl_root *root, struct nvl_search *search, cons
         if (r < 0)
             return r;
     }
-    int r = sync_bundle(root, search, version, store, &copier, result, err);
+    int r = sync_bundle(root, us, version, store, &copier, result, err);
     if (r < 0)
         nvl_sync_result_clear(result);
     return r;
 }
 
-int nvl_bundle_lacks(const struct nvl_root *root, const struct nvl_search *search, const char *version,
+int nvl_bundle_lacks(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
                      struct nvl_strv *missing, struct nvl_error *err)
 {
-    const struct nvl_searched *known = recalled(search, version);
-    nvl_auto(nvl_search_clear) struct nvl_search anew = {0};
     nvl_auto(nvl_manifest_clear) struct nvl_manifest found = {0}, m = {0};
 
-    if (known != NULL) {
-        add_all(missing, &known->missing);
-        return 0;
-    }
-    int r = search->is_recalled ? nvl_search_read(root, NVL_SEARCH_ANEW, &anew, err) : 0;
-    if (r < 0)
-        return r;
     nvl_manifest_read(root, version, &found); /* an empty one means that every file is looked into */
-    return nvl_choose(root, search->is_recalled ? &anew.us : &search->us, version, &found, &m, missing, err);
+    return nvl_choose(root, us, version, &found, &m, missing, err);
 }
 
 void nvl_sync_result_clear(struct nvl_sync_result *result)

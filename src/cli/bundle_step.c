@@ -51,7 +51,7 @@ void nvl_bundle_step(const struct nvl_context *ctx, const struct nvl_driver_vers
                      unsigned capabilities, bool dry_run, struct nvl_strv *warnings)
 {
     const char *version = driver->version;
-    struct nvl_search nvl_auto(nvl_search_clear) search = {0};
+    struct nvl_userspace nvl_auto(nvl_userspace_clear) us = {0};
     struct nvl_sync_result nvl_auto(nvl_sync_result_clear) result = {0};
     struct nvl_error err = {0};
 
@@ -63,9 +63,9 @@ void nvl_bundle_step(const struct nvl_context *ctx, const struct nvl_driver_vers
                        version);
         return;
     }
-    int r = nvl_search_read(&ctx->root, NVL_SEARCH_ANEW, &search, &err);
+    int r = nvl_userspace_read(&ctx->root, &us, &err);
     if (r == 0)
-        r = nvl_sync_shown(ctx, &search, version, dry_run, &result, &err);
+        r = nvl_sync_shown(ctx, &us, version, dry_run, &result, &err);
     if (r < 0) {
         nvl_strv_pushf(warnings, "the driver bundle of %s %s: %s%s%s", version,
                        dry_run ? "could not be built" : "was not built", err.message,

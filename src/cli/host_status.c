@@ -38,7 +38,7 @@ static void add_driver(const struct nvl_host_facts *facts, struct nvl_strv *line
 
 static void add_libraries(const struct nvl_host_facts *facts, struct nvl_strv *lines)
 {
-    nvl_autofree char *list = nvl_strv_join(&facts->search.us.versions, ", ");
+    nvl_autofree char *list = nvl_strv_join(&facts->userspace.versions, ", ");
     nvl_auto(nvl_strv_clear) struct nvl_strv bundles = {0};
 
     nvl_strv_pushf(lines, SUBJECT "%s", "libraries", list[0] != '\0' ? list : "none installed");

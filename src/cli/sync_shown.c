@@ -22,14 +22,13 @@ static void show(void *data, const char *file, uint64_t done, uint64_t total)
     fflush(stderr);
 }
 
-int nvl_sync_shown(const struct nvl_context *ctx, struct nvl_search *search, const char *version,
+int nvl_sync_shown(const struct nvl_context *ctx, const struct nvl_userspace *us, const char *version,
                    bool dry_run, struct nvl_sync_result *result, struct nvl_error *err)
 {
     struct progress progress = {version, -1};
     bool is_shown = !dry_run && !ctx->quiet && !ctx->json && isatty(STDERR_FILENO) != 0;
 
-    int r =
-        nvl_bundle_sync(&ctx->root, search, version, dry_run, is_shown ? show : NULL, &progress, result, err);
+    int r = nvl_bundle_sync(&ctx->root, us, version, dry_run, is_shown ? show : NULL, &progress, result, err);
     if (progress.percent >= 0)
         fputs("\r\033[K", stderr); /* the line that follows says it all */
     return r;

@@ -48,7 +48,7 @@ static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
     if (how == NVL_FACTS_QUICK && f->host.driver.loaded)
         nvl_installed_dkms_read(f->root, &f->installed);
     else
-        nvl_installed_driver_read(f->root, &f->system, &f->search.us, &f->installed);
+        nvl_installed_driver_read(f->root, &f->system, &f->userspace, &f->installed);
 }
 
 int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, enum nvl_facts_how how,
@@ -59,10 +59,9 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
     if (r == 0)
         r = nvl_modules_read(root, &f->modules, err);
     if (r == 0)
-        r = nvl_search_read(root, how == NVL_FACTS_QUICK ? NVL_SEARCH_OR_RECALL : NVL_SEARCH_ANEW, &f->search,
-                            err);
+        r = nvl_userspace_read(root, &f->userspace, err);
     if (r == 0)
-        r = nvl_bundles_list(root, &f->host.driver, &f->search, &f->bundles, err);
+        r = nvl_bundles_list(root, &f->host.driver, &f->userspace, &f->bundles, err);
     if (r == 0)
         r = nvl_system_read(root, &f->system, err);
     if (r == 0)
@@ -84,7 +83,7 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
 void nvl_host_facts_clear(struct nvl_host_facts *f)
 {
     nvl_host_clear(&f->host);
-    nvl_search_clear(&f->search);
+    nvl_userspace_clear(&f->userspace);
     nvl_bundles_clear(&f->bundles);
     nvl_system_clear(&f->system);
     nvl_support_clear(&f->support);

@@ -45,10 +45,10 @@ static void put_debian(const struct temp_root *t)
 static int sync_of(const struct temp_root *t, const char *version, bool dry_run,
                    struct nvl_sync_result *result, struct nvl_error *err)
 {
-    nvl_auto(nvl_search_clear) struct nvl_search search = {0};
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
 
-    assert_int_equal(nvl_search_read(&t->root, NVL_SEARCH_ANEW, &search, NULL), 0);
-    return nvl_bundle_sync(&t->root, &search, version, dry_run, NULL, NULL, result, err);
+    assert_int_equal(nvl_userspace_read(&t->root, &us, NULL), 0);
+    return nvl_bundle_sync(&t->root, &us, version, dry_run, NULL, NULL, result, err);
 }
 
 /* Syncs V, which must work; gives whether something was written. */
@@ -471,14 +471,13 @@ static void append_to_source(void *data, const char *file, uint64_t done, uint64
 static void test_changed_while_copied(void **state)
 {
     struct temp_root *t = *state;
-    nvl_auto(nvl_search_clear) struct nvl_search search = {0};
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
     nvl_auto(nvl_sync_result_clear) struct nvl_sync_result result = {0};
     struct nvl_error err = {0};
 
     put_debian(t);
-    assert_int_equal(nvl_search_read(&t->root, NVL_SEARCH_ANEW, &search, NULL), 0);
-    assert_int_equal(nvl_bundle_sync(&t->root, &search, V, false, append_to_source, t, &result, &err),
-                     -ESTALE);
+    assert_int_equal(nvl_userspace_read(&t->root, &us, NULL), 0);
+    assert_int_equal(nvl_bundle_sync(&t->root, &us, V, false, append_to_source, t, &result, &err), -ESTALE);
     assert_non_null(strstr(err.message, "changed while it was copied"));
     assert_store(t, ".lock");
 }
@@ -508,13 +507,13 @@ static void note_begun(void *data, const char *file, uint64_t done, uint64_t tot
 /* begun: whether bytes were written before the end was seen. */
 static void assert_full(const struct temp_root *t, const char *needed, bool begun)
 {
-    nvl_auto(nvl_search_clear) struct nvl_search search = {0};
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
     nvl_auto(nvl_sync_result_clear) struct nvl_sync_result result = {0};
     struct nvl_error err = {0};
     bool has_begun = false;
 
-    assert_int_equal(nvl_search_read(&t->root, NVL_SEARCH_ANEW, &search, NULL), 0);
-    assert_int_equal(nvl_bundle_sync(&t->root, &search, V, false, note_begun, &has_begun, &result, &err),
+    assert_int_equal(nvl_userspace_read(&t->root, &us, NULL), 0);
+    assert_int_equal(nvl_bundle_sync(&t->root, &us, V, false, note_begun, &has_begun, &result, &err),
                      -ENOSPC);
     assert_int_equal(has_begun, begun);
     if (strstr(err.message, needed) == NULL)
@@ -636,12 +635,12 @@ static void put_bundle(const struct temp_root *t, const char *version)
 
 static void list_of(const struct temp_root *t, struct nvl_bundles *bundles)
 {
-    nvl_auto(nvl_search_clear) struct nvl_search search = {0};
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
     struct nvl_driver_version loaded;
 
     assert_int_equal(nvl_driver_version_read(&t->root, &loaded, NULL), 0);
-    assert_int_equal(nvl_search_read(&t->root, NVL_SEARCH_ANEW, &search, NULL), 0);
-    assert_int_equal(nvl_bundles_list(&t->root, &loaded, &search, bundles, NULL), 0);
+    assert_int_equal(nvl_userspace_read(&t->root, &us, NULL), 0);
+    assert_int_equal(nvl_bundles_list(&t->root, &loaded, &us, bundles, NULL), 0);
     nvl_bundles_count_users(&t->root, bundles);
 }
 

@@ -12,8 +12,8 @@ static json_t *json_driver(const struct nvl_host_facts *facts)
     const struct nvl_driver_version *driver = &facts->host.driver;
     json_t *installed = json_array();
 
-    for (size_t i = 0; i < facts->search.us.versions.count; i++)
-        json_array_append_new(installed, json_string(facts->search.us.versions.items[i]));
+    for (size_t i = 0; i < facts->userspace.versions.count; i++)
+        json_array_append_new(installed, json_string(facts->userspace.versions.items[i]));
     return json_pack("{s:b,s:o,s:o,s:o}", "loaded", (int)driver->loaded, "version",
                      nvl_json_string(driver->version), "flavour",
                      nvl_json_string(nvl_flavour_name(driver->flavour)), "installed", installed);
