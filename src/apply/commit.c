@@ -51,21 +51,6 @@ static int lacks_permission(struct nvl_error *err, int code)
     return code;
 }
 
-static int make_lock_dir(const struct nvl_root *root)
-{
-    static const char *const parents[] = {"/run", "/run/lock", LOCK_DIR};
-
-    for (size_t i = 0; i < NVL_LENGTH(parents); i++) {
-        const char *name;
-        nvl_autofd int dir = nvl_root_open_parent(root, parents[i], &name);
-        if (dir < 0)
-            return dir;
-        if (mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
-            return -errno;
-    }
-    return 0;
-}
-
 /* Gives the locked descriptor: the lock lasts until it is closed. */
 static int lock_pve(const struct nvl_root *root, const struct nvl_container *c, struct nvl_error *err)
 {
@@ -73,7 +58,7 @@ static int lock_pve(const struct nvl_root *root, const struct nvl_container *c, 
     int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
     nvl_autofd int fd = nvl_root_openat(root, path, flags);
 
-    if (fd == -ENOENT && make_lock_dir(root) == 0)
+    if (fd == -ENOENT && nvl_root_make_folder(root, LOCK_DIR) == 0)
         fd = nvl_root_openat(root, path, flags);
     if (fd < 0)
         return lacks_permission(err, nvl_error_errno(err, fd, "cannot open the lock file %s", path));

@@ -41,13 +41,18 @@ void nvl_root_close(struct nvl_root *root)
     *root = NVL_ROOT_NONE;
 }
 
+struct nvl_root nvl_root_borrow(int fd)
+{
+    return (struct nvl_root){.fd = fd, .name = (char *)""};
+}
+
 bool nvl_root_is_machine(const struct nvl_root *root)
 {
     return root->is_machine;
 }
 
-/* openat2 takes paths relative to the root descriptor. */
-static const char *relative(const char *path)
+/* openat2 takes paths below_root to the root descriptor. */
+static const char *below_root(const char *path)
 {
     while (*path == '/')
         path++;
@@ -59,7 +64,7 @@ int nvl_root_openat(const struct nvl_root *root, const char *path, int flags)
     int r;
 
     do {
-        r = nvl_sys_openat2(root->fd, relative(path), (unsigned)flags | O_CLOEXEC,
+        r = nvl_sys_openat2(root->fd, below_root(path), (unsigned)flags | O_CLOEXEC,
                             (flags & O_CREAT) != 0 ? 0644 : 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
     } while (r == -EAGAIN || r == -EINTR); /* a rename raced with `..`: openat2(2) asks to try again */
     return r;
@@ -96,6 +101,14 @@ int nvl_root_make_folder(const struct nvl_root *root, const char *path)
     return made < 0 || fchmod(made, 0755) < 0 ? -errno : 0;
 }
 
+int nvl_root_make_parents(const struct nvl_root *root, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    nvl_autofree char *above = nvl_xstrndup(path, slash != NULL ? (size_t)(slash - path) : 0);
+
+    return above[0] != '\0' ? nvl_root_make_folder(root, above) : 0;
+}
+
 int nvl_root_read(const struct nvl_root *root, const char *path, size_t max, char **data, size_t *len)
 {
     nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
@@ -119,12 +132,12 @@ int nvl_root_read_attribute(const struct nvl_root *root, const char *path, char 
     return 0;
 }
 
-static int read_link(const struct nvl_root *root, const char *path, char *text, size_t size)
+static int read_link_text(const struct nvl_root *root, const char *path, char *text, size_t size)
 {
     ssize_t n;
 
     if (nvl_root_is_machine(root)) {
-        n = readlinkat(root->fd, relative(path), text, size);
+        n = readlinkat(root->fd, below_root(path), text, size);
     } else {
         nvl_autofd int fd = nvl_root_openat(root, path, O_PATH | O_NOFOLLOW);
         if (fd < 0)
@@ -137,7 +150,7 @@ static int read_link(const struct nvl_root *root, const char *path, char *text, 
 int nvl_root_readlink(const struct nvl_root *root, const char *path, char **target)
 {
     char text[PATH_MAX];
-    int n = read_link(root, path, text, sizeof text);
+    int n = read_link_text(root, path, text, sizeof text);
 
     if (n < 0)
         return n;
@@ -151,7 +164,7 @@ int nvl_root_stat(const struct nvl_root *root, const char *path, int flags, stru
 {
     /* nothing leads out of the machine: one call instead of three */
     if (nvl_root_is_machine(root))
-        return fstatat(root->fd, relative(path), st, flags) < 0 ? -errno : 0;
+        return fstatat(root->fd, below_root(path), st, flags) < 0 ? -errno : 0;
     nvl_autofd int fd =
         nvl_root_openat(root, path, O_PATH | ((flags & AT_SYMLINK_NOFOLLOW) != 0 ? O_NOFOLLOW : 0));
 

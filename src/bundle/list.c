@@ -1,11 +1,12 @@
 /* The bundles that are there, and what each is good for now. */
+#include "bundle/list.h"
+
 #include <errno.h>
 
 #include "base/paths.h"
-#include "bundle/bundle.h"
 #include "bundle/manifest.h"
-#include "bundle/pending.h"
 #include "bundle/mounted_by.h"
+#include "host/userspace.h"
 
 bool nvl_version_is_pending(const char *version, const struct nvl_driver_version *loaded,
                             const struct nvl_userspace *us)
@@ -15,13 +16,13 @@ bool nvl_version_is_pending(const char *version, const struct nvl_driver_version
     return us->versions.count > 0 && strcmp(version, us->versions.items[0]) == 0;
 }
 
-static int newest_first(const void *a, const void *b)
+static int newest_bundle_first(const void *a, const void *b)
 {
     return -nvl_version_compare(((const struct nvl_bundle *)a)->version,
                                 ((const struct nvl_bundle *)b)->version);
 }
 
-static void read_manifest(const struct nvl_root *root, struct nvl_bundle *bundle)
+static void read_bundle_manifest(const struct nvl_root *root, struct nvl_bundle *bundle)
 {
     bundle->manifest = nvl_xcalloc(1, sizeof *bundle->manifest);
     bundle->unreadable = nvl_manifest_read(root, bundle->version, bundle->manifest);
@@ -30,10 +31,10 @@ static void read_manifest(const struct nvl_root *root, struct nvl_bundle *bundle
     bundle->bytes = nvl_manifest_bytes(bundle->manifest);
 }
 
-static void describe(const struct nvl_root *root, const struct nvl_driver_version *loaded,
-                     const struct nvl_userspace *us, struct nvl_bundle *bundle)
+static void describe_bundle(const struct nvl_root *root, const struct nvl_driver_version *loaded,
+                            const struct nvl_userspace *us, struct nvl_bundle *bundle)
 {
-    read_manifest(root, bundle);
+    read_bundle_manifest(root, bundle);
     bundle->loaded = loaded->loaded && strcmp(loaded->version, bundle->version) == 0;
     bundle->pending = nvl_version_is_pending(bundle->version, loaded, us);
 }
@@ -53,10 +54,10 @@ int nvl_bundles_list(const struct nvl_root *root, const struct nvl_driver_versio
             continue;
         struct nvl_bundle *bundle = NVL_APPEND(bundles->items, bundles->count);
         nvl_copy(bundle->version, sizeof bundle->version, name, strlen(name));
-        describe(root, loaded, us, bundle);
+        describe_bundle(root, loaded, us, bundle);
     }
     if (bundles->count > 1)
-        qsort(bundles->items, bundles->count, sizeof *bundles->items, newest_first);
+        qsort(bundles->items, bundles->count, sizeof *bundles->items, newest_bundle_first);
     return 0;
 }
 

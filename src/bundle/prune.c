@@ -1,14 +1,16 @@
 /* Bundles removed, but never one that a container has or will need. */
+#include "bundle/prune.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/paths.h"
-#include "bundle/bundle.h"
-#include "bundle/pending.h"
-#include "bundle/store.h"
-#include "bundle/folder.h"
+#include "base/folder.h"
+#include "bundle/list.h"
 #include "bundle/mounted_by.h"
+#include "bundle/store.h"
+#include "host/userspace.h"
 
 /* The host as it is now, not as it was when the list was made. */
 static int refuse_needed(const struct nvl_root *root, const char *version, struct nvl_error *err)

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "bundle/list.h"
 #include "cli/sync_shown.h"
+#include "host/userspace.h"
 
 /* The nearest folder that exists decides. */
 static bool can_write(const struct nvl_root *root)

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 
 #include "cli/bundle_step.h"
-#include "bundle/bundle.h"
+#include "bundle/list.h"
 #include "cdi/make.h"
 #include "base/output_file.h"
 #include "grant/grant.h"

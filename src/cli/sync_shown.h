@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cli/command.h"
-#include "bundle/bundle.h"
+#include "bundle/build.h"
 
 /* nvl_bundle_sync; the percentage is on stderr while it works, where that is a terminal and neither --quiet
  * nor --json is given. */

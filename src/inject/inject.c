@@ -13,8 +13,6 @@
 #include "inject/linker.h"
 #include "inject/node_copies.h"
 
-#define SONAMES_MAX (64u << 10)
-
 static void open_nodes(struct nvl_bring *b, const char *container)
 {
     nvl_auto(nvl_bind_folder_close) struct nvl_bind_folder folder = NVL_BIND_FOLDER_NONE;
@@ -223,7 +221,7 @@ void nvl_bring_link(struct nvl_bring *b, const struct nvl_root *rootfs, uid_t ui
 
     if (b->bundle.fd < 0)
         return;
-    int r = nvl_root_read(&b->bundle, "/sonames", SONAMES_MAX, &sonames, &len);
+    int r = nvl_root_read(&b->bundle, "/sonames", NVL_SONAMES_MAX, &sonames, &len);
     if (r < 0) {
         nvl_strv_pushf(problems, "the bundle %s is damaged, sonames: %s; run 'nvlxc driver sync'",
                        b->bundle.name, strerror(-r));

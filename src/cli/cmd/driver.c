@@ -7,7 +7,10 @@
 #include "cli/cdi_step.h"
 #include "cli/firmware_step.h"
 #include "cli/sync_shown.h"
-#include "bundle/bundle.h"
+#include "bundle/build.h"
+#include "bundle/list.h"
+#include "bundle/prune.h"
+#include "host/userspace.h"
 #include "cli/table.h"
 
 struct driver_values {

@@ -2,6 +2,7 @@
  * that containers get. */
 #include "doctor/host/shared.h"
 #include "bundle/integrity.h"
+#include "bundle/select.h"
 
 #define VERSION_FILE "/proc/driver/nvidia/version"
 #define MANY_FAULTS  8
