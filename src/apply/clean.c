@@ -7,7 +7,9 @@
 #include <errno.h>
 
 #include "apply/pct_mount.h"
+#include "container/container.h"
 #include "container/grant_lines.h"
+#include "container/idmap.h"
 #include "container/rootfs_path.h"
 #include "inject/files.h"
 #include "inject/linker.h"
@@ -107,7 +109,7 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
         return r;
     bool is_running = nvl_container_is_running(root, c);
     if (!is_running && !dry_run && c->user == NULL)
-        nvl_own_nodes_remove(root, c->name);
+        nvl_node_copies_remove(root, c->name);
     if (is_running) {
         cleaned->running = true;
         return out_of_reach(cleaned, config, nvl_xstrdup("it is running"));

@@ -1,7 +1,15 @@
 /* Taking nvlxc's files out of a container's root file system after `detach`. */
 #pragma once
 
-#include "container/idmap.h"
+#include <stdbool.h>
+
+#include "base/text.h"
+
+struct nvl_config;
+struct nvl_container;
+struct nvl_error;
+struct nvl_idmap;
+struct nvl_root;
 
 struct nvl_cleaned {
     struct nvl_strv removed;   /* taken away (with dry_run: what would be) */

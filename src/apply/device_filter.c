@@ -6,8 +6,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "container/state.h"
+#include "apply/eject.h"
 #include "base/run.h"
+#include "container/state.h"
 
 bool nvl_filter_in_force(const struct nvl_root *root, pid_t init)
 {

@@ -1,8 +1,14 @@
 /* The device filter of a running container: changed by LXC's own tool, since LXC keeps the list. */
 #pragma once
 
-#include "container/device_rules.h"
-#include "apply/eject.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct nvl_container;
+struct nvl_device;
+struct nvl_root;
+struct nvl_strv;
 
 /* Whether a filter hangs on the cgroup of its init, or above. Where none does, a first rule would make one
  * that denies all else, /dev/null too. */

@@ -3,7 +3,12 @@
  * still, so the number cannot have become another's meanwhile. */
 #pragma once
 
-#include "container/container.h"
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct nvl_container;
+struct nvl_error;
+struct nvl_root;
 
 struct nvl_entry_point {
     pid_t init;

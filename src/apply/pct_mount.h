@@ -4,7 +4,8 @@
 
 #include <signal.h>
 
-#include "container/container.h"
+struct nvl_container;
+struct nvl_root;
 
 struct nvl_pct_mount {
     const char *ctid;

@@ -7,7 +7,7 @@
 #define FIELDS_MAX 7
 
 /* Splits at colons, in place. Gives the number of fields, at most `max`. */
-static size_t split(char *line, char **fields, size_t max)
+static size_t split_fields(char *line, char **fields, size_t max)
 {
     size_t n = 1;
 
@@ -21,15 +21,16 @@ static size_t split(char *line, char **fields, size_t max)
 }
 
 /* The fields of the first line whose first field is `name`. The caller frees *line, which they point into. */
-static bool find_line(const char *text, size_t len, size_t *pos, const char *name, char **line, char **fields,
-                      size_t n_fields)
+static bool find_passwd_line(const char *text, size_t len, size_t *pos, const char *name, char **line,
+                             char **fields, size_t n_fields)
 {
     const char *start;
     size_t line_len;
 
     while (nvl_next_line(text, len, pos, &start, &line_len)) {
         nvl_autofree char *copy = nvl_xstrndup(start, line_len);
-        if (split(copy, fields, n_fields) == n_fields && (name == NULL || strcmp(fields[0], name) == 0)) {
+        if (split_fields(copy, fields, n_fields) == n_fields &&
+            (name == NULL || strcmp(fields[0], name) == 0)) {
             *line = TAKE_PTR(copy);
             return true;
         }
@@ -58,7 +59,7 @@ static void read_groups(const struct nvl_root *rootfs, struct nvl_inside_user *u
     user->groups[user->n_groups++] = user->gid;
     if (nvl_root_read(rootfs, "/etc/group", FILE_MAX, &text, &len) < 0)
         return;
-    while (user->n_groups < NVL_INSIDE_GROUPS && find_line(text, len, &pos, NULL, &line, fields, 4)) {
+    while (user->n_groups < NVL_INSIDE_GROUPS && find_passwd_line(text, len, &pos, NULL, &line, fields, 4)) {
         nvl_auto(nvl_strv_clear) struct nvl_strv members = {0};
         nvl_autofree char *owned = line;
         nvl_strv_split(&members, fields[3], ",");
@@ -78,7 +79,7 @@ int nvl_inside_user_find(const struct nvl_root *rootfs, const char *name, struct
     int r = nvl_root_read(rootfs, "/etc/passwd", FILE_MAX, &text, &len);
     if (r < 0)
         return r;
-    if (!find_line(text, len, &pos, name, &line, fields, FIELDS_MAX))
+    if (!find_passwd_line(text, len, &pos, name, &line, fields, FIELDS_MAX))
         return -ENOENT;
     nvl_autofree char *owned = line;
     if (!parse_id(fields[2], &user->uid) || !parse_id(fields[3], &user->gid))
@@ -95,4 +96,22 @@ void nvl_inside_user_clear(struct nvl_inside_user *user)
     free(user->name);
     free(user->home);
     *user = (struct nvl_inside_user){0};
+}
+
+/* The third field may be the last: nobody is in the group then. */
+bool nvl_group_find(const struct nvl_root *rootfs, const char *name, unsigned *gid)
+{
+    nvl_autofree char *text = NULL;
+    char *fields[3], *line;
+    size_t len, pos = 0;
+    bool is_found = false;
+
+    if (nvl_root_read(rootfs, "/etc/group", FILE_MAX, &text, &len) < 0)
+        return false;
+    while (!is_found && find_passwd_line(text, len, &pos, name, &line, fields, NVL_LENGTH(fields))) {
+        fields[2][strcspn(fields[2], ":")] = '\0';
+        is_found = parse_id(fields[2], gid);
+        free(line);
+    }
+    return is_found;
 }

@@ -15,3 +15,6 @@ struct nvl_inside_user {
 /* The user of the container by that name, with its groups. -ENOENT where there is none. */
 int nvl_inside_user_find(const struct nvl_root *rootfs, const char *name, struct nvl_inside_user *user);
 void nvl_inside_user_clear(struct nvl_inside_user *user);
+
+/* The number of a group by its name ("render"), as the container counts; false where there is none. */
+bool nvl_group_find(const struct nvl_root *rootfs, const char *name, unsigned *gid);

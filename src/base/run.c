@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-_Noreturn static void start(const char *const *argv, unsigned seconds, int out)
+_Noreturn static void exec_tool(const char *const *argv, unsigned seconds, int out)
 {
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -18,35 +18,42 @@ _Noreturn static void start(const char *const *argv, unsigned seconds, int out)
     _exit(127);
 }
 
-int nvl_tool_run(const char *const *argv, unsigned seconds, char *text, size_t size)
+int nvl_tool_read(const char *const *argv, unsigned seconds, char *data, size_t size, size_t *len)
 {
     char rest[4096];
-    size_t len = 0;
     int out[2], status;
     ssize_t n;
 
-    text[0] = '\0';
+    data[0] = '\0';
+    *len = 0;
     if (pipe2(out, O_CLOEXEC) < 0)
         return -errno;
     pid_t child = fork();
     if (child == 0)
-        start(argv, seconds, out[1]);
+        exec_tool(argv, seconds, out[1]);
     close(out[1]);
     if (child < 0) {
         close(out[0]);
         return -EAGAIN;
     }
-    while ((n = len + 1 < size ? read(out[0], text + len, size - len - 1)
-                               : read(out[0], rest, sizeof rest)) != 0) {
-        if (n > 0 && len + 1 < size)
-            len += (size_t)n;
+    while ((n = *len + 1 < size ? read(out[0], data + *len, size - *len - 1)
+                                : read(out[0], rest, sizeof rest)) != 0) {
+        if (n > 0 && *len + 1 < size)
+            *len += (size_t)n;
         else if (n < 0 && errno != EINTR)
             break;
     }
-    text[len] = '\0';
+    data[*len] = '\0';
     close(out[0]);
     while (waitpid(child, &status, 0) < 0)
         if (errno != EINTR)
             return -errno;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int nvl_tool_run(const char *const *argv, unsigned seconds, char *text, size_t size)
+{
+    size_t len;
+
+    return nvl_tool_read(argv, seconds, text, size, &len);
 }

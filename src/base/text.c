@@ -51,18 +51,18 @@ char *nvl_strv_join(const struct nvl_strv *v, const char *separator)
     return nvl_buf_take(&b);
 }
 
-static bool is_blank(char c)
+static bool is_space_or_tab(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 static void trim(const char **s, size_t *len)
 {
-    while (*len > 0 && is_blank((*s)[0])) {
+    while (*len > 0 && is_space_or_tab((*s)[0])) {
         (*s)++;
         (*len)--;
     }
-    while (*len > 0 && is_blank((*s)[*len - 1]))
+    while (*len > 0 && is_space_or_tab((*s)[*len - 1]))
         (*len)--;
 }
 

@@ -86,8 +86,8 @@ static int copy_whole_file(const struct nvl_root *root, const char *source, uint
     return r;
 }
 
-static int copy_firmware(const struct firmware *f, const char *from, const char *to, const char *name,
-                         struct nvl_error *err)
+static int copy_version_file(const struct firmware *f, const char *from, const char *to, const char *name,
+                             struct nvl_error *err)
 {
     nvl_autofree char *source = nvl_xasprintf("%s/%s/%s", from, f->loaded, name);
     nvl_autofree char *folder = nvl_xasprintf("%s/%s", to, f->loaded);
@@ -131,7 +131,7 @@ static int keep_installed(const struct firmware *f, struct nvl_error *err)
             continue;
         bool is_kept = find_firmware(f->root, NVL_FIRMWARE_DIR, f->loaded, name, &kept);
         if (!is_kept || kept.st_size != installed.st_size || !is_same_time(&kept, &installed)) {
-            r = copy_firmware(f, NVL_FIRMWARE_INSTALLED, NVL_FIRMWARE_DIR, name, err);
+            r = copy_version_file(f, NVL_FIRMWARE_INSTALLED, NVL_FIRMWARE_DIR, name, err);
             f->result->n_kept++;
         }
         if (!is_kept && f->dry_run) { /* lend_kept() counts the others */
@@ -159,7 +159,7 @@ static int lend_kept(const struct firmware *f, struct nvl_error *err)
         f->result->is_placed = true;
         if (find_firmware(f->root, NVL_FIRMWARE_UPDATES, f->loaded, name, &other))
             continue;
-        r = copy_firmware(f, NVL_FIRMWARE_DIR, NVL_FIRMWARE_UPDATES, name, err);
+        r = copy_version_file(f, NVL_FIRMWARE_DIR, NVL_FIRMWARE_UPDATES, name, err);
         f->result->n_placed++;
     }
     return r;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "base/root.h"
 #include "host/ldcache.h"
 
 /* Long enough for a large root file system on a slow disk; a hostile one cannot hold up the start for longer.
@@ -125,7 +126,7 @@ static int empty_bounding_set(void)
     return 0;
 }
 
-static int drop_capabilities(void)
+static int empty_capabilities(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {0};
@@ -135,7 +136,7 @@ static int drop_capabilities(void)
     return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
 }
 
-static int become(uid_t uid, gid_t gid)
+static int take_root_ids(uid_t uid, gid_t gid)
 {
     if (uid == (uid_t)-1)
         return 0;
@@ -158,9 +159,9 @@ static int confine_and_exec(int rootfs_fd, int ldconfig_fd, int null_fd, uid_t u
         return errno;
     r = empty_bounding_set();
     if (r == 0)
-        r = become(uid, gid);
+        r = take_root_ids(uid, gid);
     if (r == 0)
-        r = drop_capabilities();
+        r = empty_capabilities();
     if (r < 0)
         return -r;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
@@ -187,8 +188,8 @@ static void remove_new(const struct nvl_root *rootfs, bool had, const char *path
         unlinkat(parent, name, flags);
 }
 
-static int run_confined(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,
-                        struct nvl_error *err)
+static int run_ldconfig_confined(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,
+                                 struct nvl_error *err)
 {
     int status;
     nvl_autofd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -217,7 +218,7 @@ int nvl_ldconfig_run(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, 
 {
     bool had_folder = nvl_root_exists(rootfs, AUX_FOLDER), had_file = nvl_root_exists(rootfs, AUX_FILE);
 
-    int r = run_confined(rootfs, ldconfig_fd, uid, gid, err);
+    int r = run_ldconfig_confined(rootfs, ldconfig_fd, uid, gid, err);
     remove_new(rootfs, had_file, AUX_FILE, 0);
     remove_new(rootfs, had_folder, AUX_FOLDER, AT_REMOVEDIR);
     return r;

@@ -1,7 +1,11 @@
 /* The container's dynamic linker: whether it can load the driver at all, and its cache. */
 #pragma once
 
-#include "base/root.h"
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct nvl_error;
+struct nvl_root;
 
 /* musl without glibc: it cannot load NVIDIA's libraries (`__register_atfork: symbol not found`). */
 bool nvl_linker_is_musl(const struct nvl_root *rootfs);
