@@ -1,4 +1,4 @@
-/* Taking nvlxc's files out of a root file system: detach gives back what attach and the hook brought. The
+/* Taking nvlxc's files out of a root file system: detach undoes what attach and the hook did. The
  * root file system is reached while its container is stopped: where it is a directory of this host, and on
  * Proxmox's storages through `pct mount`.
  */
@@ -15,7 +15,7 @@
 #include "inject/linker.h"
 #include "inject/node_copies.h"
 
-/* What may be there is what the grant brings. */
+/* What may be there is what the grant injects. */
 static int out_of_reach(struct nvl_cleaned *cleaned, const struct nvl_config *config, char *why)
 {
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};

@@ -238,7 +238,8 @@ static void run_pre_start(const struct nvl_root *root, const struct nvl_containe
                           const struct nvl_grant *grant, struct nvl_outcome *outcome)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
-    nvl_autofree char *arguments = nvl_delivery_arguments(&grant->delivery), *data = nvl_xcalloc(1, NVL_RECORDS_MAX + 1);
+    nvl_autofree char *arguments = nvl_delivery_arguments(&grant->delivery),
+                      *data = nvl_xcalloc(1, NVL_RECORDS_MAX + 1);
     nvl_autofree const char **argv = NULL;
     size_t n = 0, len;
 
@@ -308,7 +309,7 @@ static bool is_injected(const struct nvl_injection *in, const struct nvl_device 
     return false;
 }
 
-/* What was taken away: for the filter, and whom it still serves. */
+/* What was ejected: for the filter, and whom it still serves. */
 static void follow_up_ejected(const struct changing *c, const struct nvl_container *container, bool filter)
 {
     struct nvl_ejected *ejected = &c->result->ejected;

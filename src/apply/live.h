@@ -21,7 +21,7 @@ struct nvl_live_result {
  * problems of the outcome. */
 int nvl_live_attach(const struct nvl_root *root, const struct nvl_container *c,
                     const struct nvl_config *config, struct nvl_live_result *result, struct nvl_error *err);
-/* What attach would inject, from the host alone. */
+/* What attach would inject, as far as the host says. */
 int nvl_live_attach_dry(const struct nvl_root *root, const struct nvl_grant *grant,
                         struct nvl_live_result *result, struct nvl_error *err);
 

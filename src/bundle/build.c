@@ -194,9 +194,8 @@ static int build_stage(struct stage *stage, struct nvl_copier *copier, const str
                        const char *temporary, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv copied = {0};
-    nvl_autofd int bundle = -1, staged = -1;
-
     const struct nvl_root store = nvl_root_borrow(stage->store);
+    nvl_autofd int bundle = -1, staged = -1;
 
     int r = nvl_root_make_folder(&store, temporary);
     if (r < 0)

@@ -155,7 +155,7 @@ static size_t voucher_of(size_t entry)
     return entry;
 }
 
-/* Whether a folder of libraries holds this version alone. */
+/* Whether a folder of libraries holds only this version. */
 static bool dir_is_pure(const struct chooser *c, const char *dir, size_t len)
 {
     size_t count = 0;

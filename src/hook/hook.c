@@ -211,7 +211,8 @@ static void mount_into(const struct nvl_hook_call *call, const struct nvl_root *
                        const struct nvl_host *host, const struct nvl_grant *grant,
                        struct nvl_outcome *outcome)
 {
-    nvl_auto(nvl_inject_free) struct nvl_injection in = {.binds_nodes = call->delivery.nodes == NVL_NODES_HOOK};
+    nvl_auto(nvl_inject_free) struct nvl_injection in = {.binds_nodes =
+                                                             call->delivery.nodes == NVL_NODES_HOOK};
 
     nvl_inject_open(&in, call->container != NULL ? call->container : "", host, grant, outcome);
     nvl_inject_give(&in, rootfs, NULL, NULL);

@@ -16,7 +16,7 @@
 
 enum entry_kind {
     ENTRY_FOLDER, /* the mount point, with the folders above it, where they are missing */
-    ENTRY_LINKER, /* the folders that the linker shall search */
+    ENTRY_LINKER, /* the folders that the linker is to search */
     ENTRY_LINK,   /* to a file of the bundle */
 };
 

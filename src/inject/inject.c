@@ -24,7 +24,7 @@ static void open_granted_nodes(struct nvl_injection *in, const char *container)
                                              &in->nodes[i].is_copy);
 }
 
-/* Where it has no such group, or one that its ids do not reach, its root alone has the node. */
+/* Where it has no such group, or one that its ids do not reach, only its root has the node. */
 void nvl_inject_give(const struct nvl_injection *in, const struct nvl_root *rootfs, nvl_gid_of *gid_of,
                      const void *data)
 {

@@ -12,7 +12,7 @@ struct nvl_injection {
     const struct nvl_host *host;
     const struct nvl_grant *grant;
     struct nvl_outcome *outcome;
-    bool binds_nodes;  /* else others bring them */
+    bool binds_nodes;  /* else others inject them */
     bool into_running; /* much is there already then, and not worth a word */
     struct nvl_resolved resolved;
     struct nvl_injected_node {
@@ -35,7 +35,7 @@ typedef bool nvl_gid_of(const void *data, unsigned inside, unsigned *gid);
 void nvl_inject_give(const struct nvl_injection *in, const struct nvl_root *rootfs, nvl_gid_of *gid_of,
                      const void *data);
 void nvl_inject_close(struct nvl_injection *in);
-/* Its memory alone: the start hook ends after it, and that closes the descriptors, without a system call
+/* Only its memory: the start hook ends after it, and that closes the descriptors, without a system call
  * each. */
 void nvl_inject_free(struct nvl_injection *in);
 

@@ -148,7 +148,7 @@ static int take_root_ids(uid_t uid, gid_t gid)
 /* In the child. Returns only on failure, with an errno for an exit status. */
 static int confine_and_exec(int rootfs_fd, int ldconfig_fd, int null_fd, uid_t uid, gid_t gid)
 {
-    static char *const argv[] = {(char *)"ldconfig", (char *)"-X", NULL}; /* -X: the cache alone, no links */
+    static char *const argv[] = {(char *)"ldconfig", (char *)"-X", NULL}; /* -X: only the cache, no links */
     static char *const envp[] = {(char *)"LC_ALL=C", NULL};
     int r;
 
@@ -172,7 +172,7 @@ static int confine_and_exec(int rootfs_fd, int ldconfig_fd, int null_fd, uid_t u
     return errno;
 }
 
-/* ldconfig keeps notes for its next run. Where a root file system has none, it shall not get any from nvlxc.
+/* ldconfig keeps notes for its next run. Where a root file system has none, nvlxc leaves none.
  */
 #define AUX_FOLDER "/var/cache/ldconfig"
 #define AUX_FILE   AUX_FOLDER "/aux-cache"

@@ -1,4 +1,4 @@
-/* /proc/driver/nvidia as the container shall see it. */
+/* /proc/driver/nvidia as the container sees it. */
 #include "inject/proc_view.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* /proc/driver/nvidia as the container shall see it: only its own GPUs, and `ModifyDeviceFiles: 0`, so that
+/* /proc/driver/nvidia as the container sees it: only its own GPUs, and `ModifyDeviceFiles: 0`, so that
  * root's libraries in it do not try to make device nodes. A small read-only tmpfs over the real one. */
 #pragma once
 
