@@ -3,11 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "apply/device_filter.h"
 #include "apply/enter.h"
 #include "base/paths.h"
 #include "base/records.h"
@@ -16,6 +17,7 @@
 #include "container/device_rules.h"
 #include "container/grant_lines.h"
 #include "container/idmap.h"
+#include "container/state.h"
 #include "inject/inject.h"
 #include "inject/node_copies.h"
 
@@ -273,13 +275,49 @@ static void make_node_copies(const struct nvl_container *c, const struct nvl_hos
         nvl_node_copies_remove(host->root, c->name);
 }
 
+/* Whether a filter hangs on the cgroup of its init, or above. Where none does, a first rule would make one
+ * that denies all else, /dev/null too. */
+static bool is_filter_in_force(const struct nvl_root *root, pid_t init)
+{
+    nvl_autofree char *group = nvl_process_cgroup(root, init);
+    nvl_autofree char *path = nvl_xasprintf("/sys/fs/cgroup%s", group != NULL ? group : "");
+    nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_DIRECTORY);
+    union bpf_attr query = {0};
+
+    if (group == NULL || fd < 0)
+        return false;
+    query.query.target_fd = (unsigned)fd;
+    query.query.attach_type = BPF_CGROUP_DEVICE;
+    query.query.query_flags = BPF_F_QUERY_EFFECTIVE;
+    return syscall(SYS_bpf, BPF_PROG_QUERY, &query, sizeof query) == 0 && query.query.prog_cnt > 0;
+}
+
+/* By LXC's own tool, since LXC keeps the list: "allow" or "deny" for each device, to be read and written. A
+ * line of `problems` for what LXC refuses. */
+static void change_rules(const struct nvl_container *c, const char *verb, const struct nvl_device *devices,
+                         size_t count, struct nvl_strv *problems)
+{
+    nvl_autofree char *key = nvl_xasprintf("devices.%s", verb);
+    char text[256];
+
+    for (size_t i = 0; i < count; i++) {
+        nvl_autofree char *rule = nvl_xasprintf("c %u:%u rw", devices[i].major, devices[i].minor);
+        const char *const argv[] = {"lxc-cgroup", "-P", c->lxcpath, "-n", c->name, key, rule, NULL};
+        int r = nvl_tool_run(argv, NVL_TOOL_SECONDS, text, sizeof text);
+        if (r != 0)
+            nvl_strv_pushf(problems,
+                           "its device filter was not changed for %s (lxc-cgroup %s \"%s\": status %d)",
+                           devices[i].path, key, rule, r);
+    }
+}
+
 static bool has_device_filter(const struct nvl_root *root, const struct nvl_container *c,
                               const struct nvl_config *config, pid_t init)
 {
     enum nvl_device_filter filter;
 
     return nvl_device_filter(root, c, config, &filter, NULL) == 0 && filter == NVL_FILTER_ALLOW &&
-           nvl_filter_in_force(root, init);
+           is_filter_in_force(root, init);
 }
 
 static void allow_devices(const struct nvl_container *c, const struct nvl_resolved *resolved,
@@ -297,7 +335,7 @@ static void allow_devices(const struct nvl_container *c, const struct nvl_resolv
         d->major = (unsigned)node->major;
         d->minor = (unsigned)node->minor;
     }
-    nvl_rules_change(c, "allow", devices, n, &outcome->problems);
+    change_rules(c, "allow", devices, n, &outcome->problems);
 }
 
 static bool is_injected(const struct nvl_injection *in, const struct nvl_device *device)
@@ -316,7 +354,7 @@ static void follow_up_ejected(const struct changing *c, const struct nvl_contain
 
     for (size_t i = 0; filter && !c->only_look && i < ejected->n_devices; i++)
         if (!is_injected(c->in, &ejected->devices[i]))
-            nvl_rules_change(container, "deny", &ejected->devices[i], 1, &ejected->problems);
+            change_rules(container, "deny", &ejected->devices[i], 1, &ejected->problems);
     nvl_programs_find(c->root, c->entry->init, ejected->devices, ejected->n_devices, &c->result->programs);
 }
 

@@ -1,5 +1,6 @@
 /* Driver bundles: /var/lib/nvlxc/driver/VERSION/{bin,lib64,lib32,share,etc} with `sonames` and
- * `manifest.json`. Which are there, and what each is good for now. */
+ * `manifest.json`. Which are there, what each is good for now, and their removal.
+ */
 #pragma once
 
 #include "host/driver_version.h"
@@ -34,3 +35,7 @@ bool nvl_bundle_is_present(const struct nvl_root *root, const char *version);
  * newest one. */
 bool nvl_version_is_pending(const char *version, const struct nvl_driver_version *loaded,
                             const struct nvl_userspace *us);
+
+/* Removes one, unless it is loaded, pending or in use (looked at again under the lock): then -EBUSY.
+ * Left-over temporary folders of a sync that died go too. */
+int nvl_bundle_remove(const struct nvl_root *root, const struct nvl_bundle *bundle, struct nvl_error *err);

@@ -17,7 +17,6 @@
 #include "bundle/integrity.h"
 #include "bundle/list.h"
 #include "bundle/manifest.h"
-#include "bundle/prune.h"
 #include "host/userspace.h"
 #include "bundle/version_match.h"
 #include "bundle/store.h"

@@ -9,7 +9,6 @@
 #include "cli/sync_shown.h"
 #include "bundle/build.h"
 #include "bundle/list.h"
-#include "bundle/prune.h"
 #include "host/userspace.h"
 #include "cli/table.h"
 
