@@ -15,6 +15,7 @@
 #include "base/run.h"
 #include "container/container.h"
 #include "container/device_rules.h"
+#include "container/effective.h"
 #include "container/grant_lines.h"
 #include "container/idmap.h"
 #include "container/state.h"
@@ -210,9 +211,9 @@ static int run_change(const struct changing *c, struct nvl_error *err)
     close(ends[0]);
     if (child < 0)
         return nvl_error_errno(err, r, "cannot change the running container");
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return nvl_error_errno(err, -errno, "cannot change the running container");
+    int waited = nvl_child_wait(child, &status);
+    if (waited < 0)
+        return nvl_error_errno(err, waited, "cannot change the running container");
     return r < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0 ? explain_child_end(status, err) : 0;
 }
 
@@ -312,12 +313,9 @@ static void change_rules(const struct nvl_container *c, const char *verb, const 
 }
 
 static bool has_device_filter(const struct nvl_root *root, const struct nvl_container *c,
-                              const struct nvl_config *config, pid_t init)
+                              const struct nvl_effective *effective, pid_t init)
 {
-    enum nvl_device_filter filter;
-
-    return nvl_device_filter(root, c, config, &filter, NULL) == 0 && filter == NVL_FILTER_ALLOW &&
-           is_filter_in_force(root, init);
+    return nvl_device_filter(c, effective) == NVL_FILTER_ALLOW && is_filter_in_force(root, init);
 }
 
 static void allow_devices(const struct nvl_container *c, const struct nvl_resolved *resolved,
@@ -371,7 +369,8 @@ static int open_loaded_driver(struct nvl_host *host, const struct nvl_root *root
 }
 
 int nvl_live_attach(const struct nvl_root *root, const struct nvl_container *container,
-                    const struct nvl_config *config, struct nvl_live_result *result, struct nvl_error *err)
+                    const struct nvl_effective *effective, struct nvl_live_result *result,
+                    struct nvl_error *err)
 {
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
@@ -383,7 +382,7 @@ int nvl_live_attach(const struct nvl_root *root, const struct nvl_container *con
                                                           .view = NVL_PROC_VIEW_NONE};
     const struct changing c = {root, &host, &entry, &in, false, result};
 
-    int r = nvl_config_grant(config, &grant, err);
+    int r = nvl_effective_grant(effective, &grant, err);
     if (r <= 0)
         return r < 0 ? r : nvl_error_set(err, -ENOENT, "its config gives it no GPU");
     run_pre_start(root, container, &grant, &result->injected);
@@ -394,7 +393,7 @@ int nvl_live_attach(const struct nvl_root *root, const struct nvl_container *con
         return r;
     make_node_copies(container, &host, &grant, &entry, &result->injected);
     nvl_inject_open(&in, container->name, &host, &grant, &result->injected);
-    bool filter = has_device_filter(root, container, config, entry.init);
+    bool filter = has_device_filter(root, container, effective, entry.init);
     if (filter)
         allow_devices(container, &in.resolved, &result->injected);
     r = run_change(&c, err);
@@ -426,7 +425,7 @@ int nvl_live_attach_dry(const struct nvl_root *root, const struct nvl_grant *gra
 }
 
 int nvl_live_detach(const struct nvl_root *root, const struct nvl_container *container,
-                    const struct nvl_config *config, bool only_look, struct nvl_live_result *result,
+                    const struct nvl_effective *effective, bool only_look, struct nvl_live_result *result,
                     struct nvl_error *err)
 {
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
@@ -438,7 +437,7 @@ int nvl_live_detach(const struct nvl_root *root, const struct nvl_container *con
         r = nvl_entry_point_open(&entry, root, container, err);
     if (r < 0)
         return r;
-    bool filter = has_device_filter(root, container, config, entry.init);
+    bool filter = has_device_filter(root, container, effective, entry.init);
     r = run_change(&c, err);
     if (r == 0)
         follow_up_ejected(&c, container, filter);

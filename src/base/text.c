@@ -192,6 +192,48 @@ bool nvl_line_value(const char *line, size_t line_len, const char *key, const ch
     return true;
 }
 
+bool nvl_next_wrapped(const char **text, size_t width, const char **line, size_t *len)
+{
+    const char *start = *text;
+    size_t take = strcspn(start, "\n");
+
+    if (*start == '\0')
+        return false;
+    if (take > width) {
+        for (take = width; take > 0 && start[take] != ' '; take--)
+            continue;
+        if (take == 0) /* one long word */
+            take = strcspn(start, " \n");
+    }
+    *line = start;
+    *len = take;
+    *text = start + take;
+    *text += **text == ' ' || **text == '\n';
+    return true;
+}
+
+void nvl_buf_add_quoted(struct nvl_buf *b, const char *text)
+{
+    for (const char *p = text; *p != '\0'; p++)
+        if (*p == '\'')
+            nvl_buf_addf(b, "'\\''");
+        else
+            nvl_buf_add(b, p, 1);
+}
+
+char *nvl_shell_word(const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:=@,%";
+    struct nvl_buf b = {0};
+
+    if (text[0] != '\0' && text[strspn(text, plain)] == '\0')
+        return nvl_xstrdup(text);
+    nvl_buf_add(&b, "'", 1);
+    nvl_buf_add_quoted(&b, text);
+    nvl_buf_add(&b, "'", 1);
+    return nvl_buf_take(&b);
+}
+
 bool nvl_copy(char *to, size_t size, const char *from, size_t len)
 {
     size_t n = len < size ? len : size - 1;

@@ -32,21 +32,12 @@ static void say_lines(const struct nvl_context *ctx, int indent, const char *tex
 static void say_wrapped(const struct nvl_context *ctx, const char *first, const char *text)
 {
     int indent = (int)strlen(first);
-    size_t room = (size_t)(COLUMNS - indent);
-    const char *before = first;
+    const char *before = first, *line;
+    size_t len;
 
-    while (*text != '\0') {
-        size_t len = strcspn(text, "\n"), take = len;
-        if (len > room) {
-            for (take = room; take > 0 && text[take] != ' '; take--)
-                ;
-            if (take == 0) /* one long word */
-                take = strcspn(text, " \n");
-        }
-        nvl_say(ctx, "%-*s%.*s", indent, before, (int)take, text);
+    while (nvl_next_wrapped(&text, (size_t)(COLUMNS - indent), &line, &len)) {
+        nvl_say(ctx, "%-*s%.*s", indent, before, (int)len, line);
         before = "";
-        text += take;
-        text += *text == ' ' || *text == '\n';
     }
 }
 

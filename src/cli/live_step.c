@@ -6,7 +6,6 @@
 
 #include "apply/live.h"
 #include "apply/open_files.h"
-#include "cli/grant_text.h"
 #include "container/target.h"
 #include "grant/grant.h"
 
@@ -59,7 +58,7 @@ int nvl_live_step_check(const struct nvl_context *ctx, const struct nvl_target *
     return 0;
 }
 
-static int explain(const struct nvl_target *target, bool dry_run, int r, struct nvl_error *err)
+static int explain_live_failure(const struct nvl_target *target, bool dry_run, int r, struct nvl_error *err)
 {
     if (r == 0 || dry_run)
         return r;
@@ -76,6 +75,7 @@ int nvl_live_step_attach(const struct nvl_context *ctx, const struct nvl_target 
                          struct nvl_error *err)
 {
     nvl_auto(nvl_config_clear) struct nvl_config config = {0};
+    nvl_auto(nvl_effective_clear) struct nvl_effective effective = {0};
     int r;
 
     if (!step->asked_for || !step->is_running)
@@ -85,10 +85,12 @@ int nvl_live_step_attach(const struct nvl_context *ctx, const struct nvl_target 
     } else {
         r = nvl_container_read_config(&ctx->root, target->container, &config, err);
         if (r == 0)
-            r = nvl_live_attach(&ctx->root, target->container, &config, &step->result, err);
+            r = nvl_effective_read(&ctx->root, target->container, &config, &effective, err);
+        if (r == 0)
+            r = nvl_live_attach(&ctx->root, target->container, &effective, &step->result, err);
     }
     step->done = r == 0;
-    return explain(target, dry_run, r, err);
+    return explain_live_failure(target, dry_run, r, err);
 }
 
 int nvl_live_step_detach(const struct nvl_context *ctx, const struct nvl_target *target, bool dry_run,
@@ -96,9 +98,9 @@ int nvl_live_step_detach(const struct nvl_context *ctx, const struct nvl_target 
 {
     if (!step->asked_for || !step->is_running || !nvl_root_is_machine(&ctx->root))
         return 0;
-    int r = nvl_live_detach(&ctx->root, target->container, &target->config, dry_run, &step->result, err);
+    int r = nvl_live_detach(&ctx->root, target->container, &target->effective, dry_run, &step->result, err);
     step->done = r == 0;
-    return explain(target, dry_run, r, err);
+    return explain_live_failure(target, dry_run, r, err);
 }
 
 static void say_list(const struct nvl_context *ctx, const struct nvl_target *target, const char *what,

@@ -46,9 +46,9 @@ static int read_support(struct nvl_host_facts *f, struct nvl_error *err)
 static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
 {
     if (how == NVL_FACTS_QUICK && f->host.driver.loaded)
-        nvl_installed_dkms_read(f->root, &f->installed);
+        nvl_installed_driver_glance(f->root, &f->system, &f->userspace, &f->host.driver, &f->installed);
     else
-        nvl_installed_driver_read(f->root, &f->system, &f->userspace, &f->installed);
+        nvl_installed_driver_read(f->root, &f->system, &f->userspace, &f->host.driver, &f->installed);
 }
 
 int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, enum nvl_facts_how how,
@@ -122,7 +122,7 @@ static void read_rootfs(struct nvl_container_facts *f)
         f->init = 0;
     if (f->init > 0 && open_running_root(f) == 0)
         return;
-    nvl_container_open_rootfs(root, f->container, &f->config, &f->idmap, &f->rootfs, &f->rootfs_why);
+    nvl_container_open_rootfs(root, f->container, &f->effective, &f->idmap, &f->rootfs, &f->rootfs_why);
 }
 
 int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct nvl_host_facts *host,
@@ -136,14 +136,15 @@ int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct 
     if (r < 0)
         return r;
     f->name = nvl_container_full_name(&host->containers, container);
-    f->owners = nvl_config_owners(&f->config);
-    f->has_grant = nvl_config_grant(&f->config, &f->grant, &ignored) == 1;
+    nvl_effective_read(host->root, container, &f->config, &f->effective, &f->incomplete);
+    f->has_grant = nvl_effective_grant(&f->effective, &f->grant, &ignored) == 1;
     if (f->has_grant)
         nvl_grant_resolve(&f->grant, &host->host, &f->resolved);
     for (size_t i = 0; i < f->resolved.n_nodes; i++)
         nvl_node_check(host->root, &f->resolved.nodes[i]);
-    nvl_device_filter(host->root, container, &f->config, &f->filter, &ignored);
-    nvl_idmap_read(host->root, container, &f->config, &f->idmap, &ignored);
+    if (f->incomplete.code == 0)
+        f->filter = nvl_device_filter(container, &f->effective);
+    nvl_idmap_read(&f->effective, &f->idmap, &ignored);
     return 0;
 }
 
@@ -163,7 +164,7 @@ void nvl_container_facts_clear(struct nvl_container_facts *f)
 {
     nvl_resolved_clear(&f->resolved);
     nvl_grant_clear(&f->grant);
-    free(f->owners);
+    nvl_effective_clear(&f->effective);
     nvl_config_clear(&f->config);
     nvl_root_close(&f->rootfs);
     free(f->rootfs_why);

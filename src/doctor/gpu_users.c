@@ -1,21 +1,23 @@
 /* The containers that are to have a GPU: what the host's checks ask on their behalf; and those whose config
  * says something of NVIDIA that has no effect. */
 #include "doctor/facts.h"
+#include "container/entry.h"
 #include "container/foreign.h"
 
 /* A node that Proxmox wants to be there before anything of a start, or that a mount leaves out without a
  * word. nvlxc's own mount entries have its pre-start hook before them. */
-static bool needs_node_first(const struct nvl_line *line, enum nvl_line_owner owner)
+static bool needs_node_first(const struct nvl_setting *s)
 {
-    if (owner == NVL_OWNER_OTHER || strstr(line->value, "/dev/nvidia") == NULL)
+    if (s->owner == NVL_OWNER_OTHER || strstr(s->value, "/dev/nvidia") == NULL)
         return false;
-    return nvl_dev_index(line->key) >= 0 ||
-           (owner == NVL_OWNER_BY_HAND && strcmp(line->key, "lxc.mount.entry") == 0);
+    return nvl_dev_index(s->key) >= 0 ||
+           (s->owner == NVL_OWNER_BY_HAND && strcmp(s->key, NVL_KEY_ENTRY) == 0);
 }
 
-static bool starts_at_boot(const struct nvl_container *c, const struct nvl_config *config)
+static bool starts_at_boot(const struct nvl_container *c, const struct nvl_effective *effective)
 {
-    const char *value = nvl_config_get(config, c->kind == NVL_CONTAINER_PVE ? "onboot" : "lxc.start.auto");
+    const char *value =
+        nvl_effective_get(effective, c->kind == NVL_CONTAINER_PVE ? "onboot" : "lxc.start.auto");
 
     return value != NULL && strcmp(value, "1") == 0;
 }
@@ -36,19 +38,21 @@ static void read_config(struct nvl_host_facts *f, size_t index)
 {
     nvl_autofree struct nvl_container *c = nvl_container_at(&f->containers, index);
     nvl_auto(nvl_config_clear) struct nvl_config config = {0};
+    nvl_auto(nvl_effective_clear) struct nvl_effective effective = {0};
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
     struct nvl_error ignored;
     bool by_hand = false, needs_nodes = false;
 
     if (c->node != NULL)
         return;
-    /* what cannot be read is somebody's to say: the caller reads it again */
+    /* what cannot be read is reported later, by the caller, who reads it again */
     bool is_suspect = nvl_container_read_config(f->root, c, &config, &ignored) < 0 || speaks_of_gpus(&config);
-    bool has_grant = nvl_config_grant(&config, &grant, &ignored) == 1 && grant.devices != NVL_DEVICES_VOID;
-    nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(&config);
-    for (size_t i = 0; i < config.n_lines; i++) {
-        by_hand |= owners[i] == NVL_OWNER_BY_HAND;
-        needs_nodes |= needs_node_first(&config.lines[i], owners[i]);
+    is_suspect = nvl_effective_read(f->root, c, &config, &effective, &ignored) < 0 || is_suspect;
+    bool has_grant =
+        nvl_effective_grant(&effective, &grant, &ignored) == 1 && grant.devices != NVL_DEVICES_VOID;
+    for (size_t i = 0; i < effective.count; i++) {
+        by_hand |= effective.items[i].owner == NVL_OWNER_BY_HAND;
+        needs_nodes |= needs_node_first(&effective.items[i]);
     }
     bool is_user = has_grant || by_hand;
     if (is_user || is_suspect)
@@ -60,7 +64,7 @@ static void read_config(struct nvl_host_facts *f, size_t index)
         .has_grant = has_grant,
         .capabilities = has_grant ? grant.capabilities : 0,
         .needs_nodes_first = needs_nodes || c->user != NULL,
-        .starts_at_boot = starts_at_boot(c, &config),
+        .starts_at_boot = starts_at_boot(c, &effective),
     };
 }
 

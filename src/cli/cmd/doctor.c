@@ -16,7 +16,8 @@ static const struct nvl_option doctor_options[] = {
     {0},
 };
 
-static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data, struct nvl_error *err)
+static int run_doctor(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
+                      struct nvl_error *err)
 {
     const struct doctor_values *values = data;
     nvl_auto(nvl_diagnosis_clear) struct nvl_diagnosis d = {0};
@@ -56,5 +57,5 @@ const struct nvl_command nvl_cmd_doctor = {
     .max_arguments = 1,
     .options = doctor_options,
     .values_size = sizeof(struct doctor_values),
-    .run = run,
+    .run = run_doctor,
 };

@@ -25,13 +25,14 @@ void nvl_check_mount_source(const struct nvl_check *check, const struct nvl_cont
     bool is_error = false, is_fatal = false, makes_file = false;
     const char *effect = "";
 
-    for (size_t i = 0; i < facts->config.n_lines; i++) {
-        nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
-        if (facts->owners[i] == NVL_OWNER_OTHER || !nvl_mount_line_parse(&facts->config.lines[i], &mount) ||
-            mount.source[0] != '/' || nvl_root_exists(facts->host->root, mount.source))
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry mount = {0};
+        if (facts->effective.items[i].owner == NVL_OWNER_OTHER ||
+            !nvl_setting_mount(&facts->effective.items[i], &mount) || mount.source[0] != '/' ||
+            nvl_root_exists(facts->host->root, mount.source))
             continue;
         bool is_optional = strstr(mount.options, "optional") != NULL;
-        nvl_add_line_evidence(&evidence, facts, i);
+        nvl_add_setting_evidence(&evidence, facts, i);
         nvl_strv_pushf(&evidence, "%s does not exist on the host", mount.source);
         makes_file = makes_file || (is_optional && strstr(mount.options, "create=file") != NULL);
         is_fatal = is_fatal || !is_optional;
@@ -55,7 +56,7 @@ void nvl_check_mount_source(const struct nvl_check *check, const struct nvl_cont
 }
 
 /* A folder of the host's libraries over one of the container's; targets have no slash before them. */
-static bool covers_libraries(const struct nvl_mount_line *mount)
+static bool covers_libraries(const struct nvl_mount_entry *mount)
 {
     nvl_autofree char *target = nvl_xasprintf("/%s", mount->target);
 
@@ -83,12 +84,12 @@ void nvl_check_library_mount(const struct nvl_check *check, const struct nvl_con
 
     if (facts->depth == NVL_DEPTH_CONFIG) /* its release is not known */
         return;
-    for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0; i++) {
-        nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
-        if (!nvl_mount_line_parse(&facts->config.lines[i], &mount) || !covers_libraries(&mount))
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry mount = {0};
+        if (!nvl_setting_mount(&facts->effective.items[i], &mount) || !covers_libraries(&mount))
             continue;
-        nvl_add_line_evidence(&evidence, facts, i);
-        attach_takes_all = attach_takes_all && facts->owners[i] != NVL_OWNER_OTHER;
+        nvl_add_setting_evidence(&evidence, facts, i);
+        attach_takes_all = attach_takes_all && facts->effective.items[i].owner != NVL_OWNER_OTHER;
     }
     if (evidence.count == 0)
         return;
@@ -116,11 +117,10 @@ void nvl_check_library_mount(const struct nvl_check *check, const struct nvl_con
                         facts->container->config_path, again);
 }
 
-static bool is_nvidia_passthrough(const struct nvl_container_facts *facts, size_t i,
-                                  struct nvl_passthrough *p)
+static bool is_nvidia_passthrough(const struct nvl_container_facts *facts, size_t i, struct nvl_dev_entry *p)
 {
-    return facts->owners[i] != NVL_OWNER_OTHER && nvl_passthrough_parse(&facts->config.lines[i], p) &&
-           nvl_has_prefix(p->path, "/dev/nvidia");
+    return facts->effective.items[i].owner != NVL_OWNER_OTHER &&
+           nvl_setting_dev(&facts->effective.items[i], p) && nvl_has_prefix(p->path, "/dev/nvidia");
 }
 
 void nvl_check_dev_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
@@ -129,14 +129,14 @@ void nvl_check_dev_missing(const struct nvl_check *check, const struct nvl_conta
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     struct stat st;
 
-    for (size_t i = 0; i < facts->config.n_lines; i++) {
-        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry p = {0};
         if (!is_nvidia_passthrough(facts, i, &p))
             continue;
         int r = nvl_root_stat(facts->host->root, p.path, 0, &st);
         if (r == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
             continue;
-        nvl_add_line_evidence(&evidence, facts, i);
+        nvl_add_setting_evidence(&evidence, facts, i);
         nvl_strv_pushf(&evidence, "%s %s on the host", p.path, r < 0 ? "does not exist" : "is not a device");
     }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
@@ -155,13 +155,13 @@ void nvl_check_dev_mode(const struct nvl_check *check, const struct nvl_containe
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, commands = {0};
 
-    for (size_t i = 0; i < facts->config.n_lines; i++) {
-        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry p = {0};
         if (!is_nvidia_passthrough(facts, i, &p) || p.says_owner || (p.mode & 06) == 06)
             continue;
-        nvl_add_line_evidence(&evidence, facts, i);
+        nvl_add_setting_evidence(&evidence, facts, i);
         nvl_strv_pushf(&commands, "pct set %s -%s %s,mode=0666", facts->container->name,
-                       facts->config.lines[i].key, p.path);
+                       facts->effective.items[i].key, p.path);
     }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_NOTE, facts, &evidence,
                                                  "its NVIDIA devices open for the container's root alone");
