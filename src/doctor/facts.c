@@ -47,9 +47,9 @@ static int read_support(struct nvl_host_facts *f, struct nvl_error *err)
 static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
 {
     if (how == NVL_FACTS_QUICK && f->host.driver.loaded)
-        nvl_installed_driver_glance(f->root, &f->system, &f->search.us, &f->host.driver, &f->installed);
+        nvl_installed_driver_glance(f->root, &f->system, &f->userspace, &f->host.driver, &f->installed);
     else
-        nvl_installed_driver_read(f->root, &f->system, &f->search.us, &f->host.driver, &f->installed);
+        nvl_installed_driver_read(f->root, &f->system, &f->userspace, &f->host.driver, &f->installed);
 }
 
 static void read_reasons(struct nvl_host_facts *f)
@@ -79,10 +79,9 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
     if (r == 0)
         r = nvl_modules_read(root, &f->modules, err);
     if (r == 0)
-        r = nvl_search_read(root, how == NVL_FACTS_QUICK ? NVL_SEARCH_OR_RECALL : NVL_SEARCH_ANEW, &f->search,
-                            err);
+        r = nvl_userspace_read(root, &f->userspace, err);
     if (r == 0)
-        r = nvl_bundles_list(root, &f->host.driver, &f->search, &f->bundles, err);
+        r = nvl_bundles_list(root, &f->host.driver, &f->userspace, &f->bundles, err);
     if (r == 0)
         r = nvl_system_read(root, &f->system, err);
     if (r == 0)
@@ -110,7 +109,7 @@ void nvl_host_facts_clear(struct nvl_host_facts *f)
     nvl_vm_devices_clear(&f->vms);
     free(f->user_of_silent);
     nvl_host_clear(&f->host);
-    nvl_search_clear(&f->search);
+    nvl_userspace_clear(&f->userspace);
     nvl_bundles_clear(&f->bundles);
     nvl_system_clear(&f->system);
     nvl_support_clear(&f->support);

@@ -7,10 +7,10 @@
 #include "container/effective.h"
 #include "container/grant_lines.h"
 #include "container/idmap.h"
-#include "bundle/bundle.h"
-#include "bundle/search.h"
+#include "bundle/list.h"
 #include "grant/resolve.h"
 #include "host/host.h"
+#include "host/userspace.h"
 #include "driver/origin.h"
 #include "host/modprobe.h"
 #include "host/module.h"
@@ -38,7 +38,7 @@ struct nvl_host_facts {
     const struct nvl_root *root;
     struct nvl_host host; /* NVL_GPUS_ALL */
     struct nvl_modules modules;
-    struct nvl_search search; /* for the driver's files */
+    struct nvl_userspace userspace; /* the driver's files that are installed */
     struct nvl_bundles bundles;
     struct nvl_system system;
     struct nvl_support support;            /* empty where nvidia drives every GPU */
@@ -85,8 +85,8 @@ struct nvl_container_facts {
     char *rootfs_why;       /* why it is out of reach */
 };
 
-/* quick, for `host`: what a kept search says of the driver's files is believed, and what only a driver that
- * is not loaded is asked for is read of such a one alone. The same checks find the same. */
+/* quick, for `host`: what only a driver that is not loaded is asked for is read only of such a one. The same
+ * checks find the same. */
 enum nvl_facts_how { NVL_FACTS_ANEW, NVL_FACTS_QUICK };
 int nvl_host_facts_read(struct nvl_host_facts *facts, const struct nvl_root *root, enum nvl_facts_how how,
                         struct nvl_error *err);

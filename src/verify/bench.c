@@ -64,7 +64,7 @@ static int choose_gpu(const struct nvl_container_facts *f, const char *name, str
 /* The folder with the host's own libcuda; where an upgrade took the loaded version's away, the bundle's. */
 static char *find_library_folder(const struct nvl_host_facts *host)
 {
-    const struct nvl_userspace *us = &host->search.us;
+    const struct nvl_userspace *us = &host->userspace;
     const char *version = host->host.driver.version;
 
     for (size_t i = 0; i < us->n_dirs; i++) {

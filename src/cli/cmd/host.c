@@ -14,8 +14,8 @@ static json_t *json_host_driver(const struct nvl_host_facts *facts)
     const struct nvl_driver_version *driver = &facts->host.driver;
     json_t *installed = json_array();
 
-    for (size_t i = 0; i < facts->search.us.versions.count; i++)
-        json_array_append_new(installed, json_string(facts->search.us.versions.items[i]));
+    for (size_t i = 0; i < facts->userspace.versions.count; i++)
+        json_array_append_new(installed, json_string(facts->userspace.versions.items[i]));
     return json_pack("{s:b,s:o,s:o,s:o}", "loaded", (int)driver->loaded, "version",
                      nvl_json_string(driver->version), "flavour",
                      nvl_json_string(nvl_flavour_name(driver->flavour)), "installed", installed);
@@ -102,7 +102,7 @@ static void add_driver_line(const struct nvl_host_facts *facts, struct nvl_strv 
 
 static void add_library_lines(const struct nvl_host_facts *facts, struct nvl_strv *lines)
 {
-    nvl_autofree char *list = nvl_strv_join(&facts->search.us.versions, ", ");
+    nvl_autofree char *list = nvl_strv_join(&facts->userspace.versions, ", ");
     nvl_auto(nvl_strv_clear) struct nvl_strv bundles = {0};
 
     nvl_strv_pushf(lines, SUBJECT "%s", "libraries", list[0] != '\0' ? list : "none installed");

@@ -1,6 +1,6 @@
 /* nvlxc show: what a container's grant says, and what it comes to on this host now. It exits 1 where
  * something of it is not there. */
-#include "bundle/bundle.h"
+#include "bundle/list.h"
 #include "cli/command.h"
 #include "container/owned_lines.h"
 #include "base/paths.h"

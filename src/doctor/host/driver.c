@@ -11,7 +11,7 @@ bool nvl_driver_is_installed(const struct nvl_host_facts *facts)
     const struct nvl_installed_driver *d = &facts->installed;
 
     return d->module != NULL || d->package != NULL || d->dkms_name != NULL ||
-           facts->search.us.versions.count > 0;
+           facts->userspace.versions.count > 0;
 }
 
 /* Something is installed, nothing is loaded, and there is no module on disk for this kernel: why? */
@@ -233,8 +233,8 @@ static void check_not_built(const struct nvl_check *check, const struct nvl_host
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
     add_module_evidence(&evidence, facts);
     add_source_evidence(&evidence, &facts->installed);
-    for (size_t i = 0; i < facts->search.us.versions.count; i++)
-        nvl_strv_pushf(&evidence, "libraries of %s are installed", facts->search.us.versions.items[i]);
+    for (size_t i = 0; i < facts->userspace.versions.count; i++)
+        nvl_strv_pushf(&evidence, "libraries of %s are installed", facts->userspace.versions.items[i]);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "%s",
                       source

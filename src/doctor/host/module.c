@@ -133,7 +133,7 @@ void nvl_check_firmware(const struct nvl_check *check, const struct nvl_host_fac
     const char *loaded = facts->host.driver.version;
     const struct nvl_gpu *user = NULL;
     bool is_upgraded =
-        facts->search.us.versions.count > 0 && !nvl_strv_contains(&facts->search.us.versions, loaded);
+        facts->userspace.versions.count > 0 && !nvl_strv_contains(&facts->userspace.versions, loaded);
 
     for (size_t i = 0; i < facts->host.gpus.count && user == NULL; i++)
         if (facts->host.gpus.items[i].runs_firmware)
