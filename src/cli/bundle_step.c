@@ -7,6 +7,7 @@
 
 #include "base/paths.h"
 #include "bundle/list.h"
+#include "cli/print.h"
 #include "host/userspace.h"
 
 struct progress {

@@ -6,6 +6,8 @@
 
 #include "apply/live.h"
 #include "apply/open_files.h"
+#include "cli/json.h"
+#include "cli/print.h"
 #include "container/target.h"
 #include "grant/grant.h"
 

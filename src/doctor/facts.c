@@ -39,7 +39,8 @@ static int read_support(struct nvl_host_facts *f, struct nvl_error *err)
     bool all_driven = f->host.driver.loaded;
 
     for (size_t i = 0; i < f->host.gpus.count; i++)
-        all_driven = all_driven && f->host.gpus.items[i].driver == NVL_GPU_NVIDIA;
+        all_driven = all_driven && (f->host.gpus.items[i].driver == NVL_GPU_NVIDIA ||
+                                    nvl_gpu_state(&f->host.gpus.items[i]) == NVL_GPU_IS_VIRTUAL);
     return all_driven ? 0 : nvl_support_read(&f->support, err);
 }
 
@@ -49,6 +50,25 @@ static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
         nvl_installed_driver_glance(f->root, &f->system, &f->userspace, &f->host.driver, &f->installed);
     else
         nvl_installed_driver_read(f->root, &f->system, &f->userspace, &f->host.driver, &f->installed);
+}
+
+static void read_reasons(struct nvl_host_facts *f)
+{
+    const struct nvl_driver_version *loaded = &f->host.driver;
+    f->surroundings =
+        (struct nvl_gpu_surroundings){.host = &f->host,
+                                      .modprobe = &f->modprobe,
+                                      .vms = &f->vms,
+                                      .support = &f->support,
+                                      .version = loaded->loaded ? loaded->version : f->installed.version,
+                                      .flavour = loaded->loaded ? loaded->flavour : f->installed.flavour};
+
+    if (f->host.gpus.count == 0)
+        return;
+    nvl_vm_devices_read(f->root, &f->vms);
+    f->reasons = nvl_xcalloc(f->host.gpus.count, sizeof *f->reasons);
+    for (size_t i = 0; i < f->host.gpus.count; i++)
+        nvl_gpu_explain(&f->surroundings, &f->host.gpus.items[i], &f->reasons[i]);
 }
 
 int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, enum nvl_facts_how how,
@@ -77,11 +97,17 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
     f->has_nvidia_modprobe = nvl_root_exists(root, NVL_MODPROBE_PROGRAM);
     read_nodes(f);
     nvl_gpu_users_read(f);
+    read_reasons(f);
     return 0;
 }
 
 void nvl_host_facts_clear(struct nvl_host_facts *f)
 {
+    for (size_t i = 0; f->reasons != NULL && i < f->host.gpus.count; i++)
+        nvl_gpu_reason_clear(&f->reasons[i]);
+    free(f->reasons);
+    nvl_vm_devices_clear(&f->vms);
+    free(f->user_of_silent);
     nvl_host_clear(&f->host);
     nvl_userspace_clear(&f->userspace);
     nvl_bundles_clear(&f->bundles);
@@ -98,19 +124,6 @@ void nvl_host_facts_clear(struct nvl_host_facts *f)
     *f = (struct nvl_host_facts){0};
 }
 
-/* The running container's view, through its init: the kernel resolves that link, so it is opened before the
- * root handle takes over. */
-static int open_running_root(struct nvl_container_facts *f)
-{
-    nvl_autofree char *path = nvl_xasprintf("/proc/%d/root", (int)f->init);
-    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
-    nvl_root_from_fd(&f->rootfs, fd, path);
-    return 0;
-}
-
 static void read_rootfs(struct nvl_container_facts *f)
 {
     const struct nvl_root *root = f->host->root;
@@ -120,7 +133,7 @@ static void read_rootfs(struct nvl_container_facts *f)
         f->init = nvl_container_init(f->container, &f->init_error);
     if (f->init < 0)
         f->init = 0;
-    if (f->init > 0 && open_running_root(f) == 0)
+    if (f->init > 0 && nvl_container_open_running(f->init, &f->rootfs) == 0)
         return;
     nvl_container_open_rootfs(root, f->container, &f->effective, &f->idmap, &f->rootfs, &f->rootfs_why);
 }

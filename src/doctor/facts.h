@@ -15,6 +15,7 @@
 #include "host/modprobe.h"
 #include "host/module.h"
 #include "host/compat.h"
+#include "host/gpu_reason.h"
 #include "host/system.h"
 
 /* A container of this node that is to have a GPU. */
@@ -43,7 +44,11 @@ struct nvl_host_facts {
     struct nvl_support support;            /* empty where nvidia drives every GPU */
     struct nvl_installed_driver installed; /* quick: a glance at a loaded one */
     struct nvl_modprobe modprobe;
-    bool has_nvidia_modprobe;         /* the program that makes nodes */
+    struct nvl_vm_devices vms;
+    struct nvl_gpu_surroundings surroundings; /* of the facts here: what GPUs are judged by */
+    struct nvl_gpu_reason *reasons;           /* of each GPU's state */
+    char *user_of_silent;     /* a container that was started with a GPU whose UUID is still unknown */
+    bool has_nvidia_modprobe; /* the program that makes nodes */
     struct nvl_containers containers; /* of this node */
     struct nvl_node *nodes;           /* those that the host should have, each looked at */
     size_t n_nodes;
@@ -93,9 +98,8 @@ int nvl_container_facts_read(struct nvl_container_facts *facts, const struct nvl
 /* The same to NVL_DEPTH_CONFIG. */
 int nvl_container_facts_read_config(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
                                     struct nvl_container *container, struct nvl_error *err);
-/* Reads each container's config once: who is to have a GPU, and who is suspect. A part of
- * nvl_host_facts_read.
- */
+/* Reads each container's config once: who is to have a GPU, and who is suspect; marks GPUs that a running
+ * one must have used. A part of nvl_host_facts_read. */
 void nvl_gpu_users_read(struct nvl_host_facts *facts);
 void nvl_container_facts_clear(struct nvl_container_facts *facts);
 

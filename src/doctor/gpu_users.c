@@ -3,6 +3,7 @@
 #include "doctor/facts.h"
 #include "container/entry.h"
 #include "container/foreign.h"
+#include "container/gpu_use.h"
 
 /* A node that Proxmox wants to be there before anything of a start, or that a mount leaves out without a
  * word. nvlxc's own mount entries have its pre-start hook before them. */
@@ -54,6 +55,8 @@ static void read_config(struct nvl_host_facts *f, size_t index)
         by_hand |= effective.items[i].owner == NVL_OWNER_BY_HAND;
         needs_nodes |= needs_node_first(&effective.items[i]);
     }
+    if (has_grant && nvl_mark_gpus_used(f->root, c, &grant, &f->host.gpus) && f->user_of_silent == NULL)
+        f->user_of_silent = nvl_container_full_name(&f->containers, c);
     bool is_user = has_grant || by_hand;
     if (is_user || is_suspect)
         *NVL_APPEND(f->suspects, f->n_suspects) = (struct nvl_suspect){.index = index, .is_user = is_user};

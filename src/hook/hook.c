@@ -9,6 +9,7 @@
 
 #include "base/paths.h"
 #include "base/run.h"
+#include "container/list.h"
 #include "hook/nodes.h"
 #include "hook/starting.h"
 #include "host/module.h"
@@ -121,7 +122,8 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
 static bool has_gpu_for_driver(const struct nvl_gpus *gpus)
 {
     for (size_t i = 0; i < gpus->count; i++)
-        if (gpus->items[i].driver == NVL_GPU_NO_DRIVER || gpus->items[i].driver == NVL_GPU_NVIDIA)
+        if ((gpus->items[i].driver == NVL_GPU_NO_DRIVER || gpus->items[i].driver == NVL_GPU_NVIDIA) &&
+            gpus->items[i].physical[0] == '\0')
             return true;
     return false;
 }
@@ -214,6 +216,13 @@ static void mount_into(const struct nvl_hook_call *call, const struct nvl_root *
     nvl_inject_link(&in, rootfs, (uid_t)-1, (gid_t)-1);
 }
 
+/* The pre-start hook has opened each GPU without a UUID, where it was root's: a user's container has its
+ * config elsewhere. */
+static bool has_used_gpus(const struct nvl_hook_call *call)
+{
+    return call->config != NULL && nvl_has_prefix(call->config, NVL_LXC_DIR "/");
+}
+
 void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *root,
                     struct nvl_outcome *outcome)
 {
@@ -243,5 +252,7 @@ void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *roo
                       "NVIDIA's kernel module is not loaded on the host: see 'nvlxc host'");
         return;
     }
+    if (has_used_gpus(call))
+        nvl_gpus_mark_used(&host.gpus);
     mount_into(call, &rootfs, &host, &grant, outcome);
 }

@@ -5,6 +5,7 @@
 #include "doctor/findings.h"
 #include "cli/cmd/host_setup.h"
 #include "cli/command.h"
+#include "cli/json.h"
 
 #define SUBJECT "%-9s  "
 
@@ -76,6 +77,9 @@ static void add_gpu_lines(const struct nvl_gpus *gpus, struct nvl_strv *lines)
             nvl_buf_addf(&text, ", driven by %s", gpu->driver_name);
         else
             nvl_buf_addf(&text, ", without a driver");
+        nvl_autofree char *remark = nvl_gpu_remark(gpu);
+        if (remark != NULL)
+            nvl_buf_addf(&text, ", %s", remark);
         if (gpu->mig_enabled)
             nvl_buf_addf(&text, ", %zu MIG device%s", gpu->n_migs, gpu->n_migs == 1 ? "" : "s");
         nvl_strv_pushf(lines, SUBJECT "%s", "GPU", text.data);

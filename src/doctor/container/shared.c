@@ -81,6 +81,11 @@ static char *attach_command(const struct nvl_container_facts *facts, const struc
 {
     struct nvl_buf b = {0};
 
+    const struct nvl_setting *included = nvl_effective_foreign_file(&facts->effective);
+    if (included != NULL)
+        nvl_buf_addf(&b,
+                     "# first remove the NVIDIA lines of %s, which the config includes: nvlxc does not edit that file\n",
+                     included->file);
     nvl_autofree char *name = nvl_shell_word(facts->name);
     nvl_buf_addf(&b, "nvlxc attach %s%s", name, has_lines_to_replace(facts) ? " --replace" : "");
     if (!facts->has_grant)

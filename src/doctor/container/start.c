@@ -7,20 +7,16 @@
 /* Why one selector names nothing that can be used. */
 enum lack { LACK_NONE, LACK_GPU, LACK_FIRST_USE, LACK_HELD, LACK_EXCLUDED, LACK_MIG, LACK_MIG_UUID };
 
-static const struct nvl_gpu *find_gpu(const struct nvl_gpus *gpus, const struct nvl_selector *s)
+/* The driver says a GPU's UUID once it was used; the start hook uses each. One that does not come up, or is
+ * off the bus, may be the one as well. */
+static bool has_gpu_without_uuid(const struct nvl_gpus *gpus)
 {
-    if (s->kind == NVL_SELECT_INDEX)
-        return nvl_gpu_by_index(gpus, s->index);
-    return s->kind == NVL_SELECT_PCI ? nvl_gpu_by_pci(gpus, s->gpu) : nvl_gpu_by_uuid(gpus, s->gpu);
-}
-
-/* The driver says a GPU's UUID once it was used; the start hook uses each. */
-static bool has_silent_gpu(const struct nvl_gpus *gpus)
-{
-    for (size_t i = 0; i < gpus->count; i++)
-        if (gpus->items[i].driver == NVL_GPU_NVIDIA && gpus->items[i].uuid[0] == '\0' &&
-            !gpus->items[i].excluded)
+    for (size_t i = 0; i < gpus->count; i++) {
+        enum nvl_gpu_state state = nvl_gpu_state(&gpus->items[i]);
+        if (state == NVL_GPU_IS_UNUSED || state == NVL_GPU_IS_SILENT ||
+            (state == NVL_GPU_IS_LOST && gpus->items[i].uuid[0] == '\0'))
             return true;
+    }
     return false;
 }
 
@@ -28,14 +24,14 @@ static enum lack classify(const struct nvl_host *host, const struct nvl_selector
 {
     if (s->kind == NVL_SELECT_MIG_UUID)
         return LACK_MIG_UUID;
-    const struct nvl_gpu *gpu = find_gpu(&host->gpus, s);
+    const struct nvl_gpu *gpu = nvl_find_selected(&host->gpus, s);
     if (gpu == NULL)
-        return (s->kind == NVL_SELECT_UUID || s->kind == NVL_SELECT_MIG) && has_silent_gpu(&host->gpus)
+        return (s->kind == NVL_SELECT_UUID || s->kind == NVL_SELECT_MIG) && has_gpu_without_uuid(&host->gpus)
                    ? LACK_FIRST_USE
                    : LACK_GPU;
     if (gpu->excluded)
         return LACK_EXCLUDED;
-    if (gpu->driver != NVL_GPU_NVIDIA || gpu->minor < 0)
+    if (!nvl_gpu_can_be_given(gpu))
         return LACK_HELD;
     return s->kind == NVL_SELECT_MIG ? LACK_MIG : LACK_GPU;
 }
@@ -108,6 +104,19 @@ static void check_first_use(const struct nvl_check *check, const struct nvl_cont
     nvl_finding_fix(f, "nvidia-smi -L");
 }
 
+/* The words for the first of its GPUs that another driver has. */
+static const struct nvl_gpu_reason *find_held(const struct nvl_container_facts *facts)
+{
+    const struct nvl_gpus *gpus = &facts->host->host.gpus;
+
+    for (size_t i = 0; i < facts->grant.n_selectors; i++) {
+        const struct nvl_gpu *gpu = nvl_find_selected(gpus, &facts->grant.selectors[i]);
+        if (gpu != NULL && classify(&facts->host->host, &facts->grant.selectors[i]) == LACK_HELD)
+            return &facts->host->reasons[gpu - gpus->items];
+    }
+    return NULL;
+}
+
 static void check_gpu_held(const struct nvl_check *check, const struct nvl_container_facts *facts,
                            struct nvl_findings *findings)
 {
@@ -117,8 +126,8 @@ static void check_gpu_held(const struct nvl_check *check, const struct nvl_conta
     if (f == NULL)
         return;
     nvl_autofree char *name = nvl_shell_word(facts->name);
-    nvl_finding_cause(f, "another driver holds it, for a virtual machine or because it came first; %s",
-                      without_it(facts));
+    const struct nvl_gpu_reason *reason = find_held(facts);
+    nvl_finding_cause(f, "it %s: %s; %s", reason->what, reason->cause, without_it(facts));
     nvl_finding_fix(
         f,
         "give the GPU back to nvidia on the host, or grant another:\n  nvlxc gpus\n  nvlxc attach %s "
@@ -197,7 +206,7 @@ static void check_other_gpus(const struct nvl_check *check, const struct nvl_con
         return;
     for (size_t i = 0; i < gpus->count; i++) {
         const struct nvl_gpu *gpu = &gpus->items[i];
-        if (gpu->driver != NVL_GPU_NVIDIA || gpu->minor < 0 || is_granted(facts, gpu))
+        if (!nvl_gpu_can_be_given(gpu) || is_granted(facts, gpu))
             continue;
         const struct nvl_node node = nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false,
                                                    &facts->host->host.majors, &facts->host->host.params);
@@ -238,6 +247,7 @@ const struct nvl_check nvl_checks_start[] = {
      NULL, nvl_check_filtered},
     {"device-denied", "Does the mode of its nodes let it open them?", "node-mode", NULL, nvl_check_denied},
     {"other-gpus-open", "Is it kept from GPUs that were not given to it?", NULL, NULL, check_other_gpus},
-    {"grant-gpu-unused", "Does the driver know its GPUs' UUIDs?", NVL_NO_GPU_ON_HOST, NULL, check_first_use},
+    {"grant-gpu-unused", "Does the driver know its GPUs' UUIDs?", "gpu-lost gpu-silent " NVL_NO_GPU_ON_HOST,
+     NULL, check_first_use},
     {0},
 };
