@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "driver/distribution.h"
 #include "host/elf.h"
 #include "host/module.h"
 
@@ -16,40 +17,6 @@
 #define KEY_MAX        (64u << 10)
 #define MOK_LIST       "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
 #define MOK_LIST_MAX   (1u << 20)
-
-enum nvl_family nvl_family_of(const struct nvl_system *system)
-{
-    /* an ID, else the first word of ID_LIKE that is known */
-    static const struct {
-        const char *id;
-        enum nvl_family family;
-    } known[] = {
-        {"debian", NVL_FAMILY_DEBIAN},
-        {"ubuntu", NVL_FAMILY_UBUNTU},
-        {"fedora", NVL_FAMILY_FEDORA},
-        {"rhel", NVL_FAMILY_RHEL},
-        {"centos", NVL_FAMILY_RHEL},
-        {"arch", NVL_FAMILY_ARCH},
-        {"archarm", NVL_FAMILY_ARCH},
-        {"suse", NVL_FAMILY_SUSE},
-        {"opensuse", NVL_FAMILY_SUSE},
-        {"opensuse-leap", NVL_FAMILY_SUSE},
-        {"opensuse-tumbleweed", NVL_FAMILY_SUSE},
-        {"gentoo", NVL_FAMILY_GENTOO},
-        {"nixos", NVL_FAMILY_NIXOS},
-    };
-    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
-
-    if (system->is_proxmox)
-        return NVL_FAMILY_DEBIAN;
-    nvl_strv_split(&words, system->id != NULL ? system->id : "", " ");
-    nvl_strv_split(&words, system->like != NULL ? system->like : "", " ");
-    for (size_t w = 0; w < words.count; w++)
-        for (size_t i = 0; i < NVL_LENGTH(known); i++)
-            if (strcmp(words.items[w], known[i].id) == 0)
-                return known[i].family;
-    return NVL_FAMILY_OTHER;
-}
 
 /* "tesla-535" of "nvidia-tesla-535", "legacy-390xx" of "nvidia-legacy-390xx": Debian's drivers beside the
  * main one, which nobody else names so. The caller frees; NULL for other names. */
@@ -435,6 +402,8 @@ void nvl_installed_driver_read(const struct nvl_root *root, const struct nvl_sys
     read_signing_key(root, d);
     name_version(us, d);
     read_kernels(root, d);
+    d->has_dkms = d->dkms_name != NULL || nvl_root_exists(root, "/usr/sbin/dkms") ||
+                  nvl_root_exists(root, "/usr/bin/dkms");
     find_other_kernels(root, system->kernel, &d->kernels);
     if (system->kernel != NULL) {
         nvl_autofree char *build = nvl_xasprintf(MODULES_FOLDER "/%s/build", system->kernel);
