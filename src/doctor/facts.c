@@ -101,6 +101,12 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
     return 0;
 }
 
+struct nvl_driver_need nvl_driver_need_of(const struct nvl_host_facts *facts)
+{
+    return (struct nvl_driver_need){&facts->system, &facts->host.gpus, &facts->host.driver, &facts->installed,
+                                    &facts->support};
+}
+
 void nvl_host_facts_clear(struct nvl_host_facts *f)
 {
     for (size_t i = 0; f->reasons != NULL && i < f->host.gpus.count; i++)

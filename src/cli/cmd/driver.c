@@ -164,8 +164,7 @@ static int keep_bundle(const struct drivers *d, const char *version, json_t *syn
         nvl_error_hint(err, "reboot, so that driver %s is loaded, or install the user-space of %s",
                        d->userspace.versions.items[0], version);
     else
-        nvl_error_hint(err,
-                       "install the user-space of %s (Debian: libcuda1, nvidia-smi), then: nvlxc driver sync",
+        nvl_error_hint(err, "install the user-space of %s (nvlxc doctor says how), then: nvlxc driver sync",
                        version);
     return -ENOENT;
 }

@@ -189,14 +189,16 @@ static void check_vgpu(const struct nvl_check *check, const struct nvl_host_fact
 
     if (facts->installed.origin != NVL_ORIGIN_VGPU)
         return;
-    struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR,
-                                             "the driver is NVIDIA's host driver for virtual GPUs (vGPU), which "
-                                             "has no CUDA");
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, NVL_SEVERITY_ERROR,
+                         "the driver is NVIDIA's host driver for virtual GPUs (vGPU), which "
+                         "has no CUDA");
     nvl_finding_evidence(f, "no libcuda.so.1 is installed; %s",
                          facts->modules.nvidia_vgpu_vfio ? "/proc/modules: nvidia_vgpu_vfio"
                                                          : "libnvidia-vgpu.so is");
-    nvl_finding_cause(f, "it divides a GPU among virtual machines, and brings neither libcuda nor nvidia-uvm: "
-                         "programs of this host and of containers cannot compute with it");
+    nvl_finding_cause(f,
+                      "it divides a GPU among virtual machines, and brings neither libcuda nor nvidia-uvm: "
+                      "programs of this host and of containers cannot compute with it");
     nvl_advise_libraries(&need, facts->host.driver.version, &none, &fix);
     nvl_finding_fix_lines(f, &fix);
 }
@@ -216,7 +218,8 @@ const struct nvl_check nvl_checks_driver[] = {
     {"driver-not-loaded", "Is the module loaded?", HOLDERS " " MISFITS, nvl_check_not_loaded, NULL},
     {"driver-version", "Is the module's version understood?", NULL, nvl_check_driver_version, NULL},
     {"driver-vgpu", "Is it a driver that has CUDA?", NULL, check_vgpu, NULL},
-    {"libraries-absent", "Are the driver's libraries installed?", "driver-vgpu", nvl_check_libraries_absent, NULL},
+    {"libraries-absent", "Are the driver's libraries installed?", "driver-vgpu", nvl_check_libraries_absent,
+     NULL},
     {"libraries-mismatch", "Do libraries and module fit?", NULL, nvl_check_libraries_mismatch, NULL},
     {"upgrade-pending", "Does no upgrade wait for a reboot?", NULL, nvl_check_upgrade_pending, NULL},
     {"libraries-incomplete", "Are the libraries here that containers are granted?",

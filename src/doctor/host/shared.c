@@ -34,12 +34,6 @@ void nvl_add_first_line(struct nvl_strv *lines, const struct nvl_root *root, con
         nvl_strv_pushf(lines, "%s: %.*s", path, (int)strcspn(text, "\n"), text);
 }
 
-struct nvl_driver_need nvl_driver_need_of(const struct nvl_host_facts *facts)
-{
-    return (struct nvl_driver_need){&facts->system, &facts->host.gpus, &facts->host.driver, &facts->installed,
-                                    &facts->support};
-}
-
 char *nvl_granted_names(const struct nvl_host_facts *facts)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};

@@ -19,8 +19,6 @@ void nvl_finding_fix_lines(struct nvl_finding *f, const struct nvl_strv *lines);
 
 /* "FILE: LINE" for the first line of a file; nothing where it cannot be read. */
 void nvl_add_first_line(struct nvl_strv *lines, const struct nvl_root *root, const char *path);
-/* What fix texts about the driver are made from. */
-struct nvl_driver_need nvl_driver_need_of(const struct nvl_host_facts *facts);
 /* The names of the containers that have a grant, "220, web"; NULL for none. The caller frees. */
 char *nvl_granted_names(const struct nvl_host_facts *facts);
 /* The loaded version, else what would be loaded; "" where unknown. The same for the flavour. */
