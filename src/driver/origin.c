@@ -340,12 +340,25 @@ static bool is_loaded_from_installer(const struct nvl_driver_version *loaded,
            strstr(d->package_version, loaded->version) == NULL;
 }
 
+static void forget_package(struct nvl_installed_driver *d, const struct nvl_driver_version *loaded)
+{
+    free(TAKE_PTR(d->package));
+    free(TAKE_PTR(d->package_version));
+    free(TAKE_PTR(d->series));
+    d->flavour = NVL_FLAVOUR_UNKNOWN;
+    nvl_copy(d->version, sizeof d->version, loaded->version, strlen(loaded->version));
+}
+
 static enum nvl_origin find_origin_on_debian(const struct nvl_root *root, const struct nvl_userspace *us,
                                              const struct nvl_driver_version *loaded,
                                              struct nvl_installed_driver *d)
 {
+    if (d->package != NULL && is_loaded_from_installer(loaded, d)) {
+        forget_package(d, loaded);
+        return NVL_ORIGIN_RUN;
+    }
     if (d->package != NULL)
-        return is_loaded_from_installer(loaded, d) ? NVL_ORIGIN_RUN : origin_of_package(root, d);
+        return origin_of_package(root, d);
     if (d->dkms_name != NULL && strcmp(d->dkms_name, "nvidia") != 0) {
         d->series = series_in(d->dkms_name);
         return NVL_ORIGIN_DEBIAN;

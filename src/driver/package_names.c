@@ -45,9 +45,9 @@ char *nvl_series_package(const char *package, const char *series)
         return nvl_xasprintf("nvidia-%s-%s", series, package + strlen("nvidia-"));
     if (nvl_has_prefix(package, "libnvidia-"))
         return nvl_xasprintf("libnvidia-%s-%s", series, package + strlen("libnvidia-"));
-    if (len > 8 && strcmp(package + len - 8, "-nvidia0") == 0) /* libglx-nvidia0 */
-        return nvl_xasprintf("%.*s-%s%s0", (int)(len - 1), package, series,
-                             nvl_has_suffix(series, "x") ? "" : "-");
+    if (len > 8 && strncmp(package + len - 8, "-nvidia", 7) == 0) /* libglx-nvidia0 */
+        return nvl_xasprintf("%.*s-%s%s%c", (int)(len - 1), package, series,
+                             nvl_has_suffix(series, "x") ? "" : "-", package[len - 1]);
     return nvl_xstrdup(package);
 }
 
