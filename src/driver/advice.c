@@ -2,6 +2,8 @@
 #include "driver/advice.h"
 
 #include "driver/distribution.h"
+#include "driver/package_names.h"
+#include "driver/replace.h"
 
 void nvl_advise_build(const struct nvl_driver_need *need, struct nvl_strv *fix)
 {

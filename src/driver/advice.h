@@ -4,8 +4,6 @@
  * (nvidia-installer-cleanup). Each function appends lines; none where no fix is known. */
 #pragma once
 
-#include "driver/package_names.h"
-#include "driver/replace.h"
 #include "driver/run_file.h"
 
 /* The module is not built for this kernel: dkms, or what is there in its place. */

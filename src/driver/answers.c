@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* A GPU that a virtual machine has is not ours to drive. */
-static bool is_ours(const struct nvl_gpu *gpu)
+static bool is_host_gpu(const struct nvl_gpu *gpu)
 {
     return gpu->driver != NVL_GPU_VFIO && nvl_gpu_state(gpu) != NVL_GPU_IS_VIRTUAL;
 }
@@ -52,7 +52,7 @@ static enum nvl_gpu_fit fit_gpus(const struct nvl_driver_need *need, const char 
         const struct nvl_gpu *gpu = &need->gpus->items[i];
         const struct nvl_generation *g = nvl_support_generation(need->support, gpu->pci_device);
         enum nvl_gpu_fit fit = nvl_generation_fits(g, version, flavour);
-        if (!is_ours(gpu) || fit == NVL_GPU_FITS || (g == NULL && is_driven_by(need, gpu, version)))
+        if (!is_host_gpu(gpu) || fit == NVL_GPU_FITS || (g == NULL && is_driven_by(need, gpu, version)))
             continue;
         *misfit = gpu;
         return fit;
@@ -147,7 +147,7 @@ void nvl_driver_answers_clear(struct nvl_driver_answers *answers)
 static const struct nvl_generation *generation_of(const struct nvl_driver_need *need,
                                                   const struct nvl_gpu *gpu)
 {
-    return is_ours(gpu) ? nvl_support_generation(need->support, gpu->pci_device) : NULL;
+    return is_host_gpu(gpu) ? nvl_support_generation(need->support, gpu->pci_device) : NULL;
 }
 
 static bool have_common_driver(const struct nvl_generation *a, const struct nvl_generation *b)
@@ -178,7 +178,7 @@ const struct nvl_gpu *nvl_gpu_unknown(const struct nvl_driver_need *need)
 {
     for (size_t i = 0; i < need->gpus->count; i++) {
         const struct nvl_gpu *gpu = &need->gpus->items[i];
-        if (is_ours(gpu) && gpu->driver != NVL_GPU_NVIDIA && generation_of(need, gpu) == NULL)
+        if (is_host_gpu(gpu) && gpu->driver != NVL_GPU_NVIDIA && generation_of(need, gpu) == NULL)
             return gpu;
     }
     return NULL;
@@ -327,7 +327,7 @@ static char *text_of_unknown(const struct nvl_driver_need *need, const struct nv
 }
 
 /* The oldest of the branch that fits and that the table names; NULL for none. The caller frees. */
-static char *name_version(const struct nvl_driver_answers *answers, const struct nvl_driver_answer *first)
+static char *name_fitting(const struct nvl_driver_answers *answers, const struct nvl_driver_answer *first)
 {
     const char *oldest = first->row->from;
 
@@ -348,7 +348,7 @@ void nvl_choose_by_hand(const struct nvl_driver_need *need, const char *kernel, 
     const struct nvl_driver_answer *first = next_fitting(&answers, NULL, newer_than);
     *choice = (struct nvl_by_hand){.fits = first != NULL, .flavour = needed_flavour(need)};
     if (first != NULL) {
-        choice->version = name_version(&answers, first);
+        choice->version = name_fitting(&answers, first);
         choice->text = text_of_fitting(need, &answers, first);
     } else {
         choice->text = text_of_unknown(need, &answers);

@@ -110,7 +110,7 @@ static void say_no_driver_for_kernel(const struct nvl_driver_need *need, struct 
 }
 
 /* A row of this release's suites. */
-static bool is_packaged(const struct nvl_driver_need *need, const struct nvl_kernel_range *row)
+static bool is_release_row(const struct nvl_driver_need *need, const struct nvl_kernel_range *row)
 {
     return row->suite != NULL && nvl_has_prefix(row->suite, need->system->codename);
 }
@@ -122,7 +122,7 @@ static char *packaged_branches(const struct nvl_driver_need *need)
 
     for (size_t i = 0; i < need->support->n_kernels; i++) {
         const struct nvl_kernel_range *row = &need->support->kernels[i];
-        if (is_packaged(need, row) && row->series == NULL && !nvl_strv_contains(&branches, row->branch))
+        if (is_release_row(need, row) && row->series == NULL && !nvl_strv_contains(&branches, row->branch))
             nvl_strv_push(&branches, row->branch);
     }
     return branches.count > 0 ? nvl_strv_join(&branches, ", ") : nvl_xstrdup("none");
@@ -140,7 +140,7 @@ static const struct nvl_kernel_range *find_package(const struct nvl_driver_need 
 {
     for (size_t i = 0; i < need->support->n_kernels; i++) {
         const struct nvl_kernel_range *row = &need->support->kernels[i];
-        if (is_packaged(need, row) && (row->series != NULL) == of_series && drives(g, row))
+        if (is_release_row(need, row) && (row->series != NULL) == of_series && drives(g, row))
             return row;
     }
     return NULL;
@@ -282,7 +282,7 @@ static void say_installer(const struct nvl_driver_need *need, struct nvl_choice 
     }
 }
 
-static void choose(const struct nvl_driver_need *need, struct nvl_choice *c)
+static void choose_by_release(const struct nvl_driver_need *need, struct nvl_choice *c)
 {
     const struct nvl_system *system = need->system;
 
@@ -317,7 +317,7 @@ static void choose(const struct nvl_driver_need *need, struct nvl_choice *c)
 void nvl_choose_driver(const struct nvl_driver_need *need, struct nvl_choice *choice)
 {
     *choice = (struct nvl_choice){0};
-    choose(need, choice);
+    choose_by_release(need, choice);
     char *stays = why_present_stays(need, choice);
     if (stays == NULL)
         return;

@@ -152,7 +152,7 @@ static void read_dkms(const struct nvl_root *root, struct nvl_installed_driver *
 }
 
 /* The first line that the compiler calls an error; else the first of make. */
-static char *find_error(const char *text, size_t len)
+static char *find_build_error(const char *text, size_t len)
 {
     static const char *const marks[] = {"error: ", "ERROR", "*** ", "Error "};
 
@@ -183,7 +183,7 @@ static void read_log(const struct nvl_root *root, const char *kernel, struct nvl
     bool names_a_kernel = memmem(text, first, " for kernel ", 12) != NULL;
     if (names_a_kernel && memmem(text, first, kernel, strlen(kernel)) == NULL)
         return;
-    d->build_error = find_error(text, len);
+    d->build_error = find_build_error(text, len);
     d->build_log = TAKE_PTR(path);
 }
 
@@ -204,7 +204,7 @@ static void read_signing_key(const struct nvl_root *root, struct nvl_installed_d
     d->enrolled = is_there ? NVL_ENROLLED_YES : NVL_ENROLLED_NO;
 }
 
-static void name_version(const struct nvl_userspace *us, struct nvl_installed_driver *d)
+static void name_installed(const struct nvl_userspace *us, struct nvl_installed_driver *d)
 {
     const char *version = d->dkms_version != NULL      ? d->dkms_version
                           : d->package_version != NULL ? d->package_version
@@ -299,7 +299,7 @@ static enum nvl_origin origin_of_package(const struct nvl_root *root, const stru
 }
 
 /* The first 64-bit folder of libraries; NULL for none. */
-static const char *library_folder(const struct nvl_userspace *us)
+static const char *find_library_folder(const struct nvl_userspace *us)
 {
     for (size_t i = 0; i < us->n_dirs; i++)
         if (us->dirs[i].elf == NVL_ELF_64)
@@ -312,7 +312,7 @@ static enum nvl_origin origin_of_libraries(const struct nvl_root *root, const st
                                            struct nvl_installed_driver *d)
 {
     static const char *const own[] = {"/usr/local/", "/opt/", "/run/nvidia/", "/home/"};
-    const char *folder = library_folder(us);
+    const char *folder = find_library_folder(us);
 
     if (folder == NULL)
         return NVL_ORIGIN_NONE;
@@ -349,28 +349,38 @@ static void forget_package(struct nvl_installed_driver *d, const struct nvl_driv
     nvl_copy(d->version, sizeof d->version, loaded->version, strlen(loaded->version));
 }
 
+/* Without a package: a name in dkms, the module's name, its libraries, the installer's files. */
+static enum nvl_origin origin_of_files(const struct nvl_root *root, const struct nvl_userspace *us,
+                                       struct nvl_installed_driver *d)
+{
+    if (d->dkms_name != NULL && strcmp(d->dkms_name, "nvidia") != 0) {
+        d->series = series_in(d->dkms_name);
+        return NVL_ORIGIN_DEBIAN;
+    }
+    if (d->dkms_name != NULL) /* of no package: its source, /usr/src/nvidia-VERSION, is the installer's */
+        return NVL_ORIGIN_RUN;
+    if (d->module != NULL && d->has_installer)
+        return NVL_ORIGIN_RUN;
+    if (d->module != NULL && strstr(d->module, "/nvidia-") != NULL)
+        return NVL_ORIGIN_DEBIAN;
+    enum nvl_origin origin = origin_of_libraries(root, us, d);
+    return origin == NVL_ORIGIN_NONE && d->has_installer ? NVL_ORIGIN_RUN : origin;
+}
+
 static enum nvl_origin find_origin_on_debian(const struct nvl_root *root, const struct nvl_userspace *us,
                                              const struct nvl_driver_version *loaded,
                                              struct nvl_installed_driver *d)
 {
+    bool is_here = d->module != NULL || (loaded != NULL && loaded->loaded);
+
     if (d->package != NULL && is_loaded_from_installer(loaded, d)) {
         forget_package(d, loaded);
         return NVL_ORIGIN_RUN;
     }
     if (d->package != NULL)
         return origin_of_package(root, d);
-    if (d->dkms_name != NULL && strcmp(d->dkms_name, "nvidia") != 0) {
-        d->series = series_in(d->dkms_name);
-        return NVL_ORIGIN_DEBIAN;
-    }
-    if (d->dkms_name != NULL || (d->has_installer && d->module != NULL)) /* /usr/src/nvidia-V of no package */
-        return NVL_ORIGIN_RUN;
-    if (d->module != NULL && strstr(d->module, "/nvidia-") != NULL)
-        return NVL_ORIGIN_DEBIAN;
-    enum nvl_origin origin = origin_of_libraries(root, us, d);
-    if (origin != NVL_ORIGIN_NONE || (d->module == NULL && (loaded == NULL || !loaded->loaded)))
-        return origin == NVL_ORIGIN_NONE && d->has_installer ? NVL_ORIGIN_RUN : origin;
-    return d->has_installer ? NVL_ORIGIN_RUN : NVL_ORIGIN_UNKNOWN;
+    enum nvl_origin origin = origin_of_files(root, us, d);
+    return origin == NVL_ORIGIN_NONE && is_here ? NVL_ORIGIN_UNKNOWN : origin;
 }
 
 static void find_origin(const struct nvl_root *root, const struct nvl_system *system,
@@ -413,7 +423,7 @@ void nvl_installed_driver_read(const struct nvl_root *root, const struct nvl_sys
     read_package(root, d);
     read_dkms(root, d);
     read_signing_key(root, d);
-    name_version(us, d);
+    name_installed(us, d);
     read_kernels(root, d);
     d->has_dkms = d->dkms_name != NULL || nvl_root_exists(root, "/usr/sbin/dkms") ||
                   nvl_root_exists(root, "/usr/bin/dkms");

@@ -65,7 +65,7 @@ static const char *archive_package(const char *package)
     for (size_t i = 0; i < NVL_LENGTH(draws); i++)
         if (nvl_has_prefix(package, draws[i]))
             return "nvidia-driver-libs";
-    return "nvidia-driver-cuda";
+    return strcmp(package, "nvidia-vdpau-driver") == 0 ? package : "nvidia-driver-cuda";
 }
 
 char *nvl_package_here(const struct nvl_installed_driver *installed, const char *package)

@@ -14,8 +14,8 @@ static bool can_choose(const struct nvl_driver_need *need)
            need->system->kernel != NULL;
 }
 
-static void add_distribution(const struct nvl_driver_need *need, enum nvl_driver_action action,
-                             struct nvl_strv *fix)
+static void add_distribution_driver(const struct nvl_driver_need *need, enum nvl_driver_action action,
+                                    struct nvl_strv *fix)
 {
     const char *last = nvl_last_branch(need);
 
@@ -62,7 +62,7 @@ void nvl_advise_install(const struct nvl_driver_need *need, struct nvl_strv *fix
     nvl_auto(nvl_choice_clear) struct nvl_choice choice = {0};
 
     if (!can_choose(need)) {
-        add_distribution(need, NVL_ACTION_INSTALL, fix);
+        add_distribution_driver(need, NVL_ACTION_INSTALL, fix);
         return;
     }
     nvl_choose_driver(need, &choice);
@@ -208,7 +208,7 @@ static void add_another(const struct nvl_driver_need *need, const char *newer_th
         add_archive(need, &h, flavour, fix);
         break;
     case NVL_ORIGIN_DISTRIBUTION:
-        add_distribution(need, NVL_ACTION_UPGRADE, fix);
+        add_distribution_driver(need, NVL_ACTION_UPGRADE, fix);
         break;
     case NVL_ORIGIN_FOLDER:
         nvl_strv_pushf(fix, "install NVIDIA's driver %s, with its libraries in %s", h.text,

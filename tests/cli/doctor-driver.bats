@@ -191,6 +191,38 @@ no_driver() {
     speaks driver-not-loaded:error
 }
 
+# granted LIST: a container with a grant of these capabilities, and the loaded driver's bundle.
+granted() {
+    local bundle=var/lib/nvlxc/driver/550.163.01
+    cat >>"$HOST/var/lib/lxc/web/config" <<END
+lxc.environment = NVIDIA_VISIBLE_DEVICES=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
+lxc.environment = NVIDIA_DRIVER_CAPABILITIES=$1
+lxc.hook.pre-start = sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook "\$@"' nvlxc
+lxc.hook.mount = sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook "\$@"' nvlxc
+END
+    mkdir -p "$HOST/usr/libexec/nvlxc" "$HOST/$bundle"
+    install -m 755 /dev/null "$HOST/usr/libexec/nvlxc/hook"
+    cp -a "$NVL_SOURCE/tests/hosts/upgraded/$bundle/." "$HOST/$bundle/"
+}
+
+@test "A4: what libraries are missing is named as the series has them, or the archive, or the installer" {
+    HOST=$(fixture a5500-550)
+    rm "$HOST/etc/pve/nodes/pve/lxc/223.conf"
+    granted compute,video
+    rm "$HOST"/usr/lib/x86_64-linux-gnu/libnvidia-encode.so.1 \
+        "$HOST"/usr/lib/x86_64-linux-gnu/nvidia/current/libnvidia-encode*
+    [ "$(first libraries-incomplete)" = "apt install libnvidia-encode1 nvidia-vdpau-driver   # version 550.163.01" ]
+    rm -r "$HOST/var/lib/dkms"
+    sed -i 's/^Package: nvidia-kernel-dkms/Package: nvidia-tesla-550-kernel-dkms/' "$HOST/var/lib/dpkg/status"
+    [ "$(first libraries-incomplete)" = "apt install libnvidia-tesla-550-encode1 nvidia-tesla-550-vdpau-driver   # version 550.163.01" ]
+    sed -i 's/^Package: nvidia-tesla-550-kernel-dkms/Package: nvidia-kernel-open-dkms/' "$HOST/var/lib/dpkg/status"
+    [ "$(first libraries-incomplete)" = "apt install nvidia-driver-cuda nvidia-vdpau-driver   # version 550.163.01" ]
+    sed -i 's/^Package: nvidia-kernel-open-dkms/Package: other/' "$HOST/var/lib/dpkg/status"
+    mkdir -p "$HOST/var/lib/dkms/nvidia/550.163.01"
+    has libraries-incomplete fix "sh NVIDIA-Linux-x86_64-550.163.01.run --no-kernel-modules" "nvlxc driver sync"
+    lacks apt
+}
+
 @test "A5: NVIDIA's archive is known, and its packages are named" {
     HOST=$(fixture a5500-580-open)
     rm "$HOST/usr/bin/nvidia-installer"

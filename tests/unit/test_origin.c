@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "driver/advice.h"
 #include "driver/distribution.h"
+#include "driver/package_names.h"
 
 static void read_with(struct temp_root *t, const char *loaded, struct nvl_installed_driver *d)
 {

@@ -2,6 +2,8 @@
  * module.c, what programs need of the driver in libraries.c. */
 #include "doctor/families.h"
 #include "doctor/host/shared.h"
+#include "driver/replace.h"
+#include "host/compat.h"
 
 #define HOLDERS "gpu-absent gpu-nouveau gpu-nova gpu-vfio gpu-other-driver"
 #define MISFITS "gpu-too-new gpu-too-old gpu-flavour"

@@ -2,6 +2,7 @@
 #include "doctor/families.h"
 #include "doctor/host/shared.h"
 #include "host/gpu_reason.h"
+#include "driver/replace.h"
 
 #define PCI_FOLDER "/sys/bus/pci/devices"
 

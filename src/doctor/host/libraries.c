@@ -1,6 +1,7 @@
 /* What programs need of the driver: its libraries, of the loaded module's version, and the bundle of them
  * that containers get. */
 #include "doctor/host/shared.h"
+#include "bundle/catalog.h"
 #include "bundle/integrity.h"
 #include "bundle/select.h"
 
@@ -152,21 +153,38 @@ static bool names_essential(const char *missing)
     return false;
 }
 
-/* "video: libnvidia-encode.so.1 is not installed: apt install libnvidia-encode1": what is missing of one
- * capability, what to install, and whether it is essential. */
-static bool take_missing(const char *line, const char *word, struct nvl_strv *evidence,
+/* The packages, by Debian's names, of those files of a capability that the line names: all of them where it
+ * says that none is there. */
+static void add_packages(const char *line, unsigned capability, struct nvl_strv *packages)
+{
+    bool all = strstr(line, "none of its ") != NULL;
+
+    for (size_t i = 0; i < nvl_catalog_length; i++) {
+        const struct nvl_catalog_file *entry = &nvl_catalog[i];
+        const char *slash = strrchr(entry->name, '/'), *name = slash != NULL ? slash + 1 : entry->name;
+        const char *at = strstr(line, name), *end = at != NULL ? at + strlen(name) : NULL;
+        bool is_named = at != NULL && (*end == ',' || *end == ' ');
+        if (entry->capability == capability && entry->expected && entry->package != NULL &&
+            (all || is_named) && !nvl_strv_contains(packages, entry->package))
+            nvl_strv_push(packages, entry->package);
+    }
+}
+
+/* "video: libnvidia-encode.so.1 is not installed: …": what is missing of one capability, and whether it is
+ * essential. */
+static bool take_missing(const char *line, unsigned capability, struct nvl_strv *evidence,
                          struct nvl_strv *packages)
 {
-    static const char install[] = "apt install ";
+    nvl_autofree char *word = nvl_capabilities_format(capability);
     const char *last = line;
 
     for (const char *next = strstr(line, ": "); next != NULL; next = strstr(next + 2, ": "))
         last = next;
     if (strncmp(line, word, strlen(word)) != 0 || line[strlen(word)] != ':' || last == line)
         return false;
-    nvl_strv_pushf(evidence, "%.*s", (int)(last - line), line);
-    if (nvl_has_prefix(last + 2, install))
-        nvl_strv_split(packages, last + 2 + strlen(install), " ");
+    nvl_autofree char *what = nvl_xstrndup(line, (size_t)(last - line));
+    nvl_strv_push(evidence, what);
+    add_packages(what, capability, packages);
     return names_essential(line);
 }
 
@@ -179,7 +197,7 @@ static void say_missing(const struct nvl_check *check, const struct nvl_host_fac
     bool essential = false;
 
     for (size_t i = 0; i < missing->count; i++)
-        essential |= take_missing(missing->items[i], word, &evidence, &packages);
+        essential |= take_missing(missing->items[i], capability, &evidence, &packages);
     if (evidence.count == 0)
         return;
     nvl_autofree char *granted = nvl_granted_names(facts);

@@ -1,5 +1,6 @@
 /* The kernel module that is on disk: may it load, has it, and will it find its firmware. */
 #include "doctor/host/shared.h"
+#include "driver/package_names.h"
 #include "host/modprobe.h"
 
 #define SECURE_BOOT "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
