@@ -3,6 +3,7 @@
 #include "verify/step.h"
 
 #include "base/printable.h"
+#include "doctor/facts.h"
 #include "driver/advice.h"
 #include "verify/session.h"
 #include "verify/verify.h"
