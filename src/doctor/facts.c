@@ -54,7 +54,8 @@ static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
 }
 
 /* Of a GPU that the driver does not fit, which driver would. */
-static void explain_gpu(const struct nvl_host_facts *f, const struct nvl_gpu *gpu, struct nvl_gpu_reason *reason)
+static void explain_gpu(const struct nvl_host_facts *f, const struct nvl_gpu *gpu,
+                        struct nvl_gpu_reason *reason)
 {
     struct nvl_driver_need need = nvl_driver_need_of(f);
 

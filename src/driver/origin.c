@@ -383,15 +383,17 @@ static enum nvl_origin find_origin_on_debian(const struct nvl_root *root, const 
     return origin == NVL_ORIGIN_NONE && is_here ? NVL_ORIGIN_UNKNOWN : origin;
 }
 
+const char *const nvl_installer_marks[] = {"/usr/bin/nvidia-uninstall", "/usr/bin/nvidia-installer",
+                                           "/var/lib/nvidia/log", NULL};
+
 static void find_origin(const struct nvl_root *root, const struct nvl_system *system,
                         const struct nvl_userspace *us, const struct nvl_driver_version *loaded,
                         struct nvl_installed_driver *d)
 {
     enum nvl_family family = nvl_family_of(system);
 
-    d->has_installer = nvl_root_exists(root, "/usr/bin/nvidia-uninstall") ||
-                       nvl_root_exists(root, "/usr/bin/nvidia-installer") ||
-                       nvl_root_exists(root, "/var/lib/nvidia/log");
+    for (size_t i = 0; nvl_installer_marks[i] != NULL; i++)
+        d->has_installer = d->has_installer || nvl_root_exists(root, nvl_installer_marks[i]);
     d->origin = find_origin_on_debian(root, us, loaded, d);
     if (is_vgpu_host(root, us))
         d->origin = NVL_ORIGIN_VGPU;

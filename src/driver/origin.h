@@ -43,6 +43,9 @@ struct nvl_installed_driver {
     enum nvl_enrolled enrolled; /* whether shim knows it */
 };
 
+/* Files that NVIDIA's installer leaves; ends with NULL. */
+extern const char *const nvl_installer_marks[];
+
 /* `loaded` tells which of two that are here is the driver; NULL for none. */
 void nvl_installed_driver_read(const struct nvl_root *root, const struct nvl_system *system,
                                const struct nvl_userspace *us, const struct nvl_driver_version *loaded,
