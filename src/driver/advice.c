@@ -123,6 +123,37 @@ void nvl_advise_libraries(const struct nvl_driver_need *need, const char *versio
     }
 }
 
+/* As names on one line: all else is for doctor to say. */
+static char *name_packages(const struct nvl_installed_driver *d, const struct nvl_strv *packages)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    if (packages->count == 0 || (d->origin != NVL_ORIGIN_DEBIAN && d->origin != NVL_ORIGIN_ARCHIVE))
+        return nvl_xstrdup("install the driver again, with all its parts");
+    for (size_t i = 0; i < packages->count; i++)
+        add_once(&names, nvl_package_here(d, packages->items[i]));
+    nvl_autofree char *list = nvl_strv_join(&names, " ");
+    return nvl_xasprintf("apt install %s", list);
+}
+
+void nvl_missing_lines(const struct nvl_root *root, const struct nvl_userspace *us,
+                       const struct nvl_missing *missing, unsigned capabilities, struct nvl_strv *lines)
+{
+    nvl_auto(nvl_system_clear) struct nvl_system system = {0};
+    nvl_auto(nvl_installed_driver_clear) struct nvl_installed_driver d = {0};
+    struct nvl_driver_version loaded = {0};
+
+    if (missing->count == 0 || nvl_system_read(root, &system, NULL) < 0)
+        return;
+    nvl_driver_version_read(root, &loaded, NULL);
+    nvl_installed_driver_glance(root, &system, us, &loaded, &d);
+    for (size_t i = 0; i < missing->count; i++) {
+        nvl_autofree char *what_now = name_packages(&d, &missing->items[i].packages);
+        if ((missing->items[i].capability & capabilities) != 0)
+            nvl_strv_pushf(lines, "%s: %s", missing->items[i].text, what_now);
+    }
+}
+
 void nvl_advise_mismatch(const struct nvl_driver_need *need, const char *loaded, const char *installed,
                          struct nvl_strv *fix)
 {

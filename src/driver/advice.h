@@ -4,6 +4,7 @@
  * (nvidia-installer-cleanup). Each function appends lines; none where no fix is known. */
 #pragma once
 
+#include "bundle/select.h"
 #include "driver/run_file.h"
 
 /* The module is not built for this kernel: dkms, or what is there in its place. */
@@ -16,6 +17,10 @@ void nvl_advise_signing(const struct nvl_driver_need *need, struct nvl_strv *fix
  * program needs. */
 void nvl_advise_libraries(const struct nvl_driver_need *need, const char *version,
                           const struct nvl_strv *packages, struct nvl_strv *fix);
+/* One line for each of them that is of one of the capabilities, for lists: "video: libnvidia-encode.so.1 is
+ * not installed: apt install libnvidia-encode1". */
+void nvl_missing_lines(const struct nvl_root *root, const struct nvl_userspace *us,
+                       const struct nvl_missing *missing, unsigned capabilities, struct nvl_strv *lines);
 /* Libraries of `installed` and a loaded module of `loaded`, which is newer. */
 void nvl_advise_mismatch(const struct nvl_driver_need *need, const char *loaded, const char *installed,
                          struct nvl_strv *fix);

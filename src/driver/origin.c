@@ -298,11 +298,20 @@ static enum nvl_origin origin_of_package(const struct nvl_root *root, const stru
     return is_of_nvidia(root, d->package) ? NVL_ORIGIN_ARCHIVE : NVL_ORIGIN_DEBIAN;
 }
 
-/* The first 64-bit folder of libraries; NULL for none. */
+static bool has_name(const struct nvl_strv *names, const char *prefix)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (nvl_has_prefix(names->items[i], prefix))
+            return true;
+    return false;
+}
+
+/* The first 64-bit folder with one of the two that make a driver: Debian has others flat. NULL for none. */
 static const char *find_library_folder(const struct nvl_userspace *us)
 {
     for (size_t i = 0; i < us->n_dirs; i++)
-        if (us->dirs[i].elf == NVL_ELF_64)
+        if (us->dirs[i].elf == NVL_ELF_64 &&
+            (has_name(&us->dirs[i].names, "libcuda.so.") || has_name(&us->dirs[i].names, "libnvidia-ml.so.")))
             return us->dirs[i].path;
     return NULL;
 }
@@ -397,7 +406,8 @@ static void find_origin(const struct nvl_root *root, const struct nvl_system *sy
     d->origin = find_origin_on_debian(root, us, loaded, d);
     if (is_vgpu_host(root, us))
         d->origin = NVL_ORIGIN_VGPU;
-    else if (family != NVL_FAMILY_DEBIAN && d->origin != NVL_ORIGIN_NONE && d->origin != NVL_ORIGIN_FOLDER)
+    else if (family != NVL_FAMILY_DEBIAN && system->id != NULL && d->origin != NVL_ORIGIN_NONE &&
+             d->origin != NVL_ORIGIN_FOLDER)
         d->origin = d->has_installer ? NVL_ORIGIN_RUN : NVL_ORIGIN_DISTRIBUTION;
 }
 

@@ -1,7 +1,6 @@
 /* What programs need of the driver: its libraries, of the loaded module's version, and the bundle of them
  * that containers get. */
 #include "doctor/host/shared.h"
-#include "bundle/catalog.h"
 #include "bundle/integrity.h"
 #include "bundle/select.h"
 
@@ -153,51 +152,23 @@ static bool names_essential(const char *missing)
     return false;
 }
 
-/* The packages, by Debian's names, of those files of a capability that the line names: all of them where it
- * says that none is there. */
-static void add_packages(const char *line, unsigned capability, struct nvl_strv *packages)
-{
-    bool all = strstr(line, "none of its ") != NULL;
-
-    for (size_t i = 0; i < nvl_catalog_length; i++) {
-        const struct nvl_catalog_file *entry = &nvl_catalog[i];
-        const char *slash = strrchr(entry->name, '/'), *name = slash != NULL ? slash + 1 : entry->name;
-        const char *at = strstr(line, name), *end = at != NULL ? at + strlen(name) : NULL;
-        bool is_named = at != NULL && (*end == ',' || *end == ' ');
-        if (entry->capability == capability && entry->expected && entry->package != NULL &&
-            (all || is_named) && !nvl_strv_contains(packages, entry->package))
-            nvl_strv_push(packages, entry->package);
-    }
-}
-
-/* "video: libnvidia-encode.so.1 is not installed: …": what is missing of one capability, and whether it is
- * essential. */
-static bool take_missing(const char *line, unsigned capability, struct nvl_strv *evidence,
-                         struct nvl_strv *packages)
-{
-    nvl_autofree char *word = nvl_capabilities_format(capability);
-    const char *last = line;
-
-    for (const char *next = strstr(line, ": "); next != NULL; next = strstr(next + 2, ": "))
-        last = next;
-    if (strncmp(line, word, strlen(word)) != 0 || line[strlen(word)] != ':' || last == line)
-        return false;
-    nvl_autofree char *what = nvl_xstrndup(line, (size_t)(last - line));
-    nvl_strv_push(evidence, what);
-    add_packages(what, capability, packages);
-    return names_essential(line);
-}
-
 static void say_missing(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                        const struct nvl_strv *missing, unsigned capability, struct nvl_findings *findings)
+                        const struct nvl_missing *missing, unsigned capability, struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, packages = {0}, fix = {0};
     struct nvl_driver_need need = nvl_driver_need_of(facts);
     nvl_autofree char *word = nvl_capabilities_format(capability);
     bool essential = false;
 
-    for (size_t i = 0; i < missing->count; i++)
-        essential |= take_missing(missing->items[i], capability, &evidence, &packages);
+    for (size_t i = 0; i < missing->count; i++) {
+        const struct nvl_missing_files *m = &missing->items[i];
+        if (m->capability != capability)
+            continue;
+        nvl_strv_push(&evidence, m->text);
+        for (size_t p = 0; p < m->packages.count; p++)
+            nvl_strv_push(&packages, m->packages.items[p]);
+        essential |= names_essential(m->text);
+    }
     if (evidence.count == 0)
         return;
     nvl_autofree char *granted = nvl_granted_names(facts);
@@ -217,7 +188,7 @@ static void say_missing(const struct nvl_check *check, const struct nvl_host_fac
 void nvl_check_libraries_incomplete(const struct nvl_check *check, const struct nvl_host_facts *facts,
                                     struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv missing = {0};
+    nvl_auto(nvl_missing_clear) struct nvl_missing missing = {0};
     unsigned granted = granted_capabilities(facts);
 
     if (!is_loaded(facts) || !has_loaded_version(facts) || granted == 0)
