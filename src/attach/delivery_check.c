@@ -172,9 +172,8 @@ static int find_libraries(const struct nvl_root *root, unsigned capabilities, st
         add_known(root, &places->libraries);
     if (places->libraries.count == 0) {
         nvl_error_host(err, -ENOENT, "no library folder of the host has libcuda.so.1 or libnvidia-ml.so.1");
-        nvl_error_hint(err,
-                       "install the driver's libraries (Debian: libcuda1, nvidia-smi); --libraries bundle "
-                       "takes them from other places too");
+        nvl_error_hint(err, "install the driver's libraries (nvlxc doctor says how); --libraries bundle "
+                            "takes them from other places too");
         return -ENOENT;
     }
     if (nvl_root_exists(root, "/etc/alternatives"))

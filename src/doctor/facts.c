@@ -8,6 +8,7 @@
 
 #include "container/rootfs_path.h"
 #include "container/state.h"
+#include "driver/replace.h"
 #include "host/gpu_nodes.h"
 
 static void add_node(struct nvl_host_facts *f, enum nvl_node_kind kind)
@@ -52,6 +53,17 @@ static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
         nvl_installed_driver_read(f->root, &f->system, &f->userspace, &f->host.driver, &f->installed);
 }
 
+/* Of a GPU that the driver does not fit, which driver would. */
+static void explain_gpu(const struct nvl_host_facts *f, const struct nvl_gpu *gpu,
+                        struct nvl_gpu_reason *reason)
+{
+    struct nvl_driver_need need = nvl_driver_need_of(f);
+
+    nvl_gpu_explain(&f->surroundings, gpu, reason);
+    if (reason->state == NVL_GPU_IS_UNSUPPORTED)
+        nvl_advise_gpu(&need, gpu, reason->fit, f->surroundings.version, &reason->fix);
+}
+
 static void read_reasons(struct nvl_host_facts *f)
 {
     const struct nvl_driver_version *loaded = &f->host.driver;
@@ -68,7 +80,7 @@ static void read_reasons(struct nvl_host_facts *f)
     nvl_vm_devices_read(f->root, &f->vms);
     f->reasons = nvl_xcalloc(f->host.gpus.count, sizeof *f->reasons);
     for (size_t i = 0; i < f->host.gpus.count; i++)
-        nvl_gpu_explain(&f->surroundings, &f->host.gpus.items[i], &f->reasons[i]);
+        explain_gpu(f, &f->host.gpus.items[i], &f->reasons[i]);
 }
 
 int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, enum nvl_facts_how how,
@@ -99,6 +111,12 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
     nvl_gpu_users_read(f);
     read_reasons(f);
     return 0;
+}
+
+struct nvl_driver_need nvl_driver_need_of(const struct nvl_host_facts *facts)
+{
+    return (struct nvl_driver_need){&facts->system, &facts->host.gpus, &facts->host.driver, &facts->installed,
+                                    &facts->support};
 }
 
 void nvl_host_facts_clear(struct nvl_host_facts *f)

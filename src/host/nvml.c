@@ -57,7 +57,7 @@ int nvl_nvml_find(const struct nvl_host *host, char **path, struct nvl_error *er
         return 0;
     nvl_error_host(err, -ENOENT, "only NVML can answer this, and libnvidia-ml.so.%s is not installed",
                    host->driver.version);
-    nvl_error_hint(err, "install it (Debian: libnvidia-ml1), or run nvlxc driver sync");
+    nvl_error_hint(err, "install the driver's libraries (nvlxc doctor says how), or run nvlxc driver sync");
     return -ENOENT;
 }
 

@@ -38,7 +38,9 @@ static void add_versions(struct nvl_strv *evidence, const struct nvl_host_facts 
 void nvl_check_libraries_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
                                 struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+    const struct nvl_strv none = {0};
+    struct nvl_driver_need need = nvl_driver_need_of(facts);
     const char *loaded = facts->host.driver.version;
     bool served = is_served(facts);
 
@@ -54,10 +56,9 @@ void nvl_check_libraries_absent(const struct nvl_check *check, const struct nvl_
     nvl_finding_cause(f,
                       "the kernel module is here alone. Debian's nvidia-driver only recommends libcuda1 and "
                       "nvidia-smi: with --no-install-recommends they stay away");
-    if (nvl_has_apt(&facts->system))
-        nvl_finding_fix(f, "apt install libcuda1 nvidia-smi   # version %s\nnvlxc driver sync", loaded);
-    else
-        nvl_finding_fix(f, "install the driver's libraries of version %s\nnvlxc driver sync", loaded);
+    nvl_advise_libraries(&need, loaded, &none, &fix);
+    nvl_strv_push(&fix, "nvlxc driver sync");
+    nvl_finding_fix_lines(f, &fix);
 }
 
 static bool has_loaded_version(const struct nvl_host_facts *facts)
@@ -79,7 +80,8 @@ static bool is_mismatch(const struct nvl_host_facts *facts)
 void nvl_check_libraries_mismatch(const struct nvl_check *check, const struct nvl_host_facts *facts,
                                   struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+    struct nvl_driver_need need = nvl_driver_need_of(facts);
     const char *loaded = facts->host.driver.version;
     bool served = is_served(facts);
 
@@ -97,13 +99,13 @@ void nvl_check_libraries_mismatch(const struct nvl_check *check, const struct nv
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "libraries work with the kernel module of exactly their version. NVML says "
                          "\"Driver/library version mismatch\", CUDA gives error 803");
-    if (is_upgrade(facts))
-        nvl_finding_fix(f, "reboot");
-    else
-        nvl_finding_fix(f,
-                        "install the libraries of %s, or the kernel module of %s, then:\nreboot\n"
-                        "nvlxc driver sync",
-                        loaded, facts->userspace.versions.items[0]);
+    if (is_upgrade(facts)) {
+        nvl_strv_push(&fix, "reboot");
+    } else {
+        nvl_advise_mismatch(&need, loaded, facts->userspace.versions.items[0], &fix);
+        nvl_strv_push(&fix, "nvlxc driver sync");
+    }
+    nvl_finding_fix_lines(f, &fix);
 }
 
 void nvl_check_upgrade_pending(const struct nvl_check *check, const struct nvl_host_facts *facts,
@@ -150,30 +152,23 @@ static bool names_essential(const char *missing)
     return false;
 }
 
-/* "video: libnvidia-encode.so.1 is not installed: apt install libnvidia-encode1": what is missing of one
- * capability, what to install, and whether it is essential. */
-static bool take_missing(const char *line, const char *word, struct nvl_strv *evidence, struct nvl_strv *fix)
-{
-    const char *last = line;
-
-    for (const char *next = strstr(line, ": "); next != NULL; next = strstr(next + 2, ": "))
-        last = next;
-    if (strncmp(line, word, strlen(word)) != 0 || line[strlen(word)] != ':' || last == line)
-        return false;
-    nvl_strv_pushf(evidence, "%.*s", (int)(last - line), line);
-    nvl_strv_push(fix, last + 2);
-    return names_essential(line);
-}
-
 static void say_missing(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                        const struct nvl_strv *missing, unsigned capability, struct nvl_findings *findings)
+                        const struct nvl_missing *missing, unsigned capability, struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, packages = {0}, fix = {0};
+    struct nvl_driver_need need = nvl_driver_need_of(facts);
     nvl_autofree char *word = nvl_capabilities_format(capability);
     bool essential = false;
 
-    for (size_t i = 0; i < missing->count; i++)
-        essential |= take_missing(missing->items[i], word, &evidence, &fix);
+    for (size_t i = 0; i < missing->count; i++) {
+        const struct nvl_missing_files *m = &missing->items[i];
+        if (m->capability != capability)
+            continue;
+        nvl_strv_push(&evidence, m->text);
+        for (size_t p = 0; p < m->packages.count; p++)
+            nvl_strv_push(&packages, m->packages.items[p]);
+        essential |= names_essential(m->text);
+    }
     if (evidence.count == 0)
         return;
     nvl_autofree char *granted = nvl_granted_names(facts);
@@ -185,6 +180,7 @@ static void say_missing(const struct nvl_check *check, const struct nvl_host_fac
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "a bundle holds what is installed on the host: what is missing here is missing in "
                          "containers, and programs say that they cannot load it");
+    nvl_advise_libraries(&need, facts->host.driver.version, &packages, &fix);
     nvl_strv_push(&fix, "nvlxc driver sync");
     nvl_finding_fix_lines(f, &fix);
 }
@@ -192,7 +188,7 @@ static void say_missing(const struct nvl_check *check, const struct nvl_host_fac
 void nvl_check_libraries_incomplete(const struct nvl_check *check, const struct nvl_host_facts *facts,
                                     struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv missing = {0};
+    nvl_auto(nvl_missing_clear) struct nvl_missing missing = {0};
     unsigned granted = granted_capabilities(facts);
 
     if (!is_loaded(facts) || !has_loaded_version(facts) || granted == 0)

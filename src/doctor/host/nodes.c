@@ -39,6 +39,9 @@ static const struct kind {
 static void check_uvm(const struct nvl_check *check, const struct nvl_host_facts *facts,
                       struct nvl_findings *findings)
 {
+    nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
+    struct nvl_driver_need need = nvl_driver_need_of(facts);
+
     if (!facts->host.driver.loaded || facts->host.majors.uvm >= 0)
         return;
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "nvidia-uvm is not loaded");
@@ -47,8 +50,13 @@ static void check_uvm(const struct nvl_check *check, const struct nvl_host_facts
     nvl_finding_cause(f,
                       "nothing loads it at boot: the first CUDA program that runs as root on the host does. "
                       "Until then nvidia-smi works, but CUDA programs in containers fail with error 999");
-    nvl_finding_fix(f, "%smodprobe nvidia-uvm\nnvidia-modprobe -c 0 -u",
-                    facts->has_nvidia_modprobe ? "" : "apt install nvidia-modprobe\n");
+    bool has_modprobe = facts->has_nvidia_modprobe || nvl_advise_tool(&need, "nvidia-modprobe", &fix);
+    nvl_strv_push(&fix, "modprobe nvidia-uvm");
+    nvl_strv_push(&fix, has_modprobe
+                            ? "nvidia-modprobe -c 0 -u"
+                            : "mknod -m 0666 /dev/nvidia-uvm c $(awk '$2 == \"nvidia-uvm\" { print $1 }' "
+                              "/proc/devices) 0");
+    nvl_finding_fix_lines(f, &fix);
 }
 
 static void add_commands(struct nvl_strv *fix, const struct nvl_node *node, bool has_modprobe)
@@ -158,7 +166,7 @@ static void check_nodes(const struct nvl_check *check, const struct nvl_host_fac
 }
 
 const struct nvl_check nvl_checks_nodes[] = {
-    {"uvm-not-loaded", "Is nvidia-uvm loaded?", NULL, check_uvm, NULL},
+    {"uvm-not-loaded", "Is nvidia-uvm loaded?", "driver-vgpu", check_uvm, NULL},
     {"node-missing", "Are the device nodes there?", NULL, check_nodes, NULL},
     {"node-not-device", "Are they devices?", NULL, check_nodes, NULL},
     {"node-stale", "Have they the driver's numbers of this moment?", NULL, check_nodes, NULL},
