@@ -1,6 +1,8 @@
 /* Findings for people and for programs. */
 #include "cli/findings_text.h"
 
+#include "doctor/families.h"
+
 #define COLUMNS 100
 
 json_t *nvl_json_findings(const struct nvl_findings *findings)
@@ -100,14 +102,15 @@ static char *scope_text(const struct nvl_diagnosis *d)
 /* What was asked, by group: the all-clear is worth as much as its questions. */
 static void print_questions(const struct nvl_context *ctx, const struct nvl_diagnosis *d)
 {
-    for (size_t i = 0; nvl_check_families[i] != NULL; i++) {
+    for (const struct nvl_family *family = nvl_families; family->name != NULL; family++) {
         nvl_auto(nvl_strv_clear) struct nvl_strv questions = {0};
-        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++)
-            if (c->host != NULL || d->containers.count > 0)
-                nvl_strv_push(&questions, c->question);
+        nvl_autofree const struct nvl_check **checks = nvl_family_checks(family);
+        for (size_t i = 0; checks[i] != NULL; i++)
+            if (checks[i]->scope == NVL_SCOPE_HOST || d->containers.count > 0)
+                nvl_strv_push(&questions, checks[i]->question);
         if (questions.count == 0)
             continue;
-        nvl_autofree char *first = nvl_xasprintf("  %-18s", nvl_check_family_names[i]);
+        nvl_autofree char *first = nvl_xasprintf("  %-18s", family->name);
         nvl_autofree char *text = nvl_strv_join(&questions, " ");
         say_wrapped(ctx, first, text);
     }

@@ -10,7 +10,7 @@
 #include "container/state.h"
 #include "host/gpu_nodes.h"
 
-static void add_node(struct nvl_host_facts *f, enum nvl_node_kind kind)
+static void add_host_node(struct nvl_host_facts *f, enum nvl_node_kind kind)
 {
     struct nvl_node node = nvl_node_make(kind, 0, false, &f->host.majors, &f->host.params);
 
@@ -26,11 +26,11 @@ static void read_nodes(struct nvl_host_facts *f)
     for (size_t i = 0; i < f->host.gpus.count; i++)
         if (f->host.gpus.items[i].driver == NVL_GPU_NVIDIA)
             nvl_gpu_nodes(&f->host, &f->host.gpus.items[i], true, &f->nodes, &f->n_nodes);
-    add_node(f, NVL_NODE_CTL);
-    add_node(f, NVL_NODE_UVM);
-    add_node(f, NVL_NODE_UVM_TOOLS);
+    add_host_node(f, NVL_NODE_CTL);
+    add_host_node(f, NVL_NODE_UVM);
+    add_host_node(f, NVL_NODE_UVM_TOOLS);
     if (f->modules.nvidia_modeset)
-        add_node(f, NVL_NODE_MODESET);
+        add_host_node(f, NVL_NODE_MODESET);
 }
 
 /* What fits what is asked only of what nvidia does not drive. */

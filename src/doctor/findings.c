@@ -1,10 +1,9 @@
-/* The engine of diagnosis: runs the table, folds what has one root cause, sorts. */
+/* What the checks have found: texts, folding into root causes, order. */
 #include "doctor/findings.h"
 
 #include <stdio.h>
 
 #include "base/printable.h"
-#include "doctor/facts.h"
 #include "doctor/families.h"
 
 struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct nvl_check *check,
@@ -71,31 +70,7 @@ void nvl_findings_clear(struct nvl_findings *findings)
     *findings = (struct nvl_findings){0};
 }
 
-void nvl_check_host(const struct nvl_host_facts *facts, struct nvl_findings *findings, size_t *asked)
-{
-    for (size_t i = 0; nvl_check_families[i] != NULL; i++)
-        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++) {
-            if (c->host == NULL)
-                continue;
-            c->host(c, facts, findings);
-            (*asked)++;
-        }
-}
-
-void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_findings *findings,
-                         size_t *asked)
-{
-    for (size_t i = 0; nvl_check_families[i] != NULL; i++)
-        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++) {
-            bool is_of_config = nvl_check_families[i] == nvl_checks_config;
-            if (c->container == NULL || (facts->depth == NVL_DEPTH_CONFIG && !is_of_config))
-                continue;
-            c->container(c, facts, findings);
-            (*asked)++;
-        }
-}
-
-static bool has_word(const char *words, const char *word)
+static bool lists_id(const char *words, const char *word)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv list = {0};
 
@@ -113,7 +88,7 @@ static bool is_folded(const struct nvl_findings *findings, const struct nvl_find
         bool is_near =
             root->container == NULL || (f->container != NULL && strcmp(root->container, f->container) == 0);
         if (root != f && is_near && root->severity != NVL_SEVERITY_NOTE &&
-            has_word(f->check->folded_into, root->check->id))
+            lists_id(f->check->folded_into, root->check->id))
             return true;
     }
     return false;
@@ -135,19 +110,7 @@ static void fold(struct nvl_findings *findings)
     findings->count = kept;
 }
 
-/* The check's place in the table. */
-static size_t rank(const struct nvl_check *check)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; nvl_check_families[i] != NULL; i++)
-        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++, n++)
-            if (c == check)
-                return n;
-    return n;
-}
-
-static int compare(const void *a, const void *b)
+static int compare_findings(const void *a, const void *b)
 {
     const struct nvl_finding *x = a, *y = b;
 
@@ -155,7 +118,7 @@ static int compare(const void *a, const void *b)
         return x->severity < y->severity ? -1 : 1;
     if ((x->container == NULL) != (y->container == NULL))
         return x->container == NULL ? -1 : 1;
-    size_t rx = rank(x->check), ry = rank(y->check);
+    size_t rx = nvl_check_rank(x->check), ry = nvl_check_rank(y->check);
     if (rx != ry)
         return rx < ry ? -1 : 1;
     return x->container != NULL ? strcmp(x->container, y->container) : 0;
@@ -165,7 +128,7 @@ void nvl_findings_finish(struct nvl_findings *findings)
 {
     fold(findings);
     if (findings->count > 1)
-        qsort(findings->items, findings->count, sizeof *findings->items, compare);
+        qsort(findings->items, findings->count, sizeof *findings->items, compare_findings);
 }
 
 bool nvl_findings_are_notes(const struct nvl_findings *findings)

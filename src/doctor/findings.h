@@ -1,13 +1,11 @@
-/* Diagnosis: one table of checks, each with an id, a question, and, where it speaks, a finding with its
- * evidence, its cause and the exact command or edit that mends it. A check reads facts that were gathered
- * before it (facts.h); it may look at more through the same root handles, and changes nothing. */
+/* Findings: where a check (check.h) speaks, each has its evidence, its cause and the exact command or edit
+ * that mends it. A check reads facts that were gathered before it (facts.h); it may look at more through the
+ * same root handles, and changes nothing. */
 #pragma once
 
 #include "base/text.h"
 
-struct nvl_host_facts;
-struct nvl_container_facts;
-struct nvl_check;
+struct nvl_check; /* check.h */
 
 enum nvl_severity {
     NVL_SEVERITY_ERROR,   /* it keeps a container from its GPU, now or at its next start */
@@ -31,24 +29,6 @@ struct nvl_findings {
     size_t count;
 };
 
-struct nvl_check {
-    const char *id;          /* stable: "uvm-node-stale" */
-    const char *question;    /* "Is /dev/nvidia-uvm the driver's device?"; the all-clear lists it */
-    const char *folded_into; /* ids, separated by blanks, of root causes: where one of them has spoken, for
-                              * the host or for the same container, this check's findings say nothing new and
-                              * are left out; NULL for none */
-    /* one of the two */
-    void (*host)(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                 struct nvl_findings *findings);
-    void (*container)(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                      struct nvl_findings *findings);
-};
-
-/* The table: families one after another (table.c), each sorted by what blocks first. Ends with an entry
- * without an id. */
-extern const struct nvl_check *const nvl_check_families[]; /* ends with NULL */
-extern const char *const nvl_check_family_names[];         /* one for each: "device nodes" */
-
 /* Adds one; texts are copied, made printable, and may be NULL where the struct says so. The container's name
  * is the facts'. */
 struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct nvl_check *check,
@@ -59,11 +39,6 @@ void nvl_finding_cause(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2
 void nvl_finding_fix(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2, 3);
 void nvl_findings_clear(struct nvl_findings *findings);
 
-/* Runs the host's checks, or one container's, in table order, and appends what they find; of a container
- * whose config alone was read, those of the config. `asked` counts checks. */
-void nvl_check_host(const struct nvl_host_facts *facts, struct nvl_findings *findings, size_t *asked);
-void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_findings *findings,
-                         size_t *asked);
 /* Leaves out what is folded into a root cause, then sorts: errors first, the host before its containers,
  * table order. */
 void nvl_findings_finish(struct nvl_findings *findings);

@@ -70,7 +70,7 @@ static void test_folding(void **state)
 static void test_sorting(void **state)
 {
     struct nvl_findings f = {0};
-    const struct nvl_check *first = &nvl_checks_gpu[0], *later = &nvl_checks_boot[0];
+    const struct nvl_check *first = &nvl_gpu_checks[0], *later = &nvl_boot_checks[0];
 
     (void)state;
     add(&f, later, NVL_SEVERITY_NOTE, NULL);
@@ -128,32 +128,51 @@ static void test_printable(void **state)
             "\xe2\x80\x90\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\xa5");
 }
 
-/* Every check has an id of its own and a question, and what it is folded into exists. */
+/* In their order; the list ends with NULL. */
+static const struct nvl_check **all_checks(void)
+{
+    const struct nvl_check **all = NULL;
+    size_t count = 0;
+
+    for (const struct nvl_family *family = nvl_families; family->name != NULL; family++) {
+        nvl_autofree const struct nvl_check **checks = nvl_family_checks(family);
+        for (size_t i = 0; checks[i] != NULL; i++)
+            *NVL_APPEND(all, count) = checks[i];
+    }
+    *NVL_APPEND(all, count) = NULL;
+    return all;
+}
+
 static const struct nvl_check *find_check(const char *id)
 {
-    for (size_t i = 0; nvl_check_families[i] != NULL; i++)
-        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++)
-            if (strcmp(c->id, id) == 0)
-                return c;
+    nvl_autofree const struct nvl_check **all = all_checks();
+
+    for (size_t i = 0; all[i] != NULL; i++)
+        if (strcmp(all[i]->id, id) == 0)
+            return all[i];
     return NULL;
 }
 
+/* Every check has an id and a place of its own and a question, and what it is folded into exists. */
 static void test_table(void **state)
 {
+    nvl_autofree const struct nvl_check **all = all_checks();
     size_t count = 0;
 
     (void)state;
-    for (size_t i = 0; nvl_check_families[i] != NULL; i++)
-        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++, count++) {
-            nvl_auto(nvl_strv_clear) struct nvl_strv ids = {0};
-            assert_ptr_equal(find_check(c->id), c);
-            assert_true(nvl_has_suffix(c->question, "?"));
-            assert_true((c->host != NULL) != (c->container != NULL));
-            nvl_strv_split(&ids, c->folded_into != NULL ? c->folded_into : "", " ");
-            for (size_t n = 0; n < ids.count; n++)
-                if (find_check(ids.items[n]) == NULL)
-                    fail_msg("%s is folded into %s, which does not exist", c->id, ids.items[n]);
-        }
+    for (; all[count] != NULL; count++) {
+        const struct nvl_check *c = all[count];
+        nvl_auto(nvl_strv_clear) struct nvl_strv ids = {0};
+        assert_ptr_equal(find_check(c->id), c);
+        assert_true(nvl_has_suffix(c->question, "?"));
+        assert_non_null(c->scope == NVL_SCOPE_HOST ? (void *)c->host : (void *)c->container);
+        if (count > 0 && nvl_check_rank(all[count - 1]) >= nvl_check_rank(c))
+            fail_msg("%s and %s have the same place", all[count - 1]->id, c->id);
+        nvl_strv_split(&ids, c->folded_into != NULL ? c->folded_into : "", " ");
+        for (size_t n = 0; n < ids.count; n++)
+            if (find_check(ids.items[n]) == NULL)
+                fail_msg("%s is folded into %s, which does not exist", c->id, ids.items[n]);
+    }
     assert_true(count > 40);
 }
 
@@ -209,13 +228,13 @@ static void test_every_check_is_tested(void **state)
         assert_int_equal(nvl_root_read(&source, files[i], 1u << 20, &text, &len), 0);
         nvl_buf_add(&all, text, len);
     }
-    for (size_t i = 0; nvl_check_families[i] != NULL; i++)
-        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++) {
-            bool speaks = false, fix = false;
-            search_tests(all.data, all.len, c->id, &speaks, &fix);
-            if (!speaks || !fix)
-                fail_msg("no test %s %s", speaks ? "asserts the fix of" : "hears", c->id);
-        }
+    nvl_autofree const struct nvl_check **checks = all_checks();
+    for (size_t i = 0; checks[i] != NULL; i++) {
+        bool speaks = false, fix = false;
+        search_tests(all.data, all.len, checks[i]->id, &speaks, &fix);
+        if (!speaks || !fix)
+            fail_msg("no test %s %s", speaks ? "asserts the fix of" : "hears", checks[i]->id);
+    }
     nvl_buf_clear(&all);
 }
 

@@ -1,11 +1,11 @@
 /* nvlxc host: whether this host can serve GPUs to containers, in a few lines. */
 #include <errno.h>
 
-#include "doctor/findings.h"
 #include "cli/cmd/host_setup.h"
 #include "cli/command.h"
 #include "cli/gpu_nodes.h"
 #include "cli/host_status.h"
+#include "doctor/check.h"
 
 static json_t *json_driver(const struct nvl_host_facts *facts)
 {

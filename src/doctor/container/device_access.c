@@ -11,7 +11,7 @@ struct collecting {
     struct nvl_rules rules;
 };
 
-static void forget(struct nvl_rules *rules, bool allows, bool both)
+static void forget_rules(struct nvl_rules *rules, bool allows, bool both)
 {
     size_t kept = 0;
 
@@ -25,7 +25,7 @@ static void forget(struct nvl_rules *rules, bool allows, bool both)
 }
 
 /* Not NVL_APPEND: that takes the list's capacity from its count, which `forget` makes smaller. */
-static void append(struct nvl_rules *rules, bool allows, const char *value)
+static void append_rule(struct nvl_rules *rules, bool allows, const char *value)
 {
     rules->items = nvl_xrealloc(rules->items, rules->count + 1, sizeof *rules->items);
     rules->items[rules->count++] = (struct nvl_rule){.allows = allows, .value = nvl_xstrdup(value)};
@@ -38,23 +38,23 @@ static int take_key(void *context, const char *key, const char *value, struct nv
 
     (void)err;
     if (strcmp(key, "lxc.cgroup2") == 0 && value[0] == '\0')
-        forget(&c->rules, false, true);
+        forget_rules(&c->rules, false, true);
     if (!allows && strcmp(key, KEY_DENY) != 0)
         return 0;
     if (value[0] == '\0') {
-        forget(&c->rules, allows, false);
+        forget_rules(&c->rules, allows, false);
     } else if (strcmp(value, "a") == 0) {
-        forget(&c->rules, false, true);
+        forget_rules(&c->rules, false, true);
         c->rules.allows_rest = allows;
     } else {
-        append(&c->rules, allows, value);
+        append_rule(&c->rules, allows, value);
     }
     return 0;
 }
 
 /* What Proxmox's generated config begins with (container/device_rules.c), and its rules for dev[n] entries.
  */
-static void begin_as_proxmox(struct collecting *c, const struct nvl_config *config)
+static void add_proxmox_rules(struct collecting *c, const struct nvl_config *config)
 {
     static const char *const base[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm",   "c 1:5 rwm",
                                        "c 1:7 rwm", "c 5:0 rwm", "c 5:1 rwm",   "c 5:2 rwm",
@@ -62,17 +62,17 @@ static void begin_as_proxmox(struct collecting *c, const struct nvl_config *conf
 
     if (nvl_config_is_unprivileged_ct(config) || nvl_config_get(config, "lxc.idmap") != NULL) {
         c->rules.allows_rest = true;
-        append(&c->rules, false, "c 5:1 rwm");
+        append_rule(&c->rules, false, "c 5:1 rwm");
         return;
     }
     for (size_t i = 0; i < NVL_LENGTH(base); i++)
-        append(&c->rules, true, base[i]);
+        append_rule(&c->rules, true, base[i]);
     for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
         nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
         if (!nvl_passthrough_parse(&config->lines[i], &p))
             continue;
         nvl_autofree char *rule = nvl_xasprintf("%s %s", p.path, p.denies_write ? "r" : "rw");
-        append(&c->rules, true, rule);
+        append_rule(&c->rules, true, rule);
     }
 }
 
@@ -85,7 +85,7 @@ int nvl_rules_read(const struct nvl_container_facts *facts, struct nvl_rules *ru
     if (facts->container->user != NULL) /* liblxc makes filters for root alone */
         return 0;
     if (facts->container->kind == NVL_CONTAINER_PVE)
-        begin_as_proxmox(&c, &facts->config);
+        add_proxmox_rules(&c, &facts->config);
     int r = nvl_config_walk(facts->host->root, &facts->config, NULL, take_key, &c, &ignored);
     if (r < 0) {
         nvl_rules_clear(&c.rules);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "doctor/container/shared.h"
+#include "doctor/families.h"
 #include "container/foreign.h"
 
 /* By its text: what is no line of the config's grammar has neither key nor value. */
@@ -57,8 +58,8 @@ static void section_finding(const struct nvl_check *check, const struct nvl_cont
 
 /* An older snapshot's lines are its own; what tools append lands in the last section, or in the pending one.
  */
-void nvl_check_section(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                       struct nvl_findings *findings)
+static void check_section_lines(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                struct nvl_findings *findings)
 {
     const struct nvl_config *config = &facts->config;
     nvl_autofree bool *strays = nvl_config_strays(config);
@@ -120,13 +121,11 @@ static char *as_proxmox_reads_it(const char *text)
     return is_good ? TAKE_PTR(line) : NULL;
 }
 
-void nvl_check_dropped(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                       struct nvl_findings *findings)
+static void check_dropped_lines(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, lines = {0};
 
-    if (facts->config.dialect != NVL_DIALECT_PVE)
-        return;
     for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0; i++) {
         const struct nvl_line *line = &facts->config.lines[i];
         nvl_autofree char *text = nvl_line_text(&facts->config, i);
@@ -155,14 +154,12 @@ void nvl_check_dropped(const struct nvl_check *check, const struct nvl_container
 }
 
 /* Proxmox's forms in a config of LXC's own: LXC takes "key = value" alone. */
-void nvl_check_other_dialect(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                             struct nvl_findings *findings)
+static void check_other_dialect(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     bool is_fatal = false;
 
-    if (facts->config.dialect != NVL_DIALECT_LXC)
-        return;
     for (size_t i = 0; i < facts->config.n_lines; i++) {
         const struct nvl_line *line = &facts->config.lines[i];
         nvl_autofree char *text = nvl_line_text(&facts->config, i);
@@ -192,7 +189,7 @@ static bool is_word_char(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-static bool has_word(const char *text, const char *word)
+static bool names_word(const char *text, const char *word)
 {
     size_t len = strlen(word);
 
@@ -207,10 +204,10 @@ static bool is_marker(const char *text)
 {
     static const char *const words[] = {"begin", "end", "start"};
 
-    if (strcasestr(text, "nvidia") == NULL && !has_word(text, "gpu") && !has_word(text, "cuda"))
+    if (strcasestr(text, "nvidia") == NULL && !names_word(text, "gpu") && !names_word(text, "cuda"))
         return false;
     for (size_t i = 0; i < NVL_LENGTH(words); i++)
-        if (has_word(text, words[i]))
+        if (names_word(text, words[i]))
             return true;
     return strstr(text, ">>>") != NULL || strstr(text, "<<<") != NULL;
 }
@@ -226,13 +223,11 @@ static bool marks_something(const struct nvl_config *config, size_t i)
     return false;
 }
 
-void nvl_check_markers(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                       struct nvl_findings *findings)
+static void check_marker_comments(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                  struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
 
-    if (facts->config.dialect != NVL_DIALECT_PVE)
-        return;
     for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0; i++) {
         nvl_autofree char *text = nvl_line_text(&facts->config, i);
         if (facts->config.lines[i].kind == NVL_LINE_COMMENT && is_marker(text) &&
@@ -249,3 +244,15 @@ void nvl_check_markers(const struct nvl_check *check, const struct nvl_container
     nvl_finding_fix(f, "take them out of the CT's notes, in the web interface or in %s",
                     facts->container->config_path);
 }
+
+const struct nvl_check nvl_line_checks[] = {
+    {"section-lines", "Are its NVIDIA lines in the part of the config that is in force?", 20, 0, NULL,
+     NVL_OF_CONTAINER(check_section_lines)},
+    {"other-dialect", "Does LXC read all its NVIDIA lines?", 30, NVL_NEEDS_LXC, NULL,
+     NVL_OF_CONTAINER(check_other_dialect)},
+    {"lines-dropped", "Does Proxmox read all its NVIDIA lines?", 160, NVL_NEEDS_PVE, NULL,
+     NVL_OF_CONTAINER(check_dropped_lines)},
+    {"marker-comments", "Are its notes free of other tools' markers?", 190, NVL_NEEDS_PVE, NULL,
+     NVL_OF_CONTAINER(check_marker_comments)},
+    {0},
+};

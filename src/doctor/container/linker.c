@@ -3,16 +3,17 @@
 
 #include "base/paths.h"
 #include "doctor/container/shared.h"
+#include "doctor/families.h"
 #include "host/ldcache.h"
 #include "inject/linker.h"
 
 #define CONF_MAX    (64u << 10)
 #define SONAMES_MAX (64u << 10)
 
-void nvl_check_musl(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                    struct nvl_findings *findings)
+static void check_musl(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                       struct nvl_findings *findings)
 {
-    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0 || !nvl_linker_is_musl(&facts->rootfs))
+    if (!nvl_linker_is_musl(&facts->rootfs))
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "its C library is musl, which cannot load NVIDIA's driver");
@@ -41,10 +42,10 @@ static bool includes_folder(const struct nvl_root *rootfs)
     return false;
 }
 
-void nvl_check_no_include(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                          struct nvl_findings *findings)
+static void check_linker_include(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                 struct nvl_findings *findings)
 {
-    if (!nvl_wants_bundle(facts) || facts->rootfs.fd < 0 || includes_folder(&facts->rootfs))
+    if (includes_folder(&facts->rootfs))
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "its linker does not read /etc/ld.so.conf.d");
@@ -57,12 +58,12 @@ void nvl_check_no_include(const struct nvl_check *check, const struct nvl_contai
 }
 
 /* Where libcuda.so.1 comes from. */
-struct source {
+struct libcuda_source {
     char *path;         /* NULL for nowhere */
     const char *origin; /* "LD_LIBRARY_PATH in its config", "/etc/ld.so.cache" */
 };
 
-static void source_clear(struct source *s)
+static void libcuda_source_clear(struct libcuda_source *s)
 {
     free(s->path);
 }
@@ -82,7 +83,7 @@ static const char *library_path(const struct nvl_config *config)
     return value;
 }
 
-static bool is_in_bundle(const char *path)
+static bool lies_in_bundle(const char *path)
 {
     return nvl_has_prefix(path, NVL_MOUNT_POINT "/");
 }
@@ -94,7 +95,7 @@ static bool holds_libcuda(const struct nvl_container_facts *facts, const char *f
 
     for (size_t i = 0; i < NVL_LENGTH(names); i++) {
         nvl_autofree char *file = nvl_xasprintf("%s/%s", folder, names[i]);
-        if ((nvl_wants_bundle(facts) && is_in_bundle(file)) || nvl_root_exists(&facts->rootfs, file)) {
+        if ((nvl_wants_bundle(facts) && lies_in_bundle(file)) || nvl_root_exists(&facts->rootfs, file)) {
             *path = TAKE_PTR(file);
             return true;
         }
@@ -102,12 +103,12 @@ static bool holds_libcuda(const struct nvl_container_facts *facts, const char *f
     return false;
 }
 
-static struct source find_source(const struct nvl_container_facts *facts)
+static struct libcuda_source find_source(const struct nvl_container_facts *facts)
 {
     nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
     const char *variable = library_path(&facts->config), *cached = NULL;
-    struct source s = {.origin = "LD_LIBRARY_PATH in its config"};
+    struct libcuda_source s = {.origin = "LD_LIBRARY_PATH in its config"};
 
     if (variable != NULL)
         nvl_strv_split(&folders, variable, ":");
@@ -130,13 +131,13 @@ static bool is_before_first_start(const struct nvl_container_facts *facts)
            includes_folder(&facts->rootfs);
 }
 
-static bool is_from_config(const struct source *s)
+static bool is_from_config(const struct libcuda_source *s)
 {
     return nvl_has_prefix(s->origin, "LD_LIBRARY_PATH");
 }
 
-static void path_fix(struct nvl_finding *f, const struct nvl_container_facts *facts, const struct source *s,
-                     const char *folders, const char *more)
+static void path_fix(struct nvl_finding *f, const struct nvl_container_facts *facts,
+                     const struct libcuda_source *s, const char *folders, const char *more)
 {
     nvl_autofree char *inside = nvl_container_run_inside(facts->container, "ldconfig");
 
@@ -150,24 +151,21 @@ static void path_fix(struct nvl_finding *f, const struct nvl_container_facts *fa
 }
 
 /* The source of a container that should have a GPU; path NULL where that is no question. */
-static struct source source_to_judge(const struct nvl_container_facts *facts)
+static struct libcuda_source source_to_judge(const struct nvl_container_facts *facts)
 {
-    struct source s = {0};
+    struct libcuda_source s = find_source(facts);
 
-    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0)
-        return s;
-    s = find_source(facts);
     if (s.path != NULL && !is_from_config(&s) && is_before_first_start(facts)) {
-        source_clear(&s);
+        libcuda_source_clear(&s);
         s.path = NULL;
     }
     return s;
 }
 
-void nvl_check_stubs(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                     struct nvl_findings *findings)
+static void check_cuda_stubs(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                             struct nvl_findings *findings)
 {
-    nvl_auto(source_clear) struct source s = source_to_judge(facts);
+    nvl_auto(libcuda_source_clear) struct libcuda_source s = source_to_judge(facts);
 
     if (s.path == NULL || strstr(s.path, "/stubs/") == NULL)
         return;
@@ -199,10 +197,10 @@ static const char *consumer_model(const struct nvl_container_facts *facts)
     return NULL;
 }
 
-void nvl_check_compat(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                      struct nvl_findings *findings)
+static void check_cuda_compat(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                              struct nvl_findings *findings)
 {
-    nvl_auto(source_clear) struct source s = source_to_judge(facts);
+    nvl_auto(libcuda_source_clear) struct libcuda_source s = source_to_judge(facts);
     const char *model = consumer_model(facts);
 
     if (s.path == NULL || strstr(s.path, "/compat/") == NULL || model == NULL)
@@ -218,8 +216,8 @@ void nvl_check_compat(const struct nvl_check *check, const struct nvl_container_
     path_fix(f, facts, &s, "the compat folder", more);
 }
 
-static bool is_library(const struct nvl_root *rootfs, const char *folder, const char *name,
-                       const char *version)
+static bool has_library_file(const struct nvl_root *rootfs, const char *folder, const char *name,
+                             const char *version)
 {
     nvl_autofree char *path = nvl_xasprintf("%s/%s.so.%s", folder, name, version);
     struct stat st;
@@ -242,7 +240,7 @@ static void find_own(const struct nvl_container_facts *facts, struct nvl_strv *e
             continue;
         static const char *const names[] = {"libcuda", "libnvidia-ml"};
         for (size_t n = 0; n < NVL_LENGTH(names); n++)
-            if (is_library(&facts->rootfs, dir->path, names[n], dir->version))
+            if (has_library_file(&facts->rootfs, dir->path, names[n], dir->version))
                 nvl_strv_pushf(evidence, "%s/%s.so.%s", dir->path, names[n], dir->version);
     }
 }
@@ -257,7 +255,7 @@ static bool takes_bundle(const struct nvl_root *rootfs)
         return false;
     for (size_t i = 0; i < NVL_LENGTH(sonames); i++) {
         const char *path = nvl_ldcache_find(&cache, NVL_ELF_64, sonames[i]);
-        if (path == NULL || !is_in_bundle(path))
+        if (path == NULL || !lies_in_bundle(path))
             return false;
     }
     return true;
@@ -278,14 +276,12 @@ static void own_fix(struct nvl_finding *f, const struct nvl_container_facts *fac
         nvl_finding_fix(f, "remove these files, or the packages that they belong to, in the container");
 }
 
-void nvl_check_own_driver(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                          struct nvl_findings *findings)
+static void check_own_driver(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                             struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     const char *version = facts->host->host.driver.version;
 
-    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0 || version[0] == '\0')
-        return;
     find_own(facts, &evidence);
     if (evidence.count == 0)
         return;
@@ -305,16 +301,15 @@ void nvl_check_own_driver(const struct nvl_check *check, const struct nvl_contai
     own_fix(f, facts);
 }
 
-void nvl_check_cache(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                     struct nvl_findings *findings)
+static void check_linker_cache(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
 {
     nvl_autofree char *path =
         nvl_xasprintf("%s/%s/sonames", NVL_BUNDLE_DIR, facts->host->host.driver.version);
     nvl_autofree char *sonames = NULL;
     size_t len;
 
-    if (!facts->has_grant || facts->init <= 0 || facts->rootfs.fd < 0 ||
-        !nvl_root_exists(&facts->rootfs, NVL_MOUNT_POINT "/sonames") ||
+    if (!nvl_root_exists(&facts->rootfs, NVL_MOUNT_POINT "/sonames") ||
         !nvl_root_exists(&facts->rootfs, "/etc/ld.so.conf") ||
         nvl_root_read(facts->host->root, path, SONAMES_MAX, &sonames, &len) < 0 ||
         nvl_linker_is_current(&facts->rootfs, sonames, len,
@@ -331,3 +326,23 @@ void nvl_check_cache(const struct nvl_check *check, const struct nvl_container_f
     nvl_autofree char *inside = nvl_container_run_inside(facts->container, "ldconfig");
     nvl_finding_fix(f, "%s", inside);
 }
+
+const struct nvl_check nvl_linker_checks[] = {
+    {"container-musl", "Can its C library load NVIDIA's driver?", 10, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS,
+     NULL, NVL_OF_CONTAINER(check_musl)},
+    {"linker-include", "Does its linker read the folder that names the driver?", 30,
+     NVL_NEEDS_BUNDLE | NVL_NEEDS_ROOTFS, "container-musl", NVL_OF_CONTAINER(check_linker_include)},
+    {"cuda-stubs", "Do its programs load a real libcuda?", 40, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS, NULL,
+     NVL_OF_CONTAINER(check_cuda_stubs)},
+    {"cuda-compat", "Do its programs load a libcuda that its GPU supports?", 50,
+     NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS, NULL, NVL_OF_CONTAINER(check_cuda_compat)},
+    {"own-driver-libraries", "Do its programs take the libraries of the kernel module's version?", 60,
+     NVL_NEEDS_VERSION | NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS,
+     "linker-include cuda-stubs cuda-compat start-outdated", NVL_OF_CONTAINER(check_own_driver)},
+    {"linker-cache", "Does its linker find the driver that is mounted in it?", 70,
+     NVL_NEEDS_GRANT | NVL_NEEDS_RUNNING,
+     "container-musl linker-include own-driver-libraries cuda-stubs cuda-compat start-outdated "
+     "bundle-damaged",
+     NVL_OF_CONTAINER(check_linker_cache)},
+    {0},
+};

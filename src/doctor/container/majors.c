@@ -1,10 +1,11 @@
 /* Device rules that were written as numbers: majors that the kernel gave to something else meanwhile, or
  * will; nodes that no rule names; and rules for a cgroup version that the host does not have. */
 #include "doctor/container/shared.h"
+#include "doctor/families.h"
 #include "doctor/container/device_access.h"
 
 /* The ranges that the kernel takes dynamic majors of character devices from. */
-static bool is_dynamic(int major)
+static bool is_dynamic_major(int major)
 {
     return (major >= 234 && major <= 254) || (major >= 384 && major <= 511);
 }
@@ -79,7 +80,7 @@ static void find_stale(const struct nvl_container_facts *facts, struct nvl_strv 
     for (size_t i = 0; i < facts->config.n_lines; i++) {
         const struct nvl_line *line = &facts->config.lines[i];
         int major = nvl_is_allow_rule(line) ? nvl_rule_major(line->value) : -1;
-        if (!is_dynamic(major) || major == majors->uvm || major == majors->caps)
+        if (!is_dynamic_major(major) || major == majors->uvm || major == majors->caps)
             continue;
         nvl_add_line_evidence(evidence, facts, i);
         nvl_autofree char *owner = owner_of_major(facts->host->root, major);
@@ -110,8 +111,8 @@ static void stale_finding(const struct nvl_check *check, const struct nvl_contai
                     d->major, again);
 }
 
-void nvl_check_major_stale(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                           struct nvl_findings *findings)
+static void check_major_stale(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                              struct nvl_findings *findings)
 {
     const struct dynamic all[] = {uvm_of(facts), caps_of(facts)};
     nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
@@ -128,8 +129,8 @@ void nvl_check_major_stale(const struct nvl_check *check, const struct nvl_conta
     }
 }
 
-void nvl_check_major_pinned(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                            struct nvl_findings *findings)
+static void check_major_pinned(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
 {
     const struct dynamic all[] = {uvm_of(facts), caps_of(facts)};
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
@@ -156,8 +157,8 @@ void nvl_check_major_pinned(const struct nvl_check *check, const struct nvl_cont
 }
 
 /* Nodes that are mounted by hand and that the filter denies, where no stale rule explains it. */
-void nvl_check_classic_rule_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                                    struct nvl_findings *findings)
+static void check_classic_rules(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, stale = {0}, lines = {0};
     nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
@@ -167,7 +168,7 @@ void nvl_check_classic_rule_missing(const struct nvl_check *check, const struct 
     find_stale(facts, &stale);
     for (size_t n = 0; n < facts->host->n_nodes; n++) {
         const struct nvl_node *node = &facts->host->nodes[n];
-        bool is_explained = stale.count > 0 && is_dynamic(node->major);
+        bool is_explained = stale.count > 0 && is_dynamic_major(node->major);
         if (node->major < 0 || is_explained || nvl_rules_allow(&rules, node->path, node->major, node->minor))
             continue;
         for (size_t i = 0; i < facts->config.n_lines; i++) {
@@ -196,13 +197,13 @@ void nvl_check_classic_rule_missing(const struct nvl_check *check, const struct 
                     facts->container->config_path, text, again);
 }
 
-void nvl_check_cgroup_v1(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                         struct nvl_findings *findings)
+static void check_cgroup_v1_rules(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                  struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     bool is_hidden = facts->filter == NVL_FILTER_ALLOW;
 
-    if (!nvl_wants_gpu(facts) || nvl_root_exists(facts->host->root, "/sys/fs/cgroup/devices"))
+    if (nvl_root_exists(facts->host->root, "/sys/fs/cgroup/devices"))
         return;
     for (size_t i = 0; i < facts->config.n_lines; i++) {
         const struct nvl_line *line = &facts->config.lines[i];
@@ -210,7 +211,7 @@ void nvl_check_cgroup_v1(const struct nvl_check *check, const struct nvl_contain
             strcmp(line->key, "lxc.cgroup.devices.allow") != 0)
             continue;
         int major = nvl_rule_major(line->value);
-        if (facts->owners[i] == NVL_OWNER_BY_HAND || is_dynamic(major))
+        if (facts->owners[i] == NVL_OWNER_BY_HAND || is_dynamic_major(major))
             nvl_add_line_evidence(&evidence, facts, i);
     }
     struct nvl_finding *f =
@@ -225,3 +226,15 @@ void nvl_check_cgroup_v1(const struct nvl_check *check, const struct nvl_contain
     nvl_finding_fix(f, "%s\nor write lxc.cgroup2 in the place of lxc.cgroup in these lines of %s", again,
                     facts->container->config_path);
 }
+
+const struct nvl_check nvl_major_checks[] = {
+    {"classic-major-stale", "Do its device rules name the majors of this boot?", 80, 0, NULL,
+     NVL_OF_CONTAINER(check_major_stale)},
+    {"cgroup-v1-rules", "Are its device rules for this host's cgroups?", 90, NVL_NEEDS_GPU_WISH, NULL,
+     NVL_OF_CONTAINER(check_cgroup_v1_rules)},
+    {"classic-rule-missing", "Does its device filter allow the nodes that it mounts?", 100, 0,
+     "classic-major-stale cgroup-v1-rules", NVL_OF_CONTAINER(check_classic_rules)},
+    {"classic-major-pinned", "Will its device rules be right after the next boot?", 140, 0,
+     "classic-major-stale", NVL_OF_CONTAINER(check_major_pinned)},
+    {0},
+};

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "doctor/container/shared.h"
+#include "doctor/families.h"
 #include "container/foreign.h"
 
 static const char *uvm_or_all(const char *path)
@@ -18,8 +19,8 @@ static bool is_vital(const char *path)
            strcmp(path, "/dev/nvidia-modeset") != 0;
 }
 
-void nvl_check_mount_source(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                            struct nvl_findings *findings)
+static void check_mount_source(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     bool is_error = false, is_fatal = false, makes_file = false;
@@ -74,15 +75,13 @@ static char *release(const struct nvl_system *s)
                          s->version_id != NULL ? s->version_id : "");
 }
 
-void nvl_check_library_mount(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                             struct nvl_findings *findings)
+static void check_library_folder(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                 struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     nvl_auto(nvl_system_clear) struct nvl_system inside = {0};
     bool attach_takes_all = true;
 
-    if (facts->depth == NVL_DEPTH_CONFIG) /* its release is not known */
-        return;
     for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0; i++) {
         nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
         if (!nvl_mount_line_parse(&facts->config.lines[i], &mount) || !covers_libraries(&mount))
@@ -123,8 +122,8 @@ static bool is_nvidia_passthrough(const struct nvl_container_facts *facts, size_
            nvl_has_prefix(p->path, "/dev/nvidia");
 }
 
-void nvl_check_dev_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                           struct nvl_findings *findings)
+static void check_dev_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                              struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     struct stat st;
@@ -150,8 +149,8 @@ void nvl_check_dev_missing(const struct nvl_check *check, const struct nvl_conta
     nvl_finding_fix(f, "%s", again);
 }
 
-void nvl_check_dev_mode(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                        struct nvl_findings *findings)
+static void check_dev_mode(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                           struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, commands = {0};
 
@@ -173,3 +172,15 @@ void nvl_check_dev_mode(const struct nvl_check *check, const struct nvl_containe
                       "(Ollama, Jellyfin, Plex) cannot open it");
     nvl_finding_fix(f, "%s", text);
 }
+
+const struct nvl_check nvl_mount_checks[] = {
+    {"dev-missing", "Are the devices that dev[n] passes there?", 40, 0, NVL_NO_NODES_ON_HOST,
+     NVL_OF_CONTAINER(check_dev_missing)},
+    {"mount-source-missing", "Is what it mounts by hand on the host?", 120, 0,
+     NVL_NO_NODES_ON_HOST " libraries-absent", NVL_OF_CONTAINER(check_mount_source)},
+    {"library-folder-mounted", "Are its own library folders its own?", 130, NVL_NEEDS_DEPTH, NULL,
+     NVL_OF_CONTAINER(check_library_folder)},
+    {"dev-mode", "May its services open the devices that dev[n] passes?", 170, 0,
+     "service-user-denied dev-missing", NVL_OF_CONTAINER(check_dev_mode)},
+    {0},
+};

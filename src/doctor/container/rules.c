@@ -1,10 +1,11 @@
 /* Device rules of a config: such as do nothing, such as deny too much, those of a grant that are missing, and
  * those that let a container have what it was not granted. */
 #include "doctor/container/shared.h"
+#include "doctor/families.h"
 #include "doctor/container/device_access.h"
 
-void nvl_check_rules_without_effect(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                                    struct nvl_findings *findings)
+static void check_rules_without_effect(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                       struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     bool is_users = facts->container->user != NULL;
@@ -27,8 +28,8 @@ void nvl_check_rules_without_effect(const struct nvl_check *check, const struct 
 }
 
 /* A first allow rule where there was no list makes one, and denies the rest. */
-void nvl_check_rules_deny_rest(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                               struct nvl_findings *findings)
+static void check_rules_deny_rest(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                  struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
@@ -57,13 +58,13 @@ void nvl_check_rules_deny_rest(const struct nvl_check *check, const struct nvl_c
     }
 }
 
-void nvl_check_grant_rules(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                           struct nvl_findings *findings)
+static void check_grant_rules(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                              struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
 
-    if (!facts->has_grant || facts->filter != NVL_FILTER_ALLOW || nvl_rules_read(facts, &rules) < 0)
+    if (facts->filter != NVL_FILTER_ALLOW || nvl_rules_read(facts, &rules) < 0)
         return;
     for (size_t i = 0; i < facts->resolved.n_nodes; i++) {
         const struct nvl_node *node = &facts->resolved.nodes[i];
@@ -92,12 +93,12 @@ static bool is_granted_node(const struct nvl_container_facts *facts, const char 
 }
 
 /* Rules of a grant whose GPU has another minor meanwhile: they open somebody else's. */
-void nvl_check_rule_other_gpu(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                              struct nvl_findings *findings)
+static void check_rule_other_gpu(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                 struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
 
-    if (!facts->has_grant || facts->resolved.missing.count > 0)
+    if (facts->resolved.missing.count > 0)
         return;
     for (size_t i = 0; i < facts->config.n_lines; i++) {
         if (facts->owners[i] != NVL_OWNER_NVLXC || !nvl_is_allow_rule(&facts->config.lines[i]))
@@ -116,3 +117,15 @@ void nvl_check_rule_other_gpu(const struct nvl_check *check, const struct nvl_co
                          "what was not given to it");
     nvl_finding_fix(f, "%s", again);
 }
+
+const struct nvl_check nvl_rule_checks[] = {
+    {"rules-deny-rest", "Do its device rules leave the ordinary devices open?", 60, 0, NULL,
+     NVL_OF_CONTAINER(check_rules_deny_rest)},
+    {"grant-rule-missing", "Does its device filter allow the nodes of its grant?", 110, NVL_NEEDS_GRANT,
+     "rules-deny-rest grant-incomplete", NVL_OF_CONTAINER(check_grant_rules)},
+    {"rule-other-gpu", "Do its device rules name its own GPUs alone?", 150, NVL_NEEDS_GRANT,
+     "grant-rule-missing", NVL_OF_CONTAINER(check_rule_other_gpu)},
+    {"rules-without-effect", "Do its device rules do anything?", 180, 0, NULL,
+     NVL_OF_CONTAINER(check_rules_without_effect)},
+    {0},
+};

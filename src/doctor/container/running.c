@@ -7,6 +7,7 @@
 
 #include "base/paths.h"
 #include "doctor/container/shared.h"
+#include "doctor/families.h"
 #include "doctor/container/node_probe.h"
 
 /* What of the mounted bundle stands in the container's mount table: the last component of its root, which is
@@ -70,13 +71,11 @@ static void compare_driver(const struct nvl_container_facts *facts, struct nvl_s
                        mounted, version);
 }
 
-void nvl_check_outdated(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                        struct nvl_findings *findings)
+static void check_outdated(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                           struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
 
-    if (facts->init <= 0 || facts->rootfs.fd < 0 || !facts->host->host.driver.loaded)
-        return;
     compare_nodes(facts, &evidence);
     compare_driver(facts, &evidence);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
@@ -97,7 +96,7 @@ static void find_probed(const struct nvl_container_facts *facts, enum nvl_probe 
     size_t count;
     nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
 
-    for (size_t i = 0; facts->init > 0 && i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct nvl_node *node = &nodes[i];
         /* who may open DRI nodes is a question of its own (users.c) */
         if (node->major < 0 || node->kind == NVL_NODE_DRI)
@@ -113,8 +112,8 @@ static void find_probed(const struct nvl_container_facts *facts, enum nvl_probe 
     }
 }
 
-void nvl_check_filtered(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                        struct nvl_findings *findings)
+static void check_device_filtered(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                  struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
 
@@ -130,8 +129,8 @@ void nvl_check_filtered(const struct nvl_check *check, const struct nvl_containe
     nvl_finding_fix(f, "%s\n%s", again, restart);
 }
 
-void nvl_check_denied(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                      struct nvl_findings *findings)
+static void check_device_denied(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
 
@@ -151,3 +150,17 @@ void nvl_check_denied(const struct nvl_check *check, const struct nvl_container_
     else
         nvl_finding_fix(f, "chmod 0666 /dev/nvidia*");
 }
+
+const struct nvl_check nvl_running_checks[] = {
+    {"start-outdated", "Does the running container have the nodes and the driver of now?", 60,
+     NVL_NEEDS_LOADED | NVL_NEEDS_RUNNING,
+     "hook-missing bundle-absent grant-unreadable grant-incomplete " NVL_NO_NODES_ON_HOST,
+     NVL_OF_CONTAINER(check_outdated)},
+    {"device-filtered", "Does its device filter let it open its nodes?", 70, NVL_NEEDS_RUNNING,
+     "start-outdated grant-rule-missing classic-major-stale classic-rule-missing cgroup-v1-rules "
+     "rules-deny-rest",
+     NVL_OF_CONTAINER(check_device_filtered)},
+    {"device-denied", "Does the mode of its nodes let it open them?", 80, NVL_NEEDS_RUNNING, "node-mode",
+     NVL_OF_CONTAINER(check_device_denied)},
+    {0},
+};

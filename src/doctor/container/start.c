@@ -7,7 +7,7 @@
 /* Why one selector names nothing that can be used. */
 enum lack { LACK_NONE, LACK_GPU, LACK_FIRST_USE, LACK_HELD, LACK_EXCLUDED, LACK_MIG, LACK_MIG_UUID };
 
-static const struct nvl_gpu *find_gpu(const struct nvl_gpus *gpus, const struct nvl_selector *s)
+static const struct nvl_gpu *find_selected_gpu(const struct nvl_gpus *gpus, const struct nvl_selector *s)
 {
     if (s->kind == NVL_SELECT_INDEX)
         return nvl_gpu_by_index(gpus, s->index);
@@ -28,7 +28,7 @@ static enum lack classify(const struct nvl_host *host, const struct nvl_selector
 {
     if (s->kind == NVL_SELECT_MIG_UUID)
         return LACK_MIG_UUID;
-    const struct nvl_gpu *gpu = find_gpu(&host->gpus, s);
+    const struct nvl_gpu *gpu = find_selected_gpu(&host->gpus, s);
     if (gpu == NULL)
         return (s->kind == NVL_SELECT_UUID || s->kind == NVL_SELECT_MIG) && has_silent_gpu(&host->gpus)
                    ? LACK_FIRST_USE
@@ -43,7 +43,7 @@ static enum lack classify(const struct nvl_host *host, const struct nvl_selector
 /* The resolver's own sentences about the selectors that lack this. */
 static void find_lacking(const struct nvl_container_facts *facts, enum lack wanted, struct nvl_strv *evidence)
 {
-    for (size_t i = 0; facts->has_grant && i < facts->grant.n_selectors; i++) {
+    for (size_t i = 0; i < facts->grant.n_selectors; i++) {
         struct nvl_selector one = facts->grant.selectors[i];
         const struct nvl_grant grant = {.devices = NVL_DEVICES_LIST,
                                         .selectors = &one,
@@ -73,12 +73,12 @@ static const char *without_it(const struct nvl_container_facts *facts)
                                           : "the container starts without it";
 }
 
-static void check_gpu_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                              struct nvl_findings *findings)
+static void check_granted_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                  struct nvl_findings *findings)
 {
     struct nvl_finding *f = NULL;
 
-    if (facts->has_grant && facts->grant.devices == NVL_DEVICES_ALL && facts->resolved.missing.count > 0) {
+    if (facts->grant.devices == NVL_DEVICES_ALL && facts->resolved.missing.count > 0) {
         f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                             "it is granted all GPUs, and this host has none to give");
         nvl_finding_evidence(f, "%s", facts->resolved.missing.items[0]);
@@ -108,8 +108,8 @@ static void check_first_use(const struct nvl_check *check, const struct nvl_cont
     nvl_finding_fix(f, "nvidia-smi -L");
 }
 
-static void check_gpu_held(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                           struct nvl_findings *findings)
+static void check_granted_held(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
 {
     struct nvl_finding *f = lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_HELD,
                                          "nvidia does not drive a GPU of its grant");
@@ -126,8 +126,8 @@ static void check_gpu_held(const struct nvl_check *check, const struct nvl_conta
         name);
 }
 
-static void check_gpu_excluded(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                               struct nvl_findings *findings)
+static void check_granted_excluded(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                   struct nvl_findings *findings)
 {
     struct nvl_finding *f = lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_EXCLUDED,
                                          "the driver is told to leave out a GPU of its grant");
@@ -139,7 +139,7 @@ static void check_gpu_excluded(const struct nvl_check *check, const struct nvl_c
                        "take the GPU out of it, then: update-initramfs -u, and reboot");
 }
 
-static void check_mig_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
+static void check_granted_mig(const struct nvl_check *check, const struct nvl_container_facts *facts,
                               struct nvl_findings *findings)
 {
     struct nvl_finding *f = lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_MIG,
@@ -158,8 +158,8 @@ static void check_mig_missing(const struct nvl_check *check, const struct nvl_co
                     name);
 }
 
-static void check_mig_uuid(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                           struct nvl_findings *findings)
+static void check_granted_mig_uuid(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                   struct nvl_findings *findings)
 {
     struct nvl_finding *f =
         lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_MIG_UUID,
@@ -176,7 +176,7 @@ static void check_mig_uuid(const struct nvl_check *check, const struct nvl_conta
     nvl_finding_fix(f, "%s", again);
 }
 
-static bool is_granted(const struct nvl_container_facts *facts, const struct nvl_gpu *gpu)
+static bool is_granted_gpu(const struct nvl_container_facts *facts, const struct nvl_gpu *gpu)
 {
     for (size_t i = 0; i < facts->resolved.n_gpus; i++)
         if (facts->resolved.gpus[i].gpu == gpu)
@@ -192,12 +192,12 @@ static void check_other_gpus(const struct nvl_check *check, const struct nvl_con
     nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
     const struct nvl_gpus *gpus = &facts->host->host.gpus;
 
-    if (!facts->has_grant || !facts->idmap.privileged || facts->container->user != NULL ||
-        facts->resolved.n_gpus == 0 || nvl_rules_read(facts, &rules) < 0)
+    if (!facts->idmap.privileged || facts->container->user != NULL || facts->resolved.n_gpus == 0 ||
+        nvl_rules_read(facts, &rules) < 0)
         return;
     for (size_t i = 0; i < gpus->count; i++) {
         const struct nvl_gpu *gpu = &gpus->items[i];
-        if (gpu->driver != NVL_GPU_NVIDIA || gpu->minor < 0 || is_granted(facts, gpu))
+        if (gpu->driver != NVL_GPU_NVIDIA || gpu->minor < 0 || is_granted_gpu(facts, gpu))
             continue;
         const struct nvl_node node = nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false,
                                                    &facts->host->host.majors, &facts->host->host.params);
@@ -220,24 +220,20 @@ static void check_other_gpus(const struct nvl_check *check, const struct nvl_con
                     facts->container->config_path, again);
 }
 
-const struct nvl_check nvl_checks_start[] = {
-    {"grant-gpu-missing", "Are the GPUs of its grant on this host?", NVL_NO_GPU_ON_HOST, NULL,
-     check_gpu_missing},
-    {"grant-gpu-held", "Does nvidia drive the GPUs of its grant?", NVL_NO_GPU_ON_HOST, NULL, check_gpu_held},
-    {"grant-gpu-excluded", "Does the driver use the GPUs of its grant?", "gpu-excluded", NULL,
-     check_gpu_excluded},
-    {"grant-mig-missing", "Are the MIG devices of its grant there?", "mig-empty " NVL_NO_GPU_ON_HOST, NULL,
-     check_mig_missing},
-    {"grant-mig-uuid", "Can its MIG devices be found at a start?", NULL, NULL, check_mig_uuid},
-    {"start-outdated", "Does the running container have the nodes and the driver of now?",
-     "hook-missing bundle-absent grant-unreadable grant-incomplete " NVL_NO_NODES_ON_HOST, NULL,
-     nvl_check_outdated},
-    {"device-filtered", "Does its device filter let it open its nodes?",
-     "start-outdated grant-rule-missing classic-major-stale classic-rule-missing cgroup-v1-rules "
-     "rules-deny-rest",
-     NULL, nvl_check_filtered},
-    {"device-denied", "Does the mode of its nodes let it open them?", "node-mode", NULL, nvl_check_denied},
-    {"other-gpus-open", "Is it kept from GPUs that were not given to it?", NULL, NULL, check_other_gpus},
-    {"grant-gpu-unused", "Does the driver know its GPUs' UUIDs?", NVL_NO_GPU_ON_HOST, NULL, check_first_use},
+const struct nvl_check nvl_start_checks[] = {
+    {"grant-gpu-missing", "Are the GPUs of its grant on this host?", 10, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
+     NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_granted_missing)},
+    {"grant-gpu-held", "Does nvidia drive the GPUs of its grant?", 20, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
+     NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_granted_held)},
+    {"grant-gpu-excluded", "Does the driver use the GPUs of its grant?", 30,
+     NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH, "gpu-excluded", NVL_OF_CONTAINER(check_granted_excluded)},
+    {"grant-mig-missing", "Are the MIG devices of its grant there?", 40, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
+     "mig-empty " NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_granted_mig)},
+    {"grant-mig-uuid", "Can its MIG devices be found at a start?", 50, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
+     NULL, NVL_OF_CONTAINER(check_granted_mig_uuid)},
+    {"other-gpus-open", "Is it kept from GPUs that were not given to it?", 90,
+     NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH, NULL, NVL_OF_CONTAINER(check_other_gpus)},
+    {"grant-gpu-unused", "Does the driver know its GPUs' UUIDs?", 100, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
+     NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_first_use)},
     {0},
 };

@@ -6,11 +6,6 @@
 #include "doctor/host/shared.h"
 #include "host/modprobe.h"
 
-static bool uses_nvidia(const struct nvl_host_facts *facts)
-{
-    return facts->host.gpus.count > 0 && (facts->host.driver.loaded || facts->installed.version[0] != '\0');
-}
-
 static bool kernel_has(const struct nvl_host_facts *facts, const char *folder)
 {
     nvl_autofree char *modules =
@@ -62,24 +57,23 @@ static void say_not_kept_out(const struct nvl_check *check, const char *module, 
                     lines);
 }
 
-static void check_nouveau(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_nouveau_blacklist(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                    struct nvl_findings *findings)
 {
     nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
 
-    if (!uses_nvidia(facts) || (knows_kernel(facts) && !kernel_has(facts, "drivers/gpu/drm/nouveau")) ||
+    if ((knows_kernel(facts) && !kernel_has(facts, "drivers/gpu/drm/nouveau")) ||
         is_kept_out(facts, "nouveau", &lines))
         return;
     say_not_kept_out(check, "nouveau", "blacklist nouveau\\n", findings);
 }
 
-static void check_nova(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                       struct nvl_findings *findings)
+static void check_nova_blacklist(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                 struct nvl_findings *findings)
 {
     nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
 
-    if (!uses_nvidia(facts) || !kernel_has(facts, "drivers/gpu/nova-core") ||
-        is_kept_out(facts, "nova_core", &lines))
+    if (!kernel_has(facts, "drivers/gpu/nova-core") || is_kept_out(facts, "nova_core", &lines))
         return;
     say_not_kept_out(check, "nova_core", "blacklist nova_core\\nblacklist nova_drm\\n", findings);
 }
@@ -90,7 +84,7 @@ static void check_initramfs(const struct nvl_check *check, const struct nvl_host
     nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
     struct stat image, st;
 
-    if (!uses_nvidia(facts) || facts->system.kernel == NULL)
+    if (facts->system.kernel == NULL)
         return;
     nvl_autofree char *path = nvl_xasprintf("/boot/initrd.img-%s", facts->system.kernel);
     if (nvl_root_stat(facts->root, path, 0, &image) < 0)
@@ -122,13 +116,13 @@ static bool has_series_headers(const struct nvl_host_facts *facts)
     return nvl_package_is_installed(facts->root, name);
 }
 
-static void check_headers(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_headers_kept(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                               struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
     nvl_autofree char *meta = nvl_headers_meta_package(&facts->system);
 
-    if (!uses_nvidia(facts) || facts->installed.dkms_name == NULL || meta == NULL ||
+    if (facts->installed.dkms_name == NULL || meta == NULL ||
         !nvl_root_exists(facts->root, "/var/lib/dpkg/status"))
         return;
     if (nvl_package_is_installed(facts->root, meta) ||
@@ -147,16 +141,14 @@ static void check_headers(const struct nvl_check *check, const struct nvl_host_f
     nvl_finding_fix_lines(f, &fix);
 }
 
-const struct nvl_check nvl_checks_boot[] = {
-    {"nouveau-blacklist", "Is nouveau kept out at the next boot?", "gpu-nouveau", check_nouveau, NULL},
-    {"nova-blacklist", "Is nova_core kept out at the next boot?", "gpu-nova", check_nova, NULL},
-    {"initramfs-old", "Does the initramfs know the blacklist?", "gpu-nouveau", check_initramfs, NULL},
-    {"headers-not-kept", "Will the next kernel come with its headers?", "headers-missing", check_headers,
-     NULL},
-    {"hook-missing", "Is the start hook here?", NULL, nvl_check_hook, NULL},
-    {"boot-nodes", "Will the nodes be there before containers start at boot?", NULL, nvl_check_boot_nodes,
-     NULL},
-    {"quorum-lost", "Has the cluster quorum?", NULL, nvl_check_quorum, NULL},
-    {"cgroup-v1", "Is the host's device filter cgroup v2's?", NULL, nvl_check_cgroups, NULL},
+const struct nvl_check nvl_boot_checks[] = {
+    {"nouveau-blacklist", "Is nouveau kept out at the next boot?", 10, NVL_NEEDS_NVIDIA, "gpu-nouveau",
+     NVL_OF_HOST(check_nouveau_blacklist)},
+    {"nova-blacklist", "Is nova_core kept out at the next boot?", 20, NVL_NEEDS_NVIDIA, "gpu-nova",
+     NVL_OF_HOST(check_nova_blacklist)},
+    {"initramfs-old", "Does the initramfs know the blacklist?", 30, NVL_NEEDS_NVIDIA, "gpu-nouveau",
+     NVL_OF_HOST(check_initramfs)},
+    {"headers-not-kept", "Will the next kernel come with its headers?", 40, NVL_NEEDS_NVIDIA,
+     "headers-missing", NVL_OF_HOST(check_headers_kept)},
     {0},
 };

@@ -3,24 +3,6 @@
 #include "doctor/families.h"
 #include "doctor/host/shared.h"
 
-#define HOLDERS "gpu-absent gpu-nouveau gpu-nova gpu-vfio gpu-other-driver"
-#define MISFITS "gpu-too-new gpu-too-old gpu-flavour"
-
-bool nvl_driver_is_installed(const struct nvl_host_facts *facts)
-{
-    const struct nvl_installed_driver *d = &facts->installed;
-
-    return d->module != NULL || d->package != NULL || d->dkms_name != NULL ||
-           facts->search.us.versions.count > 0;
-}
-
-/* Something is installed, nothing is loaded, and there is no module on disk for this kernel: why? */
-static bool lacks_module(const struct nvl_host_facts *facts)
-{
-    return !facts->host.driver.loaded && nvl_driver_is_installed(facts) && facts->installed.module == NULL &&
-           facts->system.kernel != NULL;
-}
-
 static bool has_source(const struct nvl_installed_driver *d)
 {
     return d->package != NULL || d->dkms_name != NULL;
@@ -50,8 +32,8 @@ static void add_module_evidence(struct nvl_strv *evidence, const struct nvl_host
         nvl_strv_pushf(evidence, "kernel %s has one", facts->installed.kernels.items[i]);
 }
 
-static void check_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                         struct nvl_findings *findings)
+static void check_driver_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
 
@@ -78,12 +60,12 @@ static void check_absent(const struct nvl_check *check, const struct nvl_host_fa
     nvl_finding_fix_lines(f, &fix);
 }
 
-static void check_headers(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_headers_missing(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                  struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
 
-    if (!lacks_module(facts) || !has_source(&facts->installed) || facts->installed.has_headers)
+    if (!has_source(&facts->installed) || facts->installed.has_headers)
         return;
     nvl_autofree char *title = nvl_xasprintf(
         "the kernel module was not built: the headers of kernel %s are missing", facts->system.kernel);
@@ -119,7 +101,7 @@ static const struct nvl_kernel_range *find_fitting(const struct nvl_host_facts *
     return best;
 }
 
-static void add_pin(struct nvl_strv *fix, const char *suite)
+static void add_backports_pin(struct nvl_strv *fix, const char *suite)
 {
     nvl_strv_pushf(fix,
                    "printf 'Package: src:nvidia-graphics-drivers src:nvidia-open-gpu-kernel-modules\\n"
@@ -137,7 +119,7 @@ static void add_kernel_fix(struct nvl_strv *fix, const struct nvl_host_facts *fa
 
     if (ours != NULL) {
         if (strstr(ours->suite, "-backports") != NULL)
-            add_pin(fix, ours->suite);
+            add_backports_pin(fix, ours->suite);
         nvl_strv_pushf(fix, "apt update && apt install %s   # %s, from %s",
                        d->package != NULL ? d->package : "nvidia-kernel-dkms", ours->package, ours->suite);
     } else if (nvidias != NULL) {
@@ -172,14 +154,14 @@ static void add_log_evidence(struct nvl_strv *evidence, const struct nvl_install
                        d->build_error != NULL ? d->build_error : "(no line that says error)");
 }
 
-static void check_kernel(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                         struct nvl_findings *findings)
+static void check_driver_kernel(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
     const struct nvl_kernel_range *range;
     enum nvl_kernel_fit fit = fit_of(facts, &range);
 
-    if (!lacks_module(facts) || (fit != NVL_KERNEL_TOO_NEW && fit != NVL_KERNEL_FAILS))
+    if (fit != NVL_KERNEL_TOO_NEW && fit != NVL_KERNEL_FAILS)
         return;
     nvl_autofree char *driver = nvl_driver_text(facts->installed.version, facts->installed.flavour);
     nvl_autofree char *title = nvl_xasprintf("kernel %s is %s driver %s", facts->system.kernel,
@@ -198,12 +180,12 @@ static void check_kernel(const struct nvl_check *check, const struct nvl_host_fa
     nvl_finding_fix_lines(f, &fix);
 }
 
-static void check_build(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                        struct nvl_findings *findings)
+static void check_driver_build(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                               struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
 
-    if (!lacks_module(facts) || facts->installed.build_log == NULL)
+    if (facts->installed.build_log == NULL)
         return;
     nvl_autofree char *title =
         nvl_xasprintf("dkms could not build the kernel module for %s", facts->system.kernel);
@@ -225,8 +207,6 @@ static void check_not_built(const struct nvl_check *check, const struct nvl_host
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
     bool source = has_source(&facts->installed);
 
-    if (!lacks_module(facts))
-        return;
     nvl_autofree char *title =
         source ? nvl_xasprintf("the kernel module was not built for %s", facts->system.kernel)
                : nvl_xstrdup("the driver's libraries are installed, but not its kernel module");
@@ -250,29 +230,15 @@ static void check_not_built(const struct nvl_check *check, const struct nvl_host
     nvl_finding_fix_lines(f, &fix);
 }
 
-const struct nvl_check nvl_checks_driver[] = {
-    {"driver-absent", "Is NVIDIA's driver installed?", "gpu-absent", check_absent, NULL},
-    {"headers-missing", "Are the kernel's headers here for the module's build?", "gpu-absent", check_headers,
-     NULL},
-    {"driver-kernel", "Does the driver fit the running kernel?", "gpu-absent headers-missing", check_kernel,
-     NULL},
-    {"driver-build-failed", "Did dkms build the module?", "gpu-absent headers-missing driver-kernel",
-     check_build, NULL},
-    {"driver-not-built", "Is there a module for the running kernel?",
-     "gpu-absent headers-missing driver-kernel driver-build-failed", check_not_built, NULL},
-    {"driver-secure-boot", "Does Secure Boot let the module load?", "gpu-absent", nvl_check_secure_boot,
-     NULL},
-    {"driver-not-loaded", "Is the module loaded?", HOLDERS " " MISFITS, nvl_check_not_loaded, NULL},
-    {"driver-version", "Is the module's version understood?", NULL, nvl_check_driver_version, NULL},
-    {"libraries-absent", "Are the driver's libraries installed?", NULL, nvl_check_libraries_absent, NULL},
-    {"libraries-mismatch", "Do libraries and module fit?", NULL, nvl_check_libraries_mismatch, NULL},
-    {"upgrade-pending", "Does no upgrade wait for a reboot?", NULL, nvl_check_upgrade_pending, NULL},
-    {"libraries-incomplete", "Are the libraries here that containers are granted?",
-     "libraries-absent libraries-mismatch", nvl_check_libraries_incomplete, NULL},
-    {"bundle-absent", "Is there a bundle of the loaded version?", "libraries-absent libraries-mismatch",
-     nvl_check_bundle_absent, NULL},
-    {"bundle-damaged", "Are the bundles as their manifests say?", "libraries-absent libraries-mismatch",
-     nvl_check_bundle_damaged, NULL},
-    {"firmware-missing", "Is the loaded version's GSP firmware here?", NULL, nvl_check_firmware, NULL},
+const struct nvl_check nvl_driver_checks[] = {
+    {"driver-absent", "Is NVIDIA's driver installed?", 10, 0, "gpu-absent", NVL_OF_HOST(check_driver_absent)},
+    {"headers-missing", "Are the kernel's headers here for the module's build?", 20, NVL_NEEDS_UNBUILT,
+     "gpu-absent", NVL_OF_HOST(check_headers_missing)},
+    {"driver-kernel", "Does the driver fit the running kernel?", 30, NVL_NEEDS_UNBUILT,
+     "gpu-absent headers-missing", NVL_OF_HOST(check_driver_kernel)},
+    {"driver-build-failed", "Did dkms build the module?", 40, NVL_NEEDS_UNBUILT,
+     "gpu-absent headers-missing driver-kernel", NVL_OF_HOST(check_driver_build)},
+    {"driver-not-built", "Is there a module for the running kernel?", 50, NVL_NEEDS_UNBUILT,
+     "gpu-absent headers-missing driver-kernel driver-build-failed", NVL_OF_HOST(check_not_built)},
     {0},
 };

@@ -15,8 +15,9 @@ static char *gpu_name(const struct nvl_gpu *gpu)
     return nvl_xasprintf("%s (10de:%04x)", gpu->pci, gpu->pci_device);
 }
 
-static struct nvl_finding *add(struct nvl_findings *findings, const struct nvl_check *check,
-                               enum nvl_severity severity, const struct nvl_gpu *gpu, const char *what)
+static struct nvl_finding *add_gpu_finding(struct nvl_findings *findings, const struct nvl_check *check,
+                                           enum nvl_severity severity, const struct nvl_gpu *gpu,
+                                           const char *what)
 {
     nvl_autofree char *name = gpu_name(gpu);
     nvl_autofree char *title = nvl_xasprintf("GPU %s %s", name, what);
@@ -43,8 +44,8 @@ static void add_driver_link(struct nvl_strv *evidence, const struct nvl_root *ro
         nvl_strv_pushf(evidence, "%s does not exist", path);
 }
 
-static void check_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                         struct nvl_findings *findings)
+static void check_gpu_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                             struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv devices = {0};
 
@@ -75,7 +76,7 @@ static void say_taken(const struct nvl_check *check, const struct nvl_host_facts
             continue;
         nvl_autofree char *what =
             nvl_xasprintf("is held by %s, so NVIDIA's driver cannot use it", gpu->driver_name);
-        struct nvl_finding *f = add(findings, check, NVL_SEVERITY_ERROR, gpu, what);
+        struct nvl_finding *f = add_gpu_finding(findings, check, NVL_SEVERITY_ERROR, gpu, what);
         add_driver_link(&evidence, facts->root, gpu);
         nvl_finding_evidence_lines(f, &evidence);
         nvl_finding_cause(f,
@@ -93,20 +94,20 @@ static void say_taken(const struct nvl_check *check, const struct nvl_host_facts
     }
 }
 
-static void check_nouveau(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_gpu_nouveau(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
 {
     say_taken(check, facts, NVL_GPU_NOUVEAU, "blacklist nouveau\\n", findings);
 }
 
-static void check_nova(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                       struct nvl_findings *findings)
+static void check_gpu_nova(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                           struct nvl_findings *findings)
 {
     say_taken(check, facts, NVL_GPU_NOVA, "blacklist nova_core\\nblacklist nova_drm\\n", findings);
 }
 
-static void check_other_driver(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                               struct nvl_findings *findings)
+static void check_gpu_other_driver(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                   struct nvl_findings *findings)
 {
     say_taken(check, facts, NVL_GPU_OTHER_DRIVER, NULL, findings);
 }
@@ -145,8 +146,8 @@ static void find_vfio_reasons(const struct nvl_host_facts *facts, const struct n
 }
 
 /* Beside a GPU that works it is meant so; alone it is what stands in the way. */
-static void check_vfio(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                       struct nvl_findings *findings)
+static void check_gpu_vfio(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                           struct nvl_findings *findings)
 {
     bool alone = !any_works(&facts->host.gpus);
 
@@ -155,8 +156,9 @@ static void check_vfio(const struct nvl_check *check, const struct nvl_host_fact
         nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
         if (gpu->driver != NVL_GPU_VFIO)
             continue;
-        struct nvl_finding *f = add(findings, check, alone ? NVL_SEVERITY_ERROR : NVL_SEVERITY_NOTE, gpu,
-                                    "is held by vfio-pci, for a virtual machine");
+        struct nvl_finding *f =
+            add_gpu_finding(findings, check, alone ? NVL_SEVERITY_ERROR : NVL_SEVERITY_NOTE, gpu,
+                            "is held by vfio-pci, for a virtual machine");
         add_driver_link(&evidence, facts->root, gpu);
         find_vfio_reasons(facts, gpu, &evidence, &fix);
         nvl_finding_evidence_lines(f, &evidence);
@@ -191,9 +193,9 @@ static char *right_driver(const struct nvl_generation *g, enum nvl_gpu_fit fit)
     return NULL;
 }
 
-static void check_fit(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                      struct nvl_findings *findings, enum nvl_gpu_fit wanted, enum nvl_gpu_fit or_wanted,
-                      const char *what, const char *cause)
+static void judge_gpu_fit(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                          struct nvl_findings *findings, enum nvl_gpu_fit wanted, enum nvl_gpu_fit or_wanted,
+                          const char *what, const char *cause)
 {
     enum nvl_flavour flavour;
     const char *version = nvl_driver_in_question(facts, &flavour);
@@ -208,7 +210,7 @@ static void check_fit(const struct nvl_check *check, const struct nvl_host_facts
         if (fit != wanted && fit != or_wanted)
             continue;
         nvl_autofree char *fix = right_driver(g, fit);
-        struct nvl_finding *f = add(findings, check, NVL_SEVERITY_ERROR, gpu, what);
+        struct nvl_finding *f = add_gpu_finding(findings, check, NVL_SEVERITY_ERROR, gpu, what);
         nvl_finding_evidence(f, "PCI device id 10de:%04x is of the generation %s\ndriver %s%s%s%s%s%s",
                              gpu->pci_device, g->name, driver, g->first != NULL ? "; it needs " : "",
                              g->first != NULL ? g->first : "", g->first != NULL ? " or newer" : "",
@@ -219,40 +221,43 @@ static void check_fit(const struct nvl_check *check, const struct nvl_host_facts
     }
 }
 
-static void check_too_new(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_gpu_too_new(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
 {
-    check_fit(check, facts, findings, NVL_GPU_TOO_NEW, NVL_GPU_TOO_NEW, "is newer than the driver",
-              "this version of the driver does not know the GPU and leaves it alone (\"NVRM: No NVIDIA GPU "
-              "found\")");
+    judge_gpu_fit(
+        check, facts, findings, NVL_GPU_TOO_NEW, NVL_GPU_TOO_NEW, "is newer than the driver",
+        "this version of the driver does not know the GPU and leaves it alone (\"NVRM: No NVIDIA GPU "
+        "found\")");
 }
 
-static void check_too_old(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_gpu_too_old(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
 {
-    check_fit(check, facts, findings, NVL_GPU_TOO_OLD, NVL_GPU_TOO_OLD, "is too old for the driver",
-              "this version of the driver no longer knows the GPU and leaves it alone");
+    judge_gpu_fit(check, facts, findings, NVL_GPU_TOO_OLD, NVL_GPU_TOO_OLD, "is too old for the driver",
+                  "this version of the driver no longer knows the GPU and leaves it alone");
 }
 
-static void check_flavour(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_gpu_flavour(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
 {
-    check_fit(check, facts, findings, NVL_GPU_NEEDS_OPEN, NVL_GPU_NEEDS_PROPRIETARY,
-              "needs the other flavour of the kernel module",
-              "the open kernel modules drive GPUs with a GSP alone (Turing and newer), the proprietary ones "
-              "none from Blackwell on");
+    judge_gpu_fit(
+        check, facts, findings, NVL_GPU_NEEDS_OPEN, NVL_GPU_NEEDS_PROPRIETARY,
+        "needs the other flavour of the kernel module",
+        "the open kernel modules drive GPUs with a GSP alone (Turing and newer), the proprietary ones "
+        "none from Blackwell on");
 }
 
-static void check_refused(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_gpu_refused(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
 {
-    for (size_t i = 0; i < facts->host.gpus.count && facts->host.driver.loaded; i++) {
+    for (size_t i = 0; i < facts->host.gpus.count; i++) {
         const struct nvl_gpu *gpu = &facts->host.gpus.items[i];
         nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
         if (gpu->driver != NVL_GPU_NO_DRIVER)
             continue;
-        struct nvl_finding *f = add(findings, check, NVL_SEVERITY_ERROR, gpu,
-                                    "has no driver, though NVIDIA's is loaded: it did not take the GPU");
+        struct nvl_finding *f =
+            add_gpu_finding(findings, check, NVL_SEVERITY_ERROR, gpu,
+                            "has no driver, though NVIDIA's is loaded: it did not take the GPU");
         add_driver_link(&evidence, facts->root, gpu);
         nvl_add_first_line(&evidence, facts->root, "/proc/driver/nvidia/version");
         nvl_finding_evidence_lines(f, &evidence);
@@ -262,8 +267,8 @@ static void check_refused(const struct nvl_check *check, const struct nvl_host_f
     }
 }
 
-static void check_excluded(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                           struct nvl_findings *findings)
+static void check_gpu_excluded(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                               struct nvl_findings *findings)
 {
     bool alone = !any_works(&facts->host.gpus);
     nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
@@ -275,8 +280,9 @@ static void check_excluded(const struct nvl_check *check, const struct nvl_host_
         nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
         if (!gpu->excluded)
             continue;
-        struct nvl_finding *f = add(findings, check, alone ? NVL_SEVERITY_ERROR : NVL_SEVERITY_NOTE, gpu,
-                                    "is excluded from use by the driver's options");
+        struct nvl_finding *f =
+            add_gpu_finding(findings, check, alone ? NVL_SEVERITY_ERROR : NVL_SEVERITY_NOTE, gpu,
+                            "is excluded from use by the driver's options");
         nvl_strv_pushf(&evidence, "/proc/driver/nvidia/gpus/%s/information: GPU Excluded: Yes", gpu->pci);
         for (size_t n = 0; n < lines.count; n++)
             if (strstr(lines.items[n].text, "NVreg_ExcludedGpus") != NULL) {
@@ -295,17 +301,21 @@ static void check_excluded(const struct nvl_check *check, const struct nvl_host_
     }
 }
 
-const struct nvl_check nvl_checks_gpu[] = {
-    {"gpu-absent", "Is there an NVIDIA GPU?", NULL, check_absent, NULL},
-    {"gpu-nouveau", "Does nouveau leave the GPUs alone?", NULL, check_nouveau, NULL},
-    {"gpu-nova", "Does nova_core leave them alone?", NULL, check_nova, NULL},
-    {"gpu-vfio", "Is a GPU kept for containers, and not for virtual machines?", NULL, check_vfio, NULL},
-    {"gpu-other-driver", "Does no other driver hold a GPU?", NULL, check_other_driver, NULL},
-    {"gpu-too-new", "Does the driver know the GPUs already?", NULL, check_too_new, NULL},
-    {"gpu-too-old", "Does the driver know the GPUs still?", NULL, check_too_old, NULL},
-    {"gpu-flavour", "Is the kernel module of the flavour that the GPUs need?", NULL, check_flavour, NULL},
-    {"gpu-refused", "Does the loaded driver take every GPU?", "gpu-too-new gpu-too-old gpu-flavour",
-     check_refused, NULL},
-    {"gpu-excluded", "Is no GPU excluded by the driver's options?", NULL, check_excluded, NULL},
+const struct nvl_check nvl_gpu_checks[] = {
+    {"gpu-absent", "Is there an NVIDIA GPU?", 10, 0, NULL, NVL_OF_HOST(check_gpu_absent)},
+    {"gpu-nouveau", "Does nouveau leave the GPUs alone?", 20, 0, NULL, NVL_OF_HOST(check_gpu_nouveau)},
+    {"gpu-nova", "Does nova_core leave them alone?", 30, 0, NULL, NVL_OF_HOST(check_gpu_nova)},
+    {"gpu-vfio", "Is a GPU kept for containers, and not for virtual machines?", 40, 0, NULL,
+     NVL_OF_HOST(check_gpu_vfio)},
+    {"gpu-other-driver", "Does no other driver hold a GPU?", 50, 0, NULL,
+     NVL_OF_HOST(check_gpu_other_driver)},
+    {"gpu-too-new", "Does the driver know the GPUs already?", 60, 0, NULL, NVL_OF_HOST(check_gpu_too_new)},
+    {"gpu-too-old", "Does the driver know the GPUs still?", 70, 0, NULL, NVL_OF_HOST(check_gpu_too_old)},
+    {"gpu-flavour", "Is the kernel module of the flavour that the GPUs need?", 80, 0, NULL,
+     NVL_OF_HOST(check_gpu_flavour)},
+    {"gpu-refused", "Does the loaded driver take every GPU?", 90, NVL_NEEDS_LOADED,
+     "gpu-too-new gpu-too-old gpu-flavour", NVL_OF_HOST(check_gpu_refused)},
+    {"gpu-excluded", "Is no GPU excluded by the driver's options?", 100, 0, NULL,
+     NVL_OF_HOST(check_gpu_excluded)},
     {0},
 };

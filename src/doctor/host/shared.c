@@ -1,4 +1,4 @@
-/* The words that several of the host's findings use. */
+/* The words and small questions that the host's checks share. */
 #include "doctor/host/shared.h"
 
 #define SMALL_FILE (64u << 10)
@@ -32,6 +32,14 @@ void nvl_add_first_line(struct nvl_strv *lines, const struct nvl_root *root, con
 
     if (nvl_root_read(root, path, SMALL_FILE, &text, &len) == 0)
         nvl_strv_pushf(lines, "%s: %.*s", path, (int)strcspn(text, "\n"), text);
+}
+
+bool nvl_driver_is_installed(const struct nvl_host_facts *facts)
+{
+    const struct nvl_installed_driver *d = &facts->installed;
+
+    return d->module != NULL || d->package != NULL || d->dkms_name != NULL ||
+           facts->search.us.versions.count > 0;
 }
 
 bool nvl_has_apt(const struct nvl_system *system)
