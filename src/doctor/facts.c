@@ -1,4 +1,5 @@
-/* Reads the facts that checks judge. */
+/* Reads the facts that checks judge: of the host, with the containers that are to have a GPU, and of one
+ * container. */
 #include "doctor/facts.h"
 
 #include <errno.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "container/foreign.h"
 #include "container/rootfs_path.h"
 #include "container/state.h"
 #include "host/gpu_nodes.h"
@@ -51,6 +53,74 @@ static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
         nvl_installed_driver_read(f->root, &f->system, &f->search.us, &f->installed);
 }
 
+/* A node that Proxmox wants to be there before anything of a start, or that a mount leaves out without a
+ * word. nvlxc's own mount entries have its pre-start hook before them. */
+static bool needs_node_first(const struct nvl_line *line, enum nvl_line_owner owner)
+{
+    if (owner == NVL_OWNER_OTHER || strstr(line->value, "/dev/nvidia") == NULL)
+        return false;
+    return nvl_dev_index(line->key) >= 0 ||
+           (owner == NVL_OWNER_BY_HAND && strcmp(line->key, "lxc.mount.entry") == 0);
+}
+
+static bool starts_at_boot(const struct nvl_container *c, const struct nvl_config *config)
+{
+    const char *value = nvl_config_get(config, c->kind == NVL_CONTAINER_PVE ? "onboot" : "lxc.start.auto");
+
+    return value != NULL && strcmp(value, "1") == 0;
+}
+
+/* Wherever it stands in the file, and in whatever form: a line that is not read, a section, a comment. */
+static bool speaks_of_gpus(const struct nvl_config *config)
+{
+    static const char *const words[] = {"nvidia", "nvlxc", "gpu", "cuda"};
+
+    for (size_t i = 0; i < NVL_LENGTH(words); i++)
+        if (strcasestr(config->text, words[i]) != NULL)
+            return true;
+    nvl_autofree bool *strays = nvl_config_strays(config); /* rules, which are numbers */
+    return strays != NULL;
+}
+
+static void read_gpu_user(struct nvl_host_facts *f, size_t index)
+{
+    nvl_autofree struct nvl_container *c = nvl_container_at(&f->containers, index);
+    nvl_auto(nvl_config_clear) struct nvl_config config = {0};
+    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
+    struct nvl_error ignored;
+    bool by_hand = false, needs_nodes = false;
+
+    if (c->node != NULL)
+        return;
+    /* what cannot be read is somebody's to say: the caller reads it again */
+    bool is_suspect = nvl_container_read_config(f->root, c, &config, &ignored) < 0 || speaks_of_gpus(&config);
+    bool has_grant = nvl_config_grant(&config, &grant, &ignored) == 1 && grant.devices != NVL_DEVICES_VOID;
+    nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(&config);
+    for (size_t i = 0; i < config.n_lines; i++) {
+        by_hand |= owners[i] == NVL_OWNER_BY_HAND;
+        needs_nodes |= needs_node_first(&config.lines[i], owners[i]);
+    }
+    bool is_user = has_grant || by_hand;
+    if (is_user || is_suspect)
+        *NVL_APPEND(f->suspects, f->n_suspects) = (struct nvl_suspect){.index = index, .is_user = is_user};
+    if (!is_user)
+        return;
+    *NVL_APPEND(f->users, f->n_users) = (struct nvl_gpu_user){
+        .name = nvl_container_full_name(&f->containers, c),
+        .has_grant = has_grant,
+        .capabilities = has_grant ? grant.capabilities : 0,
+        .needs_nodes_first = needs_nodes || c->user != NULL,
+        .starts_at_boot = starts_at_boot(c, &config),
+    };
+}
+
+/* Each config is read once: who is to have a GPU, and who is suspect. */
+static void read_gpu_users(struct nvl_host_facts *f)
+{
+    for (size_t i = 0; i < f->containers.count; i++)
+        read_gpu_user(f, i);
+}
+
 int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, enum nvl_facts_how how,
                         struct nvl_error *err)
 {
@@ -77,7 +147,7 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
     nvl_modprobe_read(root, &f->modprobe);
     f->has_nvidia_modprobe = nvl_root_exists(root, NVL_MODPROBE_PROGRAM);
     read_nodes(f);
-    nvl_gpu_users_read(f);
+    read_gpu_users(f);
     return 0;
 }
 

@@ -121,6 +121,18 @@ END
     done
 }
 
+@test "--quiet: the titles of errors and warnings, and no more" {
+    HOST=$(fixture stale-uvm)
+    run -1 nvlxc --quiet doctor
+    [ "$output" = "error: device nodes are stale: /dev/nvidia-uvm, /dev/nvidia-uvm-tools" ]
+    HOST=$(fixture a5500-550)
+    sed -i -e '1i #<-- nvidia gpu passthrough end -->' \
+        -e '3i lxc.mount.entry: /dev/nvidia1 dev/nvidia1 none bind,optional,create=file' "$HOST/etc/pve/lxc/220.conf"
+    run -1 nvlxc --quiet doctor 220
+    [ "$output" = "error, container 220: it mounts NVIDIA files that the host does not have" ]
+    [ "$(nvlxc --json doctor 220 | jq -r '[.findings[] | select(.severity == "note")] | length')" -gt 0 ]
+}
+
 @test "a finding has all of its keys, in both forms" {
     HOST=$(fixture stale-uvm)
     run -1 nvlxc --json doctor

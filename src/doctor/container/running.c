@@ -2,13 +2,37 @@
  * keeps what it was started with; drivers, majors and grants change meanwhile. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/paths.h"
+#include "container/state.h"
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
-#include "doctor/container/node_probe.h"
+
+#define ANSWER_MS 2000 /* it can be frozen meanwhile */
+#define NO_ANSWER 255
+
+enum probe {
+    PROBE_UNKNOWN,  /* it could not be tried: not running, no cgroup v2, not root, no answer in time */
+    PROBE_OPENS,    /* it opens, or the driver refuses it: filter and mode let it through */
+    PROBE_ABSENT,   /* no such node in the container */
+    PROBE_OTHER,    /* something else stands there, or another device */
+    PROBE_FILTERED, /* EPERM: the device filter */
+    PROBE_DENIED,   /* EACCES: mode and owner, or a mount with nodev */
+};
+
+struct probed {
+    enum probe result;
+    struct stat st; /* of what stands there; zero where nothing does */
+};
 
 /* What of the mounted bundle stands in the container's mount table: the last component of its root, which is
  * the version. NULL where nothing is mounted there. */
@@ -89,8 +113,126 @@ static void check_outdated(const struct nvl_check *check, const struct nvl_conta
     nvl_finding_fix(f, "%s", restart);
 }
 
+/* A child joins the container's cgroup, which the device filter hangs on, and its user namespace, and opens
+ * the node that was found through the container's root file system before. It runs no program, and what it
+ * opens has been looked at: the device that the driver has, and nothing else. */
+
+/* A file of the cgroup that the container's init is in, "0::/lxc.payload.web" in the one hierarchy of v2. */
+static char *cgroup_file(const struct nvl_container_facts *facts, const char *name)
+{
+    nvl_autofree char *group = nvl_process_cgroup(facts->host->root, facts->init);
+
+    return group != NULL ? nvl_xasprintf("/sys/fs/cgroup%s/%s", group, name) : NULL;
+}
+
+/* Who joins a frozen group is frozen, and answers nothing. */
+static bool is_frozen(const struct nvl_container_facts *facts)
+{
+    nvl_autofree char *path = cgroup_file(facts, "cgroup.events"), *text = NULL;
+    size_t len;
+
+    return path != NULL && nvl_root_read(facts->host->root, path, 4096, &text, &len) == 0 &&
+           strstr(text, "frozen 1") != NULL;
+}
+
+/* -1 where the container has the host's own user namespace, and there is none to join. */
+static int open_init_user_namespace(const struct nvl_container_facts *facts)
+{
+    struct stat mine, theirs;
+    nvl_autofree char *path = nvl_xasprintf("/proc/%d/ns/user", (int)facts->init);
+    nvl_autofd int fd = open(path, O_RDONLY | O_CLOEXEC); /* a kernel link: the root handle follows none */
+
+    if (fd < 0 || fstat(fd, &theirs) < 0 || stat("/proc/self/ns/user", &mine) < 0)
+        return -1;
+    return mine.st_ino == theirs.st_ino ? -1 : TAKE_FD(fd);
+}
+
+/* In the child: its exit status is the errno of opening, or NO_ANSWER. */
+static int join_and_open(int procs_fd, int user_fd, int node_fd, int flags)
+{
+    char link[64];
+
+    if (write(procs_fd, "0", 1) != 1)
+        return NO_ANSWER;
+    if (user_fd >= 0 &&
+        (setns(user_fd, CLONE_NEWUSER) < 0 || setgroups(0, NULL) < 0 || setgid(0) < 0 || setuid(0) < 0))
+        return NO_ANSWER;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", node_fd);
+    return open(link, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) < 0 ? errno : 0;
+}
+
+/* Waits for the child's end, at most ANSWER_MS: `done` is readable once its other end is closed. */
+static int wait_for_opener(pid_t child, int done)
+{
+    struct pollfd p = {.fd = done, .events = POLLIN};
+    int status, ready;
+
+    do {
+        ready = poll(&p, 1, ANSWER_MS);
+    } while (ready < 0 && errno == EINTR);
+    if (ready <= 0)
+        kill(child, SIGKILL);
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return NO_ANSWER;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : NO_ANSWER;
+}
+
+static int try_to_open(const struct nvl_container_facts *facts, int node_fd, int flags)
+{
+    int done[2];
+    nvl_autofree char *procs = cgroup_file(facts, "cgroup.procs");
+    nvl_autofd int procs_fd =
+        procs != NULL && !is_frozen(facts) ? nvl_root_openat(facts->host->root, procs, O_WRONLY) : -1;
+    nvl_autofd int user_fd = open_init_user_namespace(facts);
+
+    if (procs_fd < 0 || (user_fd < 0 && !facts->idmap.privileged) || pipe2(done, O_CLOEXEC) < 0)
+        return NO_ANSWER;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(join_and_open(procs_fd, user_fd, node_fd, flags));
+    close(done[1]);
+    int answer = child > 0 ? wait_for_opener(child, done[0]) : NO_ANSWER;
+    close(done[0]);
+    return answer;
+}
+
+static enum probe judge_answer(int answer)
+{
+    switch (answer) {
+    case EPERM:
+        return PROBE_FILTERED;
+    case EACCES:
+        return PROBE_DENIED;
+    case NO_ANSWER:
+        return PROBE_UNKNOWN;
+    default: /* whatever the driver says, or that there is none (ENXIO): the container's root got through to
+                it */
+        return PROBE_OPENS;
+    }
+}
+
+/* A device has the same driver behind it everywhere, so what the driver says is the host's question. `node`
+ * as it should be, looked for under its path in the container. Caps nodes are opened for reading. */
+static struct probed probe_node(const struct nvl_container_facts *facts, const struct nvl_node *node)
+{
+    struct probed probed = {.result = PROBE_UNKNOWN};
+
+    nvl_autofd int fd = nvl_root_openat(&facts->rootfs, node->path, O_PATH | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &probed.st) < 0) {
+        probed.result = fd == -ENOENT ? PROBE_ABSENT : PROBE_UNKNOWN;
+        return probed;
+    }
+    if (!S_ISCHR(probed.st.st_mode) || (int)major(probed.st.st_rdev) != node->major ||
+        (int)minor(probed.st.st_rdev) != node->minor)
+        probed.result = PROBE_OTHER;
+    else
+        probed.result = judge_answer(try_to_open(facts, fd, node->kind == NVL_NODE_CAP ? O_RDONLY : O_RDWR));
+    return probed;
+}
+
 /* Each node that gives `wanted` when the container's root opens it. */
-static void find_probed(const struct nvl_container_facts *facts, enum nvl_probe wanted, const char *words,
+static void find_probed(const struct nvl_container_facts *facts, enum probe wanted, const char *words,
                         struct nvl_strv *evidence)
 {
     size_t count;
@@ -101,10 +243,10 @@ static void find_probed(const struct nvl_container_facts *facts, enum nvl_probe 
         /* who may open DRI nodes is a question of its own (users.c) */
         if (node->major < 0 || node->kind == NVL_NODE_DRI)
             continue;
-        struct nvl_probed probed = nvl_probe_node(facts, node);
+        struct probed probed = probe_node(facts, node);
         if (probed.result != wanted)
             continue;
-        if (wanted == NVL_PROBE_DENIED)
+        if (wanted == PROBE_DENIED)
             nvl_strv_pushf(evidence, "opening %s as the container's root: %s (mode %04o, owner %u:%u)",
                            node->path, words, probed.st.st_mode & 07777, probed.st.st_uid, probed.st.st_gid);
         else
@@ -117,7 +259,7 @@ static void check_device_filtered(const struct nvl_check *check, const struct nv
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
 
-    find_probed(facts, NVL_PROBE_FILTERED, "Operation not permitted (EPERM)", &evidence);
+    find_probed(facts, PROBE_FILTERED, "Operation not permitted (EPERM)", &evidence);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "its device filter denies NVIDIA's devices");
     if (f == NULL)
@@ -134,7 +276,7 @@ static void check_device_denied(const struct nvl_check *check, const struct nvl_
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
 
-    find_probed(facts, NVL_PROBE_DENIED, "Permission denied (EACCES)", &evidence);
+    find_probed(facts, PROBE_DENIED, "Permission denied (EACCES)", &evidence);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "the mode of NVIDIA's nodes keeps it out");
     if (f == NULL)
