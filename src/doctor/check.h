@@ -37,7 +37,8 @@ struct nvl_check {
     const char *question;    /* "Is /dev/nvidia-uvm the driver's device?"; the all-clear lists it */
     unsigned place;          /* in its family: what blocks first has the lower number */
     unsigned needs;          /* of enum nvl_needs */
-    const char *folded_into; /* ids, separated by blanks, of root causes (findings.h); NULL for none */
+    const char *folded_into; /* ids, separated by blanks, of checks whose findings may explain its own, where
+                              * they are about the same (nvl_findings_finish); NULL for none */
     enum nvl_scope scope;    /* which function it has */
     union {
         nvl_host_check *host;

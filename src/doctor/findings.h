@@ -13,6 +13,26 @@ enum nvl_severity {
     NVL_SEVERITY_NOTE,    /* worth knowing; nothing is wrong */
 };
 
+/* What a finding is about. */
+enum nvl_subject_kind {
+    NVL_SUBJECT_GPU,     /* by its PCI address */
+    NVL_SUBJECT_NODE,    /* a device node, by its path */
+    NVL_SUBJECT_LIBRARY, /* a file of the driver that programs use, or the folder that it is in, by its path
+                          */
+    NVL_SUBJECT_MODULE,  /* a kernel module, by its name */
+    NVL_SUBJECT_LINE,    /* a line of the config, by its key */
+};
+
+struct nvl_subject {
+    enum nvl_subject_kind kind;
+    char *name; /* NULL: all of this kind */
+};
+
+struct nvl_subjects {
+    struct nvl_subject *items;
+    size_t count;
+};
+
 struct nvl_finding {
     const struct nvl_check *check;
     enum nvl_severity severity;
@@ -22,6 +42,8 @@ struct nvl_finding {
         *evidence; /* what was found, literally: a line of a file, a number, a path; may have several lines */
     char *cause;   /* why it is so, and what it does to programs: "CUDA fails with error 999" */
     char *fix;     /* commands, one a line, or the edit in words; NULL where nothing has to be done */
+    struct nvl_subjects about;    /* none: it is about the whole host, or the whole container */
+    struct nvl_subjects explains; /* what it is the cause of, besides what it is about */
 };
 
 struct nvl_findings {
@@ -37,10 +59,23 @@ struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct 
 void nvl_finding_evidence(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2, 3);
 void nvl_finding_cause(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2, 3);
 void nvl_finding_fix(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2, 3);
+/* Adds to what it is about, or explains; `name` NULL means all of that kind. The last adds each of the names.
+ */
+void nvl_finding_about(struct nvl_finding *f, enum nvl_subject_kind kind, const char *name);
+void nvl_finding_explains(struct nvl_finding *f, enum nvl_subject_kind kind, const char *name);
+void nvl_finding_about_each(struct nvl_finding *f, enum nvl_subject_kind kind, const struct nvl_strv *names);
 void nvl_findings_clear(struct nvl_findings *findings);
 
-/* Leaves out what is folded into a root cause, then sorts: errors first, the host before its containers,
- * table order. */
+/* Folds, then sorts: errors first, the host before its containers, table order.
+ *
+ * A finding is left out where root causes explain it, by the same thing, never by the ids of checks only:
+ * - Its check names, in folded_into, the checks whose findings may explain it: those of the host and of the
+ * same container, and no notes.
+ * - Such a finding explains the subjects that it is about, and those that it is said to explain. One that is
+ * about the whole explains everything.
+ * - A finding is explained when each of its subjects is, be it by several others. One that is about the whole
+ * is explained by one that is about the whole.
+ */
 void nvl_findings_finish(struct nvl_findings *findings);
 /* Whether nothing has to be done: notes alone, or nothing. */
 bool nvl_findings_are_notes(const struct nvl_findings *findings);

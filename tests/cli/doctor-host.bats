@@ -510,6 +510,27 @@ real_host() {
     speaks
 }
 
+@test "bundle-damaged: also where the libraries are gone that it was made of" {
+    grant
+    rm -r "$HOST/usr/lib/x86_64-linux-gnu"
+    speaks libraries-absent:warning
+    rm "$HOST/var/lib/nvlxc/driver/550.163.01/sonames"
+    speaks bundle-damaged:error libraries-absent:warning
+}
+
+@test "driver-not-loaded: nouveau has one GPU, and that is not why the other has no driver" {
+    local other=0000:02:00.0
+    unload
+    held_by nouveau
+    mkdir -p "$HOST/${GPU%/*}/$other"
+    cp -rd "$HOST/$GPU/." "$HOST/${GPU%/*}/$other/"
+    rm "$HOST/${GPU%/*}/$other/driver"
+    ln -s "../../../${GPU#sys/}/../$other" "$HOST/sys/bus/pci/devices/$other"
+    speaks gpu-nouveau:error driver-not-loaded:error
+    ln -sfn ../../../../bus/pci/drivers/nouveau "$HOST/${GPU%/*}/$other/driver"
+    speaks gpu-nouveau:error gpu-nouveau:error
+}
+
 @test "firmware-missing: gone with an upgrade, or not installed" {
     rm -r "$HOST/usr/lib/firmware"
     speaks firmware-missing:warning

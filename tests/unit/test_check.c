@@ -67,6 +67,51 @@ static void test_folding(void **state)
     expect(&f, "error root");
 }
 
+#define ROOT(container) nvl_finding_add(&f, &root_cause, NVL_SEVERITY_ERROR, container, "root")
+#define FOLDED          nvl_finding_add(&f, &folded, NVL_SEVERITY_ERROR, "220", "folded")
+
+/* By the same thing, never by the check only. */
+static void test_folding_by_subject(void **state)
+{
+    struct nvl_findings f = {0};
+    struct nvl_finding *item;
+
+    (void)state;
+    nvl_finding_about(ROOT(NULL), NVL_SUBJECT_NODE, "/dev/nvidia0");
+    nvl_finding_about(FOLDED, NVL_SUBJECT_NODE, "/dev/nvidia0");
+    expect(&f, "error root");
+    /* another of its kind, the same name of another kind, the whole */
+    nvl_finding_about(ROOT(NULL), NVL_SUBJECT_NODE, "/dev/nvidia0");
+    nvl_finding_about(FOLDED, NVL_SUBJECT_NODE, "/dev/nvidia1");
+    nvl_finding_about(FOLDED, NVL_SUBJECT_LIBRARY, "/dev/nvidia0");
+    nvl_finding_about(FOLDED, NVL_SUBJECT_NODE, NULL);
+    (void)FOLDED;
+    expect(&f, "error root, error 220 folded, error 220 folded, error 220 folded, error 220 folded");
+    /* each of its subjects has to be explained, be it by two */
+    nvl_finding_about(ROOT(NULL), NVL_SUBJECT_NODE, "/dev/nvidia0");
+    item = FOLDED;
+    nvl_finding_about(item, NVL_SUBJECT_NODE, "/dev/nvidia0");
+    nvl_finding_about(item, NVL_SUBJECT_LIBRARY, "/usr/lib/libcuda.so.1");
+    expect(&f, "error root, error 220 folded");
+    nvl_finding_about(ROOT(NULL), NVL_SUBJECT_NODE, "/dev/nvidia0");
+    nvl_finding_about(ROOT("220"), NVL_SUBJECT_LIBRARY, NULL);
+    item = FOLDED;
+    nvl_finding_about(item, NVL_SUBJECT_NODE, "/dev/nvidia0");
+    nvl_finding_about(item, NVL_SUBJECT_LIBRARY, "/usr/lib/libcuda.so.1");
+    expect(&f, "error root, error 220 root");
+    /* the whole explains everything, and what is said to be explained is */
+    (void)ROOT(NULL);
+    nvl_finding_about(FOLDED, NVL_SUBJECT_NODE, "/dev/nvidia0");
+    (void)FOLDED;
+    expect(&f, "error root");
+    item = ROOT(NULL);
+    nvl_finding_about(item, NVL_SUBJECT_GPU, "0000:01:00.0");
+    nvl_finding_explains(item, NVL_SUBJECT_NODE, NULL);
+    nvl_finding_about(FOLDED, NVL_SUBJECT_NODE, "/dev/nvidia0");
+    nvl_finding_about(FOLDED, NVL_SUBJECT_GPU, "0000:02:00.0");
+    expect(&f, "error root, error 220 folded");
+}
+
 static void test_sorting(void **state)
 {
     struct nvl_findings f = {0};
@@ -612,6 +657,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folding),
+        cmocka_unit_test(test_folding_by_subject),
         cmocka_unit_test(test_sorting),
         cmocka_unit_test(test_text_is_clean),
         cmocka_unit_test(test_printable),

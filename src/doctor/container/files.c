@@ -84,7 +84,8 @@ static void check_left_files(const struct nvl_check *check, const struct nvl_con
     for (size_t i = 0; i < NVL_LENGTH(folders); i++)
         find_empty(&facts->rootfs, folders[i], is_driver_library, &paths);
     find_empty(&facts->rootfs, "/usr/bin", is_tool, &paths);
-    bool is_warning = paths.count > 0 || facts->is_running;
+    size_t n_files = paths.count;
+    bool is_warning = n_files > 0 || facts->is_running;
     find_empty(&facts->rootfs, "/dev", is_node_name, &paths);
     for (size_t i = 0; i < paths.count; i++)
         nvl_strv_pushf(&evidence, "%s is an empty file", paths.items[i]);
@@ -93,6 +94,8 @@ static void check_left_files(const struct nvl_check *check, const struct nvl_con
                              &evidence, "empty files are left where something of NVIDIA's was mounted");
     if (f == NULL)
         return;
+    for (size_t i = 0; i < paths.count; i++)
+        nvl_finding_about(f, i < n_files ? NVL_SUBJECT_LIBRARY : NVL_SUBJECT_NODE, paths.items[i]);
     nvl_autofree char *command = removal(facts, &paths);
     nvl_finding_cause(
         f, "a mount entry with create=file, or NVIDIA's toolkit, makes an empty file to mount on, and "

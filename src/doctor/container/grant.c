@@ -64,27 +64,36 @@ static bool is_brought_in(const struct nvl_container_facts *facts, const char *n
 static void check_grant_incomplete(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                    struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
     const char *devices = nvl_config_environment(&facts->config, NVL_ENV_DEVICES), *effect = NULL;
 
     if (devices == NULL || devices[0] == '\0')
         nvl_strv_push(&evidence, "no lxc.environment line with " NVL_ENV_DEVICES " is in force");
     if (!has_slot(facts, NVL_SLOT_MOUNT))
         nvl_strv_push(&evidence, "no lxc.hook.mount line of nvlxc");
-    for (size_t i = 0; i < facts->resolved.n_nodes; i++)
-        if (!is_brought_in(facts, facts->resolved.nodes[i].path))
-            nvl_strv_pushf(&evidence, "no %s for %s",
-                           facts->grant.delivery.nodes == NVL_NODES_DEV ? "dev[n] entry" : "lxc.mount.entry",
-                           facts->resolved.nodes[i].path);
+    bool is_whole = evidence.count > 0;
+    for (size_t i = 0; i < facts->resolved.n_nodes; i++) {
+        if (is_brought_in(facts, facts->resolved.nodes[i].path))
+            continue;
+        nvl_strv_push(&paths, facts->resolved.nodes[i].path);
+        nvl_strv_pushf(&evidence, "no %s for %s",
+                       facts->grant.delivery.nodes == NVL_NODES_DEV ? "dev[n] entry" : "lxc.mount.entry",
+                       facts->resolved.nodes[i].path);
+    }
     if (evidence.count > 0)
         effect = "the container starts without nodes, or without the driver";
-    if (!has_slot(facts, NVL_SLOT_PRE_START))
+    bool has_pre_start = has_slot(facts, NVL_SLOT_PRE_START);
+    if (!has_pre_start)
         nvl_strv_push(&evidence, "no lxc.hook.pre-start line of nvlxc");
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, effect != NULL ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING,
                              facts, &evidence, "a line of its grant is missing");
     if (f == NULL)
         return;
+    if (!is_whole)
+        nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
+    if (!is_whole && !has_pre_start)
+        nvl_finding_about(f, NVL_SUBJECT_LINE, "lxc.hook.pre-start");
     nvl_finding_cause(f, "%s",
                       effect != NULL ? effect
                                      : "nothing loads nvidia-uvm or makes missing nodes before the container "
@@ -137,7 +146,7 @@ const struct nvl_check nvl_grant_checks[] = {
      NVL_OF_CONTAINER(check_grant_unreadable)},
     {"lxc-nvidia-hook", "Is LXC's own nvidia hook out of the way?", 50, 0, NULL,
      NVL_OF_CONTAINER(check_lxc_hook)},
-    {"grant-incomplete", "Are all lines of its grant there?", 70, NVL_NEEDS_GRANT, "grant-unreadable",
+    {"grant-incomplete", "Are all lines of its grant there?", 70, NVL_NEEDS_GRANT, NULL,
      NVL_OF_CONTAINER(check_grant_incomplete)},
     {0},
 };

@@ -59,8 +59,8 @@ static void check_linker_include(const struct nvl_check *check, const struct nvl
 
 /* Where libcuda.so.1 comes from. */
 struct libcuda_source {
-    char *path;         /* NULL for nowhere */
-    const char *origin; /* "LD_LIBRARY_PATH in its config", "/etc/ld.so.cache" */
+    char *path;          /* NULL for nowhere */
+    bool is_from_config; /* by LD_LIBRARY_PATH; else by the linker's cache */
 };
 
 static void libcuda_source_clear(struct libcuda_source *s)
@@ -108,14 +108,14 @@ static struct libcuda_source find_source(const struct nvl_container_facts *facts
     nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
     const char *variable = library_path(&facts->config), *cached = NULL;
-    struct libcuda_source s = {.origin = "LD_LIBRARY_PATH in its config"};
+    struct libcuda_source s = {.is_from_config = true};
 
     if (variable != NULL)
         nvl_strv_split(&folders, variable, ":");
     for (size_t i = 0; i < folders.count; i++)
         if (folders.items[i][0] == '/' && holds_libcuda(facts, folders.items[i], &s.path))
             return s;
-    s.origin = "/etc/ld.so.cache in the container";
+    s.is_from_config = false;
     if (nvl_ldcache_read(&cache, &facts->rootfs) == 0)
         cached = nvl_ldcache_find(&cache, NVL_ELF_64, "libcuda.so.1");
     if (cached != NULL)
@@ -131,9 +131,25 @@ static bool is_before_first_start(const struct nvl_container_facts *facts)
            includes_folder(&facts->rootfs);
 }
 
-static bool is_from_config(const struct libcuda_source *s)
+static const char *origin_text(const struct libcuda_source *s)
 {
-    return nvl_has_prefix(s->origin, "LD_LIBRARY_PATH");
+    return s->is_from_config ? "LD_LIBRARY_PATH in its config" : "/etc/ld.so.cache in the container";
+}
+
+/* The finding is about a folder, by its path without links. */
+static void about_folder(struct nvl_finding *f, const struct nvl_root *rootfs, const char *folder)
+{
+    nvl_autofree char *real = NULL;
+
+    nvl_finding_about(f, NVL_SUBJECT_LIBRARY, nvl_root_resolve(rootfs, folder, &real) == 0 ? real : folder);
+}
+
+static void about_folder_of(struct nvl_finding *f, const struct nvl_root *rootfs, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    nvl_autofree char *folder = nvl_xstrndup(path, slash != NULL ? (size_t)(slash - path) : 0);
+
+    about_folder(f, rootfs, folder);
 }
 
 static void path_fix(struct nvl_finding *f, const struct nvl_container_facts *facts,
@@ -141,7 +157,7 @@ static void path_fix(struct nvl_finding *f, const struct nvl_container_facts *fa
 {
     nvl_autofree char *inside = nvl_container_run_inside(facts->container, "ldconfig");
 
-    if (is_from_config(s))
+    if (s->is_from_config)
         nvl_finding_fix(f, "take that folder out of LD_LIBRARY_PATH in %s, and restart the container",
                         facts->container->config_path);
     else
@@ -155,7 +171,7 @@ static struct libcuda_source source_to_judge(const struct nvl_container_facts *f
 {
     struct libcuda_source s = find_source(facts);
 
-    if (s.path != NULL && !is_from_config(&s) && is_before_first_start(facts)) {
+    if (s.path != NULL && !s.is_from_config && is_before_first_start(facts)) {
         libcuda_source_clear(&s);
         s.path = NULL;
     }
@@ -172,7 +188,8 @@ static void check_cuda_stubs(const struct nvl_check *check, const struct nvl_con
     struct nvl_finding *f =
         nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                         "its programs load the CUDA toolkit's stub in the place of libcuda");
-    nvl_finding_evidence(f, "%s gives %s", s.origin, s.path);
+    about_folder_of(f, &facts->rootfs, s.path);
+    nvl_finding_evidence(f, "%s gives %s", origin_text(&s), s.path);
     nvl_finding_cause(f,
                       "the stub is there to link against, and does nothing: CUDA fails with error 34 (stub "
                       "library)");
@@ -207,7 +224,8 @@ static void check_cuda_compat(const struct nvl_check *check, const struct nvl_co
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "its programs load CUDA's compatibility library");
-    nvl_finding_evidence(f, "%s gives %s\nthe GPU is %s", s.origin, s.path, model);
+    about_folder_of(f, &facts->rootfs, s.path);
+    nvl_finding_evidence(f, "%s gives %s\nthe GPU is %s", origin_text(&s), s.path, model);
     nvl_finding_cause(
         f, "the cuda-compat libraries work with data centre GPUs alone: on this one CUDA fails with "
            "error 804 (forward compatibility was attempted on non supported HW)");
@@ -226,7 +244,8 @@ static bool has_library_file(const struct nvl_root *rootfs, const char *folder, 
 }
 
 /* Driver libraries outside the bundle, of another version than the kernel module. */
-static void find_own(const struct nvl_container_facts *facts, struct nvl_strv *evidence)
+static void find_own_drivers(const struct nvl_container_facts *facts, struct nvl_strv *evidence,
+                             struct nvl_strv *folders)
 {
     nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
     const char *version = facts->host->host.driver.version;
@@ -240,25 +259,43 @@ static void find_own(const struct nvl_container_facts *facts, struct nvl_strv *e
             continue;
         static const char *const names[] = {"libcuda", "libnvidia-ml"};
         for (size_t n = 0; n < NVL_LENGTH(names); n++)
-            if (has_library_file(&facts->rootfs, dir->path, names[n], dir->version))
+            if (has_library_file(&facts->rootfs, dir->path, names[n], dir->version)) {
                 nvl_strv_pushf(evidence, "%s/%s.so.%s", dir->path, names[n], dir->version);
+                nvl_strv_push(folders, dir->path);
+            }
     }
 }
+
+static const char *const main_sonames[] = {"libcuda.so.1", "libnvidia-ml.so.1"};
 
 /* Whether the loader takes both from the bundle. */
 static bool takes_bundle(const struct nvl_root *rootfs)
 {
-    static const char *const sonames[] = {"libcuda.so.1", "libnvidia-ml.so.1"};
     nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
 
     if (nvl_ldcache_read(&cache, rootfs) < 0)
         return false;
-    for (size_t i = 0; i < NVL_LENGTH(sonames); i++) {
-        const char *path = nvl_ldcache_find(&cache, NVL_ELF_64, sonames[i]);
+    for (size_t i = 0; i < NVL_LENGTH(main_sonames); i++) {
+        const char *path = nvl_ldcache_find(&cache, NVL_ELF_64, main_sonames[i]);
         if (path == NULL || !lies_in_bundle(path))
             return false;
     }
     return true;
+}
+
+/* The folders that the cache gives in the bundle's place; all libraries, where it gives none of another. */
+static void about_cached_folders(struct nvl_finding *f, const struct nvl_root *rootfs)
+{
+    nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
+    bool is_read = nvl_ldcache_read(&cache, rootfs) == 0;
+
+    for (size_t i = 0; is_read && i < NVL_LENGTH(main_sonames); i++) {
+        const char *path = nvl_ldcache_find(&cache, NVL_ELF_64, main_sonames[i]);
+        if (path != NULL && !lies_in_bundle(path))
+            about_folder_of(f, rootfs, path);
+    }
+    if (f->about.count == 0)
+        nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
 }
 
 static void own_fix(struct nvl_finding *f, const struct nvl_container_facts *facts)
@@ -279,10 +316,10 @@ static void own_fix(struct nvl_finding *f, const struct nvl_container_facts *fac
 static void check_own_driver(const struct nvl_check *check, const struct nvl_container_facts *facts,
                              struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, folders = {0};
     const char *version = facts->host->host.driver.version;
 
-    find_own(facts, &evidence);
+    find_own_drivers(facts, &evidence, &folders);
     if (evidence.count == 0)
         return;
     bool is_harmless =
@@ -292,6 +329,8 @@ static void check_own_driver(const struct nvl_check *check, const struct nvl_con
         findings, check, is_harmless ? NVL_SEVERITY_NOTE : NVL_SEVERITY_ERROR, facts, &evidence,
         is_harmless ? "it has driver libraries of its own, of another version, which are not used"
                     : "its programs take driver libraries of its own, of another version");
+    for (size_t i = 0; i < folders.count; i++)
+        about_folder(f, &facts->rootfs, folders.items[i]);
     nvl_finding_cause(
         f, is_harmless
                ? "the linker takes nvlxc's libraries before these; a program that looks into folders by "
@@ -317,6 +356,7 @@ static void check_linker_cache(const struct nvl_check *check, const struct nvl_c
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "its linker does not find the driver that is mounted in it");
+    about_cached_folders(f, &facts->rootfs);
     nvl_finding_evidence(f, "/etc/ld.so.cache in the container does not give " NVL_MOUNT_POINT
                             "/lib64 for each of its libraries");
     nvl_finding_cause(

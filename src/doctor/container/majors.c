@@ -94,6 +94,10 @@ static void stale_finding(const struct nvl_check *check, const struct nvl_contai
     nvl_strv_pushf(evidence, "/proc/devices: %d is %s now", d->major, d->driver);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, evidence,
                                                  "a device rule names a major that the driver no longer has");
+    nvl_finding_about(f, NVL_SUBJECT_NODE, d->node);
+    for (size_t i = 0; i < facts->host->n_nodes; i++)
+        if (facts->host->nodes[i].major == d->major)
+            nvl_finding_about(f, NVL_SUBJECT_NODE, facts->host->nodes[i].path);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f,
@@ -160,7 +164,7 @@ static void check_major_pinned(const struct nvl_check *check, const struct nvl_c
 static void check_classic_rules(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                 struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, stale = {0}, lines = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, stale = {0}, lines = {0}, paths = {0};
     nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
 
     if (nvl_rules_read(facts, &rules) < 0)
@@ -178,6 +182,7 @@ static void check_classic_rules(const struct nvl_check *check, const struct nvl_
                 strcmp(mount.source, node->path) != 0)
                 continue;
             nvl_add_line_evidence(&evidence, facts, i);
+            nvl_strv_push(&paths, node->path);
             nvl_strv_pushf(&lines, "  " NVL_KEY_ALLOW "%s %s rw",
                            facts->config.dialect == NVL_DIALECT_PVE ? ":" : " =", node->path);
         }
@@ -187,6 +192,7 @@ static void check_classic_rules(const struct nvl_check *check, const struct nvl_
                              "it mounts NVIDIA's nodes, but its device filter denies them");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *text = nvl_strv_join(&lines, "\n");
     nvl_finding_cause(f, "the container has an allow-list of devices, and no rule names these: opening them "
                          "gives EPERM, nvidia-smi says \"Unknown Error\"");
@@ -197,10 +203,22 @@ static void check_classic_rules(const struct nvl_check *check, const struct nvl_
                     facts->container->config_path, text, again);
 }
 
+/* The nodes that such a rule was written for; one with a major of an earlier boot for those that have another
+ * at each. */
+static void add_ruled_nodes(const struct nvl_container_facts *facts, const char *rule, struct nvl_strv *paths)
+{
+    for (size_t i = 0; i < facts->host->n_nodes; i++) {
+        const struct nvl_node *node = &facts->host->nodes[i];
+        if (nvl_rule_matches(rule, node->path, node->major, node->minor) ||
+            (is_dynamic_major(nvl_rule_major(rule)) && is_dynamic_major(node->major)))
+            nvl_strv_push(paths, node->path);
+    }
+}
+
 static void check_cgroup_v1_rules(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                   struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
     bool is_hidden = facts->filter == NVL_FILTER_ALLOW;
 
     if (nvl_root_exists(facts->host->root, "/sys/fs/cgroup/devices"))
@@ -211,14 +229,19 @@ static void check_cgroup_v1_rules(const struct nvl_check *check, const struct nv
             strcmp(line->key, "lxc.cgroup.devices.allow") != 0)
             continue;
         int major = nvl_rule_major(line->value);
-        if (facts->owners[i] == NVL_OWNER_BY_HAND || is_dynamic_major(major))
-            nvl_add_line_evidence(&evidence, facts, i);
+        if (facts->owners[i] != NVL_OWNER_BY_HAND && !is_dynamic_major(major))
+            continue;
+        nvl_add_line_evidence(&evidence, facts, i);
+        add_ruled_nodes(facts, line->value, &paths);
     }
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, is_hidden ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts,
                              &evidence, "its device rules are for cgroup v1, which this host does not have");
     if (f == NULL)
         return;
+    nvl_finding_about(f, NVL_SUBJECT_LINE, "lxc.cgroup.devices.allow");
+    for (size_t i = 0; i < paths.count; i++)
+        nvl_finding_explains(f, NVL_SUBJECT_NODE, paths.items[i]);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f, "LXC ignores lxc.cgroup.* keys on a host with cgroup v2 alone, and its version 7 does not "
@@ -234,7 +257,7 @@ const struct nvl_check nvl_major_checks[] = {
      NVL_OF_CONTAINER(check_cgroup_v1_rules)},
     {"classic-rule-missing", "Does its device filter allow the nodes that it mounts?", 100, 0,
      "classic-major-stale cgroup-v1-rules", NVL_OF_CONTAINER(check_classic_rules)},
-    {"classic-major-pinned", "Will its device rules be right after the next boot?", 140, 0,
-     "classic-major-stale", NVL_OF_CONTAINER(check_major_pinned)},
+    {"classic-major-pinned", "Will its device rules be right after the next boot?", 140, 0, NULL,
+     NVL_OF_CONTAINER(check_major_pinned)},
     {0},
 };

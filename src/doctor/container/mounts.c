@@ -19,39 +19,81 @@ static bool is_vital(const char *path)
            strcmp(path, "/dev/nvidia-modeset") != 0;
 }
 
-static void check_mount_source(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                               struct nvl_findings *findings)
+static bool is_node_path(const char *path)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
-    bool is_error = false, is_fatal = false, makes_file = false;
-    const char *effect = "";
+    return nvl_has_prefix(path, "/dev/");
+}
 
+/* What the entries have in common whose source is not there. */
+struct lost_mounts {
+    struct nvl_strv evidence, nodes, files, targets;
+    bool is_error, is_fatal, makes_file;
+    const char *effect;
+};
+
+static void lost_mounts_clear(struct lost_mounts *lost)
+{
+    nvl_strv_clear(&lost->evidence);
+    nvl_strv_clear(&lost->nodes);
+    nvl_strv_clear(&lost->files);
+    nvl_strv_clear(&lost->targets);
+}
+
+static void add_lost_mount(struct lost_mounts *lost, const struct nvl_mount_line *mount)
+{
+    bool is_optional = strstr(mount->options, "optional") != NULL;
+
+    nvl_strv_pushf(&lost->evidence, "%s does not exist on the host", mount->source);
+    nvl_strv_push(is_node_path(mount->source) ? &lost->nodes : &lost->files, mount->source);
+    nvl_strv_pushf(&lost->targets, "/%s", mount->target);
+    lost->makes_file |= is_optional && strstr(mount->options, "create=file") != NULL;
+    lost->is_fatal |= !is_optional;
+    lost->is_error |= !is_optional || is_vital(mount->source);
+    if (lost->effect == NULL || nvl_has_prefix(mount->source, "/dev/nvidia-uvm"))
+        lost->effect = uvm_or_all(mount->source);
+}
+
+static void find_lost_mounts(const struct nvl_container_facts *facts, struct lost_mounts *lost)
+{
     for (size_t i = 0; i < facts->config.n_lines; i++) {
         nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
         if (facts->owners[i] == NVL_OWNER_OTHER || !nvl_mount_line_parse(&facts->config.lines[i], &mount) ||
             mount.source[0] != '/' || nvl_root_exists(facts->host->root, mount.source))
             continue;
-        bool is_optional = strstr(mount.options, "optional") != NULL;
-        nvl_add_line_evidence(&evidence, facts, i);
-        nvl_strv_pushf(&evidence, "%s does not exist on the host", mount.source);
-        makes_file = makes_file || (is_optional && strstr(mount.options, "create=file") != NULL);
-        is_fatal = is_fatal || !is_optional;
-        is_error = is_error || !is_optional || is_vital(mount.source);
-        if (effect[0] == '\0' || nvl_has_prefix(mount.source, "/dev/nvidia-uvm"))
-            effect = uvm_or_all(mount.source);
+        nvl_add_line_evidence(&lost->evidence, facts, i);
+        add_lost_mount(lost, &mount);
     }
+}
+
+/* It explains what is left where they should be. */
+static void about_lost_mounts(struct nvl_finding *f, const struct lost_mounts *lost)
+{
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &lost->nodes);
+    nvl_finding_about_each(f, NVL_SUBJECT_LIBRARY, &lost->files);
+    for (size_t i = 0; i < lost->targets.count; i++)
+        nvl_finding_explains(f, is_node_path(lost->targets.items[i]) ? NVL_SUBJECT_NODE : NVL_SUBJECT_LIBRARY,
+                             lost->targets.items[i]);
+}
+
+static void check_mount_source(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
+{
+    nvl_auto(lost_mounts_clear) struct lost_mounts lost = {0};
+
+    find_lost_mounts(facts, &lost);
     struct nvl_finding *f =
-        nvl_finding_of_lines(findings, check, is_error ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts,
-                             &evidence, "it mounts NVIDIA files that the host does not have");
+        nvl_finding_of_lines(findings, check, lost.is_error ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING,
+                             facts, &lost.evidence, "it mounts NVIDIA files that the host does not have");
     if (f == NULL)
         return;
+    about_lost_mounts(f, &lost);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f, "%s%s%s",
-        is_fatal ? "an entry without `optional` stops the start; "
-                 : "`optional` leaves such an entry out without a word; ",
-        makes_file ? "`create=file` puts an empty file in its place, which looks like the device; " : "",
-        effect);
+        lost.is_fatal ? "an entry without `optional` stops the start; "
+                      : "`optional` leaves such an entry out without a word; ",
+        lost.makes_file ? "`create=file` puts an empty file in its place, which looks like the device; " : "",
+        lost.effect);
     nvl_finding_fix(f, "have nvlxc make the nodes and find the files at each start:\n  %s", again);
 }
 
@@ -63,13 +105,17 @@ static bool covers_libraries(const struct nvl_mount_line *mount)
     return nvl_is_library_folder(mount->source) && nvl_is_library_folder(target);
 }
 
-static bool same(const char *a, const char *b)
+/* A rolling distribution has no version. */
+static bool is_same_release(const struct nvl_system *a, const struct nvl_system *b)
 {
-    return a != NULL && b != NULL && strcmp(a, b) == 0;
+    const char *a_version = a->version_id != NULL ? a->version_id : "";
+    const char *b_version = b->version_id != NULL ? b->version_id : "";
+
+    return a->id != NULL && b->id != NULL && strcmp(a->id, b->id) == 0 && strcmp(a_version, b_version) == 0;
 }
 
 /* "debian 12" */
-static char *release(const struct nvl_system *s)
+static char *name_release(const struct nvl_system *s)
 {
     return nvl_xasprintf("%s%s%s", s->id != NULL ? s->id : "unknown", s->version_id != NULL ? " " : "",
                          s->version_id != NULL ? s->version_id : "");
@@ -95,11 +141,9 @@ static void check_library_folder(const struct nvl_check *check, const struct nvl
         nvl_system_read(&facts->rootfs, &inside, NULL);
     const struct nvl_system *host = &facts->host->system;
     bool is_known = inside.id != NULL && host->id != NULL;
-    if (is_known && same(inside.id, host->id) &&
-        (same(inside.version_id, host->version_id) ||
-         (inside.version_id == NULL && host->version_id == NULL)))
+    if (is_same_release(&inside, host))
         return;
-    nvl_autofree char *out = release(host), *in = release(&inside);
+    nvl_autofree char *out = name_release(host), *in = name_release(&inside);
     nvl_strv_pushf(&evidence, "the host is %s, the container %s", out, in);
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, is_known ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts,
@@ -125,7 +169,7 @@ static bool is_nvidia_passthrough(const struct nvl_container_facts *facts, size_
 static void check_dev_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
                               struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
     struct stat st;
 
     for (size_t i = 0; i < facts->config.n_lines; i++) {
@@ -136,12 +180,14 @@ static void check_dev_missing(const struct nvl_check *check, const struct nvl_co
         if (r == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
             continue;
         nvl_add_line_evidence(&evidence, facts, i);
+        nvl_strv_push(&paths, p.path);
         nvl_strv_pushf(&evidence, "%s %s on the host", p.path, r < 0 ? "does not exist" : "is not a device");
     }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "it will not start: it passes a device that is not there");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f, "Proxmox looks for the devices of dev[n] before anything else of a start, and ends it with "
@@ -152,13 +198,14 @@ static void check_dev_missing(const struct nvl_check *check, const struct nvl_co
 static void check_dev_mode(const struct nvl_check *check, const struct nvl_container_facts *facts,
                            struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, commands = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, commands = {0}, paths = {0};
 
     for (size_t i = 0; i < facts->config.n_lines; i++) {
         nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
         if (!is_nvidia_passthrough(facts, i, &p) || p.says_owner || (p.mode & 06) == 06)
             continue;
         nvl_add_line_evidence(&evidence, facts, i);
+        nvl_strv_push(&paths, p.path);
         nvl_strv_pushf(&commands, "pct set %s -%s %s,mode=0666", facts->container->name,
                        facts->config.lines[i].key, p.path);
     }
@@ -166,6 +213,7 @@ static void check_dev_mode(const struct nvl_check *check, const struct nvl_conta
                                                  "its NVIDIA devices open for the container's root alone");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *text = nvl_strv_join(&commands, "\n");
     nvl_finding_cause(f,
                       "dev[n] makes the node with mode 0660, owner root: a service that runs as another user "

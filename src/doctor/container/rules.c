@@ -58,32 +58,6 @@ static void check_rules_deny_rest(const struct nvl_check *check, const struct nv
     }
 }
 
-static void check_grant_rules(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                              struct nvl_findings *findings)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
-    nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
-
-    if (facts->filter != NVL_FILTER_ALLOW || nvl_rules_read(facts, &rules) < 0)
-        return;
-    for (size_t i = 0; i < facts->resolved.n_nodes; i++) {
-        const struct nvl_node *node = &facts->resolved.nodes[i];
-        if (!nvl_rules_allow(&rules, node->path, node->major, node->minor))
-            nvl_strv_pushf(&evidence, "no " NVL_KEY_ALLOW " for %s (%d:%d)", node->path, node->major,
-                           node->minor);
-    }
-    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
-                                                 "its device filter denies nodes of its grant");
-    if (f == NULL)
-        return;
-    nvl_autofree char *again = nvl_attach_again(facts);
-    nvl_finding_cause(
-        f, "the container has an allow-list of devices, and the rules that were written for its GPU "
-           "do not name the nodes that it has now; opening them gives EPERM, and nvidia-smi says "
-           "\"Unknown Error\"");
-    nvl_finding_fix(f, "%s", again);
-}
-
 static bool is_granted_node(const struct nvl_container_facts *facts, const char *path)
 {
     for (size_t i = 0; i < facts->resolved.n_nodes; i++)
@@ -92,26 +66,79 @@ static bool is_granted_node(const struct nvl_container_facts *facts, const char 
     return false;
 }
 
-/* Rules of a grant whose GPU has another minor meanwhile: they open somebody else's. */
-static void check_rule_other_gpu(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                                 struct nvl_findings *findings)
+/* nvlxc's rules for nodes that are not of the grant. */
+static void find_strange_rules(const struct nvl_container_facts *facts, struct nvl_strv *evidence,
+                               struct nvl_strv *paths)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
-
-    if (facts->resolved.missing.count > 0)
-        return;
     for (size_t i = 0; i < facts->config.n_lines; i++) {
         if (facts->owners[i] != NVL_OWNER_NVLXC || !nvl_is_allow_rule(&facts->config.lines[i]))
             continue;
         nvl_autofree char *path =
             nvl_xstrndup(facts->config.lines[i].value, strcspn(facts->config.lines[i].value, " \t"));
-        if (!is_granted_node(facts, path))
-            nvl_add_line_evidence(&evidence, facts, i);
+        if (is_granted_node(facts, path))
+            continue;
+        nvl_add_line_evidence(evidence, facts, i);
+        nvl_strv_push(paths, path);
     }
+}
+
+/* A GPU whose own node no rule names has another minor than it had: the rules for its old one are left. */
+static void explain_strange_rules(struct nvl_finding *f, const struct nvl_container_facts *facts)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv ignored = {0}, paths = {0};
+
+    find_strange_rules(facts, &ignored, &paths);
+    for (size_t i = 0; i < paths.count; i++)
+        nvl_finding_explains(f, NVL_SUBJECT_NODE, paths.items[i]);
+}
+
+static void check_grant_rules(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                              struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
+    nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
+    bool is_gpu = false;
+
+    if (facts->filter != NVL_FILTER_ALLOW || nvl_rules_read(facts, &rules) < 0)
+        return;
+    for (size_t i = 0; i < facts->resolved.n_nodes; i++) {
+        const struct nvl_node *node = &facts->resolved.nodes[i];
+        if (nvl_rules_allow(&rules, node->path, node->major, node->minor))
+            continue;
+        is_gpu |= node->kind == NVL_NODE_GPU;
+        nvl_strv_push(&paths, node->path);
+        nvl_strv_pushf(&evidence, "no " NVL_KEY_ALLOW " for %s (%d:%d)", node->path, node->major,
+                       node->minor);
+    }
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
+                                                 "its device filter denies nodes of its grant");
+    if (f == NULL)
+        return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
+    if (is_gpu)
+        explain_strange_rules(f, facts);
+    nvl_autofree char *again = nvl_attach_again(facts);
+    nvl_finding_cause(
+        f, "the container has an allow-list of devices, and the rules that were written for its GPU "
+           "do not name the nodes that it has now; opening them gives EPERM, and nvidia-smi says "
+           "\"Unknown Error\"");
+    nvl_finding_fix(f, "%s", again);
+}
+
+/* Rules of a grant whose GPU has another minor meanwhile: they open somebody else's. */
+static void check_rule_other_gpu(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                 struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
+
+    if (facts->resolved.missing.count > 0)
+        return;
+    find_strange_rules(facts, &evidence, &paths);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_WARNING, facts, &evidence,
                                                  "its device rules name nodes that are not of its grant");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(f, "a GPU's minor changes when cards or kernels do; these rules let the container open "
                          "what was not given to it");

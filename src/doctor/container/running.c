@@ -14,6 +14,7 @@
 
 #include "base/paths.h"
 #include "container/state.h"
+#include "doctor/container/device_access.h"
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 
@@ -60,7 +61,8 @@ static char *mounted_version(const struct nvl_container_facts *facts)
 }
 
 /* Nodes that are not there, or of another number than the driver has now. */
-static void compare_nodes(const struct nvl_container_facts *facts, struct nvl_strv *evidence)
+static void compare_nodes(const struct nvl_container_facts *facts, struct nvl_strv *evidence,
+                          struct nvl_strv *paths)
 {
     size_t count;
     nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
@@ -71,6 +73,7 @@ static void compare_nodes(const struct nvl_container_facts *facts, struct nvl_st
         if (node->state == NVL_NODE_MISSING || node->state == NVL_NODE_NOT_DEVICE ||
             node->state == NVL_NODE_STALE || node->major < 0)
             continue; /* the host's own fault, and said there */
+        size_t before = evidence->count;
         int r = nvl_root_stat(&facts->rootfs, node->path, AT_SYMLINK_NOFOLLOW, &st);
         if (r == -ENOENT && facts->has_grant)
             nvl_strv_pushf(evidence, "%s is not in the running container", node->path);
@@ -78,6 +81,8 @@ static void compare_nodes(const struct nvl_container_facts *facts, struct nvl_st
                  ((int)major(st.st_rdev) != node->major || (int)minor(st.st_rdev) != node->minor))
             nvl_strv_pushf(evidence, "%s is %u:%u in the running container, %d:%d on the host", node->path,
                            major(st.st_rdev), minor(st.st_rdev), node->major, node->minor);
+        if (evidence->count > before)
+            nvl_strv_push(paths, node->path);
     }
 }
 
@@ -95,17 +100,37 @@ static void compare_driver(const struct nvl_container_facts *facts, struct nvl_s
                        mounted, version);
 }
 
+/* The filter in force is that of the start, too: where the config lets a node be opened by now, a restart
+ * does it. */
+static void explain_filter(struct nvl_finding *f, const struct nvl_container_facts *facts)
+{
+    nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
+    size_t count;
+    nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
+
+    if (nvl_rules_read(facts, &rules) < 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (nvl_rules_allow(&rules, nodes[i].path, nodes[i].major, nodes[i].minor))
+            nvl_finding_explains(f, NVL_SUBJECT_NODE, nodes[i].path);
+}
+
 static void check_outdated(const struct nvl_check *check, const struct nvl_container_facts *facts,
                            struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
 
-    compare_nodes(facts, &evidence);
+    compare_nodes(facts, &evidence, &paths);
+    size_t nodes = evidence.count;
     compare_driver(facts, &evidence);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "it runs with what was there when it was started");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
+    if (evidence.count > nodes)
+        nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
+    explain_filter(f, facts);
     nvl_autofree char *restart = nvl_container_restart(facts->container);
     nvl_finding_cause(
         f, "nodes and driver are put into a container when it starts; its grant, the majors or the "
@@ -233,7 +258,7 @@ static struct probed probe_node(const struct nvl_container_facts *facts, const s
 
 /* Each node that gives `wanted` when the container's root opens it. */
 static void find_probed(const struct nvl_container_facts *facts, enum probe wanted, const char *words,
-                        struct nvl_strv *evidence)
+                        struct nvl_strv *evidence, struct nvl_strv *paths)
 {
     size_t count;
     nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
@@ -246,6 +271,7 @@ static void find_probed(const struct nvl_container_facts *facts, enum probe want
         struct probed probed = probe_node(facts, node);
         if (probed.result != wanted)
             continue;
+        nvl_strv_push(paths, node->path);
         if (wanted == PROBE_DENIED)
             nvl_strv_pushf(evidence, "opening %s as the container's root: %s (mode %04o, owner %u:%u)",
                            node->path, words, probed.st.st_mode & 07777, probed.st.st_uid, probed.st.st_gid);
@@ -257,13 +283,14 @@ static void find_probed(const struct nvl_container_facts *facts, enum probe want
 static void check_device_filtered(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                   struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
 
-    find_probed(facts, PROBE_FILTERED, "Operation not permitted (EPERM)", &evidence);
+    find_probed(facts, PROBE_FILTERED, "Operation not permitted (EPERM)", &evidence, &paths);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "its device filter denies NVIDIA's devices");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *again = nvl_attach_again(facts), *restart = nvl_container_restart(facts->container);
     nvl_finding_cause(f,
                       "the filter that is in force in the running container has no rule for them: nvidia-smi "
@@ -274,13 +301,14 @@ static void check_device_filtered(const struct nvl_check *check, const struct nv
 static void check_device_denied(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                 struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
 
-    find_probed(facts, PROBE_DENIED, "Permission denied (EACCES)", &evidence);
+    find_probed(facts, PROBE_DENIED, "Permission denied (EACCES)", &evidence, &paths);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "the mode of NVIDIA's nodes keeps it out");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_finding_cause(
         f, "the nodes belong to the host's root, who is nobody in an unprivileged container: only the "
            "bits for others count there. nvidia-smi says \"Insufficient Permissions\"");

@@ -40,9 +40,28 @@ static enum lack classify(const struct nvl_host *host, const struct nvl_selector
     return s->kind == NVL_SELECT_MIG ? LACK_MIG : LACK_GPU;
 }
 
-/* The resolver's own sentences about the selectors that lack this. */
-static void find_lacking(const struct nvl_container_facts *facts, enum lack wanted, struct nvl_strv *evidence)
+/* The GPUs that a selector may mean: the one that it names or, where a GPU that nvidia does not drive may be
+ * it, all of those, since only the driver says UUIDs and counts. Else nobody's. */
+static void find_meant_gpus(const struct nvl_gpus *gpus, const struct nvl_selector *s, struct nvl_strv *pcis)
 {
+    const struct nvl_gpu *gpu = s->kind == NVL_SELECT_MIG_UUID ? NULL : find_selected_gpu(gpus, s);
+    size_t before = pcis->count;
+
+    if (gpu != NULL)
+        nvl_strv_push(pcis, gpu->pci);
+    for (size_t i = 0; gpu == NULL && s->kind != NVL_SELECT_PCI && i < gpus->count; i++)
+        if (gpus->items[i].driver != NVL_GPU_NVIDIA)
+            nvl_strv_push(pcis, gpus->items[i].pci);
+    if (pcis->count == before)
+        nvl_strv_push(pcis, s->text);
+}
+
+/* The resolver's own sentences about the selectors that lack this, and the GPUs that these mean. */
+static void find_lacking(const struct nvl_container_facts *facts, enum lack wanted, struct nvl_strv *evidence,
+                         struct nvl_strv *pcis)
+{
+    const struct nvl_host *host = &facts->host->host;
+
     for (size_t i = 0; i < facts->grant.n_selectors; i++) {
         struct nvl_selector one = facts->grant.selectors[i];
         const struct nvl_grant grant = {.devices = NVL_DEVICES_LIST,
@@ -50,9 +69,11 @@ static void find_lacking(const struct nvl_container_facts *facts, enum lack want
                                         .n_selectors = 1,
                                         .capabilities = facts->grant.capabilities};
         nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
-        nvl_grant_resolve(&grant, &facts->host->host, &resolved);
-        if (resolved.missing.count > 0 && classify(&facts->host->host, &one) == wanted)
-            nvl_strv_push(evidence, resolved.missing.items[0]);
+        nvl_grant_resolve(&grant, host, &resolved);
+        if (resolved.missing.count == 0 || classify(host, &one) != wanted)
+            continue;
+        nvl_strv_push(evidence, resolved.missing.items[0]);
+        find_meant_gpus(&host->gpus, &one, pcis);
     }
 }
 
@@ -61,10 +82,13 @@ static struct nvl_finding *lack_finding(const struct nvl_check *check,
                                         struct nvl_findings *findings, enum nvl_severity severity,
                                         enum lack wanted, const char *title)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, pcis = {0};
 
-    find_lacking(facts, wanted, &evidence);
-    return nvl_finding_of_lines(findings, check, severity, facts, &evidence, title);
+    find_lacking(facts, wanted, &evidence, &pcis);
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, severity, facts, &evidence, title);
+    if (f != NULL)
+        nvl_finding_about_each(f, NVL_SUBJECT_GPU, &pcis);
+    return f;
 }
 
 static const char *without_it(const struct nvl_container_facts *facts)
@@ -82,6 +106,8 @@ static void check_granted_missing(const struct nvl_check *check, const struct nv
         f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                             "it is granted all GPUs, and this host has none to give");
         nvl_finding_evidence(f, "%s", facts->resolved.missing.items[0]);
+        for (size_t i = 0; i < facts->host->host.gpus.count; i++)
+            nvl_finding_about(f, NVL_SUBJECT_GPU, facts->host->host.gpus.items[i].pci);
     } else {
         f = lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_GPU,
                          "it is granted a GPU that this host does not have");
@@ -234,6 +260,6 @@ const struct nvl_check nvl_start_checks[] = {
     {"other-gpus-open", "Is it kept from GPUs that were not given to it?", 90,
      NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH, NULL, NVL_OF_CONTAINER(check_other_gpus)},
     {"grant-gpu-unused", "Does the driver know its GPUs' UUIDs?", 100, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
-     NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_first_use)},
+     NULL, NVL_OF_CONTAINER(check_first_use)},
     {0},
 };

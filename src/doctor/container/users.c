@@ -115,7 +115,7 @@ static bool may_open(const struct nvl_container_facts *facts, const struct nvl_i
 }
 
 static void find_closed_nodes(const struct nvl_container_facts *facts, const struct nvl_inside_user *u,
-                              const char *service, struct nvl_strv *evidence)
+                              const char *service, struct nvl_strv *evidence, struct nvl_strv *paths)
 {
     size_t count;
     nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
@@ -127,6 +127,7 @@ static void find_closed_nodes(const struct nvl_container_facts *facts, const str
             nodes[i].kind == NVL_NODE_UVM_TOOLS || !look_at_node(facts, &nodes[i], &st) ||
             may_open(facts, u, &st))
             continue;
+        nvl_strv_push(paths, nodes[i].path);
         nvl_strv_pushf(evidence, "%s: mode %04o, owner %u:%u; %s.service runs as %s (%u)", nodes[i].path,
                        st.st_mode & 07777, st.st_uid, st.st_gid, service, u->name,
                        facts->idmap.uid0 + u->uid);
@@ -151,17 +152,18 @@ static void check_service_user(const struct nvl_check *check, const struct nvl_c
                                struct nvl_findings *findings)
 {
     static const char *const services[] = {"ollama", "jellyfin", "plexmediaserver", "frigate"};
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
 
     for (size_t i = 0; i < NVL_LENGTH(services); i++) {
         nvl_auto(nvl_inside_user_clear) struct nvl_inside_user u = {0};
         if (find_service_user(&facts->rootfs, services[i], &u))
-            find_closed_nodes(facts, &u, services[i], &evidence);
+            find_closed_nodes(facts, &u, services[i], &evidence, &paths);
     }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "a service in it may not open NVIDIA's nodes");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *commands = passthrough_commands(facts);
     nvl_finding_cause(
         f, "the service runs as a user whom the nodes' mode leaves out: as root all works, the service "

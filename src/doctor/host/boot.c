@@ -24,15 +24,17 @@ static bool knows_kernel(const struct nvl_host_facts *facts)
 static bool is_kept_out(const struct nvl_host_facts *facts, const char *module,
                         struct nvl_modprobe_lines *lines)
 {
-    static const char *const forms[] = {"modprobe.blacklist=%s", "module_blacklist=%s",
-                                        "rd.driver.blacklist=%s", "%s.modeset=0"};
+    static const struct {
+        const char *before, *behind; /* the module's name, in words of the kernel's command line */
+    } forms[] = {{"modprobe.blacklist=", ""},
+                 {"module_blacklist=", ""},
+                 {"rd.driver.blacklist=", ""},
+                 {"", ".modeset=0"}};
 
     nvl_modprobe_find(&facts->modprobe, "blacklist", module, lines);
     nvl_modprobe_find(&facts->modprobe, "install", module, lines);
     for (size_t i = 0; i < NVL_LENGTH(forms); i++) {
-        const char *percent = strstr(forms[i], "%s");
-        nvl_autofree char *word =
-            nvl_xasprintf("%.*s%s%s", (int)(percent - forms[i]), forms[i], module, percent + 2);
+        nvl_autofree char *word = nvl_xasprintf("%s%s%s", forms[i].before, module, forms[i].behind);
         if (nvl_cmdline_has(&facts->modprobe, word))
             return true;
     }
@@ -45,6 +47,7 @@ static void say_not_kept_out(const struct nvl_check *check, const char *module, 
     nvl_autofree char *title = nvl_xasprintf("nothing keeps %s from taking the GPU at the next boot", module);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING, title);
 
+    nvl_finding_about(f, NVL_SUBJECT_MODULE, module);
     nvl_finding_evidence(f,
                          "no line \"blacklist %s\" in /etc/modprobe.d, /run/modprobe.d or "
                          "/usr/lib/modprobe.d, and nothing of it in /proc/cmdline",
@@ -95,6 +98,7 @@ static void check_initramfs(const struct nvl_check *check, const struct nvl_host
             continue;
         struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING,
                                                  "the initramfs is older than the blacklist of nouveau");
+        nvl_finding_about(f, NVL_SUBJECT_MODULE, "nouveau");
         nvl_finding_evidence(f, "%s was written %lld seconds before %s", path,
                              (long long)(st.st_mtime - image.st_mtime), lines.items[i].file);
         nvl_finding_cause(
@@ -131,6 +135,7 @@ static void check_headers_kept(const struct nvl_check *check, const struct nvl_h
     struct nvl_finding *f =
         nvl_host_finding(findings, check, NVL_SEVERITY_WARNING,
                          "the next kernel will come without its headers, and so without the driver's module");
+    nvl_finding_about(f, NVL_SUBJECT_MODULE, "nvidia");
     nvl_finding_evidence(f, "package %s is not installed; dkms builds %s/%s", meta,
                          facts->installed.dkms_name, facts->installed.dkms_version);
     nvl_finding_cause(

@@ -41,6 +41,8 @@ static void check_driver_absent(const struct nvl_check *check, const struct nvl_
         return;
     struct nvl_finding *f =
         nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "NVIDIA's driver is not installed");
+    nvl_finding_about_module(f, facts);
+    nvl_finding_explains(f, NVL_SUBJECT_LIBRARY, NULL);
     nvl_finding_evidence(f, "/proc/driver/nvidia/version does not exist; no libcuda or libnvidia-ml, no dkms "
                             "entry and no package of the driver is here");
     nvl_finding_cause(f, "containers have no driver of their own: they use the host's kernel module, and "
@@ -70,6 +72,7 @@ static void check_headers_missing(const struct nvl_check *check, const struct nv
     nvl_autofree char *title = nvl_xasprintf(
         "the kernel module was not built: the headers of kernel %s are missing", facts->system.kernel);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
+    nvl_finding_about_module(f, facts);
     nvl_strv_pushf(&evidence, "/lib/modules/%s/build leads nowhere", facts->system.kernel);
     add_module_evidence(&evidence, facts);
     add_source_evidence(&evidence, &facts->installed);
@@ -167,6 +170,7 @@ static void check_driver_kernel(const struct nvl_check *check, const struct nvl_
     nvl_autofree char *title = nvl_xasprintf("kernel %s is %s driver %s", facts->system.kernel,
                                              fit == NVL_KERNEL_TOO_NEW ? "newer than" : "not for", driver);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
+    nvl_finding_about_module(f, facts);
     if (range->max != NULL)
         nvl_strv_pushf(&evidence, "driver %s is for kernels up to %s (%s: %s)", facts->installed.version,
                        range->max, range->basis, range->source);
@@ -190,6 +194,7 @@ static void check_driver_build(const struct nvl_check *check, const struct nvl_h
     nvl_autofree char *title =
         nvl_xasprintf("dkms could not build the kernel module for %s", facts->system.kernel);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
+    nvl_finding_about_module(f, facts);
     add_log_evidence(&evidence, &facts->installed);
     add_module_evidence(&evidence, facts);
     nvl_finding_evidence_lines(f, &evidence);
@@ -211,6 +216,7 @@ static void check_not_built(const struct nvl_check *check, const struct nvl_host
         source ? nvl_xasprintf("the kernel module was not built for %s", facts->system.kernel)
                : nvl_xstrdup("the driver's libraries are installed, but not its kernel module");
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
+    nvl_finding_about_module(f, facts);
     add_module_evidence(&evidence, facts);
     add_source_evidence(&evidence, &facts->installed);
     for (size_t i = 0; i < facts->search.us.versions.count; i++)

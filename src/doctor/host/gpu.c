@@ -16,21 +16,15 @@ static char *gpu_name(const struct nvl_gpu *gpu)
 }
 
 static struct nvl_finding *add_gpu_finding(struct nvl_findings *findings, const struct nvl_check *check,
-                                           enum nvl_severity severity, const struct nvl_gpu *gpu,
-                                           const char *what)
+                                           enum nvl_severity severity, const struct nvl_host_facts *facts,
+                                           const struct nvl_gpu *gpu, const char *what)
 {
     nvl_autofree char *name = gpu_name(gpu);
     nvl_autofree char *title = nvl_xasprintf("GPU %s %s", name, what);
+    struct nvl_finding *f = nvl_host_finding(findings, check, severity, title);
 
-    return nvl_host_finding(findings, check, severity, title);
-}
-
-static bool any_works(const struct nvl_gpus *gpus)
-{
-    for (size_t i = 0; i < gpus->count; i++)
-        if (gpus->items[i].driver == NVL_GPU_NVIDIA && !gpus->items[i].excluded)
-            return true;
-    return false;
+    nvl_finding_about_gpu(f, facts, gpu);
+    return f;
 }
 
 /* The driver link of sysfs, as it stands there. */
@@ -67,7 +61,8 @@ static void check_gpu_absent(const struct nvl_check *check, const struct nvl_hos
 }
 
 static void say_taken(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                      enum nvl_gpu_driver driver, const char *blacklist, struct nvl_findings *findings)
+                      enum nvl_gpu_driver driver, const char *module, const char *blacklist,
+                      struct nvl_findings *findings)
 {
     for (size_t i = 0; i < facts->host.gpus.count; i++) {
         const struct nvl_gpu *gpu = &facts->host.gpus.items[i];
@@ -76,7 +71,9 @@ static void say_taken(const struct nvl_check *check, const struct nvl_host_facts
             continue;
         nvl_autofree char *what =
             nvl_xasprintf("is held by %s, so NVIDIA's driver cannot use it", gpu->driver_name);
-        struct nvl_finding *f = add_gpu_finding(findings, check, NVL_SEVERITY_ERROR, gpu, what);
+        struct nvl_finding *f = add_gpu_finding(findings, check, NVL_SEVERITY_ERROR, facts, gpu, what);
+        if (module != NULL)
+            nvl_finding_explains(f, NVL_SUBJECT_MODULE, module);
         add_driver_link(&evidence, facts->root, gpu);
         nvl_finding_evidence_lines(f, &evidence);
         nvl_finding_cause(f,
@@ -97,19 +94,20 @@ static void say_taken(const struct nvl_check *check, const struct nvl_host_facts
 static void check_gpu_nouveau(const struct nvl_check *check, const struct nvl_host_facts *facts,
                               struct nvl_findings *findings)
 {
-    say_taken(check, facts, NVL_GPU_NOUVEAU, "blacklist nouveau\\n", findings);
+    say_taken(check, facts, NVL_GPU_NOUVEAU, "nouveau", "blacklist nouveau\\n", findings);
 }
 
 static void check_gpu_nova(const struct nvl_check *check, const struct nvl_host_facts *facts,
                            struct nvl_findings *findings)
 {
-    say_taken(check, facts, NVL_GPU_NOVA, "blacklist nova_core\\nblacklist nova_drm\\n", findings);
+    say_taken(check, facts, NVL_GPU_NOVA, "nova_core", "blacklist nova_core\\nblacklist nova_drm\\n",
+              findings);
 }
 
 static void check_gpu_other_driver(const struct nvl_check *check, const struct nvl_host_facts *facts,
                                    struct nvl_findings *findings)
 {
-    say_taken(check, facts, NVL_GPU_OTHER_DRIVER, NULL, findings);
+    say_taken(check, facts, NVL_GPU_OTHER_DRIVER, NULL, NULL, findings);
 }
 
 /* The lines that gave the GPU to vfio-pci, and how to take each back. */
@@ -149,7 +147,7 @@ static void find_vfio_reasons(const struct nvl_host_facts *facts, const struct n
 static void check_gpu_vfio(const struct nvl_check *check, const struct nvl_host_facts *facts,
                            struct nvl_findings *findings)
 {
-    bool alone = !any_works(&facts->host.gpus);
+    bool alone = !nvl_any_gpu_works(&facts->host.gpus);
 
     for (size_t i = 0; i < facts->host.gpus.count; i++) {
         const struct nvl_gpu *gpu = &facts->host.gpus.items[i];
@@ -157,7 +155,7 @@ static void check_gpu_vfio(const struct nvl_check *check, const struct nvl_host_
         if (gpu->driver != NVL_GPU_VFIO)
             continue;
         struct nvl_finding *f =
-            add_gpu_finding(findings, check, alone ? NVL_SEVERITY_ERROR : NVL_SEVERITY_NOTE, gpu,
+            add_gpu_finding(findings, check, alone ? NVL_SEVERITY_ERROR : NVL_SEVERITY_NOTE, facts, gpu,
                             "is held by vfio-pci, for a virtual machine");
         add_driver_link(&evidence, facts->root, gpu);
         find_vfio_reasons(facts, gpu, &evidence, &fix);
@@ -210,7 +208,7 @@ static void judge_gpu_fit(const struct nvl_check *check, const struct nvl_host_f
         if (fit != wanted && fit != or_wanted)
             continue;
         nvl_autofree char *fix = right_driver(g, fit);
-        struct nvl_finding *f = add_gpu_finding(findings, check, NVL_SEVERITY_ERROR, gpu, what);
+        struct nvl_finding *f = add_gpu_finding(findings, check, NVL_SEVERITY_ERROR, facts, gpu, what);
         nvl_finding_evidence(f, "PCI device id 10de:%04x is of the generation %s\ndriver %s%s%s%s%s%s",
                              gpu->pci_device, g->name, driver, g->first != NULL ? "; it needs " : "",
                              g->first != NULL ? g->first : "", g->first != NULL ? " or newer" : "",
@@ -256,7 +254,7 @@ static void check_gpu_refused(const struct nvl_check *check, const struct nvl_ho
         if (gpu->driver != NVL_GPU_NO_DRIVER)
             continue;
         struct nvl_finding *f =
-            add_gpu_finding(findings, check, NVL_SEVERITY_ERROR, gpu,
+            add_gpu_finding(findings, check, NVL_SEVERITY_ERROR, facts, gpu,
                             "has no driver, though NVIDIA's is loaded: it did not take the GPU");
         add_driver_link(&evidence, facts->root, gpu);
         nvl_add_first_line(&evidence, facts->root, "/proc/driver/nvidia/version");
@@ -270,7 +268,7 @@ static void check_gpu_refused(const struct nvl_check *check, const struct nvl_ho
 static void check_gpu_excluded(const struct nvl_check *check, const struct nvl_host_facts *facts,
                                struct nvl_findings *findings)
 {
-    bool alone = !any_works(&facts->host.gpus);
+    bool alone = !nvl_any_gpu_works(&facts->host.gpus);
     nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
 
     nvl_modprobe_find(&facts->modprobe, "options", "nvidia", &lines);
@@ -281,7 +279,7 @@ static void check_gpu_excluded(const struct nvl_check *check, const struct nvl_h
         if (!gpu->excluded)
             continue;
         struct nvl_finding *f =
-            add_gpu_finding(findings, check, alone ? NVL_SEVERITY_ERROR : NVL_SEVERITY_NOTE, gpu,
+            add_gpu_finding(findings, check, alone ? NVL_SEVERITY_ERROR : NVL_SEVERITY_NOTE, facts, gpu,
                             "is excluded from use by the driver's options");
         nvl_strv_pushf(&evidence, "/proc/driver/nvidia/gpus/%s/information: GPU Excluded: Yes", gpu->pci);
         for (size_t n = 0; n < lines.count; n++)

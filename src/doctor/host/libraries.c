@@ -2,6 +2,7 @@
  * that containers get. */
 #include "doctor/host/shared.h"
 #include "doctor/families.h"
+#include "base/paths.h"
 #include "bundle/integrity.h"
 
 #define VERSION_FILE "/proc/driver/nvidia/version"
@@ -44,6 +45,7 @@ static void check_libraries_absent(const struct nvl_check *check, const struct n
                       served ? "; containers use the bundle of that version" : ": containers get no driver");
     struct nvl_finding *f =
         nvl_host_finding(findings, check, served ? NVL_SEVERITY_WARNING : NVL_SEVERITY_ERROR, title);
+    nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
     add_version_evidence(&evidence, facts);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f,
@@ -88,6 +90,7 @@ static void check_libraries_mismatch(const struct nvl_check *check, const struct
                             : "they do not match, and containers get no driver");
     struct nvl_finding *f =
         nvl_host_finding(findings, check, served ? NVL_SEVERITY_WARNING : NVL_SEVERITY_ERROR, title);
+    nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
     add_version_evidence(&evidence, facts);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "libraries work with the kernel module of exactly their version. NVML says "
@@ -210,6 +213,7 @@ static void check_bundle_absent(const struct nvl_check *check, const struct nvl_
         return;
     nvl_autofree char *title = nvl_xasprintf("there is no bundle of %s, the loaded driver", loaded);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING, title);
+    nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
     nvl_finding_evidence(f, "/var/lib/nvlxc/driver/%s does not exist\ncontainers with a grant: %s", loaded,
                          granted);
     nvl_finding_cause(f,
@@ -226,7 +230,10 @@ static void say_damaged(const struct nvl_check *check, const struct nvl_bundle *
     nvl_autofree char *title = nvl_xasprintf("the bundle of %s is damaged", bundle->version);
     struct nvl_finding *f =
         nvl_host_finding(findings, check, bundle->loaded ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, title);
+    nvl_autofree char *folder = nvl_xasprintf(NVL_BUNDLE_DIR "/%s", bundle->version);
 
+    nvl_finding_about(f, NVL_SUBJECT_LIBRARY,
+                      bundle->loaded ? NULL : folder); /* others are in no container */
     for (size_t i = 0; i < faults->count && i < MANY_FAULTS; i++)
         nvl_strv_push(&evidence, faults->items[i]);
     if (faults->count > MANY_FAULTS)
@@ -262,10 +269,10 @@ const struct nvl_check nvl_library_checks[] = {
     {"upgrade-pending", "Does no upgrade wait for a reboot?", 110, NVL_NEEDS_VERSION, NULL,
      NVL_OF_HOST(check_upgrade_pending)},
     {"libraries-incomplete", "Are the libraries here that containers are granted?", 120, NVL_NEEDS_VERSION,
-     "libraries-absent libraries-mismatch", NVL_OF_HOST(check_libraries_incomplete)},
+     NULL, NVL_OF_HOST(check_libraries_incomplete)},
     {"bundle-absent", "Is there a bundle of the loaded version?", 130, NVL_NEEDS_VERSION | NVL_NEEDS_GRANTS,
-     "libraries-absent libraries-mismatch", NVL_OF_HOST(check_bundle_absent)},
-    {"bundle-damaged", "Are the bundles as their manifests say?", 140, 0,
-     "libraries-absent libraries-mismatch", NVL_OF_HOST(check_bundle_damaged)},
+     NULL, NVL_OF_HOST(check_bundle_absent)},
+    {"bundle-damaged", "Are the bundles as their manifests say?", 140, 0, NULL,
+     NVL_OF_HOST(check_bundle_damaged)},
     {0},
 };

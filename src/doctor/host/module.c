@@ -33,6 +33,7 @@ static void check_secure_boot(const struct nvl_check *check, const struct nvl_ho
     struct nvl_finding *f =
         nvl_host_finding(findings, check, NVL_SEVERITY_ERROR,
                          "Secure Boot is on, and the key that signs the kernel module is not enrolled");
+    nvl_finding_about_module(f, facts);
     nvl_strv_push(&evidence, SECURE_BOOT ": 1");
     nvl_strv_pushf(&evidence, "%s is there and not loaded", d->module);
     if (d->signing_key == NULL)
@@ -92,6 +93,10 @@ static void check_not_loaded(const struct nvl_check *check, const struct nvl_hos
     nvl_autofree char *title =
         nvl_xasprintf("the kernel module is not loaded, though the driver %s is installed", d->version);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
+    for (size_t i = 0; i < facts->host.gpus.count; i++)
+        nvl_finding_about(f, NVL_SUBJECT_GPU, facts->host.gpus.items[i].pci);
+    nvl_finding_explains(f, NVL_SUBJECT_MODULE, "nvidia");
+    nvl_finding_explains(f, NVL_SUBJECT_NODE, NULL);
     nvl_strv_push(&evidence, "/proc/driver/nvidia/version does not exist");
     if (d->module != NULL)
         nvl_strv_pushf(&evidence, "%s is there", d->module);

@@ -42,6 +42,8 @@ static void check_uvm(const struct nvl_check *check, const struct nvl_host_facts
     if (facts->host.majors.uvm >= 0)
         return;
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "nvidia-uvm is not loaded");
+    nvl_finding_about(f, NVL_SUBJECT_NODE, "/dev/nvidia-uvm");
+    nvl_finding_about(f, NVL_SUBJECT_NODE, "/dev/nvidia-uvm-tools");
     nvl_finding_evidence(f, "/proc/devices: no line nvidia-uvm\n/proc/modules: %s",
                          facts->modules.nvidia_uvm ? "nvidia_uvm is there" : "no line nvidia_uvm");
     nvl_finding_cause(f,
@@ -122,6 +124,7 @@ static void say_kind(const struct nvl_check *check, const struct nvl_host_facts 
         nvl_xasprintf("%s %s: %s", paths.count > 1 ? "device nodes are" : "a device node is", what, list);
     struct nvl_finding *f =
         nvl_host_finding(findings, check, is_tools ? NVL_SEVERITY_WARNING : kind->severity, title);
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "%s. %s", cause, is_tools ? "Profilers and debuggers fail" : kind->effect);
     nvl_finding_fix_lines(f, &fix);

@@ -81,6 +81,7 @@ static void check_mig_empty(const struct nvl_check *check, const struct nvl_host
         nvl_autofree char *title = nvl_xasprintf("GPU %s (%s) is in MIG mode and has no instance", gpu->pci,
                                                  gpu->model[0] != '\0' ? gpu->model : "NVIDIA");
         struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
+        nvl_finding_about(f, NVL_SUBJECT_GPU, gpu->pci);
         nvl_finding_evidence(f, "/proc/driver/nvidia/capabilities/gpu%d/mig has no compute instance",
                              gpu->minor);
         nvl_finding_cause(f, "in MIG mode programs get instances, never the whole GPU, and instances do not "

@@ -9,6 +9,32 @@ struct nvl_finding *nvl_host_finding(struct nvl_findings *findings, const struct
     return nvl_finding_add(findings, check, severity, NULL, title);
 }
 
+bool nvl_any_gpu_works(const struct nvl_gpus *gpus)
+{
+    for (size_t i = 0; i < gpus->count; i++)
+        if (gpus->items[i].driver == NVL_GPU_NVIDIA && !gpus->items[i].excluded)
+            return true;
+    return false;
+}
+
+void nvl_finding_about_gpu(struct nvl_finding *f, const struct nvl_host_facts *facts,
+                           const struct nvl_gpu *gpu)
+{
+    nvl_finding_about(f, NVL_SUBJECT_GPU, gpu->pci);
+    if (nvl_any_gpu_works(&facts->host.gpus))
+        return;
+    nvl_finding_explains(f, NVL_SUBJECT_NODE, NULL);
+    nvl_finding_explains(f, NVL_SUBJECT_MODULE, "nvidia");
+}
+
+void nvl_finding_about_module(struct nvl_finding *f, const struct nvl_host_facts *facts)
+{
+    nvl_finding_about(f, NVL_SUBJECT_MODULE, "nvidia");
+    nvl_finding_explains(f, NVL_SUBJECT_NODE, NULL);
+    for (size_t i = 0; i < facts->host.gpus.count; i++)
+        nvl_finding_explains(f, NVL_SUBJECT_GPU, facts->host.gpus.items[i].pci);
+}
+
 void nvl_finding_evidence_lines(struct nvl_finding *f, const struct nvl_strv *lines)
 {
     nvl_autofree char *text = nvl_strv_join(lines, "\n");

@@ -6,6 +6,13 @@
 /* Adds one of the host. */
 struct nvl_finding *nvl_host_finding(struct nvl_findings *findings, const struct nvl_check *check,
                                      enum nvl_severity severity, const char *title);
+/* It is about this GPU; where no GPU works, it explains that there are no nodes, and no module is loaded. */
+void nvl_finding_about_gpu(struct nvl_finding *f, const struct nvl_host_facts *facts,
+                           const struct nvl_gpu *gpu);
+/* It says why NVIDIA's module is not loaded: no GPU of this host can be used, and there are no nodes. */
+void nvl_finding_about_module(struct nvl_finding *f, const struct nvl_host_facts *facts);
+/* Whether nvidia drives a GPU that programs may use. */
+bool nvl_any_gpu_works(const struct nvl_gpus *gpus);
 /* Sets evidence and fix from lists, a line each. */
 void nvl_finding_evidence_lines(struct nvl_finding *f, const struct nvl_strv *lines);
 void nvl_finding_fix_lines(struct nvl_finding *f, const struct nvl_strv *lines);
