@@ -19,6 +19,7 @@ enum nvl_subject_kind {
     NVL_SUBJECT_NODE,    /* a device node, by its path */
     NVL_SUBJECT_LIBRARY, /* a file of the driver that programs use, or the folder that it is in, by its path
                           */
+    NVL_SUBJECT_BUNDLE,  /* of the driver, by its version */
     NVL_SUBJECT_MODULE,  /* a kernel module, by its name */
     NVL_SUBJECT_LINE,    /* a line of the config, by its key */
 };

@@ -211,6 +211,8 @@ static void test_table(void **state)
         assert_ptr_equal(find_check(c->id), c);
         assert_true(nvl_has_suffix(c->question, "?"));
         assert_non_null(c->scope == NVL_SCOPE_HOST ? (void *)c->host : (void *)c->container);
+        if (c->scope == NVL_SCOPE_HOST && c->needs >= NVL_NEEDS_PVE)
+            fail_msg("%s is of the host, and needs something of a container", c->id);
         if (count > 0 && nvl_check_rank(all[count - 1]) >= nvl_check_rank(c))
             fail_msg("%s and %s have the same place", all[count - 1]->id, c->id);
         nvl_strv_split(&ids, c->folded_into != NULL ? c->folded_into : "", " ");

@@ -152,8 +152,9 @@ static void about_folder_of(struct nvl_finding *f, const struct nvl_root *rootfs
     about_folder(f, rootfs, folder);
 }
 
-static void path_fix(struct nvl_finding *f, const struct nvl_container_facts *facts,
-                     const struct libcuda_source *s, const char *folders, const char *more)
+/* `instead`: a command that does it as well, NULL for none. */
+static void set_path_fix(struct nvl_finding *f, const struct nvl_container_facts *facts,
+                         const struct libcuda_source *s, const char *folders, const char *instead)
 {
     nvl_autofree char *inside = nvl_container_run_inside(facts->container, "ldconfig");
 
@@ -161,9 +162,9 @@ static void path_fix(struct nvl_finding *f, const struct nvl_container_facts *fa
         nvl_finding_fix(f, "take that folder out of LD_LIBRARY_PATH in %s, and restart the container",
                         facts->container->config_path);
     else
-        nvl_finding_fix(f,
-                        "%stake %s out of /etc/ld.so.conf and /etc/ld.so.conf.d in the container, then:\n%s",
-                        more, folders, inside);
+        nvl_finding_fix(
+            f, "%s%stake %s out of /etc/ld.so.conf and /etc/ld.so.conf.d in the container, then:\n%s",
+            instead != NULL ? instead : "", instead != NULL ? "\nor " : "", folders, inside);
 }
 
 /* The source of a container that should have a GPU; path NULL where that is no question. */
@@ -193,7 +194,7 @@ static void check_cuda_stubs(const struct nvl_check *check, const struct nvl_con
     nvl_finding_cause(f,
                       "the stub is there to link against, and does nothing: CUDA fails with error 34 (stub "
                       "library)");
-    path_fix(f, facts, &s, "the stubs folder", "");
+    set_path_fix(f, facts, &s, "the stubs folder", NULL);
 }
 
 /* Forward compatibility is for data centre GPUs; these are not. */
@@ -230,8 +231,7 @@ static void check_cuda_compat(const struct nvl_check *check, const struct nvl_co
         f, "the cuda-compat libraries work with data centre GPUs alone: on this one CUDA fails with "
            "error 804 (forward compatibility was attempted on non supported HW)");
     nvl_autofree char *purge = nvl_container_run_inside(facts->container, "apt-get purge 'cuda-compat-*'");
-    nvl_autofree char *more = nvl_xasprintf("%s\nor ", purge);
-    path_fix(f, facts, &s, "the compat folder", more);
+    set_path_fix(f, facts, &s, "the compat folder", purge);
 }
 
 static bool has_library_file(const struct nvl_root *rootfs, const char *folder, const char *name,

@@ -35,20 +35,22 @@ static bool has_gpu_rule(const struct nvl_container_facts *facts)
 /* The drivers whose majors change from boot to boot. */
 struct dynamic {
     const char *driver, *node;
+    const char *effect; /* what fails where the node is denied */
     int major;
     bool is_wanted; /* by lines written by hand */
 };
 
 static struct dynamic uvm_of(const struct nvl_container_facts *facts)
 {
-    return (struct dynamic){"nvidia-uvm", "/dev/nvidia-uvm", facts->host->host.majors.uvm,
-                            mounts(facts, "/dev/nvidia-uvm") || has_gpu_rule(facts)};
+    return (struct dynamic){
+        "nvidia-uvm", "/dev/nvidia-uvm", "nvidia-smi works, CUDA fails with error 999 (unknown error)",
+        facts->host->host.majors.uvm, mounts(facts, "/dev/nvidia-uvm") || has_gpu_rule(facts)};
 }
 
 static struct dynamic caps_of(const struct nvl_container_facts *facts)
 {
-    return (struct dynamic){"nvidia-caps", "/dev/nvidia-caps", facts->host->host.majors.caps,
-                            mounts(facts, "/dev/nvidia-caps")};
+    return (struct dynamic){"nvidia-caps", "/dev/nvidia-caps", "MIG devices cannot be opened",
+                            facts->host->host.majors.caps, mounts(facts, "/dev/nvidia-caps")};
 }
 
 /* Whose a major is at this moment, by /proc/devices. */
@@ -102,10 +104,8 @@ static void stale_finding(const struct nvl_check *check, const struct nvl_contai
     nvl_finding_cause(
         f,
         "%s gets another major at each boot; the one written into the config is from an earlier "
-        "boot, so the device filter denies %s%s",
-        d->driver, d->node,
-        strcmp(d->driver, "nvidia-uvm") == 0 ? ": nvidia-smi works, CUDA fails with error 999 (unknown error)"
-                                             : ": MIG devices cannot be opened");
+        "boot, so the device filter denies %s: %s",
+        d->driver, d->node, d->effect);
     nvl_finding_fix(f,
                     "in %s, put this line in the place of the old one, and restart the container:\n"
                     "  " NVL_KEY_ALLOW "%s c %d:* rwm\n"

@@ -2,7 +2,6 @@
  * that containers get. */
 #include "doctor/host/shared.h"
 #include "doctor/families.h"
-#include "base/paths.h"
 #include "bundle/integrity.h"
 
 #define VERSION_FILE "/proc/driver/nvidia/version"
@@ -31,6 +30,16 @@ static void add_version_evidence(struct nvl_strv *evidence, const struct nvl_hos
                                       : "a bundle whose manifest cannot be read");
 }
 
+/* Its manifest is what is missing: it is none until there are libraries to make it of, or another is loaded.
+ */
+static void explain_useless_bundle(struct nvl_finding *f, const struct nvl_host_facts *facts)
+{
+    const struct nvl_bundle *bundle = nvl_loaded_bundle(facts);
+
+    if (bundle != NULL && !bundle->complete)
+        nvl_finding_explains(f, NVL_SUBJECT_BUNDLE, bundle->version);
+}
+
 static void check_libraries_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
                                    struct nvl_findings *findings)
 {
@@ -46,6 +55,7 @@ static void check_libraries_absent(const struct nvl_check *check, const struct n
     struct nvl_finding *f =
         nvl_host_finding(findings, check, served ? NVL_SEVERITY_WARNING : NVL_SEVERITY_ERROR, title);
     nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
+    explain_useless_bundle(f, facts);
     add_version_evidence(&evidence, facts);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f,
@@ -91,6 +101,7 @@ static void check_libraries_mismatch(const struct nvl_check *check, const struct
     struct nvl_finding *f =
         nvl_host_finding(findings, check, served ? NVL_SEVERITY_WARNING : NVL_SEVERITY_ERROR, title);
     nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
+    explain_useless_bundle(f, facts);
     add_version_evidence(&evidence, facts);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "libraries work with the kernel module of exactly their version. NVML says "
@@ -230,10 +241,10 @@ static void say_damaged(const struct nvl_check *check, const struct nvl_bundle *
     nvl_autofree char *title = nvl_xasprintf("the bundle of %s is damaged", bundle->version);
     struct nvl_finding *f =
         nvl_host_finding(findings, check, bundle->loaded ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, title);
-    nvl_autofree char *folder = nvl_xasprintf(NVL_BUNDLE_DIR "/%s", bundle->version);
 
-    nvl_finding_about(f, NVL_SUBJECT_LIBRARY,
-                      bundle->loaded ? NULL : folder); /* others are in no container */
+    nvl_finding_about(f, NVL_SUBJECT_BUNDLE, bundle->version);
+    if (bundle->loaded) /* others are in no container */
+        nvl_finding_explains(f, NVL_SUBJECT_LIBRARY, NULL);
     for (size_t i = 0; i < faults->count && i < MANY_FAULTS; i++)
         nvl_strv_push(&evidence, faults->items[i]);
     if (faults->count > MANY_FAULTS)
@@ -272,7 +283,7 @@ const struct nvl_check nvl_library_checks[] = {
      NULL, NVL_OF_HOST(check_libraries_incomplete)},
     {"bundle-absent", "Is there a bundle of the loaded version?", 130, NVL_NEEDS_VERSION | NVL_NEEDS_GRANTS,
      NULL, NVL_OF_HOST(check_bundle_absent)},
-    {"bundle-damaged", "Are the bundles as their manifests say?", 140, 0, NULL,
-     NVL_OF_HOST(check_bundle_damaged)},
+    {"bundle-damaged", "Are the bundles as their manifests say?", 140, 0,
+     "libraries-absent libraries-mismatch", NVL_OF_HOST(check_bundle_damaged)},
     {0},
 };
