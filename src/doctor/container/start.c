@@ -40,8 +40,15 @@ static enum lack classify(const struct nvl_host *host, const struct nvl_selector
     return s->kind == NVL_SELECT_MIG ? LACK_MIG : LACK_GPU;
 }
 
-/* The GPUs that a selector may mean: the one that it names or, where a GPU that nvidia does not drive may be
- * it, all of those, since only the driver says UUIDs and counts. Else nobody's. */
+/* Whether it may be the one that no GPU is known to be: only the driver says UUIDs, and counts. */
+static bool may_be_meant(const struct nvl_gpu *gpu, const struct nvl_selector *s)
+{
+    if (s->kind == NVL_SELECT_INDEX)
+        return gpu->driver != NVL_GPU_NVIDIA || gpu->minor < 0;
+    return s->kind != NVL_SELECT_PCI && gpu->uuid[0] == '\0';
+}
+
+/* The GPU that a selector names, else those that it may mean; its own text where there are none. */
 static void find_meant_gpus(const struct nvl_gpus *gpus, const struct nvl_selector *s, struct nvl_strv *pcis)
 {
     const struct nvl_gpu *gpu = s->kind == NVL_SELECT_MIG_UUID ? NULL : find_selected_gpu(gpus, s);
@@ -49,8 +56,8 @@ static void find_meant_gpus(const struct nvl_gpus *gpus, const struct nvl_select
 
     if (gpu != NULL)
         nvl_strv_push(pcis, gpu->pci);
-    for (size_t i = 0; gpu == NULL && s->kind != NVL_SELECT_PCI && i < gpus->count; i++)
-        if (gpus->items[i].driver != NVL_GPU_NVIDIA)
+    for (size_t i = 0; gpu == NULL && i < gpus->count; i++)
+        if (may_be_meant(&gpus->items[i], s))
             nvl_strv_push(pcis, gpus->items[i].pci);
     if (pcis->count == before)
         nvl_strv_push(pcis, s->text);
@@ -260,6 +267,6 @@ const struct nvl_check nvl_start_checks[] = {
     {"other-gpus-open", "Is it kept from GPUs that were not given to it?", 90,
      NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH, NULL, NVL_OF_CONTAINER(check_other_gpus)},
     {"grant-gpu-unused", "Does the driver know its GPUs' UUIDs?", 100, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
-     NULL, NVL_OF_CONTAINER(check_first_use)},
+     NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_first_use)},
     {0},
 };
