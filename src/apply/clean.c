@@ -7,17 +7,16 @@
 #include <errno.h>
 
 #include "apply/pct_mount.h"
-#include "container/grant_lines.h"
 #include "container/rootfs_path.h"
 #include "inject/files.h"
 #include "inject/linker.h"
 #include "inject/node_copies.h"
 
 /* What may be there is what the grant brings. */
-static int out_of_reach(struct nvl_cleaned *cleaned, const struct nvl_config *config, char *why)
+static int out_of_reach(struct nvl_cleaned *cleaned, const struct nvl_effective *effective, char *why)
 {
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
-    bool is_granted = nvl_config_grant(config, &grant, NULL) > 0;
+    bool is_granted = nvl_effective_grant(effective, &grant, NULL) > 0;
 
     nvl_entries_all(is_granted ? grant.capabilities : NVL_CAP_DEFAULT, &cleaned->remaining);
     cleaned->unreachable = true;
@@ -68,13 +67,13 @@ void nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootf
 
 /* On the machine itself, a Proxmox CT whose disk is not a directory. */
 static bool is_for_pct(const struct nvl_root *root, const struct nvl_container *c,
-                       const struct nvl_config *config)
+                       const struct nvl_effective *effective)
 {
-    return c->kind == NVL_CONTAINER_PVE && nvl_root_is_machine(root) && nvl_config_is_on_storage(config);
+    return c->kind == NVL_CONTAINER_PVE && nvl_root_is_machine(root) && nvl_rootfs_is_on_storage(effective);
 }
 
 static int clean_with_pct(const struct nvl_root *root, const struct nvl_container *c,
-                          const struct nvl_config *config, const struct nvl_idmap *map,
+                          const struct nvl_effective *effective, const struct nvl_idmap *map,
                           struct nvl_cleaned *cleaned)
 {
     struct nvl_root rootfs = NVL_ROOT_NONE; /* closed by nvl_pct_unmount */
@@ -82,7 +81,7 @@ static int clean_with_pct(const struct nvl_root *root, const struct nvl_containe
     char *why = NULL;
 
     if (nvl_pct_mount(&mount, c, &rootfs, &why) < 0)
-        return out_of_reach(cleaned, config, why);
+        return out_of_reach(cleaned, effective, why);
     if (nvl_container_is_running(root, c)) /* `lock: mounted` does not keep it from being started */
         cleaned->running = true;
     else
@@ -91,18 +90,18 @@ static int clean_with_pct(const struct nvl_root *root, const struct nvl_containe
         nvl_strv_push(&cleaned->problems, why);
         free(why);
     }
-    return cleaned->running ? out_of_reach(cleaned, config, nvl_xstrdup("it is running")) : 0;
+    return cleaned->running ? out_of_reach(cleaned, effective, nvl_xstrdup("it is running")) : 0;
 }
 
 int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
-                     const struct nvl_config *config, bool dry_run, struct nvl_cleaned *cleaned,
+                     const struct nvl_effective *effective, bool dry_run, struct nvl_cleaned *cleaned,
                      struct nvl_error *err)
 {
     char *why = NULL;
     struct nvl_idmap map;
 
     *cleaned = (struct nvl_cleaned){0};
-    int r = nvl_idmap_read(root, c, config, &map, err);
+    int r = nvl_idmap_read(effective, &map, err);
     if (r < 0)
         return r;
     bool is_running = nvl_container_is_running(root, c);
@@ -110,19 +109,20 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
         nvl_own_nodes_remove(root, c->name);
     if (is_running) {
         cleaned->running = true;
-        return out_of_reach(cleaned, config, nvl_xstrdup("it is running"));
+        return out_of_reach(cleaned, effective, nvl_xstrdup("it is running"));
     }
     struct nvl_root nvl_auto(nvl_root_close) rootfs = NVL_ROOT_NONE;
-    if (nvl_container_open_rootfs(root, c, config, &map, &rootfs, &why) == 0) {
+    if (nvl_container_open_rootfs(root, c, effective, &map, &rootfs, &why) == 0) {
         nvl_clean_entries(root, &rootfs, &map, dry_run, cleaned);
         return 0;
     }
-    if (!is_for_pct(root, c, config))
-        return out_of_reach(cleaned, config, why);
+    if (!is_for_pct(root, c, effective))
+        return out_of_reach(cleaned, effective, why);
     free(why);
     if (dry_run)
-        return out_of_reach(cleaned, config, nvl_xasprintf("`pct mount %s` is needed to see them", c->name));
-    return clean_with_pct(root, c, config, &map, cleaned);
+        return out_of_reach(cleaned, effective,
+                            nvl_xasprintf("`pct mount %s` is needed to see them", c->name));
+    return clean_with_pct(root, c, effective, &map, cleaned);
 }
 
 void nvl_cleaned_clear(struct nvl_cleaned *cleaned)

@@ -17,7 +17,7 @@ struct nvl_cleaned {
  * files that may stay, with `why`. The linker cache is written again where it names the
  * bundle. An error only where the config cannot be understood. */
 int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
-                     const struct nvl_config *config, bool dry_run, struct nvl_cleaned *cleaned,
+                     const struct nvl_effective *effective, bool dry_run, struct nvl_cleaned *cleaned,
                      struct nvl_error *err);
 /* The same in a root file system that is open already: below its mounts, or of a running container that has
  * none of nvlxc's mounts any more. */

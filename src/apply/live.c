@@ -121,9 +121,9 @@ static int run_child(const struct changing *c, struct nvl_error *err)
     close(ends[0]);
     if (child < 0)
         return nvl_error_errno(err, r, "cannot change the running container");
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return nvl_error_errno(err, -errno, "cannot change the running container");
+    int waited = nvl_child_wait(child, &status);
+    if (waited < 0)
+        return nvl_error_errno(err, waited, "cannot change the running container");
     return r < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0 ? explain(status, err) : 0;
 }
 
@@ -171,12 +171,9 @@ static void make_own_nodes(const struct nvl_container *c, const struct nvl_host 
 }
 
 static bool has_filter(const struct nvl_root *root, const struct nvl_container *c,
-                       const struct nvl_config *config, pid_t init)
+                       const struct nvl_effective *effective, pid_t init)
 {
-    enum nvl_device_filter filter;
-
-    return nvl_device_filter(root, c, config, &filter, NULL) == 0 && filter == NVL_FILTER_ALLOW &&
-           nvl_filter_in_force(root, init);
+    return nvl_device_filter(c, effective) == NVL_FILTER_ALLOW && nvl_filter_in_force(root, init);
 }
 
 static void allow(const struct nvl_container *c, const struct nvl_resolved *resolved,
@@ -230,7 +227,8 @@ static int open_driver(struct nvl_host *host, const struct nvl_root *root, struc
 }
 
 int nvl_live_attach(const struct nvl_root *root, const struct nvl_container *container,
-                    const struct nvl_config *config, struct nvl_live_result *result, struct nvl_error *err)
+                    const struct nvl_effective *effective, struct nvl_live_result *result,
+                    struct nvl_error *err)
 {
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
@@ -242,7 +240,7 @@ int nvl_live_attach(const struct nvl_root *root, const struct nvl_container *con
                                                         .view = NVL_PROC_VIEW_NONE};
     const struct changing c = {root, &host, &entry, &bring, false, result};
 
-    int r = nvl_config_grant(config, &grant, err);
+    int r = nvl_effective_grant(effective, &grant, err);
     if (r <= 0)
         return r < 0 ? r : nvl_error_set(err, -ENOENT, "its config gives it no GPU");
     pre_start(root, container, &grant, &result->report);
@@ -253,7 +251,7 @@ int nvl_live_attach(const struct nvl_root *root, const struct nvl_container *con
         return r;
     make_own_nodes(container, &host, &grant, &entry, &result->report);
     nvl_bring_open(&bring, container->name, &host, &grant, &result->report);
-    bool filter = has_filter(root, container, config, entry.init);
+    bool filter = has_filter(root, container, effective, entry.init);
     if (filter)
         allow(container, &bring.resolved, &result->report);
     r = run_child(&c, err);
@@ -285,7 +283,7 @@ int nvl_live_attach_dry(const struct nvl_root *root, const struct nvl_grant *gra
 }
 
 int nvl_live_detach(const struct nvl_root *root, const struct nvl_container *container,
-                    const struct nvl_config *config, bool only_look, struct nvl_live_result *result,
+                    const struct nvl_effective *effective, bool only_look, struct nvl_live_result *result,
                     struct nvl_error *err)
 {
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
@@ -297,7 +295,7 @@ int nvl_live_detach(const struct nvl_root *root, const struct nvl_container *con
         r = nvl_entry_point_open(&entry, root, container, err);
     if (r < 0)
         return r;
-    bool filter = has_filter(root, container, config, entry.init);
+    bool filter = has_filter(root, container, effective, entry.init);
     r = run_child(&c, err);
     if (r == 0)
         follow_up(&c, container, filter);

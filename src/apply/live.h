@@ -17,7 +17,8 @@ struct nvl_live_result {
  * longer, and tells the device filter. Where the container cannot be entered, an error; what is missing,
  * problems of the report. */
 int nvl_live_attach(const struct nvl_root *root, const struct nvl_container *c,
-                    const struct nvl_config *config, struct nvl_live_result *result, struct nvl_error *err);
+                    const struct nvl_effective *effective, struct nvl_live_result *result,
+                    struct nvl_error *err);
 /* What attach would bring, from the host alone. */
 int nvl_live_attach_dry(const struct nvl_root *root, const struct nvl_grant *grant,
                         struct nvl_live_result *result, struct nvl_error *err);
@@ -25,7 +26,7 @@ int nvl_live_attach_dry(const struct nvl_root *root, const struct nvl_grant *gra
 /* Takes nodes, driver and view out of its mounts, nvlxc's files out of its root file system, and the nodes
  * from its device filter. only_look: says what it would take, and takes nothing. */
 int nvl_live_detach(const struct nvl_root *root, const struct nvl_container *c,
-                    const struct nvl_config *config, bool only_look, struct nvl_live_result *result,
+                    const struct nvl_effective *effective, bool only_look, struct nvl_live_result *result,
                     struct nvl_error *err);
 
 void nvl_live_result_clear(struct nvl_live_result *result);

@@ -3,35 +3,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-extern char **environ;
+#include "base/run.h"
 
 /* Its exit status or a negative errno. What it says on stderr (a task's warnings, why it failed) is for the
  * user; that it mounted the CT is not. */
-static int pct(const char *verb, const char *ctid)
+static int run_pct(const char *verb, const char *ctid)
 {
     const char *const argv[] = {"pct", verb, ctid, NULL};
-    posix_spawn_file_actions_t actions;
-    pid_t child;
-    int status;
+    const struct nvl_run run = {.argv = argv, .errors = NVL_STREAM_CALLERS};
 
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    int r = posix_spawnp(&child, argv[0], &actions, NULL, (char *const *)argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (r != 0)
-        return -r;
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return nvl_run_status(&run);
 }
 
-static char *failure(const char *verb, const char *ctid, int status)
+static char *pct_failure(const char *verb, const char *ctid, int status)
 {
     return status < 0 ? nvl_xasprintf("`pct %s %s` cannot be run: %s", verb, ctid, strerror(-status))
                       : nvl_xasprintf("`pct %s %s` failed with status %d", verb, ctid, status);
@@ -55,9 +40,9 @@ int nvl_pct_mount(struct nvl_pct_mount *m, const struct nvl_container *c, struct
 
     m->ctid = c->name;
     hold_signals(&m->signals);
-    int r = pct("mount", c->name);
+    int r = run_pct("mount", c->name);
     if (r != 0) {
-        *why = failure("mount", c->name, r);
+        *why = pct_failure("mount", c->name, r);
         sigprocmask(SIG_SETMASK, &m->signals, NULL);
         return r < 0 ? r : -EIO;
     }
@@ -76,11 +61,11 @@ int nvl_pct_mount(struct nvl_pct_mount *m, const struct nvl_container *c, struct
 int nvl_pct_unmount(struct nvl_pct_mount *m, struct nvl_root *rootfs, char **why)
 {
     nvl_root_close(rootfs);
-    int r = pct("unmount", m->ctid);
+    int r = run_pct("unmount", m->ctid);
     sigprocmask(SIG_SETMASK, &m->signals, NULL);
     if (r == 0)
         return 0;
-    nvl_autofree char *what = failure("unmount", m->ctid, r);
+    nvl_autofree char *what = pct_failure("unmount", m->ctid, r);
     *why = nvl_xasprintf("%s: it is still mounted and locked; run `pct unmount %s`", what, m->ctid);
     return r < 0 ? r : -EIO;
 }

@@ -1,54 +1,64 @@
-/* What lines that were written by hand give a container, as a grant. */
+/* What a container's lines give it of this host's GPUs. */
 #include "attach/adopt.h"
 
 #include <limits.h>
 
+#include "container/entry.h"
 #include "container/foreign.h"
-#include "container/grant_lines.h"
 
-/* The lines that `attach --replace` would take out, by hand or astray, each as it is looked at. */
-struct lines {
-    const struct nvl_config *config;
-    enum nvl_line_owner *owners;
-    bool *strays; /* NULL for none */
+/* A line by hand: in force, or one that landed in a section where it has no effect. */
+typedef void visit_fn(void *data, const char *key, const char *value);
+
+static size_t visit_lines(const struct nvl_effective *e, visit_fn *visit, void *data)
+{
+    nvl_autofree bool *strays = nvl_config_strays(e->config);
+    size_t n = 0;
+
+    for (size_t i = 0; i < e->count; i++)
+        if (e->items[i].owner == NVL_OWNER_BY_HAND) {
+            n++;
+            visit(data, e->items[i].key, e->items[i].value);
+        }
+    for (size_t i = 0; strays != NULL && i < e->config->n_lines; i++)
+        if (strays[i]) {
+            n++;
+            visit(data, e->config->lines[i].key, e->config->lines[i].value);
+        }
+    return n;
+}
+
+/* What the lines say, gathered. */
+struct said {
+    const char *devices, *capabilities; /* NULL for none; the last one counts */
+    struct nvl_strv nodes;              /* named by path */
+    bool mounts_libraries;
 };
 
-static struct lines lines_of(const struct nvl_config *config)
+static void said_clear(struct said *said)
 {
-    return (struct lines){config, nvl_config_owners(config), nvl_config_strays(config)};
+    nvl_strv_clear(&said->nodes);
 }
 
-static void lines_clear(struct lines *lines)
+static const char *variable_in(const char *value, const char *name, const char *before)
 {
-    free(lines->owners);
-    free(lines->strays);
-}
-
-static bool is_one(const struct lines *lines, size_t i)
-{
-    return lines->owners[i] == NVL_OWNER_BY_HAND || (lines->strays != NULL && lines->strays[i]);
-}
-
-/* The value of an NVIDIA variable among the lines; the last one counts. */
-static const char *variable(const struct lines *lines, const char *name)
-{
-    const char *value = NULL;
     size_t len = strlen(name);
 
-    for (size_t i = 0; i < lines->config->n_lines; i++) {
-        const struct nvl_line *line = &lines->config->lines[i];
-        if (is_one(lines, i) && strcmp(line->key, "lxc.environment") == 0 &&
-            strncmp(line->value, name, len) == 0 && line->value[len] == '=')
-            value = line->value + len + 1;
-    }
-    return value;
+    return strncmp(value, name, len) == 0 && value[len] == '=' ? value + len + 1 : before;
 }
 
-static void nodes_of(const struct lines *lines, struct nvl_strv *nodes)
+static void take_said(void *data, const char *key, const char *value)
 {
-    for (size_t i = 0; i < lines->config->n_lines; i++)
-        if (is_one(lines, i))
-            nvl_line_nodes(&lines->config->lines[i], nodes);
+    nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry entry = {0};
+    struct said *said = data;
+
+    nvl_setting_nodes(key, value, &said->nodes);
+    if (strcmp(key, NVL_KEY_ENVIRONMENT) == 0) {
+        said->devices = variable_in(value, NVL_ENV_DEVICES, said->devices);
+        said->capabilities = variable_in(value, NVL_ENV_CAPABILITIES, said->capabilities);
+    }
+    if (strcmp(key, NVL_KEY_ENTRY) == 0 && nvl_mount_entry_parse(value, &entry) &&
+        strstr(entry.source, "/lib") != NULL && !nvl_has_suffix(entry.source, "/nvidia-smi"))
+        said->mounts_libraries = true;
 }
 
 /* ---- GPUs ---- */
@@ -89,79 +99,85 @@ static void take_devices(struct nvl_grant *grant, struct nvl_grant *from)
     grant->n_selectors = from->n_selectors;
 }
 
-void nvl_adopt_gpus(const struct nvl_config *config, const struct nvl_host *host, struct nvl_grant *grant,
-                    struct nvl_strv *warnings)
+void nvl_adopt_gpus(const struct nvl_effective *effective, const struct nvl_host *host,
+                    struct nvl_grant *grant, struct nvl_strv *warnings)
 {
-    struct lines nvl_auto(lines_clear) lines = lines_of(config);
-    struct nvl_strv nvl_auto(nvl_strv_clear) nodes = {0};
-    struct nvl_grant nvl_auto(nvl_grant_clear) said = {0};
+    struct said nvl_auto(said_clear) said = {0};
+    struct nvl_grant nvl_auto(nvl_grant_clear) granted = {0};
 
+    visit_lines(effective, take_said, &said);
     grant->devices = NVL_DEVICES_LIST;
-    if (nvl_grant_parse(&said, variable(&lines, NVL_ENV_DEVICES), NULL, NULL) == 0 &&
-        said.devices != NVL_DEVICES_VOID) {
-        take_devices(grant, &said);
+    if (nvl_grant_parse(&granted, said.devices, NULL, NULL) == 0 && granted.devices != NVL_DEVICES_VOID) {
+        take_devices(grant, &granted);
         return;
     }
-    nodes_of(&lines, &nodes);
-    for (size_t i = 0; i < nodes.count; i++)
-        take_node(nodes.items[i], host, grant, warnings);
-    if (grant->n_selectors == 0 && nvl_config_grant(config, &said, NULL) == 1 &&
-        said.devices != NVL_DEVICES_VOID)
-        take_devices(grant, &said);
+    for (size_t i = 0; i < said.nodes.count; i++)
+        take_node(said.nodes.items[i], host, grant, warnings);
+    if (grant->n_selectors == 0 && nvl_effective_grant(effective, &granted, NULL) == 1 &&
+        granted.devices != NVL_DEVICES_VOID)
+        take_devices(grant, &granted);
 }
 
 /* ---- capabilities ---- */
 
-static bool mounts_libraries(const struct lines *lines)
-{
-    for (size_t i = 0; i < lines->config->n_lines; i++) {
-        const struct nvl_line *line = &lines->config->lines[i];
-        if (!is_one(lines, i) || strcmp(line->key, "lxc.mount.entry") != 0)
-            continue;
-        nvl_autofree char *source = nvl_xstrndup(line->value, strcspn(line->value, " \t"));
-        if (strstr(source, "/lib") != NULL && !nvl_has_suffix(source, "/nvidia-smi"))
-            return true;
-    }
-    return false;
-}
-
 /* A node of /dev/dri may come by a line that is not about NVIDIA, and stays. */
-static bool has_dri(const struct nvl_config *config)
+static bool has_dri(const struct nvl_effective *e)
 {
     struct nvl_strv nvl_auto(nvl_strv_clear) nodes = {0};
 
-    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++)
-        nvl_line_nodes(&config->lines[i], &nodes);
+    for (size_t i = 0; i < e->count; i++)
+        nvl_setting_nodes(e->items[i].key, e->items[i].value, &nodes);
     for (size_t i = 0; i < nodes.count; i++)
         if (nvl_has_prefix(nodes.items[i], "/dev/dri"))
             return true;
     return false;
 }
 
-static unsigned capabilities_by_hand(const struct lines *lines)
+unsigned nvl_adopt_capabilities(const struct nvl_effective *effective)
 {
-    struct nvl_strv nvl_auto(nvl_strv_clear) nodes = {0};
-    const char *said = variable(lines, NVL_ENV_CAPABILITIES);
+    struct said nvl_auto(said_clear) said = {0};
+    struct nvl_grant nvl_auto(nvl_grant_clear) own = {0};
+    unsigned granted = nvl_effective_grant(effective, &own, NULL) == 1 ? own.capabilities : 0;
     unsigned capabilities = NVL_CAP_DEFAULT;
 
-    if (said != NULL && nvl_capabilities_parse(said, &capabilities, NULL) == 0)
-        return capabilities;
-    nodes_of(lines, &nodes);
-    if (mounts_libraries(lines))
+    if (visit_lines(effective, take_said, &said) == 0)
+        return granted;
+    if (said.capabilities != NULL && nvl_capabilities_parse(said.capabilities, &capabilities, NULL) == 0)
+        return granted | capabilities;
+    if (said.mounts_libraries)
         capabilities |= NVL_CAP_VIDEO;
-    if (nvl_strv_contains(&nodes, "/dev/nvidia-modeset") && has_dri(lines->config))
+    if (nvl_strv_contains(&said.nodes, "/dev/nvidia-modeset") && has_dri(effective))
         capabilities |= NVL_CAP_GRAPHICS;
-    return capabilities;
+    return granted | capabilities;
 }
 
-unsigned nvl_adopt_capabilities(const struct nvl_config *config)
-{
-    struct lines nvl_auto(lines_clear) lines = lines_of(config);
-    struct nvl_grant nvl_auto(nvl_grant_clear) own = {0};
-    unsigned capabilities = nvl_config_grant(config, &own, NULL) == 1 ? own.capabilities : 0;
+/* ---- what a container has ---- */
 
-    for (size_t i = 0; i < config->n_lines; i++)
-        if (is_one(&lines, i))
-            return capabilities | capabilities_by_hand(&lines);
-    return capabilities;
+int nvl_holding_read(const struct nvl_container *c, const struct nvl_host *host, struct nvl_holding *holding,
+                     struct nvl_error *err)
+{
+    struct nvl_config nvl_auto(nvl_config_clear) config = {0};
+    struct nvl_effective nvl_auto(nvl_effective_clear) effective = {0};
+    struct nvl_grant nvl_auto(nvl_grant_clear) grant = {0};
+
+    *holding = (struct nvl_holding){0};
+    int r = nvl_container_read_config(host->root, c, &config, err);
+    if (r == 0)
+        r = nvl_effective_read(host->root, c, &config, &effective, err);
+    if (r == 0)
+        r = nvl_effective_grant(&effective, &grant, err);
+    if (r < 0)
+        return r;
+    holding->is_by_hand = r == 0;
+    holding->is_exclusive = grant.delivery.exclusive;
+    if (holding->is_by_hand)
+        nvl_adopt_gpus(&effective, host, &grant, NULL);
+    if (grant.devices != NVL_DEVICES_LIST || grant.n_selectors > 0)
+        nvl_grant_resolve(&grant, host, &holding->resolved);
+    return 0;
+}
+
+void nvl_holding_clear(struct nvl_holding *holding)
+{
+    nvl_resolved_clear(&holding->resolved);
 }

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "container/foreign.h"
+#include "container/grant_lines.h"
 #include "container/rootfs_path.h"
 #include "host/ldcache.h"
 #include "host/system.h"
@@ -84,8 +85,8 @@ static char *container_release(const struct nvl_root *root, const struct nvl_tar
     nvl_autofree char *why = NULL;
     struct nvl_idmap map;
 
-    if (nvl_idmap_read(root, target->container, &target->config, &map, NULL) < 0 ||
-        nvl_container_open_rootfs(root, target->container, &target->config, &map, &rootfs, &why) < 0)
+    if (nvl_idmap_read(&target->effective, &map, NULL) < 0 ||
+        nvl_container_open_rootfs(root, target->container, &target->effective, &map, &rootfs, &why) < 0)
         return why != NULL ? nvl_xasprintf("unknown: %s", why) : nvl_xstrdup("unknown");
     char *release = release_of(&rootfs);
     return release != NULL ? release : nvl_xstrdup("unknown: its /etc/os-release does not say");
@@ -195,7 +196,7 @@ static void warn_about_libraries(const struct nvl_root *root, const struct nvl_t
             "the host's libraries are of %s, the loaded module is %s: they do not work together until "
             "the host was rebooted; the bundle would",
             us.versions.items[0], loaded);
-    if (nvl_idmap_read(root, target->container, &target->config, &map, NULL) == 0 && map.privileged)
+    if (nvl_idmap_read(&target->effective, &map, NULL) == 0 && map.privileged)
         nvl_strv_push(warnings, "the container is privileged: its root can remount the host's library folder "
                                 "writable, and change the host's files");
     nvl_strv_push(warnings,

@@ -2,6 +2,7 @@
  * which places of the host their lines name. */
 #pragma once
 
+#include "container/grant_lines.h"
 #include "container/target.h"
 #include "grant/resolve.h"
 

@@ -5,38 +5,6 @@
 
 #include "attach/adopt.h"
 
-/* What another container has of this host's GPUs. */
-struct other {
-    bool is_exclusive;
-    struct nvl_resolved resolved;
-};
-
-static void other_clear(struct other *other)
-{
-    nvl_resolved_clear(&other->resolved);
-}
-
-/* A config that cannot be read or understood gives nothing here; `list` and `gpus` say so. */
-static void read_other(const struct nvl_root *root, const struct nvl_container *c,
-                       const struct nvl_host *host, struct other *other)
-{
-    struct nvl_config nvl_auto(nvl_config_clear) config = {0};
-    struct nvl_grant nvl_auto(nvl_grant_clear) grant = {0};
-
-    *other = (struct other){0};
-    if (nvl_container_read_config(root, c, &config, NULL) < 0)
-        return;
-    int r = nvl_config_grant(&config, &grant, NULL);
-    if (r < 0)
-        return;
-    if (r == 0)
-        nvl_adopt_gpus(&config, host, &grant, NULL);
-    if (r == 0 && grant.devices == NVL_DEVICES_LIST && grant.n_selectors == 0)
-        return;
-    other->is_exclusive = grant.delivery.exclusive;
-    nvl_grant_resolve(&grant, host, &other->resolved);
-}
-
 /* A whole GPU brings all its MIG devices. */
 static bool overlaps(const struct nvl_resolved_gpu *a, const struct nvl_resolved_gpu *b)
 {
@@ -44,7 +12,7 @@ static bool overlaps(const struct nvl_resolved_gpu *a, const struct nvl_resolved
 }
 
 static const struct nvl_resolved_gpu *shared_gpu(const struct nvl_resolved *resolved,
-                                                 const struct other *other)
+                                                 const struct nvl_holding *other)
 {
     for (size_t i = 0; i < resolved->n_gpus; i++)
         for (size_t k = 0; k < other->resolved.n_gpus; k++)
@@ -73,19 +41,32 @@ static int refuse(const struct nvl_strv *holders, const char *gpu, struct nvl_er
     return -EBUSY;
 }
 
-int nvl_sharing_check(const struct nvl_root *root, const struct nvl_target *target,
-                      const struct nvl_host *host, const struct nvl_grant *grant,
-                      const struct nvl_resolved *resolved, struct nvl_strv *warnings, struct nvl_error *err)
+/* Of a config that cannot be read it is not known what it gives: for a promise that is too little. */
+static int refuse_unknown(const struct nvl_error *why, struct nvl_error *err)
+{
+    nvl_error_set(err, -EBUSY, "--exclusive: which GPUs another container has is not known: %s",
+                  why->message);
+    nvl_error_hint(err, "%s",
+                   why->hint[0] != '\0' ? why->hint : "mend that config, or leave --exclusive out");
+    return -EBUSY;
+}
+
+int nvl_sharing_check(const struct nvl_target *target, const struct nvl_host *host,
+                      const struct nvl_grant *grant, const struct nvl_resolved *resolved,
+                      struct nvl_strv *warnings, struct nvl_error *err)
 {
     struct nvl_strv nvl_auto(nvl_strv_clear) holders = {0};
     nvl_autofree char *first = NULL;
+    struct nvl_error why = {0};
 
     for (size_t i = 0; i < target->containers.count; i++) {
         nvl_autofree struct nvl_container *c = nvl_container_at(&target->containers, i);
-        struct other nvl_auto(other_clear) other = {0};
+        struct nvl_holding nvl_auto(nvl_holding_clear) other = {0};
         if (strcmp(c->config_path, target->container->config_path) == 0 || c->node != NULL)
             continue;
-        read_other(root, c, host, &other);
+        int r = nvl_holding_read(c, host, &other, &why);
+        if (r < 0 && grant->delivery.exclusive)
+            return refuse_unknown(&why, err);
         const struct nvl_resolved_gpu *shared = shared_gpu(resolved, &other);
         if (shared == NULL)
             continue;

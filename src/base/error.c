@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void fill(struct nvl_error *err, int code, enum nvl_exit exit_status, const char *fmt, va_list ap)
+static void fill_error(struct nvl_error *err, int code, enum nvl_exit exit_status, const char *fmt,
+                       va_list ap)
 {
     if (err == NULL)
         return;
@@ -20,7 +21,7 @@ int nvl_error_set(struct nvl_error *err, int code, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    fill(err, code, NVL_EXIT_FAILED, fmt, ap);
+    fill_error(err, code, NVL_EXIT_FAILED, fmt, ap);
     va_end(ap);
     return code;
 }
@@ -30,7 +31,7 @@ int nvl_error_usage(struct nvl_error *err, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    fill(err, -EINVAL, NVL_EXIT_USAGE, fmt, ap);
+    fill_error(err, -EINVAL, NVL_EXIT_USAGE, fmt, ap);
     va_end(ap);
     return -EINVAL;
 }
@@ -40,7 +41,7 @@ int nvl_error_host(struct nvl_error *err, int code, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    fill(err, code, NVL_EXIT_HOST, fmt, ap);
+    fill_error(err, code, NVL_EXIT_HOST, fmt, ap);
     va_end(ap);
     return code;
 }
@@ -50,7 +51,7 @@ int nvl_error_errno(struct nvl_error *err, int code, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    fill(err, code, NVL_EXIT_FAILED, fmt, ap);
+    fill_error(err, code, NVL_EXIT_FAILED, fmt, ap);
     va_end(ap);
     if (err != NULL) {
         size_t len = strlen(err->message);

@@ -1,98 +1,126 @@
-/* Reads the users of a container. */
+/* passwd(5) and group(5) by glibc's fgetpwent_r and fgetgrent_r: the functions that programs of the container
+ * see them by. Both only parse; neither asks NSS, so a static program may have them. */
 #include "base/passwd.h"
 
 #include <errno.h>
 
-#define FILE_MAX   (4u << 20)
-#define FIELDS_MAX 7
+#define FILE_MAX (16u << 20)
 
-/* Splits at colons, in place. Gives the number of fields, at most `max`. */
-static size_t split(char *line, char **fields, size_t max)
+int nvl_accounts_open(struct nvl_accounts *accounts, const struct nvl_root *root, const char *path)
 {
-    size_t n = 1;
+    size_t len;
 
-    fields[0] = line;
-    for (char *p = line; *p != '\0' && n < max; p++)
-        if (*p == ':') {
-            *p = '\0';
-            fields[n++] = p + 1;
-        }
-    return n;
+    *accounts = (struct nvl_accounts){0};
+    int r = nvl_root_read(root, path, FILE_MAX, &accounts->text, &len);
+    if (r < 0)
+        return r;
+    /* one line can be all of the file; each member of a group takes a pointer, and two bytes of the line */
+    accounts->size = 5 * len + 1024;
+    accounts->fields = nvl_xrealloc(NULL, accounts->size, 1);
+    accounts->file = fmemopen(accounts->text, len + 1, "r"); /* with its NUL: it takes no empty buffer */
+    return accounts->file != NULL ? 0 : -errno;
 }
 
-/* The fields of the first line whose first field is `name`. The caller frees *line, which they point into. */
-static bool find_line(const char *text, size_t len, size_t *pos, const char *name, char **line, char **fields,
-                      size_t n_fields)
+/* Lines of NIS, nsswitch.conf(5): they name users of another source, or no user. */
+static bool is_compat(const char *name)
 {
-    const char *start;
-    size_t line_len;
+    return name[0] == '+' || name[0] == '-';
+}
 
-    while (nvl_next_line(text, len, pos, &start, &line_len)) {
-        nvl_autofree char *copy = nvl_xstrndup(start, line_len);
-        if (split(copy, fields, n_fields) == n_fields && (name == NULL || strcmp(fields[0], name) == 0)) {
-            *line = TAKE_PTR(copy);
+const struct passwd *nvl_accounts_next_user(struct nvl_accounts *accounts, struct passwd *user)
+{
+    struct passwd *found;
+
+    do {
+        if (fgetpwent_r(accounts->file, user, accounts->fields, accounts->size, &found) != 0)
+            return NULL;
+    } while (is_compat(user->pw_name));
+    return user;
+}
+
+const struct group *nvl_accounts_next_group(struct nvl_accounts *accounts, struct group *group)
+{
+    struct group *found;
+
+    do {
+        if (fgetgrent_r(accounts->file, group, accounts->fields, accounts->size, &found) != 0)
+            return NULL;
+    } while (is_compat(group->gr_name));
+    return group;
+}
+
+void nvl_accounts_close(struct nvl_accounts *accounts)
+{
+    if (accounts->file != NULL)
+        fclose(accounts->file);
+    free(accounts->text);
+    free(accounts->fields);
+    *accounts = (struct nvl_accounts){0};
+}
+
+static bool is_member(const struct group *group, const char *name)
+{
+    for (char **member = group->gr_mem; *member != NULL; member++)
+        if (strcmp(*member, name) == 0)
             return true;
-        }
-    }
     return false;
 }
 
-static bool parse_id(const char *text, unsigned *id)
-{
-    uint64_t value;
-
-    if (nvl_parse_uint(text, 10, UINT32_MAX - 1, &value) < 0)
-        return false;
-    *id = (unsigned)value;
-    return true;
-}
-
 /* "render:x:104:jellyfin,plex" */
-static void read_groups(const struct nvl_root *rootfs, struct nvl_inside_user *user)
+static void read_groups(const struct nvl_root *root, struct nvl_account *account)
 {
-    nvl_autofree char *text = NULL;
-    char *fields[4], *line;
-    size_t len, pos = 0;
-    unsigned gid;
+    nvl_auto(nvl_accounts_close) struct nvl_accounts groups = {0};
+    struct group group;
 
-    user->groups[user->n_groups++] = user->gid;
-    if (nvl_root_read(rootfs, "/etc/group", FILE_MAX, &text, &len) < 0)
+    account->groups[account->n_groups++] = account->gid;
+    if (nvl_accounts_open(&groups, root, "/etc/group") < 0)
         return;
-    while (user->n_groups < NVL_INSIDE_GROUPS && find_line(text, len, &pos, NULL, &line, fields, 4)) {
-        nvl_auto(nvl_strv_clear) struct nvl_strv members = {0};
-        nvl_autofree char *owned = line;
-        nvl_strv_split(&members, fields[3], ",");
-        if (nvl_strv_contains(&members, user->name) && parse_id(fields[2], &gid) && gid != user->gid)
-            user->groups[user->n_groups++] = gid;
-        (void)owned;
-    }
+    while (account->n_groups < NVL_ACCOUNT_GROUPS && nvl_accounts_next_group(&groups, &group) != NULL)
+        if (is_member(&group, account->name) && group.gr_gid != (gid_t)-1 && group.gr_gid != account->gid)
+            account->groups[account->n_groups++] = group.gr_gid;
 }
 
-int nvl_inside_user_find(const struct nvl_root *rootfs, const char *name, struct nvl_inside_user *user)
+int nvl_account_find(const struct nvl_root *root, const char *name, struct nvl_account *account)
 {
-    nvl_autofree char *text = NULL;
-    char *fields[FIELDS_MAX], *line;
-    size_t len, pos = 0;
+    nvl_auto(nvl_accounts_close) struct nvl_accounts users = {0};
+    struct passwd user;
 
-    *user = (struct nvl_inside_user){0};
-    int r = nvl_root_read(rootfs, "/etc/passwd", FILE_MAX, &text, &len);
+    *account = (struct nvl_account){0};
+    int r = nvl_accounts_open(&users, root, "/etc/passwd");
     if (r < 0)
         return r;
-    if (!find_line(text, len, &pos, name, &line, fields, FIELDS_MAX))
-        return -ENOENT;
-    nvl_autofree char *owned = line;
-    if (!parse_id(fields[2], &user->uid) || !parse_id(fields[3], &user->gid))
+    do {
+        if (nvl_accounts_next_user(&users, &user) == NULL)
+            return -ENOENT;
+    } while (strcmp(user.pw_name, name) != 0);
+    if (user.pw_uid == (uid_t)-1 || user.pw_gid == (gid_t)-1)
         return -EINVAL;
-    user->name = nvl_xstrdup(name);
-    user->home = nvl_xstrdup(fields[5][0] == '/' ? fields[5] : "/");
-    read_groups(rootfs, user);
-    (void)owned;
+    account->name = nvl_xstrdup(name);
+    account->home = nvl_xstrdup(user.pw_dir[0] == '/' ? user.pw_dir : "/");
+    account->uid = user.pw_uid;
+    account->gid = user.pw_gid;
+    read_groups(root, account);
     return 0;
 }
 
-void nvl_inside_user_clear(struct nvl_inside_user *user)
+void nvl_account_clear(struct nvl_account *account)
 {
-    free(user->name);
-    free(user->home);
-    *user = (struct nvl_inside_user){0};
+    free(account->name);
+    free(account->home);
+    *account = (struct nvl_account){0};
+}
+
+bool nvl_group_find(const struct nvl_root *root, const char *name, gid_t *gid)
+{
+    nvl_auto(nvl_accounts_close) struct nvl_accounts groups = {0};
+    struct group group;
+
+    if (nvl_accounts_open(&groups, root, "/etc/group") < 0)
+        return false;
+    while (nvl_accounts_next_group(&groups, &group) != NULL)
+        if (strcmp(group.gr_name, name) == 0 && group.gr_gid != (gid_t)-1) {
+            *gid = group.gr_gid;
+            return true;
+        }
+    return false;
 }

@@ -1,17 +1,37 @@
-/* Users of a container, out of its own /etc/passwd and /etc/group: hostile text. */
+/* Users and groups of a root file system, out of its own /etc/passwd and /etc/group. Hostile text: whoever is
+ * root there writes it. The C library's getpwnam and its like know the machine only. */
 #pragma once
+
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
 
 #include "base/root.h"
 
-#define NVL_INSIDE_GROUPS 32
-struct nvl_inside_user {
+/* The entries of one of the two files, as the C library parses them: what is malformed is passed over, and so
+ * are the lines of NIS ("+", "-"). Zero-initialise. */
+struct nvl_accounts {
+    FILE *file;
+    char *text, *fields; /* of the file; of the entry that was given last */
+    size_t size;         /* of `fields` */
+};
+int nvl_accounts_open(struct nvl_accounts *accounts, const struct nvl_root *root, const char *path);
+/* NULL at the end. What is given counts until the next call. An id out of range is (uid_t)-1 or (gid_t)-1. */
+const struct passwd *nvl_accounts_next_user(struct nvl_accounts *accounts, struct passwd *user);
+const struct group *nvl_accounts_next_group(struct nvl_accounts *accounts, struct group *group);
+void nvl_accounts_close(struct nvl_accounts *accounts);
+
+#define NVL_ACCOUNT_GROUPS 32
+struct nvl_account {
     char *name, *home;
-    uid_t uid; /* as the container has it */
+    uid_t uid; /* as the root file system has it */
     gid_t gid;
-    gid_t groups[NVL_INSIDE_GROUPS];
+    gid_t groups[NVL_ACCOUNT_GROUPS]; /* its own is the first */
     size_t n_groups;
 };
 
-/* The user of the container by that name, with its groups. -ENOENT where there is none. */
-int nvl_inside_user_find(const struct nvl_root *rootfs, const char *name, struct nvl_inside_user *user);
-void nvl_inside_user_clear(struct nvl_inside_user *user);
+/* The user by that name, with its groups. -ENOENT where there is none, -EINVAL where it has no usable ids. */
+int nvl_account_find(const struct nvl_root *root, const char *name, struct nvl_account *account);
+void nvl_account_clear(struct nvl_account *account);
+/* The number of a group by its name ("render"); false where there is none. */
+bool nvl_group_find(const struct nvl_root *root, const char *name, gid_t *gid);

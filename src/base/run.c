@@ -1,52 +1,242 @@
-/* A child with a tool of the host, and its output. */
+/* A child process. Its end is seen by a pidfd, not by the end of its output: what it left running may keep
+ * that open. */
 #include "base/run.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-_Noreturn static void start(const char *const *argv, unsigned seconds, int out)
-{
-    int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+#include "base/file.h"
 
-    if (null_fd >= 0 && dup2(null_fd, STDIN_FILENO) >= 0 && dup2(null_fd, STDERR_FILENO) >= 0 &&
-        dup2(out, STDOUT_FILENO) >= 0) {
-        alarm(seconds);
-        execvp(argv[0], (char *const *)argv);
+/* What a pipe can still hold when its writer has ended, in reads: pipe(7), 64 KiB. More is another's. */
+#define CHUNK      16384
+#define LAST_READS 5
+
+/* Both ends of the pipes between the two; -1 for none. */
+struct run_pipes {
+    int output[2], failure[2];
+};
+
+static unsigned long read_clock_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (unsigned long)ts.tv_sec * 1000 + (unsigned long)ts.tv_nsec / 1000000;
+}
+
+static bool takes_output(const struct nvl_run *run)
+{
+    return run->output == NVL_STREAM_TAKEN || run->errors == NVL_STREAM_TAKEN;
+}
+
+static int open_run_pipes(const struct nvl_run *run, struct run_pipes *p)
+{
+    *p = (struct run_pipes){{-1, -1}, {-1, -1}};
+    if ((takes_output(run) && pipe2(p->output, O_CLOEXEC) < 0) ||
+        (run->body == NULL && pipe2(p->failure, O_CLOEXEC) < 0))
+        return -errno;
+    return 0;
+}
+
+static void close_end(int *fd)
+{
+    nvl_close_ptr(fd);
+    *fd = -1;
+}
+
+static void close_run_pipes(struct run_pipes *p)
+{
+    for (int i = 0; i < 2; i++) {
+        close_end(&p->output[i]);
+        close_end(&p->failure[i]);
     }
+}
+
+static int set_stream(const struct nvl_run *run, enum nvl_stream stream, int null_fd, int taken, int to)
+{
+    int from = stream == NVL_STREAM_CALLERS ? to
+               : stream == NVL_STREAM_TAKEN ? taken
+               : stream == NVL_STREAM_FD    ? run->output_fd
+                                            : null_fd;
+
+    return from == to || dup2(from, to) >= 0 ? 0 : -errno;
+}
+
+static int set_streams(const struct nvl_run *run, int taken)
+{
+    nvl_autofd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int r = null_fd < 0 ? -errno : 0;
+
+    if (r == 0)
+        r = set_stream(run, run->input, null_fd, -1, STDIN_FILENO);
+    if (r == 0)
+        r = set_stream(run, run->output, null_fd, taken, STDOUT_FILENO);
+    if (r == 0)
+        r = set_stream(run, run->errors, null_fd, taken, STDERR_FILENO);
+    return r;
+}
+
+_Noreturn static void become_child(const struct nvl_run *run, const struct run_pipes *p)
+{
+    if (run->seconds > 0) {
+        setsid();
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    }
+    int r = set_streams(run, p->output[1]);
+    if (r == 0 && run->body != NULL)
+        _exit(run->body(run->body_data));
+    if (r == 0) {
+        if (run->environment != NULL)
+            environ = (char **)run->environment; /* PATH too is looked up there */
+        execvp(run->argv[0], (char *const *)run->argv);
+        r = -errno;
+    }
+    nvl_fd_write(p->failure[1], &r, sizeof r);
     _exit(127);
+}
+
+/* Reads what has come. False at its end. */
+static bool take_chunk(const struct nvl_run *run, int fd, struct nvl_buf *text, struct nvl_run_result *result)
+{
+    char chunk[CHUNK];
+    ssize_t n = read(fd, chunk, sizeof chunk);
+
+    if (n < 0)
+        return errno == EINTR || errno == EAGAIN;
+    size_t room = run->max - text->len, fits = (size_t)n < room ? (size_t)n : room;
+    nvl_buf_add(text, chunk, fits);
+    if (fits < (size_t)n)
+        result->truncated = true;
+    if (n > 0 && run->pass_on != NULL)
+        run->pass_on(run->pass_on_data, chunk, (size_t)n);
+    return n > 0;
+}
+
+/* Until the child has ended, or its time is over. */
+static void collect_output(const struct nvl_run *run, int pidfd, int output, struct nvl_run_result *result)
+{
+    unsigned long begin = read_clock_ms(), limit = (unsigned long)run->seconds * 1000;
+    struct nvl_buf text = {0};
+    struct pollfd fds[] = {{pidfd, POLLIN, 0}, {output, POLLIN, 0}};
+
+    for (;;) {
+        unsigned long passed = read_clock_ms() - begin;
+        result->timed_out = run->seconds > 0 && passed >= limit;
+        if (result->timed_out)
+            break;
+        if (poll(fds, 2, run->seconds > 0 ? (int)(limit - passed) : -1) < 0) {
+            if (errno == EINTR)
+                continue;
+            break;
+        }
+        if (fds[0].revents != 0)
+            break;
+        if (fds[1].revents != 0 && !take_chunk(run, output, &text, result))
+            fds[1].fd = -1;
+    }
+    for (int i = 0; i < LAST_READS && fds[1].fd >= 0 && poll(&fds[1], 1, 0) > 0; i++)
+        if (!take_chunk(run, output, &text, result))
+            break;
+    result->millis = read_clock_ms() - begin;
+    result->len = text.len;
+    free(result->text);
+    result->text = nvl_buf_take(&text);
+}
+
+int nvl_child_wait(pid_t child, int *status)
+{
+    while (waitpid(child, status, 0) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 0;
+}
+
+/* Before the child is waited for, so that its number is nobody else's yet. */
+static int end_run(const struct nvl_run *run, pid_t child, bool is_ended, struct nvl_run_result *result)
+{
+    if (run->seconds > 0)
+        kill(-child, SIGKILL);
+    if (!is_ended)
+        kill(child, SIGKILL);
+    return nvl_child_wait(child, &result->status);
+}
+
+/* What kept the program from being started; 0 for nothing. */
+static int read_failure(int fd)
+{
+    int r;
+
+    return fd >= 0 && read(fd, &r, sizeof r) == sizeof r ? r : 0;
+}
+
+int nvl_run(const struct nvl_run *run, struct nvl_run_result *result)
+{
+    nvl_auto(close_run_pipes) struct run_pipes p;
+
+    *result = (struct nvl_run_result){.text = nvl_xstrdup("")};
+    int r = open_run_pipes(run, &p);
+    fflush(stdout); /* the child's output comes after ours */
+    pid_t child = r == 0 ? fork() : -1;
+    if (child < 0)
+        return r < 0 ? r : -errno;
+    if (child == 0)
+        become_child(run, &p);
+    close_end(&p.failure[1]);
+    close_end(&p.output[1]);
+    nvl_autofd int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
+    r = pidfd < 0 ? -errno : 0;
+    if (r == 0)
+        collect_output(run, pidfd, p.output[0], result);
+    int waited = end_run(run, child, r == 0 && !result->timed_out, result);
+    if (r == 0)
+        r = waited;
+    if (r == 0)
+        r = result->timed_out ? -ETIMEDOUT : read_failure(p.failure[0]);
+    return r;
+}
+
+void nvl_run_result_clear(struct nvl_run_result *result)
+{
+    free(result->text);
+    *result = (struct nvl_run_result){0};
+}
+
+int nvl_exit_status(int status)
+{
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int nvl_run_status(const struct nvl_run *run)
+{
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result;
+    int r = nvl_run(run, &result);
+
+    return r < 0 ? r : nvl_exit_status(result.status);
+}
+
+int nvl_tool_read(const char *const *argv, unsigned seconds, char *data, size_t size, size_t *len)
+{
+    const struct nvl_run run = {
+        .argv = argv, .output = NVL_STREAM_TAKEN, .max = size - 1, .seconds = seconds};
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result;
+    int r = nvl_run(&run, &result);
+
+    *len = result.len;
+    memcpy(data, result.text, result.len + 1);
+    return r < 0 ? r : nvl_exit_status(result.status);
 }
 
 int nvl_tool_run(const char *const *argv, unsigned seconds, char *text, size_t size)
 {
-    char rest[4096];
-    size_t len = 0;
-    int out[2], status;
-    ssize_t n;
+    size_t len;
 
-    text[0] = '\0';
-    if (pipe2(out, O_CLOEXEC) < 0)
-        return -errno;
-    pid_t child = fork();
-    if (child == 0)
-        start(argv, seconds, out[1]);
-    close(out[1]);
-    if (child < 0) {
-        close(out[0]);
-        return -EAGAIN;
-    }
-    while ((n = len + 1 < size ? read(out[0], text + len, size - len - 1)
-                               : read(out[0], rest, sizeof rest)) != 0) {
-        if (n > 0 && len + 1 < size)
-            len += (size_t)n;
-        else if (n < 0 && errno != EINTR)
-            break;
-    }
-    text[len] = '\0';
-    close(out[0]);
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return nvl_tool_read(argv, seconds, text, size, &len);
 }

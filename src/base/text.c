@@ -51,18 +51,18 @@ char *nvl_strv_join(const struct nvl_strv *v, const char *separator)
     return nvl_buf_take(&b);
 }
 
-static bool is_blank(char c)
+static bool is_space_or_tab(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 static void trim(const char **s, size_t *len)
 {
-    while (*len > 0 && is_blank((*s)[0])) {
+    while (*len > 0 && is_space_or_tab((*s)[0])) {
         (*s)++;
         (*len)--;
     }
-    while (*len > 0 && is_blank((*s)[*len - 1]))
+    while (*len > 0 && is_space_or_tab((*s)[*len - 1]))
         (*len)--;
 }
 
@@ -190,6 +190,48 @@ bool nvl_line_value(const char *line, size_t line_len, const char *key, const ch
     *value_len = line_len - key_len - 1;
     trim(value, value_len);
     return true;
+}
+
+bool nvl_next_wrapped(const char **text, size_t width, const char **line, size_t *len)
+{
+    const char *start = *text;
+    size_t take = strcspn(start, "\n");
+
+    if (*start == '\0')
+        return false;
+    if (take > width) {
+        for (take = width; take > 0 && start[take] != ' '; take--)
+            continue;
+        if (take == 0) /* one long word */
+            take = strcspn(start, " \n");
+    }
+    *line = start;
+    *len = take;
+    *text = start + take;
+    *text += **text == ' ' || **text == '\n';
+    return true;
+}
+
+void nvl_buf_add_quoted(struct nvl_buf *b, const char *text)
+{
+    for (const char *p = text; *p != '\0'; p++)
+        if (*p == '\'')
+            nvl_buf_addf(b, "'\\''");
+        else
+            nvl_buf_add(b, p, 1);
+}
+
+char *nvl_shell_word(const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:=@,%";
+    struct nvl_buf b = {0};
+
+    if (text[0] != '\0' && text[strspn(text, plain)] == '\0')
+        return nvl_xstrdup(text);
+    nvl_buf_add(&b, "'", 1);
+    nvl_buf_add_quoted(&b, text);
+    nvl_buf_add(&b, "'", 1);
+    return nvl_buf_take(&b);
 }
 
 bool nvl_copy(char *to, size_t size, const char *from, size_t len)

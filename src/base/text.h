@@ -51,6 +51,15 @@ bool nvl_next_line(const char *text, size_t len, size_t *pos, const char **line,
 bool nvl_line_value(const char *line, size_t line_len, const char *key, const char **value,
                     size_t *value_len);
 
+/* The lines of a text for people, broken at blanks so that each has at most `width` bytes, unless it is one
+ * long word, and at its own newlines: moves *text behind the one that it gives. False at the end. */
+bool nvl_next_wrapped(const char **text, size_t width, const char **line, size_t *len);
+
+/* `text` as one word of a shell's command line; quoted only where it has to be. The caller frees. */
+char *nvl_shell_word(const char *text);
+/* Adds `text` as it has to stand between a shell's single quotes. */
+void nvl_buf_add_quoted(struct nvl_buf *b, const char *text);
+
 /* Copies at most size - 1 bytes and terminates. Returns false where it had to cut. */
 bool nvl_copy(char *to, size_t size, const char *from, size_t len);
 

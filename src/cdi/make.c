@@ -30,7 +30,7 @@ struct source {
     bool is_container; /* else GPUs are counted as the host counts them */
 };
 
-static void source_clear(struct source *s)
+static void cdi_source_clear(struct source *s)
 {
     nvl_resolved_clear(&s->resolved);
     nvl_grant_clear(&s->grant);
@@ -67,8 +67,8 @@ static int add_device(const struct source *s, struct nvl_cdi *cdi, const char *s
     return 0;
 }
 
-static int add_gpu(const struct source *s, struct nvl_cdi *cdi, const struct nvl_gpu *gpu, int index,
-                   struct nvl_error *err)
+static int add_gpu_device(const struct source *s, struct nvl_cdi *cdi, const struct nvl_gpu *gpu, int index,
+                          struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
@@ -90,7 +90,7 @@ static int add_mig(const struct source *s, struct nvl_cdi *cdi, const struct nvl
     return add_device(s, cdi, selector, &names, err);
 }
 
-static bool is_given(const struct source *s, const struct nvl_gpu *gpu, const struct nvl_mig *mig)
+static bool is_file_given(const struct source *s, const struct nvl_gpu *gpu, const struct nvl_mig *mig)
 {
     for (size_t i = 0; i < s->resolved.n_gpus; i++)
         if (s->resolved.gpus[i].gpu == gpu && s->resolved.gpus[i].mig == mig)
@@ -102,12 +102,12 @@ static bool is_given(const struct source *s, const struct nvl_gpu *gpu, const st
 static int add_gpu_and_migs(const struct source *s, struct nvl_cdi *cdi, const struct nvl_gpu *gpu, int index,
                             struct nvl_error *err)
 {
-    bool is_whole = is_given(s, gpu, NULL);
+    bool is_whole = is_file_given(s, gpu, NULL);
     size_t n_migs = 0, before = cdi->n_devices;
-    int r = is_whole ? add_gpu(s, cdi, gpu, index, err) : 0;
+    int r = is_whole ? add_gpu_device(s, cdi, gpu, index, err) : 0;
 
     for (size_t i = 0; r == 0 && gpu->uuid[0] != '\0' && i < gpu->n_migs; i++)
-        if (is_whole || is_given(s, gpu, &gpu->migs[i]))
+        if (is_whole || is_file_given(s, gpu, &gpu->migs[i]))
             r = add_mig(s, cdi, gpu, &gpu->migs[i], index, n_migs++, err);
     return r < 0 ? r : (int)(cdi->n_devices - before);
 }
@@ -155,8 +155,8 @@ static void add_modeset(const struct source *s, struct nvl_cdi_edits *edits)
 
 /* `seen_at`: where the engine sees the bundle. A file that is not there would keep containers from starting.
  */
-static int add_driver(const struct source *s, const char *seen_at, struct nvl_cdi_edits *edits,
-                      struct nvl_error *err)
+static int add_bundle_files(const struct source *s, const char *seen_at, struct nvl_cdi_edits *edits,
+                            struct nvl_error *err)
 {
     const char *version = s->host.driver.version;
     nvl_autofree char *folder = nvl_xasprintf(NVL_BUNDLE_DIR "/%s", version);
@@ -185,12 +185,13 @@ static int add_driver(const struct source *s, const char *seen_at, struct nvl_cd
     return 0;
 }
 
-static int make(const struct source *s, struct nvl_cdi *cdi, struct nvl_strv *warnings, struct nvl_error *err)
+static int make_cdi(const struct source *s, struct nvl_cdi *cdi, struct nvl_strv *warnings,
+                    struct nvl_error *err)
 {
     nvl_autofree char *capabilities = nvl_capabilities_format(s->grant.capabilities);
 
     int r = s->grant.delivery.libraries == NVL_LIBRARIES_BUNDLE
-                ? add_driver(s, s->is_container ? NVL_MOUNT_POINT : NULL, &cdi->edits, err)
+                ? add_bundle_files(s, s->is_container ? NVL_MOUNT_POINT : NULL, &cdi->edits, err)
                 : 0;
     if (r == 0)
         r = add_devices(s, cdi, err);
@@ -209,7 +210,7 @@ static int make(const struct source *s, struct nvl_cdi *cdi, struct nvl_strv *wa
 int nvl_cdi_of_host(const struct nvl_root *root, const char *capabilities, struct nvl_cdi *cdi,
                     struct nvl_strv *warnings, struct nvl_error *err)
 {
-    struct source nvl_auto(source_clear) s = {0};
+    struct source nvl_auto(cdi_source_clear) s = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv all = {0};
 
     nvl_strv_push(&all, "all");
@@ -226,12 +227,13 @@ int nvl_cdi_of_host(const struct nvl_root *root, const char *capabilities, struc
         nvl_error_hint(err, "nvlxc doctor");
         return -ENODEV;
     }
-    return make(&s, cdi, warnings, err);
+    return make_cdi(&s, cdi, warnings, err);
 }
 
-static int read_grant(const struct nvl_target *target, struct nvl_grant *grant, struct nvl_error *err)
+static int read_container_grant(const struct nvl_target *target, struct nvl_grant *grant,
+                                struct nvl_error *err)
 {
-    int r = nvl_config_grant(&target->config, grant, err);
+    int r = nvl_effective_grant(&target->effective, grant, err);
 
     /* the config is wrong, not the command line */
     if (r < 0 && err->exit == NVL_EXIT_USAGE)
@@ -249,11 +251,11 @@ int nvl_cdi_of_container(const struct nvl_root *root, const char *name, struct n
                          struct nvl_strv *warnings, struct nvl_error *err)
 {
     struct nvl_target nvl_auto(nvl_target_close) target = {0};
-    struct source nvl_auto(source_clear) s = {.is_container = true};
+    struct source nvl_auto(cdi_source_clear) s = {.is_container = true};
 
     int r = nvl_target_open(root, name, &target, err);
     if (r == 0)
-        r = read_grant(&target, &s.grant, err);
+        r = read_container_grant(&target, &s.grant, err);
     if (r == 0)
         r = nvl_host_read(&s.host, root, NVL_GPUS_ALL, err);
     if (r < 0)
@@ -271,5 +273,5 @@ int nvl_cdi_of_container(const struct nvl_root *root, const char *name, struct n
                        "%s does not have the driver from nvlxc (--libraries %s): the specification gives on "
                        "the nodes alone",
                        target.name, nvl_libraries_mode_name(s.grant.delivery.libraries));
-    return make(&s, cdi, warnings, err);
+    return make_cdi(&s, cdi, warnings, err);
 }

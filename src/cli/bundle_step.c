@@ -1,4 +1,4 @@
-/* The driver bundle as a step of `attach`. */
+/* Building a driver bundle while somebody looks on. */
 #include "cli/bundle_step.h"
 
 #include <fcntl.h>
@@ -6,7 +6,37 @@
 #include <unistd.h>
 
 #include "base/paths.h"
-#include "cli/sync_shown.h"
+
+struct progress {
+    const char *version;
+    int percent;
+};
+
+static void show_progress(void *data, const char *file, uint64_t done, uint64_t total)
+{
+    struct progress *p = data;
+    int percent = total > 0 ? (int)(done * 100 / total) : 100;
+
+    (void)file;
+    if (percent == p->percent)
+        return;
+    p->percent = percent;
+    fprintf(stderr, "\rcopying driver %s: %d %%", p->version, percent);
+    fflush(stderr);
+}
+
+int nvl_sync_shown(const struct nvl_context *ctx, struct nvl_search *search, const char *version,
+                   bool dry_run, struct nvl_sync_result *result, struct nvl_error *err)
+{
+    struct progress progress = {version, -1};
+    bool is_shown = !dry_run && !ctx->quiet && !ctx->json && isatty(STDERR_FILENO) != 0;
+
+    int r = nvl_bundle_sync(&ctx->root, search, version, dry_run, is_shown ? show_progress : NULL, &progress,
+                            result, err);
+    if (progress.percent >= 0)
+        fputs("\r\033[K", stderr); /* the line that follows says it all */
+    return r;
+}
 
 /* The nearest folder that exists decides. */
 static bool can_write(const struct nvl_root *root)

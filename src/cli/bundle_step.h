@@ -1,7 +1,7 @@
-/* The driver bundle as a step of `attach`: built where the loaded driver's is missing, told where it cannot
- * be. */
+/* Building a driver bundle with its progress shown on a terminal, and as a step of `attach`. */
 #pragma once
 
+#include "bundle/bundle.h"
 #include "cli/command.h"
 #include "grant/grant.h"
 #include "host/driver_version.h"
@@ -11,3 +11,8 @@
  * does what the installed driver lacks of the capabilities. */
 void nvl_bundle_step(const struct nvl_context *ctx, const struct nvl_driver_version *driver,
                      unsigned capabilities, bool dry_run, struct nvl_strv *warnings);
+
+/* nvl_bundle_sync; the percentage is on stderr while it works, where that is a terminal and neither --quiet
+ * nor --json is given. */
+int nvl_sync_shown(const struct nvl_context *ctx, struct nvl_search *search, const char *version,
+                   bool dry_run, struct nvl_sync_result *result, struct nvl_error *err);

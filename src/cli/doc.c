@@ -1,4 +1,5 @@
-/* nvlxc-doc: man pages and completions, printed on stdout at build time.
+/* nvlxc-doc: man pages (in scdoc's format) and shell completions out of the tables of commands and options,
+ * so that they say what --help says. Printed on stdout at build time.
  *
  * usage: nvlxc-doc page COMMAND [PROSE]      the man page of one command
  *        nvlxc-doc man|bash|zsh TEMPLATE     the template, with its @LINES@ filled in */
@@ -7,17 +8,260 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "cli/doc.h"
+#include "cli/command.h"
+#include "cli/globals.h"
+#include "grant/grant.h"
 
 #define TEXT_MAX (1u << 20)
 
-static int fail(const char *what, const char *on)
+/* Text as it stands, in one line: scdoc's own signs lose their meaning, some of which have one at the
+ * beginning alone. */
+static void add_text(struct nvl_buf *out, const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (strchr("\\*_+`", text[i]) != NULL || (i == 0 && strchr("#-[]|!<;", text[i]) != NULL))
+            nvl_buf_add(out, "\\", 1);
+        nvl_buf_add(out, text[i] == '\n' ? " " : text + i, 1);
+    }
+}
+
+static void add_string(struct nvl_buf *out, const char *text)
+{
+    add_text(out, text, strlen(text));
+}
+
+static void add_page_options(struct nvl_buf *out, const struct nvl_option *options)
+{
+    for (const struct nvl_option *o = options; o != NULL && o->name != NULL; o++) {
+        nvl_buf_addf(out, "*%s*", o->name);
+        if (o->value != NULL) {
+            nvl_buf_addf(out, " ");
+            add_string(out, o->value);
+        }
+        nvl_buf_addf(out, "\n\t");
+        add_string(out, o->help);
+        nvl_buf_addf(out, ".\n\n");
+    }
+}
+
+static bool is_aligned(const char *paragraph, size_t len)
+{
+    for (size_t i = 0; i + 1 < len; i++)
+        if (paragraph[i] == ' ' && (paragraph[i + 1] == ' ' || i == 0 || paragraph[i - 1] == '\n'))
+            return true;
+    return false;
+}
+
+/* Paragraph by paragraph; what is aligned by blanks keeps its lines. */
+static void add_details(struct nvl_buf *out, const char *details)
+{
+    for (const char *at = details; *at != '\0';) {
+        const char *end = strstr(at, "\n\n");
+        size_t len = end != NULL ? (size_t)(end - at) : strlen(at);
+        if (is_aligned(at, len)) {
+            nvl_buf_addf(out, "```\n");
+            nvl_buf_add(out, at, len);
+            nvl_buf_addf(out, "\n```\n\n");
+        } else {
+            add_text(out, at, len);
+            nvl_buf_addf(out, "\n\n");
+        }
+        at += len + (end != NULL ? 2 : 0);
+    }
+}
+
+/* `prose` is a text to put in, "" for none. */
+static void add_command_page(const struct nvl_command *c, const char *prose, struct nvl_buf *out)
+{
+    nvl_buf_addf(out, "nvlxc-%s(8) \"nvlxc " NVL_VERSION "\"\n\n# NAME\n\nnvlxc-%s - ", c->name, c->name);
+    add_string(out, c->summary);
+    nvl_buf_addf(out, "\n\n# SYNOPSIS\n\n*nvlxc %s*", c->name);
+    nvl_buf_addf(out, "%s%s", c->options != NULL ? " [OPTION]..." : "", c->arguments[0] != '\0' ? " " : "");
+    add_string(out, c->arguments);
+    if (c->details != NULL) {
+        nvl_buf_addf(out, "\n\n# DESCRIPTION\n\n");
+        add_details(out, c->details);
+    } else {
+        nvl_buf_addf(out, "\n\n");
+    }
+    nvl_buf_addf(out, "# OPTIONS\n\n");
+    add_page_options(out, c->options);
+    nvl_buf_addf(out, "The options of every command are in *nvlxc*(8).\n\n");
+    if (prose[0] != '\0')
+        nvl_buf_addf(out, "%s\n", prose);
+    nvl_buf_addf(
+        out, "# EXIT STATUS\n\n0 done and all well, 1 it failed or something was found, 2 the command line "
+             "is wrong, 3 the host lacks what the command needs.\n\n# SEE ALSO\n\n*nvlxc*(8)\n");
+}
+
+/* What a line of a template stands for: "@COMMANDS@" and "@OPTIONS@" of nvlxc(8). False where it stands for
+ * itself. */
+static bool add_man_part(const char *line, struct nvl_buf *out)
+{
+    if (strcmp(line, "@OPTIONS@") == 0) {
+        add_page_options(out, nvl_global_options);
+        return true;
+    }
+    if (strcmp(line, "@COMMANDS@") != 0)
+        return false;
+    for (size_t i = 0; nvl_commands[i] != NULL; i++) {
+        const struct nvl_command *c = nvl_commands[i];
+        nvl_buf_addf(out, "*%s*%s", c->name, c->arguments[0] != '\0' ? " " : "");
+        add_string(out, c->arguments);
+        nvl_buf_addf(out, "\n\t");
+        add_string(out, c->summary);
+        nvl_buf_addf(out, ": see *nvlxc-%s*(8).\n\n", c->name);
+    }
+    return true;
+}
+
+/* Every capability, and `all`. */
+static char *capabilities(const char *separator)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+
+    for (unsigned bit = 1; bit <= NVL_CAP_ALL; bit <<= 1) {
+        nvl_autofree char *word = nvl_capabilities_format(bit);
+        nvl_strv_push(&words, word);
+    }
+    nvl_strv_push(&words, "all");
+    return nvl_strv_join(&words, separator);
+}
+
+static void add_bash_options(struct nvl_buf *out, const char *command, const struct nvl_option *options)
+{
+    nvl_buf_addf(out, "_nvlxc_options[%s]='", command);
+    for (const struct nvl_option *o = options; o != NULL && o->name != NULL; o++)
+        nvl_buf_addf(out, "%s%s", o == options ? "" : " ", o->name);
+    nvl_buf_addf(out, "'\n");
+    for (const struct nvl_option *o = options; o != NULL && o->name != NULL; o++)
+        if (o->value != NULL)
+            nvl_buf_addf(out, "_nvlxc_values[%s,%s]='%s'\n", command, o->name, o->value);
+}
+
+static void add_bash(struct nvl_buf *out)
+{
+    nvl_autofree char *words = capabilities(" ");
+
+    nvl_buf_addf(out, "_nvlxc_capabilities='%s'\n", words);
+    add_bash_options(out, "nvlxc", nvl_global_options);
+    for (size_t i = 0; nvl_commands[i] != NULL; i++) {
+        nvl_buf_addf(out, "_nvlxc_arguments[%s]='%s'\n", nvl_commands[i]->name, nvl_commands[i]->arguments);
+        add_bash_options(out, nvl_commands[i]->name, nvl_commands[i]->options);
+    }
+}
+
+/* For single quotes, and for the signs that _arguments and _describe part their fields by. */
+static void add_zsh_text(struct nvl_buf *out, const char *text)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf fields = {0};
+
+    for (; *text != '\0'; text++)
+        nvl_buf_addf(&fields, "%s%c", strchr("[]:\\", *text) != NULL ? "\\" : "", *text);
+    nvl_buf_add_quoted(out, fields.data != NULL ? fields.data : "");
+}
+
+/* What completions/_nvlxc.in has a function for. */
+static bool is_completed(const char *word)
+{
+    static const char *const known[] = {"CT", "SEL", "LIST", "VERSION", "DIR", "FILE"};
+
+    for (size_t i = 0; i < NVL_LENGTH(known); i++)
+        if (strcmp(word, known[i]) == 0)
+            return true;
+    return false;
+}
+
+/* One word of `arguments` or an option's value: "CT", "[VERSION]...", "list|sync|prune". */
+static void add_zsh_action(struct nvl_buf *out, const char *word)
+{
+    nvl_autofree char *plain = nvl_xstrdup(word);
+    size_t len = 0;
+
+    for (const char *c = word; *c != '\0'; c++)
+        if (strchr("[].", *c) == NULL)
+            plain[len++] = *c;
+    plain[len] = '\0';
+    bool is_literal = plain[0] >= 'a' && plain[0] <= 'z';
+    nvl_buf_addf(out, ":%s:", is_literal ? "word" : plain);
+    if (!is_literal) {
+        nvl_buf_addf(out, "%s%s", is_completed(plain) ? "_nvlxc_" : " ", is_completed(plain) ? plain : "");
+        return;
+    }
+    nvl_buf_addf(out, "(");
+    for (const char *c = plain; *c != '\0'; c++)
+        nvl_buf_add(out, *c == '|' ? " " : c, 1);
+    nvl_buf_addf(out, ")");
+}
+
+static void add_zsh_options(struct nvl_buf *out, const struct nvl_option *options)
+{
+    for (const struct nvl_option *o = options; o != NULL && o->name != NULL; o++) {
+        nvl_buf_addf(out, "    '%s%s%s[", o->kind == NVL_OPTION_LIST ? "*" : "", o->name,
+                     o->value != NULL ? "=" : "");
+        add_zsh_text(out, o->help);
+        nvl_buf_addf(out, "]");
+        if (o->value != NULL)
+            add_zsh_action(out, o->value);
+        nvl_buf_addf(out, "'\n");
+    }
+}
+
+static void add_zsh_arguments(struct nvl_buf *out, const char *arguments)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+
+    nvl_strv_split(&words, arguments, " ");
+    for (size_t i = 0; i < words.count; i++) {
+        nvl_buf_addf(out, "    '%s", nvl_has_suffix(words.items[i], "...") ? "*" : "");
+        if (!nvl_has_suffix(words.items[i], "..."))
+            nvl_buf_addf(out, "%zu", i + 1);
+        add_zsh_action(out, words.items[i]);
+        nvl_buf_addf(out, "'\n");
+    }
+}
+
+static void add_zsh(struct nvl_buf *out)
+{
+    nvl_autofree char *words = capabilities(" ");
+
+    nvl_buf_addf(out, "_nvlxc_capabilities=(%s)\n_nvlxc_global=(\n", words);
+    add_zsh_options(out, nvl_global_options);
+    nvl_buf_addf(out, ")\n_nvlxc_commands=(\n");
+    for (size_t i = 0; nvl_commands[i] != NULL; i++) {
+        nvl_buf_addf(out, "    '%s:", nvl_commands[i]->name);
+        add_zsh_text(out, nvl_commands[i]->summary);
+        nvl_buf_addf(out, "'\n");
+    }
+    nvl_buf_addf(out, ")\n");
+    for (size_t i = 0; nvl_commands[i] != NULL; i++) {
+        nvl_buf_addf(out, "_nvlxc_of_%s=(\n", nvl_commands[i]->name);
+        add_zsh_options(out, nvl_commands[i]->options);
+        add_zsh_arguments(out, nvl_commands[i]->arguments);
+        nvl_buf_addf(out, ")\n");
+    }
+}
+
+/* The same of a completion ("bash", "zsh"): "@TABLES@". The shells' own files, completions/ in the source,
+ * say how they are used. */
+static bool add_completion_part(const char *shell, const char *line, struct nvl_buf *out)
+{
+    if (strcmp(line, "@TABLES@") != 0)
+        return false;
+    if (strcmp(shell, "bash") == 0)
+        add_bash(out);
+    else
+        add_zsh(out);
+    return true;
+}
+
+static int fail_doc(const char *what, const char *on)
 {
     fprintf(stderr, "nvlxc-doc: %s%s\n", what, on);
     return EXIT_FAILURE;
 }
 
-static char *read_text(const char *path)
+static char *read_template(const char *path)
 {
     nvl_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
     char *text = NULL;
@@ -28,7 +272,7 @@ static char *read_text(const char *path)
 
 static bool is_filled_in(const char *kind, const char *line, struct nvl_buf *out)
 {
-    return strcmp(kind, "man") == 0 ? nvl_doc_man_part(line, out) : nvl_doc_completion_part(kind, line, out);
+    return strcmp(kind, "man") == 0 ? add_man_part(line, out) : add_completion_part(kind, line, out);
 }
 
 static void fill_in(const char *kind, const char *template, struct nvl_buf *out)
@@ -43,7 +287,7 @@ static void fill_in(const char *kind, const char *template, struct nvl_buf *out)
     }
 }
 
-static const struct nvl_command *find(const char *name)
+static const struct nvl_command *find_documented(const char *name)
 {
     for (size_t i = 0; nvl_commands[i] != NULL; i++)
         if (strcmp(nvl_commands[i]->name, name) == 0)
@@ -56,20 +300,20 @@ int main(int argc, char **argv)
     nvl_auto(nvl_buf_clear) struct nvl_buf out = {0};
     bool is_page = argc >= 3 && strcmp(argv[1], "page") == 0;
     const char *path = is_page ? argv[3] : argc == 3 ? argv[2] : NULL; /* argv ends with NULL */
-    nvl_autofree char *text = path != NULL ? read_text(path) : nvl_xstrdup("");
+    nvl_autofree char *text = path != NULL ? read_template(path) : nvl_xstrdup("");
 
     if (argc < 3 || argc > 4)
-        return fail("page COMMAND [PROSE], or man, bash or zsh and a TEMPLATE", "");
+        return fail_doc("page COMMAND [PROSE], or man, bash or zsh and a TEMPLATE", "");
     if (text == NULL)
-        return fail("cannot read ", path);
+        return fail_doc("cannot read ", path);
     if (is_page) {
-        const struct nvl_command *command = find(argv[2]);
+        const struct nvl_command *command = find_documented(argv[2]);
         if (command == NULL)
-            return fail("there is no command ", argv[2]);
-        nvl_doc_command_page(command, text, &out);
+            return fail_doc("there is no command ", argv[2]);
+        add_command_page(command, text, &out);
     } else {
         fill_in(argv[1], text, &out);
     }
     fputs(out.data, stdout);
-    return fflush(stdout) == 0 ? EXIT_SUCCESS : fail("cannot write", "");
+    return fflush(stdout) == 0 ? EXIT_SUCCESS : fail_doc("cannot write", "");
 }

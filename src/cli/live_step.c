@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "cli/grant_text.h"
-
 /* What Proxmox and LXC do themselves at a start, from the config's own entries. */
 static int check_ways(const struct nvl_target *target, const struct nvl_grant *grant, struct nvl_error *err)
 {
@@ -55,7 +53,7 @@ int nvl_live_step_check(const struct nvl_context *ctx, const struct nvl_target *
     return 0;
 }
 
-static int explain(const struct nvl_target *target, bool dry_run, int r, struct nvl_error *err)
+static int explain_live_failure(const struct nvl_target *target, bool dry_run, int r, struct nvl_error *err)
 {
     if (r == 0 || dry_run)
         return r;
@@ -72,6 +70,7 @@ int nvl_live_step_attach(const struct nvl_context *ctx, const struct nvl_target 
                          struct nvl_error *err)
 {
     nvl_auto(nvl_config_clear) struct nvl_config config = {0};
+    nvl_auto(nvl_effective_clear) struct nvl_effective effective = {0};
     int r;
 
     if (!step->asked_for || !step->is_running)
@@ -81,10 +80,12 @@ int nvl_live_step_attach(const struct nvl_context *ctx, const struct nvl_target 
     } else {
         r = nvl_container_read_config(&ctx->root, target->container, &config, err);
         if (r == 0)
-            r = nvl_live_attach(&ctx->root, target->container, &config, &step->result, err);
+            r = nvl_effective_read(&ctx->root, target->container, &config, &effective, err);
+        if (r == 0)
+            r = nvl_live_attach(&ctx->root, target->container, &effective, &step->result, err);
     }
     step->done = r == 0;
-    return explain(target, dry_run, r, err);
+    return explain_live_failure(target, dry_run, r, err);
 }
 
 int nvl_live_step_detach(const struct nvl_context *ctx, const struct nvl_target *target, bool dry_run,
@@ -92,9 +93,9 @@ int nvl_live_step_detach(const struct nvl_context *ctx, const struct nvl_target 
 {
     if (!step->asked_for || !step->is_running || !nvl_root_is_machine(&ctx->root))
         return 0;
-    int r = nvl_live_detach(&ctx->root, target->container, &target->config, dry_run, &step->result, err);
+    int r = nvl_live_detach(&ctx->root, target->container, &target->effective, dry_run, &step->result, err);
     step->done = r == 0;
-    return explain(target, dry_run, r, err);
+    return explain_live_failure(target, dry_run, r, err);
 }
 
 static void say_list(const struct nvl_context *ctx, const struct nvl_target *target, const char *what,

@@ -78,8 +78,8 @@ static int check_arguments(const struct nvl_command *c, const struct nvl_strv *a
     return -EINVAL;
 }
 
-static int run_command(const struct nvl_command *c, struct nvl_globals *globals, int argc, char **argv,
-                       struct nvl_error *err)
+static int run_named_command(const struct nvl_command *c, struct nvl_globals *globals, int argc, char **argv,
+                             struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
     nvl_autofree void *values = nvl_xcalloc(1, c->values_size);
@@ -108,14 +108,14 @@ static int run_command(const struct nvl_command *c, struct nvl_globals *globals,
     return r;
 }
 
-static int run(struct nvl_globals *globals, int argc, char **argv, struct nvl_error *err)
+static int run_program(struct nvl_globals *globals, int argc, char **argv, struct nvl_error *err)
 {
     const char *word = command_word(argc, argv);
 
     if (word != NULL) {
         const struct nvl_command *c = find_command(word);
         if (c != NULL)
-            return run_command(c, globals, argc, argv, err);
+            return run_named_command(c, globals, argc, argv, err);
         nvl_error_usage(err, "unknown command '%s'", word);
         nvl_error_hint(err, "'nvlxc --help' lists the commands");
         return -EINVAL;
@@ -170,7 +170,7 @@ int main(int argc, char **argv)
     struct nvl_error err = {0};
 
     seed_json();
-    int r = run(&globals, argc, argv, &err);
+    int r = run_program(&globals, argc, argv, &err);
     /* what was printed must have reached its reader */
     if ((fflush(stdout) != 0 || ferror(stdout)) && r >= 0) {
         r = nvl_error_errno(&err, -errno, "cannot write the output");

@@ -6,7 +6,8 @@ struct match {
     void *to;
 };
 
-static struct match find(const struct nvl_option_set *sets, size_t n_sets, const char *name, size_t len)
+static struct match find_option(const struct nvl_option_set *sets, size_t n_sets, const char *name,
+                                size_t len)
 {
     for (size_t s = 0; s < n_sets; s++)
         for (const struct nvl_option *o = sets[s].options; o != NULL && o->name != NULL; o++)
@@ -15,7 +16,7 @@ static struct match find(const struct nvl_option_set *sets, size_t n_sets, const
     return (struct match){NULL, NULL};
 }
 
-static int store(const struct match *match, const char *value, struct nvl_error *err)
+static int store_value(const struct match *match, const char *value, struct nvl_error *err)
 {
     const struct nvl_option *o = match->option;
 
@@ -52,7 +53,7 @@ int nvl_options_parse(const struct nvl_option_set *sets, size_t n_sets, int argc
             continue;
         }
         size_t len = strcspn(word, "=");
-        struct match match = find(sets, n_sets, word, len);
+        struct match match = find_option(sets, n_sets, word, len);
         if (match.option == NULL)
             return nvl_error_usage(err, "unknown option %.*s", (int)len, word);
         const char *value = word[len] == '=' ? word + len + 1 : NULL;
@@ -64,7 +65,7 @@ int nvl_options_parse(const struct nvl_option_set *sets, size_t n_sets, int argc
                                        match.option->value);
             value = argv[++i];
         }
-        int r = store(&match, value, err);
+        int r = store_value(&match, value, err);
         if (r < 0)
             return r;
     }

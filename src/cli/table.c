@@ -36,7 +36,7 @@ struct nvl_table {
     struct nvl_buf cells; /* of one row after the other, each with its NUL */
 };
 
-static bool load(void)
+static bool load_smartcols(void)
 {
     void *handle = dlopen("libsmartcols.so.1", RTLD_NOW | RTLD_LOCAL);
 
@@ -50,7 +50,7 @@ static bool load(void)
     return true;
 }
 
-static void *checked(void *ptr)
+static void *check_result(void *ptr)
 {
     if (ptr == NULL)
         nvl_out_of_memory();
@@ -77,11 +77,11 @@ void nvl_table_row(struct nvl_table *table, const char *const *cells)
 
 static void make_columns(struct nvl_table *table)
 {
-    table->scols = checked(lib.scols_new_table());
+    table->scols = check_result(lib.scols_new_table());
     for (size_t i = 0; i < table->columns.count; i++) {
         bool is_last = i + 1 == table->columns.count;
-        checked(lib.scols_table_new_column(table->scols, table->columns.items[i], 0,
-                                           is_last ? SCOLS_FL_TRUNC : 0));
+        check_result(lib.scols_table_new_column(table->scols, table->columns.items[i], 0,
+                                                is_last ? SCOLS_FL_TRUNC : 0));
     }
 }
 
@@ -103,7 +103,7 @@ static void print_plain(const struct nvl_table *table, FILE *to)
 /* A line of the cells from `cell` on, which is moved behind them. */
 static struct libscols_line *add_line(struct nvl_table *table, const char **cell)
 {
-    struct libscols_line *line = checked(lib.scols_table_new_line(table->scols, NULL));
+    struct libscols_line *line = check_result(lib.scols_table_new_line(table->scols, NULL));
 
     for (size_t i = 0; i < table->columns.count; i++, *cell += strlen(*cell) + 1)
         if (lib.scols_line_set_data(line, i, *cell) != 0)
@@ -152,7 +152,7 @@ void nvl_table_print(struct nvl_table *table, FILE *to)
     nvl_auto(nvl_buf_clear) struct nvl_buf widest = {0};
     struct libscols_line *last;
 
-    if (!load()) {
+    if (!load_smartcols()) {
         print_plain(table, to);
         return;
     }

@@ -3,23 +3,6 @@
 
 #define AS_USER "as that user: "
 
-char *nvl_shell_word(const char *text)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:=@,%";
-    struct nvl_buf b = {0};
-
-    if (text[0] != '\0' && text[strspn(text, plain)] == '\0')
-        return nvl_xstrdup(text);
-    nvl_buf_add(&b, "'", 1);
-    for (const char *p = text; *p != '\0'; p++)
-        if (*p == '\'')
-            nvl_buf_addf(&b, "'\\''");
-        else
-            nvl_buf_add(&b, p, 1);
-    nvl_buf_add(&b, "'", 1);
-    return nvl_buf_take(&b);
-}
-
 /* "-n web", with the folder where LXC's tools would not look by themselves: a user's own know theirs. */
 static char *lxc_arguments(const struct nvl_container *c)
 {

@@ -4,8 +4,6 @@
 
 #include "container/container.h"
 
-/* `text` as one word of a shell's command line; quoted only where it has to be. */
-char *nvl_shell_word(const char *text);
 /* "pct reboot 220", "lxc-stop -n web && lxc-start -n web", "as that user: lxc-stop …" */
 char *nvl_container_restart(const struct nvl_container *c);
 /* "pct start 220", "lxc-start -n web", "as alice: lxc-start …" */

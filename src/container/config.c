@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#define PENDING "pve:pending"
+
 /* What Perl's \s and liblxc take as blank. */
 static bool is_blank(char c)
 {
@@ -46,7 +48,7 @@ static bool parse_pve_section(const char *p, const char *end, struct nvl_line *l
     if (*p != '[' || close == NULL || !is_rest_blank(close + 1, end))
         return false;
     nvl_autofree char *name = nvl_xstrndup(p + 1, (size_t)(close - p - 1));
-    if (strcasecmp(name, "pve:pending") != 0) {
+    if (strcasecmp(name, PENDING) != 0) {
         size_t len = strlen(name);
         if (len < 2 || !is_lower((char)(name[0] | 0x20)))
             return false;
@@ -204,19 +206,7 @@ const char *nvl_config_get(const struct nvl_config *config, const char *key)
     return value;
 }
 
-const char *nvl_config_environment(const struct nvl_config *config, const char *variable)
+bool nvl_is_pending_section(const struct nvl_line *line)
 {
-    const char *value = NULL;
-    size_t len = strlen(variable);
-
-    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
-        const struct nvl_line *line = &config->lines[i];
-        if (line->kind != NVL_LINE_KEY || strcmp(line->key, "lxc.environment") != 0)
-            continue;
-        if (line->value[0] == '\0') /* an empty value clears the list */
-            value = NULL;
-        else if (strncmp(line->value, variable, len) == 0 && line->value[len] == '=')
-            value = line->value + len + 1;
-    }
-    return value;
+    return line->kind == NVL_LINE_SECTION && strcasecmp(line->key, PENDING) == 0;
 }

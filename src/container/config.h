@@ -43,6 +43,5 @@ void nvl_config_clear(struct nvl_config *config);
 bool nvl_line_is_raw(const struct nvl_line *line);
 /* The value of a key of the top section that counts (the last one), NULL for none. */
 const char *nvl_config_get(const struct nvl_config *config, const char *key);
-/* The value of the lxc.environment variable that a hook sees (the last one); NULL for none. Points into
- * config. */
-const char *nvl_config_environment(const struct nvl_config *config, const char *variable);
+/* A SECTION line of Proxmox's pending changes, which the next start applies. */
+bool nvl_is_pending_section(const struct nvl_line *line);

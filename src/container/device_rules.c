@@ -1,86 +1,140 @@
-/* What liblxc makes of the device rules. Loading keeps them as a list, in which an empty value removes the
- * rules of its own key; starting then goes through the list: `a` alone sets the default answer and forgets
- * all before it, any other rule stays. Without a rule left, no filter is attached, whatever the default. */
+/* What liblxc makes of the device rules (cgroups/cgfsng.c, conf.c). Loading keeps them as lists, in which an
+ * empty value removes the rules of its own key: that is done when the config is read. Starting goes through
+ * them: `a` alone sets the answer for the rest and forgets all before it, any other rule stays. Where no rule
+ * is left, no filter is attached, whatever that answer is. */
 #include "container/device_rules.h"
 
-#include "container/grant_lines.h"
+#include "container/entry.h"
 #include "container/idmap.h"
-#include "container/include.h"
 
-/* Both keys' rules share one order, so each rule has its number; of a key's list only three things matter. */
-struct rules {
-    size_t last_global; /* number of the last `a`, 0 for none */
-    size_t last_other;  /* number of the last rule of another kind, 0 for none */
-};
-
-struct rule_lists {
-    size_t n; /* rules seen */
-    struct rules allow, deny;
-};
-
-static int take_rule(void *context, const char *key, const char *value, struct nvl_error *err)
+static void forget_rules(struct nvl_device_rules *rules)
 {
-    struct rule_lists *lists = context;
-    struct rules *rules = strcmp(key, "lxc.cgroup2.devices.allow") == 0  ? &lists->allow
-                          : strcmp(key, "lxc.cgroup2.devices.deny") == 0 ? &lists->deny
-                                                                         : NULL;
-
-    (void)err;
-    if (strcmp(key, "lxc.cgroup2") == 0 && value[0] == '\0')
-        lists->allow = lists->deny = (struct rules){0};
-    if (rules == NULL)
-        return 0;
-    if (value[0] == '\0')
-        *rules = (struct rules){0};
-    else if (strcmp(value, "a") == 0)
-        rules->last_global = ++lists->n;
-    else
-        rules->last_other = ++lists->n;
-    return 0;
+    for (size_t i = 0; i < rules->count; i++)
+        free(rules->items[i].value);
+    free(rules->items);
+    rules->items = NULL;
+    rules->count = 0;
 }
 
-static enum nvl_device_filter evaluate(const struct rule_lists *lists)
+static void take_rule(struct nvl_device_rules *rules, bool allows, const char *value)
 {
-    size_t allow_all = lists->allow.last_global, deny_all = lists->deny.last_global;
-    size_t last_global = allow_all > deny_all ? allow_all : deny_all;
-
-    if (allow_all > deny_all)
-        return NVL_FILTER_DENY;
-    return lists->allow.last_other > last_global || lists->deny.last_other > last_global ? NVL_FILTER_ALLOW
-                                                                                         : NVL_FILTER_NONE;
+    if (strcmp(value, "a") == 0) {
+        forget_rules(rules);
+        rules->allows_rest = allows;
+        return;
+    }
+    *NVL_APPEND(rules->items, rules->count) =
+        (struct nvl_device_rule){.allows = allows, .value = nvl_xstrdup(value)};
 }
 
-/* The includes that Proxmox writes before a CT's raw lines: its common.conf denies all but the base devices,
- * its userns.conf clears that and allows all but the console. A CT with an idmap of its own counts as
- * unprivileged. */
-static void begin_as_proxmox(struct rule_lists *lists, const struct nvl_config *config)
+/* Proxmox makes a rule for each dev[n] entry of a privileged CT, before the raw lines. */
+static void take_dev_entries(struct nvl_device_rules *rules, const struct nvl_effective *effective,
+                             bool without_ours)
 {
-    if (nvl_config_is_unprivileged_ct(config) || nvl_config_get(config, "lxc.idmap") != NULL) {
-        take_rule(lists, "lxc.cgroup2.devices.allow", "a", NULL);
-        take_rule(lists, "lxc.cgroup2.devices.deny", "c 5:1 rwm", NULL);
-    } else {
-        take_rule(lists, "lxc.cgroup2.devices.deny", "a", NULL);
-        take_rule(lists, "lxc.cgroup2.devices.allow", "c 1:3 rwm", NULL);
+    for (size_t i = 0; i < effective->count; i++) {
+        const struct nvl_setting *s = &effective->items[i];
+        nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry entry = {0};
+        if (nvl_dev_index(s->key) < 0 || (without_ours && s->owner == NVL_OWNER_NVLXC) ||
+            !nvl_dev_entry_parse(s->value, &entry))
+            continue;
+        nvl_autofree char *rule = nvl_xasprintf("%s %s", entry.path, entry.denies_write ? "r" : "rw");
+        take_rule(rules, true, rule);
     }
 }
 
-int nvl_device_filter(const struct nvl_root *root, const struct nvl_container *c,
-                      const struct nvl_config *config, enum nvl_device_filter *filter, struct nvl_error *err)
+/* Those that Proxmox writes itself, or the config's. */
+static void take_settings(struct nvl_device_rules *rules, const struct nvl_effective *effective,
+                          bool proxmoxs, bool without_ours)
 {
-    struct rule_lists lists = {0};
+    for (size_t i = 0; i < effective->count; i++) {
+        const struct nvl_setting *s = &effective->items[i];
+        bool allows = strcmp(s->key, NVL_KEY_ALLOW) == 0;
+        if ((allows || strcmp(s->key, NVL_KEY_DENY) == 0) && (s->file == NULL) == proxmoxs &&
+            (!without_ours || s->owner != NVL_OWNER_NVLXC))
+            take_rule(rules, allows, s->value);
+    }
+}
 
-    *filter = NVL_FILTER_NONE;
-    if (c->user != NULL)
-        return 0;
-    nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(config);
-    nvl_autofree bool *skip = nvl_xcalloc(config->n_lines + 1, sizeof *skip);
-    for (size_t i = 0; i < config->n_lines; i++)
-        skip[i] = owners[i] == NVL_OWNER_NVLXC;
-    if (c->kind == NVL_CONTAINER_PVE)
-        begin_as_proxmox(&lists, config);
-    int r = nvl_config_walk(root, config, skip, take_rule, &lists, err);
-    if (r < 0)
-        return nvl_error_prefix(err, "%s", c->config_path);
-    *filter = evaluate(&lists);
-    return 0;
+void nvl_device_rules_read(const struct nvl_container *c, const struct nvl_effective *effective,
+                           bool without_ours, struct nvl_device_rules *rules)
+{
+    *rules = (struct nvl_device_rules){0};
+    if (c->user == NULL) {
+        take_settings(rules, effective, true, without_ours);
+        if (effective->config->dialect == NVL_DIALECT_PVE && !rules->allows_rest)
+            take_dev_entries(rules, effective, without_ours);
+        take_settings(rules, effective, false, without_ours);
+    }
+    if (rules->count == 0)
+        rules->allows_rest = true;
+}
+
+void nvl_device_rules_clear(struct nvl_device_rules *rules)
+{
+    forget_rules(rules);
+    *rules = (struct nvl_device_rules){0};
+}
+
+enum nvl_device_filter nvl_device_filter(const struct nvl_container *c, const struct nvl_effective *effective)
+{
+    nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
+
+    nvl_device_rules_read(c, effective, true, &rules);
+    return rules.count == 0 ? NVL_FILTER_NONE : rules.allows_rest ? NVL_FILTER_DENY : NVL_FILTER_ALLOW;
+}
+
+/* ---- one rule ---- */
+
+/* One half of "195:*". */
+static bool number_matches(const char *text, size_t len, int number)
+{
+    nvl_autofree char *word = nvl_xstrndup(text, len);
+    uint64_t value;
+
+    return strcmp(word, "*") == 0 ||
+           (number >= 0 && nvl_parse_uint(word, 10, INT32_MAX, &value) == 0 && (int)value == number);
+}
+
+/* liblxc takes three letters at the most, and does not look at what stands behind them. */
+static bool reads_and_writes(const char *access)
+{
+    size_t len = strspn(access, "rwm");
+
+    len = len < 3 ? len : 3;
+    return memchr(access, 'r', len) != NULL && memchr(access, 'w', len) != NULL;
+}
+
+bool nvl_device_rule_matches(const char *value, const char *path, int major, int minor)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+
+    nvl_strv_split(&words, value, " \t");
+    if (words.count >= 2 && words.items[0][0] == '/')
+        return reads_and_writes(words.items[1]) && strcmp(words.items[0], path) == 0;
+    const char *colon = words.count >= 3 ? strchr(words.items[1], ':') : NULL;
+    if (colon == NULL || (words.items[0][0] != 'c' && words.items[0][0] != 'a') ||
+        !reads_and_writes(words.items[2]))
+        return false;
+    return number_matches(words.items[1], (size_t)(colon - words.items[1]), major) &&
+           number_matches(colon + 1, strlen(colon + 1), minor);
+}
+
+bool nvl_device_rules_allow(const struct nvl_device_rules *rules, const char *path, int major, int minor)
+{
+    for (size_t i = rules->count; i-- > 0;)
+        if (nvl_device_rule_matches(rules->items[i].value, path, major, minor))
+            return rules->items[i].allows;
+    return rules->allows_rest;
+}
+
+int nvl_device_rule_major(const char *value)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+    uint64_t number;
+
+    nvl_strv_split(&words, value, " \t");
+    if (words.count < 3 || strcmp(words.items[0], "c") != 0)
+        return -1;
+    words.items[1][strcspn(words.items[1], ":")] = '\0';
+    return nvl_parse_uint(words.items[1], 10, 0xfff, &number) == 0 ? (int)number : -1;
 }

@@ -1,13 +1,12 @@
 /* What in a config is about NVIDIA. */
 #include "container/foreign.h"
 
-#include <stdio.h>
-
 #include "base/paths.h"
+#include "container/entry.h"
+#include "container/keys.h"
 #include "grant/grant.h"
 
 #define MAJOR_NVIDIA 195 /* the kernel's Documentation/admin-guide/devices.txt */
-#define DEV_MAX      255
 
 static const char *skip_slashes(const char *path)
 {
@@ -59,13 +58,13 @@ bool nvl_is_library_folder(const char *path)
 
 static enum nvl_about mount_about(const char *value)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv fields = {0};
+    nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry entry = {0};
 
-    nvl_strv_split(&fields, value, " \t");
-    for (size_t i = 0; i < fields.count && i < 2; i++)
-        if (is_nvidia_path(fields.items[i]))
-            return NVL_ABOUT_NVIDIA;
-    return fields.count > 0 && nvl_is_library_folder(fields.items[0]) ? NVL_ABOUT_MAYBE : NVL_ABOUT_OTHER;
+    if (!nvl_mount_entry_parse(value, &entry))
+        return NVL_ABOUT_OTHER;
+    if (is_nvidia_path(entry.source) || is_nvidia_path(entry.target))
+        return NVL_ABOUT_NVIDIA;
+    return nvl_is_library_folder(entry.source) ? NVL_ABOUT_MAYBE : NVL_ABOUT_OTHER;
 }
 
 /* LXC's own, /usr/share/lxc/hooks/nvidia; ours in a form that nvlxc does not write; and nodes made by hand.
@@ -98,7 +97,7 @@ static enum nvl_about major_about(const struct nvl_majors *majors, uint64_t majo
 }
 
 /* "c 195:* rwm", or a path. */
-static enum nvl_about rule_about(const struct nvl_config *config, const char *value)
+static enum nvl_about rule_about(const struct nvl_majors *majors, const char *value)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
     uint64_t major;
@@ -112,37 +111,11 @@ static enum nvl_about rule_about(const struct nvl_config *config, const char *va
     if (colon == NULL)
         return NVL_ABOUT_OTHER;
     *colon = '\0';
-    return nvl_parse_uint(words.items[1], 10, UINT32_MAX, &major) == 0 ? major_about(&config->majors, major)
+    return nvl_parse_uint(words.items[1], 10, UINT32_MAX, &major) == 0 ? major_about(majors, major)
                                                                        : NVL_ABOUT_OTHER;
 }
 
-int nvl_dev_index(const char *key)
-{
-    uint64_t index;
-    char again[8];
-
-    if (!nvl_has_prefix(key, "dev") || nvl_parse_uint(key + 3, 10, DEV_MAX, &index) < 0)
-        return -1;
-    snprintf(again, sizeof again, "dev%u", (unsigned)index);
-    return strcmp(again, key) == 0 ? (int)index : -1;
-}
-
-/* "/dev/nvidia0,mode=0666" or "gid=44,path=/dev/nvidia0". */
-static char *passthrough_path(const char *value)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv parts = {0};
-
-    nvl_strv_split(&parts, value, ",");
-    for (size_t i = 0; i < parts.count; i++) {
-        const char *part = parts.items[i];
-        if (nvl_has_prefix(part, "path="))
-            part += strlen("path=");
-        if (part[0] == '/')
-            return nvl_xstrdup(part);
-    }
-    return NULL;
-}
-
+/* Also with a number that Proxmox does not know ("dev256"): it was meant as one. */
 static bool is_passthrough(const char *key)
 {
     return nvl_has_prefix(key, "dev") && key[3] >= '0' && key[3] <= '9';
@@ -162,36 +135,49 @@ static enum nvl_about variable_about(const char *value)
     return nvl_has_prefix(value, "NVIDIA_") ? NVL_ABOUT_MAYBE : NVL_ABOUT_OTHER;
 }
 
-enum nvl_about nvl_line_about(const struct nvl_config *config, const struct nvl_line *line)
+enum nvl_about nvl_setting_about(enum nvl_dialect dialect, const struct nvl_majors *majors, const char *key,
+                                 const char *value)
 {
-    const char *key = line->key, *value = line->value;
+    nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry dev = {0};
     bool is_nvidia = false;
 
     if (is_rule(key))
-        return rule_about(config, value);
-    if (strcmp(key, "lxc.mount.entry") == 0)
+        return rule_about(majors, value);
+    if (strcmp(key, NVL_KEY_ENTRY) == 0)
         return mount_about(value);
-    if (strcmp(key, "lxc.environment") == 0)
+    if (strcmp(key, NVL_KEY_ENVIRONMENT) == 0)
         return variable_about(value);
     if (nvl_has_prefix(key, "lxc.hook."))
         is_nvidia = is_nvidia_hook(value);
-    else if (config->dialect == NVL_DIALECT_PVE && is_passthrough(key)) {
-        nvl_autofree char *path = passthrough_path(value);
-        is_nvidia = path != NULL && nvl_has_prefix(path, "/dev/nvidia");
-    }
+    else if (dialect == NVL_DIALECT_PVE && is_passthrough(key))
+        is_nvidia = nvl_dev_entry_parse(value, &dev) && nvl_has_prefix(dev.path, "/dev/nvidia");
     return is_nvidia ? NVL_ABOUT_NVIDIA : NVL_ABOUT_OTHER;
+}
+
+enum nvl_about nvl_line_about(const struct nvl_config *config, const struct nvl_line *line)
+{
+    return nvl_setting_about(config->dialect, &config->majors, line->key, line->value);
+}
+
+void nvl_setting_nodes(const char *key, const char *value, struct nvl_strv *paths)
+{
+    nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry entry = {0};
+    nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry dev = {0};
+    nvl_autofree char *rule = NULL;
+    const char *path = NULL;
+
+    if (is_passthrough(key) && nvl_dev_entry_parse(value, &dev))
+        path = dev.path;
+    else if (strcmp(key, NVL_KEY_ENTRY) == 0 && nvl_mount_entry_parse(value, &entry))
+        path = entry.source;
+    else if (is_rule(key))
+        path = rule = nvl_xstrndup(value, strcspn(value, " \t"));
+    if (path != NULL && nvl_has_prefix(path, "/dev/"))
+        nvl_strv_push(paths, path);
 }
 
 void nvl_line_nodes(const struct nvl_line *line, struct nvl_strv *paths)
 {
-    nvl_autofree char *path = NULL;
-
-    if (line->kind != NVL_LINE_KEY)
-        return;
-    if (is_passthrough(line->key))
-        path = passthrough_path(line->value);
-    else if (is_rule(line->key) || strcmp(line->key, "lxc.mount.entry") == 0)
-        path = nvl_xstrndup(line->value, strcspn(line->value, " \t"));
-    if (path != NULL && nvl_has_prefix(path, "/dev/"))
-        nvl_strv_push(paths, path);
+    if (line->kind == NVL_LINE_KEY)
+        nvl_setting_nodes(line->key, line->value, paths);
 }

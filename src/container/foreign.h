@@ -11,13 +11,15 @@ enum nvl_about {
     NVL_ABOUT_NVIDIA, /* an NVIDIA device, file, variable, or hook */
 };
 
+/* Of a setting: `majors` says whose device a rule's number is. */
+enum nvl_about nvl_setting_about(enum nvl_dialect dialect, const struct nvl_majors *majors, const char *key,
+                                 const char *value);
 /* For a KEY line of any section. */
 enum nvl_about nvl_line_about(const struct nvl_config *config, const struct nvl_line *line);
-/* The device nodes that a line names by path, NVIDIA's and others', appended: a mount entry's source,
+/* The device nodes that a setting names by path, NVIDIA's and others', appended: a mount entry's source,
  * Proxmox's dev[n], a path-form rule. */
+void nvl_setting_nodes(const char *key, const char *value, struct nvl_strv *paths);
 void nvl_line_nodes(const struct nvl_line *line, struct nvl_strv *paths);
 
-/* "dev0" to "dev255", as Proxmox writes it: the number, or -1. */
-int nvl_dev_index(const char *key);
 /* A folder in which every distribution's loader looks, or /etc/alternatives. */
 bool nvl_is_library_folder(const char *path);

@@ -1,22 +1,20 @@
-/* The lines that nvlxc writes, and the grant that they say. Which lines of a config are whose: owners.c. */
+/* The lines that nvlxc writes, and the grant that they say. Which lines of a config are whose: ownership.c.
+ */
 #include "container/grant_lines.h"
 
 #include <errno.h>
 
 #include "base/paths.h"
+#include "container/entry.h"
 #include "container/foreign.h"
+#include "container/keys.h"
 
 /* Without `required` the line starts the container also where nvlxc is not installed; with it, it must not.
  */
 #define HOOK_GUARDED  "sh -c '[ ! -x " NVL_HOOK_PROGRAM " ] || exec " NVL_HOOK_PROGRAM " \"$@\"' nvlxc"
 #define HOOK_REQUIRED NVL_HOOK_PROGRAM
 
-#define KEY_ENVIRONMENT "lxc.environment"
-#define KEY_PRE_START   "lxc.hook.pre-start"
-#define KEY_MOUNT       "lxc.hook.mount"
-#define KEY_ALLOW       "lxc.cgroup2.devices.allow"
-#define KEY_ENTRY       "lxc.mount.entry"
-#define KEY_DEV         "dev"
+#define KEY_DEV "dev"
 
 /* Spelled out, as people do not: the node of another vendor's GPU must not be taken for ours. */
 #define DEV_OPTIONS     ",mode=0666"
@@ -108,38 +106,36 @@ static enum nvl_grant_slot entry_slot(const char *value)
 }
 
 /* An NVIDIA node's whatever else the entry says: its mode may have been changed in the web interface. */
-static enum nvl_grant_slot dev_slot(const char *key, const char *value)
+static enum nvl_grant_slot dev_slot(const char *value)
 {
-    const struct nvl_line line = {.kind = NVL_LINE_KEY, .key = (char *)key, .value = (char *)value};
-    nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
+    nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry entry = {0};
 
-    nvl_line_nodes(&line, &paths);
-    if (paths.count == 0)
+    if (!nvl_dev_entry_parse(value, &entry))
         return NVL_SLOT_NONE;
-    if (nvl_has_prefix(paths.items[0], "/dev/nvidia"))
+    if (nvl_has_prefix(entry.path, "/dev/nvidia"))
         return NVL_SLOT_DEV;
-    nvl_autofree char *exact = nvl_xasprintf("%s" DRI_DEV_OPTIONS, paths.items[0]);
-    return is_dri(paths.items[0]) && strcmp(value, exact) == 0 ? NVL_SLOT_DRI_DEV : NVL_SLOT_NONE;
+    nvl_autofree char *exact = nvl_xasprintf("%s" DRI_DEV_OPTIONS, entry.path);
+    return is_dri(entry.path) && strcmp(value, exact) == 0 ? NVL_SLOT_DRI_DEV : NVL_SLOT_NONE;
 }
 
 enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value)
 {
     struct nvl_delivery said;
-    bool is_pre_start = strcmp(key, KEY_PRE_START) == 0;
+    bool is_pre_start = strcmp(key, NVL_KEY_PRE_START) == 0;
 
-    if (is_pre_start || strcmp(key, KEY_MOUNT) == 0)
+    if (is_pre_start || strcmp(key, NVL_KEY_MOUNT) == 0)
         return !nvl_hook_line_parse(value, &said) ? NVL_SLOT_NONE
                : is_pre_start                     ? NVL_SLOT_PRE_START
                                                   : NVL_SLOT_MOUNT;
-    if (strcmp(key, KEY_ENVIRONMENT) == 0)
+    if (strcmp(key, NVL_KEY_ENVIRONMENT) == 0)
         return is_variable(value, NVL_ENV_DEVICES)        ? NVL_SLOT_DEVICES
                : is_variable(value, NVL_ENV_CAPABILITIES) ? NVL_SLOT_CAPABILITIES
                                                           : NVL_SLOT_NONE;
-    if (strcmp(key, KEY_ENTRY) == 0)
+    if (strcmp(key, NVL_KEY_ENTRY) == 0)
         return entry_slot(value);
     if (nvl_dev_index(key) >= 0)
-        return dev_slot(key, value);
-    if (strcmp(key, KEY_ALLOW) != 0)
+        return dev_slot(value);
+    if (strcmp(key, NVL_KEY_ALLOW) != 0)
         return NVL_SLOT_NONE;
     return nvl_has_prefix(value, "/dev/nvidia") ? NVL_SLOT_RULE
            : is_dri(value)                      ? NVL_SLOT_DRI_RULE
@@ -156,42 +152,6 @@ bool nvl_slot_needs_company(enum nvl_grant_slot slot)
     return slot == NVL_SLOT_LIBRARY || slot == NVL_SLOT_DRI_ENTRY || slot == NVL_SLOT_DRI_RULE;
 }
 
-/* How the hook lines carry the grant out: the mount hook does the work, so its line counts. */
-static bool read_delivery(const struct nvl_config *config, struct nvl_delivery *delivery)
-{
-    bool has_hook = false, has_mount = false;
-
-    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
-        const struct nvl_line *line = &config->lines[i];
-        struct nvl_delivery said;
-        if (line->kind != NVL_LINE_KEY)
-            continue;
-        bool is_mount = strcmp(line->key, KEY_MOUNT) == 0;
-        if ((!is_mount && strcmp(line->key, KEY_PRE_START) != 0) || !nvl_hook_line_parse(line->value, &said))
-            continue;
-        if (is_mount || !has_mount)
-            *delivery = said;
-        has_hook = true;
-        has_mount = has_mount || is_mount;
-    }
-    return has_hook;
-}
-
-int nvl_config_grant(const struct nvl_config *config, struct nvl_grant *grant, struct nvl_error *err)
-{
-    struct nvl_delivery delivery = {0};
-
-    *grant = (struct nvl_grant){0};
-    if (!read_delivery(config, &delivery))
-        return 0;
-    int r = nvl_grant_parse(grant, nvl_config_environment(config, NVL_ENV_DEVICES),
-                            nvl_config_environment(config, NVL_ENV_CAPABILITIES), err);
-    if (r < 0)
-        return r;
-    grant->delivery = delivery;
-    return 1;
-}
-
 /* ---- writing ---- */
 
 static void add(struct nvl_grant_line_list *lines, enum nvl_grant_slot slot, const char *key, char *value)
@@ -205,15 +165,15 @@ static void add_company(struct nvl_grant_line_list *lines, const struct nvl_gran
                         const struct nvl_grant_places *places)
 {
     for (size_t i = 0; i < places->libraries.count; i++)
-        add(lines, NVL_SLOT_LIBRARY, KEY_ENTRY, folder_entry(places->libraries.items[i]));
+        add(lines, NVL_SLOT_LIBRARY, NVL_KEY_ENTRY, folder_entry(places->libraries.items[i]));
     if (places->has_smi)
-        add(lines, NVL_SLOT_LIBRARY, KEY_ENTRY, smi_entry());
+        add(lines, NVL_SLOT_LIBRARY, NVL_KEY_ENTRY, smi_entry());
     for (size_t i = 0; grant->delivery.nodes == NVL_NODES_STATIC && i < places->nodes.count; i++)
         if (is_dri(places->nodes.items[i]))
-            add(lines, NVL_SLOT_DRI_ENTRY, KEY_ENTRY, node_entry(places->nodes.items[i]));
+            add(lines, NVL_SLOT_DRI_ENTRY, NVL_KEY_ENTRY, node_entry(places->nodes.items[i]));
     for (size_t i = 0; i < places->rules.count; i++)
         if (is_dri(places->rules.items[i]))
-            add(lines, NVL_SLOT_DRI_RULE, KEY_ALLOW, nvl_xasprintf("%s rw", places->rules.items[i]));
+            add(lines, NVL_SLOT_DRI_RULE, NVL_KEY_ALLOW, nvl_xasprintf("%s rw", places->rules.items[i]));
 }
 
 static void add_devs(struct nvl_grant_line_list *lines, const struct nvl_strv *nodes)
@@ -232,10 +192,10 @@ static void add_nodes(struct nvl_grant_line_list *lines, const struct nvl_grant 
 {
     for (size_t i = 0; i < places->rules.count; i++)
         if (!is_dri(places->rules.items[i]))
-            add(lines, NVL_SLOT_RULE, KEY_ALLOW, nvl_xasprintf("%s rw", places->rules.items[i]));
+            add(lines, NVL_SLOT_RULE, NVL_KEY_ALLOW, nvl_xasprintf("%s rw", places->rules.items[i]));
     for (size_t i = 0; grant->delivery.nodes == NVL_NODES_STATIC && i < places->nodes.count; i++)
         if (!is_dri(places->nodes.items[i]))
-            add(lines, NVL_SLOT_ENTRY, KEY_ENTRY, node_entry(places->nodes.items[i]));
+            add(lines, NVL_SLOT_ENTRY, NVL_KEY_ENTRY, node_entry(places->nodes.items[i]));
     if (grant->delivery.nodes == NVL_NODES_DEV)
         add_devs(lines, &places->nodes);
 }
@@ -249,12 +209,12 @@ void nvl_grant_line_list_make(struct nvl_grant_line_list *lines, const struct nv
 
     if (places == NULL)
         places = &none;
-    add(lines, NVL_SLOT_DEVICES, KEY_ENVIRONMENT, nvl_xasprintf(NVL_ENV_DEVICES "=%s", devices));
-    add(lines, NVL_SLOT_CAPABILITIES, KEY_ENVIRONMENT,
+    add(lines, NVL_SLOT_DEVICES, NVL_KEY_ENVIRONMENT, nvl_xasprintf(NVL_ENV_DEVICES "=%s", devices));
+    add(lines, NVL_SLOT_CAPABILITIES, NVL_KEY_ENVIRONMENT,
         nvl_xasprintf(NVL_ENV_CAPABILITIES "=%s", capabilities));
-    add(lines, NVL_SLOT_PRE_START, KEY_PRE_START, hook_value(&grant->delivery));
+    add(lines, NVL_SLOT_PRE_START, NVL_KEY_PRE_START, hook_value(&grant->delivery));
     add_company(lines, grant, places);
-    add(lines, NVL_SLOT_MOUNT, KEY_MOUNT, hook_value(&grant->delivery));
+    add(lines, NVL_SLOT_MOUNT, NVL_KEY_MOUNT, hook_value(&grant->delivery));
     add_nodes(lines, grant, places);
 }
 

@@ -1,33 +1,9 @@
-/* nvlxc's own lines in a config: which they are, what grant they say, and how they are written. There are no
- * marker comments (Proxmox moves every comment into the CT's notes): lines are known by what they say. */
+/* The lines that nvlxc writes into a config: the forms they have, and the lines that say a grant. There are
+ * no marker comments (Proxmox moves every comment into the CT's notes): lines are known by what they say. */
 #pragma once
 
 #include "container/config.h"
 #include "grant/grant.h"
-
-enum nvl_line_owner {
-    NVL_OWNER_OTHER,
-    NVL_OWNER_NVLXC,   /* a hook line of ours; beside one, lines of the forms that nvlxc writes */
-    NVL_OWNER_BY_HAND, /* about NVIDIA, but not ours: classic rules and mounts, LXC's nvidia hook, dev[n]
-                          entries */
-};
-
-/* The owner of each line (n_lines of them, the caller frees). Snapshot and pending sections are OTHER.
- *
- * There are hook lines in every way that a grant can be carried out, and their arguments say which: so a
- * mount entry of a node is ours only with --nodes=static, a dev[n] entry of one only with --nodes=dev. What
- * may as well be somebody else's (library folders, another vendor's nodes of /dev/dri) is ours only where it
- * stands directly above our mount hook, with no lxc.* line of another kind between; never BY_HAND. */
-enum nvl_line_owner *nvl_config_owners(const struct nvl_config *config);
-
-/* Lines about NVIDIA that other tools appended to the file, so that they landed in its last section, or in
- * the pending one, where they have no effect: a flag for each line (the caller frees), NULL where there are
- * none. Only where the top section has nothing about NVIDIA: else the section is a snapshot of such a time.
- */
-bool *nvl_config_strays(const struct nvl_config *config);
-
-/* 1 and the grant where the config has ours, 0 where not. */
-int nvl_config_grant(const struct nvl_config *config, struct nvl_grant *grant, struct nvl_error *err);
 
 /* What a line of ours is for: two lines of the same slot say the same kind of thing, so one may replace the
  * other. */
@@ -47,7 +23,7 @@ enum nvl_grant_slot {
 };
 enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value);
 enum nvl_grant_slot nvl_line_slot(const struct nvl_line *line); /* NONE too where it is no KEY line */
-/* LIBRARY, DRI_ENTRY, DRI_RULE: see nvl_config_owners. */
+/* LIBRARY, DRI_ENTRY, DRI_RULE: see ownership.h. */
 bool nvl_slot_needs_company(enum nvl_grant_slot slot);
 /* The value of a hook line: how the grant is carried out. False where it is not exactly what nvlxc writes. */
 bool nvl_hook_line_parse(const char *value, struct nvl_delivery *delivery);

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 
-#include "container/include.h"
-
 #define PVE_BASE 100000 /* PVE::LXC::parse_id_maps: u and g 0 100000 65536 */
 
 struct mapping {
@@ -14,18 +12,11 @@ struct mapping {
 };
 
 /* "u 0 100000 65536": kind, first id in the container, first on the host, how many. */
-static int take_line(void *context, const char *key, const char *value, struct nvl_error *err)
+static int take_mapping(struct mapping *m, const char *value, struct nvl_error *err)
 {
-    struct mapping *m = context;
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
     uint64_t n[3];
 
-    if (strcmp(key, "lxc.idmap") != 0)
-        return 0;
-    if (value[0] == '\0') {
-        *m = (struct mapping){0};
-        return 0;
-    }
     nvl_strv_split(&words, value, " \t");
     bool good = words.count == 4 && (strcmp(words.items[0], "u") == 0 || strcmp(words.items[0], "g") == 0);
     for (size_t i = 0; good && i < 3; i++)
@@ -46,35 +37,27 @@ static int take_line(void *context, const char *key, const char *value, struct n
     return 0;
 }
 
-bool nvl_config_is_unprivileged_ct(const struct nvl_config *config)
-{
-    static const char *const yes[] = {"1", "on", "yes", "true"};
-    const char *value = nvl_config_get(config, "unprivileged");
-
-    for (size_t i = 0; value != NULL && i < NVL_LENGTH(yes); i++)
-        if (strcasecmp(value, yes[i]) == 0)
-            return true;
-    return false;
-}
-
-int nvl_idmap_read(const struct nvl_root *root, const struct nvl_container *c,
-                   const struct nvl_config *config, struct nvl_idmap *map, struct nvl_error *err)
+int nvl_idmap_read(const struct nvl_effective *effective, struct nvl_idmap *map, struct nvl_error *err)
 {
     struct mapping m = {0};
 
     *map = (struct nvl_idmap){0};
-    int r = nvl_config_walk(root, config, NULL, take_line, &m, err);
-    if (r < 0)
-        return nvl_error_prefix(err, "%s", c->config_path);
+    for (size_t i = 0; i < effective->count; i++) {
+        const struct nvl_setting *s = &effective->items[i];
+        int r = strcmp(s->key, NVL_KEY_IDMAP) == 0 ? take_mapping(&m, s->value, err) : 0;
+        if (r < 0)
+            return nvl_error_prefix(err, "%s:%zu", s->file, s->number);
+    }
     if (m.lines > 0 && (!m.has_u || !m.has_g)) {
         nvl_error_set(err, -EINVAL, "%s: lxc.idmap gives the container's root no %s on the host",
-                      c->config_path, m.has_u ? "group" : "user");
+                      effective->path, m.has_u ? "group" : "user");
         nvl_error_hint(err, "add a line like \"%s 0 100000 65536\"", m.has_u ? "g" : "u");
         return -EINVAL;
     }
     if (m.lines > 0)
         *map = (struct nvl_idmap){.uid0 = m.uid0, .gid0 = m.gid0};
-    else if (c->kind == NVL_CONTAINER_PVE && nvl_config_is_unprivileged_ct(config))
+    else if (effective->config->dialect == NVL_DIALECT_PVE &&
+             nvl_effective_says_yes(effective, "unprivileged"))
         *map = (struct nvl_idmap){.uid0 = PVE_BASE, .gid0 = PVE_BASE};
     else
         map->privileged = true;

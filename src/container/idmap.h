@@ -1,8 +1,8 @@
-/* The host's ids behind a container's: lxc.idmap lines with includes; Proxmox's `unprivileged: 1` is 0 100000
+/* The host's ids behind a container's: the lxc.idmap lines in force; Proxmox's `unprivileged: 1` is 0 100000
  * 65536. */
 #pragma once
 
-#include "container/container.h"
+#include "container/effective.h"
 
 struct nvl_idmap {
     bool privileged;     /* no mapping: its root is the host's */
@@ -11,7 +11,4 @@ struct nvl_idmap {
 
 /* -EINVAL for a line that is no mapping, and where the lines map no user or no group for the container's
  * root. */
-int nvl_idmap_read(const struct nvl_root *root, const struct nvl_container *c,
-                   const struct nvl_config *config, struct nvl_idmap *map, struct nvl_error *err);
-/* Whether a Proxmox config says `unprivileged: 1`. */
-bool nvl_config_is_unprivileged_ct(const struct nvl_config *config);
+int nvl_idmap_read(const struct nvl_effective *effective, struct nvl_idmap *map, struct nvl_error *err);

@@ -3,25 +3,7 @@
 
 #include "base/paths.h"
 
-#define VARIABLE "LD_LIBRARY_PATH="
-#define BUNDLE   NVL_MOUNT_POINT "/lib64"
-
-/* The last of force; an empty value of the key clears what it said before. */
-static const char *variable_of(const struct nvl_config *config, const char *key)
-{
-    const char *value = NULL;
-
-    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
-        const struct nvl_line *line = &config->lines[i];
-        if (line->kind != NVL_LINE_KEY || strcmp(line->key, key) != 0)
-            continue;
-        if (line->value[0] == '\0')
-            value = NULL;
-        else if (nvl_has_prefix(line->value, VARIABLE))
-            value = line->value + strlen(VARIABLE);
-    }
-    return value;
-}
+#define BUNDLE NVL_MOUNT_POINT "/lib64"
 
 static bool is_bundle(const char *folder)
 {
@@ -51,14 +33,14 @@ static void walk_folders(struct nvl_library_path *path, const struct nvl_root *r
     path->shadowed = TAKE_PTR(shadow);
 }
 
-void nvl_library_path_read(const struct nvl_config *config, const struct nvl_root *rootfs,
+void nvl_library_path_read(const struct nvl_effective *effective, const struct nvl_root *rootfs,
                            struct nvl_library_path *path)
 {
-    const char *value = variable_of(config, "lxc.environment.runtime");
+    const char *value = nvl_effective_variable(effective, NVL_KEY_RUNTIME, "LD_LIBRARY_PATH");
 
     *path = (struct nvl_library_path){0};
     if (value == NULL)
-        value = variable_of(config, "lxc.environment");
+        value = nvl_effective_variable(effective, NVL_KEY_ENVIRONMENT, "LD_LIBRARY_PATH");
     path->has_linker = rootfs != NULL && nvl_root_exists(rootfs, "/etc/ld.so.conf") &&
                        nvl_root_exists(rootfs, "/etc/ld.so.conf.d");
     if (value == NULL || value[0] == '\0')

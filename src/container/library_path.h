@@ -2,7 +2,7 @@
  * have nothing else that leads their programs to the driver. */
 #pragma once
 
-#include "container/config.h"
+#include "container/effective.h"
 
 enum nvl_library_path_state {
     NVL_LIBRARY_PATH_UNSET,
@@ -20,7 +20,7 @@ struct nvl_library_path {
 /* From lxc.environment and, after it, lxc.environment.runtime, as liblxc sets them (start.c); what a config
  * inherits from the caller's environment counts as unset. `rootfs` may be NULL: then neither linker nor
  * shadow is known (false and NULL). */
-void nvl_library_path_read(const struct nvl_config *config, const struct nvl_root *rootfs,
+void nvl_library_path_read(const struct nvl_effective *effective, const struct nvl_root *rootfs,
                            struct nvl_library_path *path);
 /* Whether programs find the driver's libraries by their names, as far as this says. */
 bool nvl_library_path_is_well(const struct nvl_library_path *path);

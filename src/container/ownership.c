@@ -1,6 +1,10 @@
 /* Whose a config's line is: nvlxc's, somebody's by hand, or not about NVIDIA at all. */
+#include "container/ownership.h"
+
+#include "container/entry.h"
 #include "container/foreign.h"
 #include "container/grant_lines.h"
+#include "container/keys.h"
 
 static size_t top_end(const struct nvl_config *config)
 {
@@ -77,7 +81,7 @@ static void find_ours(const struct nvl_config *config, size_t end, enum nvl_line
 /* Variables do not count: they may be there for the sake of a program. */
 static bool is_clear(const struct nvl_config *config, const struct nvl_line *line)
 {
-    return line->kind == NVL_LINE_KEY && strcmp(line->key, "lxc.environment") != 0 &&
+    return line->kind == NVL_LINE_KEY && strcmp(line->key, NVL_KEY_ENVIRONMENT) != 0 &&
            nvl_line_about(config, line) == NVL_ABOUT_NVIDIA;
 }
 
@@ -102,8 +106,27 @@ static void find_by_hand(const struct nvl_config *config, size_t end, enum nvl_l
         if (owners[i] != NVL_OWNER_OTHER || line->kind != NVL_LINE_KEY)
             continue;
         enum nvl_about about = nvl_line_about(config, line);
-        bool is_variable = strcmp(line->key, "lxc.environment") == 0;
+        bool is_variable = strcmp(line->key, NVL_KEY_ENVIRONMENT) == 0;
         if (about == NVL_ABOUT_NVIDIA ? !is_variable || !is_granted : about == NVL_ABOUT_MAYBE && any_clear)
+            owners[i] = NVL_OWNER_BY_HAND;
+    }
+}
+
+/* A dev[n] entry in the pending section is in force from the next start on. */
+static void find_pending(const struct nvl_config *config, size_t end, enum nvl_line_owner *owners)
+{
+    struct ways ways = read_ways(config, end);
+    bool is_pending = false;
+
+    for (size_t i = end; i < config->n_lines; i++) {
+        const struct nvl_line *line = &config->lines[i];
+        if (line->kind == NVL_LINE_SECTION)
+            is_pending = nvl_is_pending_section(line);
+        if (!is_pending || line->kind != NVL_LINE_KEY || nvl_dev_index(line->key) < 0)
+            continue;
+        if (is_ours(&ways, nvl_line_slot(line), false))
+            owners[i] = NVL_OWNER_NVLXC;
+        else if (nvl_line_about(config, line) == NVL_ABOUT_NVIDIA)
             owners[i] = NVL_OWNER_BY_HAND;
     }
 }
@@ -115,6 +138,7 @@ enum nvl_line_owner *nvl_config_owners(const struct nvl_config *config)
 
     find_ours(config, end, owners);
     find_by_hand(config, end, owners);
+    find_pending(config, end, owners);
     return owners;
 }
 
@@ -137,7 +161,7 @@ static bool is_tools_section(const struct nvl_config *config, size_t from, size_
 /* Marks the lines of one section, [from, to), and says whether there is one. */
 static bool mark_section(const struct nvl_config *config, size_t from, size_t to, bool *strays)
 {
-    bool any = false, is_pending = strcasecmp(config->lines[from].key, "pve:pending") == 0;
+    bool any = false, is_pending = nvl_is_pending_section(&config->lines[from]);
 
     if (!is_tools_section(config, from, to))
         return false;
@@ -158,13 +182,13 @@ bool *nvl_config_strays(const struct nvl_config *config)
     nvl_autofree bool *strays = nvl_xcalloc(config->n_lines + 1, sizeof *strays);
     bool any = false;
 
-    for (size_t i = 0; i < config->n_lines; i++)
+    for (size_t i = 0; i < top_end(config); i++)
         if (owners[i] != NVL_OWNER_OTHER)
             return NULL;
     for (size_t from = top_end(config), to; from < config->n_lines; from = to) {
         for (to = from; to < config->n_lines && config->lines[to].section == config->lines[from].section;)
             to++;
-        if (to == config->n_lines || strcasecmp(config->lines[from].key, "pve:pending") == 0)
+        if (to == config->n_lines || nvl_is_pending_section(&config->lines[from]))
             any = mark_section(config, from, to, strays) || any;
     }
     return any ? TAKE_PTR(strays) : NULL;

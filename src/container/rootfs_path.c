@@ -5,23 +5,23 @@
 #include <fcntl.h>
 
 /* "rootfs: [volume=]STORAGE:VOLUME,size=8G": only a plain path is a directory that can be opened. */
-static const char *pve_volume(const struct nvl_config *config)
+static const char *pve_volume(const struct nvl_effective *effective)
 {
-    const char *value = nvl_config_get(config, "rootfs");
+    const char *value = nvl_effective_get(effective, "rootfs");
 
     return value != NULL && nvl_has_prefix(value, "volume=") ? value + strlen("volume=") : value;
 }
 
-bool nvl_config_is_on_storage(const struct nvl_config *config)
+bool nvl_rootfs_is_on_storage(const struct nvl_effective *effective)
 {
-    const char *value = pve_volume(config);
+    const char *value = pve_volume(effective);
 
     return value != NULL && value[0] != '/' && strchr(value, ':') != NULL;
 }
 
-static char *pve_path(const struct nvl_config *config, char **why)
+static char *pve_path(const struct nvl_effective *effective, char **why)
 {
-    const char *value = pve_volume(config);
+    const char *value = pve_volume(effective);
 
     if (value == NULL || *value == '\0') {
         *why = nvl_xstrdup("its config names no root file system");
@@ -35,13 +35,13 @@ static char *pve_path(const struct nvl_config *config, char **why)
 }
 
 /* "lxc.rootfs.path = [TYPE:]PATH": lxc.container.conf(5). A btrfs subvolume is a directory too. */
-static char *lxc_path(const struct nvl_config *config, char **why)
+static char *lxc_path(const struct nvl_effective *effective, char **why)
 {
     static const char *const directories[] = {"dir:", "btrfs:"};
-    const char *value = nvl_config_get(config, "lxc.rootfs.path");
+    const char *value = nvl_effective_get(effective, "lxc.rootfs.path");
 
     if (value == NULL || *value == '\0')
-        value = nvl_config_get(config, "lxc.rootfs");
+        value = nvl_effective_get(effective, "lxc.rootfs");
     if (value == NULL || *value == '\0') {
         *why = nvl_xstrdup("its config names no root file system");
         return NULL;
@@ -72,11 +72,17 @@ static char *refusal(const struct nvl_root *root, const struct nvl_container *c,
     return NULL;
 }
 
+char *nvl_container_rootfs_path(const struct nvl_container *c, const struct nvl_effective *effective,
+                                char **why)
+{
+    return c->kind == NVL_CONTAINER_PVE ? pve_path(effective, why) : lxc_path(effective, why);
+}
+
 int nvl_container_open_rootfs(const struct nvl_root *root, const struct nvl_container *c,
-                              const struct nvl_config *config, const struct nvl_idmap *map,
+                              const struct nvl_effective *effective, const struct nvl_idmap *map,
                               struct nvl_root *rootfs, char **why)
 {
-    nvl_autofree char *path = c->kind == NVL_CONTAINER_PVE ? pve_path(config, why) : lxc_path(config, why);
+    nvl_autofree char *path = nvl_container_rootfs_path(c, effective, why);
 
     if (path == NULL)
         return -ENOENT;

@@ -12,11 +12,15 @@ int nvl_target_open(const struct nvl_root *root, const char *name, struct nvl_ta
     if (r < 0)
         return r;
     target->name = nvl_container_full_name(&target->containers, target->container);
-    return nvl_container_read_config(root, target->container, &target->config, err);
+    r = nvl_container_read_config(root, target->container, &target->config, err);
+    if (r == 0)
+        nvl_effective_read(root, target->container, &target->config, &target->effective, &target->incomplete);
+    return r;
 }
 
 void nvl_target_close(struct nvl_target *target)
 {
+    nvl_effective_clear(&target->effective);
     nvl_config_clear(&target->config);
     free(target->name);
     free(target->container);

@@ -3,13 +3,15 @@
 #pragma once
 
 #include "container/commands.h"
-#include "container/grant_lines.h"
+#include "container/effective.h"
 
 struct nvl_target {
     struct nvl_containers containers;
     struct nvl_container *container;
     char *name; /* unambiguous */
     struct nvl_config config;
+    struct nvl_effective effective;
+    struct nvl_error incomplete; /* where an include could not be read: which, and why; else code 0 */
 };
 
 /* Another node's CT is refused with the node's name: GPUs and locks are that node's own. */

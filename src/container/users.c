@@ -1,10 +1,11 @@
-/* Users out of /etc/passwd, read through the root handle: the C library's own functions know the machine
- * only. */
+/* Users out of /etc/passwd, and their ranges of ids. */
 #include "container/users.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+
+#include "base/passwd.h"
 
 #define FILE_MAX (16u << 20)
 
@@ -27,27 +28,19 @@ static bool is_good_home(const char *home)
     return home[0] == '/' && home[1] != '\0' && strstr(home, "/../") == NULL && !nvl_has_suffix(home, "/..");
 }
 
-/* "name:x:uid:gid:comment:home:shell". Service users often share one home: of those, who logs in counts. */
-static void take_user(struct nvl_users *users, char *text)
+/* Service users often share one home: of those, who logs in counts. */
+static void take_user(struct nvl_users *users, const struct passwd *entry)
 {
-    char *fields[7] = {text};
-    size_t n = 1;
-    uint64_t uid;
+    char *home = entry->pw_dir;
 
-    for (char *p = text; *p != '\0' && n < NVL_LENGTH(fields); p++)
-        if (*p == ':') {
-            *p = '\0';
-            fields[n++] = p + 1;
-        }
-    if (n < NVL_LENGTH(fields) || fields[0][0] == '\0' || strchr(fields[0], '/') != NULL ||
-        nvl_parse_uint(fields[2], 10, UINT32_MAX - 1, &uid) < 0 || uid == 0)
+    if (entry->pw_name[0] == '\0' || strchr(entry->pw_name, '/') != NULL || entry->pw_uid == 0 ||
+        entry->pw_uid == (uid_t)-1)
         return;
-    char *home = fields[5];
     for (size_t len = strlen(home); len > 1 && home[len - 1] == '/'; len--)
         home[len - 1] = '\0';
     if (!is_good_home(home))
         return;
-    bool logs_in = !nvl_has_suffix(fields[6], "/nologin") && !nvl_has_suffix(fields[6], "/false");
+    bool logs_in = !nvl_has_suffix(entry->pw_shell, "/nologin") && !nvl_has_suffix(entry->pw_shell, "/false");
     struct nvl_user *user = find_home(users, home);
     if (user != NULL && (user->logs_in || !logs_in))
         return;
@@ -55,8 +48,10 @@ static void take_user(struct nvl_users *users, char *text)
         free_user(user);
     else
         user = NVL_APPEND(users->items, users->count);
-    *user = (struct nvl_user){
-        .name = nvl_xstrdup(fields[0]), .home = nvl_xstrdup(home), .uid = (uid_t)uid, .logs_in = logs_in};
+    *user = (struct nvl_user){.name = nvl_xstrdup(entry->pw_name),
+                              .home = nvl_xstrdup(home),
+                              .uid = entry->pw_uid,
+                              .logs_in = logs_in};
 }
 
 static int compare_users(const void *a, const void *b)
@@ -66,20 +61,17 @@ static int compare_users(const void *a, const void *b)
 
 int nvl_users_read(const struct nvl_root *root, struct nvl_users *users, struct nvl_error *err)
 {
-    nvl_autofree char *text = NULL;
-    const char *line;
-    size_t len, line_len, pos = 0;
+    nvl_auto(nvl_accounts_close) struct nvl_accounts accounts = {0};
+    struct passwd entry;
 
     *users = (struct nvl_users){0};
-    int r = nvl_root_read(root, "/etc/passwd", FILE_MAX, &text, &len);
+    int r = nvl_accounts_open(&accounts, root, "/etc/passwd");
     if (r == -ENOENT)
         return 0;
     if (r < 0)
         return nvl_error_errno(err, r, "cannot read %s/etc/passwd", root->name);
-    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
-        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
-        take_user(users, copy);
-    }
+    while (nvl_accounts_next_user(&accounts, &entry) != NULL)
+        take_user(users, &entry);
     if (users->count > 1)
         qsort(users->items, users->count, sizeof *users->items, compare_users);
     return 0;

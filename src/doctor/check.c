@@ -82,7 +82,7 @@ static bool are_met(unsigned needs, const struct nvl_host_facts *host,
 
 void nvl_check_host(const struct nvl_host_facts *facts, struct nvl_findings *findings, size_t *asked)
 {
-    for (const struct nvl_family *family = nvl_families; family->name != NULL; family++) {
+    for (const struct nvl_check_family *family = nvl_check_families; family->name != NULL; family++) {
         nvl_autofree const struct nvl_check **checks = nvl_family_checks(family);
         for (size_t i = 0; checks[i] != NULL; i++) {
             if (checks[i]->scope != NVL_SCOPE_HOST)
@@ -104,7 +104,7 @@ static bool is_within_depth(const struct nvl_check *check, const struct nvl_cont
 void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_findings *findings,
                          size_t *asked)
 {
-    for (const struct nvl_family *family = nvl_families; family->name != NULL; family++) {
+    for (const struct nvl_check_family *family = nvl_check_families; family->name != NULL; family++) {
         nvl_autofree const struct nvl_check **checks = nvl_family_checks(family);
         for (size_t i = 0; checks[i] != NULL; i++) {
             if (checks[i]->scope != NVL_SCOPE_CONTAINER || !is_within_depth(checks[i], facts))

@@ -9,8 +9,8 @@ static const char *mode_of(const struct nvl_container_facts *c)
 {
     bool by_hand = false;
 
-    for (size_t i = 0; i < c->config.n_lines; i++)
-        by_hand |= c->owners[i] == NVL_OWNER_BY_HAND;
+    for (size_t i = 0; i < c->effective.count; i++)
+        by_hand |= c->effective.items[i].owner == NVL_OWNER_BY_HAND;
     if (c->has_grant)
         return by_hand ? "hook, and lines by hand" : "hook";
     return by_hand ? "lines by hand" : "no GPU";

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "container/entry.h"
 #include "container/foreign.h"
 #include "container/rootfs_path.h"
 #include "container/state.h"
@@ -48,24 +49,25 @@ static int read_support(struct nvl_host_facts *f, struct nvl_error *err)
 static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
 {
     if (how == NVL_FACTS_QUICK && f->host.driver.loaded)
-        nvl_installed_dkms_read(f->root, &f->installed);
+        nvl_installed_driver_glance(f->root, &f->system, &f->search.us, &f->host.driver, &f->installed);
     else
-        nvl_installed_driver_read(f->root, &f->system, &f->search.us, &f->installed);
+        nvl_installed_driver_read(f->root, &f->system, &f->search.us, &f->host.driver, &f->installed);
 }
 
 /* A node that Proxmox wants to be there before anything of a start, or that a mount leaves out without a
  * word. nvlxc's own mount entries have its pre-start hook before them. */
-static bool needs_node_first(const struct nvl_line *line, enum nvl_line_owner owner)
+static bool needs_node_first(const struct nvl_setting *s)
 {
-    if (owner == NVL_OWNER_OTHER || strstr(line->value, "/dev/nvidia") == NULL)
+    if (s->owner == NVL_OWNER_OTHER || strstr(s->value, "/dev/nvidia") == NULL)
         return false;
-    return nvl_dev_index(line->key) >= 0 ||
-           (owner == NVL_OWNER_BY_HAND && strcmp(line->key, "lxc.mount.entry") == 0);
+    return nvl_dev_index(s->key) >= 0 ||
+           (s->owner == NVL_OWNER_BY_HAND && strcmp(s->key, NVL_KEY_ENTRY) == 0);
 }
 
-static bool starts_at_boot(const struct nvl_container *c, const struct nvl_config *config)
+static bool starts_at_boot(const struct nvl_container *c, const struct nvl_effective *effective)
 {
-    const char *value = nvl_config_get(config, c->kind == NVL_CONTAINER_PVE ? "onboot" : "lxc.start.auto");
+    const char *value =
+        nvl_effective_get(effective, c->kind == NVL_CONTAINER_PVE ? "onboot" : "lxc.start.auto");
 
     return value != NULL && strcmp(value, "1") == 0;
 }
@@ -86,19 +88,21 @@ static void read_gpu_user(struct nvl_host_facts *f, size_t index)
 {
     nvl_autofree struct nvl_container *c = nvl_container_at(&f->containers, index);
     nvl_auto(nvl_config_clear) struct nvl_config config = {0};
+    nvl_auto(nvl_effective_clear) struct nvl_effective effective = {0};
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
     struct nvl_error ignored;
     bool by_hand = false, needs_nodes = false;
 
     if (c->node != NULL)
         return;
-    /* what cannot be read is somebody's to say: the caller reads it again */
+    /* what cannot be read is reported later, by the caller, who reads it again */
     bool is_suspect = nvl_container_read_config(f->root, c, &config, &ignored) < 0 || speaks_of_gpus(&config);
-    bool has_grant = nvl_config_grant(&config, &grant, &ignored) == 1 && grant.devices != NVL_DEVICES_VOID;
-    nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(&config);
-    for (size_t i = 0; i < config.n_lines; i++) {
-        by_hand |= owners[i] == NVL_OWNER_BY_HAND;
-        needs_nodes |= needs_node_first(&config.lines[i], owners[i]);
+    is_suspect = nvl_effective_read(f->root, c, &config, &effective, &ignored) < 0 || is_suspect;
+    bool has_grant =
+        nvl_effective_grant(&effective, &grant, &ignored) == 1 && grant.devices != NVL_DEVICES_VOID;
+    for (size_t i = 0; i < effective.count; i++) {
+        by_hand |= effective.items[i].owner == NVL_OWNER_BY_HAND;
+        needs_nodes |= needs_node_first(&effective.items[i]);
     }
     bool is_user = has_grant || by_hand;
     if (is_user || is_suspect)
@@ -110,7 +114,7 @@ static void read_gpu_user(struct nvl_host_facts *f, size_t index)
         .has_grant = has_grant,
         .capabilities = has_grant ? grant.capabilities : 0,
         .needs_nodes_first = needs_nodes || c->user != NULL,
-        .starts_at_boot = starts_at_boot(c, &config),
+        .starts_at_boot = starts_at_boot(c, &effective),
     };
 }
 
@@ -193,7 +197,7 @@ static void read_rootfs(struct nvl_container_facts *f)
         f->init = 0;
     if (f->init > 0 && open_running_root(f) == 0)
         return;
-    nvl_container_open_rootfs(root, f->container, &f->config, &f->idmap, &f->rootfs, &f->rootfs_why);
+    nvl_container_open_rootfs(root, f->container, &f->effective, &f->idmap, &f->rootfs, &f->rootfs_why);
 }
 
 int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct nvl_host_facts *host,
@@ -207,14 +211,15 @@ int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct 
     if (r < 0)
         return r;
     f->name = nvl_container_full_name(&host->containers, container);
-    f->owners = nvl_config_owners(&f->config);
-    f->has_grant = nvl_config_grant(&f->config, &f->grant, &ignored) == 1;
+    nvl_effective_read(host->root, container, &f->config, &f->effective, &f->incomplete);
+    f->has_grant = nvl_effective_grant(&f->effective, &f->grant, &ignored) == 1;
     if (f->has_grant)
         nvl_grant_resolve(&f->grant, &host->host, &f->resolved);
     for (size_t i = 0; i < f->resolved.n_nodes; i++)
         nvl_node_check(host->root, &f->resolved.nodes[i]);
-    nvl_device_filter(host->root, container, &f->config, &f->filter, &ignored);
-    nvl_idmap_read(host->root, container, &f->config, &f->idmap, &ignored);
+    if (f->incomplete.code == 0)
+        f->filter = nvl_device_filter(container, &f->effective);
+    nvl_idmap_read(&f->effective, &f->idmap, &ignored);
     return 0;
 }
 
@@ -234,7 +239,7 @@ void nvl_container_facts_clear(struct nvl_container_facts *f)
 {
     nvl_resolved_clear(&f->resolved);
     nvl_grant_clear(&f->grant);
-    free(f->owners);
+    nvl_effective_clear(&f->effective);
     nvl_config_clear(&f->config);
     nvl_root_close(&f->rootfs);
     free(f->rootfs_why);

@@ -4,13 +4,14 @@
 
 #include "container/container.h"
 #include "container/device_rules.h"
+#include "container/effective.h"
 #include "container/grant_lines.h"
 #include "container/idmap.h"
 #include "bundle/bundle.h"
 #include "bundle/search.h"
 #include "grant/resolve.h"
 #include "host/host.h"
-#include "host/driver_origin.h"
+#include "driver/origin.h"
 #include "host/modprobe.h"
 #include "host/module.h"
 #include "host/compat.h"
@@ -40,7 +41,7 @@ struct nvl_host_facts {
     struct nvl_bundles bundles;
     struct nvl_system system;
     struct nvl_support support;            /* empty where nvidia drives every GPU */
-    struct nvl_installed_driver installed; /* quick: of a loaded driver dkms's entry alone */
+    struct nvl_installed_driver installed; /* quick: a glance at a loaded one */
     struct nvl_modprobe modprobe;
     bool has_nvidia_modprobe;         /* the program that makes nodes */
     struct nvl_containers containers; /* of this node */
@@ -64,7 +65,8 @@ struct nvl_container_facts {
     struct nvl_container *container;
     char *name; /* unambiguous */
     struct nvl_config config;
-    enum nvl_line_owner *owners; /* of each line of config */
+    struct nvl_effective effective; /* what the next start makes of it, includes and all */
+    struct nvl_error incomplete;    /* where an include could not be read: which, and why; else code 0 */
     bool has_grant;
     struct nvl_grant grant; /* where has_grant */
     struct nvl_resolved resolved;

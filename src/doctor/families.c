@@ -8,7 +8,7 @@
         __VA_ARGS__, NULL                                                                                    \
     }
 
-const struct nvl_family nvl_families[] = {
+const struct nvl_check_family nvl_check_families[] = {
     {"GPU", LISTS(nvl_gpu_checks)},
     {"driver", LISTS(nvl_driver_checks, nvl_module_checks, nvl_library_checks)},
     {"device nodes", LISTS(nvl_node_checks, nvl_service_checks)},
@@ -26,7 +26,7 @@ static int compare_places(const void *a, const void *b)
     return (*x)->place < (*y)->place ? -1 : (*x)->place > (*y)->place;
 }
 
-const struct nvl_check **nvl_family_checks(const struct nvl_family *family)
+const struct nvl_check **nvl_family_checks(const struct nvl_check_family *family)
 {
     const struct nvl_check **checks = NULL;
     size_t count = 0;
@@ -40,7 +40,7 @@ const struct nvl_check **nvl_family_checks(const struct nvl_family *family)
     return checks;
 }
 
-static bool has_check(const struct nvl_family *family, const struct nvl_check *check)
+static bool has_check(const struct nvl_check_family *family, const struct nvl_check *check)
 {
     for (size_t i = 0; family->lists[i] != NULL; i++)
         for (const struct nvl_check *c = family->lists[i]; c->id != NULL; c++)
@@ -53,7 +53,8 @@ size_t nvl_check_rank(const struct nvl_check *check)
 {
     size_t before = 0;
 
-    for (const struct nvl_family *family = nvl_families; family->name != NULL; family++, before += UINT16_MAX)
+    for (const struct nvl_check_family *family = nvl_check_families; family->name != NULL;
+         family++, before += UINT16_MAX)
         if (has_check(family, check))
             return before + check->place;
     return before;

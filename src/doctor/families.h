@@ -3,14 +3,14 @@
 
 #include "doctor/check.h"
 
-struct nvl_family {
+struct nvl_check_family {
     const char *name;                     /* "device nodes" */
     const struct nvl_check *const *lists; /* the rows of its files; ends with NULL */
 };
-extern const struct nvl_family nvl_families[]; /* ends with an entry without a name */
+extern const struct nvl_check_family nvl_check_families[]; /* ends with an entry without a name */
 
 /* The checks of a family by their place, in a list that ends with NULL; the caller frees it. */
-const struct nvl_check **nvl_family_checks(const struct nvl_family *family);
+const struct nvl_check **nvl_family_checks(const struct nvl_check_family *family);
 /* A check's place among all; behind them where it is of no family. */
 size_t nvl_check_rank(const struct nvl_check *check);
 

@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <strings.h>
 
+#include "base/passwd.h"
+
 #define FILE_MAX_BYTES (1u << 20)
 #define UID_FIRST      1000 /* of people: login.defs' UID_MIN and UID_MAX */
 #define UID_LAST       59999
@@ -43,21 +45,14 @@ static void read_hostname(const struct nvl_root *root, const char *path, struct 
 
 static void read_people(const struct nvl_root *root, struct nvl_strv *users)
 {
-    nvl_autofree char *text = NULL;
-    size_t len, pos = 0, line_len;
-    const char *line;
+    nvl_auto(nvl_accounts_close) struct nvl_accounts accounts = {0};
+    struct passwd user;
 
-    if (nvl_root_read(root, "/etc/passwd", FILE_MAX_BYTES, &text, &len) < 0)
+    if (nvl_accounts_open(&accounts, root, "/etc/passwd") < 0)
         return;
-    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
-        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
-        nvl_auto(nvl_strv_clear) struct nvl_strv fields = {0};
-        uint64_t uid;
-        nvl_strv_split(&fields, copy, ":");
-        if (fields.count > 2 && nvl_parse_uint(fields.items[2], 10, UINT32_MAX, &uid) == 0 &&
-            uid >= UID_FIRST && uid <= UID_LAST)
-            add_name(users, fields.items[0]);
-    }
+    while (nvl_accounts_next_user(&accounts, &user) != NULL)
+        if (user.pw_uid >= UID_FIRST && user.pw_uid <= UID_LAST)
+            add_name(users, user.pw_name);
 }
 
 void nvl_mask_read(const struct nvl_root *root, struct nvl_mask *mask)

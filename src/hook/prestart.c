@@ -2,10 +2,10 @@
  * starts (the pre-start hook), and once after the machine has booted. */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "base/run.h"
 #include "hook/hook.h"
 #include "hook/nodes.h"
 #include "hook/starting.h"
@@ -14,33 +14,27 @@
 #define MODPROBE "/sbin/modprobe"
 
 /* Runs a program of the host with an empty environment and waits; its exit status, or a negative errno. */
-static int run(const char *program, const char *const *argv)
+static int run_host_program(const char *const *argv)
 {
-    static char *const envp[] = {(char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
-    int status;
+    static char *const environment[] = {(char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+    const struct nvl_run run = {.argv = argv,
+                                .environment = environment,
+                                .input = NVL_STREAM_CALLERS,
+                                .output = NVL_STREAM_CALLERS,
+                                .errors = NVL_STREAM_CALLERS};
 
-    pid_t child = fork();
-    if (child < 0)
-        return -errno;
-    if (child == 0) {
-        execve(program, (char *const *)argv, envp);
-        _exit(127);
-    }
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return nvl_run_status(&run);
 }
 
 static void load_modules(struct nvl_host *host, const struct nvl_root *root, enum nvl_gpus_depth depth,
                          struct nvl_report *report)
 {
-    static const char *const argv[] = {"modprobe", "-q", "nvidia-uvm", NULL};
+    static const char *const argv[] = {MODPROBE, "-q", "nvidia-uvm", NULL};
     struct nvl_error err;
 
     if (host->driver.loaded && host->majors.uvm >= 0)
         return;
-    int status = run(MODPROBE, argv);
+    int status = run_host_program(argv);
     nvl_host_clear(host);
     if (nvl_host_read(host, root, depth, &err) < 0)
         nvl_strv_push(&report->problems, err.message);
@@ -72,12 +66,12 @@ static bool learn_uuids(const struct nvl_host *host)
 static void ensure_bundle(const struct nvl_host *host, struct nvl_report *report)
 {
     const char *version = host->driver.version;
-    const char *const argv[] = {"nvlxc", "--quiet", "driver", "sync", version, NULL};
+    const char *const argv[] = {NVL_PROGRAM, "--quiet", "driver", "sync", version, NULL};
     nvl_autofree char *sonames = nvl_xasprintf("%s/%s/sonames", NVL_BUNDLE_DIR, version);
 
     if (version[0] == '\0' || nvl_root_exists(host->root, sonames))
         return;
-    int status = run(NVL_PROGRAM, argv);
+    int status = run_host_program(argv);
     if (nvl_root_exists(host->root, sonames))
         nvl_strv_pushf(&report->done, "driver bundle %s built", version);
     else
@@ -143,18 +137,18 @@ static bool has_bundle(const struct nvl_root *root)
  * either; one whose containers have had it does. */
 static void load_driver(const struct nvl_root *root, struct nvl_report *report)
 {
-    static const char *const look[] = {"modprobe", "-q", "-n", "nvidia", NULL};
-    static const char *const load[] = {"modprobe", "-q", "-b", "nvidia", NULL};
+    static const char *const look[] = {MODPROBE, "-q", "-n", "nvidia", NULL};
+    static const char *const load[] = {MODPROBE, "-q", "-b", "nvidia", NULL};
     struct nvl_driver_version driver;
 
-    if (run(MODPROBE, look) != 0) {
+    if (run_host_program(look) != 0) {
         if (has_bundle(root))
             nvl_strv_push(&report->problems,
                           "there is no NVIDIA kernel module for the kernel that runs: was it built? "
                           "see 'nvlxc host'");
         return;
     }
-    int status = run(MODPROBE, load);
+    int status = run_host_program(load);
     if (nvl_driver_version_read(root, &driver, NULL) == 0 && driver.loaded)
         nvl_strv_push(&report->done, "nvidia loaded");
     else if (status != 0)
@@ -166,11 +160,11 @@ static void load_driver(const struct nvl_root *root, struct nvl_report *report)
  */
 static void load_modeset(const struct nvl_root *root)
 {
-    static const char *const argv[] = {"modprobe", "-q", "-b", "nvidia-modeset", NULL};
+    static const char *const argv[] = {MODPROBE, "-q", "-b", "nvidia-modeset", NULL};
     struct nvl_modules modules;
 
     if (nvl_modules_read(root, &modules, NULL) == 0 && !modules.nvidia_modeset)
-        run(MODPROBE, argv);
+        run_host_program(argv);
 }
 
 void nvl_hook_prepare(const struct nvl_root *root, struct nvl_report *report)

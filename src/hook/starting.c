@@ -1,7 +1,6 @@
 /* A container before its start, as its config says. */
 #include "hook/starting.h"
 
-#include "container/grant_lines.h"
 #include "container/idmap.h"
 #include "inject/node_copies.h"
 
@@ -16,24 +15,25 @@ void nvl_starting_read(const struct nvl_root *host, const struct nvl_hook_call *
         nvl_root_read(host, call->config, NVL_CONFIG_MAX, &text, &len) < 0 ||
         nvl_config_parse(&starting->config, NVL_DIALECT_LXC, text, len, NULL) < 0)
         return;
-    starting->has_grant = nvl_config_grant(&starting->config, &starting->grant, NULL) == 1;
+    const struct nvl_container container = {
+        .kind = NVL_CONTAINER_LXC, .name = call->container, .config_path = call->config};
+    nvl_effective_read(host, &container, &starting->config, &starting->effective, &starting->incomplete);
+    starting->has_grant = nvl_effective_grant(&starting->effective, &starting->grant, NULL) == 1;
 }
 
 void nvl_starting_clear(struct nvl_starting *starting)
 {
     nvl_grant_clear(&starting->grant);
+    nvl_effective_clear(&starting->effective);
     nvl_config_clear(&starting->config);
 }
 
-/* The id map stands in files that the config includes: they are read only where nodes have to be made. */
 void nvl_starting_make_nodes(const struct nvl_starting *starting, const struct nvl_host *host,
                              const struct nvl_seen_nodes *seen, const struct nvl_hook_call *call,
                              struct nvl_report *report)
 {
     nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
-    const struct nvl_container container = {
-        .kind = NVL_CONTAINER_LXC, .name = call->container, .config_path = call->config};
-    struct nvl_error err;
+    struct nvl_error err = starting->incomplete;
     struct nvl_idmap map;
 
     if (!starting->has_grant || starting->grant.delivery.nodes != NVL_NODES_HOOK || call->container == NULL)
@@ -43,7 +43,7 @@ void nvl_starting_make_nodes(const struct nvl_starting *starting, const struct n
         nvl_seen_nodes_check(seen, host->root, &resolved.nodes[i]);
     if (!nvl_own_nodes_are_needed(&resolved))
         nvl_own_nodes_remove(host->root, call->container);
-    else if (nvl_idmap_read(host->root, &container, &starting->config, &map, &err) < 0)
+    else if (err.code < 0 || nvl_idmap_read(&starting->effective, &map, &err) < 0)
         nvl_strv_push(&report->problems, err.message);
     else
         nvl_own_nodes_make(host->root, &resolved, call->container, map.uid0, map.gid0, &report->problems);

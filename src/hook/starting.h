@@ -1,13 +1,15 @@
 /* What pre-start knows of the container: liblxc sets its environment only later. */
 #pragma once
 
-#include "container/config.h"
+#include "container/effective.h"
 #include "grant/resolve.h"
 #include "hook/hook.h"
 #include "hook/nodes.h"
 
 struct nvl_starting {
     struct nvl_config config;
+    struct nvl_effective effective;
+    struct nvl_error incomplete; /* where an include could not be read */
     bool has_grant;
     struct nvl_grant grant;
 };

@@ -49,6 +49,7 @@ static int read_kernel(struct nvl_support *s, json_t *item)
         .from = string_of(item, "from", &r),
         .package = string_of(item, "package", &r),
         .suite = string_of(item, "suite", &r),
+        .series = string_of(item, "series", &r),
         .flavour = string_of(item, "flavour", &r),
         .min = string_of(item, "min", &r),
         .max = string_of(item, "max", &r),
@@ -138,6 +139,7 @@ static void clear_kernel(struct nvl_kernel_range *row)
     free(row->from);
     free(row->package);
     free(row->suite);
+    free(row->series);
     free(row->flavour);
     free(row->min);
     free(row->max);

@@ -8,12 +8,13 @@
 /* One row: a driver, from a version of its branch on, and the kernels that it is for ("6.15": two numbers).
  */
 struct nvl_kernel_range {
-    char *branch;          /* "550" */
-    char *from;            /* the first version of the branch that it is true of; NULL for all */
-    char *package;         /* the Debian package's version that it is true of alone; NULL for any */
-    char *suite;           /* the suite that has the package: "trixie-backports"; NULL where package is */
-    char *flavour;         /* "open", "proprietary"; NULL for both */
-    char *min, *max;       /* the oldest and newest kernel; NULL where not known */
+    char *branch;    /* "550" */
+    char *from;      /* the first version of the branch that it is true of; NULL for all */
+    char *package;   /* the Debian package's version that it is true of alone; NULL for any */
+    char *suite;     /* the suite that has the package: "trixie-backports"; NULL where package is */
+    char *series;    /* of Debian's packages beside the main ones: "tesla-535"; NULL for the main ones */
+    char *flavour;   /* "open", "proprietary"; NULL for both */
+    char *min, *max; /* the oldest and newest kernel; NULL where not known */
     struct nvl_strv fails; /* kernels on which it was seen to fail */
     char *basis;           /* "built", "claimed", "reported" */
     char *source;          /* who says so */

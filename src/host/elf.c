@@ -13,7 +13,12 @@
     DO(elf_begin)                                                                                            \
     DO(elf_end)                                                                                              \
     DO(elf_kind)                                                                                             \
+    DO(elf_getshdrstrndx)                                                                                    \
+    DO(elf_nextscn)                                                                                          \
+    DO(elf_strptr)                                                                                           \
+    DO(gelf_getshdr)                                                                                         \
     DO(elf_getphdrnum)                                                                                       \
+    DO(elf_getdata)                                                                                          \
     DO(elf_getdata_rawchunk)                                                                                 \
     DO(gelf_getehdr)                                                                                         \
     DO(gelf_getphdr)                                                                                         \
@@ -155,6 +160,42 @@ int nvl_elf_read(int fd, struct nvl_elf *elf)
         return -ENOEXEC;
     read_names(handle, elf);
     return 0;
+}
+
+static Elf_Data *read_section(Elf *elf, const char *name)
+{
+    GElf_Shdr header;
+    size_t strings;
+
+    if (lib.elf_kind(elf) != ELF_K_ELF || lib.elf_getshdrstrndx(elf, &strings) < 0)
+        return NULL;
+    for (Elf_Scn *section = lib.elf_nextscn(elf, NULL); section != NULL;
+         section = lib.elf_nextscn(elf, section)) {
+        const char *its =
+            lib.gelf_getshdr(section, &header) != NULL ? lib.elf_strptr(elf, strings, header.sh_name) : NULL;
+        if (its != NULL && strcmp(its, name) == 0)
+            return lib.elf_getdata(section, NULL);
+    }
+    return NULL;
+}
+
+char *nvl_elf_licence(int fd)
+{
+    static const char key[] = "license=";
+
+    if (load() < 0)
+        return NULL;
+    nvl_auto(end_elf) Elf *handle = lib.elf_begin(fd, ELF_C_READ, NULL);
+    Elf_Data *info = handle != NULL ? read_section(handle, ".modinfo") : NULL;
+    if (info == NULL || info->d_buf == NULL)
+        return NULL;
+    for (const char *at = info->d_buf, *end = at + info->d_size; at < end;) {
+        size_t len = strnlen(at, (size_t)(end - at)); /* "key=value", each with a NUL behind it */
+        if (len > sizeof key - 1 && memcmp(at, key, sizeof key - 1) == 0)
+            return nvl_xstrndup(at + sizeof key - 1, len - (sizeof key - 1));
+        at += len + 1;
+    }
+    return NULL;
 }
 
 void nvl_elf_clear(struct nvl_elf *elf)

@@ -14,6 +14,7 @@ static const struct {
     {"nvidia_uvm", offsetof(struct nvl_modules, nvidia_uvm)},
     {"nvidia_modeset", offsetof(struct nvl_modules, nvidia_modeset)},
     {"nvidia_drm", offsetof(struct nvl_modules, nvidia_drm)},
+    {"nvidia_vgpu_vfio", offsetof(struct nvl_modules, nvidia_vgpu_vfio)},
     {"nouveau", offsetof(struct nvl_modules, nouveau)},
     {"nova_core", offsetof(struct nvl_modules, nova_core)},
     {"vfio_pci", offsetof(struct nvl_modules, vfio_pci)},

@@ -7,6 +7,7 @@
 
 struct nvl_modules {
     bool nvidia, nvidia_uvm, nvidia_modeset, nvidia_drm;
+    bool nvidia_vgpu_vfio; /* of the host driver for virtual GPUs */
     bool nouveau, nova_core, vfio_pci;
 };
 

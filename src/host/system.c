@@ -43,6 +43,7 @@ static void read_release(const struct nvl_root *root, struct nvl_system *s)
         nvl_root_read(root, "/usr/lib/os-release", SMALL_FILE_MAX, &text, &len) < 0)
         return;
     s->id = assigned(text, len, "ID");
+    s->like = assigned(text, len, "ID_LIKE");
     s->version_id = assigned(text, len, "VERSION_ID");
     s->codename = assigned(text, len, "VERSION_CODENAME");
 }
@@ -109,6 +110,7 @@ int nvl_system_read(const struct nvl_root *root, struct nvl_system *s, struct nv
 void nvl_system_clear(struct nvl_system *s)
 {
     free(s->id);
+    free(s->like);
     free(s->version_id);
     free(s->codename);
     free(s->kernel);
@@ -160,8 +162,8 @@ char *nvl_headers_meta_package(const struct nvl_system *s)
     return is_debian_kernel(s) && flavour != NULL ? nvl_xasprintf("linux-headers-%s", flavour) : NULL;
 }
 
-/* "Key: value" lines up to a blank one (deb822(5)); Status comes before Version. */
-static char *version_in(const char *paragraph, size_t len)
+/* "Key: value" lines up to a blank one (deb822(5)); Status comes before the others that are asked for. */
+static char *field_in(const char *paragraph, size_t len, const char *field)
 {
     size_t pos = 0, line_len, value_len;
     const char *line, *value;
@@ -170,23 +172,23 @@ static char *version_in(const char *paragraph, size_t len)
     while (nvl_next_line(paragraph, len, &pos, &line, &line_len) && line_len > 0) {
         if (nvl_line_value(line, line_len, "Status", &value, &value_len))
             is_installed = value_len > 10 && memcmp(value + value_len - 10, " installed", 10) == 0;
-        else if (is_installed && nvl_line_value(line, line_len, "Version", &value, &value_len))
+        else if (is_installed && nvl_line_value(line, line_len, field, &value, &value_len))
             return nvl_xstrndup(value, value_len);
     }
     return NULL;
 }
 
 /* Debian's tools begin a paragraph with the name; a package of two architectures has two. */
-static char *find_version(const char *text, size_t len, const char *package)
+static char *find_field(const char *text, size_t len, const char *package, const char *field)
 {
     nvl_autofree char *first = nvl_xasprintf("Package: %s\n", package);
-    char *version = NULL;
+    char *value = NULL;
 
     for (const char *at = text, *end = text + len;
-         version == NULL && (at = memmem(at, (size_t)(end - at), first, strlen(first))) != NULL; at++)
+         value == NULL && (at = memmem(at, (size_t)(end - at), first, strlen(first))) != NULL; at++)
         if (at == text || at[-1] == '\n')
-            version = version_in(at, (size_t)(end - at));
-    return version;
+            value = field_in(at, (size_t)(end - at), field);
+    return value;
 }
 
 /* dpkg has a list of its files for each package that is installed, so that its status, which is long, need be
@@ -225,7 +227,7 @@ char *nvl_package_version_of(const struct nvl_root *root, const char *const *pac
     if (nvl_root_read(root, DPKG_STATUS, DPKG_STATUS_MAX, &text, &len) < 0)
         return NULL;
     for (size_t i = 0; i < n_packages && version == NULL; i++) {
-        version = find_version(text, len, packages[i]);
+        version = find_field(text, len, packages[i], "Version");
         *which = i;
     }
     return version;
@@ -236,6 +238,16 @@ char *nvl_package_version(const struct nvl_root *root, const char *package)
     size_t which;
 
     return nvl_package_version_of(root, &package, 1, &which);
+}
+
+char *nvl_package_maintainer(const struct nvl_root *root, const char *package)
+{
+    nvl_autofree char *text = NULL;
+    size_t len;
+
+    return nvl_root_read(root, DPKG_STATUS, DPKG_STATUS_MAX, &text, &len) == 0
+               ? find_field(text, len, package, "Maintainer")
+               : NULL;
 }
 
 static bool is_program(const struct nvl_root *root, const char *pid, const char *name)

@@ -8,6 +8,7 @@ enum nvl_secure_boot { NVL_SECURE_BOOT_UNKNOWN, NVL_SECURE_BOOT_OFF, NVL_SECURE_
 
 struct nvl_system {
     char *id;                         /* os-release ID: "debian"; NULL where unknown */
+    char *like;                       /* ID_LIKE: "rhel centos fedora"; NULL for none */
     char *version_id;                 /* "12", "13" */
     char *codename;                   /* "bookworm", "trixie" */
     char *kernel;                     /* "6.14.8-2-pve"; NULL where unknown */
@@ -33,6 +34,10 @@ char *nvl_package_version(const struct nvl_root *root, const char *package);
 /* The same for the first of them that is installed; *which is its place. */
 char *nvl_package_version_of(const struct nvl_root *root, const char *const *packages, size_t n_packages,
                              size_t *which);
+
+/* Who makes the package that is installed, as dpkg has it: "NVIDIA Corporation <…>"; NULL where it is not
+ * installed or does not say. The caller frees. */
+char *nvl_package_maintainer(const struct nvl_root *root, const char *package);
 
 /* Whether it is installed, where its version does not matter: without reading that long file where dpkg's
  * lists are there. A package that was removed and has left configuration files counts. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "base/run.h"
 #include "host/ldcache.h"
 
 /* Long enough for a large root file system on a slow disk; a hostile one cannot hold up the start for longer.
@@ -135,7 +136,7 @@ static int drop_capabilities(void)
     return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
 }
 
-static int become(uid_t uid, gid_t gid)
+static int become_user(uid_t uid, gid_t gid)
 {
     if (uid == (uid_t)-1)
         return 0;
@@ -144,21 +145,25 @@ static int become(uid_t uid, gid_t gid)
     return 0;
 }
 
+struct confined {
+    int rootfs_fd, ldconfig_fd;
+    uid_t uid;
+    gid_t gid;
+};
+
 /* In the child. Returns only on failure, with an errno for an exit status. */
-static int confine_and_exec(int rootfs_fd, int ldconfig_fd, int null_fd, uid_t uid, gid_t gid)
+static int confine_and_exec(void *data)
 {
     static char *const argv[] = {(char *)"ldconfig", (char *)"-X", NULL}; /* -X: the cache alone, no links */
     static char *const envp[] = {(char *)"LC_ALL=C", NULL};
+    const struct confined *c = data;
     int r;
 
-    for (int fd = 0; fd <= 2; fd++)
-        if (dup2(null_fd, fd) < 0)
-            return errno;
-    if (fchdir(rootfs_fd) < 0 || chroot(".") < 0 || chdir("/") < 0)
+    if (fchdir(c->rootfs_fd) < 0 || chroot(".") < 0 || chdir("/") < 0)
         return errno;
     r = empty_bounding_set();
     if (r == 0)
-        r = become(uid, gid);
+        r = become_user(c->uid, c->gid);
     if (r == 0)
         r = drop_capabilities();
     if (r < 0)
@@ -166,8 +171,7 @@ static int confine_and_exec(int rootfs_fd, int ldconfig_fd, int null_fd, uid_t u
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
         return errno;
     umask(022);
-    alarm(LDCONFIG_SECONDS);
-    execveat(ldconfig_fd, "", argv, envp, AT_EMPTY_PATH);
+    execveat(c->ldconfig_fd, "", argv, envp, AT_EMPTY_PATH);
     return errno;
 }
 
@@ -190,26 +194,25 @@ static void remove_new(const struct nvl_root *rootfs, bool had, const char *path
 static int run_confined(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,
                         struct nvl_error *err)
 {
-    int status;
-    nvl_autofd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    struct confined confined = {rootfs->fd, ldconfig_fd, uid, gid};
+    const struct nvl_run run = {
+        .body = confine_and_exec, .body_data = &confined, .seconds = LDCONFIG_SECONDS};
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result;
 
-    if (null_fd < 0)
-        return nvl_error_errno(err, -errno, "cannot run ldconfig: /dev/null");
-    pid_t child = fork();
-    if (child < 0)
-        return nvl_error_errno(err, -errno, "cannot run ldconfig");
-    if (child == 0)
-        _exit(confine_and_exec(rootfs->fd, ldconfig_fd, null_fd, uid, gid));
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return nvl_error_errno(err, -errno, "cannot wait for ldconfig");
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return 0;
-    if (WIFSIGNALED(status))
+    int r = nvl_run(&run, &result);
+    if (r == -ETIMEDOUT)
+        return nvl_error_set(err, -EIO,
+                             "ldconfig on the container's root file system had not ended after %d s",
+                             LDCONFIG_SECONDS);
+    if (r < 0)
+        return nvl_error_errno(err, r, "cannot run ldconfig");
+    if (WIFSIGNALED(result.status))
         return nvl_error_set(err, -EIO, "ldconfig on the container's root file system was ended by signal %d",
-                             WTERMSIG(status));
-    return nvl_error_set(err, -EIO, "ldconfig on the container's root file system failed with status %d",
-                         WEXITSTATUS(status));
+                             WTERMSIG(result.status));
+    if (WEXITSTATUS(result.status) != 0)
+        return nvl_error_set(err, -EIO, "ldconfig on the container's root file system failed with status %d",
+                             WEXITSTATUS(result.status));
+    return 0;
 }
 
 int nvl_ldconfig_run(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,

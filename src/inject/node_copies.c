@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/paths.h"
-#include "inject/groups.h"
+#include "base/passwd.h"
 
 static bool is_closed(const struct nvl_node *node)
 {

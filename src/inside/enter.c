@@ -7,16 +7,51 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "inside/run.h"
 #include "container/state.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
+
+static void kill_listed(int cgroup)
+{
+    nvl_autofd int fd = openat(cgroup, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    nvl_autofree char *text = NULL;
+    const char *line;
+    size_t len, line_len, pos = 0;
+    char digits[16];
+    uint64_t pid;
+
+    if (fd < 0 || nvl_fd_read(fd, 1u << 20, &text, &len) < 0)
+        return;
+    while (nvl_next_line(text, len, &pos, &line, &line_len))
+        if (nvl_copy(digits, sizeof digits, line, line_len) &&
+            nvl_parse_uint(digits, 10, INT32_MAX, &pid) == 0 && pid > 1)
+            kill((pid_t)pid, SIGKILL);
+}
+
+void nvl_cgroup_kill(int cgroup)
+{
+    nvl_autofd int fd = openat(cgroup, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+
+    /* the kernel has it since 5.14 */
+    if (fd < 0 || nvl_fd_write(fd, "1", 1) < 0)
+        kill_listed(cgroup);
+}
+
+bool nvl_cgroup_is(int cgroup, const char *event)
+{
+    nvl_autofd int fd = openat(cgroup, "cgroup.events", O_RDONLY | O_CLOEXEC);
+    nvl_autofree char *text = NULL;
+    size_t len;
+
+    return fd >= 0 && nvl_fd_read(fd, 4096, &text, &len) == 0 && strstr(text, event) != NULL;
+}
 
 static const struct {
     const char *name;
@@ -42,7 +77,7 @@ static int read_namespaces(struct nvl_inside *in, const struct nvl_root *host)
     return 0;
 }
 
-static int read_text(const struct nvl_root *host, pid_t pid, const char *name, char **text, size_t *len)
+static int read_proc_file(const struct nvl_root *host, pid_t pid, const char *name, char **text, size_t *len)
 {
     nvl_autofree char *path = nvl_xasprintf("/proc/%d/%s", (int)pid, name);
 
@@ -50,14 +85,14 @@ static int read_text(const struct nvl_root *host, pid_t pid, const char *name, c
 }
 
 /* The rights that its init can ever have: what the config's lxc.cap lines leave. */
-static int read_capabilities(struct nvl_inside *in, const struct nvl_root *host)
+static int read_bounding_set(struct nvl_inside *in, const struct nvl_root *host)
 {
     nvl_autofree char *text = NULL;
     const char *line, *value;
     size_t len, line_len, value_len, pos = 0;
     char digits[24];
 
-    int r = read_text(host, in->init, "status", &text, &len);
+    int r = read_proc_file(host, in->init, "status", &text, &len);
     while (r == 0 && nvl_next_line(text, len, &pos, &line, &line_len))
         if (nvl_line_value(line, line_len, "CapBnd", &value, &value_len))
             return nvl_copy(digits, sizeof digits, value, value_len)
@@ -73,8 +108,8 @@ static void read_profile(struct nvl_inside *in, const struct nvl_root *host)
     size_t len;
 
     if (!nvl_root_exists(host, "/sys/kernel/security/apparmor") ||
-        (read_text(host, in->init, "attr/apparmor/current", &text, &len) < 0 &&
-         read_text(host, in->init, "attr/current", &text, &len) < 0))
+        (read_proc_file(host, in->init, "attr/apparmor/current", &text, &len) < 0 &&
+         read_proc_file(host, in->init, "attr/current", &text, &len) < 0))
         return;
     text[strcspn(text, "\n")] = '\0';
     char *mode = strstr(text, " (");
@@ -129,7 +164,7 @@ int nvl_inside_open(struct nvl_inside *in, const struct nvl_root *host, pid_t in
         return nvl_error_errno(err, -errno, "cannot enter the container: its init, process %d", (int)init);
     int r = read_namespaces(in, host);
     if (r == 0)
-        r = read_capabilities(in, host);
+        r = read_bounding_set(in, host);
     if (r < 0)
         return nvl_error_errno(err, r, "cannot enter the container: /proc/%d", (int)init);
     if ((in->namespaces & CLONE_NEWNS) == 0 || (is_mapped && (in->namespaces & CLONE_NEWUSER) == 0))

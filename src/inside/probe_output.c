@@ -34,7 +34,7 @@ static bool take_field(const char **p, const char *end, const char **field, size
     return true;
 }
 
-static bool is_word(const char *s, size_t len)
+static bool is_probe_word(const char *s, size_t len)
 {
     for (size_t i = 0; i < len; i++)
         if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= '0' && s[i] <= '9') || s[i] == '.' || s[i] == '-'))
@@ -55,7 +55,7 @@ static bool parse_code(const char *s, size_t len, int *code)
     return true;
 }
 
-static bool parse_line(const char *line, size_t len, struct nvl_probe_line *out)
+static bool parse_probe_line(const char *line, size_t len, struct nvl_probe_line *out)
 {
     const char *p = line, *end = line + len, *field;
     size_t field_len;
@@ -63,7 +63,7 @@ static bool parse_line(const char *line, size_t len, struct nvl_probe_line *out)
     if (!take_field(&p, end, &field, &field_len) || field_len != strlen(MARK) ||
         memcmp(field, MARK, field_len) != 0)
         return false;
-    if (!take_field(&p, end, &field, &field_len) || !is_word(field, field_len) ||
+    if (!take_field(&p, end, &field, &field_len) || !is_probe_word(field, field_len) ||
         !nvl_copy(out->what, sizeof out->what, field, field_len))
         return false;
     if (!take_field(&p, end, &field, &field_len) || !parse_code(field, field_len, &out->code))
@@ -81,7 +81,7 @@ void nvl_probe_parse(const char *text, size_t len, struct nvl_probe_lines *lines
     *lines = (struct nvl_probe_lines){0};
     while (lines->count < NVL_PROBE_LINES_MAX && nvl_next_line(text, len, &pos, &line, &line_len)) {
         struct nvl_probe_line one;
-        if (!parse_line(line, line_len, &one))
+        if (!parse_probe_line(line, line_len, &one))
             continue;
         if (strcmp(one.what, "end") == 0) {
             lines->ended = true;

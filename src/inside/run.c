@@ -1,192 +1,283 @@
-/* The host's side of running something inside a container: starts it, reads what it prints, sees that it
- * ends.
- */
+/* From a process of the host to one of the container, and back with what it printed. Between the two it is
+ * visible in neither: it holds the memory of nvlxc, so it may not be dumped or traced, and it has given up
+ * its rights before it can be seen in the container. */
 #include "inside/run.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "inside/confine.h"
+#include "base/run.h"
 
-static unsigned long now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (unsigned long)ts.tv_sec * 1000 + (unsigned long)ts.tv_nsec / 1000000;
-}
-
-static void kill_listed(int cgroup)
-{
-    nvl_autofd int fd = openat(cgroup, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-    nvl_autofree char *text = NULL;
-    const char *line;
-    size_t len, line_len, pos = 0;
-    char digits[16];
-    uint64_t pid;
-
-    if (fd < 0 || nvl_fd_read(fd, 1u << 20, &text, &len) < 0)
-        return;
-    while (nvl_next_line(text, len, &pos, &line, &line_len))
-        if (nvl_copy(digits, sizeof digits, line, line_len) &&
-            nvl_parse_uint(digits, 10, INT32_MAX, &pid) == 0 && pid > 1)
-            kill((pid_t)pid, SIGKILL);
-}
-
-void nvl_cgroup_kill(int cgroup)
-{
-    nvl_autofd int fd = openat(cgroup, "cgroup.kill", O_WRONLY | O_CLOEXEC);
-
-    /* the kernel has it since 5.14 */
-    if (fd < 0 || nvl_fd_write(fd, "1", 1) < 0)
-        kill_listed(cgroup);
-}
-
-bool nvl_cgroup_is(int cgroup, const char *event)
-{
-    nvl_autofd int fd = openat(cgroup, "cgroup.events", O_RDONLY | O_CLOEXEC);
-    nvl_autofree char *text = NULL;
-    size_t len;
-
-    return fd >= 0 && nvl_fd_read(fd, 4096, &text, &len) == 0 && strstr(text, event) != NULL;
-}
-
-/* Reads what has come. False at its end. */
-static bool take_output(int fd, struct nvl_buf *text, size_t max, struct nvl_output *out)
-{
-    char chunk[16384];
-    ssize_t n = read(fd, chunk, sizeof chunk);
-
-    if (n < 0)
-        return errno == EINTR || errno == EAGAIN;
-    size_t room = max - text->len, fits = (size_t)n < room ? (size_t)n : room;
-    nvl_buf_add(text, chunk, fits);
-    if (fits < (size_t)n)
-        out->truncated = true;
-    return n > 0;
-}
-
-/* Until the child has reported or is gone, or the time is over; a program that has closed its output may
- * still run, and what it left running may keep the output open. */
-static void collect(int output, int report, unsigned seconds, size_t max, struct nvl_output *out,
-                    struct nvl_child_report *result)
-{
-    unsigned long begin = now_ms(), limit = (unsigned long)seconds * 1000;
-    struct nvl_buf text = {0};
-    struct pollfd fds[] = {{output, POLLIN, 0}, {report, POLLIN, 0}};
-
-    for (;;) {
-        unsigned long passed = now_ms() - begin;
-        if (passed >= limit) {
-            out->timed_out = true;
-            break;
-        }
-        if (poll(fds, 2, (int)(limit - passed)) < 0 && errno != EINTR)
-            break;
-        if (fds[0].revents != 0 && !take_output(output, &text, max, out))
-            fds[0].fd = -1;
-        if (fds[1].revents != 0) {
-            if (read(report, result, sizeof *result) != sizeof *result)
-                *result = (struct nvl_child_report){NVL_CHILD_FAILED, EIO, -1};
-            break;
-        }
-    }
-    /* what it wrote last is in the pipe; more than a pipe holds is another's */
-    for (int i = 0; i < 8 && fds[0].fd >= 0 && poll(fds, 1, 0) > 0 && fds[0].revents != 0; i++)
-        if (!take_output(output, &text, max, out))
-            break;
-    out->millis = now_ms() - begin;
-    out->len = text.len;
-    out->text = nvl_buf_take(&text);
-}
-
-/* The two pipes of a child, both ends; -1 once closed. */
-struct pipes {
-    int output[2], report[2];
+/* What the child reports through its pipe: a failed step with its errno, or how the program ended. */
+struct child_report {
+    enum { NVL_CHILD_FAILED, NVL_CHILD_ENDED } kind;
+    int value; /* errno, or the wait status */
+    int step;  /* of child_step_name */
 };
 
-static void close_pipes(struct pipes *p)
+enum child_step { JOIN_CGROUP, TAKE_PROFILE, ENTER, DROP, BECOME, CLOSE, START };
+
+static const char *child_step_name(int step)
 {
-    for (int i = 0; i < 2; i++) {
-        nvl_close_ptr(&p->output[i]);
-        nvl_close_ptr(&p->report[i]);
+    static const char *const names[] = {
+        [JOIN_CGROUP] = "join its cgroup", [TAKE_PROFILE] = "take its AppArmor profile",
+        [ENTER] = "enter its namespaces",  [DROP] = "drop capabilities",
+        [BECOME] = "become its user",      [CLOSE] = "close what is the host's",
+        [START] = "start the program",
+    };
+
+    return step >= 0 && (size_t)step < NVL_LENGTH(names) ? names[step] : "?";
+}
+
+_Noreturn static void fail_at(int report, enum child_step step, int error)
+{
+    const struct child_report r = {NVL_CHILD_FAILED, error, (int)step};
+
+    nvl_fd_write(report, &r, sizeof r);
+    _exit(1);
+}
+
+/* 0 is whoever writes it. */
+static int join_cgroup(const struct nvl_inside *in)
+{
+    nvl_autofd int fd = openat(in->cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+    return fd < 0 ? -errno : nvl_fd_write(fd, "0", 1);
+}
+
+/* Takes effect when the program is started; a forked child keeps it. */
+static int take_profile(const struct nvl_inside *in)
+{
+    if (in->profile == NULL)
+        return 0;
+    nvl_autofree char *command = nvl_xasprintf("exec %s", in->profile);
+    nvl_autofd int fd = open("/proc/thread-self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        fd = open("/proc/thread-self/attr/exec", O_WRONLY | O_CLOEXEC);
+    /* the profile's name counts without a NUL */
+    return fd < 0 ? -errno : nvl_fd_write(fd, command, strlen(command));
+}
+
+/* Root in a container opens what is not its own by CAP_DAC_OVERRIDE, as far as its init has it; nothing that
+ * is run here needs more. A program started by root gets the bounding set. */
+static int limit_capabilities(const struct nvl_inside *in)
+{
+    for (int cap = 0; cap <= 63; cap++) {
+        bool stays = cap == CAP_DAC_OVERRIDE && (in->capabilities & (1ull << cap)) != 0;
+        if (!stays && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EINVAL)
+            return -errno;
     }
+    return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-static int open_pipes(struct pipes *p)
+/* The sets beside the bounding set: with no_new_privs a program that root starts gets no more than is
+ * permitted here. A user gets nothing. */
+static int keep_one_capability(const struct nvl_inside *in, bool is_root)
 {
-    *p = (struct pipes){{-1, -1}, {-1, -1}};
-    if (pipe2(p->output, O_CLOEXEC) < 0 || pipe2(p->report, O_CLOEXEC) < 0)
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2] = {0};
+
+    if (is_root && (in->capabilities & (1ull << CAP_DAC_OVERRIDE)) != 0)
+        sets[0].permitted = sets[0].effective = 1u << CAP_DAC_OVERRIDE;
+    return syscall(SYS_capset, &header, sets) < 0 ? -errno : 0;
+}
+
+static int become_user_inside(const struct nvl_account *user)
+{
+    uid_t uid = user != NULL ? user->uid : 0;
+    gid_t gid = user != NULL ? user->gid : 0;
+
+    /* a single user's map may deny setgroups, but then there are no other groups either */
+    if (setgroups(user != NULL ? user->n_groups : 0, user != NULL ? user->groups : NULL) < 0 &&
+        errno != EPERM)
         return -errno;
-    return 0;
+    return setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0 ? -errno : 0;
 }
 
-static void keep_child_end(struct pipes *p, bool child)
+/* Standard input ends at once. What else stays open are the report and the program, and they close when it
+ * starts: root of a privileged container may look into a process before that. */
+static int arrange_descriptors(int output, int *report, int *program)
 {
-    nvl_close_ptr(&p->output[child ? 0 : 1]);
-    nvl_close_ptr(&p->report[child ? 0 : 1]);
-    p->output[child ? 0 : 1] = p->report[child ? 0 : 1] = -1;
+    enum { REPORT = 3, PROGRAM = 4 };
+    int ends[2], high[2] = {-1, -1};
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    if (dup2(ends[0], STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0)
+        return -errno;
+    /* out of the way of both numbers first */
+    high[0] = fcntl(*report, F_DUPFD_CLOEXEC, PROGRAM + 1);
+    high[1] = *program >= 0 ? fcntl(*program, F_DUPFD_CLOEXEC, PROGRAM + 1) : -1;
+    if (high[0] < 0 || (*program >= 0 && high[1] < 0) || dup3(high[0], REPORT, O_CLOEXEC) < 0 ||
+        (high[1] >= 0 && dup3(high[1], PROGRAM, O_CLOEXEC) < 0))
+        return -errno;
+    *report = REPORT;
+    *program = *program >= 0 ? PROGRAM : -1;
+    return close_range(*program >= 0 ? PROGRAM + 1 : REPORT + 1, ~0U, 0) < 0 ? -errno : 0;
 }
 
-/* The child is ended and reaped whatever it does, and what it left behind: the next one shall not meet it. On
- * a machine that has much to do it takes a while until the last one has been scheduled. */
-static void end_child(const struct nvl_inside *in, pid_t child)
+_Noreturn static void start_program(const struct nvl_inside_command *command, int program, int report)
 {
-    kill(-child, SIGKILL);
-    kill(child, SIGKILL);
-    if (in->parent >= 0)
-        nvl_cgroup_kill(in->cgroup);
-    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-        continue;
-    for (int i = 0; i < 1000 && in->parent >= 0 && nvl_cgroup_is(in->cgroup, "populated 1"); i++)
+    nvl_autofree char **argv = NULL, **env = NULL;
+    size_t n_argv = 0, n_env = 0;
+    sigset_t none;
+
+    for (const char *const *a = command->argv; *a != NULL; a++)
+        *NVL_APPEND(argv, n_argv) = nvl_xstrdup(*a);
+    *NVL_APPEND(argv, n_argv) = NULL;
+    for (size_t i = 0; i < command->environment->count; i++)
+        *NVL_APPEND(env, n_env) = command->environment->items[i];
+    *NVL_APPEND(env, n_env) = NULL;
+
+    /* with the one that waits for it; asked for here, since a change of user forgets it */
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (program >= 0)
+        syscall(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
+    else
+        execve(argv[0], argv, env);
+    fail_at(report, START, errno);
+}
+
+/* The pid namespace counts for children: so a second process, and this one waits for it. */
+_Noreturn static void start_and_wait(const struct nvl_inside_command *command, int program, int report)
+{
+    struct child_report r = {NVL_CHILD_ENDED, 0, START};
+    pid_t child = fork();
+
+    if (child < 0)
+        fail_at(report, START, errno);
+    if (child == 0)
+        start_program(command, program, report);
+    for (int fd = 0; fd <= 2; fd++)
+        close(fd);
+    int waited = nvl_child_wait(child, &r.value);
+    if (waited < 0)
+        fail_at(report, START, -waited);
+    nvl_fd_write(report, &r, sizeof r);
+    _exit(0);
+}
+
+/* Never returns. `output` becomes standard output and standard error, `report` gets one report. */
+_Noreturn static void run_child(const struct nvl_inside *in, const struct nvl_inside_command *command,
+                                int output, int report)
+{
+    const struct rlimit no_core = {0, 0};
+    int r, program = command->program;
+
+    /* no terminal: a program of the container could write to it as if it were typed there */
+    setsid();
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    setrlimit(RLIMIT_CORE, &no_core);
+    if ((r = join_cgroup(in)) < 0)
+        fail_at(report, JOIN_CGROUP, -r);
+    if ((r = take_profile(in)) < 0)
+        fail_at(report, TAKE_PROFILE, -r);
+    if (setns(in->pidfd, in->namespaces) < 0 || chdir("/") < 0)
+        fail_at(report, ENTER, errno);
+    if ((r = limit_capabilities(in)) < 0)
+        fail_at(report, DROP, -r);
+    if ((r = become_user_inside(command->user)) < 0)
+        fail_at(report, BECOME, -r);
+    if ((r = keep_one_capability(in, command->user == NULL)) < 0 ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        fail_at(report, DROP, r < 0 ? -r : errno);
+    /* a change of user may have made it dumpable again */
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if ((r = arrange_descriptors(output, &report, &program)) < 0)
+        fail_at(report, CLOSE, -r);
+    umask(022);
+    start_and_wait(command, program, report);
+}
+
+/* What run_child works with, and where it reports to. */
+struct inside_child {
+    const struct nvl_inside *in;
+    const struct nvl_inside_command *command;
+    int report;
+};
+
+static int run_inside_child(void *data)
+{
+    const struct inside_child *child = data;
+
+    run_child(child->in, child->command, STDOUT_FILENO, child->report);
+}
+
+/* What the command left behind: the next one shall not meet it. On a machine that has much to do it takes a
+ * while until the last one has been scheduled. */
+static void empty_cgroup(const struct nvl_inside *in)
+{
+    if (in->parent < 0)
+        return;
+    nvl_cgroup_kill(in->cgroup);
+    for (int i = 0; i < 1000 && nvl_cgroup_is(in->cgroup, "populated 1"); i++)
         usleep(2000);
 }
 
-static void take_result(const struct nvl_child_report *result, struct nvl_output *out)
+static void give_output(struct nvl_run_result *ran, struct nvl_output *out)
 {
-    if (out->timed_out)
-        return;
-    if (result->kind == NVL_CHILD_ENDED) {
-        out->status = result->value;
+    *out = (struct nvl_output){.at = "start",
+                               .text = TAKE_PTR(ran->text),
+                               .len = ran->len,
+                               .truncated = ran->truncated,
+                               .timed_out = ran->timed_out,
+                               .millis = ran->millis};
+}
+
+static void take_report(int report, struct nvl_output *out)
+{
+    struct child_report r;
+
+    if (read(report, &r, sizeof r) != sizeof r)
+        r = (struct child_report){NVL_CHILD_FAILED, EIO, -1};
+    if (r.kind == NVL_CHILD_ENDED) {
+        out->status = r.value;
     } else {
-        out->error = -result->value;
-        out->at = nvl_child_step_name(result->step);
+        out->error = -r.value;
+        out->at = child_step_name(r.step);
     }
 }
 
 void nvl_inside_run(const struct nvl_inside *in, const struct nvl_inside_command *command,
                     struct nvl_output *out)
 {
-    nvl_auto(close_pipes) struct pipes p;
-    struct nvl_child_report result = {NVL_CHILD_FAILED, EIO, -1};
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result ran = {0};
+    int ends[2];
 
-    *out = (struct nvl_output){0};
-    int r = open_pipes(&p);
-    fflush(stdout);
-    pid_t child = r == 0 ? fork() : -1;
-    if (child < 0) {
-        out->error = r < 0 ? r : -errno;
-        out->at = "start";
-        out->text = nvl_xstrdup("");
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+        *out = (struct nvl_output){.at = "start", .text = nvl_xstrdup(""), .error = -errno};
         return;
     }
-    keep_child_end(&p, child == 0);
-    if (child == 0)
-        nvl_child_run(in, command, p.output[1], p.report[1]);
-    collect(p.output[0], p.report[0], command->seconds, command->max, out, &result);
-    end_child(in, child);
-    take_result(&result, out);
+    nvl_autofd int report = ends[0], childs = ends[1];
+    struct inside_child child = {in, command, childs};
+    const struct nvl_run run = {.body = run_inside_child,
+                                .body_data = &child,
+                                .output = NVL_STREAM_TAKEN,
+                                .errors = NVL_STREAM_TAKEN,
+                                .max = command->max,
+                                .seconds = command->seconds};
+    int r = nvl_run(&run, &ran);
+    empty_cgroup(in);
+    give_output(&ran, out);
+    if (r == 0)
+        take_report(report, out);
+    else if (!out->timed_out)
+        out->error = r;
 }
 
 #define HTTP_MAX     (256u << 10)
@@ -219,43 +310,39 @@ static int http_get(uint16_t port, const char *path, int output)
     return -r;
 }
 
-_Noreturn static void run_http_get(const struct nvl_inside *in, uint16_t port, const char *path,
-                                   const struct pipes *p)
-{
-    struct nvl_child_report r = {NVL_CHILD_ENDED, 0, 0};
+struct http_request {
+    const struct nvl_inside *in;
+    uint16_t port;
+    const char *path;
+};
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+/* In the child: its exit status is an errno. */
+static int get_inside(void *data)
+{
+    const struct http_request *request = data;
+
     signal(SIGPIPE, SIG_IGN);
-    if ((in->namespaces & CLONE_NEWNET) != 0 && setns(in->pidfd, CLONE_NEWNET) < 0)
-        r.value = errno;
-    else
-        r.value = http_get(port, path, p->output[1]);
-    r.kind = r.value == 0 ? NVL_CHILD_ENDED : NVL_CHILD_FAILED;
-    nvl_fd_write(p->report[1], &r, sizeof r);
-    _exit(0);
+    if ((request->in->namespaces & CLONE_NEWNET) != 0 && setns(request->in->pidfd, CLONE_NEWNET) < 0)
+        return errno;
+    return http_get(request->port, request->path, STDOUT_FILENO);
 }
 
 void nvl_inside_http_get(const struct nvl_inside *in, uint16_t port, const char *path, struct nvl_output *out)
 {
-    nvl_auto(close_pipes) struct pipes p;
-    struct nvl_child_report result = {NVL_CHILD_FAILED, EIO, -1};
+    struct http_request request = {in, port, path};
+    const struct nvl_run run = {.body = get_inside,
+                                .body_data = &request,
+                                .output = NVL_STREAM_TAKEN,
+                                .max = HTTP_MAX,
+                                .seconds = HTTP_SECONDS};
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result ran = {0};
 
-    *out = (struct nvl_output){0};
-    int r = open_pipes(&p);
-    pid_t child = r == 0 ? fork() : -1;
-    if (child < 0) {
-        out->error = r < 0 ? r : -errno;
-        out->text = nvl_xstrdup("");
-        return;
-    }
-    keep_child_end(&p, child == 0);
-    if (child == 0)
-        run_http_get(in, port, path, &p);
-    collect(p.output[0], p.report[0], HTTP_SECONDS, HTTP_MAX, out, &result);
-    kill(child, SIGKILL);
-    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-        continue;
-    take_result(&result, out);
+    int r = nvl_run(&run, &ran);
+    give_output(&ran, out);
+    if (r == 0)
+        out->error = WIFEXITED(ran.status) ? -WEXITSTATUS(ran.status) : -EIO;
+    else if (!out->timed_out)
+        out->error = r;
 }
 
 void nvl_output_clear(struct nvl_output *out)

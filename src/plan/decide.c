@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "container/entry.h"
 #include "container/foreign.h"
 
 #define DEV_COUNT 256 /* dev0 to dev255 */
@@ -171,7 +172,7 @@ static void mark_used(const struct nvl_config_edit *e, bool *used)
     for (size_t i = 0; i < e->config->n_lines; i++) {
         const struct nvl_line *line = line_of(e, i);
         if (line->kind == NVL_LINE_SECTION)
-            is_pending = strcasecmp(line->key, "pve:pending") == 0;
+            is_pending = nvl_is_pending_section(line);
         if (line->kind != NVL_LINE_KEY || (line->section > 0 && !is_pending) ||
             e->fates[i] == NVL_FATE_REMOVE)
             continue;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "container/ownership.h"
 #include "plan/edit.h"
 
 #define ROUNDS_MAX 4

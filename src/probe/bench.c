@@ -240,7 +240,7 @@ static int begin(int *device, void **context)
     return CALL("bench.call", "cuCtxCreate", cu.context_create(context, 0, *device)) && make_ready(*device);
 }
 
-static void finish(void *context)
+static void finish_bench(void *context)
 {
     cu.release(at.a);
     cu.release(at.b);
@@ -256,7 +256,7 @@ void probe_bench(void)
     if (!begin(&device, &context))
         return;
     measure_all();
-    finish(context);
+    finish_bench(context);
 }
 
 void probe_spin(unsigned seconds)
@@ -270,5 +270,5 @@ void probe_spin(unsigned seconds)
     say("bench.spinning", 0, "%u s", seconds);
     if (CALL("bench.call", "a kernel", repeat(compute, seconds * 1000000000ul, &count, &ns)))
         check_sums();
-    finish(context);
+    finish_bench(context);
 }

@@ -17,21 +17,15 @@ static char *read_text(const struct nvl_root *root, const char *path)
     return nvl_root_read(root, path, SMALL_MAX, &text, &len) == 0 ? text : NULL;
 }
 
-static void read_kernels(const struct nvl_root *root, struct nvl_setup_facts *facts)
+static void find_unwanted(const struct nvl_root *root, struct nvl_setup_facts *facts)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
     bool has_nova = facts->modules.nova_core;
 
     nvl_root_list(root, "/lib/modules", &names);
     for (size_t i = 0; i < names.count; i++) {
-        nvl_autofree char *image = nvl_xasprintf("/boot/vmlinuz-%s", names.items[i]);
         nvl_autofree char *nova =
             nvl_xasprintf("/lib/modules/%s/kernel/drivers/gpu/nova-core", names.items[i]);
-        nvl_autofree char *headers = nvl_xasprintf("/lib/modules/%s/build/include", names.items[i]);
-        if (nvl_root_exists(root, image))
-            nvl_strv_push(&facts->kernels, names.items[i]);
-        if (nvl_root_exists(root, image) && nvl_root_exists(root, headers))
-            nvl_strv_push(&facts->headers, names.items[i]);
         has_nova = has_nova || nvl_root_exists(root, nova);
     }
     nvl_strv_push(&facts->unwanted, "nouveau");
@@ -136,15 +130,14 @@ int nvl_setup_facts_read(const struct nvl_root *root, struct nvl_setup_facts *fa
         r = nvl_userspace_read(root, &userspace, err);
     if (r < 0)
         return r;
-    nvl_installed_driver_read(root, &facts->system, &userspace, &facts->installed);
-    read_kernels(root, facts);
+    nvl_installed_driver_read(root, &facts->system, &userspace, &facts->loaded, &facts->installed);
+    find_unwanted(root, facts);
     read_pinned(root, facts);
     facts->backports = read_text(root, NVL_SOURCES_BACKPORTS);
     facts->pin = read_text(root, NVL_SOURCES_PIN);
     read_blacklist(root, facts);
     read_initramfs(root, facts);
     facts->key_is_pending = key_is_pending(root, facts->installed.signing_key);
-    facts->has_installer = nvl_root_exists(root, "/usr/bin/nvidia-uninstall");
     read_boot_unit(root, facts);
     return 0;
 }
@@ -160,6 +153,11 @@ void nvl_setup_look_up(const struct nvl_root *root, const struct nvl_strv *names
             *NVL_APPEND(facts->packages, facts->n_packages) =
                 (struct nvl_setup_package){nvl_xstrdup(names->items[i]), version};
     }
+}
+
+struct nvl_driver_need nvl_setup_need(const struct nvl_setup_facts *facts, const struct nvl_support *support)
+{
+    return (struct nvl_driver_need){&facts->system, &facts->gpus, &facts->loaded, &facts->installed, support};
 }
 
 const char *nvl_setup_installed(const struct nvl_setup_facts *facts, const char *package)
@@ -181,8 +179,6 @@ void nvl_setup_facts_clear(struct nvl_setup_facts *facts)
         free(facts->packages[i].version);
     }
     free(facts->packages);
-    nvl_strv_clear(&facts->kernels);
-    nvl_strv_clear(&facts->headers);
     free(facts->pinned);
     free(facts->backports);
     free(facts->pin);

@@ -2,9 +2,7 @@
  * plan itself does no input or output. */
 #pragma once
 
-#include "host/driver_version.h"
-#include "host/gpu.h"
-#include "host/driver_origin.h"
+#include "driver/answers.h"
 #include "host/module.h"
 #include "setup/sources.h"
 
@@ -24,16 +22,13 @@ struct nvl_setup_facts {
     struct nvl_sources sources;
     struct nvl_setup_package *packages; /* those looked up that are installed */
     size_t n_packages;
-    struct nvl_strv kernels; /* those that can boot: /boot/vmlinuz-K and /lib/modules/K */
-    struct nvl_strv headers; /* those of them whose headers are installed, so that dkms builds for them */
-    char *pinned;            /* Proxmox: the kernel that it always boots; NULL for the newest */
+    char *pinned;                      /* Proxmox: the kernel that it always boots; NULL for the newest */
     char *backports, *pin, *blacklist; /* the files that setup writes, as they are; NULL */
     struct nvl_strv unwanted;    /* modules that a kernel here has and that take GPUs: nouveau, nova_core */
     struct nvl_strv blacklisted; /* those of them that are blacklisted */
     bool has_initramfs;          /* update-initramfs, and an image */
     bool initramfs_is_old;       /* an image is older than our blacklist */
     bool key_is_pending;         /* the key that dkms signs with waits to be confirmed at the next boot */
-    bool has_installer;          /* files of NVIDIA's own installer are here: /usr/bin/nvidia-uninstall */
     bool has_boot_unit, boot_unit_is_enabled;
 };
 
@@ -41,6 +36,8 @@ int nvl_setup_facts_read(const struct nvl_root *root, struct nvl_setup_facts *fa
 /* Looks packages up; what is installed joins `packages`. */
 void nvl_setup_look_up(const struct nvl_root *root, const struct nvl_strv *names,
                        struct nvl_setup_facts *facts);
+/* What the chooser judges by, of these facts. */
+struct nvl_driver_need nvl_setup_need(const struct nvl_setup_facts *facts, const struct nvl_support *support);
 void nvl_setup_facts_clear(struct nvl_setup_facts *facts);
 /* The version of an installed package; NULL. */
 const char *nvl_setup_installed(const struct nvl_setup_facts *facts, const char *package);

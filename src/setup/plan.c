@@ -97,9 +97,10 @@ static void look_up_kernels(const struct nvl_root *root, struct nvl_setup_facts 
 
     nvl_strv_push(&names, "nvidia-kernel-dkms");
     nvl_strv_push(&names, "nvidia-open-kernel-dkms");
-    for (size_t i = 0; i <= facts->kernels.count; i++) {
-        nvl_autofree char *image = nvl_image_package(
-            &facts->system, i < facts->kernels.count ? facts->kernels.items[i] : facts->system.kernel);
+    for (size_t i = 0; i <= facts->installed.bootable.count; i++) {
+        nvl_autofree char *image = nvl_image_package(&facts->system, i < facts->installed.bootable.count
+                                                                         ? facts->installed.bootable.items[i]
+                                                                         : facts->system.kernel);
         if (image != NULL)
             nvl_strv_push(&names, image);
     }
@@ -150,7 +151,8 @@ int nvl_setup_plan_make(const struct nvl_root *root, unsigned capabilities, stru
     if (r < 0)
         return r;
     look_up_kernels(root, &facts);
-    nvl_choose_driver(&facts, &support, &plan->choice);
+    struct nvl_driver_need need = nvl_setup_need(&facts, &support);
+    nvl_choose_driver(&need, &plan->choice);
     add_steps(root, &facts, capabilities, plan);
     return 0;
 }

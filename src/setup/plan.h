@@ -2,7 +2,7 @@
  * and its exact commands or edits, and whether it is done already. Made from facts alone. */
 #pragma once
 
-#include "setup/choice.h"
+#include "driver/choose.h"
 #include "setup/inventory.h"
 
 enum nvl_setup_state {

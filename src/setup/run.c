@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "setup/exec.h"
+#include "base/run.h"
+
+#define OUTPUT_MAX (16u << 20) /* bytes kept of one command's output */
 
 #define AGAIN "then run 'nvlxc host setup' again: what is done stays done"
 
@@ -74,6 +76,61 @@ static int write_edit(const struct runner *r, const struct nvl_edit *edit, struc
     return done;
 }
 
+/* The caller's environment, with what these commands need in it. */
+static void make_command_environment(bool is_unasked, bool is_parsed, struct nvl_strv *environment)
+{
+    for (char **variable = environ; *variable != NULL; variable++)
+        if (!nvl_has_prefix(*variable, "PATH=") &&
+            !(is_unasked && nvl_has_prefix(*variable, "DEBIAN_FRONTEND=")) &&
+            !(is_parsed && nvl_has_prefix(*variable, "LC_ALL=")))
+            nvl_strv_push(environment, *variable);
+    if (is_unasked)
+        nvl_strv_push(environment, "DEBIAN_FRONTEND=noninteractive");
+    if (is_parsed)
+        nvl_strv_push(environment, "LC_ALL=C");
+    /* `su` without a dash leaves the folders of root's programs out, and dpkg needs them */
+    nvl_strv_push(environment, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    *NVL_APPEND(environment->items, environment->count) = NULL;
+}
+
+static void log_output(void *data, const char *bytes, size_t len)
+{
+    const struct runner *r = data;
+
+    if (r->log >= 0)
+        nvl_fd_write(r->log, bytes, len);
+}
+
+static void show_output(void *data, const char *bytes, size_t len)
+{
+    fwrite(bytes, 1, len, stdout);
+    fflush(stdout);
+    log_output(data, bytes, len);
+}
+
+/* A command with its output into the log, and shown where that is wanted, or kept for a program to read:
+ * then it asks nothing, and speaks English. */
+static int run_logged(struct runner *r, const struct nvl_strv *command, bool is_parsed,
+                      struct nvl_run_result *result)
+{
+    bool is_unasked = is_parsed || r->run->unasked;
+    nvl_auto(nvl_strv_clear) struct nvl_strv environment = {0};
+    nvl_autofree const char **argv = nvl_xcalloc(command->count + 1, sizeof *argv);
+
+    for (size_t i = 0; i < command->count; i++)
+        argv[i] = command->items[i];
+    make_command_environment(is_unasked, is_parsed, &environment);
+    const struct nvl_run run = {.argv = argv,
+                                .environment = environment.items,
+                                .input = is_unasked ? NVL_STREAM_NONE : NVL_STREAM_CALLERS,
+                                .output = NVL_STREAM_TAKEN,
+                                .errors = NVL_STREAM_TAKEN,
+                                .max = is_parsed ? OUTPUT_MAX : 0,
+                                .pass_on = is_parsed || r->run->quiet ? log_output : show_output,
+                                .pass_on_data = r};
+    return nvl_run(&run, result);
+}
+
 static bool next_field(const char **at, const char *end, const char **word, size_t *len)
 {
     while (*at < end && **at == ' ')
@@ -83,6 +140,19 @@ static bool next_field(const char **at, const char *end, const char **word, size
         (*at)++;
     *len = (size_t)(*at - *word);
     return *len > 0;
+}
+
+/* What stands in the line's parentheses up to a blank; NULL where it has none. */
+static char *copy_version(const char *line, const char *end)
+{
+    const char *open = memchr(line, '(', (size_t)(end - line));
+
+    if (open == NULL)
+        return NULL;
+    const char *last = ++open;
+    while (last < end && *last != ' ' && *last != ')')
+        last++;
+    return nvl_xstrndup(open, (size_t)(last - open));
 }
 
 /* "Remv proxmox-ve [9.0.0]", "Inst nvidia-smi [535.1-1] (550.163.01-2 Debian:13/stable [amd64])" */
@@ -99,10 +169,9 @@ void nvl_simulation_parse(const char *text, size_t len, struct nvl_strv *removed
             continue;
         if (memcmp(verb, "Remv", 4) == 0 || memcmp(verb, "Purg", 4) == 0)
             nvl_strv_pushf(removed, "%.*s", (int)name_len, name);
-        const char *open = memchr(line, '(', line_len);
-        if (memcmp(verb, "Inst", 4) == 0 && version != NULL && *version == NULL && open != NULL &&
+        if (memcmp(verb, "Inst", 4) == 0 && version != NULL && *version == NULL &&
             name_len == strlen(package) && memcmp(name, package, name_len) == 0)
-            *version = nvl_xstrndup(open + 1, strcspn(open + 1, " )"));
+            *version = copy_version(line, end);
     }
 }
 
@@ -128,14 +197,13 @@ static int refuse_removal(const struct nvl_strv *removed, struct nvl_error *err)
 }
 
 /* The dry run of apt that comes before each installation. */
-static int simulate(const struct runner *r, const struct nvl_choice *choice, const struct nvl_strv *command,
+static int simulate(struct runner *r, const struct nvl_choice *choice, const struct nvl_strv *command,
                     struct nvl_error *err)
 {
     const char *dkms = choice->flavour == NVL_FLAVOUR_OPEN ? "nvidia-open-kernel-dkms" : "nvidia-kernel-dkms";
     nvl_auto(nvl_strv_clear) struct nvl_strv argv = {0}, removed = {0};
-    nvl_auto(nvl_buf_clear) struct nvl_buf output = {0};
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0};
     nvl_autofree char *version = NULL;
-    struct nvl_exec how = {.log = r->log, .quiet = true, .no_input = true, .c_locale = true, .into = &output};
 
     /* without --no-remove, which would hide what is in the way */
     for (size_t i = 0; i < command->count; i++)
@@ -144,17 +212,16 @@ static int simulate(const struct runner *r, const struct nvl_choice *choice, con
     nvl_strv_push(&argv, "--simulate");
     nvl_autofree char *text = nvl_setup_command_text(&argv);
     say(r, "     # %s", text);
-    int status = nvl_exec_run(&argv, &how);
-    const char *printed = output.data != NULL ? output.data : "";
-    if (status < 0)
-        return nvl_error_errno(err, status, "cannot run %s", text);
-    if (status != 0) {
-        const char *why = strstr(printed, "E: ");
+    int done = run_logged(r, &argv, true, &result);
+    if (done < 0)
+        return nvl_error_errno(err, done, "cannot run %s", text);
+    if (result.status != 0) {
+        const char *why = strstr(result.text, "E: ");
         return nvl_error_set(err, -EIO, "apt cannot install it: %.*s",
                              why != NULL ? (int)strcspn(why + 3, "\n") : 18,
                              why != NULL ? why + 3 : "it does not say why");
     }
-    nvl_simulation_parse(printed, output.len, &removed, dkms, &version);
+    nvl_simulation_parse(result.text, result.len, &removed, dkms, &version);
     if (removed.count > 0)
         return refuse_removal(&removed, err);
     if (version != NULL && choice->kind == NVL_CHOICE_PACKAGE && !is_chosen(choice, version)) {
@@ -169,22 +236,23 @@ static int simulate(const struct runner *r, const struct nvl_choice *choice, con
     return 0;
 }
 
-static int run_command(const struct runner *r, const struct nvl_strv *argv, struct nvl_error *err)
+static int run_command(struct runner *r, const struct nvl_strv *argv, struct nvl_error *err)
 {
-    struct nvl_exec how = {.log = r->log, .quiet = r->run->quiet, .no_input = r->run->unasked};
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0};
     nvl_autofree char *text = nvl_setup_command_text(argv);
 
     say(r, "     # %s", text);
-    int status = nvl_exec_run(argv, &how);
-    if (status < 0)
-        return nvl_error_errno(err, status, "cannot run %s", text);
-    if (status != 0)
-        return nvl_error_set(err, -EIO, "%s ended with status %d", argv->items[0], status);
+    int done = run_logged(r, argv, false, &result);
+    if (done < 0)
+        return nvl_error_errno(err, done, "cannot run %s", text);
+    if (result.status != 0)
+        return nvl_error_set(err, -EIO, "%s ended with status %d", argv->items[0],
+                             nvl_exit_status(result.status));
     return 0;
 }
 
-static int run_step(const struct runner *r, const struct nvl_setup_plan *plan,
-                    const struct nvl_setup_step *step, struct nvl_error *err)
+static int run_step(struct runner *r, const struct nvl_setup_plan *plan, const struct nvl_setup_step *step,
+                    struct nvl_error *err)
 {
     int done = 0;
 
@@ -213,8 +281,8 @@ static int fail(const struct runner *r, const struct nvl_setup_step *step, size_
 }
 
 /* The step as it is now: an earlier one may have done it, or made its commands more exact. */
-static int run_as_it_is_now(const struct runner *r, const struct nvl_setup_step *shown, size_t number,
-                            size_t count, struct nvl_error *err)
+static int run_as_it_is_now(struct runner *r, const struct nvl_setup_step *shown, size_t number, size_t count,
+                            struct nvl_error *err)
 {
     nvl_auto(nvl_setup_plan_clear) struct nvl_setup_plan now = {0}, after = {0};
 

@@ -14,49 +14,22 @@ const char *nvl_setup_state_name(enum nvl_setup_state state)
     return names[state];
 }
 
-static bool is_plain(const char *word)
-{
-    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:+=@%^,";
-
-    return *word != '\0' && word[strspn(word, safe)] == '\0';
-}
-
 char *nvl_setup_command_text(const struct nvl_strv *argv)
 {
-    nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
 
-    for (size_t i = 0; i < argv->count; i++) {
-        const char *word = argv->items[i];
-        if (i > 0)
-            nvl_buf_add(&text, " ", 1);
-        if (is_plain(word)) {
-            nvl_buf_addf(&text, "%s", word);
-            continue;
-        }
-        nvl_buf_add(&text, "'", 1);
-        for (const char *c = word; *c != '\0'; c++)
-            nvl_buf_add(&text, *c == '\'' ? "'\\''" : c, *c == '\'' ? 4 : 1);
-        nvl_buf_add(&text, "'", 1);
-    }
-    return nvl_buf_take(&text);
+    for (size_t i = 0; i < argv->count; i++)
+        *NVL_APPEND(words.items, words.count) = nvl_shell_word(argv->items[i]);
+    return nvl_strv_join(&words, " ");
 }
 
-/* The text in lines of a bearable width. */
 static void add_wrapped(struct nvl_buf *out, const char *text)
 {
-    while (*text != '\0') {
-        size_t len = strlen(text);
-        if (len > WIDTH) {
-            len = WIDTH;
-            while (len > 0 && text[len] != ' ')
-                len--;
-            if (len == 0)
-                len = strcspn(text, " ");
-        }
-        nvl_buf_addf(out, "     %.*s\n", (int)len, text);
-        text += len;
-        text += strspn(text, " ");
-    }
+    const char *line;
+    size_t len;
+
+    while (nvl_next_wrapped(&text, WIDTH, &line, &len))
+        nvl_buf_addf(out, "     %.*s\n", (int)len, line);
 }
 
 static void add_edit(struct nvl_buf *out, const struct nvl_edit *edit)

@@ -8,7 +8,7 @@
 
 #define TEMPLATE_MAX (64u << 10)
 
-static void drop_json(json_t **value)
+static void drop_template_json(json_t **value)
 {
     json_decref(*value);
 }
@@ -21,7 +21,7 @@ struct reader {
     struct nvl_strv known; /* keys that were asked for */
 };
 
-static json_t *take(struct reader *reader, const char *key, bool required)
+static json_t *take_value(struct reader *reader, const char *key, bool required)
 {
     json_t *value = json_object_get(reader->object, key);
 
@@ -44,7 +44,7 @@ static bool is_line(const char *s)
 
 static char *take_string(struct reader *reader, const char *key, bool required)
 {
-    json_t *value = take(reader, key, required);
+    json_t *value = take_value(reader, key, required);
 
     if (value == NULL || reader->r < 0)
         return NULL;
@@ -55,10 +55,10 @@ static char *take_string(struct reader *reader, const char *key, bool required)
     return nvl_xstrdup(json_string_value(value));
 }
 
-static unsigned take_number(struct reader *reader, const char *key, bool required, unsigned otherwise,
-                            unsigned max)
+static unsigned take_json_number(struct reader *reader, const char *key, bool required, unsigned otherwise,
+                                 unsigned max)
 {
-    json_t *value = take(reader, key, required);
+    json_t *value = take_value(reader, key, required);
 
     if (value == NULL || reader->r < 0)
         return otherwise;
@@ -72,7 +72,7 @@ static unsigned take_number(struct reader *reader, const char *key, bool require
 
 static void take_list(struct reader *reader, const char *key, bool required, struct nvl_strv *list)
 {
-    json_t *value = take(reader, key, required), *item;
+    json_t *value = take_value(reader, key, required), *item;
     size_t i;
 
     if (value == NULL || reader->r < 0)
@@ -108,7 +108,7 @@ static bool is_feature(const char *s)
 }
 
 /* "PATH=…" */
-static bool is_variable(const char *s)
+static bool is_variable_name(const char *s)
 {
     const char *equals = strchr(s, '=');
     nvl_autofree char *key = equals != NULL ? nvl_xstrndup(s, (size_t)(equals - s)) : NULL;
@@ -145,10 +145,10 @@ static void check_words(struct reader *reader, const struct nvl_template *t)
     if (reader->r == 0 && (t->image == NULL) != (t->entrypoint == NULL))
         reader->r = nvl_error_set(reader->err, -EINVAL, "\"image\" and \"entrypoint\" belong together");
     check_list(reader, "features", &t->features, is_feature, "nesting=1");
-    check_list(reader, "environment", &t->environment, is_variable, "NAME=value");
+    check_list(reader, "environment", &t->environment, is_variable_name, "NAME=value");
 }
 
-static void read_capabilities(struct reader *reader, struct nvl_template *t)
+static void take_capabilities(struct reader *reader, struct nvl_template *t)
 {
     nvl_autofree char *words = take_string(reader, "capabilities", true);
 
@@ -174,11 +174,11 @@ static void check_keys(struct reader *reader)
 static void read_object(struct reader *reader, struct nvl_template *t)
 {
     t->summary = take_string(reader, "summary", true);
-    read_capabilities(reader, t);
-    t->memory = take_number(reader, "memory", true, 0, 16u << 20);
-    t->swap = take_number(reader, "swap", false, 512, 16u << 20);
-    t->cores = take_number(reader, "cores", true, 0, 8192);
-    t->disk = take_number(reader, "disk", true, 0, 1u << 20);
+    take_capabilities(reader, t);
+    t->memory = take_json_number(reader, "memory", true, 0, 16u << 20);
+    t->swap = take_json_number(reader, "swap", false, 512, 16u << 20);
+    t->cores = take_json_number(reader, "cores", true, 0, 8192);
+    t->disk = take_json_number(reader, "disk", true, 0, 1u << 20);
     t->ostype = take_string(reader, "ostype", false);
     t->os_template = take_string(reader, "os_template", false);
     take_list(reader, "features", false, &t->features);
@@ -206,7 +206,7 @@ int nvl_template_parse(struct nvl_template *t, const char *text, size_t len, str
     json_error_t where;
 
     *t = (struct nvl_template){0};
-    nvl_auto(drop_json) json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
+    nvl_auto(drop_template_json) json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
     if (object == NULL)
         return nvl_error_set(err, -EINVAL, "line %d, column %d: %s", where.line, where.column, where.text);
     if (!json_is_object(object))
@@ -224,8 +224,8 @@ static bool is_name(const char *name)
     return consists_of(name, LOWER DIGITS "-");
 }
 
-static int read_file(const struct nvl_root *root, const char *folder, const char *name,
-                     struct nvl_template *t, struct nvl_error *err)
+static int read_template_file(const struct nvl_root *root, const char *folder, const char *name,
+                              struct nvl_template *t, struct nvl_error *err)
 {
     nvl_autofree char *path = nvl_xasprintf("%s/%s.json", folder, name), *text = NULL;
     size_t len;
@@ -269,7 +269,7 @@ static int list_names(const struct nvl_root *root, struct nvl_strv *names, struc
 }
 
 /* The folder whose file of that name counts; NULL for none. */
-static const char *folder_of(const struct nvl_root *root, const char *name)
+static const char *template_folder(const struct nvl_root *root, const char *name)
 {
     for (size_t f = 0; f < NVL_LENGTH(folders); f++) {
         nvl_autofree char *path = nvl_xasprintf("%s/%s.json", folders[f], name);
@@ -289,8 +289,8 @@ int nvl_templates_read(const struct nvl_root *root, struct nvl_templates *templa
     for (size_t i = 0; i < names.count && r == 0; i++) {
         struct nvl_error one = {0};
         struct nvl_template t;
-        const char *folder = folder_of(root, names.items[i]);
-        if (folder == NULL || read_file(root, folder, names.items[i], &t, &one) < 0)
+        const char *folder = template_folder(root, names.items[i]);
+        if (folder == NULL || read_template_file(root, folder, names.items[i], &t, &one) < 0)
             nvl_strv_push(problems, folder != NULL ? one.message : names.items[i]);
         else
             *NVL_APPEND(templates->items, templates->count) = t;
@@ -304,9 +304,9 @@ int nvl_template_find(const struct nvl_root *root, const char *name, struct nvl_
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
     *t = (struct nvl_template){0};
-    const char *folder = is_name(name) ? folder_of(root, name) : NULL;
+    const char *folder = is_name(name) ? template_folder(root, name) : NULL;
     if (folder != NULL)
-        return read_file(root, folder, name, t, err);
+        return read_template_file(root, folder, name, t, err);
     nvl_error_usage(err, "there is no template '%.100s'", name);
     if (list_names(root, &names, NULL) == 0 && names.count > 0) {
         nvl_autofree char *list = nvl_strv_join(&names, ", ");

@@ -5,8 +5,10 @@
 #include <stdio.h>
 
 #include "base/paths.h"
-#include "verify/step.h"
+#include "verify/session.h"
 #include "base/run.h"
+#include "doctor/facts.h"
+#include "verify/verify.h"
 
 #define SECONDS     60u
 #define HOST_OUTPUT 65536u
@@ -78,17 +80,26 @@ static void run_on_host(const struct nvl_verify *v, const struct nvl_bench *benc
     nvl_autofree char *folder = library_folder(v->facts->host);
     nvl_autofree char *libraries = nvl_xasprintf("LD_LIBRARY_PATH=%s", folder);
     nvl_autofree char *visible = nvl_xasprintf("CUDA_VISIBLE_DEVICES=%s", bench->uuid);
-    const char *const argv[] = {"env",   "-i",      "LC_ALL=C",        "HOME=/root", "CUDA_CACHE_DISABLE=1",
-                                visible, libraries, NVL_PROBE_PROGRAM, "bench",      NULL};
+    const char *const argv[] = {NVL_PROBE_PROGRAM, "bench", NULL};
+    char *const environment[] = {
+        (char *)"LC_ALL=C", (char *)"HOME=/root", (char *)"CUDA_CACHE_DISABLE=1", visible, libraries, NULL};
+    const struct nvl_run child = {.argv = argv,
+                                  .environment = environment,
+                                  .output = NVL_STREAM_TAKEN,
+                                  .max = HOST_OUTPUT,
+                                  .seconds = SECONDS};
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result ran = {0};
 
     nvl_probe_run_clear(run);
-    run->out.text = nvl_xrealloc(NULL, HOST_OUTPUT, 1);
-    int status = nvl_tool_run(argv, SECONDS, run->out.text, HOST_OUTPUT);
-    run->out.error = status < 0 ? status : 0;
-    run->out.at = "start";
-    /* as waitpid gives it; 128 and more is a signal */
-    run->out.status = status >= 128 ? status - 128 : status << 8;
-    run->out.len = strlen(run->out.text);
+    int r = nvl_run(&child, &ran);
+    run->out = (struct nvl_output){.text = TAKE_PTR(ran.text),
+                                   .len = ran.len,
+                                   .truncated = ran.truncated,
+                                   .timed_out = ran.timed_out,
+                                   .status = ran.status,
+                                   .error = r < 0 && !ran.timed_out ? r : 0,
+                                   .at = "start",
+                                   .millis = ran.millis};
     nvl_probe_parse(run->out.text, run->out.len, &run->lines);
 }
 
@@ -207,7 +218,7 @@ static double median(double *values, size_t count)
     return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
-static void compare(struct side *host, struct side *container, struct nvl_bench *bench)
+static void compare_measures(struct side *host, struct side *container, struct nvl_bench *bench)
 {
     for (size_t i = 0; i < NVL_BENCH_MEASURES; i++) {
         double h = median(host->values[i], host->count), c = median(container->values[i], container->count);
@@ -230,7 +241,7 @@ static int run_rounds(struct nvl_verify *v, struct nvl_bench *bench, struct nvl_
             r = check_same_gpu(&host, &container, err);
     }
     if (r == 0)
-        compare(&host, &container, bench);
+        compare_measures(&host, &container, bench);
     return r;
 }
 

@@ -1,7 +1,11 @@
 /* Why a library of the driver is not loaded, or is the wrong one: by what the loader says, and what is
  * mounted in the container. */
+#include "verify/cause_libraries.h"
+
 #include "base/paths.h"
-#include "verify/step.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
+#include "verify/verify.h"
 
 void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const char *version,
                           struct nvl_step *step)
@@ -21,6 +25,9 @@ void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const ch
     else
         nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->request->name, v->request->restart);
 }
+
+static const struct nvl_fix sync_packages = {"nvlxc driver sync (it says which package is missing)",
+                                             NVL_FIX_THEN_RESTART};
 
 /* What the loader says of a file that it does not find: "NAME: cannot open shared object file: …". */
 #define NOT_FOUND ": cannot open shared object file"
@@ -46,7 +53,7 @@ static void cause_needed(const struct nvl_verify *v, const char *soname, const c
 
     nvl_step_cause(step, "%s needs %s, which the container's loader does not find", soname, missing);
     if (nvl_has_prefix(missing, "libnv") || nvl_has_prefix(missing, "libcuda."))
-        nvl_step_fix_from_table(v, step, "nvlxc driver sync (it says which package is missing)\n");
+        nvl_step_fix_from_table(v, step, &sync_packages);
     else if (package != NULL)
         nvl_step_fix(step, "in the container: apt install %s, or what has %s there", package, missing);
     else
@@ -71,23 +78,23 @@ static void cause_absent(const struct nvl_verify *v, const char *soname, struct 
                        "the driver that is mounted at " NVL_MOUNT_POINT " lacks %s: its package is not "
                        "installed on the host",
                        soname);
-        nvl_step_fix_from_table(v, step, "nvlxc driver sync (it says which package is missing)\n");
+        nvl_step_fix_from_table(v, step, &sync_packages);
     } else {
         nvl_step_cause(step,
                        "no driver is mounted at " NVL_MOUNT_POINT ": there was no bundle for %s when the "
                        "container was started, or its start hook did not run",
                        v->facts->host->host.driver.version);
-        nvl_step_fix_from_table(v, step, "nvlxc driver sync\n");
+        nvl_step_fix(step, "nvlxc driver sync\n%s", v->request->restart);
     }
 }
 
 void nvl_cause_of_library(const struct nvl_verify *v, const char *soname, const char *complaint,
                           struct nvl_step *step)
 {
-    const char *end = strstr(complaint, NOT_FOUND);
+    const char *end = complaint != NULL ? strstr(complaint, NOT_FOUND) : NULL;
     nvl_autofree char *missing = end != NULL ? nvl_xstrndup(complaint, (size_t)(end - complaint)) : NULL;
 
-    if (strcmp(complaint, soname) == 0 || (missing != NULL && strcmp(missing, soname) == 0))
+    if (complaint == NULL || (missing != NULL && strcmp(missing, soname) == 0))
         cause_absent(v, soname, step);
     else if (missing != NULL)
         cause_needed(v, soname, missing, step);

@@ -1,10 +1,14 @@
 /* Why a device node of the container cannot be used, and what mends it: by what stands there, what stands on
  * the host, and what opening it gave. */
+#include "verify/cause_nodes.h"
+
 #include <errno.h>
 #include <fcntl.h>
 
-#include "verify/step.h"
 #include "inject/node_copies.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
+#include "verify/verify.h"
 
 static const char *node_name(const struct nvl_inside_node *n)
 {

@@ -1,8 +1,14 @@
 /* From an error to its cause. The driver's numbers are few and each has several causes; which it is here
  * follows from what was seen before: the nodes as they are in the container, the files that the loader took,
  * the host's state. */
+#include "verify/causes.h"
+
 #include "base/paths.h"
-#include "verify/step.h"
+#include "verify/cause_libraries.h"
+#include "verify/cause_nodes.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
+#include "verify/verify.h"
 
 /* The first node of one of these kinds that cannot be used. */
 static const struct nvl_inside_node *bad_node(const struct nvl_verify *v, unsigned kinds)
@@ -51,60 +57,65 @@ static void cause_mismatch(const struct nvl_verify *v, const char *path, struct 
         nvl_step_fix(step, "nvlxc driver sync\n%s", v->request->restart);
 }
 
-/* What stands for itself; the fix as nvl_step_fix_from_table takes it. */
+/* What stands for itself. */
 struct known_cause {
     int code;
-    const char *cause, *fix;
+    const char *cause;
+    struct nvl_fix fix;
 };
 
-static bool known(const struct nvl_verify *v, const struct known_cause *list, size_t n, int code,
-                  struct nvl_step *step)
+static bool is_known_cause(const struct nvl_verify *v, const struct known_cause *list, size_t n, int code,
+                           struct nvl_step *step)
 {
     for (size_t i = 0; i < n; i++)
         if (list[i].code == code) {
             nvl_step_cause(step, "%s", list[i].cause);
-            if (list[i].fix != NULL)
-                nvl_step_fix_from_table(v, step, list[i].fix);
+            nvl_step_fix_from_table(v, step, &list[i].fix);
             return true;
         }
     return false;
 }
 
 static const struct known_cause nvml_causes[] = {
-    {6, "the driver answers, and finds no GPU that this container may use", "nvlxc show "},
+    {6,
+     "the driver answers, and finds no GPU that this container may use",
+     {"nvlxc show", NVL_FIX_CONTAINER}},
     {9,
      "NVML reaches no driver: the kernel module is not loaded, or what answers at /dev/nvidiactl is not it",
-     "nvlxc host"},
-    {13, "libnvidia-ml is older than what asks it: the files of the driver are of different versions",
-     "nvlxc driver sync\n"},
-    {15, "the GPU has fallen off the bus: power, heat, a loose card, or a crashed firmware",
-     "dmesg | grep -e NVRM -e Xid\nreboot the host; where it happens again, look at power and cooling"},
-    {16, "the GPU waits for a reset",
-     "nvidia-smi --gpu-reset -i 0, with nothing using it; else reboot the host"},
+     {"nvlxc host", NVL_FIX_ALL}},
+    {13,
+     "libnvidia-ml is older than what asks it: the files of the driver are of different versions",
+     {"nvlxc driver sync", NVL_FIX_THEN_RESTART}},
+    {15,
+     "the GPU has fallen off the bus: power, heat, a loose card, or a crashed firmware",
+     {"dmesg | grep -e NVRM -e Xid\nreboot the host; where it happens again, look at power and cooling",
+      NVL_FIX_ALL}},
+    {16,
+     "the GPU waits for a reset",
+     {"nvidia-smi --gpu-reset -i 0, with nothing using it; else reboot the host", NVL_FIX_ALL}},
     {17,
      "the nodes can be opened, but what answers behind them does not work with a GPU: the kernel module "
      "failed to initialise it, or another driver holds the number",
-     "nvlxc host\ndmesg | grep -e NVRM -e Xid"},
-    {27, "the driver is not ready: on machines with NVSwitch, the fabric manager does not run",
-     "systemctl start nvidia-fabricmanager"},
-    {28, "none of the GPUs is one that this driver serves", "nvlxc gpus"},
+     {"nvlxc host\ndmesg | grep -e NVRM -e Xid", NVL_FIX_ALL}},
+    {27,
+     "the driver is not ready: on machines with NVSwitch, the fabric manager does not run",
+     {"systemctl start nvidia-fabricmanager", NVL_FIX_ALL}},
+    {28, "none of the GPUs is one that this driver serves", {"nvlxc gpus", NVL_FIX_ALL}},
 };
 
 void nvl_cause_of_nvml(const struct nvl_verify *v, int code, struct nvl_step *step)
 {
-    static const char soname[] = "libnvidia-ml.so.1";
-
     if (code == 18) {
         cause_mismatch(v, v->libnvidia_ml, step);
         return;
     }
     if (code == 12) {
-        nvl_cause_of_library(v, soname, soname, step);
+        nvl_cause_of_library(v, "libnvidia-ml.so.1", NULL, step);
         return;
     }
     if (explained_by_node(v, KIND(CTL) | KIND(GPU) | KIND(CAP), step))
         return;
-    if (known(v, nvml_causes, NVL_LENGTH(nvml_causes), code, step))
+    if (is_known_cause(v, nvml_causes, NVL_LENGTH(nvml_causes), code, step))
         return;
     if (code == 4)
         nvl_step_cause(step, "a device node may not be opened, though root can: with MIG, the nodes below "
@@ -115,39 +126,51 @@ void nvl_cause_of_nvml(const struct nvl_verify *v, int code, struct nvl_step *st
 }
 
 static const struct known_cause cuda_causes[] = {
-    {2, "the GPU's memory is used by other programs", "nvidia-smi (on the host: it shows who uses it)"},
-    {34, "a stub of libcuda is taken, from a toolkit's `stubs` folder: it is for linking only",
-     "in the container: take the stubs folder out of LD_LIBRARY_PATH and /etc/ld.so.conf.d, then ldconfig"},
-    {46, "the GPU is in exclusive mode and in use, or waits for a reset", "nvidia-smi -c 0"},
-    {100, "the driver sees no GPU for this container", "nvlxc show "},
-    {209, "this GPU is older than Maxwell: a kernel for it cannot be compiled", NULL},
-    {214, "the GPU's memory has an error that could not be corrected",
-     "nvidia-smi -q -d ECC\nreboot the host"},
-    {218, "the PTX compiler refuses the kernel: libnvidia-ptxjitcompiler is of another version than libcuda",
-     "nvlxc driver sync\n"},
-    {221, "libnvidia-ptxjitcompiler.so.1 is not in the container: programs with PTX alone cannot run",
-     "apt install libnvidia-ptxjitcompiler1\nnvlxc driver sync\n"},
-    {222, "the driver is older than the PTX: version 6.0 is known since driver 384",
-     "install a newer driver on the host"},
-    {223, "CUDA_DISABLE_PTX_JIT is set", "take it out of the container's environment\n"},
-    {304, "/proc or /sys is not mounted in the container, or not readable", NULL},
+    {2,
+     "the GPU's memory is used by other programs",
+     {"nvidia-smi (on the host: it shows who uses it)", NVL_FIX_ALL}},
+    {34,
+     "a stub of libcuda is taken, from a toolkit's `stubs` folder: it is for linking only",
+     {"in the container: take the stubs folder out of LD_LIBRARY_PATH and /etc/ld.so.conf.d, then ldconfig",
+      NVL_FIX_ALL}},
+    {46, "the GPU is in exclusive mode and in use, or waits for a reset", {"nvidia-smi -c 0", NVL_FIX_ALL}},
+    {100, "the driver sees no GPU for this container", {"nvlxc show", NVL_FIX_CONTAINER}},
+    {209, "this GPU is older than Maxwell: a kernel for it cannot be compiled", {NULL, NVL_FIX_ALL}},
+    {214,
+     "the GPU's memory has an error that could not be corrected",
+     {"nvidia-smi -q -d ECC\nreboot the host", NVL_FIX_ALL}},
+    {218,
+     "the PTX compiler refuses the kernel: libnvidia-ptxjitcompiler is of another version than libcuda",
+     {"nvlxc driver sync", NVL_FIX_THEN_RESTART}},
+    {221,
+     "libnvidia-ptxjitcompiler.so.1 is not in the container: programs with PTX alone cannot run",
+     {"apt install libnvidia-ptxjitcompiler1\nnvlxc driver sync", NVL_FIX_THEN_RESTART}},
+    {222,
+     "the driver is older than the PTX: version 6.0 is known since driver 384",
+     {"install a newer driver on the host", NVL_FIX_ALL}},
+    {223,
+     "CUDA_DISABLE_PTX_JIT is set",
+     {"take it out of the container's environment", NVL_FIX_THEN_RESTART}},
+    {304, "/proc or /sys is not mounted in the container, or not readable", {NULL, NVL_FIX_ALL}},
     {700,
      "the kernel reached memory that is not its own: a fault of the GPU or the driver, for this kernel is "
      "known to be right",
-     "dmesg | grep -e NVRM -e Xid"},
-    {719, "the kernel failed on the GPU", "dmesg | grep -e NVRM -e Xid"},
-    {800, "the GPU is in exclusive or prohibited compute mode", "nvidia-smi -c 0"},
+     {"dmesg | grep -e NVRM -e Xid", NVL_FIX_ALL}},
+    {719, "the kernel failed on the GPU", {"dmesg | grep -e NVRM -e Xid", NVL_FIX_ALL}},
+    {800, "the GPU is in exclusive or prohibited compute mode", {"nvidia-smi -c 0", NVL_FIX_ALL}},
     {802,
      "the GPUs of this machine hang together by NVSwitch, and its fabric manager does not run or has "
      "another version than the driver",
-     "systemctl enable --now nvidia-fabricmanager\nsystemctl status nvidia-fabricmanager"},
+     {"systemctl enable --now nvidia-fabricmanager\nsystemctl status nvidia-fabricmanager", NVL_FIX_ALL}},
     {804,
      "a CUDA compatibility library (cuda-compat, .../compat/libcuda.so) is taken; it works on data centre "
      "GPUs alone",
-     "in the container: apt remove 'cuda-compat-*', or take the compat folder out of LD_LIBRARY_PATH and "
-     "/etc/ld.so.conf.d, then ldconfig"},
-    {805, "the MPS daemon does not answer: it is configured for this container but not reachable from it",
-     "unset CUDA_MPS_PIPE_DIRECTORY, or start nvidia-cuda-mps-control on the host"},
+     {"in the container: apt remove 'cuda-compat-*', or take the compat folder out of LD_LIBRARY_PATH and "
+      "/etc/ld.so.conf.d, then ldconfig",
+      NVL_FIX_ALL}},
+    {805,
+     "the MPS daemon does not answer: it is configured for this container but not reachable from it",
+     {"unset CUDA_MPS_PIPE_DIRECTORY, or start nvidia-cuda-mps-control on the host", NVL_FIX_ALL}},
 };
 
 static bool is_mig_without_instance(const struct nvl_verify *v)
@@ -201,7 +224,7 @@ static void cause_no_device(const struct nvl_verify *v, struct nvl_step *step)
 {
     if (explained_by_node(v, KIND(CTL) | KIND(GPU) | KIND(CAP), step) || is_hidden(v, step))
         return;
-    known(v, cuda_causes, NVL_LENGTH(cuda_causes), 100, step);
+    is_known_cause(v, cuda_causes, NVL_LENGTH(cuda_causes), 100, step);
 }
 
 void nvl_cause_of_cuda(const struct nvl_verify *v, int code, struct nvl_step *step)
@@ -226,7 +249,7 @@ void nvl_cause_of_cuda(const struct nvl_verify *v, int code, struct nvl_step *st
                            "instance; else CUDA_VISIBLE_DEVICES names a GPU that the container has not");
         if (step->fix == NULL)
             nvl_step_fix(step, "nvidia-smi -L\nnvlxc show %s", v->request->name);
-    } else if (!known(v, cuda_causes, NVL_LENGTH(cuda_causes), code, step)) {
+    } else if (!is_known_cause(v, cuda_causes, NVL_LENGTH(cuda_causes), code, step)) {
         nvl_step_cause(step, "CUDA does not say more than error %d; the driver's log may", code);
         nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid");
     }

@@ -2,8 +2,11 @@
  * which must be there and speak of what is there. */
 #include <stdio.h>
 
-#include "verify/step.h"
+#include "verify/parts.h"
+#include "verify/workloads.h"
 #include "container/commands.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
 
 #define SPECIFICATION_MAX (4u << 20)
 #define OWN_FILE          "/etc/cdi/nvlxc.json"
@@ -121,7 +124,7 @@ static bool has_runtime(const struct nvl_root *rootfs)
     return false;
 }
 
-void nvl_verify_cdi(struct nvl_verify *v, bool asked_for)
+static void verify_cdi(struct nvl_verify *v, bool asked_for)
 {
     static const char *const programs[] = {"/usr/bin/dockerd", "/usr/local/bin/dockerd", "/usr/bin/podman",
                                            "/usr/local/bin/podman", NULL};
@@ -152,3 +155,5 @@ void nvl_verify_cdi(struct nvl_verify *v, bool asked_for)
     nvl_autofree char *write = nvl_container_write_cdi(v->facts->container, v->facts->name);
     nvl_step_fix(step, "%s", write);
 }
+
+const struct nvl_workload nvl_workload_cdi = {"docker", "podman", verify_cdi};

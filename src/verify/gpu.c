@@ -2,10 +2,13 @@
  */
 #include <stdio.h>
 
-#include "verify/step.h"
+#include "inside/probe_output.h"
+#include "verify/causes.h"
+#include "verify/parts.h"
+#include "verify/session.h"
 
 /* The first line of that kind that is an error. */
-static const struct nvl_probe_line *find_error(const struct nvl_probe_run *run, const char *what)
+static const struct nvl_probe_line *find_probe_error(const struct nvl_probe_run *run, const char *what)
 {
     for (size_t i = 0; i < run->lines.count; i++)
         if (strcmp(run->lines.items[i].what, what) == 0 && run->lines.items[i].code != 0)
@@ -14,7 +17,7 @@ static const struct nvl_probe_line *find_error(const struct nvl_probe_run *run, 
 }
 
 /* The texts of all lines of that kind. */
-static char *join(const struct nvl_probe_run *run, const char *what, size_t *count)
+static char *join_evidence(const struct nvl_probe_run *run, const char *what, size_t *count)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv texts = {0};
 
@@ -48,7 +51,7 @@ static void fail_nvml(struct nvl_verify *v, const char *call, const struct nvl_p
     nvl_cause_of_nvml(v, line->code, step);
 }
 
-void nvl_verify_nvml(struct nvl_verify *v)
+static void verify_nvml(struct nvl_verify *v)
 {
     const struct nvl_probe_run *run = &v->nvml;
     const struct nvl_probe_line *init = nvl_probe_find(&run->lines, "nvml.init"), *error;
@@ -67,11 +70,15 @@ void nvl_verify_nvml(struct nvl_verify *v)
         fail_unended(v, "nvml", run);
         return;
     }
-    if ((error = find_error(run, "nvml.count")) != NULL || (error = find_error(run, "nvml.name")) != NULL) {
-        fail_nvml(v, error->what[5] == 'c' ? "nvmlDeviceGetCount" : "nvmlDeviceGetHandleByIndex", error);
+    if ((error = find_probe_error(run, "nvml.count")) != NULL) {
+        fail_nvml(v, "nvmlDeviceGetCount", error);
         return;
     }
-    nvl_autofree char *names = join(run, "nvml.name", &count);
+    if ((error = find_probe_error(run, "nvml.name")) != NULL) {
+        fail_nvml(v, "nvmlDeviceGetHandleByIndex", error);
+        return;
+    }
+    nvl_autofree char *names = join_evidence(run, "nvml.name", &count);
     if (count == 0)
         nvl_cause_of_nvml(v, 6, nvl_step_add(v, "nvml", NVL_STEP_FAIL, "NVML answers, and finds no GPU"));
     else
@@ -91,12 +98,13 @@ static void fail_cuda(struct nvl_verify *v, const char *id, const struct nvl_pro
     nvl_cause_of_cuda(v, line->code, step);
 }
 
-static bool judge_init(struct nvl_verify *v, const struct nvl_probe_run *run)
+static bool judge_init(struct nvl_verify *v, const struct nvl_probe_run *run, size_t *devices)
 {
     const struct nvl_probe_line *line = nvl_probe_find(&run->lines, "cuda.function");
     const struct nvl_probe_line *version = nvl_probe_find(&run->lines, "cuda.version");
     const struct nvl_probe_line *ms = nvl_probe_find(&run->lines, "cuda.ms");
 
+    (void)devices;
     if (line != NULL) {
         struct nvl_step *step =
             nvl_step_add(v, "cuda-init", NVL_STEP_FAIL, "%s has no %s", v->libcuda, line->text);
@@ -116,8 +124,8 @@ static bool judge_init(struct nvl_verify *v, const struct nvl_probe_run *run)
 
 static bool judge_devices(struct nvl_verify *v, const struct nvl_probe_run *run, size_t *count)
 {
-    const struct nvl_probe_line *error = find_error(run, "cuda.device");
-    nvl_autofree char *names = join(run, "cuda.name", count);
+    const struct nvl_probe_line *error = find_probe_error(run, "cuda.device");
+    nvl_autofree char *names = join_evidence(run, "cuda.name", count);
 
     if (error != NULL)
         fail_cuda(v, "cuda-devices", error);
@@ -136,9 +144,10 @@ static bool judge_work(struct nvl_verify *v, const struct nvl_probe_run *run, co
                        const char *what, size_t devices)
 {
     nvl_autofree char *compared = nvl_xasprintf("%s.compared", what);
-    const struct nvl_probe_line *error = find_error(run, what), *wrong = find_error(run, compared);
+    const struct nvl_probe_line *error = find_probe_error(run, what),
+                                *wrong = find_probe_error(run, compared);
     size_t count;
-    nvl_autofree char *texts = join(run, compared, &count);
+    nvl_autofree char *texts = join_evidence(run, compared, &count);
 
     if (error != NULL) {
         fail_cuda(v, id, error);
@@ -159,30 +168,51 @@ static bool judge_work(struct nvl_verify *v, const struct nvl_probe_run *run, co
     return false;
 }
 
-void nvl_verify_cuda(struct nvl_verify *v)
+static bool judge_memory(struct nvl_verify *v, const struct nvl_probe_run *run, size_t *devices)
 {
-    static const char *const ids[] = {"cuda-init", "cuda-devices", "cuda-memory", "cuda-kernel"};
-    const struct nvl_probe_run *run = &v->cuda;
-    const char *failed = NULL;
-    size_t devices = 0, done = 0;
-
-    if (v->starts && v->libcuda == NULL && run->out.text == NULL) {
-        for (; done < NVL_LENGTH(ids); done++)
-            nvl_step_add(v, ids[done], NVL_STEP_SKIP, "the capability compute is not granted");
-        return;
-    }
-    if (v->libcuda == NULL)
-        failed = v->starts ? "libcuda" : "libc";
-    else if (done++, !judge_init(v, run))
-        failed = "cuda-init";
-    else if (done++, !judge_devices(v, run, &devices))
-        failed = "cuda-devices";
-    else if (done++, !judge_work(v, run, "cuda-memory", "cuda.memory", devices))
-        failed = "cuda-memory";
-    else if (done++, !judge_work(v, run, "cuda-kernel", "cuda.kernel", devices))
-        failed = "cuda-kernel";
-    v->cuda_works = failed == NULL;
-    v->cuda_why_not = failed;
-    for (; done < NVL_LENGTH(ids); done++)
-        nvl_step_add(v, ids[done], NVL_STEP_SKIP, "the step %s failed", failed);
+    return judge_work(v, run, "cuda-memory", "cuda.memory", *devices);
 }
+
+static bool judge_kernel(struct nvl_verify *v, const struct nvl_probe_run *run, size_t *devices)
+{
+    return judge_work(v, run, "cuda-kernel", "cuda.kernel", *devices);
+}
+
+/* CUDA's steps: each needs those before it. The second gives the number of devices to the others. */
+static const struct {
+    const char *id;
+    bool (*judge)(struct nvl_verify *v, const struct nvl_probe_run *run, size_t *devices);
+} cuda_steps[] = {
+    {"cuda-init", judge_init},
+    {"cuda-devices", judge_devices},
+    {"cuda-memory", judge_memory},
+    {"cuda-kernel", judge_kernel},
+};
+
+static void verify_cuda(struct nvl_verify *v)
+{
+    const struct nvl_probe_run *run = &v->cuda;
+    bool is_granted = !v->starts || v->libcuda != NULL || run->out.text != NULL;
+    const char *failed = v->libcuda != NULL ? NULL : v->starts ? "libcuda" : "libc";
+    size_t devices = 0;
+
+    for (size_t i = 0; i < NVL_LENGTH(cuda_steps); i++) {
+        const char *id = cuda_steps[i].id;
+        if (!is_granted)
+            nvl_step_add(v, id, NVL_STEP_SKIP, "the capability compute is not granted");
+        else if (failed != NULL)
+            nvl_step_add(v, id, NVL_STEP_SKIP, "the step %s failed", failed);
+        else if (!cuda_steps[i].judge(v, run, &devices))
+            failed = id;
+    }
+    v->cuda_works = failed == NULL;
+    v->cuda_why_not = is_granted ? failed : NULL;
+}
+
+static void verify_gpu(struct nvl_verify *v)
+{
+    verify_nvml(v);
+    verify_cuda(v);
+}
+
+const struct nvl_verify_part nvl_part_gpu = {verify_gpu};

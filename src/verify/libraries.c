@@ -4,12 +4,17 @@
 #include <sys/wait.h>
 
 #include "base/paths.h"
-#include "verify/step.h"
+#include "verify/cause_libraries.h"
+#include "verify/causes.h"
+#include "verify/parts.h"
 #include "bundle/version_match.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
+#include "verify/verify.h"
 
 /* The version of a library of the container: by its name, else, where the module's stands in it, that. NULL
  * where neither says. */
-static char *version_of(const struct nvl_verify *v, const char *path)
+static char *version_in_name(const struct nvl_verify *v, const char *path)
 {
     const char *name = strrchr(path, '/'), *loaded = v->facts->host->host.driver.version;
     const char *version = name != NULL ? nvl_name_version(name + 1) : NULL;
@@ -21,7 +26,7 @@ static char *version_of(const struct nvl_verify *v, const char *path)
 
 static void judge_file(struct nvl_verify *v, const char *id, const char *path)
 {
-    nvl_autofree char *version = version_of(v, path);
+    nvl_autofree char *version = version_in_name(v, path);
     const char *loaded = v->facts->host->host.driver.version;
 
     if (version == NULL)
@@ -111,7 +116,7 @@ static void run_smi(struct nvl_verify *v)
     judge_smi(v, path, &out);
 }
 
-void nvl_verify_libraries(struct nvl_verify *v)
+static void verify_libraries(struct nvl_verify *v)
 {
     static const char *const ids[] = {"libnvidia-ml", "libcuda", "nvidia-smi"};
     static const char *const nvml[] = {"nvml", NULL}, *const cuda[] = {"cuda", NULL};
@@ -130,3 +135,5 @@ void nvl_verify_libraries(struct nvl_verify *v)
     }
     run_smi(v);
 }
+
+const struct nvl_verify_part nvl_part_libraries = {verify_libraries};

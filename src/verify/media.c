@@ -4,8 +4,12 @@
 #include <sys/wait.h>
 
 #include "base/paths.h"
-#include "verify/step.h"
+#include "verify/cause_libraries.h"
+#include "verify/parts.h"
 #include "bundle/version_match.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
+#include "verify/verify.h"
 
 /* The probe's "load" line of a library; NULL where it did not come so far. */
 static const struct nvl_probe_line *load_line(const struct nvl_probe_run *run, const char *soname)
@@ -17,7 +21,7 @@ static const struct nvl_probe_line *load_line(const struct nvl_probe_run *run, c
 }
 
 /* The library is in the bundle: what its host's packages lack is not the container's fault. */
-static bool is_in_bundle(const struct nvl_verify *v, const char *soname)
+static bool is_bundled(const struct nvl_verify *v, const char *soname)
 {
     nvl_autofree char *path = nvl_xasprintf(NVL_MOUNT_POINT "/lib64/%s", soname);
 
@@ -117,7 +121,7 @@ static void verify_named(struct nvl_verify *v, const struct named_library *l)
     const char *file = nvl_verify_find(v, l->files), *path;
     const char *soname = file != NULL ? find_name(v, l, file) : l->sonames[0];
 
-    if (file == NULL && !is_in_bundle(v, soname)) {
+    if (file == NULL && !is_bundled(v, soname)) {
         nvl_step_add(v, l->id, NVL_STEP_SKIP, "the host's driver has no %s", soname);
         return;
     }
@@ -180,7 +184,7 @@ static void skip(struct nvl_verify *v, const char *id, const char *capability)
         nvl_step_add(v, id, NVL_STEP_SKIP, "the capability %s is not granted", capability);
 }
 
-void nvl_verify_media(struct nvl_verify *v)
+static void verify_media(struct nvl_verify *v)
 {
     if (v->starts && (v->capabilities & NVL_CAP_VIDEO) != 0) {
         verify_video(v);
@@ -197,3 +201,5 @@ void nvl_verify_media(struct nvl_verify *v)
     else
         skip(v, "vulkan", "graphics");
 }
+
+const struct nvl_verify_part nvl_part_media = {verify_media};

@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "verify/step.h"
+#include "verify/cause_nodes.h"
+#include "verify/parts.h"
 #include "inject/linker.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
 
 /* Opened for reading alone. */
 static bool is_capability(const struct nvl_inside_node *n)
@@ -12,7 +15,7 @@ static bool is_capability(const struct nvl_inside_node *n)
     return n->node.kind == NVL_NODE_CAP;
 }
 
-static void add_node(struct nvl_verify *v, const struct nvl_node *host_node)
+static void add_inside_node(struct nvl_verify *v, const struct nvl_node *host_node)
 {
     struct nvl_inside_node *n = NVL_APPEND(v->nodes, v->n_nodes);
 
@@ -29,14 +32,14 @@ static void list_nodes(struct nvl_verify *v)
     const struct nvl_container_facts *f = v->facts;
 
     for (size_t i = 0; i < f->resolved.n_nodes; i++)
-        add_node(v, &f->resolved.nodes[i]);
+        add_inside_node(v, &f->resolved.nodes[i]);
     if (f->has_grant)
         return;
     for (size_t i = 0; i < f->host->n_nodes; i++) {
         const struct nvl_node *node = &f->host->nodes[i];
         bool always = node->kind == NVL_NODE_CTL || node->kind == NVL_NODE_UVM;
         if (always || nvl_root_exists(&f->rootfs, node->path))
-            add_node(v, node);
+            add_inside_node(v, node);
     }
 }
 
@@ -49,7 +52,7 @@ static struct nvl_inside_node *find_node(struct nvl_verify *v, const char *path)
 }
 
 /* Opens all, as that user. What the probe does not speak of, it could not open. */
-static void open_nodes(struct nvl_verify *v, const struct nvl_inside_user *user, struct nvl_probe_run *run)
+static void open_inside_nodes(struct nvl_verify *v, const struct nvl_account *user, struct nvl_probe_run *run)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
     nvl_autofree const char **arguments = NULL;
@@ -94,19 +97,13 @@ static const char *state_text(const struct nvl_inside_node *n, int error)
     }
 }
 
-bool nvl_inside_node_is_bad(const struct nvl_inside_node *n, int error)
-{
-    return error != 0 || n->node.state == NVL_NODE_MISSING || n->node.state == NVL_NODE_NOT_DEVICE ||
-           n->node.state == NVL_NODE_STALE;
-}
-
 static int error_of(const struct nvl_inside_node *n, bool as_user)
 {
     return as_user ? n->user_error : n->error;
 }
 
 /* "nvidia0 nvidiactl: opens; nvidia-uvm: missing" */
-static char *describe(const struct nvl_verify *v, bool as_user)
+static char *describe_node(const struct nvl_verify *v, bool as_user)
 {
     struct nvl_buf text = {0};
 
@@ -120,14 +117,14 @@ static char *describe(const struct nvl_verify *v, bool as_user)
     return nvl_buf_take(&text);
 }
 
-static void judge(struct nvl_verify *v, const char *id, bool as_user)
+static void judge_node(struct nvl_verify *v, const char *id, bool as_user)
 {
     const struct nvl_inside_node *first = NULL;
 
     for (size_t i = 0; i < v->n_nodes && first == NULL; i++)
         if (v->nodes[i].needed && nvl_inside_node_is_bad(&v->nodes[i], error_of(&v->nodes[i], as_user)))
             first = &v->nodes[i];
-    nvl_autofree char *text = describe(v, as_user);
+    nvl_autofree char *text = describe_node(v, as_user);
     struct nvl_step *step = nvl_step_add(v, id, first != NULL ? NVL_STEP_FAIL : NVL_STEP_PASS, "%s%s%s",
                                          as_user ? v->user.name : "", as_user ? ": " : "", text);
     if (first != NULL)
@@ -166,12 +163,12 @@ static bool judge_libc(struct nvl_verify *v, const struct nvl_probe_run *run)
     return false;
 }
 
-void nvl_verify_nodes(struct nvl_verify *v)
+static void verify_nodes(struct nvl_verify *v)
 {
     nvl_auto(nvl_probe_run_clear) struct nvl_probe_run as_root = {0}, as_user = {0};
 
     list_nodes(v);
-    open_nodes(v, NULL, &as_root);
+    open_inside_nodes(v, NULL, &as_root);
     v->starts = judge_libc(v, &as_root);
     if (!v->starts) {
         nvl_step_add(v, "nodes", NVL_STEP_SKIP, "the step libc failed");
@@ -181,15 +178,15 @@ void nvl_verify_nodes(struct nvl_verify *v)
         nvl_step_add(v, "nodes", NVL_STEP_SKIP, "no device node belongs to this grant");
         return;
     }
-    judge(v, "nodes", false);
+    judge_node(v, "nodes", false);
     if (v->user.name == NULL) {
         nvl_step_add(v, "nodes-user", NVL_STEP_SKIP,
                      "no service user of a known workload is in the container; --user names one");
         return;
     }
-    open_nodes(v, &v->user, &as_user);
+    open_inside_nodes(v, &v->user, &as_user);
     if (as_user.lines.ended) {
-        judge(v, "nodes-user", true);
+        judge_node(v, "nodes-user", true);
         return;
     }
     nvl_autofree char *ending = nvl_probe_run_ending(v, &as_user);
@@ -199,3 +196,5 @@ void nvl_verify_nodes(struct nvl_verify *v)
                    "container maps",
                    v->user.uid);
 }
+
+const struct nvl_verify_part nvl_part_nodes = {verify_nodes};

@@ -1,8 +1,10 @@
 /* What steps say. Much of it comes out of the container, so whatever a step was given is made printable here:
  * it can neither move a terminal's cursor nor break the JSON. */
-#include "base/printable.h"
-#include "doctor/findings.h"
 #include "verify/step.h"
+
+#include "base/printable.h"
+#include "verify/session.h"
+#include "verify/verify.h"
 
 /* A command to be pasted may have lines; other texts are cells of a table. */
 static char *one_line(char *text)
@@ -44,13 +46,16 @@ void nvl_step_fix(struct nvl_step *step, const char *fmt, ...)
     va_end(ap);
 }
 
-void nvl_step_fix_from_table(const struct nvl_verify *v, struct nvl_step *step, const char *fix)
+void nvl_step_fix_from_table(const struct nvl_verify *v, struct nvl_step *step, const struct nvl_fix *fix)
 {
-    const char *more = nvl_has_suffix(fix, "\n")  ? v->request->restart
-                       : nvl_has_suffix(fix, " ") ? v->request->name
-                                                  : "";
-
-    nvl_step_fix(step, "%s%s", fix, more);
+    if (fix->text == NULL)
+        return;
+    if (fix->more == NVL_FIX_THEN_RESTART)
+        nvl_step_fix(step, "%s\n%s", fix->text, v->request->restart);
+    else if (fix->more == NVL_FIX_CONTAINER)
+        nvl_step_fix(step, "%s %s", fix->text, v->request->name);
+    else
+        nvl_step_fix(step, "%s", fix->text);
 }
 
 bool nvl_is_plain(const char *name)

@@ -1,24 +1,12 @@
 /* verify: tries a container's GPU from inside it, step by step, and says what each step found. The first that
  * fails names its cause. Nothing is installed in the container and nothing of it is changed; what is run in
- * it runs with its own restrictions (verify_inside.h). */
+ * it runs with its own restrictions (inside/enter.h). */
 #pragma once
 
-#include "doctor/facts.h"
+#include "base/error.h"
+#include "verify/step.h"
 
-enum nvl_step_result { NVL_STEP_PASS, NVL_STEP_FAIL, NVL_STEP_SKIP };
-
-struct nvl_step {
-    const char *id; /* stable: "cuda-init" */
-    enum nvl_step_result result;
-    char *evidence; /* what was seen; for SKIP the reason */
-    char *cause;    /* of FAIL: why; else NULL */
-    char *fix;      /* of FAIL: commands, one a line, or what to do in words; NULL where nobody knows */
-};
-
-struct nvl_steps {
-    struct nvl_step *items;
-    size_t count;
-};
+struct nvl_container_facts;
 
 struct nvl_verify_request {
     const char *command;  /* of nvlxc, for messages: "verify" */
@@ -36,7 +24,3 @@ extern const char *const nvl_verify_workloads[];
  * machine itself, no driver is loaded, no root. */
 int nvl_verify(const struct nvl_container_facts *facts, const struct nvl_verify_request *request,
                struct nvl_steps *steps, struct nvl_error *err);
-/* The first that failed; NULL for none. */
-const struct nvl_step *nvl_steps_first_failure(const struct nvl_steps *steps);
-const char *nvl_step_result_name(enum nvl_step_result result); /* "pass", "fail", "skip" */
-void nvl_steps_clear(struct nvl_steps *steps);

@@ -1,8 +1,14 @@
 /* Workloads that are tried by running them: PyTorch, TensorFlow, ffmpeg. */
+#include "verify/workloads.h"
+
 #include <stdio.h>
 #include <sys/wait.h>
 
-#include "verify/step.h"
+#include "verify/causes.h"
+#include "verify/parts.h"
+#include "doctor/facts.h"
+#include "verify/session.h"
+#include "verify/verify.h"
 
 #define PYTHON_SECONDS 180u
 #define FFMPEG_SECONDS 60u
@@ -32,8 +38,18 @@ void nvl_workload_absent(struct nvl_verify *v, const char *id, const char *looke
     nvl_step_cause(step, "it is not installed there, or in a place that nvlxc does not know");
 }
 
-bool nvl_cause_of_message(const struct nvl_verify *v, const struct nvl_known_message *list,
-                          const struct nvl_output *out, struct nvl_step *step)
+/* A message of a program, and what it means. */
+struct known_message {
+    const char *pattern;
+    int cuda; /* the CUDA error behind it, 0 for none */
+    const char *cause;
+    struct nvl_fix fix;
+};
+
+/* Sets the cause by the first message of the list (which ends with a NULL pattern) that is in the output.
+ * False for none. */
+static bool find_cause_of_message(const struct nvl_verify *v, const struct known_message *list,
+                                  const struct nvl_output *out, struct nvl_step *step)
 {
     for (; list->pattern != NULL; list++) {
         if (memmem(out->text, out->len, list->pattern, strlen(list->pattern)) == NULL)
@@ -43,8 +59,7 @@ bool nvl_cause_of_message(const struct nvl_verify *v, const struct nvl_known_mes
             return true;
         }
         nvl_step_cause(step, "%s", list->cause);
-        if (list->fix != NULL)
-            nvl_step_fix_from_table(v, step, list->fix);
+        nvl_step_fix_from_table(v, step, &list->fix);
         return true;
     }
     return false;
@@ -52,14 +67,13 @@ bool nvl_cause_of_message(const struct nvl_verify *v, const struct nvl_known_mes
 
 /* What fails for a reason that was not recognised. */
 static void fail_workload(struct nvl_verify *v, const char *id, const char *what,
-                          const struct nvl_output *out, unsigned seconds,
-                          const struct nvl_known_message *list)
+                          const struct nvl_output *out, unsigned seconds, const struct known_message *list)
 {
     nvl_autofree char *ending = nvl_output_ending(out, seconds), *last = nvl_output_line(out, NULL);
     struct nvl_step *step = nvl_step_add(v, id, NVL_STEP_FAIL, "%s: %s%s%s", what, ending,
                                          last != NULL ? ": " : "", last != NULL ? last : "");
 
-    if (nvl_cause_of_message(v, list, out, step))
+    if (find_cause_of_message(v, list, out, step))
         return;
     if (out->timed_out)
         nvl_step_cause(step, "it does not come to its end");
@@ -83,7 +97,7 @@ static bool is_blocked(struct nvl_verify *v, const char *id)
 /* A Python package, and what is done with it. 256 x 256 ones times themselves, summed, are 2^24 exactly. */
 struct python_work {
     const char *id, *package, *code;
-    const struct nvl_known_message *messages;
+    const struct known_message *messages;
 };
 #define PYTHON_DONE "nvlxc sum 16777216"
 
@@ -156,20 +170,27 @@ static void verify_python(struct nvl_verify *v, const struct python_work *w, boo
         fail_workload(v, w->id, python, &out, nvl_verify_seconds(v, PYTHON_SECONDS), w->messages);
 }
 
-void nvl_verify_pytorch(struct nvl_verify *v, bool asked_for)
+static void verify_pytorch(struct nvl_verify *v, bool asked_for)
 {
-    static const struct nvl_known_message messages[] = {
-        {"CUDA unknown error", 999, NULL, NULL},
-        {"Found no NVIDIA driver", 100, NULL, NULL},
-        {"nvlxc without CUDA", 0, "this PyTorch is a build for the CPU alone",
-         "in the container: pip install --force-reinstall torch (from PyTorch's CUDA index)"},
-        {"no kernel image is available", 0, "this PyTorch has no code for this GPU: too old, or too new",
-         "in the container: install a PyTorch that names the GPU's architecture in "
-         "torch.cuda.get_arch_list()"},
-        {"driver on your system is too old", 0, "this PyTorch wants a newer CUDA than the host's driver has",
-         "a newer driver on the host, or a PyTorch built for an older CUDA"},
-        {"out of memory", 2, NULL, NULL},
-        {NULL, 0, NULL, NULL},
+    static const struct known_message messages[] = {
+        {"CUDA unknown error", 999, NULL, {NULL, NVL_FIX_ALL}},
+        {"Found no NVIDIA driver", 100, NULL, {NULL, NVL_FIX_ALL}},
+        {"nvlxc without CUDA",
+         0,
+         "this PyTorch is a build for the CPU alone",
+         {"in the container: pip install --force-reinstall torch (from PyTorch's CUDA index)", NVL_FIX_ALL}},
+        {"no kernel image is available",
+         0,
+         "this PyTorch has no code for this GPU: too old, or too new",
+         {"in the container: install a PyTorch that names the GPU's architecture in "
+          "torch.cuda.get_arch_list()",
+          NVL_FIX_ALL}},
+        {"driver on your system is too old",
+         0,
+         "this PyTorch wants a newer CUDA than the host's driver has",
+         {"a newer driver on the host, or a PyTorch built for an older CUDA", NVL_FIX_ALL}},
+        {"out of memory", 2, NULL, {NULL, NVL_FIX_ALL}},
+        {NULL, 0, NULL, {NULL, NVL_FIX_ALL}},
     };
     static const struct python_work work = {
         "pytorch", "torch",
@@ -185,20 +206,25 @@ void nvl_verify_pytorch(struct nvl_verify *v, bool asked_for)
     verify_python(v, &work, asked_for);
 }
 
-void nvl_verify_tensorflow(struct nvl_verify *v, bool asked_for)
+static void verify_tensorflow(struct nvl_verify *v, bool asked_for)
 {
-    static const struct nvl_known_message messages[] = {
-        {"failed call to cuInit: CUDA_ERROR_UNKNOWN", 999, NULL, NULL},
-        {"failed call to cuInit: CUDA_ERROR_NO_DEVICE", 100, NULL, NULL},
-        {"Could not find cuda drivers", 0, "TensorFlow does not find libcuda.so.1 by the container's loader",
-         "in the container: ldconfig"},
-        {"Cannot dlopen some GPU libraries", 0,
+    static const struct known_message messages[] = {
+        {"failed call to cuInit: CUDA_ERROR_UNKNOWN", 999, NULL, {NULL, NVL_FIX_ALL}},
+        {"failed call to cuInit: CUDA_ERROR_NO_DEVICE", 100, NULL, {NULL, NVL_FIX_ALL}},
+        {"Could not find cuda drivers",
+         0,
+         "TensorFlow does not find libcuda.so.1 by the container's loader",
+         {"in the container: ldconfig", NVL_FIX_ALL}},
+        {"Cannot dlopen some GPU libraries",
+         0,
          "TensorFlow lacks libraries of CUDA's toolkit (cuDNN and its like), which are not part of the "
          "driver",
-         "in the container: pip install 'tensorflow[and-cuda]'"},
-        {"nvlxc without CUDA", 0, "this TensorFlow is a build for the CPU alone",
-         "in the container: pip install 'tensorflow[and-cuda]'"},
-        {NULL, 0, NULL, NULL},
+         {"in the container: pip install 'tensorflow[and-cuda]'", NVL_FIX_ALL}},
+        {"nvlxc without CUDA",
+         0,
+         "this TensorFlow is a build for the CPU alone",
+         {"in the container: pip install 'tensorflow[and-cuda]'", NVL_FIX_ALL}},
+        {NULL, 0, NULL, {NULL, NVL_FIX_ALL}},
     };
     static const struct python_work work = {"tensorflow", "tensorflow",
                                             "import tensorflow as tf\n"
@@ -216,36 +242,49 @@ void nvl_verify_tensorflow(struct nvl_verify *v, bool asked_for)
     verify_python(v, &work, asked_for);
 }
 
-static const struct nvl_known_message ffmpeg_messages[] = {
-    {"Unknown encoder", 0, "this ffmpeg is built without NVENC",
-     "in the container: use jellyfin-ffmpeg, or "
-     "another build with --enable-nvenc"},
-    {"Cannot load libcuda.so.1", 0, "ffmpeg does not find libcuda.so.1 by the container's loader",
-     "in the container: ldconfig"},
-    {"Cannot load libnvidia-encode.so.1", 0,
+static const struct known_message ffmpeg_messages[] = {
+    {"Unknown encoder",
+     0,
+     "this ffmpeg is built without NVENC",
+     {"in the container: use jellyfin-ffmpeg, or "
+      "another build with --enable-nvenc",
+      NVL_FIX_ALL}},
+    {"Cannot load libcuda.so.1",
+     0,
+     "ffmpeg does not find libcuda.so.1 by the container's loader",
+     {"in the container: ldconfig", NVL_FIX_ALL}},
+    {"Cannot load libnvidia-encode.so.1",
+     0,
      "libnvidia-encode.so.1 or libnvcuvid.so.1, which it needs, is not in the container",
-     "apt install libnvidia-encode1 libnvcuvid1\nnvlxc driver sync\n"},
-    {"CUDA_ERROR_NO_DEVICE", 100, NULL, NULL},
-    {"CUDA_ERROR_UNKNOWN", 999, NULL, NULL},
-    {"Driver does not support the required nvenc API version", 0,
+     {"apt install libnvidia-encode1 libnvcuvid1\nnvlxc driver sync", NVL_FIX_THEN_RESTART}},
+    {"CUDA_ERROR_NO_DEVICE", 100, NULL, {NULL, NVL_FIX_ALL}},
+    {"CUDA_ERROR_UNKNOWN", 999, NULL, {NULL, NVL_FIX_ALL}},
+    {"Driver does not support the required nvenc API version",
+     0,
      "this ffmpeg was built for a newer NVENC interface than the host's driver has",
-     "a newer driver on the host, or an older ffmpeg"},
-    {"OpenEncodeSessionEx failed: out of memory", 0,
+     {"a newer driver on the host, or an older ffmpeg", NVL_FIX_ALL}},
+    {"OpenEncodeSessionEx failed: out of memory",
+     0,
      "the GPU's memory is full, or its number of encoding sessions (3 to 12 on GeForce) is used up",
-     "nvidia-smi --query-gpu=encoder.stats.sessionCount,memory.used --format=csv"},
-    {"unsupported device", 0, "this GPU has no NVENC encoder for H.264 (A100, H100 and a few others)", NULL},
-    {"No capable devices found", 0, "this GPU has no NVENC encoder for H.264 (A100, H100 and a few others)",
-     NULL},
-    {NULL, 0, NULL, NULL},
+     {"nvidia-smi --query-gpu=encoder.stats.sessionCount,memory.used --format=csv", NVL_FIX_ALL}},
+    {"unsupported device",
+     0,
+     "this GPU has no NVENC encoder for H.264 (A100, H100 and a few others)",
+     {NULL, NVL_FIX_ALL}},
+    {"No capable devices found",
+     0,
+     "this GPU has no NVENC encoder for H.264 (A100, H100 and a few others)",
+     {NULL, NVL_FIX_ALL}},
+    {NULL, 0, NULL, {NULL, NVL_FIX_ALL}},
 };
 
 /* As the workload's user where there is one: it must be able to do it. */
-void nvl_verify_ffmpeg(struct nvl_verify *v, bool asked_for)
+static void verify_ffmpeg(struct nvl_verify *v, bool asked_for)
 {
     static const char *const paths[] = {"/usr/lib/jellyfin-ffmpeg/ffmpeg", "/usr/local/bin/ffmpeg",
                                         "/usr/bin/ffmpeg", NULL};
     const char *path = nvl_verify_find(v, paths);
-    const struct nvl_inside_user *user = v->user.name != NULL ? &v->user : NULL;
+    const struct nvl_account *user = v->user.name != NULL ? &v->user : NULL;
     nvl_auto(nvl_output_clear) struct nvl_output out = {0};
 
     if (path == NULL) {
@@ -289,3 +328,7 @@ void nvl_verify_ffmpeg(struct nvl_verify *v, bool asked_for)
     else
         fail_workload(v, "ffmpeg", path, &out, nvl_verify_seconds(v, FFMPEG_SECONDS), ffmpeg_messages);
 }
+
+const struct nvl_workload nvl_workload_pytorch = {"pytorch", NULL, verify_pytorch};
+const struct nvl_workload nvl_workload_tensorflow = {"tensorflow", NULL, verify_tensorflow};
+const struct nvl_workload nvl_workload_ffmpeg = {"ffmpeg", "jellyfin", verify_ffmpeg};

@@ -94,7 +94,7 @@ grant() {
     for name in a5500-550 h100-mig nouveau no-driver; do
         run -0 "$NVLXC" --root "$(fixture "$name")" gpus --json
         [ "$(jq -c '.gpus[0] | keys_unsorted' <<<"$output")" = \
-            '["index","uuid","minor","pci","model","driver","nodes","mig","containers"]' ]
+            '["index","uuid","minor","pci","model","driver","nodes","mig","containers","by_hand"]' ]
     done
 }
 
@@ -147,11 +147,12 @@ grant() {
     grant "$host" home/alice/.local/share/lxc/media/config " = " GPU-00000000-0000-0000-0000-000000000000
     grant "$host" etc/pve/nodes/pve2/lxc/330.conf ": " all
     run -0 --separate-stderr "$NVLXC" --root "$host" gpus --json
-    # not by a UUID of another GPU, not on another node, not by hand-written lines
+    # not by a UUID of another GPU, not on another node; lines by hand are told apart
     [ "$(jq -c '.gpus[0].containers' <<<"$output")" = '["221","box","alice/web"]' ]
+    [ "$(jq -c '.gpus[0].by_hand' <<<"$output")" = '["223"]' ]
     [ -z "$stderr" ]
     run -0 "$NVLXC" --root "$host" gpus
-    [[ "${lines[1]}" == *" 221, box, alice/web" ]]
+    [[ "${lines[1]}" == *" 221, 223 (by hand), box, alice/web" ]]
 }
 
 @test "gpus: a container is named with the GPU that it has, not with the other" {

@@ -291,7 +291,7 @@ refuses() {
     debian 13 7.0.4+deb13-amd64
     deb822_sources trixie
     refuses
-    [[ "$stderr" == "nvlxc: no packaged driver supports kernel 7.0.4+deb13-amd64; use NVIDIA's installer of 580.105.08 or newer" ]]
+    [[ "$stderr" == "nvlxc: no packaged driver supports kernel 7.0.4+deb13-amd64; use NVIDIA's installer of 580.142 or newer of branch 580, or 595.58.03 or newer" ]]
     [ "$(plan 2>/dev/null | jq -r '.steps[] | select(.id == "driver").state')" = impossible ]
 }
 

@@ -9,7 +9,8 @@ debian_mirror() {
 }
 
 need_package_lists() {
-    [ -n "$(debian_mirror)" ] || apt-get update >&2
+    # one at a time: apt-get fails where another updates them
+    [ -n "$(debian_mirror)" ] || (flock 8 && { [ -n "$(debian_mirror)" ] || apt-get update >&2; }) 8</etc/apt
     [ -n "$(debian_mirror)" ] || {
         echo "apt's sources on this machine name no Debian mirror" >&2
         return 1
@@ -25,9 +26,10 @@ debian_root() {
     while read -r line; do
         options+=(--aptopt="$line")
     done < <(apt-config dump | grep -E '^Acquire::(http|https|Retries|Check-Valid-Until|Check-Date)\b.* "[^"]+";$')
+    # a half-made root is thrown away, so dpkg need not wait for the disk
     # shellcheck disable=SC2016 # $1 is the hook's
     mmdebstrap --quiet --mode=root --format=directory --variant=apt --skip=check/qemu "${options[@]}" \
-        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
         --customize-hook='rm -f "$1"/etc/apt/apt.conf.d/99mmdebstrap' "$@" "$suite" "$dir" \
         "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(debian_mirror) $suite main" >&2

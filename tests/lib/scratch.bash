@@ -17,12 +17,13 @@ free_memory() {
 }
 
 # make_scratch MIB: after the above, sets $scratch to a new folder, with room for so much, that goes with this process. It lies in
-# NVL_SCRATCH where that is set; else in memory where twice as much and 2 GiB are free, or in /var/tmp.
+# NVL_SCRATCH where that is set; else in memory where twice as much and 2 GiB are free, and 2 GiB more for each other test that
+# may run beside this one (NVL_TEST_JOBS), or in /var/tmp.
 make_scratch() {
     scratch=$(mktemp -d "${NVL_SCRATCH:-/var/tmp}/nvlxc-test.XXXXXX")
     chmod 755 "$scratch"
     trap 'umount --recursive "$scratch" 2>/dev/null || true; rm -rf --one-file-system "$scratch"' EXIT
-    if [ -z "${NVL_SCRATCH:-}" ] && [ "$(free_memory)" -gt $(($1 * 2 + 2048)) ]; then
+    if [ -z "${NVL_SCRATCH:-}" ] && [ "$(free_memory)" -gt $(($1 * 2 + 2048 * ${NVL_TEST_JOBS:-1})) ]; then
         mount -t tmpfs -o "mode=755,size=$1m" tmpfs "$scratch"
     fi
     [ "$(df --output=avail -BM "$scratch" | tail -n 1 | tr -dc 0-9)" -ge "$1" ] || {

@@ -9,7 +9,11 @@ setup_file() {
     nvlxc driver sync --quiet
     local root=/var/lib/lxc/gl/rootfs
     make_container gl debian-13 privileged
-    "$NVL_SOURCE/tests/lib/packages" trixie "$NVL_CACHE" "$root" "${CLIENTS[@]}" "${CLIENTS_32[@]}"
+    "$NVL_SOURCE/tests/lib/packages" trixie "$NVL_CACHE" "$root" "${CLIENTS[@]}" "${LIBC_32[@]}"
+    # beside the container's own shell, which a kernel without 32-bit programs must be able to run
+    mkdir /run/packages-32
+    "$NVL_SOURCE/tests/lib/packages" trixie "$NVL_CACHE" /run/packages-32 "${SHELL_32[@]}"
+    install -m 755 /run/packages-32/usr/bin/dash "$root/usr/bin/dash-32"
     gcc -D_GNU_SOURCE -o "$root/usr/bin/try-icd" "$NVL_SOURCE/tests/lib/try-icd.c" -ldl
     chroot "$root" /sbin/ldconfig
     sed -i '/^lxc.include/a lxc.include = /usr/share/lxc/config/userns.conf\nlxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536' \
@@ -73,18 +77,24 @@ drivers_of() {
     says libEGL_nvidia.so.0
 }
 
-@test "32-bit programs find the 32-bit driver" {
-    # a kernel may be without 32-bit programs
-    inside gl /lib/ld-linux.so.2 --version > /dev/null || skip "no 32-bit programs on this kernel"
-    run -0 inside gl dd if=/usr/bin/dash bs=1 skip=4 count=1 status=none
-    [ "$output" = $'\001' ]
-    # shellcheck disable=SC2016 # expanded in the container
-    run -0 inside gl env LD_PRELOAD=libcuda.so.1 /usr/bin/dash -c 'while read -r line; do echo "$line"; done < /proc/self/maps'
-    says "$BUNDLE/lib32/libcuda.so.550.163.01"
-    [[ $output != *lib64/libcuda* ]]
-    # and 64-bit ones theirs
+@test "the 32-bit driver is among what the container's linker finds" {
+    run -0 inside gl ldconfig -p
+    says "libcuda.so.1 (libc6) => $BUNDLE/lib32/libcuda.so.1" "libcuda.so.1 (libc6,x86-64) => $BUNDLE/lib64/libcuda.so.1"
     run -0 loads gl libcuda.so.1
     [ "$output" = $BUNDLE/lib64/libcuda.so.550.163.01 ]
+}
+
+@test "32-bit programs find the 32-bit driver" {
+    run -0 inside gl dd if=/usr/bin/dash-32 bs=1 skip=4 count=1 status=none
+    [ "$output" = $'\001' ]
+    # by bash, which tries no binary as a script
+    run inside gl bash -c "/usr/bin/dash-32 -c 'echo it runs'"
+    [[ $output != *"Exec format error"* ]] || skip "this machine's kernel runs no 32-bit programs (IA-32 emulation is off)"
+    [ "$output" = "it runs" ]
+    # shellcheck disable=SC2016 # expanded in the container
+    run -0 inside gl env LD_PRELOAD=libcuda.so.1 /usr/bin/dash-32 -c 'while read -r line; do echo "$line"; done < /proc/self/maps'
+    says "$BUNDLE/lib32/libcuda.so.550.163.01"
+    [[ $output != *lib64/libcuda* ]]
 }
 
 @test "nodes: the GPU's own card and render node, and modeset" {

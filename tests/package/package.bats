@@ -66,17 +66,48 @@ install_driver_package() {
     run ! grep -E '^/(etc|var|opt|usr/local)/.' <<<"$output"
 }
 
-@test "its autopkgtest: the command tests pass with the programs that it installed" {
+# autopkgtest [NAME...]: without what these tests' own runner has set.
+autopkgtest() {
+    rm -rf /run/autopkgtest
     mkdir /run/autopkgtest
     cd "$NVL_SOURCE"
-    # without what these tests' own runner has set
-    run env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 NVL_CACHE="$NVL_CACHE" AUTOPKGTEST_TMP=/run/autopkgtest \
-        bash debian/tests/commands 3>&-
+    run env -i PATH="${OTHER_BATS:-}/usr/sbin:/usr/bin:/sbin:/bin" LC_ALL=C.UTF-8 NVL_CACHE="$NVL_CACHE" \
+        AUTOPKGTEST_TMP=/run/autopkgtest bash debian/tests/commands "$@" 3>&-
     grep -v '^ok ' <<<"$output"
     [ "$status" = 0 ]
-    # one plan for each file of them, but for the one that looks at the checkout itself
-    [ "$(grep -c '^1\.\.' <<<"$output")" = $(($(find tests/cli -name '*.bats' | wc -l) - 1)) ]
-    rm -r /run/autopkgtest
+}
+
+# All of them run where the package is tested by itself; here they have run with the programs that were built.
+@test "its autopkgtest: command tests pass with the programs that it installed" {
+    autopkgtest attach completions gpus
+    [ "$(grep -c '^1\.\.' <<<"$output")" = 3 ]
+    local cases
+    cases=$(cat tests/cli/{attach,completions,gpus}.bats | grep -c '^@test ')
+    [ "$(grep -c '^ok ' <<<"$output")" = "$cases" ]
+    # that these were the ones
+    local is_used=true
+    mv /usr/bin/nvlxc /run/nvlxc
+    printf '#!/bin/sh\nexit 9\n' >/usr/bin/nvlxc
+    chmod 755 /usr/bin/nvlxc
+    ! autopkgtest list || is_used=false
+    mv /run/nvlxc /usr/bin/nvlxc
+    $is_used
+}
+
+@test "its autopkgtest: it runs each of the command tests, and has what they name of a build" {
+    local file
+    mkdir /run/bats
+    printf '#!/bin/sh\necho "runs $2"\n' >/run/bats/bats
+    chmod 755 /run/bats/bats
+    OTHER_BATS=/run/bats: autopkgtest
+    # but for the one that looks at the checkout itself
+    diff <(printf 'runs %s\n' tests/cli/*.bats | grep -v '/lint\.bats$') <(echo "$output")
+    cat tests/cli/*.bats tests/lib/{hosts,doctor,nvml}.bash | grep -o '\$NVL_BUILD"\?/[a-z/_]*' | sed 's|.*NVL_BUILD"\?/||' | sort -u >/run/named
+    grep -qx src/cli/nvlxc /run/named
+    while read -r file; do
+        [ -e "/run/autopkgtest/build/$file" ] || { echo "no $file"; return 1; }
+    done </run/named
+    rm -r /run/autopkgtest /run/bats
 }
 
 @test "a container is attached, and has the GPU" {

@@ -158,13 +158,15 @@ CONTROL
 @test "setup: an archive that refuses stops it, and the next run goes on from there" {
     on debian-13
     mkdir "$BATS_TEST_TMPDIR/empty"
-    python3 -m http.server --bind 127.0.0.1 --directory "$BATS_TEST_TMPDIR/empty" 18123 >/dev/null 2>&1 3>&- &
-    local server=$!
-    until (: </dev/tcp/127.0.0.1/18123) 2>/dev/null; do
+    # on a port that is free
+    python3 -u -m http.server --bind 127.0.0.1 --directory "$BATS_TEST_TMPDIR/empty" 0 >"$BATS_TEST_TMPDIR/served" 2>&1 3>&- &
+    local server=$! port=
+    until [ -n "$port" ]; do
         kill -0 "$server"
         sleep 0.1
+        port=$(sed -n 's/^Serving HTTP on .* port \([0-9]*\) .*/\1/p' "$BATS_TEST_TMPDIR/served")
     done
-    printf 'Types: deb\nURIs: http://127.0.0.1:18123/debian/pve\nSuites: trixie\nComponents: pve-enterprise\n' \
+    printf 'Types: deb\nURIs: http://127.0.0.1:%s/debian/pve\nSuites: trixie\nComponents: pve-enterprise\n' "$port" \
         >"$ROOT/etc/apt/sources.list.d/pve-enterprise.sources"
     forbid_installing
     run --separate-stderr nvlxc_in_root host setup --yes

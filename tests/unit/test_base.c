@@ -11,7 +11,9 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/passwd.h"
 #include "base/root.h"
+#include "base/run.h"
 
 /* A fresh folder, open as a root handle, and gone at the end. */
 struct tree {
@@ -282,6 +284,238 @@ static void replace_leaves_all_on_a_full_disk(void **state)
     assert_int_equal(names.count, 1); /* no temporary file */
 }
 
+static void words_are_quoted(void **state)
+{
+    const char *const cases[][2] = {
+        {"lxc-info", "lxc-info"}, {"", "''"}, {"a b", "'a b'"}, {"it's", "'it'\\''s'"}, {"$(id)", "'$(id)'"}};
+
+    (void)state;
+    for (size_t i = 0; i < NVL_LENGTH(cases); i++) {
+        nvl_autofree char *word = nvl_shell_word(cases[i][0]);
+        assert_string_equal(word, cases[i][1]);
+    }
+}
+
+static void text_is_wrapped(void **state)
+{
+    const char *text = "one two\nthree averylongword x", *line;
+    static const char *const lines[] = {"one two", "three", "averylongword", "x"};
+    size_t len;
+
+    (void)state;
+    for (size_t i = 0; i < NVL_LENGTH(lines); i++) {
+        assert_true(nvl_next_wrapped(&text, 8, &line, &len));
+        nvl_autofree char *copy = nvl_xstrndup(line, len);
+        assert_string_equal(copy, lines[i]);
+    }
+    assert_false(nvl_next_wrapped(&text, 8, &line, &len));
+}
+
+static int run_shell(const char *script, size_t max, unsigned seconds, struct nvl_run_result *result)
+{
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    const struct nvl_run run = {
+        .argv = argv, .output = NVL_STREAM_TAKEN, .errors = NVL_STREAM_TAKEN, .max = max, .seconds = seconds};
+
+    return nvl_run(&run, result);
+}
+
+static void run_gives_output_and_end(void **state)
+{
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0}, signalled = {0};
+
+    (void)state;
+    assert_int_equal(run_shell("cat; echo out; echo err >&2; exit 7", 100, 10, &result), 0);
+    assert_string_equal(result.text, "out\nerr\n");
+    assert_int_equal(result.len, 8);
+    assert_false(result.truncated);
+    assert_int_equal(nvl_exit_status(result.status), 7);
+    assert_int_equal(run_shell("kill -9 $$", 100, 0, &signalled), 0);
+    assert_int_equal(nvl_exit_status(signalled.status), 128 + 9);
+    assert_string_equal(signalled.text, "");
+}
+
+static void run_keeps_no_more_than_asked(void **state)
+{
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0};
+    const char *const argv[] = {"sh", "-c", "echo 1234567; echo lost >&2", NULL};
+    char text[5];
+
+    (void)state;
+    /* more than a pipe holds, so that it ends only if all is read */
+    assert_int_equal(run_shell("head -c 300000 /dev/zero | tr '\\0' a", 1000, 10, &result), 0);
+    assert_int_equal(result.len, 1000);
+    assert_int_equal(strlen(result.text), 1000);
+    assert_true(result.truncated);
+    assert_int_equal(nvl_tool_run(argv, 10, text, sizeof text), 0);
+    assert_string_equal(text, "1234");
+}
+
+static void run_tells_what_cannot_be_started(void **state)
+{
+    const char *const absent[] = {"nvlxc-no-such-program", NULL}, *const folder[] = {"/etc", NULL};
+    const struct nvl_run no_program = {.argv = absent}, no_file = {.argv = folder, .seconds = 1};
+
+    (void)state;
+    assert_int_equal(nvl_run_status(&no_program), -ENOENT);
+    assert_int_equal(nvl_run_status(&no_file), -EACCES);
+}
+
+/* What it starts ends with it: the file has no second line. */
+static void run_ends_all_when_its_time_is_over(void **state)
+{
+    struct tree *tree = *state;
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0};
+    nvl_autofree char *text = NULL,
+                      *script =
+                          nvl_xasprintf("echo begun > %s/file; (sleep 2; echo late >> %s/file) & sleep 20",
+                                        tree->path, tree->path);
+    size_t len;
+
+    assert_int_equal(run_shell(script, 100, 1, &result), -ETIMEDOUT);
+    assert_true(result.timed_out);
+    assert_true(result.millis >= 1000 && result.millis < 2000);
+    sleep(2);
+    assert_int_equal(nvl_root_read(&tree->root, "/file", 100, &text, &len), 0);
+    assert_string_equal(text, "begun\n");
+}
+
+/* The one that it leaves running has its output open. */
+static void run_waits_for_the_child_only(void **state)
+{
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0};
+
+    (void)state;
+    assert_int_equal(run_shell("sleep 3 & echo done", 100, 0, &result), 0);
+    assert_string_equal(result.text, "done\n");
+    assert_true(result.millis < 2500);
+}
+
+static int write_and_tell(void *data)
+{
+    return nvl_fd_write(STDOUT_FILENO, data, strlen(data)) == 0 ? 42 : 1;
+}
+
+static void count_bytes(void *data, const char *bytes, size_t len)
+{
+    (void)bytes;
+    *(size_t *)data += len;
+}
+
+static void run_calls_a_function_in_the_child(void **state)
+{
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0};
+    char text[] = "of the child";
+    size_t passed_on = 0;
+    const struct nvl_run run = {.body = write_and_tell,
+                                .body_data = text,
+                                .output = NVL_STREAM_TAKEN,
+                                .pass_on = count_bytes,
+                                .pass_on_data = &passed_on};
+
+    (void)state;
+    assert_int_equal(nvl_run(&run, &result), 0);
+    assert_int_equal(nvl_exit_status(result.status), 42);
+    assert_int_equal(passed_on, strlen(text));
+    assert_string_equal(result.text, ""); /* nothing of it was to be kept */
+}
+
+static void run_gives_environment_and_file(void **state)
+{
+    struct tree *tree = *state;
+    nvl_autofree char *path = nvl_xasprintf("%s/out", tree->path), *text = NULL;
+    nvl_autofd int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    const char *const argv[] = {"env", NULL};
+    char *const environment[] = {(char *)"PATH=/usr/bin:/bin", (char *)"WHAT=this", NULL};
+    const struct nvl_run run = {
+        .argv = argv, .environment = environment, .output = NVL_STREAM_FD, .output_fd = fd};
+    size_t len;
+
+    assert_int_equal(nvl_run_status(&run), 0);
+    assert_int_equal(nvl_root_read(&tree->root, "/out", 4096, &text, &len), 0);
+    assert_string_equal(text, "PATH=/usr/bin:/bin\nWHAT=this\n");
+}
+
+static void users_have_groups(void **state)
+{
+    const struct tree *t = *state;
+    nvl_auto(nvl_account_clear) struct nvl_account user = {0};
+
+    folder(t, "/etc");
+    put(t, "/etc/passwd",
+        "root:x:0:0:root:/root:/bin/sh\nbroken:line\nollama:x:998:997::/usr/share/ollama:/bin/false\n"
+        "minus:x:-1:4:::\nhuge:x:4294967295:4:::\n");
+    put(t, "/etc/group",
+        "root:x:0:\nvideo:x:44:plex,ollama\nrender:x:104:ollama\nollama:x:997:\nnot:x:9:ollam,ollamas\n");
+    assert_int_equal(nvl_account_find(&t->root, "ollama", &user), 0);
+    assert_int_equal(user.uid, 998);
+    assert_int_equal(user.gid, 997);
+    assert_string_equal(user.home, "/usr/share/ollama");
+    assert_int_equal(user.n_groups, 3);
+    assert_int_equal(user.groups[0], 997);
+    assert_int_equal(user.groups[1], 44);
+    assert_int_equal(user.groups[2], 104);
+    nvl_account_clear(&user);
+    assert_int_equal(nvl_account_find(&t->root, "plex", &user), -ENOENT);
+    assert_int_equal(nvl_account_find(&t->root, "broken", &user), -ENOENT);
+    assert_int_equal(nvl_account_find(&t->root, "minus", &user), -ENOENT);
+    assert_int_equal(nvl_account_find(&t->root, "huge", &user), -EINVAL);
+}
+
+static void groups_are_bounded(void **state)
+{
+    const struct tree *t = *state;
+    struct nvl_buf groups = {0};
+    nvl_auto(nvl_account_clear) struct nvl_account user = {0};
+
+    for (int i = 1; i < 1000; i++)
+        nvl_buf_addf(&groups, "g%d:x:%d:plex\n", i, i);
+    folder(t, "/etc");
+    put(t, "/etc/passwd", "plex:x:5:5::relative:/bin/sh");
+    put(t, "/etc/group", groups.data);
+    assert_int_equal(nvl_account_find(&t->root, "plex", &user), 0);
+    assert_int_equal(user.n_groups, NVL_ACCOUNT_GROUPS);
+    assert_string_equal(user.home, "/");
+    nvl_buf_clear(&groups);
+}
+
+/* Files as nobody writes them by hand; the last line has no end. */
+static void accounts_are_hostile(void **state)
+{
+    const struct tree *t = *state;
+    nvl_auto(nvl_account_clear) struct nvl_account user = {0}, nobody = {0};
+    struct nvl_buf passwd = {0}, group = {0};
+    gid_t gid = 7;
+
+    folder(t, "/etc");
+    nvl_buf_addf(&passwd, "+::::::\n-plex:x:1:1::/:\n\n# plex:x:2:2::/:\nlong:x:3:3:");
+    for (int i = 0; i < 100000; i++)
+        nvl_buf_addf(&passwd, "g");
+    nvl_buf_addf(&passwd, ":/home/long:/bin/sh\nplex:x:4:4:::");
+    put(t, "/etc/passwd", passwd.data);
+    nvl_buf_addf(&group, "+:::\nrender:x:-1:\nmany:x:5:");
+    for (int i = 0; i < 100000; i++)
+        nvl_buf_addf(&group, "a,");
+    nvl_buf_addf(&group, "plex\nhuge:x:4294967295:plex\nrender:x:104:");
+    put(t, "/etc/group", group.data);
+    assert_int_equal(nvl_account_find(&t->root, "long", &user), 0);
+    assert_string_equal(user.home, "/home/long");
+    nvl_account_clear(&user);
+    assert_int_equal(nvl_account_find(&t->root, "plex", &user), 0);
+    assert_int_equal(user.uid, 4);
+    assert_int_equal(user.n_groups, 2);
+    assert_int_equal(user.groups[1], 5);
+    assert_int_equal(nvl_account_find(&t->root, "", &nobody), -ENOENT);
+    assert_int_equal(nvl_account_find(&t->root, "+", &nobody), -ENOENT);
+    assert_true(nvl_group_find(&t->root, "render", &gid));
+    assert_int_equal(gid, 104);
+    assert_false(nvl_group_find(&t->root, "huge", &gid));
+    put(t, "/etc/group", "");
+    assert_false(nvl_group_find(&t->root, "render", &gid));
+    nvl_buf_clear(&passwd);
+    nvl_buf_clear(&group);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +524,18 @@ int main(void)
         cmocka_unit_test(numbers_are_whole),
         cmocka_unit_test(lines_and_values),
         cmocka_unit_test(errors_gain_context),
+        cmocka_unit_test(words_are_quoted),
+        cmocka_unit_test(text_is_wrapped),
+        cmocka_unit_test_setup_teardown(users_have_groups, make_tree, drop_tree),
+        cmocka_unit_test_setup_teardown(groups_are_bounded, make_tree, drop_tree),
+        cmocka_unit_test_setup_teardown(accounts_are_hostile, make_tree, drop_tree),
+        cmocka_unit_test(run_gives_output_and_end),
+        cmocka_unit_test(run_keeps_no_more_than_asked),
+        cmocka_unit_test(run_tells_what_cannot_be_started),
+        cmocka_unit_test_setup_teardown(run_ends_all_when_its_time_is_over, make_tree, drop_tree),
+        cmocka_unit_test(run_waits_for_the_child_only),
+        cmocka_unit_test(run_calls_a_function_in_the_child),
+        cmocka_unit_test_setup_teardown(run_gives_environment_and_file, make_tree, drop_tree),
         cmocka_unit_test_setup_teardown(root_holds_links, make_tree, drop_tree),
         cmocka_unit_test_setup_teardown(nameless_root_holds_links, make_tree, drop_tree),
         cmocka_unit_test_setup_teardown(root_refuses_what_is_no_file, make_tree, drop_tree),

@@ -7,7 +7,7 @@
 
 #include "base/printable.h"
 #include "doctor/families.h"
-#include "host/driver_origin.h"
+#include "driver/origin.h"
 #include "host/modprobe.h"
 #include "host/compat.h"
 
@@ -179,7 +179,7 @@ static const struct nvl_check **all_checks(void)
     const struct nvl_check **all = NULL;
     size_t count = 0;
 
-    for (const struct nvl_family *family = nvl_families; family->name != NULL; family++) {
+    for (const struct nvl_check_family *family = nvl_check_families; family->name != NULL; family++) {
         nvl_autofree const struct nvl_check **checks = nvl_family_checks(family);
         for (size_t i = 0; checks[i] != NULL; i++)
             *NVL_APPEND(all, count) = checks[i];
@@ -310,14 +310,33 @@ static void test_kernels(void **state)
     fits(&s, "550.163.01", "550.163.01-4~bpo13+1", closed, "7.2.12+deb13-amd64", NVL_KERNEL_FAILS);
     fits(&s, "550.163.01", "550.163.01-4~bpo13+1", closed, "6.18.1", NVL_KERNEL_TOO_NEW);
     fits(&s, "550.163.01", "550.163.01-4~bpo13+1", open, "6.12.107+deb13-amd64", NVL_KERNEL_FAILS);
+    fits(&s, "550.163.01", "550.163.01-4~bpo13+1", open, "6.17.13-1-pve", NVL_KERNEL_FAILS);
+    fits(&s, "550.163.01", "550.163.01-5", closed, "6.19.1", NVL_KERNEL_FITS);
+    fits(&s, "550.163.01", "550.163.01-5.1", closed, "7.0.2-1-pve", NVL_KERNEL_FITS);
     fits(&s, "535.261.03", "535.261.03-1", closed, "6.12.1", NVL_KERNEL_FITS);
+    fits(&s, "535.274.02", "535.274.02-1~deb13u1", closed, "6.14.8-2-pve", NVL_KERNEL_FITS);
+    fits(&s, "535.274.02", "535.274.02-1~deb13u1", closed, "6.17.2-1-pve", NVL_KERNEL_TOO_NEW);
+    fits(&s, "470.256.02", "470.256.02-1~deb12u1", closed, "6.1.0-40-amd64", NVL_KERNEL_FITS);
+    fits(&s, "390.157", "390.157-16", closed, "7.0.2-1-pve", NVL_KERNEL_FITS);
     /* NVIDIA's own, by branch and version */
-    fits(&s, "535.261.03", NULL, closed, "6.8.12-4-pve", NVL_KERNEL_TOO_NEW);
+    fits(&s, "535.183.01", NULL, closed, "6.8.12-4-pve", NVL_KERNEL_TOO_NEW);
+    fits(&s, "535.274.02", NULL, closed, "6.8.12-4-pve", NVL_KERNEL_FITS);
     fits(&s, "550.144.03", NULL, closed, "6.16.1", NVL_KERNEL_FITS);
     fits(&s, "580.95.05", NULL, open, "6.17.2-1-pve", NVL_KERNEL_TOO_NEW);
     fits(&s, "580.105.08", NULL, open, "6.17.2-1-pve", NVL_KERNEL_FITS);
-    fits(&s, "580.105.08", NULL, open, "7.1.0", NVL_KERNEL_TOO_NEW);
+    fits(&s, "580.105.08", NULL, open, "6.19.1", NVL_KERNEL_FAILS);
+    fits(&s, "580.126.09", NULL, open, "6.19.1", NVL_KERNEL_FAILS);
+    fits(&s, "580.126.18", NULL, open, "6.19.1", NVL_KERNEL_FITS);
+    fits(&s, "580.126.20", NULL, open, "7.0.2-6-pve", NVL_KERNEL_FAILS);
+    fits(&s, "580.142", NULL, open, "7.0.2-6-pve", NVL_KERNEL_FITS);
+    fits(&s, "580.142", NULL, open, "7.1.0", NVL_KERNEL_TOO_NEW);
     fits(&s, "580.159.04", NULL, NVL_FLAVOUR_UNKNOWN, "7.1.0", NVL_KERNEL_FITS);
+    fits(&s, "580.178.04", NULL, open, "7.2.12", NVL_KERNEL_FITS);
+    fits(&s, "590.48.01", NULL, open, "6.18.1", NVL_KERNEL_FITS);
+    fits(&s, "590.48.01", NULL, open, "6.19.1", NVL_KERNEL_FAILS);
+    fits(&s, "595.71.05", NULL, open, "7.0.2-1-pve", NVL_KERNEL_FITS);
+    fits(&s, "610.43.03", NULL, open, "7.1.1", NVL_KERNEL_FITS);
+    fits(&s, "610.57.04", NULL, open, "7.2.1", NVL_KERNEL_FITS);
     /* what is not known is not judged */
     fits(&s, "999.10", NULL, open, "6.17.2", NVL_KERNEL_UNKNOWN);
     fits(&s, "580.159.04", NULL, open, "odd", NVL_KERNEL_UNKNOWN);
@@ -335,11 +354,13 @@ static void test_generations(void **state)
     static const struct {
         unsigned id;
         const char *name;
-    } gpus[] = {{0x06c0, "Fermi"},     {0x1040, "Fermi"},     {0x1180, "Kepler"},   {0x103f, "Kepler"},
-                {0x13c2, "Maxwell"},   {0x1b06, "Pascal"},    {0x1db4, "Volta"},    {0x1e04, "Turing"},
-                {0x2182, "Turing"},    {0x20b0, "Ampere"},    {0x2204, "Ampere"},   {0x2438, "Ampere"},
-                {0x2330, "Hopper"},    {0x2684, "Ada"},       {0x22ba, "Ada"},      {0x2b85, "Blackwell"},
-                {0x2c02, "Blackwell"}, {0x2d04, "Blackwell"}, {0x2901, "Blackwell"}};
+    } gpus[] = {{0x0611, "Tesla"},     {0x06c0, "Fermi"},     {0x1040, "Fermi"},     {0x1180, "Kepler"},
+                {0x103f, "Kepler"},    {0x13c2, "Maxwell"},   {0x1b06, "Pascal"},    {0x1db4, "Volta"},
+                {0x1e04, "Turing"},    {0x2182, "Turing"},    {0x20b0, "Ampere"},    {0x2204, "Ampere"},
+                {0x2438, "Ampere"},    {0x2330, "Hopper"},    {0x2684, "Ada"},       {0x22ba, "Ada"},
+                {0x2b85, "Blackwell"}, {0x0fa5, "Kepler"},    {0x130b, "Kepler"},    {0x1676, "Maxwell"},
+                {0x15fc, "Pascal"},    {0x323e, "Blackwell"}, {0x3340, "Blackwell"}, {0x2c02, "Blackwell"},
+                {0x2d04, "Blackwell"}, {0x2901, "Blackwell"}};
     const enum nvl_flavour closed = NVL_FLAVOUR_PROPRIETARY, open = NVL_FLAVOUR_OPEN;
     nvl_auto(nvl_support_clear) struct nvl_support s = {0};
 
@@ -351,6 +372,7 @@ static void test_generations(void **state)
     }
     assert_null(nvl_support_generation(&s, 0));
     assert_null(nvl_support_generation(&s, 0xffff));
+    assert_null(nvl_support_generation(&s, 0x3002)); /* GR100: which branch knows it first is not known */
     assert_int_equal(gpu_fit(&s, 0x2b85, "550.163.01", closed), NVL_GPU_TOO_NEW);
     assert_int_equal(gpu_fit(&s, 0x2b85, "580.95.05", closed), NVL_GPU_NEEDS_OPEN);
     assert_int_equal(gpu_fit(&s, 0x2b85, "580.95.05", open), NVL_GPU_FITS);
@@ -373,7 +395,7 @@ static void test_bad_tables(void **state)
 {
 #define KERNEL(fails, branch)                                                                                \
     "{\"branch\": " branch                                                                                   \
-    ", \"from\": null, \"package\": null, \"suite\": null, \"flavour\": null, \"min\": "                     \
+    ", \"from\": null, \"package\": null, \"suite\": null, \"series\": null, \"flavour\": null, \"min\": "   \
     "null, \"max\": \"6.1\", \"fails\": " fails ", \"basis\": \"built\", \"source\": \"x\"}"
 #define TABLE(kernels, generations)                                                                          \
     "{\"format\": 1, \"kernels\": [" kernels "], \"generations\": [" generations "]}"
@@ -581,7 +603,7 @@ static void read_installed(struct temp_root *t, struct nvl_installed_driver *d)
     const struct nvl_userspace us = {0};
 
     assert_int_equal(nvl_system_read(&t->root, &s, NULL), 0);
-    nvl_installed_driver_read(&t->root, &s, &us, d);
+    nvl_installed_driver_read(&t->root, &s, &us, NULL, d);
 }
 
 static void test_installed(void **state)

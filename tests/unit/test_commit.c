@@ -484,8 +484,11 @@ static struct nvl_cleaned clean(struct fixture *f, bool dry_run)
 {
     struct nvl_cleaned cleaned;
 
+    nvl_auto(nvl_effective_clear) struct nvl_effective effective = {0};
+
     f->err = (struct nvl_error){0};
-    assert_int_equal(nvl_clean_rootfs(&f->root, &f->c, &f->base, dry_run, &cleaned, &f->err), 0);
+    nvl_effective_read(&f->root, &f->c, &f->base, &effective, NULL);
+    assert_int_equal(nvl_clean_rootfs(&f->root, &f->c, &effective, dry_run, &cleaned, &f->err), 0);
     return cleaned;
 }
 

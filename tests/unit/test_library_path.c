@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "container/library_path.h"
+#include "effective.h"
 #include "temp_root.h"
 
 static void read_path(const struct nvl_root *rootfs, enum nvl_dialect dialect, const char *text,
@@ -14,7 +15,8 @@ static void read_path(const struct nvl_root *rootfs, enum nvl_dialect dialect, c
     nvl_auto(nvl_config_clear) struct nvl_config config = {0};
 
     assert_int_equal(nvl_config_parse(&config, dialect, nvl_xstrdup(text), strlen(text), NULL), 0);
-    nvl_library_path_read(&config, rootfs, path);
+    nvl_auto(nvl_effective_clear) struct nvl_effective effective = effective_of(&config);
+    nvl_library_path_read(&effective, rootfs, path);
 }
 
 static void the_environment_is_read_as_liblxc_sets_it(void **state)

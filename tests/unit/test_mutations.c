@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "effective.h"
 #include "base/printable.h"
 #include "base/root.h"
 #include "container/config.h"
@@ -269,7 +270,7 @@ static void check_config(const char *text, size_t len)
     if (nvl_config_parse(&config, dialect, nvl_xstrndup(text, len), len, &err) < 0)
         return; /* NUL bytes */
     assert_int_equal(config.len, len);
-    bool had_grant = has_remains || nvl_config_grant(&config, &had, &err) != 0;
+    bool had_grant = has_remains || grant_of(&config, &had, &err) != 0;
     check_way(text, len, &ways[below(N_WAYS)], below(2) == 0, had_grant);
 }
 

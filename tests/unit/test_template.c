@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "effective.h"
 #include "container/config.h"
 #include "container/grant_lines.h"
 #include "temp_root.h"
@@ -173,7 +174,7 @@ static void check_text(enum nvl_dialect dialect, char *text, unsigned capabiliti
     for (size_t i = 0; i < config.n_lines; i++)
         if (config.lines[i].kind != NVL_LINE_KEY)
             fail_msg("not a key: %.*s", (int)config.lines[i].len, config.text + config.lines[i].start);
-    assert_int_equal(nvl_config_grant(&config, &grant, NULL), 1);
+    assert_int_equal(grant_of(&config, &grant, NULL), 1);
     assert_int_equal(grant.capabilities, capabilities);
     assert_int_equal(grant.n_selectors, 1);
     assert_string_equal(grant.selectors[0].text, GPU);

@@ -8,8 +8,14 @@
 
 #include <cmocka.h>
 
+#include "doctor/facts.h"
 #include "verify/ollama.h"
-#include "verify/step.h"
+#include "verify/session.h"
+#include "verify/verify.h"
+#include "verify/cause_libraries.h"
+#include "verify/cause_nodes.h"
+#include "verify/causes.h"
+#include "verify/workloads.h"
 #include "temp_root.h"
 
 static void parse(const char *text, struct nvl_probe_lines *lines)
@@ -227,47 +233,6 @@ static void test_ollama_answers(void **state)
     assert_string_equal(models.on_cpu, "?[2J");
 }
 
-static void test_users(void **state)
-{
-    const struct temp_root *t = *state;
-    nvl_auto(nvl_inside_user_clear) struct nvl_inside_user user = {0};
-
-    put(t, "/etc/passwd",
-        "root:x:0:0:root:/root:/bin/sh\nbroken:line\nollama:x:998:997::/usr/share/ollama:/bin/false\n"
-        "minus:x:-1:4:::\nhuge:x:4294967295:4:::\n");
-    put(t, "/etc/group",
-        "root:x:0:\nvideo:x:44:plex,ollama\nrender:x:104:ollama\nollama:x:997:\nnot:x:9:ollam,ollamas\n");
-    assert_int_equal(nvl_inside_user_find(&t->root, "ollama", &user), 0);
-    assert_int_equal(user.uid, 998);
-    assert_int_equal(user.gid, 997);
-    assert_string_equal(user.home, "/usr/share/ollama");
-    assert_int_equal(user.n_groups, 3);
-    assert_int_equal(user.groups[0], 997);
-    assert_int_equal(user.groups[1], 44);
-    assert_int_equal(user.groups[2], 104);
-    nvl_inside_user_clear(&user);
-    assert_int_equal(nvl_inside_user_find(&t->root, "plex", &user), -ENOENT);
-    assert_int_equal(nvl_inside_user_find(&t->root, "broken", &user), -ENOENT);
-    assert_int_equal(nvl_inside_user_find(&t->root, "minus", &user), -EINVAL);
-    assert_int_equal(nvl_inside_user_find(&t->root, "huge", &user), -EINVAL);
-}
-
-static void test_many_groups(void **state)
-{
-    const struct temp_root *t = *state;
-    struct nvl_buf groups = {0};
-    nvl_auto(nvl_inside_user_clear) struct nvl_inside_user user = {0};
-
-    for (int i = 1; i < 1000; i++)
-        nvl_buf_addf(&groups, "g%d:x:%d:plex\n", i, i);
-    put(t, "/etc/passwd", "plex:x:5:5::relative:/bin/sh");
-    put(t, "/etc/group", groups.data);
-    assert_int_equal(nvl_inside_user_find(&t->root, "plex", &user), 0);
-    assert_int_equal(user.n_groups, NVL_INSIDE_GROUPS);
-    assert_string_equal(user.home, "/");
-    nvl_buf_clear(&groups);
-}
-
 static void test_endings(void **state)
 {
     const struct {
@@ -364,11 +329,11 @@ static void test_step_texts(void **state)
     assert_string_equal(step->evidence, "a?[2J b c?\?\?\?\?é");
     assert_string_equal(step->cause, "c? ?d");
     assert_string_equal(step->fix, "one\ntwo?[31m?");
-    nvl_step_fix_from_table(&t.v, step, "nvlxc driver sync\n");
+    nvl_step_fix_from_table(&t.v, step, &(struct nvl_fix){"nvlxc driver sync", NVL_FIX_THEN_RESTART});
     assert_string_equal(step->fix, "nvlxc driver sync\npct reboot 220");
-    nvl_step_fix_from_table(&t.v, step, "nvlxc show ");
+    nvl_step_fix_from_table(&t.v, step, &(struct nvl_fix){"nvlxc show", NVL_FIX_CONTAINER});
     assert_string_equal(step->fix, "nvlxc show 220");
-    nvl_step_fix_from_table(&t.v, step, "nvlxc gpus");
+    nvl_step_fix_from_table(&t.v, step, &(struct nvl_fix){"nvlxc gpus", NVL_FIX_ALL});
     assert_string_equal(step->fix, "nvlxc gpus");
     trial_clear(&t);
 }
@@ -606,8 +571,6 @@ int main(void)
         cmocka_unit_test(test_ollama_log),
         cmocka_unit_test(test_ollama_log_hostile),
         cmocka_unit_test(test_ollama_answers),
-        cmocka_unit_test_setup_teardown(test_users, setup_root, teardown_root),
-        cmocka_unit_test_setup_teardown(test_many_groups, setup_root, teardown_root),
         cmocka_unit_test(test_endings),
         cmocka_unit_test(test_output_lines),
         cmocka_unit_test_setup_teardown(test_step_texts, setup_root, teardown_root),

@@ -6,9 +6,10 @@
 #include "base/printable.h"
 #include "base/paths.h"
 #include "attach/adopt.h"
+#include "attach/config_check.h"
 #include "cli/bundle_step.h"
 #include "cli/command.h"
-#include "cli/grant_text.h"
+#include "container/owned_lines.h"
 #include "cli/live_step.h"
 #include "attach/request.h"
 #include "attach/sharing.h"
@@ -108,16 +109,17 @@ static int choose_rules(const struct nvl_context *ctx, struct attach *a, bool re
 {
     const struct nvl_container *c = a->target.container;
     struct nvl_config nvl_auto(nvl_config_clear) bare = {0};
-    enum nvl_device_filter filter;
+    struct nvl_effective nvl_auto(nvl_effective_clear) effective = {0};
     struct nvl_idmap map;
 
     int r = read_bare(a, replace, &bare, err);
     if (r == 0)
-        r = nvl_device_filter(&ctx->root, c, &bare, &filter, err);
+        r = nvl_effective_read(&ctx->root, c, &bare, &effective, err);
     if (r == 0)
-        r = nvl_idmap_read(&ctx->root, c, &bare, &map, err);
+        r = nvl_idmap_read(&effective, &map, err);
     if (r < 0)
         return r;
+    enum nvl_device_filter filter = nvl_device_filter(c, &effective);
     /* Proxmox makes the rules for its dev[n] entries itself */
     for (size_t i = 0; filter == NVL_FILTER_ALLOW && i < a->resolved.n_nodes; i++)
         if (a->grant.delivery.nodes != NVL_NODES_DEV)
@@ -132,12 +134,12 @@ static int choose_rules(const struct nvl_context *ctx, struct attach *a, bool re
 /* What the command line does not name, the replaced lines do. */
 static void adopt(const struct attach_values *values, struct attach *a)
 {
-    unsigned capabilities = nvl_adopt_capabilities(&a->target.config);
+    unsigned capabilities = nvl_adopt_capabilities(&a->target.effective);
 
     if (capabilities == 0)
         return;
     if (values->gpus.count == 0)
-        nvl_adopt_gpus(&a->target.config, &a->host, &a->grant, &a->warnings);
+        nvl_adopt_gpus(&a->target.effective, &a->host, &a->grant, &a->warnings);
     if (values->capabilities == NULL && values->workload == NULL)
         a->grant.capabilities = capabilities;
 }
@@ -146,7 +148,7 @@ static void look_at_lines(struct attach *a, bool replace)
 {
     struct nvl_strv nvl_auto(nvl_strv_clear) by_hand = {0}, strays = {0};
 
-    nvl_config_by_hand(&a->target.config, &by_hand);
+    nvl_effective_by_hand(&a->target.effective, &by_hand);
     nvl_config_stray_lines(&a->target.config, &strays);
     if (replace) {
         a->n_replaced = by_hand.count + strays.count;
@@ -192,6 +194,8 @@ static int resolve_request(const struct nvl_context *ctx, const char *name,
     int r = nvl_target_open(&ctx->root, name, &a->target, err);
 
     if (r == 0)
+        r = nvl_config_check(&ctx->root, &a->target, err);
+    if (r == 0)
         r = nvl_host_read(&a->host, &ctx->root, NVL_GPUS_ALL, err);
     if (r < 0)
         return r;
@@ -205,8 +209,8 @@ static int resolve_request(const struct nvl_context *ctx, const char *name,
 }
 
 /* Everything that is decided before anything is written. */
-static int prepare(const struct nvl_context *ctx, const char *name, const struct attach_values *values,
-                   struct attach *a, struct nvl_error *err)
+static int prepare_attach(const struct nvl_context *ctx, const char *name, const struct attach_values *values,
+                          struct attach *a, struct nvl_error *err)
 {
     int r = parse_request(ctx, values, a, err);
 
@@ -221,7 +225,7 @@ static int prepare(const struct nvl_context *ctx, const char *name, const struct
         r = nvl_delivery_check(&ctx->root, &a->target, &a->host, &a->grant, &a->resolved, values->force,
                                &a->places, &a->warnings, err);
     if (r == 0)
-        r = nvl_sharing_check(&ctx->root, &a->target, &a->host, &a->grant, &a->resolved, &a->warnings, err);
+        r = nvl_sharing_check(&a->target, &a->host, &a->grant, &a->resolved, &a->warnings, err);
     if (r == 0)
         r = choose_rules(ctx, a, values->replace, err);
     if (r < 0)
@@ -266,7 +270,7 @@ static void say_when(const struct nvl_context *ctx, const struct attach *a)
     }
 }
 
-static void print_json(const struct attach *a, bool dry_run)
+static void print_attach_json(const struct attach *a, bool dry_run)
 {
     nvl_autofree char *diff =
         dry_run ? nvl_plan_diff(a->target.container, &a->target.config, &a->plan) : NULL;
@@ -301,7 +305,7 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
     struct attach_values *values = data;
     struct attach nvl_auto(attach_clear) a = {0};
 
-    int r = prepare(ctx, arguments->items[0], values, &a, err);
+    int r = prepare_attach(ctx, arguments->items[0], values, &a, err);
     if (r == 0 && !values->dry_run)
         r = nvl_commit(&ctx->root, a.target.container, &a.target.config, &a.plan, err);
     nvl_strv_clear(&values->gpus);
@@ -315,7 +319,7 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
     if (r < 0)
         return r;
     if (ctx->json)
-        print_json(&a, values->dry_run);
+        print_attach_json(&a, values->dry_run);
     for (size_t i = 0; !ctx->json && i < a.warnings.count; i++)
         nvl_warn("%s", a.warnings.items[i]);
     return nvl_live_step_exit(&a.live);

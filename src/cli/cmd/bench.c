@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "doctor/facts.h"
 #include "verify/bench.h"
+#include "verify/verify.h"
 #include "cli/command.h"
 #include "container/commands.h"
 #include "cli/table.h"
@@ -36,8 +38,8 @@ static bool parse_ratio(const char *text, double *ratio)
     return *end == '\0' && *ratio > 0 && *ratio <= 2;
 }
 
-static int read_request(const struct bench_values *values, struct bench_request *request,
-                        struct nvl_error *err)
+static int read_bench_request(const struct bench_values *values, struct bench_request *request,
+                              struct nvl_error *err)
 {
     uint64_t rounds = ROUNDS;
 
@@ -61,7 +63,8 @@ static const struct nvl_bench_measure *lowest(const struct nvl_bench *bench)
     return low;
 }
 
-static void print_json(const char *name, const struct bench_request *request, const struct nvl_bench *bench)
+static void print_bench_json(const char *name, const struct bench_request *request,
+                             const struct nvl_bench *bench)
 {
     json_t *measures = json_array();
 
@@ -84,8 +87,8 @@ static char *amount(double value, const char *unit)
     return nvl_xasprintf("%.*f %s", value < 10 ? 2 : value < 100 ? 1 : 0, value, unit);
 }
 
-static void print_table(const struct nvl_context *ctx, const char *name, const struct bench_request *request,
-                        const struct nvl_bench *bench)
+static void print_bench_table(const struct nvl_context *ctx, const char *name,
+                              const struct bench_request *request, const struct nvl_bench *bench)
 {
     static const char *const columns[] = {"MEASURE", "HOST", "CONTAINER", "RATIO", NULL};
     const struct nvl_bench_measure *low = lowest(bench);
@@ -125,9 +128,9 @@ static int bench_container(const struct nvl_context *ctx, const char *name,
     if (r < 0)
         return r;
     if (ctx->json)
-        print_json(facts.name, request, &bench);
+        print_bench_json(facts.name, request, &bench);
     else if (!ctx->quiet)
-        print_table(ctx, facts.name, request, &bench);
+        print_bench_table(ctx, facts.name, request, &bench);
     return lowest(&bench)->ratio < request->target ? NVL_EXIT_FAILED : NVL_EXIT_OK;
 }
 
@@ -136,7 +139,7 @@ static int run_bench(struct nvl_context *ctx, const struct nvl_strv *arguments, 
 {
     struct bench_request request;
 
-    int r = read_request(data, &request, err);
+    int r = read_bench_request(data, &request, err);
     return r < 0 ? r : bench_container(ctx, arguments->items[0], &request, err);
 }
 

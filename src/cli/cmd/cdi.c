@@ -3,7 +3,8 @@
 #include <stdio.h>
 
 #include "cdi/make.h"
-#include "cli/cdi_step.h"
+#include "cdi/host_file.h"
+#include "cli/command.h"
 #include "base/output_file.h"
 
 struct cdi_values {

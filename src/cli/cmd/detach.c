@@ -5,7 +5,7 @@
 #include "plan/diff.h"
 #include "base/printable.h"
 #include "cli/command.h"
-#include "cli/grant_text.h"
+#include "container/owned_lines.h"
 #include "cli/live_step.h"
 #include "container/target.h"
 #include "apply/clean.h"
@@ -40,7 +40,7 @@ static void detach_clear(struct detach *d)
     nvl_target_close(&d->target);
 }
 
-static void print_json(const struct detach *d, bool dry_run)
+static void print_detach_json(const struct detach *d, bool dry_run)
 {
     nvl_autofree char *diff =
         dry_run ? nvl_plan_diff(d->target.container, &d->target.config, &d->plan) : NULL;
@@ -57,7 +57,7 @@ static void say_config(const struct nvl_context *ctx, const struct detach *d, bo
 {
     struct nvl_strv nvl_auto(nvl_strv_clear) by_hand = {0};
 
-    nvl_config_by_hand(&d->target.config, &by_hand);
+    nvl_effective_by_hand(&d->target.effective, &by_hand);
     if (!d->plan.changes && by_hand.count > 0) {
         nvl_say(ctx,
                 "%s has no GPU from nvlxc; nothing to change: its lines about NVIDIA were written by hand "
@@ -100,7 +100,8 @@ static void say_cleaned(const struct nvl_context *ctx, const struct detach *d, b
 }
 
 /* The config is written: what cannot be cleaned now is told, and does not undo it. */
-static int clean(const struct nvl_context *ctx, struct detach *d, bool dry_run, struct nvl_error *err)
+static int clean_container(const struct nvl_context *ctx, struct detach *d, bool dry_run,
+                           struct nvl_error *err)
 {
     struct nvl_error clean_err = {0};
 
@@ -108,7 +109,7 @@ static int clean(const struct nvl_context *ctx, struct detach *d, bool dry_run, 
     if (d->live.done) {
         d->cleaned = d->live.result.cleaned;
         d->live.result.cleaned = (struct nvl_cleaned){0};
-    } else if (r == 0 && nvl_clean_rootfs(&ctx->root, d->target.container, &d->target.config, dry_run,
+    } else if (r == 0 && nvl_clean_rootfs(&ctx->root, d->target.container, &d->target.effective, dry_run,
                                           &d->cleaned, &clean_err) < 0) {
         nvl_strv_pushf(&d->warnings, "its root file system was not cleaned: %s", clean_err.message);
     }
@@ -133,11 +134,11 @@ static int run_detach(struct nvl_context *ctx, const struct nvl_strv *arguments,
         r = nvl_commit(&ctx->root, d.target.container, &d.target.config, &d.plan, err);
     if (r < 0)
         return r;
-    r = clean(ctx, &d, values->dry_run, err);
+    r = clean_container(ctx, &d, values->dry_run, err);
     if (r < 0)
         return r;
     if (ctx->json) {
-        print_json(&d, values->dry_run);
+        print_detach_json(&d, values->dry_run);
         return nvl_live_step_exit(&d.live);
     }
     say_config(ctx, &d, values->dry_run);

@@ -48,21 +48,12 @@ static void say_indented(const struct nvl_context *ctx, int indent, const char *
 static void say_wrapped(const struct nvl_context *ctx, const char *first, const char *text)
 {
     int indent = (int)strlen(first);
-    size_t room = (size_t)(COLUMNS - indent);
-    const char *before = first;
+    const char *before = first, *line;
+    size_t len;
 
-    while (*text != '\0') {
-        size_t len = strcspn(text, "\n"), take = len;
-        if (len > room) {
-            for (take = room; take > 0 && text[take] != ' '; take--)
-                ;
-            if (take == 0) /* one long word */
-                take = strcspn(text, " \n");
-        }
-        nvl_say(ctx, "%-*s%.*s", indent, before, (int)take, text);
+    while (nvl_next_wrapped(&text, (size_t)(COLUMNS - indent), &line, &len)) {
+        nvl_say(ctx, "%-*s%.*s", indent, before, (int)len, line);
         before = "";
-        text += take;
-        text += *text == ' ' || *text == '\n';
     }
 }
 
@@ -133,7 +124,7 @@ static char *scope_text(const struct nvl_diagnosis *d)
 /* What was asked, by group: the all-clear is worth as much as its questions. */
 static void print_questions(const struct nvl_context *ctx, const struct nvl_diagnosis *d)
 {
-    for (const struct nvl_family *family = nvl_families; family->name != NULL; family++) {
+    for (const struct nvl_check_family *family = nvl_check_families; family->name != NULL; family++) {
         nvl_auto(nvl_strv_clear) struct nvl_strv questions = {0};
         nvl_autofree const struct nvl_check **checks = nvl_family_checks(family);
         for (size_t i = 0; checks[i] != NULL; i++)

@@ -4,9 +4,10 @@
 #include <unistd.h>
 
 #include "base/paths.h"
-#include "cli/cdi_step.h"
-#include "cli/firmware_step.h"
-#include "cli/sync_shown.h"
+#include "bundle/firmware.h"
+#include "cdi/format.h"
+#include "cdi/host_file.h"
+#include "cli/bundle_step.h"
 #include "bundle/bundle.h"
 #include "cli/table.h"
 
@@ -48,7 +49,7 @@ static int drivers_read(struct drivers *d, struct nvl_error *err)
     return r;
 }
 
-static const struct nvl_bundle *find_bundle(const struct drivers *d, const char *version)
+static const struct nvl_bundle *find_listed_bundle(const struct drivers *d, const char *version)
 {
     for (size_t i = 0; i < d->bundles.count; i++)
         if (strcmp(d->bundles.items[i].version, version) == 0)
@@ -72,7 +73,7 @@ static char *state_of(const struct nvl_bundle *bundle)
     return nvl_strv_join(&words, ", ");
 }
 
-static int list_json(const struct drivers *d)
+static int print_bundles_json(const struct drivers *d)
 {
     json_t *array = json_array();
 
@@ -89,12 +90,12 @@ static int list_json(const struct drivers *d)
         json_pack("{s:o, s:o}", "bundles", array, "loaded", nvl_json_string(d->loaded.version)));
 }
 
-static int run_list(const struct drivers *d)
+static int run_driver_list(const struct drivers *d)
 {
     static const char *const columns[] = {"VERSION", "SIZE", "FILES", "STATE", NULL};
 
     if (d->ctx->json)
-        return list_json(d);
+        return print_bundles_json(d);
     if (d->bundles.count == 0) {
         nvl_say(d->ctx, "no driver bundle (`nvlxc driver sync` builds it)");
         return NVL_EXIT_OK;
@@ -117,7 +118,7 @@ static int run_list(const struct drivers *d)
 
 static void say_synced(const struct drivers *d, const char *version, const struct nvl_sync_result *result)
 {
-    bool is_new = find_bundle(d, version) == NULL;
+    bool is_new = find_listed_bundle(d, version) == NULL;
     const char *did = !result->changed ? "is up to date"
                       : d->dry_run     ? (is_new ? "would be built" : "would be brought up to date")
                                        : (is_new ? "built" : "brought up to date");
@@ -143,7 +144,7 @@ static json_t *json_synced(const char *version, const struct nvl_sync_result *re
 /* A version whose files the host no longer has: what matters is whether its bundle was built in time. */
 static int keep_bundle(const struct drivers *d, const char *version, json_t *synced, struct nvl_error *err)
 {
-    const struct nvl_bundle *bundle = find_bundle(d, version);
+    const struct nvl_bundle *bundle = find_listed_bundle(d, version);
     bool is_loaded = d->loaded.loaded && strcmp(d->loaded.version, version) == 0;
     nvl_autofree char *installed =
         d->search.us.versions.count > 0 ? nvl_strv_join(&d->search.us.versions, ", ") : nvl_xstrdup("none");
@@ -191,8 +192,68 @@ static void wanted_versions(const struct drivers *d, struct nvl_strv *versions)
             nvl_strv_push(versions, d->search.us.versions.items[i]);
 }
 
+static void say_firmware(const struct nvl_context *ctx, const char *version, bool dry_run,
+                         const struct nvl_firmware_result *result)
+{
+    const char *would = dry_run ? "would be " : "";
+    char size[16];
+
+    nvl_format_size(result->bytes, size, sizeof size);
+    if (result->n_placed > 0)
+        nvl_say(ctx,
+                "%s: its firmware %sput into " NVL_FIRMWARE_UPDATES
+                "/%s until the reboot: the upgrade took it away",
+                version, dry_run ? "would be " : "is ", version);
+    else if (result->is_placed)
+        nvl_say(ctx, "%s: its firmware lies in " NVL_FIRMWARE_UPDATES "/%s until the reboot", version,
+                version);
+    else if (result->n_kept > 0)
+        nvl_say(ctx, "%s: its firmware %skept (%zu files, %s)%s", version, would, result->n_files, size,
+                result->n_removed > 0 ? ", and what was lent to the kernel taken away" : "");
+    else if (result->n_removed > 0)
+        nvl_say(ctx, "firmware lent to the kernel until the reboot: %staken away from " NVL_FIRMWARE_UPDATES,
+                would);
+}
+
+/* The loaded driver's firmware, which it may ask for again: kept, put where the kernel looks while an upgrade
+ * is pending, taken away after. *json stays as it is where there is none. */
+static int sync_firmware(const struct drivers *d, json_t **json, struct nvl_error *err)
+{
+    struct nvl_firmware_result result;
+    const char *version = d->loaded.version;
+
+    int r = nvl_firmware_sync(&d->ctx->root, version, d->dry_run, &result, err);
+    if (r < 0)
+        return nvl_error_prefix(err, "%s: its firmware", version);
+    say_firmware(d->ctx, version, d->dry_run, &result);
+    if (result.n_files + result.n_removed > 0)
+        *json = json_pack("{s:s, s:I, s:I, s:b, s:b}", "version", version, "files",
+                          (json_int_t)result.n_files, "bytes", (json_int_t)result.bytes, "changed",
+                          (int)(result.n_kept + result.n_placed + result.n_removed > 0), "lent",
+                          (int)result.is_placed);
+    return 0;
+}
+
+/* *json stays as it is where there is none of nvlxc's, or where it is left. */
+static int sync_cdi(const struct drivers *d, json_t **json, struct nvl_error *err)
+{
+    nvl_auto(nvl_cdi_update_clear) struct nvl_cdi_update update = {0};
+
+    int r = nvl_cdi_update(&d->ctx->root, &d->loaded, d->dry_run, &update, err);
+    if (r < 0)
+        return r;
+    if (update.left_because != NULL) /* that is not the bundles' failure: prune shall follow at boot */
+        nvl_warn("%s is left as it was: %s", NVL_CDI_FILE, update.left_because);
+    if (update.changed)
+        nvl_say(d->ctx, "%s: %s", NVL_CDI_FILE,
+                d->dry_run ? "would be brought up to date" : "brought up to date");
+    if (update.is_ours && update.left_because == NULL)
+        *json = json_pack("{s:s, s:b}", "path", NVL_CDI_FILE, "changed", (int)update.changed);
+    return 0;
+}
+
 /* The first error is the program's; those after it are told at once. */
-static void gather(int r, const struct nvl_error *one, int *failed, struct nvl_error *err)
+static void gather_error(int r, const struct nvl_error *one, int *failed, struct nvl_error *err)
 {
     if (r >= 0)
         return;
@@ -212,14 +273,14 @@ static int sync_all(struct drivers *d, const struct nvl_strv *wanted, struct nvl
     /* the firmware first: after an upgrade, until it lies there, no GPU could initialise */
     if (d->loaded.version[0] != '\0' && nvl_strv_contains(wanted, d->loaded.version)) {
         struct nvl_error one = {0};
-        gather(nvl_firmware_step(d->ctx, &d->loaded, d->dry_run, &firmware, &one), &one, &failed, err);
+        gather_error(sync_firmware(d, &firmware, &one), &one, &failed, err);
     }
     for (size_t i = 0; i < wanted->count; i++) {
         struct nvl_error one = {0};
-        gather(sync_one(d, wanted->items[i], synced, &one), &one, &failed, err);
+        gather_error(sync_one(d, wanted->items[i], synced, &one), &one, &failed, err);
     }
     struct nvl_error of_cdi = {0};
-    gather(nvl_cdi_step(d->ctx, &d->loaded, d->dry_run, &cdi, &of_cdi), &of_cdi, &failed, err);
+    gather_error(sync_cdi(d, &cdi, &of_cdi), &of_cdi, &failed, err);
     json_t *json = json_pack("{s:b, s:o, s:o, s:o}", "dry_run", (int)d->dry_run, "synced", synced, "firmware",
                              firmware, "cdi", cdi);
     if (d->ctx->json)
@@ -291,7 +352,7 @@ static int prune_all(const struct drivers *d, const struct nvl_strv *asked, json
                      struct nvl_error *err)
 {
     for (size_t i = 0; i < asked->count; i++)
-        if (find_bundle(d, asked->items[i]) == NULL) {
+        if (find_listed_bundle(d, asked->items[i]) == NULL) {
             nvl_error_set(err, -ENOENT, "there is no driver bundle %s in %s", asked->items[i],
                           NVL_BUNDLE_DIR);
             nvl_error_hint(err, "nvlxc driver list shows those that are there");
@@ -369,7 +430,7 @@ static int run_driver(struct nvl_context *ctx, const struct nvl_strv *arguments,
     if (strcmp(verb, "sync") == 0)
         return run_sync(&d, &versions, err);
     nvl_bundles_count_users(&ctx->root, &d.bundles);
-    return strcmp(verb, "list") == 0 ? run_list(&d) : run_prune(&d, &versions, err);
+    return strcmp(verb, "list") == 0 ? run_driver_list(&d) : run_prune(&d, &versions, err);
 }
 
 const struct nvl_command nvl_cmd_driver = {

@@ -3,16 +3,14 @@
 #include <errno.h>
 
 #include "cli/command.h"
-#include "cli/gpu_nodes.h"
-#include "container/container.h"
-#include "container/grant_lines.h"
-#include "grant/resolve.h"
+#include "attach/adopt.h"
+#include "host/gpu_nodes.h"
 #include "cli/table.h"
 
-/* A container and what its grant names on this host. */
+/* A container and what it has of this host's GPUs. */
 struct holder {
     char *name;
-    struct nvl_resolved resolved;
+    struct nvl_holding holding;
 };
 
 struct holders {
@@ -25,31 +23,29 @@ static void holders_clear(struct holders *holders)
 {
     for (size_t i = 0; i < holders->count; i++) {
         free(holders->items[i].name);
-        nvl_resolved_clear(&holders->items[i].resolved);
+        nvl_holding_clear(&holders->items[i].holding);
     }
     free(holders->items);
     *holders = (struct holders){0};
 }
 
-/* Without a grant there is nothing to add; a config that cannot be read or understood costs a warning, not
- * the listing. */
-static void add_holder(const struct nvl_host *host, const struct nvl_containers *containers,
-                       const struct nvl_container *c, struct holders *holders)
+/* A config that cannot be read or understood costs a warning, not the listing. */
+static void add_gpu_holder(const struct nvl_host *host, const struct nvl_containers *containers,
+                           const struct nvl_container *c, struct holders *holders)
 {
-    nvl_auto(nvl_config_clear) struct nvl_config config = {0};
-    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
+    struct nvl_holding holding;
     struct nvl_error err = {0};
 
-    int r = nvl_container_read_config(host->root, c, &config, &err);
-    if (r >= 0)
-        r = nvl_config_grant(&config, &grant, &err);
-    if (r < 0)
+    if (nvl_holding_read(c, host, &holding, &err) < 0) {
         nvl_warn("%s", err.message);
-    if (r <= 0)
         return;
-    struct holder *holder = NVL_APPEND(holders->items, holders->count);
-    holder->name = nvl_container_full_name(containers, c);
-    nvl_grant_resolve(&grant, host, &holder->resolved);
+    }
+    if (holding.resolved.n_gpus == 0) {
+        nvl_holding_clear(&holding);
+        return;
+    }
+    *NVL_APPEND(holders->items, holders->count) =
+        (struct holder){.name = nvl_container_full_name(containers, c), .holding = holding};
 }
 
 static void holders_find(const struct nvl_host *host, struct holders *holders)
@@ -64,7 +60,7 @@ static void holders_find(const struct nvl_host *host, struct holders *holders)
     holders->known = true;
     for (size_t i = 0; i < containers.count; i++) {
         nvl_autofree struct nvl_container *c = nvl_container_at(&containers, i);
-        add_holder(host, &containers, c, holders);
+        add_gpu_holder(host, &containers, c, holders);
     }
 }
 
@@ -72,8 +68,8 @@ static void holders_find(const struct nvl_host *host, struct holders *holders)
  * whole GPU does not bring its MIG devices: each has nodes of its own. */
 static bool holds(const struct holder *holder, const struct nvl_gpu *gpu, const struct nvl_mig *mig)
 {
-    for (size_t i = 0; i < holder->resolved.n_gpus; i++) {
-        const struct nvl_resolved_gpu *given = &holder->resolved.gpus[i];
+    for (size_t i = 0; i < holder->holding.resolved.n_gpus; i++) {
+        const struct nvl_resolved_gpu *given = &holder->holding.resolved.gpus[i];
         if (given->gpu == gpu && (mig == NULL || given->mig == mig))
             return true;
     }
@@ -95,7 +91,7 @@ static char *mig_uuid(const struct nvl_gpu *gpu, const struct nvl_mig *mig)
     return gpu->uuid[0] != '\0' ? nvl_xasprintf("MIG-%s/%u/%u", gpu->uuid, mig->gi, mig->ci) : NULL;
 }
 
-static json_t *json_nodes(const struct nvl_node *nodes, size_t n_nodes)
+static json_t *json_gpu_nodes(const struct nvl_node *nodes, size_t n_nodes)
 {
     json_t *array = json_array();
 
@@ -115,18 +111,18 @@ static json_t *json_migs(const struct nvl_host *host, const struct nvl_gpu *gpu)
         mig_nodes(host, mig, nodes);
         json_array_append_new(array, json_pack("{s:o,s:i,s:i,s:o}", "uuid", nvl_json_string(uuid), "gi",
                                                (int)mig->gi, "ci", (int)mig->ci, "nodes",
-                                               json_nodes(nodes, NVL_LENGTH(nodes))));
+                                               json_gpu_nodes(nodes, NVL_LENGTH(nodes))));
     }
     return array;
 }
 
-static json_t *json_holders(const struct holders *holders, const struct nvl_gpu *gpu)
+static json_t *json_holders(const struct holders *holders, const struct nvl_gpu *gpu, bool by_hand)
 {
     if (!holders->known)
         return json_null();
     json_t *array = json_array();
     for (size_t i = 0; i < holders->count; i++)
-        if (holds(&holders->items[i], gpu, NULL))
+        if (holders->items[i].holding.is_by_hand == by_hand && holds(&holders->items[i], gpu, NULL))
             json_array_append_new(array, nvl_json_text(holders->items[i].name));
     return array;
 }
@@ -137,11 +133,12 @@ static json_t *json_gpu(const struct nvl_host *host, const struct nvl_gpu *gpu, 
     size_t n_nodes = 0;
 
     nvl_gpu_nodes(host, gpu, false, &nodes, &n_nodes);
-    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:o}", "index", nvl_json_unsigned(gpu->index), "uuid",
-                     nvl_json_string(gpu->uuid), "minor", nvl_json_unsigned(gpu->minor), "pci", gpu->pci,
-                     "model", nvl_json_string(gpu->model), "driver", nvl_json_string(gpu->driver_name),
-                     "nodes", json_nodes(nodes, n_nodes), "mig", json_migs(host, gpu), "containers",
-                     json_holders(holders, gpu));
+    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o}", "index", nvl_json_unsigned(gpu->index),
+                     "uuid", nvl_json_string(gpu->uuid), "minor", nvl_json_unsigned(gpu->minor), "pci",
+                     gpu->pci, "model", nvl_json_string(gpu->model), "driver",
+                     nvl_json_string(gpu->driver_name), "nodes", json_gpu_nodes(nodes, n_nodes), "mig",
+                     json_migs(host, gpu), "containers", json_holders(holders, gpu, false), "by_hand",
+                     json_holders(holders, gpu, true));
 }
 
 /* "nvidia0, dri/card1 (missing)"; NULL for none. */
@@ -169,7 +166,8 @@ static char *holders_cell(const struct holders *holders, const struct nvl_gpu *g
         return nvl_xstrdup("?");
     for (size_t i = 0; i < holders->count; i++)
         if (holds(&holders->items[i], gpu, mig))
-            nvl_strv_push(&names, holders->items[i].name);
+            nvl_strv_pushf(&names, "%s%s", holders->items[i].name,
+                           holders->items[i].holding.is_by_hand ? " (by hand)" : "");
     return names.count > 0 ? nvl_strv_join(&names, ", ") : NULL;
 }
 
@@ -210,7 +208,7 @@ static void mig_row(struct nvl_table *table, const struct nvl_host *host, const 
     nvl_table_row(table, cells);
 }
 
-static void print_table(const struct nvl_host *host, const struct holders *holders)
+static void print_gpus_table(const struct nvl_host *host, const struct holders *holders)
 {
     static const char *const columns[] = {"INDEX",  "MODEL", "UUID",       "PCI",
                                           "DRIVER", "NODES", "CONTAINERS", NULL};
@@ -226,7 +224,7 @@ static void print_table(const struct nvl_host *host, const struct holders *holde
     nvl_table_free(table);
 }
 
-static int print_json(const struct nvl_host *host, const struct holders *holders)
+static int print_gpus_json(const struct nvl_host *host, const struct holders *holders)
 {
     json_t *gpus = json_array();
 
@@ -235,7 +233,8 @@ static int print_json(const struct nvl_host *host, const struct holders *holders
     return nvl_print_json(json_pack("{s:o}", "gpus", gpus));
 }
 
-static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values, struct nvl_error *err)
+static int run_gpus(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values,
+                    struct nvl_error *err)
 {
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
     nvl_auto(holders_clear) struct holders holders = {0};
@@ -248,11 +247,11 @@ static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *
     if (host.gpus.count > 0)
         holders_find(&host, &holders);
     if (ctx->json)
-        return print_json(&host, &holders);
+        return print_gpus_json(&host, &holders);
     if (host.gpus.count == 0)
         nvl_say(ctx, "This host has no NVIDIA GPU.");
     else if (!ctx->quiet)
-        print_table(&host, &holders);
+        print_gpus_table(&host, &holders);
     return NVL_EXIT_OK;
 }
 
@@ -272,5 +271,5 @@ const struct nvl_command nvl_cmd_gpus = {
         "nvidia-smi shows is known to NVIDIA's library alone. `attach --gpu` takes both.\n"
         "\n"
         "A host without an NVIDIA GPU gives an empty list, which is not an error.",
-    .run = run,
+    .run = run_gpus,
 };

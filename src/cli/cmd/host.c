@@ -3,11 +3,11 @@
 
 #include "cli/cmd/host_setup.h"
 #include "cli/command.h"
-#include "cli/gpu_nodes.h"
-#include "cli/host_status.h"
 #include "doctor/check.h"
 
-static json_t *json_driver(const struct nvl_host_facts *facts)
+#define SUBJECT "%-9s  "
+
+static json_t *json_host_driver(const struct nvl_host_facts *facts)
 {
     const struct nvl_driver_version *driver = &facts->host.driver;
     json_t *installed = json_array();
@@ -51,18 +51,108 @@ static json_t *json_bundle(const struct nvl_host_facts *facts)
                      (int)(loaded != NULL), "complete", (int)(loaded != NULL && loaded->complete));
 }
 
-static void print_json(const struct nvl_host_facts *facts, const struct nvl_findings *findings)
+static void print_host_json(const struct nvl_host_facts *facts, const struct nvl_findings *findings)
 {
     json_t *nodes = json_array();
 
     for (size_t i = 0; i < facts->n_nodes; i++)
         json_array_append_new(nodes, nvl_json_node(&facts->nodes[i]));
-    nvl_print_json(json_pack("{s:o,s:i,s:o,s:o,s:o,s:o}", "driver", json_driver(facts), "gpus",
+    nvl_print_json(json_pack("{s:o,s:i,s:o,s:o,s:o,s:o}", "driver", json_host_driver(facts), "gpus",
                              (int)facts->host.gpus.count, "modules", json_modules(&facts->modules), "nodes",
                              nodes, "bundle", json_bundle(facts), "problems", json_problems(findings)));
 }
 
-static void print_finding(const struct nvl_context *ctx, const struct nvl_finding *f)
+static void add_gpu_lines(const struct nvl_gpus *gpus, struct nvl_strv *lines)
+{
+    for (size_t i = 0; i < gpus->count; i++) {
+        const struct nvl_gpu *gpu = &gpus->items[i];
+        nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
+        if (gpu->model[0] != '\0')
+            nvl_buf_addf(&text, "%s %s", gpu->pci, gpu->model);
+        else
+            nvl_buf_addf(&text, "%s (10de:%04x)", gpu->pci, gpu->pci_device);
+        if (gpu->driver_name[0] != '\0')
+            nvl_buf_addf(&text, ", driven by %s", gpu->driver_name);
+        else
+            nvl_buf_addf(&text, ", without a driver");
+        if (gpu->mig_enabled)
+            nvl_buf_addf(&text, ", %zu MIG device%s", gpu->n_migs, gpu->n_migs == 1 ? "" : "s");
+        nvl_strv_pushf(lines, SUBJECT "%s", "GPU", text.data);
+    }
+}
+
+static void add_driver_line(const struct nvl_host_facts *facts, struct nvl_strv *lines)
+{
+    const struct nvl_driver_version *driver = &facts->host.driver;
+    const char *flavour = nvl_flavour_name(driver->flavour);
+
+    if (!driver->loaded)
+        nvl_strv_pushf(lines, SUBJECT "not loaded", "driver");
+    else
+        nvl_strv_pushf(lines, SUBJECT "%s%s%s%s, loaded", "driver",
+                       driver->version[0] != '\0' ? driver->version : "unknown version",
+                       flavour != NULL ? " (" : "", flavour != NULL ? flavour : "",
+                       flavour != NULL ? ")" : "");
+}
+
+static void add_library_lines(const struct nvl_host_facts *facts, struct nvl_strv *lines)
+{
+    nvl_autofree char *list = nvl_strv_join(&facts->search.us.versions, ", ");
+    nvl_auto(nvl_strv_clear) struct nvl_strv bundles = {0};
+
+    nvl_strv_pushf(lines, SUBJECT "%s", "libraries", list[0] != '\0' ? list : "none installed");
+    for (size_t i = 0; i < facts->bundles.count; i++)
+        nvl_strv_push(&bundles, facts->bundles.items[i].version);
+    nvl_autofree char *bundle_list = nvl_strv_join(&bundles, ", ");
+    nvl_strv_pushf(lines, SUBJECT "%s", "bundles",
+                   bundles.count > 0 ? bundle_list
+                                     : "none; the first attach makes one, or nvlxc driver sync");
+}
+
+static void add_modules_line(const struct nvl_modules *m, struct nvl_strv *lines)
+{
+    const struct {
+        bool loaded;
+        const char *name;
+    } modules[] = {
+        {m->nvidia, "nvidia"},         {m->nvidia_uvm, "nvidia_uvm"}, {m->nvidia_modeset, "nvidia_modeset"},
+        {m->nvidia_drm, "nvidia_drm"}, {m->nouveau, "nouveau"},       {m->nova_core, "nova_core"},
+        {m->vfio_pci, "vfio_pci"},
+    };
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    for (size_t i = 0; i < NVL_LENGTH(modules); i++)
+        if (modules[i].loaded)
+            nvl_strv_push(&names, modules[i].name);
+    nvl_autofree char *list = nvl_strv_join(&names, ", ");
+    if (names.count > 0)
+        nvl_strv_pushf(lines, SUBJECT "%s", "modules", list);
+}
+
+static void add_nodes_line(const struct nvl_host_facts *facts, struct nvl_strv *lines)
+{
+    size_t well = 0;
+
+    for (size_t i = 0; i < facts->n_nodes; i++)
+        well += facts->nodes[i].state == NVL_NODE_OK;
+    if (facts->n_nodes > 0)
+        nvl_strv_pushf(lines, SUBJECT "%zu of %zu device nodes are as they should be", "nodes", well,
+                       facts->n_nodes);
+}
+
+/* One line for each subject, "driver     550.163.01 (open), loaded"; none for what is not there. What is
+ * wrong with it is for the checks to say. */
+static void add_status(const struct nvl_host_facts *facts, struct nvl_strv *lines)
+{
+    add_gpu_lines(&facts->host.gpus, lines);
+    add_driver_line(facts, lines);
+    if (facts->host.driver.loaded)
+        add_library_lines(facts, lines);
+    add_modules_line(&facts->modules, lines);
+    add_nodes_line(facts, lines);
+}
+
+static void print_host_finding(const struct nvl_context *ctx, const struct nvl_finding *f)
 {
     size_t pos = 0, line_len, len = f->fix != NULL ? strlen(f->fix) : 0;
     const char *line;
@@ -77,14 +167,14 @@ static void print_lines(const struct nvl_context *ctx, const struct nvl_host_fac
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0};
 
-    nvl_host_status(facts, &lines);
+    add_status(facts, &lines);
     for (size_t i = 0; i < lines.count; i++)
         nvl_say(ctx, "%s", lines.items[i]);
     for (size_t i = 0; i < findings->count; i++)
-        print_finding(ctx, &findings->items[i]);
+        print_host_finding(ctx, &findings->items[i]);
 }
 
-static int show(struct nvl_context *ctx, struct nvl_error *err)
+static int show_host(struct nvl_context *ctx, struct nvl_error *err)
 {
     nvl_auto(nvl_host_facts_clear) struct nvl_host_facts facts = {0};
     nvl_auto(nvl_findings_clear) struct nvl_findings findings = {0};
@@ -96,7 +186,7 @@ static int show(struct nvl_context *ctx, struct nvl_error *err)
     nvl_check_host(&facts, &findings, &asked);
     nvl_findings_finish(&findings);
     if (ctx->json)
-        print_json(&facts, &findings);
+        print_host_json(&facts, &findings);
     else
         print_lines(ctx, &facts, &findings);
     if (facts.host.gpus.count == 0 || !facts.host.driver.loaded)
@@ -104,7 +194,8 @@ static int show(struct nvl_context *ctx, struct nvl_error *err)
     return nvl_findings_are_notes(&findings) ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 
-static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values, struct nvl_error *err)
+static int run_host(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values,
+                    struct nvl_error *err)
 {
     const struct nvl_setup_options *options = values;
 
@@ -114,7 +205,7 @@ static int run(struct nvl_context *ctx, const struct nvl_strv *arguments, void *
         return nvl_error_usage(err, "host: unknown word '%s': setup, or nothing", arguments->items[0]);
     if (options->dry_run || options->yes || options->capabilities != NULL)
         return nvl_error_usage(err, "host: --dry-run, --yes and --capabilities go with 'host setup'");
-    return show(ctx, err);
+    return show_host(ctx, err);
 }
 
 static const struct nvl_option host_options[] = {
@@ -149,5 +240,5 @@ const struct nvl_command nvl_cmd_host = {
     .max_arguments = 1,
     .options = host_options,
     .values_size = sizeof(struct nvl_setup_options),
-    .run = run,
+    .run = run_host,
 };

@@ -33,14 +33,14 @@ static json_t *json_step(const struct nvl_setup_step *step)
                      edits);
 }
 
-static json_t *json_driver(const struct nvl_choice *c)
+static json_t *json_setup_driver(const struct nvl_choice *c)
 {
     return json_pack("{s:o,s:o,s:b,s:o,s:o}", "branch", nvl_json_string(c->branch), "flavour",
                      nvl_json_string(nvl_flavour_name(c->flavour)), "backports", (int)c->backports, "kernel",
                      nvl_json_string(c->kernel), "source", nvl_json_string(c->source));
 }
 
-static void print_json(const struct nvl_setup_plan *plan)
+static void print_setup_json(const struct nvl_setup_plan *plan)
 {
     json_t *steps = json_array();
 
@@ -48,8 +48,8 @@ static void print_json(const struct nvl_setup_plan *plan)
         json_array_append_new(steps, json_step(&plan->steps[i]));
     nvl_print_json(
         json_pack("{s:o,s:o,s:b}", "driver",
-                  plan->choice.kind == NVL_CHOICE_PACKAGE ? json_driver(&plan->choice) : json_null(), "steps",
-                  steps, "needs_reboot", (int)plan->needs_reboot));
+                  plan->choice.kind == NVL_CHOICE_PACKAGE ? json_setup_driver(&plan->choice) : json_null(),
+                  "steps", steps, "needs_reboot", (int)plan->needs_reboot));
 }
 
 static void print_plan(const struct nvl_setup_plan *plan)
@@ -61,7 +61,8 @@ static void print_plan(const struct nvl_setup_plan *plan)
 }
 
 /* An impossible step is the error itself: its number, why, and what is left. */
-static int refuse(const struct nvl_setup_plan *plan, const struct nvl_setup_step *step, struct nvl_error *err)
+static int refuse_setup(const struct nvl_setup_plan *plan, const struct nvl_setup_step *step,
+                        struct nvl_error *err)
 {
     if (plan->choice.kind == NVL_CHOICE_NONE && strcmp(step->id, "driver") == 0) {
         nvl_error_host(err, -ENOTSUP, "%s", plan->choice.problem);
@@ -83,7 +84,7 @@ static size_t count_todo(const struct nvl_setup_plan *plan)
     return n;
 }
 
-static int ask(size_t n_steps, struct nvl_error *err)
+static int ask_to_go_on(size_t n_steps, struct nvl_error *err)
 {
     char answer[16];
 
@@ -146,7 +147,7 @@ static int carry_out(struct nvl_context *ctx, const struct nvl_setup_options *op
     nvl_auto(nvl_setup_plan_clear) struct nvl_setup_plan after = {0};
 
     if (!options->yes) {
-        int r = ask(count_todo(plan), err);
+        int r = ask_to_go_on(count_todo(plan), err);
         if (r < 0)
             return r;
     }
@@ -192,12 +193,12 @@ int nvl_host_setup(struct nvl_context *ctx, const struct nvl_setup_options *opti
     if (r < 0)
         return r;
     if (ctx->json)
-        print_json(&plan);
+        print_setup_json(&plan);
     else if (!ctx->quiet || !options->yes)
         print_plan(&plan);
     const struct nvl_setup_step *impossible = nvl_setup_first(&plan, NVL_SETUP_IMPOSSIBLE);
     if (impossible != NULL)
-        return refuse(&plan, impossible, err);
+        return refuse_setup(&plan, impossible, err);
     if (options->dry_run)
         return NVL_EXIT_OK;
     if (nvl_setup_first(&plan, NVL_SETUP_PENDING) == NULL) {

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "cli/command.h"
-#include "cli/grant_text.h"
+#include "container/owned_lines.h"
 #include "container/target.h"
 #include "cli/table.h"
 
@@ -63,7 +63,7 @@ static int write_deeper(const char *text, size_t len, void *to)
 }
 
 /* What nvl_print_json would print, element by element: the whole list is never in memory. */
-static void print_json(json_t *element, bool is_first)
+static void print_list_element(json_t *element, bool is_first)
 {
     fputs(is_first ? "{\n  \"containers\": [\n    " : ",\n    ", stdout);
     json_dump_callback(element, write_deeper, stdout, JSON_INDENT(2));
@@ -94,14 +94,20 @@ static int add_container(const struct nvl_containers *all, const struct nvl_cont
                          struct nvl_error *err)
 {
     struct nvl_config nvl_auto(nvl_config_clear) config = {0};
+    struct nvl_effective nvl_auto(nvl_effective_clear) effective = {0};
     struct nvl_grant nvl_auto(nvl_grant_clear) grant = {0};
     struct nvl_strv nvl_auto(nvl_strv_clear) by_hand = {0};
 
     int r = nvl_container_read_config(&l->ctx->root, c, &config, err);
-    int has = r < 0 ? r : nvl_config_grant(&config, &grant, err);
+    if (r < 0)
+        return r;
+    /* what an include that cannot be read would add is not known: said, and the rest counts */
+    if (nvl_effective_read(&l->ctx->root, c, &config, &effective, err) < 0)
+        nvl_warn("%s", err->message);
+    int has = nvl_effective_grant(&effective, &grant, err);
     if (has < 0)
         return has;
-    nvl_config_by_hand(&config, &by_hand);
+    nvl_effective_by_hand(&effective, &by_hand);
     nvl_config_stray_lines(&config, &by_hand);
     if (has == 0 && by_hand.count == 0)
         return 0;
@@ -114,7 +120,7 @@ static int add_container(const struct nvl_containers *all, const struct nvl_cont
         .running = c->node == NULL && nvl_running_has(&l->running, c),
     };
     if (l->table == NULL)
-        print_json(nvl_json_made(json_row(&row)), l->shown == 0);
+        print_list_element(nvl_json_made(json_row(&row)), l->shown == 0);
     else
         add_table(l, &row);
     l->shown++;
@@ -122,7 +128,7 @@ static int add_container(const struct nvl_containers *all, const struct nvl_cont
 }
 
 /* One container at a time: of those before it only the rows of the table are kept. */
-static void add_all(const struct nvl_containers *all, struct listing *l)
+static void add_all_rows(const struct nvl_containers *all, struct listing *l)
 {
     for (size_t i = 0; i < all->count; i++) {
         nvl_autofree struct nvl_container *c = nvl_container_at(all, i);
@@ -132,8 +138,8 @@ static void add_all(const struct nvl_containers *all, struct listing *l)
     }
 }
 
-static int run_list(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
-                    struct nvl_error *err)
+static int run_container_list(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
+                              struct nvl_error *err)
 {
     static const char *const plain[] = {"CONTAINER", "KIND", "STATE", "GPUS", "CAPABILITIES", NULL};
     static const char *const cluster[] = {"CONTAINER", "NODE", "KIND", "STATE", "GPUS", "CAPABILITIES", NULL};
@@ -148,7 +154,7 @@ static int run_list(struct nvl_context *ctx, const struct nvl_strv *arguments, v
                         .cluster = values->cluster,
                         .table = ctx->json ? NULL : nvl_table_new(values->cluster ? cluster : plain)};
     nvl_running_read(&ctx->root, &l.running);
-    add_all(&all, &l);
+    add_all_rows(&all, &l);
     nvl_running_clear(&l.running);
     if (ctx->json)
         end_json(l.shown == 0);
@@ -167,5 +173,5 @@ const struct nvl_command nvl_cmd_list = {
     .details = "Containers whose NVIDIA lines were written by hand are listed too, marked so.",
     .options = list_options,
     .values_size = sizeof(struct list_values),
-    .run = run_list,
+    .run = run_container_list,
 };

@@ -1,14 +1,14 @@
 /* nvlxc metrics: what Prometheus is to know of the GPUs of containers, and of what is wrong with them. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/printable.h"
 #include "doctor/check.h"
 #include "doctor/diagnose.h"
 #include "cli/command.h"
-#include "cli/gpu_programs.h"
+#include "container/gpu_programs.h"
 #include "base/output_file.h"
-#include "cli/metrics.h"
 
 /* One container on one GPU or MIG device. Names are printable here, and so need not be told apart as
  * containers are: what has the same labels is one sample. */
@@ -37,7 +37,7 @@ static void metrics_clear(struct metrics *m)
     nvl_diagnosis_clear(&m->diagnosis);
 }
 
-static bool is_same(const char *a, const char *b)
+static bool is_same_label(const char *a, const char *b)
 {
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
@@ -46,7 +46,7 @@ static struct use *find_use(struct metrics *m, const struct use *like)
 {
     for (size_t i = 0; i < m->n_uses; i++) {
         struct use *use = &m->uses[i];
-        if (is_same(use->container, like->container) && is_same(use->uuid, like->uuid) &&
+        if (is_same_label(use->container, like->container) && is_same_label(use->uuid, like->uuid) &&
             use->gi == like->gi && use->ci == like->ci)
             return use;
     }
@@ -87,35 +87,76 @@ static void add_program(struct metrics *m, struct nvl_gpu_program *program)
     use->memory += process->memory >= 0 ? process->memory : 0;
 }
 
-static void use_sample(struct nvl_buf *out, const char *name, const struct use *use, int64_t value)
+/* The text that Prometheus reads: families of samples, each with a name, a sentence on what it counts, and
+ * labels. Source: Prometheus' documentation, 'Exposition formats', text format 0.0.4. All are gauges. */
+struct label {
+    const char *name, *value; /* a value that is NULL or "" leaves the label out, which means the same */
+};
+
+/* Samples follow; none is allowed. */
+static void add_family(struct nvl_buf *out, const char *name, const char *help)
+{
+    nvl_buf_addf(out, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
+}
+
+static void add_label_value(struct nvl_buf *out, const char *value)
+{
+    for (; *value != '\0'; value++) {
+        if (*value == '\n')
+            nvl_buf_add(out, "\\n", 2);
+        else if (*value == '"' || *value == '\\')
+            nvl_buf_addf(out, "\\%c", *value);
+        else
+            nvl_buf_add(out, value, 1);
+    }
+}
+
+/* No two of a family may have the same labels. Values are UTF-8. */
+static void add_sample(struct nvl_buf *out, const char *name, const struct label *labels, size_t n_labels,
+                       int64_t value)
+{
+    size_t n_said = 0;
+
+    nvl_buf_addf(out, "%s", name);
+    for (size_t i = 0; i < n_labels; i++) {
+        if (labels[i].value == NULL || labels[i].value[0] == '\0')
+            continue;
+        nvl_buf_addf(out, "%s%s=\"", n_said++ == 0 ? "{" : ",", labels[i].name);
+        add_label_value(out, labels[i].value);
+        nvl_buf_add(out, "\"", 1);
+    }
+    nvl_buf_addf(out, "%s %" PRId64 "\n", n_said > 0 ? "}" : "", value);
+}
+
+static void add_use_sample(struct nvl_buf *out, const char *name, const struct use *use, int64_t value)
 {
     nvl_autofree char *gpu =
         use->gpu != NULL && use->gpu->index >= 0 ? nvl_xasprintf("%d", use->gpu->index) : NULL;
     nvl_autofree char *gi = use->gi >= 0 ? nvl_xasprintf("%d", use->gi) : NULL;
     nvl_autofree char *ci = use->ci >= 0 ? nvl_xasprintf("%d", use->ci) : NULL;
-    const struct nvl_label labels[] = {
+    const struct label labels[] = {
         {"container", use->container}, {"gpu", gpu}, {"uuid", use->uuid}, {"gi", gi}, {"ci", ci}};
 
-    nvl_metrics_sample(out, name, labels, NVL_LENGTH(labels), value);
+    add_sample(out, name, labels, NVL_LENGTH(labels), value);
 }
 
 static void add_host(struct nvl_buf *out, const struct nvl_host *host)
 {
-    const struct nvl_label driver[] = {{"version", host->driver.version},
-                                       {"flavour", nvl_flavour_name(host->driver.flavour)}};
+    const struct label driver[] = {{"version", host->driver.version},
+                                   {"flavour", nvl_flavour_name(host->driver.flavour)}};
 
-    nvl_metrics_family(out, "nvlxc_driver_info", "NVIDIA's kernel module that is loaded.");
+    add_family(out, "nvlxc_driver_info", "NVIDIA's kernel module that is loaded.");
     if (host->driver.loaded)
-        nvl_metrics_sample(out, "nvlxc_driver_info", driver, NVL_LENGTH(driver), 1);
-    nvl_metrics_family(out, "nvlxc_gpu_info", "The GPUs that it drives.");
+        add_sample(out, "nvlxc_driver_info", driver, NVL_LENGTH(driver), 1);
+    add_family(out, "nvlxc_gpu_info", "The GPUs that it drives.");
     for (size_t i = 0; i < host->gpus.count; i++) {
         const struct nvl_gpu *gpu = &host->gpus.items[i];
         if (gpu->index < 0)
             continue;
         nvl_autofree char *index = nvl_xasprintf("%d", gpu->index), *model = nvl_xstrdup(gpu->model);
-        const struct nvl_label labels[] = {
+        const struct label labels[] = {
             {"gpu", index}, {"uuid", gpu->uuid}, {"pci", gpu->pci}, {"model", nvl_make_printable(model)}};
-        nvl_metrics_sample(out, "nvlxc_gpu_info", labels, NVL_LENGTH(labels), 1);
+        add_sample(out, "nvlxc_gpu_info", labels, NVL_LENGTH(labels), 1);
     }
 }
 
@@ -124,58 +165,58 @@ static const struct nvl_holder *find_holder(const struct nvl_diagnosis *d, const
 {
     const struct nvl_holder *holder = d->holders;
 
-    while (!is_same(holder->name, name))
+    while (!is_same_label(holder->name, name))
         holder++;
     return holder;
 }
 
 static void add_grants(struct nvl_buf *out, const struct metrics *m)
 {
-    nvl_metrics_family(out, "nvlxc_container_gpu_granted", "GPUs and MIG devices that a container is given.");
+    add_family(out, "nvlxc_container_gpu_granted", "GPUs and MIG devices that a container is given.");
     for (size_t i = 0; i < m->n_uses; i++)
         if (m->uses[i].is_granted)
-            use_sample(out, "nvlxc_container_gpu_granted", &m->uses[i], 1);
-    nvl_metrics_family(out, "nvlxc_container_gpus_missing",
-                       "How many of those that a container's config names are not on this host.");
+            add_use_sample(out, "nvlxc_container_gpu_granted", &m->uses[i], 1);
+    add_family(out, "nvlxc_container_gpus_missing",
+               "How many of those that a container's config names are not on this host.");
     for (size_t i = 0; i < m->diagnosis.warnings.count; i++)
         nvl_warn("%s", m->diagnosis.warnings.items[i]);
     for (size_t i = 0; i < m->diagnosis.n_holders; i++) {
         const struct nvl_holder *holder = &m->diagnosis.holders[i];
-        const struct nvl_label label = {"container", holder->name};
+        const struct label label = {"container", holder->name};
         size_t missing = 0;
         if (find_holder(&m->diagnosis, holder->name) != holder)
             continue;
         for (size_t k = i; k < m->diagnosis.n_holders; k++)
-            if (is_same(m->diagnosis.holders[k].name, holder->name))
+            if (is_same_label(m->diagnosis.holders[k].name, holder->name))
                 missing += m->diagnosis.holders[k].resolved.missing.count;
-        nvl_metrics_sample(out, "nvlxc_container_gpus_missing", &label, 1, (int64_t)missing);
+        add_sample(out, "nvlxc_container_gpus_missing", &label, 1, (int64_t)missing);
     }
 }
 
 static void add_programs(struct nvl_buf *out, const struct metrics *m)
 {
-    nvl_metrics_family(out, "nvlxc_nvml_up", "Whether NVML says which programs use the GPUs.");
-    nvl_metrics_sample(out, "nvlxc_nvml_up", NULL, 0, m->has_programs);
-    nvl_metrics_family(out, "nvlxc_container_gpu_programs",
-                       "Programs that use a GPU, by container; the host's own have no container.");
+    add_family(out, "nvlxc_nvml_up", "Whether NVML says which programs use the GPUs.");
+    add_sample(out, "nvlxc_nvml_up", NULL, 0, m->has_programs);
+    add_family(out, "nvlxc_container_gpu_programs",
+               "Programs that use a GPU, by container; the host's own have no container.");
     for (size_t i = 0; i < m->n_uses && m->has_programs; i++)
-        use_sample(out, "nvlxc_container_gpu_programs", &m->uses[i], m->uses[i].n_programs);
-    nvl_metrics_family(out, "nvlxc_container_gpu_memory_bytes",
-                       "Memory of a GPU that they have; not there where the driver does not say.");
+        add_use_sample(out, "nvlxc_container_gpu_programs", &m->uses[i], m->uses[i].n_programs);
+    add_family(out, "nvlxc_container_gpu_memory_bytes",
+               "Memory of a GPU that they have; not there where the driver does not say.");
     for (size_t i = 0; i < m->n_uses && m->has_programs; i++)
         if (!m->uses[i].hides_memory)
-            use_sample(out, "nvlxc_container_gpu_memory_bytes", &m->uses[i], m->uses[i].memory);
+            add_use_sample(out, "nvlxc_container_gpu_memory_bytes", &m->uses[i], m->uses[i].memory);
 }
 
 static bool is_alike(const struct nvl_finding *a, const struct nvl_finding *b)
 {
-    return a->check == b->check && a->severity == b->severity && is_same(a->container, b->container);
+    return a->check == b->check && a->severity == b->severity && is_same_label(a->container, b->container);
 }
 
 static void add_findings(struct nvl_buf *out, const struct nvl_diagnosis *d)
 {
-    nvl_metrics_family(out, "nvlxc_findings",
-                       "What nvlxc doctor finds, by the check's id; the host's own have no container.");
+    add_family(out, "nvlxc_findings",
+               "What nvlxc doctor finds, by the check's id; the host's own have no container.");
     for (size_t i = 0; i < d->findings.count; i++) {
         const struct nvl_finding *f = &d->findings.items[i];
         size_t before = 0, n = 0;
@@ -183,16 +224,16 @@ static void add_findings(struct nvl_buf *out, const struct nvl_diagnosis *d)
             before += k < i && is_alike(f, &d->findings.items[k]);
             n += is_alike(f, &d->findings.items[k]);
         }
-        const struct nvl_label labels[] = {
+        const struct label labels[] = {
             {"id", f->check->id}, {"severity", nvl_severity_name(f->severity)}, {"container", f->container}};
         if (before == 0)
-            nvl_metrics_sample(out, "nvlxc_findings", labels, NVL_LENGTH(labels), (int64_t)n);
+            add_sample(out, "nvlxc_findings", labels, NVL_LENGTH(labels), (int64_t)n);
     }
-    nvl_metrics_family(out, "nvlxc_checks", "Questions that nvlxc doctor asked to find that.");
-    nvl_metrics_sample(out, "nvlxc_checks", NULL, 0, (int64_t)d->asked);
+    add_family(out, "nvlxc_checks", "Questions that nvlxc doctor asked to find that.");
+    add_sample(out, "nvlxc_checks", NULL, 0, (int64_t)d->asked);
 }
 
-static void gather(struct metrics *m)
+static void gather_uses(struct metrics *m)
 {
     const struct nvl_host_facts *facts = &m->diagnosis.facts;
     struct nvl_error err = {0};
@@ -224,7 +265,7 @@ static int run_metrics(struct nvl_context *ctx, const struct nvl_strv *arguments
         r = nvl_diagnose(&ctx->root, NULL, NVL_FACTS_QUICK, false, &m.diagnosis, err);
     if (r < 0)
         return r;
-    gather(&m);
+    gather_uses(&m);
     add_host(&text, &m.diagnosis.facts.host);
     add_grants(&text, &m);
     add_programs(&text, &m);

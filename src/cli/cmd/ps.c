@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "cli/command.h"
-#include "cli/gpu_programs.h"
+#include "container/gpu_programs.h"
 #include "container/target.h"
 #include "cli/table.h"
 
@@ -20,7 +20,7 @@ static void ps_clear(struct ps *p)
 }
 
 /* "0", "0 MIG 1/0" (GI/CI). */
-static char *gpu_text(const struct nvl_gpu_program *row)
+static char *describe_gpu(const struct nvl_gpu_program *row)
 {
     const struct nvl_gpu_process *process = row->process;
     nvl_autofree char *gpu = row->gpu != NULL && row->gpu->index >= 0 ? nvl_xasprintf("%d", row->gpu->index)
@@ -29,10 +29,10 @@ static char *gpu_text(const struct nvl_gpu_program *row)
     return process->gi < 0 ? TAKE_PTR(gpu) : nvl_xasprintf("%s MIG %d/%d", gpu, process->gi, process->ci);
 }
 
-static void add_row(struct nvl_table *table, const struct nvl_gpu_program *row)
+static void add_program_row(struct nvl_table *table, const struct nvl_gpu_program *row)
 {
     const struct nvl_gpu_process *process = row->process;
-    nvl_autofree char *gpu = gpu_text(row), *pid = nvl_xasprintf("%d", (int)process->pid);
+    nvl_autofree char *gpu = describe_gpu(row), *pid = nvl_xasprintf("%d", (int)process->pid);
     nvl_autofree char *memory =
         process->memory >= 0 ? nvl_xasprintf("%lld MiB", (long long)(process->memory >> 20)) : NULL;
     const char *const cells[] = {row->container, gpu,      pid, process->graphics ? "graphics" : "compute",
@@ -58,8 +58,8 @@ static void add_json(json_t *array, const struct nvl_gpu_program *row)
 }
 
 /* The programs of one container (NULL: all, and the host's), where they are to go. */
-static size_t list(const struct nvl_gpu_programs *programs, const char *wanted, struct nvl_table *table,
-                   json_t *array)
+static size_t list_programs(const struct nvl_gpu_programs *programs, const char *wanted,
+                            struct nvl_table *table, json_t *array)
 {
     size_t n = 0;
 
@@ -71,7 +71,7 @@ static size_t list(const struct nvl_gpu_programs *programs, const char *wanted, 
         if (array != NULL)
             add_json(array, row);
         else
-            add_row(table, row);
+            add_program_row(table, row);
     }
     return n;
 }
@@ -98,12 +98,12 @@ static int run_ps(struct nvl_context *ctx, const struct nvl_strv *arguments, voi
         return r;
     if (ctx->json) {
         json_t *array = json_array();
-        list(&p.programs, wanted, NULL, array);
+        list_programs(&p.programs, wanted, NULL, array);
         nvl_print_json(json_pack("{s:o}", "processes", array));
         return NVL_EXIT_OK;
     }
     struct nvl_table *table = nvl_table_new(columns);
-    size_t n = list(&p.programs, wanted, table, NULL);
+    size_t n = list_programs(&p.programs, wanted, table, NULL);
     if (n > 0 && !ctx->quiet)
         nvl_table_print(table, stdout);
     nvl_table_free(table);

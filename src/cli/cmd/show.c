@@ -1,14 +1,44 @@
 /* nvlxc show: what a container's grant says, and what it comes to on this host now. It exits 1 where
  * something of it is not there. */
 #include "bundle/bundle.h"
-#include "cli/bundle_step.h"
 #include "cli/command.h"
-#include "cli/grant_text.h"
-#include "cli/show.h"
+#include "container/owned_lines.h"
+#include "base/paths.h"
+#include "cli/table.h"
+#include "container/device_rules.h"
+#include "container/idmap.h"
+#include "container/library_path.h"
+#include "container/rootfs_path.h"
+#include "container/target.h"
+#include "grant/delivery.h"
+#include "grant/resolve.h"
 #include "attach/delivery_check.h"
 #include "container/foreign.h"
 
-static void shown_clear(struct nvl_shown *s)
+/* A grant and what it resolves to at this moment. */
+struct shown {
+    struct nvl_target target;
+    bool running;
+    bool granted; /* else only the lines by hand count */
+    struct nvl_grant grant;
+    struct nvl_host host;
+    struct nvl_resolved resolved; /* nodes are checked */
+    bool bundle_present;          /* of host.driver.version */
+    enum nvl_device_filter filter;
+    struct nvl_strv rules;         /* nvlxc's, as the config has them */
+    struct nvl_strv rules_missing; /* nodes that the device filter will not let through */
+    struct nvl_strv entries; /* nodes that nvlxc's mount entries and dev[n] name; for these ways alone: */
+    struct nvl_strv entries_missing;        /* nodes of the grant that no line names */
+    struct nvl_strv entries_other;          /* named, and not of the grant: the GPU has another number now */
+    char *host_release, *container_release; /* where they differ, with the host's libraries; else NULL */
+    struct nvl_strv by_hand, strays;
+    /* filled in by look_inside */
+    bool has_rootfs; /* its root file system could be looked at */
+    struct nvl_library_path library_path;
+    struct nvl_strv closed; /* graphics nodes that nobody in the container may open */
+};
+
+static void shown_clear(struct shown *s)
 {
     nvl_strv_clear(&s->closed);
     nvl_library_path_clear(&s->library_path);
@@ -27,17 +57,17 @@ static void shown_clear(struct nvl_shown *s)
     nvl_target_close(&s->target);
 }
 
-static int read_grant(const struct nvl_context *ctx, const char *name, struct nvl_shown *s,
-                      struct nvl_error *err)
+static int read_shown_grant(const struct nvl_context *ctx, const char *name, struct shown *s,
+                            struct nvl_error *err)
 {
     int r = nvl_target_open(&ctx->root, name, &s->target, err);
 
     if (r < 0)
         return r;
     s->running = nvl_container_is_running(&ctx->root, s->target.container);
-    nvl_config_by_hand(&s->target.config, &s->by_hand);
+    nvl_effective_by_hand(&s->target.effective, &s->by_hand);
     nvl_config_stray_lines(&s->target.config, &s->strays);
-    r = nvl_config_grant(&s->target.config, &s->grant, err);
+    r = nvl_effective_grant(&s->target.effective, &s->grant, err);
     s->granted = r > 0;
     /* the config is wrong, not the command line */
     if (r < 0 && err->exit == NVL_EXIT_USAGE)
@@ -46,14 +76,14 @@ static int read_grant(const struct nvl_context *ctx, const char *name, struct nv
 }
 
 /* Whoever's line it is that brings a node: another's is as good. */
-static void named_by_anyone(const struct nvl_config *config, struct nvl_strv *paths)
+static void named_by_anyone(const struct nvl_effective *effective, struct nvl_strv *paths)
 {
-    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++)
-        if (config->lines[i].kind == NVL_LINE_KEY && !nvl_has_prefix(config->lines[i].key, "lxc.cgroup"))
-            nvl_line_nodes(&config->lines[i], paths);
+    for (size_t i = 0; i < effective->count; i++)
+        if (!nvl_has_prefix(effective->items[i].key, "lxc.cgroup"))
+            nvl_setting_nodes(effective->items[i].key, effective->items[i].value, paths);
 }
 
-static bool is_granted(const struct nvl_shown *s, const char *path)
+static bool is_node_granted(const struct shown *s, const char *path)
 {
     for (size_t i = 0; i < s->resolved.n_nodes; i++)
         if (strcmp(s->resolved.nodes[i].path, path) == 0)
@@ -61,12 +91,12 @@ static bool is_granted(const struct nvl_shown *s, const char *path)
     return false;
 }
 
-static void compare_entries(struct nvl_shown *s)
+static void compare_named_nodes(struct shown *s)
 {
     struct nvl_strv nvl_auto(nvl_strv_clear) named = {0};
 
     nvl_config_entries(&s->target.config, &s->entries);
-    named_by_anyone(&s->target.config, &named);
+    named_by_anyone(&s->target.effective, &named);
     for (size_t i = 0; i < s->resolved.n_nodes; i++) {
         const char *path = s->resolved.nodes[i].path;
         bool is_in_folder = nvl_has_prefix(path, "/dev/dri/") && nvl_strv_contains(&named, "/dev/dri");
@@ -74,11 +104,11 @@ static void compare_entries(struct nvl_shown *s)
             nvl_strv_push(&s->entries_missing, path);
     }
     for (size_t i = 0; i < s->entries.count; i++)
-        if (!is_granted(s, s->entries.items[i]))
+        if (!is_node_granted(s, s->entries.items[i]))
             nvl_strv_push(&s->entries_other, s->entries.items[i]);
 }
 
-static void compare_releases(const struct nvl_context *ctx, struct nvl_shown *s)
+static void compare_releases(const struct nvl_context *ctx, struct shown *s)
 {
     nvl_autofree char *host = NULL, *container = NULL;
 
@@ -88,14 +118,50 @@ static void compare_releases(const struct nvl_context *ctx, struct nvl_shown *s)
     s->container_release = TAKE_PTR(container);
 }
 
-static int resolve(const struct nvl_context *ctx, struct nvl_shown *s, struct nvl_error *err)
+/* The host's owner and group alone may open them, and an unprivileged container has neither. NVIDIA's own
+ * nodes have the mode that the driver is told; these have udev's. */
+static void find_closed_nodes(struct shown *s)
+{
+    for (size_t i = 0; i < s->resolved.n_nodes; i++) {
+        const struct nvl_node *node = &s->resolved.nodes[i];
+        if (node->kind == NVL_NODE_DRI && node->state == NVL_NODE_OK && (node->found_mode & 0006) != 0006)
+            nvl_strv_push(&s->closed, node->path);
+    }
+}
+
+/* The container's own side: whether its programs find the driver by the library path that an image brings,
+ * and whether anyone in it may open the graphics nodes. Neither is a fault of the grant. */
+static void look_inside(const struct nvl_context *ctx, struct shown *s)
+{
+    nvl_auto(nvl_root_close) struct nvl_root rootfs = NVL_ROOT_NONE;
+    const struct nvl_effective *effective = &s->target.effective;
+    const struct nvl_container *c = s->target.container;
+    nvl_autofree char *why = NULL;
+    struct nvl_idmap map;
+
+    if (nvl_idmap_read(effective, &map, NULL) < 0)
+        return;
+    /* the start hook of root's containers, and Proxmox's dev[n] entries, bring nodes of the container's own
+     */
+    if (c->user != NULL ? s->grant.delivery.nodes != NVL_NODES_DEV
+                        : !map.privileged && s->grant.delivery.nodes == NVL_NODES_STATIC)
+        find_closed_nodes(s);
+    s->has_rootfs = nvl_container_open_rootfs(&ctx->root, c, effective, &map, &rootfs, &why) == 0;
+    if (s->grant.delivery.libraries == NVL_LIBRARIES_BUNDLE)
+        nvl_library_path_read(effective, s->has_rootfs ? &rootfs : NULL, &s->library_path);
+}
+
+static int resolve(const struct nvl_context *ctx, struct shown *s, struct nvl_error *err)
 {
     int r = nvl_host_read(&s->host, &ctx->root, NVL_GPUS_ALL, err);
 
-    if (r == 0)
-        r = nvl_device_filter(&ctx->root, s->target.container, &s->target.config, &s->filter, err);
+    if (r == 0 && s->target.incomplete.code < 0) {
+        *err = s->target.incomplete;
+        r = err->code;
+    }
     if (r < 0)
         return r;
+    s->filter = nvl_device_filter(s->target.container, &s->target.effective);
     s->bundle_present = nvl_bundle_is_present(&ctx->root, s->host.driver.version);
     nvl_config_rules(&s->target.config, &s->rules);
     nvl_grant_resolve(&s->grant, &s->host, &s->resolved);
@@ -108,14 +174,14 @@ static int resolve(const struct nvl_context *ctx, struct nvl_shown *s, struct nv
             nvl_strv_push(&s->rules_missing, node->path);
     }
     if (s->grant.delivery.nodes != NVL_NODES_HOOK)
-        compare_entries(s);
+        compare_named_nodes(s);
     if (s->grant.delivery.libraries == NVL_LIBRARIES_HOST)
         compare_releases(ctx, s);
-    nvl_shown_look_inside(ctx, s);
+    look_inside(ctx, s);
     return 0;
 }
 
-bool nvl_shown_is_well(const struct nvl_shown *s)
+static bool is_shown_well(const struct shown *s)
 {
     for (size_t i = 0; i < s->resolved.n_nodes; i++)
         if (s->resolved.nodes[i].state != NVL_NODE_OK)
@@ -124,22 +190,274 @@ bool nvl_shown_is_well(const struct nvl_shown *s)
            s->entries_other.count == 0;
 }
 
+/* NULL where the linker leads to the driver, and nothing else is set. */
+static const char *library_path_text(const struct shown *s)
+{
+    const struct nvl_library_path *path = &s->library_path;
+
+    if (path->state == NVL_LIBRARY_PATH_FINDS)
+        return "its LD_LIBRARY_PATH names " NVL_MOUNT_POINT "/lib64";
+    if (path->state == NVL_LIBRARY_PATH_OTHERS && path->has_linker)
+        return "its LD_LIBRARY_PATH does not name " NVL_MOUNT_POINT "/lib64, its linker's configuration does";
+    if (path->state == NVL_LIBRARY_PATH_OTHERS && !s->has_rootfs)
+        return "its LD_LIBRARY_PATH does not name " NVL_MOUNT_POINT
+               "/lib64: unless its linker's configuration does, its programs do not find the driver";
+    if (s->has_rootfs && !path->has_linker)
+        return "neither LD_LIBRARY_PATH nor a linker's configuration leads its programs to the driver: add "
+               "LD_LIBRARY_PATH=" NVL_MOUNT_POINT "/lib64 to its environment";
+    return NULL;
+}
+
+static void say_inside(const struct nvl_context *ctx, const struct shown *s)
+{
+    nvl_autofree char *closed = nvl_strv_join(&s->closed, ", ");
+    const char *text = s->grant.delivery.libraries == NVL_LIBRARIES_BUNDLE ? library_path_text(s) : NULL;
+
+    if (text != NULL)
+        nvl_say(ctx, "image:   %s", text);
+    if (s->library_path.shadowed != NULL)
+        nvl_say(ctx, "image:   its LD_LIBRARY_PATH leads to its own %s before the driver's",
+                s->library_path.shadowed);
+    if (s->closed.count > 0)
+        nvl_say(
+            ctx,
+            "closed:  %s: open to an owner and a group of the host alone, not to an unprivileged container "
+            "(`nvlxc doctor %s`%s)",
+            closed, s->target.name,
+            s->target.container->user == NULL ? "; `attach --nodes hook` gives it nodes of its own" : "");
+}
+
+static json_t *json_library_path(const struct shown *s)
+{
+    const struct nvl_library_path *path = &s->library_path;
+
+    if (!s->granted || s->grant.delivery.libraries != NVL_LIBRARIES_BUNDLE)
+        return json_null();
+    return json_pack("{s:o,s:b,s:o,s:o}", "value", nvl_json_string(path->value), "finds_bundle",
+                     (int)(path->state == NVL_LIBRARY_PATH_FINDS), "linker",
+                     s->has_rootfs ? json_boolean(path->has_linker) : json_null(), "shadowed",
+                     nvl_json_string(path->shadowed));
+}
+
+static const char *const filter_names[] = {
+    [NVL_FILTER_NONE] = "none", [NVL_FILTER_ALLOW] = "allow", [NVL_FILTER_DENY] = "deny"};
+static const char *const filter_texts[] = {
+    [NVL_FILTER_NONE] = "none, every node opens",
+    [NVL_FILTER_ALLOW] = "an allow-list",
+    [NVL_FILTER_DENY] = "a deny-list, no rules are needed",
+};
+
+static void say_grant(const struct nvl_context *ctx, const struct shown *s)
+{
+    nvl_autofree char *devices = nvl_grant_devices(&s->grant),
+                      *words = nvl_capabilities_format(s->grant.capabilities);
+
+    nvl_autofree char *ways = nvl_grant_ways_text(&s->grant);
+    nvl_say(ctx, "grant:   %s; %s%s%s", devices, words, s->grant.delivery.required ? "; required" : "", ways);
+    for (size_t i = 0; i < s->resolved.n_gpus; i++) {
+        const struct nvl_resolved_gpu *g = &s->resolved.gpus[i];
+        nvl_autofree char *text = nvl_gpu_text(g->gpu);
+        if (g->mig != NULL)
+            nvl_say(ctx, "gpu:     MIG device %u/%u of %s", g->mig->gi, g->mig->ci, text);
+        else
+            nvl_say(ctx, "gpu:     %s", text);
+    }
+    for (size_t i = 0; i < s->resolved.missing.count; i++)
+        nvl_say(ctx, "missing: %s", s->resolved.missing.items[i]);
+}
+
+static void say_driver(const struct nvl_context *ctx, const struct shown *s)
+{
+    const char *version = s->host.driver.version;
+
+    if (!s->host.driver.loaded)
+        nvl_say(ctx, "driver:  not loaded");
+    else if (version[0] == '\0')
+        nvl_say(ctx, "driver:  loaded, of an unknown version");
+    else if (s->grant.delivery.libraries == NVL_LIBRARIES_NONE)
+        nvl_say(ctx, "driver:  %s; the container has files of its own, which must be of this version",
+                version);
+    else if (s->grant.delivery.libraries == NVL_LIBRARIES_HOST)
+        nvl_say(ctx, "driver:  %s; the host's own library folders", version);
+    else
+        nvl_say(ctx, "driver:  %s, bundle %s/%s %s", version, NVL_BUNDLE_DIR, version,
+                s->bundle_present ? "is there" : "is not there (nvlxc driver sync)");
+}
+
+static void say_again(const struct nvl_context *ctx, const struct shown *s, const char *what)
+{
+    nvl_autofree char *ways = nvl_delivery_arguments(&s->grant.delivery);
+
+    nvl_say(ctx, "         run `nvlxc attach %s%s%s` with the same GPUs again to %s", s->target.name,
+            ways[0] != '\0' ? " " : "", ways, what);
+}
+
+/* Nodes that the hook does not bring. */
+static void say_entries(const struct nvl_context *ctx, const struct shown *s)
+{
+    nvl_autofree char *entries = nvl_strv_join(&s->entries, ", ");
+    nvl_autofree char *missing = nvl_strv_join(&s->entries_missing, ", ");
+    nvl_autofree char *other = nvl_strv_join(&s->entries_other, ", ");
+
+    if (s->grant.delivery.nodes == NVL_NODES_HOOK)
+        return;
+    nvl_say(ctx, "nodes:   by %s: %s",
+            s->grant.delivery.nodes == NVL_NODES_DEV ? "Proxmox's dev[n] entries" : "mount entries", entries);
+    if (s->grant.delivery.nodes == NVL_NODES_DEV)
+        nvl_say(ctx, "         while one of them is missing on the host, Proxmox does not start the CT");
+    if (s->entries_missing.count > 0)
+        nvl_say(ctx, "         not among them: %s", missing);
+    if (s->entries_other.count > 0)
+        nvl_say(ctx, "         not of this grant: %s", other);
+    if (s->entries_missing.count > 0 || s->entries_other.count > 0)
+        say_again(ctx, s, "write them anew");
+}
+
+static void say_rules(const struct nvl_context *ctx, const struct shown *s)
+{
+    nvl_autofree char *missing = nvl_strv_join(&s->rules_missing, ", ");
+
+    nvl_say(ctx, "filter:  %s%s%s", filter_texts[s->filter],
+            s->rules_missing.count > 0 ? "; it keeps out: " : "", missing);
+    if (s->rules_missing.count > 0)
+        say_again(ctx, s, "add the rules");
+}
+
+static void print_nodes(const struct nvl_context *ctx, const struct shown *s)
+{
+    static const char *const columns[] = {"NODE", "SHOULD BE", "IS", "STATE", NULL};
+    struct nvl_table *table = nvl_table_new(columns);
+
+    for (size_t i = 0; i < s->resolved.n_nodes; i++) {
+        const struct nvl_node *n = &s->resolved.nodes[i];
+        nvl_autofree char *should = n->major >= 0 ? nvl_xasprintf("%d:%d", n->major, n->minor) : NULL;
+        nvl_autofree char *is =
+            n->found_major >= 0 ? nvl_xasprintf("%d:%d", n->found_major, n->found_minor) : NULL;
+        nvl_table_row(table, (const char *const[]){n->path, should, is, nvl_node_state_name(n->state)});
+    }
+    if (s->resolved.n_nodes > 0 && !ctx->quiet)
+        nvl_table_print(table, stdout);
+    nvl_table_free(table);
+}
+
+static void print_shown(const struct nvl_context *ctx, const struct shown *s)
+{
+    nvl_autofree char *kind = nvl_container_kind_text(s->target.container);
+
+    nvl_say(ctx, "%s (%s, %s): %s", s->target.name, kind, s->running ? "running" : "stopped",
+            s->target.container->config_path);
+    if (s->granted) {
+        say_grant(ctx, s);
+        say_driver(ctx, s);
+        if (s->host_release != NULL)
+            nvl_say(ctx, "release: the host's is %s, the container's %s: the host's libraries may not fit it",
+                    s->host_release, s->container_release);
+        say_entries(ctx, s);
+        say_rules(ctx, s);
+        print_nodes(ctx, s);
+        say_inside(ctx, s);
+    } else {
+        nvl_say(ctx, "no GPU from nvlxc");
+    }
+    for (size_t i = 0; i < s->by_hand.count; i++)
+        nvl_say(ctx, "by hand, %s", s->by_hand.items[i]);
+    for (size_t i = 0; i < s->strays.count; i++)
+        nvl_say(ctx, "by hand, without effect, %s", s->strays.items[i]);
+    if (s->by_hand.count > 0 || s->strays.count > 0)
+        nvl_say(ctx, "`nvlxc attach %s --replace --dry-run` shows what nvlxc would write in their place",
+                s->target.name);
+}
+
+static json_t *json_gpus(const struct shown *s)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < s->resolved.n_gpus; i++) {
+        const struct nvl_gpu *g = s->resolved.gpus[i].gpu;
+        const struct nvl_mig *mig = s->resolved.gpus[i].mig;
+        json_array_append_new(
+            array, json_pack("{s:o,s:o,s:o,s:s,s:o,s:o}", "index", nvl_json_unsigned(g->index), "uuid",
+                             nvl_json_string(g->uuid), "minor", nvl_json_unsigned(g->minor), "pci", g->pci,
+                             "model", nvl_json_string(g->model), "mig",
+                             mig != NULL ? json_pack("{s:i,s:i}", "gi", (int)mig->gi, "ci", (int)mig->ci)
+                                         : json_null()));
+    }
+    return array;
+}
+
+static json_t *json_granted_nodes(const struct shown *s)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < s->resolved.n_nodes; i++) {
+        const struct nvl_node *n = &s->resolved.nodes[i];
+        json_array_append_new(array, json_pack("{s:s,s:o,s:i,s:s,s:o,s:o}", "path", n->path, "major",
+                                               nvl_json_unsigned(n->major), "minor", n->minor, "state",
+                                               nvl_node_state_name(n->state), "found_major",
+                                               nvl_json_unsigned(n->found_major), "found_minor",
+                                               nvl_json_unsigned(n->found_minor)));
+    }
+    return array;
+}
+
+static json_t *json_grant(const struct nvl_grant *grant)
+{
+    return json_pack("{s:o,s:o,s:b,s:b,s:s,s:s}", "devices", nvl_json_devices(grant), "capabilities",
+                     nvl_json_capabilities(grant->capabilities), "required", (int)grant->delivery.required,
+                     "exclusive", (int)grant->delivery.exclusive, "nodes",
+                     nvl_nodes_mode_name(grant->delivery.nodes), "libraries",
+                     nvl_libraries_mode_name(grant->delivery.libraries));
+}
+
+/* Without a grant nothing was looked at on the host: null. */
+static void print_shown_json(const struct shown *s)
+{
+    const char *version = s->host.driver.version;
+    bool granted = s->granted;
+    json_t *bundle = granted && version[0] != '\0'
+                         ? json_pack("{s:s,s:b}", "version", version, "present", (int)s->bundle_present)
+                         : json_null();
+    json_t *rules = granted ? json_pack("{s:o,s:o}", "present", nvl_json_strings(&s->rules), "missing",
+                                        nvl_json_strings(&s->rules_missing))
+                            : json_null();
+
+    bool has_entries = granted && s->grant.delivery.nodes != NVL_NODES_HOOK;
+    json_t *entries = has_entries ? json_pack("{s:o,s:o,s:o}", "present", nvl_json_strings(&s->entries),
+                                              "missing", nvl_json_strings(&s->entries_missing), "other",
+                                              nvl_json_strings(&s->entries_other))
+                                  : json_null();
+
+    nvl_print_json(json_pack(
+        "{s:o,s:s,s:o,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "container",
+        nvl_json_text(s->target.name), "kind", nvl_container_kind_name(s->target.container), "user",
+        nvl_json_string(s->target.container->user), "running", (int)s->running, "config",
+        nvl_json_text(s->target.container->config_path), "grant",
+        granted ? json_grant(&s->grant) : json_null(), "gpus", granted ? json_gpus(s) : json_null(),
+        "missing", granted ? nvl_json_strings(&s->resolved.missing) : json_null(), "nodes",
+        granted ? json_granted_nodes(s) : json_null(), "driver",
+        granted ? nvl_json_string(version) : json_null(), "bundle", bundle, "filter",
+        granted ? json_string(filter_names[s->filter]) : json_null(), "rules", rules, "entries", entries,
+        "library_path", json_library_path(s), "closed", granted ? nvl_json_strings(&s->closed) : json_null(),
+        "by_hand", nvl_json_strings(&s->by_hand), "astray", nvl_json_strings(&s->strays), "ok",
+        (int)is_shown_well(s)));
+}
+
 static int run_show(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
                     struct nvl_error *err)
 {
-    struct nvl_shown nvl_auto(shown_clear) s = {0};
+    struct shown nvl_auto(shown_clear) s = {0};
 
     (void)data;
-    int r = read_grant(ctx, arguments->items[0], &s, err);
+    int r = read_shown_grant(ctx, arguments->items[0], &s, err);
     if (r == 0 && s.granted)
         r = resolve(ctx, &s, err);
     if (r < 0)
         return r;
     if (ctx->json)
-        nvl_shown_print_json(&s);
+        print_shown_json(&s);
     else
-        nvl_shown_print(ctx, &s);
-    return nvl_shown_is_well(&s) ? NVL_EXIT_OK : NVL_EXIT_FAILED;
+        print_shown(ctx, &s);
+    return is_shown_well(&s) ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 
 const struct nvl_command nvl_cmd_show = {

@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "cli/command.h"
-#include "cli/grant_text.h"
 #include "attach/request.h"
 #include "cli/table.h"
 #include "template/compose.h"
@@ -80,7 +79,7 @@ static void print_list(const struct nvl_templates *all)
     nvl_table_free(table);
 }
 
-static int run_list(const struct nvl_context *ctx, struct nvl_error *err)
+static int run_template_list(const struct nvl_context *ctx, struct nvl_error *err)
 {
     nvl_auto(nvl_templates_clear) struct nvl_templates all = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv problems = {0};
@@ -104,7 +103,7 @@ static int run_list(const struct nvl_context *ctx, struct nvl_error *err)
 }
 
 /* Without a container to be made: what the workload wants. */
-static int describe(const struct nvl_context *ctx, const struct nvl_template *t)
+static int describe_template(const struct nvl_context *ctx, const struct nvl_template *t)
 {
     nvl_autofree char *words = nvl_capabilities_format(t->capabilities);
     nvl_autofree char *features = nvl_strv_join(&t->features, ",");
@@ -152,8 +151,8 @@ static int read_ctid(const struct template_values *values, unsigned *ctid, struc
 }
 
 /* The GPUs of this host, as `attach` would write them. */
-static int read_grant(const struct nvl_context *ctx, const struct template_values *values,
-                      struct composing *c, struct nvl_error *err)
+static int read_template_grant(const struct nvl_context *ctx, const struct template_values *values,
+                               struct composing *c, struct nvl_error *err)
 {
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
 
@@ -166,8 +165,8 @@ static int read_grant(const struct nvl_context *ctx, const struct template_value
     return r;
 }
 
-static int prepare(const struct nvl_context *ctx, const struct template_values *values, struct composing *c,
-                   struct nvl_error *err)
+static int prepare_template(const struct nvl_context *ctx, const struct template_values *values,
+                            struct composing *c, struct nvl_error *err)
 {
     struct nvl_composition *made = &c->composition;
 
@@ -186,7 +185,7 @@ static int prepare(const struct nvl_context *ctx, const struct template_values *
     r = check_names(made, err);
     if (r == 0 && !values->lxc)
         r = nvl_volume_name(&ctx->root, c->storage, made->ctid, &c->volume, err);
-    return r < 0 ? r : read_grant(ctx, values, c, err);
+    return r < 0 ? r : read_template_grant(ctx, values, c, err);
 }
 
 static void warn_about(const struct nvl_context *ctx, const struct template_values *values, unsigned ctid)
@@ -203,7 +202,7 @@ static void warn_about(const struct nvl_context *ctx, const struct template_valu
 static int compose(const struct nvl_context *ctx, const struct template_values *values, struct composing *c,
                    struct nvl_error *err)
 {
-    int r = prepare(ctx, values, c, err);
+    int r = prepare_template(ctx, values, c, err);
 
     if (r < 0)
         return r;
@@ -234,13 +233,13 @@ static int run_template(struct nvl_context *ctx, const struct nvl_strv *argument
     if (arguments->count == 0 && has_options)
         r = nvl_error_usage(err, "which template? `nvlxc template` lists them");
     else if (arguments->count == 0)
-        r = run_list(ctx, err);
+        r = run_template_list(ctx, err);
     else if ((r = nvl_template_find(&ctx->root, arguments->items[0], &c.template, err)) < 0)
         ;
     else if (has_options && !is_asked)
         r = nvl_error_usage(err, "for which container? give --ctid N or --lxc");
     else
-        r = is_asked ? compose(ctx, values, &c, err) : describe(ctx, &c.template);
+        r = is_asked ? compose(ctx, values, &c, err) : describe_template(ctx, &c.template);
     nvl_strv_clear(&values->gpus);
     return r;
 }

@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "doctor/facts.h"
+#include "verify/step.h"
 #include "verify/verify.h"
 #include "cli/command.h"
 #include "container/target.h"
@@ -46,8 +48,8 @@ static int find_workload(const struct nvl_context *ctx, const char *asked, char 
     return 0;
 }
 
-static int read_request(const struct verify_values *values, struct nvl_verify_request *request,
-                        struct nvl_error *err)
+static int read_verify_request(const struct verify_values *values, struct nvl_verify_request *request,
+                               struct nvl_error *err)
 {
     uint64_t seconds = 0;
 
@@ -58,7 +60,7 @@ static int read_request(const struct verify_values *values, struct nvl_verify_re
     return 0;
 }
 
-static void print_json(const char *name, const struct nvl_steps *steps)
+static void print_steps_json(const char *name, const struct nvl_steps *steps)
 {
     const struct nvl_step *failure = nvl_steps_first_failure(steps);
     json_t *array = json_array();
@@ -75,7 +77,7 @@ static void print_json(const char *name, const struct nvl_steps *steps)
 }
 
 /* Each line of a text, indented. */
-static void say_lines(const struct nvl_context *ctx, const char *title, const char *text)
+static void say_step_lines(const struct nvl_context *ctx, const char *title, const char *text)
 {
     const char *line;
     size_t len, pos = 0;
@@ -108,9 +110,9 @@ static void print(const struct nvl_context *ctx, const char *name, const struct 
         return;
     }
     nvl_say(ctx, "The first step that failed is %s.", failure->id);
-    say_lines(ctx, "found:", failure->evidence);
-    say_lines(ctx, "cause:", failure->cause);
-    say_lines(ctx, "fix:", failure->fix);
+    say_step_lines(ctx, "found:", failure->evidence);
+    say_step_lines(ctx, "cause:", failure->cause);
+    say_step_lines(ctx, "fix:", failure->fix);
 }
 
 static int verify_container(const struct nvl_context *ctx, const char *name,
@@ -133,7 +135,7 @@ static int verify_container(const struct nvl_context *ctx, const char *name,
     if (r < 0)
         return r;
     if (ctx->json)
-        print_json(facts.name, &steps);
+        print_steps_json(facts.name, &steps);
     else if (!ctx->quiet)
         print(ctx, facts.name, &steps);
     return nvl_steps_first_failure(&steps) == NULL ? NVL_EXIT_OK : NVL_EXIT_FAILED;
@@ -146,7 +148,7 @@ static int run_verify(struct nvl_context *ctx, const struct nvl_strv *arguments,
     struct nvl_verify_request request;
     nvl_autofree char *workload = NULL;
 
-    int r = read_request(values, &request, err);
+    int r = read_verify_request(values, &request, err);
     if (r == 0)
         r = find_workload(ctx, values->workload, &workload, err);
     request.workload = workload;

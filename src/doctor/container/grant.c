@@ -19,10 +19,11 @@ static void check_grant_unreadable(const struct nvl_check *check, const struct n
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
     struct nvl_error err = {0};
 
-    if (facts->has_grant || nvl_config_grant(&facts->config, &grant, &err) >= 0)
+    if (facts->has_grant || nvl_effective_grant(&facts->effective, &grant, &err) >= 0)
         return;
-    const char *devices = nvl_config_environment(&facts->config, NVL_ENV_DEVICES);
-    const char *capabilities = nvl_config_environment(&facts->config, NVL_ENV_CAPABILITIES);
+    const char *devices = nvl_effective_variable(&facts->effective, NVL_KEY_ENVIRONMENT, NVL_ENV_DEVICES);
+    const char *capabilities =
+        nvl_effective_variable(&facts->effective, NVL_KEY_ENVIRONMENT, NVL_ENV_CAPABILITIES);
     nvl_autofree char *again = attach_readable(facts, devices);
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "the grant in its config cannot be read");
@@ -35,9 +36,9 @@ static void check_grant_unreadable(const struct nvl_check *check, const struct n
 
 static bool has_slot(const struct nvl_container_facts *facts, enum nvl_grant_slot slot)
 {
-    for (size_t i = 0; i < facts->config.n_lines; i++)
-        if (facts->owners[i] == NVL_OWNER_NVLXC &&
-            nvl_grant_slot(facts->config.lines[i].key, facts->config.lines[i].value) == slot)
+    for (size_t i = 0; i < facts->effective.count; i++)
+        if (facts->effective.items[i].owner == NVL_OWNER_NVLXC &&
+            nvl_grant_slot(facts->effective.items[i].key, facts->effective.items[i].value) == slot)
             return true;
     return false;
 }
@@ -47,13 +48,13 @@ static bool is_brought_in(const struct nvl_container_facts *facts, const char *n
 {
     bool found = facts->grant.delivery.nodes == NVL_NODES_HOOK;
 
-    for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0 && !found; i++) {
-        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
-        nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
+    for (size_t i = 0; i < facts->effective.count && !found; i++) {
+        nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry p = {0};
+        nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry mount = {0};
         const char *path = NULL;
-        if (nvl_passthrough_parse(&facts->config.lines[i], &p))
+        if (nvl_setting_dev(&facts->effective.items[i], &p))
             path = p.path;
-        else if (nvl_mount_line_parse(&facts->config.lines[i], &mount))
+        else if (nvl_setting_mount(&facts->effective.items[i], &mount))
             path = mount.source;
         found = path != NULL && nvl_has_prefix(node, path) &&
                 (node[strlen(path)] == '\0' || node[strlen(path)] == '/');
@@ -65,7 +66,8 @@ static void check_grant_incomplete(const struct nvl_check *check, const struct n
                                    struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
-    const char *devices = nvl_config_environment(&facts->config, NVL_ENV_DEVICES), *effect = NULL;
+    const char *devices = nvl_effective_variable(&facts->effective, NVL_KEY_ENVIRONMENT, NVL_ENV_DEVICES),
+               *effect = NULL;
 
     if (devices == NULL || devices[0] == '\0')
         nvl_strv_push(&evidence, "no lxc.environment line with " NVL_ENV_DEVICES " is in force");
@@ -102,9 +104,9 @@ static void check_grant_incomplete(const struct nvl_check *check, const struct n
     nvl_finding_fix(f, "%s", again);
 }
 
-static bool is_lxc_hook(const struct nvl_line *line)
+static bool is_lxc_hook(const struct nvl_setting *line)
 {
-    if (line->kind != NVL_LINE_KEY || line->section != 0 || !nvl_has_prefix(line->key, "lxc.hook."))
+    if (!nvl_has_prefix(line->key, "lxc.hook."))
         return false;
     nvl_autofree char *program = nvl_xstrndup(line->value, strcspn(line->value, " \t"));
     return nvl_has_suffix(program, "/hooks/nvidia");
@@ -121,9 +123,9 @@ static void check_lxc_hook(const struct nvl_check *check, const struct nvl_conta
 
     if (!facts->idmap.privileged && !facts->has_grant && has_cli)
         return;
-    for (size_t i = 0; i < facts->config.n_lines; i++)
-        if (is_lxc_hook(&facts->config.lines[i]))
-            nvl_add_line_evidence(&evidence, facts, i);
+    for (size_t i = 0; i < facts->effective.count; i++)
+        if (is_lxc_hook(&facts->effective.items[i]))
+            nvl_add_setting_evidence(&evidence, facts, i);
     bool is_fatal = facts->idmap.privileged || !has_cli;
     struct nvl_finding *f = nvl_finding_of_lines(
         findings, check, is_fatal ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts, &evidence,

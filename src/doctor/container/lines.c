@@ -20,9 +20,11 @@ static bool is_pending(const char *section)
 
 static bool top_is_about_nvidia(const struct nvl_container_facts *facts)
 {
-    for (size_t i = 0; i < facts->config.n_lines; i++)
-        if (facts->owners[i] != NVL_OWNER_OTHER)
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        const struct nvl_setting *setting = &facts->effective.items[i];
+        if (setting->owner != NVL_OWNER_OTHER && (setting->line == NULL || setting->line->section == 0))
             return true;
+    }
     return false;
 }
 

@@ -2,7 +2,7 @@
  * will; nodes that no rule names; and rules for a cgroup version that the host does not have. */
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
-#include "doctor/container/device_access.h"
+#include "container/device_rules.h"
 
 /* The ranges that the kernel takes dynamic majors of character devices from. */
 static bool is_dynamic_major(int major)
@@ -15,9 +15,10 @@ static bool mounts(const struct nvl_container_facts *facts, const char *prefix)
 {
     bool found = false;
 
-    for (size_t i = 0; i < facts->config.n_lines && !found; i++) {
-        nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
-        if (facts->owners[i] == NVL_OWNER_BY_HAND && nvl_mount_line_parse(&facts->config.lines[i], &mount))
+    for (size_t i = 0; i < facts->effective.count && !found; i++) {
+        nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry mount = {0};
+        if (facts->effective.items[i].owner == NVL_OWNER_BY_HAND &&
+            nvl_setting_mount(&facts->effective.items[i], &mount))
             found = nvl_has_prefix(mount.source, prefix);
     }
     return found;
@@ -25,9 +26,10 @@ static bool mounts(const struct nvl_container_facts *facts, const char *prefix)
 
 static bool has_gpu_rule(const struct nvl_container_facts *facts)
 {
-    for (size_t i = 0; i < facts->config.n_lines; i++)
-        if (facts->owners[i] == NVL_OWNER_BY_HAND && nvl_is_allow_rule(&facts->config.lines[i]) &&
-            nvl_rule_major(facts->config.lines[i].value) == 195)
+    for (size_t i = 0; i < facts->effective.count; i++)
+        if (facts->effective.items[i].owner == NVL_OWNER_BY_HAND &&
+            nvl_setting_allows(&facts->effective.items[i]) &&
+            nvl_device_rule_major(facts->effective.items[i].value) == 195)
             return true;
     return false;
 }
@@ -79,12 +81,12 @@ static void find_stale(const struct nvl_container_facts *facts, struct nvl_strv 
 {
     const struct nvl_majors *majors = &facts->host->host.majors;
 
-    for (size_t i = 0; i < facts->config.n_lines; i++) {
-        const struct nvl_line *line = &facts->config.lines[i];
-        int major = nvl_is_allow_rule(line) ? nvl_rule_major(line->value) : -1;
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        const struct nvl_setting *line = &facts->effective.items[i];
+        int major = nvl_setting_allows(line) ? nvl_device_rule_major(line->value) : -1;
         if (!is_dynamic_major(major) || major == majors->uvm || major == majors->caps)
             continue;
-        nvl_add_line_evidence(evidence, facts, i);
+        nvl_add_setting_evidence(evidence, facts, i);
         nvl_autofree char *owner = owner_of_major(facts->host->root, major);
         nvl_strv_pushf(evidence, "/proc/devices: %d is %s now", major, owner != NULL ? owner : "nobody's");
     }
@@ -119,13 +121,14 @@ static void check_major_stale(const struct nvl_check *check, const struct nvl_co
                               struct nvl_findings *findings)
 {
     const struct dynamic all[] = {uvm_of(facts), caps_of(facts)};
-    nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
+    nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
 
-    if (nvl_rules_read(facts, &rules) < 0)
+    if (nvl_facts_rules(facts, &rules) < 0)
         return;
     for (size_t i = 0; i < NVL_LENGTH(all); i++) {
         nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
-        if (!all[i].is_wanted || all[i].major < 0 || nvl_rules_allow(&rules, all[i].node, all[i].major, 0))
+        if (!all[i].is_wanted || all[i].major < 0 ||
+            nvl_device_rules_allow(&rules, all[i].node, all[i].major, 0))
             continue;
         find_stale(facts, &evidence);
         if (evidence.count > 0)
@@ -138,15 +141,15 @@ static void check_major_pinned(const struct nvl_check *check, const struct nvl_c
 {
     const struct dynamic all[] = {uvm_of(facts), caps_of(facts)};
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
-    nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
+    nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
 
-    if (nvl_rules_read(facts, &rules) < 0 || rules.allows_rest)
+    if (nvl_facts_rules(facts, &rules) < 0 || rules.allows_rest)
         return;
-    for (size_t i = 0; i < facts->config.n_lines; i++)
+    for (size_t i = 0; i < facts->effective.count; i++)
         for (size_t d = 0; d < NVL_LENGTH(all); d++)
-            if (all[d].is_wanted && all[d].major >= 0 && nvl_is_allow_rule(&facts->config.lines[i]) &&
-                nvl_rule_major(facts->config.lines[i].value) == all[d].major) {
-                nvl_add_line_evidence(&evidence, facts, i);
+            if (all[d].is_wanted && all[d].major >= 0 && nvl_setting_allows(&facts->effective.items[i]) &&
+                nvl_device_rule_major(facts->effective.items[i].value) == all[d].major) {
+                nvl_add_setting_evidence(&evidence, facts, i);
                 nvl_strv_pushf(&evidence, "/proc/devices: %d is %s now", all[d].major, all[d].driver);
             }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_WARNING, facts, &evidence,
@@ -165,23 +168,24 @@ static void check_classic_rules(const struct nvl_check *check, const struct nvl_
                                 struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, stale = {0}, lines = {0}, paths = {0};
-    nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
+    nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
 
-    if (nvl_rules_read(facts, &rules) < 0)
+    if (nvl_facts_rules(facts, &rules) < 0)
         return;
     find_stale(facts, &stale);
     for (size_t n = 0; n < facts->host->n_nodes; n++) {
         const struct nvl_node *node = &facts->host->nodes[n];
         bool is_explained = stale.count > 0 && is_dynamic_major(node->major);
-        if (node->major < 0 || is_explained || nvl_rules_allow(&rules, node->path, node->major, node->minor))
+        if (node->major < 0 || is_explained ||
+            nvl_device_rules_allow(&rules, node->path, node->major, node->minor))
             continue;
-        for (size_t i = 0; i < facts->config.n_lines; i++) {
-            nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
-            if (facts->owners[i] != NVL_OWNER_BY_HAND ||
-                !nvl_mount_line_parse(&facts->config.lines[i], &mount) ||
+        for (size_t i = 0; i < facts->effective.count; i++) {
+            nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry mount = {0};
+            if (facts->effective.items[i].owner != NVL_OWNER_BY_HAND ||
+                !nvl_setting_mount(&facts->effective.items[i], &mount) ||
                 strcmp(mount.source, node->path) != 0)
                 continue;
-            nvl_add_line_evidence(&evidence, facts, i);
+            nvl_add_setting_evidence(&evidence, facts, i);
             nvl_strv_push(&paths, node->path);
             nvl_strv_pushf(&lines, "  " NVL_KEY_ALLOW "%s %s rw",
                            facts->config.dialect == NVL_DIALECT_PVE ? ":" : " =", node->path);
@@ -209,8 +213,8 @@ static void add_ruled_nodes(const struct nvl_container_facts *facts, const char 
 {
     for (size_t i = 0; i < facts->host->n_nodes; i++) {
         const struct nvl_node *node = &facts->host->nodes[i];
-        if (nvl_rule_matches(rule, node->path, node->major, node->minor) ||
-            (is_dynamic_major(nvl_rule_major(rule)) && is_dynamic_major(node->major)))
+        if (nvl_device_rule_matches(rule, node->path, node->major, node->minor) ||
+            (is_dynamic_major(nvl_device_rule_major(rule)) && is_dynamic_major(node->major)))
             nvl_strv_push(paths, node->path);
     }
 }
@@ -223,15 +227,14 @@ static void check_cgroup_v1_rules(const struct nvl_check *check, const struct nv
 
     if (nvl_root_exists(facts->host->root, "/sys/fs/cgroup/devices"))
         return;
-    for (size_t i = 0; i < facts->config.n_lines; i++) {
-        const struct nvl_line *line = &facts->config.lines[i];
-        if (line->kind != NVL_LINE_KEY || line->section != 0 ||
-            strcmp(line->key, "lxc.cgroup.devices.allow") != 0)
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        const struct nvl_setting *line = &facts->effective.items[i];
+        if (strcmp(line->key, "lxc.cgroup.devices.allow") != 0)
             continue;
-        int major = nvl_rule_major(line->value);
-        if (facts->owners[i] != NVL_OWNER_BY_HAND && !is_dynamic_major(major))
+        int major = nvl_device_rule_major(line->value);
+        if (line->owner != NVL_OWNER_BY_HAND && !is_dynamic_major(major))
             continue;
-        nvl_add_line_evidence(&evidence, facts, i);
+        nvl_add_setting_evidence(&evidence, facts, i);
         add_ruled_nodes(facts, line->value, &paths);
     }
     struct nvl_finding *f =

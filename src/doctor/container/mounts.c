@@ -39,7 +39,7 @@ static void lost_mounts_clear(struct lost_mounts *lost)
     nvl_strv_clear(&lost->targets);
 }
 
-static void add_lost_mount(struct lost_mounts *lost, const struct nvl_mount_line *mount)
+static void add_lost_mount(struct lost_mounts *lost, const struct nvl_mount_entry *mount)
 {
     bool is_optional = strstr(mount->options, "optional") != NULL;
 
@@ -55,12 +55,13 @@ static void add_lost_mount(struct lost_mounts *lost, const struct nvl_mount_line
 
 static void find_lost_mounts(const struct nvl_container_facts *facts, struct lost_mounts *lost)
 {
-    for (size_t i = 0; i < facts->config.n_lines; i++) {
-        nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
-        if (facts->owners[i] == NVL_OWNER_OTHER || !nvl_mount_line_parse(&facts->config.lines[i], &mount) ||
-            mount.source[0] != '/' || nvl_root_exists(facts->host->root, mount.source))
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry mount = {0};
+        if (facts->effective.items[i].owner == NVL_OWNER_OTHER ||
+            !nvl_setting_mount(&facts->effective.items[i], &mount) || mount.source[0] != '/' ||
+            nvl_root_exists(facts->host->root, mount.source))
             continue;
-        nvl_add_line_evidence(&lost->evidence, facts, i);
+        nvl_add_setting_evidence(&lost->evidence, facts, i);
         add_lost_mount(lost, &mount);
     }
 }
@@ -98,7 +99,7 @@ static void check_mount_source(const struct nvl_check *check, const struct nvl_c
 }
 
 /* A folder of the host's libraries over one of the container's; targets have no slash before them. */
-static bool covers_libraries(const struct nvl_mount_line *mount)
+static bool covers_libraries(const struct nvl_mount_entry *mount)
 {
     nvl_autofree char *target = nvl_xasprintf("/%s", mount->target);
 
@@ -128,12 +129,12 @@ static void check_library_folder(const struct nvl_check *check, const struct nvl
     nvl_auto(nvl_system_clear) struct nvl_system inside = {0};
     bool attach_takes_all = true;
 
-    for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0; i++) {
-        nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
-        if (!nvl_mount_line_parse(&facts->config.lines[i], &mount) || !covers_libraries(&mount))
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry mount = {0};
+        if (!nvl_setting_mount(&facts->effective.items[i], &mount) || !covers_libraries(&mount))
             continue;
-        nvl_add_line_evidence(&evidence, facts, i);
-        attach_takes_all = attach_takes_all && facts->owners[i] != NVL_OWNER_OTHER;
+        nvl_add_setting_evidence(&evidence, facts, i);
+        attach_takes_all = attach_takes_all && facts->effective.items[i].owner != NVL_OWNER_OTHER;
     }
     if (evidence.count == 0)
         return;
@@ -159,11 +160,10 @@ static void check_library_folder(const struct nvl_check *check, const struct nvl
                         facts->container->config_path, again);
 }
 
-static bool is_nvidia_passthrough(const struct nvl_container_facts *facts, size_t i,
-                                  struct nvl_passthrough *p)
+static bool is_nvidia_passthrough(const struct nvl_container_facts *facts, size_t i, struct nvl_dev_entry *p)
 {
-    return facts->owners[i] != NVL_OWNER_OTHER && nvl_passthrough_parse(&facts->config.lines[i], p) &&
-           nvl_has_prefix(p->path, "/dev/nvidia");
+    return facts->effective.items[i].owner != NVL_OWNER_OTHER &&
+           nvl_setting_dev(&facts->effective.items[i], p) && nvl_has_prefix(p->path, "/dev/nvidia");
 }
 
 static void check_dev_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
@@ -172,14 +172,14 @@ static void check_dev_missing(const struct nvl_check *check, const struct nvl_co
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
     struct stat st;
 
-    for (size_t i = 0; i < facts->config.n_lines; i++) {
-        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry p = {0};
         if (!is_nvidia_passthrough(facts, i, &p))
             continue;
         int r = nvl_root_stat(facts->host->root, p.path, 0, &st);
         if (r == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
             continue;
-        nvl_add_line_evidence(&evidence, facts, i);
+        nvl_add_setting_evidence(&evidence, facts, i);
         nvl_strv_push(&paths, p.path);
         nvl_strv_pushf(&evidence, "%s %s on the host", p.path, r < 0 ? "does not exist" : "is not a device");
     }
@@ -200,14 +200,14 @@ static void check_dev_mode(const struct nvl_check *check, const struct nvl_conta
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, commands = {0}, paths = {0};
 
-    for (size_t i = 0; i < facts->config.n_lines; i++) {
-        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry p = {0};
         if (!is_nvidia_passthrough(facts, i, &p) || p.says_owner || (p.mode & 06) == 06)
             continue;
-        nvl_add_line_evidence(&evidence, facts, i);
+        nvl_add_setting_evidence(&evidence, facts, i);
         nvl_strv_push(&paths, p.path);
         nvl_strv_pushf(&commands, "pct set %s -%s %s,mode=0666", facts->container->name,
-                       facts->config.lines[i].key, p.path);
+                       facts->effective.items[i].key, p.path);
     }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_NOTE, facts, &evidence,
                                                  "its NVIDIA devices open for the container's root alone");

@@ -2,7 +2,7 @@
  * those that let a container have what it was not granted. */
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
-#include "doctor/container/device_access.h"
+#include "container/device_rules.h"
 
 static void check_rules_without_effect(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                        struct nvl_findings *findings)
@@ -12,9 +12,10 @@ static void check_rules_without_effect(const struct nvl_check *check, const stru
 
     if (facts->filter != NVL_FILTER_DENY && !is_users)
         return;
-    for (size_t i = 0; i < facts->config.n_lines; i++)
-        if (nvl_is_allow_rule(&facts->config.lines[i]) && facts->owners[i] != NVL_OWNER_OTHER)
-            nvl_add_line_evidence(&evidence, facts, i);
+    for (size_t i = 0; i < facts->effective.count; i++)
+        if (nvl_setting_allows(&facts->effective.items[i]) &&
+            facts->effective.items[i].owner != NVL_OWNER_OTHER)
+            nvl_add_setting_evidence(&evidence, facts, i);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_NOTE, facts, &evidence,
                                                  "its device rules do nothing");
     if (f == NULL)
@@ -32,15 +33,16 @@ static void check_rules_deny_rest(const struct nvl_check *check, const struct nv
                                   struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
-    nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
+    nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
     bool is_ours = true;
 
-    if (nvl_rules_read(facts, &rules) < 0 || nvl_rules_allow(&rules, "/dev/null", 1, 3))
+    if (nvl_facts_rules(facts, &rules) < 0 || nvl_device_rules_allow(&rules, "/dev/null", 1, 3))
         return;
-    for (size_t i = 0; i < facts->config.n_lines; i++)
-        if (nvl_is_allow_rule(&facts->config.lines[i]) && facts->owners[i] != NVL_OWNER_OTHER) {
-            nvl_add_line_evidence(&evidence, facts, i);
-            is_ours = is_ours && facts->owners[i] == NVL_OWNER_NVLXC;
+    for (size_t i = 0; i < facts->effective.count; i++)
+        if (nvl_setting_allows(&facts->effective.items[i]) &&
+            facts->effective.items[i].owner != NVL_OWNER_OTHER) {
+            nvl_add_setting_evidence(&evidence, facts, i);
+            is_ours = is_ours && facts->effective.items[i].owner == NVL_OWNER_NVLXC;
         }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "its device rules deny everything but NVIDIA's devices");
@@ -70,14 +72,14 @@ static bool is_granted_node(const struct nvl_container_facts *facts, const char 
 static void find_strange_rules(const struct nvl_container_facts *facts, struct nvl_strv *evidence,
                                struct nvl_strv *paths)
 {
-    for (size_t i = 0; i < facts->config.n_lines; i++) {
-        if (facts->owners[i] != NVL_OWNER_NVLXC || !nvl_is_allow_rule(&facts->config.lines[i]))
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        const struct nvl_setting *rule = &facts->effective.items[i];
+        if (rule->owner != NVL_OWNER_NVLXC || !nvl_setting_allows(rule))
             continue;
-        nvl_autofree char *path =
-            nvl_xstrndup(facts->config.lines[i].value, strcspn(facts->config.lines[i].value, " \t"));
+        nvl_autofree char *path = nvl_xstrndup(rule->value, strcspn(rule->value, " \t"));
         if (is_granted_node(facts, path))
             continue;
-        nvl_add_line_evidence(evidence, facts, i);
+        nvl_add_setting_evidence(evidence, facts, i);
         nvl_strv_push(paths, path);
     }
 }
@@ -96,14 +98,14 @@ static void check_grant_rules(const struct nvl_check *check, const struct nvl_co
                               struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
-    nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
+    nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
     bool is_gpu = false;
 
-    if (facts->filter != NVL_FILTER_ALLOW || nvl_rules_read(facts, &rules) < 0)
+    if (facts->filter != NVL_FILTER_ALLOW || nvl_facts_rules(facts, &rules) < 0)
         return;
     for (size_t i = 0; i < facts->resolved.n_nodes; i++) {
         const struct nvl_node *node = &facts->resolved.nodes[i];
-        if (nvl_rules_allow(&rules, node->path, node->major, node->minor))
+        if (nvl_device_rules_allow(&rules, node->path, node->major, node->minor))
             continue;
         is_gpu |= node->kind == NVL_NODE_GPU;
         nvl_strv_push(&paths, node->path);

@@ -3,9 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -13,13 +11,13 @@
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "base/run.h"
 #include "container/state.h"
-#include "doctor/container/device_access.h"
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 
-#define ANSWER_MS 2000 /* it can be frozen meanwhile */
-#define NO_ANSWER 255
+#define ANSWER_SECONDS 2 /* it can be frozen meanwhile */
+#define NO_ANSWER      255
 
 enum probe {
     PROBE_UNKNOWN,  /* it could not be tried: not running, no cgroup v2, not root, no answer in time */
@@ -104,14 +102,14 @@ static void compare_driver(const struct nvl_container_facts *facts, struct nvl_s
  * does it. */
 static void explain_filter(struct nvl_finding *f, const struct nvl_container_facts *facts)
 {
-    nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
+    nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
     size_t count;
     nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
 
-    if (nvl_rules_read(facts, &rules) < 0)
+    if (nvl_facts_rules(facts, &rules) < 0)
         return;
     for (size_t i = 0; i < count; i++)
-        if (nvl_rules_allow(&rules, nodes[i].path, nodes[i].major, nodes[i].minor))
+        if (nvl_device_rules_allow(&rules, nodes[i].path, nodes[i].major, nodes[i].minor))
             nvl_finding_explains(f, NVL_SUBJECT_NODE, nodes[i].path);
 }
 
@@ -172,54 +170,39 @@ static int open_init_user_namespace(const struct nvl_container_facts *facts)
     return mine.st_ino == theirs.st_ino ? -1 : TAKE_FD(fd);
 }
 
+struct opening {
+    int procs_fd, user_fd, node_fd, flags;
+};
+
 /* In the child: its exit status is the errno of opening, or NO_ANSWER. */
-static int join_and_open(int procs_fd, int user_fd, int node_fd, int flags)
+static int join_and_open(void *data)
 {
+    const struct opening *o = data;
     char link[64];
 
-    if (write(procs_fd, "0", 1) != 1)
+    if (write(o->procs_fd, "0", 1) != 1)
         return NO_ANSWER;
-    if (user_fd >= 0 &&
-        (setns(user_fd, CLONE_NEWUSER) < 0 || setgroups(0, NULL) < 0 || setgid(0) < 0 || setuid(0) < 0))
+    if (o->user_fd >= 0 &&
+        (setns(o->user_fd, CLONE_NEWUSER) < 0 || setgroups(0, NULL) < 0 || setgid(0) < 0 || setuid(0) < 0))
         return NO_ANSWER;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", node_fd);
-    return open(link, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) < 0 ? errno : 0;
-}
-
-/* Waits for the child's end, at most ANSWER_MS: `done` is readable once its other end is closed. */
-static int wait_for_opener(pid_t child, int done)
-{
-    struct pollfd p = {.fd = done, .events = POLLIN};
-    int status, ready;
-
-    do {
-        ready = poll(&p, 1, ANSWER_MS);
-    } while (ready < 0 && errno == EINTR);
-    if (ready <= 0)
-        kill(child, SIGKILL);
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return NO_ANSWER;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : NO_ANSWER;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", o->node_fd);
+    return open(link, o->flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) < 0 ? errno : 0;
 }
 
 static int try_to_open(const struct nvl_container_facts *facts, int node_fd, int flags)
 {
-    int done[2];
     nvl_autofree char *procs = cgroup_file(facts, "cgroup.procs");
     nvl_autofd int procs_fd =
         procs != NULL && !is_frozen(facts) ? nvl_root_openat(facts->host->root, procs, O_WRONLY) : -1;
     nvl_autofd int user_fd = open_init_user_namespace(facts);
+    struct opening opening = {procs_fd, user_fd, node_fd, flags};
+    const struct nvl_run run = {.body = join_and_open, .body_data = &opening, .seconds = ANSWER_SECONDS};
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0};
 
-    if (procs_fd < 0 || (user_fd < 0 && !facts->idmap.privileged) || pipe2(done, O_CLOEXEC) < 0)
+    if (procs_fd < 0 || (user_fd < 0 && !facts->idmap.privileged) || nvl_run(&run, &result) < 0 ||
+        !WIFEXITED(result.status))
         return NO_ANSWER;
-    pid_t child = fork();
-    if (child == 0)
-        _exit(join_and_open(procs_fd, user_fd, node_fd, flags));
-    close(done[1]);
-    int answer = child > 0 ? wait_for_opener(child, done[0]) : NO_ANSWER;
-    close(done[0]);
-    return answer;
+    return WEXITSTATUS(result.status);
 }
 
 static enum probe judge_answer(int answer)

@@ -5,8 +5,8 @@
 
 bool nvl_has_lines_by_hand(const struct nvl_container_facts *facts)
 {
-    for (size_t i = 0; i < facts->config.n_lines; i++)
-        if (facts->owners[i] == NVL_OWNER_BY_HAND)
+    for (size_t i = 0; i < facts->effective.count; i++)
+        if (facts->effective.items[i].owner == NVL_OWNER_BY_HAND)
             return true;
     return false;
 }
@@ -39,6 +39,23 @@ void nvl_add_line_evidence(struct nvl_strv *evidence, const struct nvl_container
     nvl_strv_pushf(evidence, "%s:%zu: %s", facts->container->config_path, line + 1, text);
 }
 
+void nvl_add_setting_evidence(struct nvl_strv *evidence, const struct nvl_container_facts *facts,
+                              size_t setting)
+{
+    nvl_autofree char *text = nvl_setting_text(&facts->effective, &facts->effective.items[setting]);
+
+    nvl_strv_push(evidence, text);
+}
+
+int nvl_facts_rules(const struct nvl_container_facts *facts, struct nvl_device_rules *rules)
+{
+    *rules = (struct nvl_device_rules){0};
+    if (facts->incomplete.code < 0)
+        return facts->incomplete.code;
+    nvl_device_rules_read(facts->container, &facts->effective, false, rules);
+    return 0;
+}
+
 struct nvl_finding *nvl_finding_of_lines(struct nvl_findings *findings, const struct nvl_check *check,
                                          enum nvl_severity severity, const struct nvl_container_facts *facts,
                                          const struct nvl_strv *evidence, const char *title)
@@ -64,6 +81,12 @@ static char *attach_command(const struct nvl_container_facts *facts, const struc
 {
     struct nvl_buf b = {0};
 
+    const struct nvl_setting *included = nvl_effective_foreign_file(&facts->effective);
+    if (included != NULL)
+        nvl_buf_addf(&b,
+                     "# first remove the NVIDIA lines of %s, which the config includes: nvlxc does not edit "
+                     "that file\n",
+                     included->file);
     nvl_autofree char *name = nvl_shell_word(facts->name);
     nvl_buf_addf(&b, "nvlxc attach %s%s", name, has_lines_to_replace(facts) ? " --replace" : "");
     if (!facts->has_grant)
@@ -104,81 +127,16 @@ char *nvl_attach_with_hook_nodes(const struct nvl_container_facts *facts)
     return attach_command(facts, &delivery);
 }
 
-bool nvl_mount_line_parse(const struct nvl_line *line, struct nvl_mount_line *mount)
+static bool brings_by_hand(const struct nvl_container_facts *facts, const char *path)
 {
-    *mount = (struct nvl_mount_line){0};
-    if (line->kind != NVL_LINE_KEY || strcmp(line->key, "lxc.mount.entry") != 0)
-        return false;
-    nvl_strv_split(&mount->fields, line->value, " \t");
-    if (mount->fields.count < 2)
-        return false;
-    mount->source = mount->fields.items[0];
-    mount->target = mount->fields.items[1];
-    mount->options = mount->fields.count > 3 ? mount->fields.items[3] : "";
-    return true;
-}
+    nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
 
-void nvl_mount_line_clear(struct nvl_mount_line *mount)
-{
-    nvl_strv_clear(&mount->fields);
-    *mount = (struct nvl_mount_line){0};
-}
-
-static void take_part(struct nvl_passthrough *p, const char *part)
-{
-    uint64_t number;
-
-    if (nvl_has_prefix(part, "path=") || part[0] == '/') {
-        free(p->path);
-        p->path = nvl_xstrdup(part[0] == '/' ? part : part + strlen("path="));
-    } else if (nvl_has_prefix(part, "mode=") && nvl_parse_uint(part + 5, 8, 07777, &number) == 0) {
-        p->mode = (int)number;
-        p->says_mode = true;
-    } else if (nvl_has_prefix(part, "uid=") && nvl_parse_uint(part + 4, 10, UINT32_MAX, &number) == 0) {
-        p->uid = (unsigned)number;
-        p->says_owner = true;
-    } else if (nvl_has_prefix(part, "gid=") && nvl_parse_uint(part + 4, 10, UINT32_MAX, &number) == 0) {
-        p->gid = (unsigned)number;
-        p->says_owner = true;
-    } else if (strcmp(part, "deny-write=1") == 0) {
-        p->denies_write = true;
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        const struct nvl_setting *s = &facts->effective.items[i];
+        if (s->owner == NVL_OWNER_BY_HAND && !nvl_setting_allows(s))
+            nvl_setting_nodes(s->key, s->value, &paths);
     }
-}
-
-bool nvl_passthrough_parse(const struct nvl_line *line, struct nvl_passthrough *p)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv parts = {0};
-
-    *p = (struct nvl_passthrough){.mode = 0660};
-    if (line->kind != NVL_LINE_KEY || nvl_dev_index(line->key) < 0)
-        return false;
-    nvl_strv_split(&parts, line->value, ",");
-    for (size_t i = 0; i < parts.count; i++)
-        take_part(p, parts.items[i]);
-    return p->path != NULL;
-}
-
-void nvl_passthrough_clear(struct nvl_passthrough *p)
-{
-    free(p->path);
-    *p = (struct nvl_passthrough){0};
-}
-
-static bool mounts_by_hand(const struct nvl_container_facts *facts, const char *path)
-{
-    bool found = false;
-
-    for (size_t i = 0; i < facts->config.n_lines && !found; i++) {
-        nvl_auto(nvl_mount_line_clear) struct nvl_mount_line mount = {0};
-        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
-        if (facts->owners[i] != NVL_OWNER_BY_HAND)
-            continue;
-        if (nvl_mount_line_parse(&facts->config.lines[i], &mount))
-            found = strcmp(mount.source, path) == 0;
-        else if (nvl_passthrough_parse(&facts->config.lines[i], &p))
-            found = strcmp(p.path, path) == 0;
-    }
-    return found;
+    return nvl_strv_contains(&paths, path);
 }
 
 struct nvl_node *nvl_expected_nodes(const struct nvl_container_facts *facts, size_t *count)
@@ -189,7 +147,7 @@ struct nvl_node *nvl_expected_nodes(const struct nvl_container_facts *facts, siz
     for (size_t i = 0; i < facts->resolved.n_nodes; i++)
         *NVL_APPEND(nodes, *count) = facts->resolved.nodes[i];
     for (size_t i = 0; !facts->has_grant && i < facts->host->n_nodes; i++)
-        if (mounts_by_hand(facts, facts->host->nodes[i].path))
+        if (brings_by_hand(facts, facts->host->nodes[i].path))
             *NVL_APPEND(nodes, *count) = facts->host->nodes[i];
     return nodes;
 }

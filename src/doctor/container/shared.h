@@ -2,6 +2,8 @@
 #pragma once
 
 #include "container/commands.h"
+#include "container/device_rules.h"
+#include "container/entry.h"
 #include "doctor/check.h"
 
 /* Ids of the host's checks that say why a container lacks its GPU, or its nodes. */
@@ -21,7 +23,12 @@ bool nvl_wants_bundle(const struct nvl_container_facts *facts);
 
 /* A line of the config as it stands there, with its place: "/etc/pve/lxc/223.conf:9: lxc.…". */
 void nvl_add_line_evidence(struct nvl_strv *evidence, const struct nvl_container_facts *facts, size_t line);
-/* The line alone, without its end; the caller frees. */
+/* The same of a setting, in whatever file it stands. */
+void nvl_add_setting_evidence(struct nvl_strv *evidence, const struct nvl_container_facts *facts,
+                              size_t setting);
+/* The rules of its device filter; -errno where an include cannot be read: then they are not known. */
+int nvl_facts_rules(const struct nvl_container_facts *facts, struct nvl_device_rules *rules);
+/* The line without its end; the caller frees. */
 char *nvl_line_text(const struct nvl_config *config, size_t line);
 /* Adds one whose evidence is the list's lines; where the list is empty nothing is added, and NULL given. */
 struct nvl_finding *nvl_finding_of_lines(struct nvl_findings *findings, const struct nvl_check *check,
@@ -35,24 +42,6 @@ char *nvl_attach_again(const struct nvl_container_facts *facts);
 char *nvl_attach_with_bundle(const struct nvl_container_facts *facts);
 /* The same, with the nodes brought by the start hook. */
 char *nvl_attach_with_hook_nodes(const struct nvl_container_facts *facts);
-
-/* lxc.mount.entry: source, target, options; split at blanks. False where it has less than two fields. */
-struct nvl_mount_line {
-    struct nvl_strv fields;
-    const char *source, *target, *options; /* options "" for none */
-};
-bool nvl_mount_line_parse(const struct nvl_line *line, struct nvl_mount_line *mount);
-void nvl_mount_line_clear(struct nvl_mount_line *mount);
-
-/* Proxmox's dev0 to dev255. False for any other line. */
-struct nvl_passthrough {
-    char *path;
-    int mode; /* 0660 where the entry does not say */
-    bool says_mode, says_owner, denies_write;
-    unsigned uid, gid; /* of the container */
-};
-bool nvl_passthrough_parse(const struct nvl_line *line, struct nvl_passthrough *p);
-void nvl_passthrough_clear(struct nvl_passthrough *p);
 
 /* The nodes that the container should have: its grant's, or those that its config brings in by hand. The
  * caller frees; NULL for none. */

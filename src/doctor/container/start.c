@@ -1,7 +1,7 @@
 /* What a container's grant gives it now: which of its GPUs are here, and which others it can reach. What a
  * running one has is asked in running.c. */
 #include "doctor/container/shared.h"
-#include "doctor/container/device_access.h"
+#include "container/device_rules.h"
 #include "doctor/families.h"
 
 /* Why one selector names nothing that can be used. */
@@ -222,11 +222,11 @@ static void check_other_gpus(const struct nvl_check *check, const struct nvl_con
                              struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
-    nvl_auto(nvl_rules_clear) struct nvl_rules rules = {0};
+    nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
     const struct nvl_gpus *gpus = &facts->host->host.gpus;
 
     if (!facts->idmap.privileged || facts->container->user != NULL || facts->resolved.n_gpus == 0 ||
-        nvl_rules_read(facts, &rules) < 0)
+        nvl_facts_rules(facts, &rules) < 0)
         return;
     for (size_t i = 0; i < gpus->count; i++) {
         const struct nvl_gpu *gpu = &gpus->items[i];
@@ -234,7 +234,7 @@ static void check_other_gpus(const struct nvl_check *check, const struct nvl_con
             continue;
         const struct nvl_node node = nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false,
                                                    &facts->host->host.majors, &facts->host->host.params);
-        if (node.major >= 0 && nvl_rules_allow(&rules, node.path, node.major, node.minor))
+        if (node.major >= 0 && nvl_device_rules_allow(&rules, node.path, node.major, node.minor))
             nvl_strv_pushf(&evidence, "%s, %s: not granted, and no device rule denies it", node.path,
                            gpu->model[0] != '\0' ? gpu->model : gpu->pci);
     }

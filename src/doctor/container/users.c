@@ -6,7 +6,6 @@
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 #include "base/passwd.h"
-#include "inject/groups.h"
 #include "inject/node_copies.h"
 
 #define FILE_MAX (1u << 20)
@@ -27,33 +26,33 @@ static char *unit_value(const char *text, size_t len, const char *key)
     return value;
 }
 
-static void add_supplementary(const struct nvl_root *rootfs, const char *names, struct nvl_inside_user *u)
+static void add_supplementary(const struct nvl_root *rootfs, const char *names, struct nvl_account *u)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv list = {0};
     unsigned gid;
 
     nvl_strv_split(&list, names, " \t");
-    for (size_t i = 0; i < list.count && u->n_groups < NVL_INSIDE_GROUPS; i++)
+    for (size_t i = 0; i < list.count && u->n_groups < NVL_ACCOUNT_GROUPS; i++)
         if (nvl_group_find(rootfs, list.items[i], &gid))
             u->groups[u->n_groups++] = gid;
 }
 
 /* The user that a unit runs as. False for root, and where there is no such unit or user. */
-static bool find_service_user(const struct nvl_root *rootfs, const char *service, struct nvl_inside_user *u)
+static bool find_service_user(const struct nvl_root *rootfs, const char *service, struct nvl_account *u)
 {
     static const char *const folders[] = {"/etc/systemd/system", "/usr/lib/systemd/system",
                                           "/lib/systemd/system"};
     nvl_autofree char *text = NULL;
     size_t len = 0;
 
-    *u = (struct nvl_inside_user){0};
+    *u = (struct nvl_account){0};
     for (size_t i = 0; i < NVL_LENGTH(folders) && text == NULL; i++) {
         nvl_autofree char *path = nvl_xasprintf("%s/%s.service", folders[i], service);
         if (nvl_root_read(rootfs, path, FILE_MAX, &text, &len) < 0)
             text = NULL;
     }
     nvl_autofree char *name = text != NULL ? unit_value(text, len, "User") : NULL;
-    if (name == NULL || strcmp(name, "root") == 0 || nvl_inside_user_find(rootfs, name, u) < 0)
+    if (name == NULL || strcmp(name, "root") == 0 || nvl_account_find(rootfs, name, u) < 0)
         return false;
     nvl_autofree char *groups = unit_value(text, len, "SupplementaryGroups");
     if (groups != NULL)
@@ -85,10 +84,10 @@ static bool has_own_nodes(const struct nvl_container_facts *facts)
 static bool look_at_node(const struct nvl_container_facts *facts, const struct nvl_node *node,
                          struct stat *st)
 {
-    for (size_t i = 0; facts->init <= 0 && !facts->has_grant && i < facts->config.n_lines; i++) {
-        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
-        if (facts->owners[i] != NVL_OWNER_BY_HAND || !nvl_passthrough_parse(&facts->config.lines[i], &p) ||
-            strcmp(p.path, node->path) != 0)
+    for (size_t i = 0; facts->init <= 0 && !facts->has_grant && i < facts->effective.count; i++) {
+        nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry p = {0};
+        if (facts->effective.items[i].owner != NVL_OWNER_BY_HAND ||
+            !nvl_setting_dev(&facts->effective.items[i], &p) || strcmp(p.path, node->path) != 0)
             continue;
         *st = (struct stat){.st_mode = S_IFCHR | (mode_t)p.mode,
                             .st_uid = facts->idmap.uid0 + p.uid,
@@ -103,7 +102,7 @@ static bool look_at_node(const struct nvl_container_facts *facts, const struct n
     return true;
 }
 
-static bool may_open(const struct nvl_container_facts *facts, const struct nvl_inside_user *u,
+static bool may_open(const struct nvl_container_facts *facts, const struct nvl_account *u,
                      const struct stat *st)
 {
     if (st->st_uid == facts->idmap.uid0 + u->uid)
@@ -114,7 +113,7 @@ static bool may_open(const struct nvl_container_facts *facts, const struct nvl_i
     return (st->st_mode & 0006) == 0006;
 }
 
-static void find_closed_nodes(const struct nvl_container_facts *facts, const struct nvl_inside_user *u,
+static void find_closed_nodes(const struct nvl_container_facts *facts, const struct nvl_account *u,
                               const char *service, struct nvl_strv *evidence, struct nvl_strv *paths)
 {
     size_t count;
@@ -139,11 +138,12 @@ static char *passthrough_commands(const struct nvl_container_facts *facts)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv commands = {0};
 
-    for (size_t i = 0; i < facts->config.n_lines; i++) {
-        nvl_auto(nvl_passthrough_clear) struct nvl_passthrough p = {0};
-        if (facts->owners[i] == NVL_OWNER_BY_HAND && nvl_passthrough_parse(&facts->config.lines[i], &p))
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry p = {0};
+        if (facts->effective.items[i].owner == NVL_OWNER_BY_HAND &&
+            nvl_setting_dev(&facts->effective.items[i], &p))
             nvl_strv_pushf(&commands, "pct set %s -%s %s,mode=0666", facts->container->name,
-                           facts->config.lines[i].key, p.path);
+                           facts->effective.items[i].key, p.path);
     }
     return nvl_strv_join(&commands, "\n");
 }
@@ -155,7 +155,7 @@ static void check_service_user(const struct nvl_check *check, const struct nvl_c
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
 
     for (size_t i = 0; i < NVL_LENGTH(services); i++) {
-        nvl_auto(nvl_inside_user_clear) struct nvl_inside_user u = {0};
+        nvl_auto(nvl_account_clear) struct nvl_account u = {0};
         if (find_service_user(&facts->rootfs, services[i], &u))
             find_closed_nodes(facts, &u, services[i], &evidence, &paths);
     }

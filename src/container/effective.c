@@ -1,0 +1,502 @@
+/* The effective config, read. A user's config may include what it likes: itself, a FIFO, a folder of a
+ * million files. So everything is counted. */
+#include "container/effective.h"
+
+#include <errno.h>
+
+#include "container/foreign.h"
+#include "container/grant_lines.h"
+
+#define DEPTH_MAX 16
+#define FILES_MAX 256
+#define BYTES_MAX (4u << 20)
+
+struct nvl_included_file {
+    char *path;
+    struct nvl_config config;
+    struct nvl_strv values; /* of an fstab: its lines */
+};
+
+struct reading {
+    const struct nvl_root *root;
+    const struct nvl_config *own;
+    struct nvl_effective *to;
+    unsigned depth, files;
+    size_t bytes;
+    int code; /* of the first include that could not be read */
+    struct nvl_error *err;
+};
+
+/* ---- lists ---- */
+
+/* The keys under which a whole family of lists is cleared: "lxc.hook =" empties every hook's. */
+static bool is_cleared_by(const char *key, const char *cleared)
+{
+    static const char *const families[] = {"lxc.hook", "lxc.cgroup", "lxc.cgroup2"};
+    size_t len = strlen(cleared);
+
+    if (strcmp(key, cleared) == 0)
+        return true;
+    for (size_t i = 0; i < NVL_LENGTH(families); i++)
+        if (strcmp(cleared, families[i]) == 0)
+            return strncmp(key, cleared, len) == 0 && key[len] == '.';
+    return false;
+}
+
+static void drop_settings(struct nvl_effective *to, const char *cleared)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < to->count; i++)
+        if (!is_cleared_by(to->items[i].key, cleared))
+            to->items[kept++] = to->items[i];
+    to->count = kept;
+}
+
+/* Not NVL_APPEND: that takes the list's capacity from its count, which drop_settings makes smaller. */
+static void push_setting(struct nvl_effective *to, struct nvl_setting setting)
+{
+    if (to->count == to->capacity) {
+        to->capacity = to->capacity > 0 ? to->capacity * 2 : 64;
+        to->items = nvl_xrealloc(to->items, to->capacity, sizeof *to->items);
+    }
+    to->items[to->count++] = setting;
+}
+
+/* An lxc.* key is one more of a list, or, with an empty value, the end of the list before it. */
+static void take_raw(struct nvl_effective *to, struct nvl_setting setting)
+{
+    if (setting.value[0] == '\0')
+        drop_settings(to, setting.key);
+    else
+        push_setting(to, setting);
+}
+
+static struct nvl_included_file *add_file(struct nvl_effective *to, const char *path)
+{
+    struct nvl_included_file *file = nvl_xcalloc(1, sizeof *file);
+
+    *NVL_APPEND(to->files, to->n_files) = file;
+    file->path = nvl_xstrdup(path);
+    return file;
+}
+
+/* ---- includes ---- */
+
+static void walk_lines(struct reading *r, const struct nvl_config *config, const char *file);
+
+/* The first error is kept; what can be read is. */
+static void fail_include(struct reading *r, int code, struct nvl_error *err)
+{
+    if (r->code == 0) {
+        r->code = code;
+        if (r->err != NULL)
+            *r->err = *err;
+        nvl_error_prefix(r->err, "%s", r->to->path);
+    }
+}
+
+static int read_file(struct reading *r, const char *path, const char *key, char **text, size_t *len,
+                     struct nvl_error *err)
+{
+    struct stat st;
+
+    if (++r->files > FILES_MAX)
+        return nvl_error_set(err, -ELOOP, "%s: more than %d files are included", key, FILES_MAX);
+    /* looked at before it is opened: opening a device can already do something */
+    int code = nvl_root_stat(r->root, path, 0, &st);
+    if (code == 0 && !S_ISREG(st.st_mode))
+        return nvl_error_set(err, -EINVAL, "%s: %s is not a regular file", key, path);
+    if (code == 0)
+        code = nvl_root_read(r->root, path, NVL_CONFIG_MAX, text, len);
+    if (code < 0) {
+        nvl_error_errno(err, code, "%s: cannot read %s", key, path);
+        nvl_error_hint(err, "LXC needs the file too: restore it, or remove its %s line", key);
+        return code;
+    }
+    r->bytes += *len;
+    if (r->bytes <= BYTES_MAX)
+        return 0;
+    free(*text);
+    *text = NULL;
+    return nvl_error_set(err, -EFBIG, "%s: more than %u MiB are included", key, BYTES_MAX >> 20);
+}
+
+static int parse_include(struct reading *r, const char *path, struct nvl_included_file **file,
+                         struct nvl_error *err)
+{
+    char *text = NULL;
+    size_t len = 0;
+
+    if (r->depth >= DEPTH_MAX) {
+        nvl_error_set(err, -ELOOP, "lxc.include: %s is included more than %d levels deep", path, DEPTH_MAX);
+        nvl_error_hint(err, "a file that includes itself? LXC cannot load it either");
+        return -ELOOP;
+    }
+    int code = read_file(r, path, "lxc.include", &text, &len, err);
+    if (code < 0)
+        return code;
+    *file = add_file(r->to, path);
+    code = nvl_config_parse(&(*file)->config, NVL_DIALECT_LXC, text, len, err);
+    return code < 0 ? nvl_error_prefix(err, "lxc.include: %s", path) : 0;
+}
+
+static void walk_file(struct reading *r, const char *path)
+{
+    struct nvl_included_file *file;
+    struct nvl_error err = {0};
+
+    if (r->files > FILES_MAX || r->bytes > BYTES_MAX)
+        return;
+    int code = parse_include(r, path, &file, &err);
+    if (code < 0) {
+        fail_include(r, code, &err);
+        return;
+    }
+    file->config.majors = r->own->majors;
+    r->depth++;
+    walk_lines(r, &file->config, file->path);
+    r->depth--;
+}
+
+/* An absent folder is nothing, an absent file an error, as in liblxc. */
+static void walk_folder(struct reading *r, const char *folder)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    struct nvl_error err = {0};
+
+    int code = nvl_root_list(r->root, folder, &names);
+    if (code < 0 && code != -ENOENT) {
+        nvl_error_errno(&err, code, "lxc.include: cannot read the folder %s", folder);
+        fail_include(r, code, &err);
+    }
+    for (size_t i = 0; i < names.count; i++) {
+        if (strlen(names.items[i]) < sizeof "x.conf" - 1 || !nvl_has_suffix(names.items[i], ".conf"))
+            continue;
+        nvl_autofree char *path =
+            nvl_xasprintf("%s%s%s", folder, nvl_has_suffix(folder, "/") ? "" : "/", names.items[i]);
+        walk_file(r, path);
+    }
+}
+
+/* A relative path counts from the folder in which lxc-start runs: "/" for what systemd and Proxmox start. */
+static void walk_include(struct reading *r, const char *value)
+{
+    nvl_autofree char *path = value[0] == '/' ? nvl_xstrdup(value) : nvl_xasprintf("/%s", value);
+    struct stat st;
+
+    if (nvl_has_suffix(path, "/") || (nvl_root_stat(r->root, path, 0, &st) == 0 && S_ISDIR(st.st_mode)))
+        walk_folder(r, path);
+    else
+        walk_file(r, path);
+}
+
+static void walk_lines(struct reading *r, const struct nvl_config *config, const char *file)
+{
+    bool is_own = config == r->own;
+
+    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
+        const struct nvl_line *line = &config->lines[i];
+        struct nvl_setting setting = {.key = line->key,
+                                      .value = line->value,
+                                      .file = file,
+                                      .number = i + 1,
+                                      .line = is_own ? line : NULL};
+        if (line->kind != NVL_LINE_KEY)
+            continue;
+        if (!nvl_line_is_raw(line)) { /* Proxmox's own key: the last duplicate wins */
+            drop_settings(r->to, line->key);
+            push_setting(r->to, setting);
+        } else if (strcmp(line->key, "lxc.include") == 0 && line->value[0] != '\0') {
+            walk_include(r, line->value);
+        } else {
+            take_raw(r->to, setting);
+        }
+    }
+}
+
+/* The file that lxc.mount.fstab names, each of its lines as a mount entry. */
+static void take_fstab(struct reading *r)
+{
+    const char *path = nvl_effective_get(r->to, NVL_KEY_FSTAB), *start;
+    nvl_autofree char *text = NULL;
+    struct nvl_error err = {0};
+    size_t len = 0, pos = 0, line_len;
+
+    if (path == NULL)
+        return;
+    int code = read_file(r, path, NVL_KEY_FSTAB, &text, &len, &err);
+    if (code < 0) {
+        fail_include(r, code, &err);
+        return;
+    }
+    struct nvl_included_file *file = add_file(r->to, path);
+    while (nvl_next_line(text, len, &pos, &start, &line_len)) {
+        nvl_autofree char *line = nvl_xstrndup(start, line_len);
+        nvl_strv_push(&file->values, line);
+    }
+    for (size_t i = 0; i < file->values.count; i++)
+        push_setting(r->to, (struct nvl_setting){.key = NVL_KEY_ENTRY,
+                                                 .value = file->values.items[i],
+                                                 .file = file->path,
+                                                 .number = i + 1});
+}
+
+/* ---- Proxmox ---- */
+
+static bool says_yes(const char *value)
+{
+    static const char *const yes[] = {"1", "on", "yes", "true"};
+
+    for (size_t i = 0; value != NULL && i < NVL_LENGTH(yes); i++)
+        if (strcasecmp(value, yes[i]) == 0)
+            return true;
+    return false;
+}
+
+/* What the config that Proxmox generates has before a CT's raw lines: its common.conf denies all but the base
+ * devices, its userns.conf clears that and allows all but the console. A CT with an id map of its own counts
+ * as unprivileged. */
+static void begin_as_proxmox(struct nvl_effective *to, const struct nvl_config *config)
+{
+    static const char *const base[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm",   "c 1:5 rwm",
+                                       "c 1:7 rwm", "c 5:0 rwm", "c 5:1 rwm",   "c 5:2 rwm",
+                                       "c 1:8 rwm", "c 1:9 rwm", "c 136:* rwm", "c 10:229 rwm"};
+    bool is_unprivileged =
+        says_yes(nvl_config_get(config, "unprivileged")) || nvl_config_get(config, NVL_KEY_IDMAP) != NULL;
+
+    push_setting(to,
+                 (struct nvl_setting){.key = is_unprivileged ? NVL_KEY_ALLOW : NVL_KEY_DENY, .value = "a"});
+    if (is_unprivileged)
+        push_setting(to, (struct nvl_setting){.key = NVL_KEY_DENY, .value = "c 5:1 rwm"});
+    for (size_t i = 0; !is_unprivileged && i < NVL_LENGTH(base); i++)
+        push_setting(to, (struct nvl_setting){.key = NVL_KEY_ALLOW, .value = base[i]});
+}
+
+/* "delete: dev3,!swap" */
+static void delete_pending(struct nvl_effective *to, const char *value)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+
+    nvl_strv_split(&words, value, ", ;");
+    for (size_t i = 0; i < words.count; i++)
+        drop_settings(to, words.items[i] + (words.items[i][0] == '!'));
+}
+
+/* What waits for the next start: what it deletes goes first, then its keys come in the place of the old. Raw
+ * lines have no effect there. */
+static void apply_pending(struct reading *r)
+{
+    const struct nvl_config *config = r->own;
+
+    for (int pass = 0; pass < 2; pass++) {
+        bool is_pending = false;
+        for (size_t i = 0; i < config->n_lines; i++) {
+            const struct nvl_line *line = &config->lines[i];
+            if (line->kind == NVL_LINE_SECTION)
+                is_pending = nvl_is_pending_section(line);
+            if (!is_pending || line->kind != NVL_LINE_KEY || nvl_line_is_raw(line))
+                continue;
+            bool is_delete = strcmp(line->key, "delete") == 0;
+            if (pass == 0 && is_delete)
+                delete_pending(r->to, line->value);
+            if (pass == 0 || is_delete)
+                continue;
+            drop_settings(r->to, line->key);
+            push_setting(r->to, (struct nvl_setting){.key = line->key,
+                                                     .value = line->value,
+                                                     .file = r->to->path,
+                                                     .number = i + 1,
+                                                     .line = line});
+        }
+    }
+}
+
+/* ---- whose ---- */
+
+static bool is_variable(const struct nvl_setting *s)
+{
+    return strcmp(s->key, NVL_KEY_ENVIRONMENT) == 0;
+}
+
+static enum nvl_about about(const struct nvl_effective *e, const struct nvl_setting *s)
+{
+    return s->file == NULL ? NVL_ABOUT_OTHER
+                           : nvl_setting_about(s->line != NULL ? e->config->dialect : NVL_DIALECT_LXC,
+                                               &e->config->majors, s->key, s->value);
+}
+
+/* The own lines' owners are ownership.c's to say. What another file brings about NVIDIA was written by hand;
+ * what says nothing by itself counts beside anything that does, wherever that stands. */
+static void find_owners(struct nvl_effective *e)
+{
+    nvl_autofree enum nvl_line_owner *own = nvl_config_owners(e->config);
+    bool any_clear = false, is_granted = false;
+
+    for (size_t i = 0; i < e->count; i++) {
+        struct nvl_setting *s = &e->items[i];
+        if (s->line != NULL)
+            s->owner = own[s->line - e->config->lines];
+        is_granted = is_granted || (s->owner == NVL_OWNER_NVLXC && nvl_has_prefix(s->key, "lxc.hook."));
+        any_clear =
+            any_clear || (s->owner != NVL_OWNER_NVLXC && !is_variable(s) && about(e, s) == NVL_ABOUT_NVIDIA);
+    }
+    for (size_t i = 0; i < e->count; i++) {
+        struct nvl_setting *s = &e->items[i];
+        enum nvl_about what = s->owner == NVL_OWNER_OTHER ? about(e, s) : NVL_ABOUT_OTHER;
+        if (what == NVL_ABOUT_NVIDIA ? !is_variable(s) || !is_granted : what == NVL_ABOUT_MAYBE && any_clear)
+            s->owner = NVL_OWNER_BY_HAND;
+    }
+}
+
+/* ---- reading ---- */
+
+int nvl_effective_read(const struct nvl_root *root, const struct nvl_container *c,
+                       const struct nvl_config *config, struct nvl_effective *effective,
+                       struct nvl_error *err)
+{
+    struct reading r = {.root = root, .own = config, .to = effective, .err = err};
+
+    *effective = (struct nvl_effective){.config = config, .path = c->config_path};
+    if (config->dialect == NVL_DIALECT_PVE)
+        begin_as_proxmox(effective, config);
+    walk_lines(&r, config, c->config_path);
+    if (config->dialect == NVL_DIALECT_PVE)
+        apply_pending(&r);
+    take_fstab(&r);
+    find_owners(effective);
+    return r.code;
+}
+
+void nvl_effective_clear(struct nvl_effective *effective)
+{
+    for (size_t i = 0; i < effective->n_files; i++) {
+        free(effective->files[i]->path);
+        nvl_config_clear(&effective->files[i]->config);
+        nvl_strv_clear(&effective->files[i]->values);
+        free(effective->files[i]);
+    }
+    free(effective->files);
+    free(effective->items);
+    *effective = (struct nvl_effective){0};
+}
+
+/* ---- asking ---- */
+
+const char *nvl_effective_get(const struct nvl_effective *effective, const char *key)
+{
+    for (size_t i = effective->count; i-- > 0;)
+        if (strcmp(effective->items[i].key, key) == 0)
+            return effective->items[i].value;
+    return NULL;
+}
+
+bool nvl_effective_says_yes(const struct nvl_effective *effective, const char *key)
+{
+    return says_yes(nvl_effective_get(effective, key));
+}
+
+const char *nvl_effective_variable(const struct nvl_effective *effective, const char *key,
+                                   const char *variable)
+{
+    size_t len = strlen(variable);
+
+    for (size_t i = effective->count; i-- > 0;) {
+        const struct nvl_setting *s = &effective->items[i];
+        if (strcmp(s->key, key) == 0 && strncmp(s->value, variable, len) == 0 && s->value[len] == '=')
+            return s->value + len + 1;
+    }
+    return NULL;
+}
+
+/* How the hook lines carry the grant out: the mount hook does the work, so its line counts. */
+static bool read_delivery(const struct nvl_effective *e, struct nvl_delivery *delivery)
+{
+    bool has_hook = false, has_mount = false;
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct nvl_setting *s = &e->items[i];
+        enum nvl_grant_slot slot = s->line != NULL ? nvl_grant_slot(s->key, s->value) : NVL_SLOT_NONE;
+        struct nvl_delivery said;
+        if ((slot != NVL_SLOT_MOUNT && slot != NVL_SLOT_PRE_START) || !nvl_hook_line_parse(s->value, &said))
+            continue;
+        if (slot == NVL_SLOT_MOUNT || !has_mount)
+            *delivery = said;
+        has_hook = true;
+        has_mount = has_mount || slot == NVL_SLOT_MOUNT;
+    }
+    return has_hook;
+}
+
+int nvl_effective_grant(const struct nvl_effective *effective, struct nvl_grant *grant, struct nvl_error *err)
+{
+    struct nvl_delivery delivery = {0};
+
+    *grant = (struct nvl_grant){0};
+    if (!read_delivery(effective, &delivery))
+        return 0;
+    int r =
+        nvl_grant_parse(grant, nvl_effective_variable(effective, NVL_KEY_ENVIRONMENT, NVL_ENV_DEVICES),
+                        nvl_effective_variable(effective, NVL_KEY_ENVIRONMENT, NVL_ENV_CAPABILITIES), err);
+    if (r < 0)
+        return r;
+    grant->delivery = delivery;
+    return 1;
+}
+
+bool nvl_setting_mount(const struct nvl_setting *setting, struct nvl_mount_entry *entry)
+{
+    *entry = (struct nvl_mount_entry){0};
+    return strcmp(setting->key, NVL_KEY_ENTRY) == 0 && nvl_mount_entry_parse(setting->value, entry);
+}
+
+bool nvl_setting_dev(const struct nvl_setting *setting, struct nvl_dev_entry *entry)
+{
+    *entry = (struct nvl_dev_entry){0};
+    return nvl_dev_index(setting->key) >= 0 && nvl_dev_entry_parse(setting->value, entry);
+}
+
+bool nvl_setting_allows(const struct nvl_setting *setting)
+{
+    return strcmp(setting->key, NVL_KEY_ALLOW) == 0;
+}
+
+static int line_length(const struct nvl_config *config, const struct nvl_line *line)
+{
+    return (int)strcspn(config->text + line->start, "\r\n");
+}
+
+char *nvl_setting_text(const struct nvl_effective *effective, const struct nvl_setting *s)
+{
+    const struct nvl_config *config = effective->config;
+
+    if (s->line == NULL)
+        return nvl_xasprintf("%s:%zu: %s = %s", s->file != NULL ? s->file : "Proxmox's own config", s->number,
+                             s->key, s->value);
+    return nvl_xasprintf("%s:%zu: %.*s", s->file, s->number, line_length(config, s->line),
+                         config->text + s->line->start);
+}
+
+void nvl_effective_by_hand(const struct nvl_effective *effective, struct nvl_strv *lines)
+{
+    const struct nvl_config *config = effective->config;
+
+    for (size_t i = 0; i < effective->count; i++) {
+        const struct nvl_setting *s = &effective->items[i];
+        if (s->owner != NVL_OWNER_BY_HAND)
+            continue;
+        if (s->line != NULL)
+            nvl_strv_pushf(lines, "line %zu: %.*s", s->number, line_length(config, s->line),
+                           config->text + s->line->start);
+        else
+            nvl_strv_pushf(lines, "%s:%zu: %s = %s", s->file, s->number, s->key, s->value);
+    }
+}
+
+const struct nvl_setting *nvl_effective_foreign_file(const struct nvl_effective *effective)
+{
+    for (size_t i = 0; i < effective->count; i++)
+        if (effective->items[i].owner == NVL_OWNER_BY_HAND && effective->items[i].line == NULL)
+            return &effective->items[i];
+    return NULL;
+}

@@ -1,0 +1,349 @@
+/* The drivers of the table, held against a kernel and the host's GPUs. */
+#include "driver/answers.h"
+
+#include <string.h>
+
+/* A GPU that a virtual machine has is not ours to drive. */
+static bool is_ours(const struct nvl_gpu *gpu)
+{
+    return gpu->driver != NVL_GPU_VFIO;
+}
+
+const char *nvl_newest_kernel(const struct nvl_driver_need *need)
+{
+    const struct nvl_strv *kernels = &need->installed->bootable;
+    const char *newest = need->system->kernel;
+
+    for (size_t i = 0; i < kernels->count; i++)
+        if (newest == NULL || strverscmp(kernels->items[i], newest) > 0)
+            newest = kernels->items[i];
+    return newest;
+}
+
+const char *nvl_row_version(const struct nvl_kernel_range *row)
+{
+    return row->from != NULL ? row->from : row->branch;
+}
+
+static bool is_of_branch(const char *version, const char *branch)
+{
+    size_t len = strlen(branch);
+
+    return strncmp(version, branch, len) == 0 && (version[len] == '.' || version[len] == '\0');
+}
+
+/* What the loaded driver drives, a driver of its branch does, whatever the table knows of it. */
+static bool is_driven_by(const struct nvl_driver_need *need, const struct nvl_gpu *gpu, const char *version)
+{
+    nvl_autofree char *branch = nvl_xstrndup(version, strspn(version, "0123456789"));
+
+    return gpu->driver == NVL_GPU_NVIDIA && need->loaded->loaded &&
+           is_of_branch(need->loaded->version, branch);
+}
+
+/* Of the first GPU that the driver does not fit; FITS where it fits each. */
+static enum nvl_gpu_fit fit_gpus(const struct nvl_driver_need *need, const char *version,
+                                 enum nvl_flavour flavour, const struct nvl_gpu **misfit)
+{
+    *misfit = NULL;
+    for (size_t i = 0; i < need->gpus->count; i++) {
+        const struct nvl_gpu *gpu = &need->gpus->items[i];
+        const struct nvl_generation *g = nvl_support_generation(need->support, gpu->pci_device);
+        enum nvl_gpu_fit fit = nvl_generation_fits(g, version, flavour);
+        if (!is_ours(gpu) || fit == NVL_GPU_FITS || (g == NULL && is_driven_by(need, gpu, version)))
+            continue;
+        *misfit = gpu;
+        return fit;
+    }
+    return NVL_GPU_FITS;
+}
+
+/* Of a row that this host can get; false for one of another release or another series. */
+static bool find_supplier(const struct nvl_driver_need *need, const struct nvl_kernel_range *row,
+                          enum nvl_supplier *supplier)
+{
+    const char *codename = need->system->codename, *series = need->installed->series;
+    size_t len = codename != NULL ? strlen(codename) : 0;
+
+    *supplier = NVL_SUPPLIER_NVIDIA;
+    if (row->suite == NULL)
+        return row->package == NULL;
+    if (len == 0 || strncmp(row->suite, codename, len) != 0)
+        return false;
+    if (row->series != NULL && (series == NULL || strcmp(row->series, series) != 0))
+        return false;
+    *supplier = strcmp(row->suite + len, "-backports") == 0 ? NVL_SUPPLIER_BACKPORTS : NVL_SUPPLIER_RELEASE;
+    return *supplier == NVL_SUPPLIER_BACKPORTS || row->suite[len] == '\0';
+}
+
+static void add_answer(const struct nvl_driver_need *need, const char *kernel,
+                       const struct nvl_kernel_range *row, enum nvl_supplier supplier,
+                       enum nvl_flavour flavour, struct nvl_driver_answers *answers)
+{
+    if (row->flavour != NULL && strcmp(row->flavour, nvl_flavour_name(flavour)) != 0)
+        return;
+    struct nvl_driver_answer *a = NVL_APPEND(answers->items, answers->count);
+    *a = (struct nvl_driver_answer){.supplier = supplier, .row = row, .flavour = flavour};
+    a->kernel_fit = nvl_kernel_fits(row, kernel);
+    a->gpu_fit = fit_gpus(need, nvl_row_version(row), flavour, &a->gpu);
+    a->fits = a->kernel_fit == NVL_KERNEL_FITS && a->gpu_fit == NVL_GPU_FITS;
+    a->fits_newest = a->fits && nvl_kernel_fits(row, nvl_newest_kernel(need)) == NVL_KERNEL_FITS;
+}
+
+/* The better one first; of equals the flavour that was added first, then the older driver. */
+static int compare_answers(const void *a, const void *b)
+{
+    const struct nvl_driver_answer *x = a, *y = b;
+
+    if (x->fits != y->fits)
+        return x->fits ? -1 : 1;
+    if (x->fits_newest != y->fits_newest && x->supplier != NVL_SUPPLIER_NVIDIA &&
+        y->supplier != NVL_SUPPLIER_NVIDIA)
+        return x->fits_newest ? -1 : 1;
+    if (x->supplier != y->supplier)
+        return x->supplier < y->supplier ? -1 : 1;
+    return nvl_version_compare(nvl_row_version(x->row), nvl_row_version(y->row));
+}
+
+static void sort_answers(struct nvl_driver_answers *answers)
+{
+    /* by insertion: it keeps the order of equals, and there are few */
+    for (size_t i = 1; i < answers->count; i++)
+        for (size_t n = i; n > 0 && compare_answers(&answers->items[n], &answers->items[n - 1]) < 0; n--) {
+            struct nvl_driver_answer one = answers->items[n];
+            answers->items[n] = answers->items[n - 1];
+            answers->items[n - 1] = one;
+        }
+}
+
+void nvl_driver_answers_rank(const struct nvl_driver_need *need, const char *kernel,
+                             struct nvl_driver_answers *answers)
+{
+    /* going from one flavour of Debian's to the other removes packages */
+    const char *package = need->installed->package;
+    bool open_first = package != NULL && strcmp(package, "nvidia-open-kernel-dkms") == 0;
+
+    *answers = (struct nvl_driver_answers){0};
+    for (size_t f = 0; f < 2; f++)
+        for (size_t i = 0; i < need->support->n_kernels; i++) {
+            enum nvl_flavour flavour = (f == 0) == open_first ? NVL_FLAVOUR_OPEN : NVL_FLAVOUR_PROPRIETARY;
+            enum nvl_supplier supplier;
+            if (find_supplier(need, &need->support->kernels[i], &supplier))
+                add_answer(need, kernel, &need->support->kernels[i], supplier, flavour, answers);
+        }
+    sort_answers(answers);
+}
+
+void nvl_driver_answers_clear(struct nvl_driver_answers *answers)
+{
+    free(answers->items);
+    *answers = (struct nvl_driver_answers){0};
+}
+
+/* ---- the GPUs among themselves ---- */
+
+static const struct nvl_generation *generation_of(const struct nvl_driver_need *need,
+                                                  const struct nvl_gpu *gpu)
+{
+    return is_ours(gpu) ? nvl_support_generation(need->support, gpu->pci_device) : NULL;
+}
+
+static bool have_common_driver(const struct nvl_generation *a, const struct nvl_generation *b)
+{
+    bool too_old_a = a->last != NULL && b->first != NULL && nvl_version_compare(a->last, b->first) < 0;
+    bool too_old_b = b->last != NULL && a->first != NULL && nvl_version_compare(b->last, a->first) < 0;
+
+    return !too_old_a && !too_old_b && ((a->open && b->open) || (a->proprietary && b->proprietary));
+}
+
+bool nvl_gpus_conflict(const struct nvl_driver_need *need, const struct nvl_gpu **one,
+                       const struct nvl_gpu **other)
+{
+    for (size_t i = 0; i < need->gpus->count; i++)
+        for (size_t n = i + 1; n < need->gpus->count; n++) {
+            const struct nvl_generation *a = generation_of(need, &need->gpus->items[i]);
+            const struct nvl_generation *b = generation_of(need, &need->gpus->items[n]);
+            if (a == NULL || b == NULL || have_common_driver(a, b))
+                continue;
+            *one = &need->gpus->items[i];
+            *other = &need->gpus->items[n];
+            return true;
+        }
+    return false;
+}
+
+const struct nvl_gpu *nvl_gpu_unknown(const struct nvl_driver_need *need)
+{
+    for (size_t i = 0; i < need->gpus->count; i++) {
+        const struct nvl_gpu *gpu = &need->gpus->items[i];
+        if (is_ours(gpu) && gpu->driver != NVL_GPU_NVIDIA && generation_of(need, gpu) == NULL)
+            return gpu;
+    }
+    return NULL;
+}
+
+char *nvl_gpu_generation_text(const struct nvl_driver_need *need, const struct nvl_gpu *gpu)
+{
+    const struct nvl_generation *g = nvl_support_generation(need->support, gpu->pci_device);
+
+    return nvl_xasprintf("GPU %s (10de:%04x%s%s)", gpu->pci, gpu->pci_device, g != NULL ? ", " : "",
+                         g != NULL ? g->name : "");
+}
+
+/* "580, proprietary", "570 or newer, open": which drivers have GPUs of the generation. */
+static char *drivers_of(const struct nvl_generation *g)
+{
+    const char *flavour = g->open && g->proprietary ? ""
+                          : g->open                 ? ", open modules"
+                                                    : ", proprietary modules";
+
+    if (g->last != NULL)
+        return nvl_xasprintf("driver %s%s%s", g->last, g->first != NULL ? " or an older one" : "", flavour);
+    return nvl_xasprintf("driver %s%s%s", g->first != NULL ? g->first : "of any branch",
+                         g->first != NULL ? " or newer" : "", flavour);
+}
+
+char *nvl_conflict_text(const struct nvl_driver_need *need, const struct nvl_gpu *one,
+                        const struct nvl_gpu *other)
+{
+    const struct nvl_generation *a = nvl_support_generation(need->support, one->pci_device);
+    const struct nvl_generation *b = nvl_support_generation(need->support, other->pci_device);
+    nvl_autofree char *for_a = drivers_of(a), *for_b = drivers_of(b);
+
+    return nvl_xasprintf("with %s the GPU %s (%s) stays out, with %s the GPU %s (%s)", for_a, other->pci,
+                         b->name, for_b, one->pci, a->name);
+}
+
+/* ---- NVIDIA's own drivers ---- */
+
+/* The flavour that one of the GPUs needs; UNKNOWN where both will do. */
+static enum nvl_flavour needed_flavour(const struct nvl_driver_need *need)
+{
+    for (size_t i = 0; i < need->gpus->count; i++) {
+        const struct nvl_generation *g = generation_of(need, &need->gpus->items[i]);
+        if (g != NULL && g->open != g->proprietary)
+            return g->open ? NVL_FLAVOUR_OPEN : NVL_FLAVOUR_PROPRIETARY;
+    }
+    return NVL_FLAVOUR_UNKNOWN;
+}
+
+/* The oldest last branch of the GPUs; NULL where no branch is the last. */
+static const char *last_branch(const struct nvl_driver_need *need)
+{
+    const char *last = NULL;
+
+    for (size_t i = 0; i < need->gpus->count; i++) {
+        const struct nvl_generation *g = generation_of(need, &need->gpus->items[i]);
+        if (g != NULL && g->last != NULL && (last == NULL || nvl_version_compare(g->last, last) < 0))
+            last = g->last;
+    }
+    return last;
+}
+
+static bool is_nvidias(const struct nvl_driver_answer *a)
+{
+    return a->supplier == NVL_SUPPLIER_NVIDIA;
+}
+
+/* Of NVIDIA's answers, oldest driver first: the first that fits, from `at` on and past `newer_than`. */
+static const struct nvl_driver_answer *next_fitting(const struct nvl_driver_answers *answers,
+                                                    const struct nvl_driver_answer *after,
+                                                    const char *newer_than)
+{
+    const struct nvl_driver_answer *best = NULL;
+
+    for (size_t i = 0; i < answers->count; i++) {
+        const struct nvl_driver_answer *a = &answers->items[i];
+        const char *version = nvl_row_version(a->row);
+        if (!is_nvidias(a) || !a->fits ||
+            (newer_than != NULL && nvl_version_compare(version, newer_than) <= 0) ||
+            (after != NULL && nvl_version_compare(a->row->branch, after->row->branch) <= 0))
+            continue;
+        if (best == NULL || nvl_version_compare(version, nvl_row_version(best->row)) < 0)
+            best = a;
+    }
+    return best;
+}
+
+/* Whether every driver of a later branch fits the kernel, as far as the table knows: only then "or newer" may
+ * leave the branch. Of 590, which has ended, none fits 6.19. */
+static bool fit_later_branches(const struct nvl_driver_answers *answers, const struct nvl_driver_answer *a)
+{
+    for (size_t i = 0; i < answers->count; i++) {
+        const struct nvl_driver_answer *later = &answers->items[i];
+        bool is_misfit = later->kernel_fit == NVL_KERNEL_TOO_NEW || later->kernel_fit == NVL_KERNEL_FAILS;
+        if (is_nvidias(later) && is_misfit && nvl_version_compare(later->row->branch, a->row->branch) > 0)
+            return false;
+    }
+    return true;
+}
+
+/* The first of a later branch from which on any newer one will do; NULL for none. */
+static const struct nvl_driver_answer *next_unbounded(const struct nvl_driver_answers *answers,
+                                                      const struct nvl_driver_answer *first)
+{
+    const struct nvl_driver_answer *a = first;
+
+    while ((a = next_fitting(answers, a, NULL)) != NULL)
+        if (fit_later_branches(answers, a))
+            return a;
+    return NULL;
+}
+
+static char *text_of_fitting(const struct nvl_driver_need *need, const struct nvl_driver_answers *answers,
+                             const struct nvl_driver_answer *first)
+{
+    const char *version = nvl_row_version(first->row), *branch = first->row->branch;
+    bool is_bounded = last_branch(need) != NULL;
+
+    if (!is_bounded && fit_later_branches(answers, first))
+        return nvl_xasprintf("%s or newer", version);
+    nvl_autofree char *of_branch = first->row->from != NULL
+                                       ? nvl_xasprintf("%s or newer of branch %s", version, branch)
+                                       : nvl_xasprintf("a driver of branch %s", branch);
+    const struct nvl_driver_answer *later = is_bounded ? NULL : next_unbounded(answers, first);
+    if (later == NULL)
+        return nvl_xstrdup(of_branch);
+    return nvl_xasprintf("%s, or %s or newer", of_branch, nvl_row_version(later->row));
+}
+
+/* Nothing that is known fits: newer than all that is. */
+static char *text_of_unknown(const struct nvl_driver_need *need, const struct nvl_driver_answers *answers)
+{
+    const char *last = last_branch(need), *newest = NULL;
+
+    for (size_t i = 0; i < answers->count; i++) {
+        const struct nvl_driver_answer *a = &answers->items[i];
+        bool is_allowed = is_nvidias(a) && (last == NULL || nvl_version_compare(a->row->branch, last) <= 0);
+        if (is_allowed && (newest == NULL || nvl_version_compare(nvl_row_version(a->row), newest) > 0))
+            newest = nvl_row_version(a->row);
+    }
+    if (newest == NULL && last != NULL)
+        return nvl_xasprintf("a driver of branch %s", last);
+    return nvl_xasprintf("a driver newer than %s, the newest%s that nvlxc knows of",
+                         newest != NULL ? newest : "this release of nvlxc",
+                         last != NULL ? " for this GPU" : "");
+}
+
+void nvl_choose_by_hand(const struct nvl_driver_need *need, const char *kernel, const char *newer_than,
+                        struct nvl_by_hand *choice)
+{
+    nvl_auto(nvl_driver_answers_clear) struct nvl_driver_answers answers;
+
+    nvl_driver_answers_rank(need, kernel, &answers);
+    const struct nvl_driver_answer *first = next_fitting(&answers, NULL, newer_than);
+    *choice = (struct nvl_by_hand){.fits = first != NULL, .flavour = needed_flavour(need)};
+    if (first != NULL) {
+        choice->version = first->row->from != NULL ? nvl_xstrdup(first->row->from) : NULL;
+        choice->text = text_of_fitting(need, &answers, first);
+    } else {
+        choice->text = text_of_unknown(need, &answers);
+    }
+}
+
+void nvl_by_hand_clear(struct nvl_by_hand *choice)
+{
+    free(choice->version);
+    free(choice->text);
+    *choice = (struct nvl_by_hand){0};
+}

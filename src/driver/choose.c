@@ -1,0 +1,339 @@
+/* The choice of the driver: the best of Debian's that fits, and where none does, why. */
+#include "driver/choose.h"
+
+#include <string.h>
+
+/* dkms builds for the kernel that runs and for the newest, where it finds their headers; one that fails makes
+ * the package fail. Source: dkms's common.postinst. */
+static char *find_blocker(const struct nvl_driver_need *need, const struct nvl_kernel_range *row)
+{
+    const struct nvl_strv *buildable = &need->installed->buildable;
+    const char *newest = nvl_newest_kernel(need);
+
+    for (size_t i = 0; i < buildable->count; i++) {
+        const char *kernel = buildable->items[i];
+        enum nvl_kernel_fit fit = nvl_kernel_fits(row, kernel);
+        if ((strcmp(kernel, need->system->kernel) == 0 || strcmp(kernel, newest) == 0) &&
+            (fit == NVL_KERNEL_TOO_NEW || fit == NVL_KERNEL_FAILS))
+            return nvl_xstrdup(kernel);
+    }
+    return NULL;
+}
+
+/* Debian's main packages: those of a series stay where they are, and are chosen nowhere. */
+static bool is_main_package(const struct nvl_driver_answer *a)
+{
+    return a->supplier != NVL_SUPPLIER_NVIDIA && a->row->series == NULL;
+}
+
+/* Fills the choice in where a packaged driver fits the kernel. */
+static bool choose_package(const struct nvl_driver_need *need, const char *kernel, struct nvl_choice *c)
+{
+    nvl_auto(nvl_driver_answers_clear) struct nvl_driver_answers answers;
+
+    nvl_driver_answers_rank(need, kernel, &answers);
+    for (size_t i = 0; i < answers.count && answers.items[i].fits; i++) {
+        const struct nvl_driver_answer *a = &answers.items[i];
+        if (!is_main_package(a))
+            continue;
+        *c = (struct nvl_choice){
+            .kind = NVL_CHOICE_PACKAGE,
+            .branch = nvl_xstrdup(a->row->branch),
+            .version = nvl_xstrdup(a->row->package),
+            .source = nvl_xstrdup(a->row->source),
+            .flavour = a->flavour,
+            .backports = a->supplier == NVL_SUPPLIER_BACKPORTS,
+            .fits_newest = a->fits_newest,
+            .kernel = nvl_xstrdup(kernel),
+            .blocked_by = find_blocker(need, a->row),
+        };
+        return true;
+    }
+    return false;
+}
+
+static bool fits_any_package(const struct nvl_driver_need *need, const char *kernel)
+{
+    nvl_auto(nvl_choice_clear) struct nvl_choice probe = {0};
+
+    return choose_package(need, kernel, &probe);
+}
+
+/* Proxmox's kernel series by release: what its archive has, beside the table of drivers. Oldest first. */
+static const struct {
+    int pve;
+    const char *series;
+} proxmox_kernels[] = {{8, "6.8"}, {8, "6.11"}, {8, "6.14"}, {9, "6.14"}, {9, "6.17"}, {9, "7.0"}};
+
+/* Another kernel of Proxmox's, one that is installed before one that is not, the newest first. */
+static bool choose_kernel(const struct nvl_driver_need *need, struct nvl_choice *c)
+{
+    const struct nvl_strv *kernels = &need->installed->bootable;
+    const char *best = NULL;
+
+    for (size_t i = 0; i < kernels->count; i++)
+        if (nvl_has_suffix(kernels->items[i], "-pve") &&
+            (best == NULL || strverscmp(kernels->items[i], best) > 0) &&
+            fits_any_package(need, kernels->items[i]))
+            best = kernels->items[i];
+    if (best != NULL)
+        return choose_package(need, best, c);
+    for (size_t i = NVL_LENGTH(proxmox_kernels); i-- > 0;)
+        if (proxmox_kernels[i].pve == need->system->pve_major &&
+            choose_package(need, proxmox_kernels[i].series, c)) {
+            c->kernel_package = nvl_xasprintf("proxmox-kernel-%s", proxmox_kernels[i].series);
+            return true;
+        }
+    return false;
+}
+
+/* Another installed kernel of Debian's that a packaged driver fits: there is no tool to pin it, but it can be
+ * chosen at boot. */
+static const char *find_other_kernel(const struct nvl_driver_need *need)
+{
+    for (size_t i = need->installed->bootable.count; i-- > 0;)
+        if (fits_any_package(need, need->installed->bootable.items[i]))
+            return need->installed->bootable.items[i];
+    return NULL;
+}
+
+static void say_no_driver_for_kernel(const struct nvl_driver_need *need, struct nvl_choice *c)
+{
+    nvl_auto(nvl_by_hand_clear) struct nvl_by_hand by_hand;
+    const char *other = find_other_kernel(need);
+
+    nvl_choose_by_hand(need, need->system->kernel, NULL, &by_hand);
+    c->problem = nvl_xasprintf("no packaged driver supports kernel %s", need->system->kernel);
+    c->hint = nvl_xasprintf("use NVIDIA's installer of %s%s%s%s", by_hand.text,
+                            other != NULL ? ", or boot kernel " : "", other != NULL ? other : "",
+                            other != NULL ? ", which one fits" : "");
+}
+
+/* A row of this release's suites. */
+static bool is_packaged(const struct nvl_driver_need *need, const struct nvl_kernel_range *row)
+{
+    return row->suite != NULL && nvl_has_prefix(row->suite, need->system->codename);
+}
+
+/* The branches that the release's main packages have, for messages: "550", "535". */
+static char *packaged_branches(const struct nvl_driver_need *need)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv branches = {0};
+
+    for (size_t i = 0; i < need->support->n_kernels; i++) {
+        const struct nvl_kernel_range *row = &need->support->kernels[i];
+        if (is_packaged(need, row) && row->series == NULL && !nvl_strv_contains(&branches, row->branch))
+            nvl_strv_push(&branches, row->branch);
+    }
+    return branches.count > 0 ? nvl_strv_join(&branches, ", ") : nvl_xstrdup("none");
+}
+
+static bool drives(const struct nvl_generation *g, const struct nvl_kernel_range *row)
+{
+    return nvl_generation_fits(g, nvl_row_version(row), NVL_FLAVOUR_PROPRIETARY) == NVL_GPU_FITS ||
+           nvl_generation_fits(g, nvl_row_version(row), NVL_FLAVOUR_OPEN) == NVL_GPU_FITS;
+}
+
+/* A package that fits this GPU, the kernel left aside: a main one, or one of a series. NULL for none. */
+static const struct nvl_kernel_range *find_package(const struct nvl_driver_need *need,
+                                                   const struct nvl_generation *g, bool of_series)
+{
+    for (size_t i = 0; i < need->support->n_kernels; i++) {
+        const struct nvl_kernel_range *row = &need->support->kernels[i];
+        if (is_packaged(need, row) && (row->series != NULL) == of_series && drives(g, row))
+            return row;
+    }
+    return NULL;
+}
+
+static void say_gpu_too_old(const struct nvl_driver_need *need, const struct nvl_generation *g,
+                            const char *which, const char *branches, struct nvl_choice *c)
+{
+    const struct nvl_kernel_range *row = find_package(need, g, true);
+
+    c->problem =
+        nvl_xasprintf("%s is too old: its last driver is %s, packaged is %s", which, g->last, branches);
+    if (row != NULL && nvl_kernel_fits(row, need->system->kernel) == NVL_KERNEL_FITS)
+        c->hint = nvl_xasprintf("install Debian's older driver: apt install nvidia-%s-kernel-dkms "
+                                "libnvidia-%s-cuda1 nvidia-%s-smi",
+                                row->series, row->series, row->series);
+    else
+        c->hint = nvl_xasprintf("use NVIDIA's installer of %s, on a kernel that it knows", g->last);
+}
+
+/* Says so where a GPU is the reason: unknown, or too new or too old for every packaged driver. */
+static bool say_no_driver_for_gpu(const struct nvl_driver_need *need, struct nvl_choice *c)
+{
+    nvl_autofree char *branches = packaged_branches(need);
+    nvl_auto(nvl_by_hand_clear) struct nvl_by_hand by_hand = {0};
+
+    for (size_t i = 0; i < need->gpus->count; i++) {
+        const struct nvl_gpu *gpu = &need->gpus->items[i];
+        const struct nvl_generation *g = nvl_support_generation(need->support, gpu->pci_device);
+        if (gpu->driver == NVL_GPU_VFIO || g == NULL || find_package(need, g, false) != NULL)
+            continue;
+        nvl_autofree char *which = nvl_gpu_generation_text(need, gpu);
+        if (g->last != NULL && nvl_version_compare(g->last, branches) < 0) {
+            say_gpu_too_old(need, g, which, branches, c);
+            return true;
+        }
+        nvl_choose_by_hand(need, need->system->kernel, NULL, &by_hand);
+        c->problem = nvl_xasprintf("%s needs driver %s or newer%s, packaged is %s", which,
+                                   g->first != NULL ? g->first : "of its own",
+                                   g->proprietary ? "" : " with the open kernel modules", branches);
+        c->hint = nvl_xasprintf("use NVIDIA's installer of %s%s", by_hand.text,
+                                g->proprietary ? "" : ", with --kernel-module-type=open");
+        return true;
+    }
+    return false;
+}
+
+/* What no row can answer: GPUs that no driver joins, and one that the table does not know. */
+static bool say_gpus_are_the_matter(const struct nvl_driver_need *need, struct nvl_choice *c)
+{
+    const struct nvl_gpu *one, *other;
+    bool conflict = nvl_gpus_conflict(need, &one, &other);
+
+    if (!conflict && (one = nvl_gpu_unknown(need)) == NULL)
+        return false;
+    nvl_autofree char *which = nvl_gpu_generation_text(need, one);
+    if (conflict) {
+        nvl_autofree char *and_which = nvl_gpu_generation_text(need, other);
+        c->problem = nvl_xasprintf("no driver has both %s and %s", which, and_which);
+        c->hint = nvl_conflict_text(need, one, other);
+    } else {
+        c->problem = nvl_xasprintf("%s is unknown to nvlxc, and so is which driver fits it", which);
+        c->hint = nvl_xstrdup("install the driver that NVIDIA names for this GPU "
+                              "(https://www.nvidia.com/drivers), then: nvlxc host");
+    }
+    return true;
+}
+
+/* "595" of "1:595.58-1" */
+static char *branch_of(const char *package_version)
+{
+    const char *colon = strchr(package_version, ':');
+    const char *upstream = colon != NULL ? colon + 1 : package_version;
+
+    return nvl_xstrndup(upstream, strspn(upstream, "0123456789"));
+}
+
+/* Why packages that are installed stay, where they are not those that would be chosen: of NVIDIA's archive,
+ * of a series, of a newer branch. NULL where they are. */
+static char *why_package_stays(const struct nvl_driver_need *need, const struct nvl_choice *c)
+{
+    const struct nvl_installed_driver *i = need->installed;
+
+    if (i->origin == NVL_ORIGIN_ARCHIVE)
+        return nvl_xasprintf("%s %s is installed, from NVIDIA's archive: it stays", i->package,
+                             i->package_version);
+    if (c->kind != NVL_CHOICE_PACKAGE)
+        return need->loaded->loaded
+                   ? nvl_xasprintf("driver %s is loaded and works on this kernel", need->loaded->version)
+                   : NULL;
+    if (i->series != NULL)
+        return nvl_xasprintf("%s %s is installed: it stays", i->package, i->package_version);
+    nvl_autofree char *branch = branch_of(i->package_version != NULL ? i->package_version : "");
+    if (branch[0] == '\0' || nvl_version_compare(branch, c->branch) <= 0)
+        return NULL;
+    return nvl_xasprintf("%s %s is installed, newer than what Debian has: it stays", i->package,
+                         i->package_version);
+}
+
+/* A driver that the usual packages would get in the way of. */
+static char *why_present_stays(const struct nvl_driver_need *need, const struct nvl_choice *c)
+{
+    bool is_package = need->installed->package != NULL && need->installed->origin != NVL_ORIGIN_RUN;
+
+    if (is_package)
+        return why_package_stays(need, c);
+    return need->loaded->loaded
+               ? nvl_xasprintf("driver %s is loaded and is not a package of Debian's: it stays",
+                               need->loaded->version)
+               : NULL;
+}
+
+/* The installer's own driver is brought to this kernel by itself: packages on top of it would take it away.
+ */
+static void say_installer(const struct nvl_driver_need *need, struct nvl_choice *c)
+{
+    const char *kernel = need->system->kernel, *version = need->installed->version;
+    const struct nvl_kernel_range *row =
+        version[0] != '\0' ? nvl_support_driver(need->support, version, NULL, need->installed->flavour)
+                           : NULL;
+    enum nvl_kernel_fit fit = nvl_kernel_fits(row, kernel);
+    nvl_auto(nvl_by_hand_clear) struct nvl_by_hand by_hand = {0};
+
+    c->problem = nvl_xasprintf("a driver of NVIDIA's own installer is here, and its module is not loaded");
+    if (fit == NVL_KERNEL_TOO_NEW || fit == NVL_KERNEL_FAILS) {
+        nvl_choose_by_hand(need, kernel, version, &by_hand);
+        c->hint =
+            nvl_xasprintf("%s is not for kernel %s: run NVIDIA's installer of %s, or nvidia-uninstall and "
+                          "then nvlxc host setup",
+                          version, kernel, by_hand.text);
+    } else {
+        c->hint = nvl_xasprintf("run that installer again for kernel %s, or nvidia-uninstall and then nvlxc "
+                                "host setup",
+                                kernel);
+    }
+}
+
+static void choose(const struct nvl_driver_need *need, struct nvl_choice *c)
+{
+    const struct nvl_system *system = need->system;
+
+    if (need->installed->origin == NVL_ORIGIN_RUN && !need->loaded->loaded) {
+        say_installer(need, c);
+        return;
+    }
+    if (strstr(system->kernel, "-rt-") != NULL && !need->loaded->loaded) {
+        c->problem = nvl_xasprintf("kernel %s is a real-time one (PREEMPT_RT), and the driver does not build "
+                                   "on those",
+                                   system->kernel);
+        c->hint = nvl_xasprintf("boot another kernel, as linux-image-amd64 has");
+        return;
+    }
+    if (choose_package(need, system->kernel, c)) {
+        c->reason = nvl_xasprintf("%s fits kernel %s and the GPU%s", c->branch, c->kernel,
+                                  need->gpus->count > 1 ? "s" : "");
+        return;
+    }
+    if (need->loaded->loaded || say_gpus_are_the_matter(need, c) || say_no_driver_for_gpu(need, c))
+        return;
+    if (system->is_proxmox && choose_kernel(need, c)) {
+        c->needs_kernel = true;
+        c->reason = nvl_xasprintf("no packaged driver supports kernel %s; %s fits %s", system->kernel,
+                                  c->branch, c->kernel);
+        return;
+    }
+    say_no_driver_for_kernel(need, c);
+}
+
+void nvl_choose_driver(const struct nvl_driver_need *need, struct nvl_choice *choice)
+{
+    *choice = (struct nvl_choice){0};
+    choose(need, choice);
+    char *stays = why_present_stays(need, choice);
+    if (stays == NULL)
+        return;
+    choice->kind = NVL_CHOICE_PRESENT;
+    choice->needs_kernel = choice->backports = false;
+    free(choice->reason);
+    free(choice->kernel);
+    choice->reason = stays;
+    choice->kernel = nvl_xstrdup(need->system->kernel);
+}
+
+void nvl_choice_clear(struct nvl_choice *choice)
+{
+    free(choice->branch);
+    free(choice->version);
+    free(choice->source);
+    free(choice->reason);
+    free(choice->kernel);
+    free(choice->kernel_package);
+    free(choice->blocked_by);
+    free(choice->problem);
+    free(choice->hint);
+    *choice = (struct nvl_choice){0};
+}

@@ -1,0 +1,477 @@
+/* Where the driver came from: the search for its kernel module, as a file, as dkms's build, as a package, and
+ * for the traces of NVIDIA's installer. */
+#include "driver/origin.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "host/elf.h"
+#include "host/module.h"
+
+#define MODULES_FOLDER "/lib/modules"
+#define DKMS_FOLDER    "/var/lib/dkms"
+#define LOG_MAX        (64u << 20)
+#define KEY_MAX        (64u << 10)
+#define MOK_LIST       "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
+#define MOK_LIST_MAX   (1u << 20)
+
+enum nvl_family nvl_family_of(const struct nvl_system *system)
+{
+    /* an ID, else the first word of ID_LIKE that is known */
+    static const struct {
+        const char *id;
+        enum nvl_family family;
+    } known[] = {
+        {"debian", NVL_FAMILY_DEBIAN},
+        {"ubuntu", NVL_FAMILY_UBUNTU},
+        {"fedora", NVL_FAMILY_FEDORA},
+        {"rhel", NVL_FAMILY_RHEL},
+        {"centos", NVL_FAMILY_RHEL},
+        {"arch", NVL_FAMILY_ARCH},
+        {"archarm", NVL_FAMILY_ARCH},
+        {"suse", NVL_FAMILY_SUSE},
+        {"opensuse", NVL_FAMILY_SUSE},
+        {"opensuse-leap", NVL_FAMILY_SUSE},
+        {"opensuse-tumbleweed", NVL_FAMILY_SUSE},
+        {"gentoo", NVL_FAMILY_GENTOO},
+        {"nixos", NVL_FAMILY_NIXOS},
+    };
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+
+    if (system->is_proxmox)
+        return NVL_FAMILY_DEBIAN;
+    nvl_strv_split(&words, system->id != NULL ? system->id : "", " ");
+    nvl_strv_split(&words, system->like != NULL ? system->like : "", " ");
+    for (size_t w = 0; w < words.count; w++)
+        for (size_t i = 0; i < NVL_LENGTH(known); i++)
+            if (strcmp(words.items[w], known[i].id) == 0)
+                return known[i].family;
+    return NVL_FAMILY_OTHER;
+}
+
+/* "tesla-535" of "nvidia-tesla-535", "legacy-390xx" of "nvidia-legacy-390xx": Debian's drivers beside the
+ * main one, which nobody else names so. The caller frees; NULL for other names. */
+static char *series_in(const char *name)
+{
+    static const char *const kinds[] = {"tesla-", "legacy-"};
+
+    for (size_t i = 0; nvl_has_prefix(name, "nvidia-") && i < NVL_LENGTH(kinds); i++) {
+        const char *kind = name + strlen("nvidia-"), *number = kind + strlen(kinds[i]);
+        if (!nvl_has_prefix(kind, kinds[i]))
+            continue;
+        size_t len = strspn(number, "0123456789x");
+        return len > 0 ? nvl_xstrndup(kind, (size_t)(number - kind) + len) : NULL;
+    }
+    return NULL;
+}
+
+/* "nvidia.ko", "nvidia-current.ko.xz", "nvidia-tesla-535.ko.zst": not the parts that build on it, and not the
+ * kernel's own modules of a like name. */
+static bool is_driver_file(const char *name)
+{
+    static const char *const stems[] = {"nvidia", "nvidia-current", "nvidia-current-open", "nvidia-open"};
+    const char *end = strstr(name, ".ko");
+
+    if (!nvl_has_prefix(name, "nvidia") || end == NULL || (end[3] != '\0' && end[3] != '.'))
+        return false;
+    nvl_autofree char *stem = nvl_xstrndup(name, (size_t)(end - name)), *series = series_in(stem);
+    for (size_t i = 0; i < NVL_LENGTH(stems); i++)
+        if (strcmp(stem, stems[i]) == 0)
+            return true;
+    return series != NULL && strlen(stem) == strlen("nvidia-") + strlen(series);
+}
+
+/* The path of the driver's module for a kernel; NULL for none; the caller frees. */
+static char *find_module(const struct nvl_root *root, const char *kernel)
+{
+    /* dkms; the .run installer; Arch's and Fedora's */
+    static const char *const folders[] = {"updates/dkms", "updates",      "kernel/drivers/video",
+                                          "extra",        "extra/nvidia", "extramodules"};
+
+    for (size_t i = 0; i < NVL_LENGTH(folders); i++) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+        nvl_autofree char *folder = nvl_xasprintf(MODULES_FOLDER "/%s/%s", kernel, folders[i]);
+        nvl_root_list(root, folder, &names);
+        for (size_t n = 0; n < names.count; n++)
+            if (is_driver_file(names.items[n]))
+                return nvl_xasprintf("%s/%s", folder, names.items[n]);
+    }
+    return NULL;
+}
+
+static void find_other_kernels(const struct nvl_root *root, const char *running, struct nvl_strv *kernels)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    nvl_root_list(root, MODULES_FOLDER, &names);
+    for (size_t i = names.count; i-- > 0;) {
+        nvl_autofree char *module = find_module(root, names.items[i]);
+        if (module != NULL && (running == NULL || strcmp(names.items[i], running) != 0))
+            nvl_strv_push(kernels, names.items[i]);
+    }
+}
+
+/* Packages of the module's source. "nvidia-kernel-dkms" is Debian's and NVIDIA's: its maintainer tells. */
+static const struct {
+    const char *name;
+    enum nvl_flavour flavour;
+} packages[] = {
+    {"nvidia-kernel-open-dkms", NVL_FLAVOUR_OPEN}, /* NVIDIA's alone */
+    {"nvidia-kernel-dkms", NVL_FLAVOUR_PROPRIETARY},
+    {"nvidia-open-kernel-dkms", NVL_FLAVOUR_OPEN}, /* Debian's alone */
+    {"nvidia-tesla-550-kernel-dkms", NVL_FLAVOUR_PROPRIETARY},
+    {"nvidia-tesla-535-kernel-dkms", NVL_FLAVOUR_PROPRIETARY},
+    {"nvidia-tesla-470-kernel-dkms", NVL_FLAVOUR_PROPRIETARY},
+    {"nvidia-tesla-460-kernel-dkms", NVL_FLAVOUR_PROPRIETARY},
+    {"nvidia-tesla-450-kernel-dkms", NVL_FLAVOUR_PROPRIETARY},
+    {"nvidia-tesla-418-kernel-dkms", NVL_FLAVOUR_PROPRIETARY},
+    {"nvidia-legacy-390xx-kernel-dkms", NVL_FLAVOUR_PROPRIETARY},
+    {"nvidia-legacy-340xx-kernel-dkms", NVL_FLAVOUR_PROPRIETARY},
+};
+
+static void take_package(struct nvl_installed_driver *d, size_t which)
+{
+    d->package = nvl_xstrdup(packages[which].name);
+    d->flavour = packages[which].flavour;
+    d->series = series_in(d->package);
+}
+
+static void read_package(const struct nvl_root *root, struct nvl_installed_driver *d)
+{
+    const char *names[NVL_LENGTH(packages)];
+    size_t which;
+
+    for (size_t i = 0; i < NVL_LENGTH(packages); i++)
+        names[i] = packages[i].name;
+    d->package_version = nvl_package_version_of(root, names, NVL_LENGTH(names), &which);
+    if (d->package_version != NULL)
+        take_package(d, which);
+}
+
+static void glance_at_packages(const struct nvl_root *root, struct nvl_installed_driver *d)
+{
+    for (size_t i = 0; i < NVL_LENGTH(packages) && d->package == NULL; i++)
+        if (nvl_package_is_installed(root, packages[i].name))
+            take_package(d, i);
+}
+
+/* dkms's entry: nvidia, nvidia-current, nvidia-current-open, nvidia-open, nvidia-tesla-…; of several versions
+ * the newest. */
+static void read_dkms(const struct nvl_root *root, struct nvl_installed_driver *d)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    nvl_root_list(root, DKMS_FOLDER, &names);
+    for (size_t i = 0; i < names.count; i++) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv versions = {0};
+        nvl_autofree char *folder = nvl_xasprintf(DKMS_FOLDER "/%s", names.items[i]);
+        nvl_autofree char *as_file = nvl_xasprintf("%s.ko", names.items[i]);
+        if (!is_driver_file(as_file))
+            continue;
+        nvl_root_list(root, folder, &versions);
+        for (size_t v = 0; v < versions.count; v++) {
+            const char *version = versions.items[v];
+            if (!nvl_is_version(version, strlen(version)) ||
+                (d->dkms_version != NULL && nvl_version_compare(version, d->dkms_version) <= 0))
+                continue;
+            free(d->dkms_name);
+            free(d->dkms_version);
+            d->dkms_name = nvl_xstrdup(names.items[i]);
+            d->dkms_version = nvl_xstrdup(version);
+        }
+    }
+}
+
+/* The first line that the compiler calls an error; else the first of make. */
+static char *find_error(const char *text, size_t len)
+{
+    static const char *const marks[] = {"error: ", "ERROR", "*** ", "Error "};
+
+    for (size_t i = 0; i < NVL_LENGTH(marks); i++) {
+        size_t pos = 0, line_len, number = 0;
+        const char *line;
+        while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+            number++;
+            if (memmem(line, line_len, marks[i], strlen(marks[i])) != NULL)
+                return nvl_xasprintf("make.log:%zu: %.*s", number, (int)(line_len < 400 ? line_len : 400),
+                                     line);
+        }
+    }
+    return NULL;
+}
+
+/* dkms keeps the log in the build folder where a build failed, and its first line says for which kernel. */
+static void read_log(const struct nvl_root *root, const char *kernel, struct nvl_installed_driver *d)
+{
+    nvl_autofree char *path =
+        nvl_xasprintf(DKMS_FOLDER "/%s/%s/build/make.log", d->dkms_name, d->dkms_version);
+    nvl_autofree char *text = NULL;
+    size_t len;
+
+    if (nvl_root_read(root, path, LOG_MAX, &text, &len) < 0)
+        return;
+    size_t first = strcspn(text, "\n");
+    bool names_a_kernel = memmem(text, first, " for kernel ", 12) != NULL;
+    if (names_a_kernel && memmem(text, first, kernel, strlen(kernel)) == NULL)
+        return;
+    d->build_error = find_error(text, len);
+    d->build_log = TAKE_PTR(path);
+}
+
+static void read_signing_key(const struct nvl_root *root, struct nvl_installed_driver *d)
+{
+    static const char *const keys[] = {DKMS_FOLDER "/mok.pub", "/var/lib/shim-signed/mok/MOK.der"};
+    nvl_autofree char *key = NULL, *list = NULL;
+    size_t key_len, list_len;
+
+    for (size_t i = 0; i < NVL_LENGTH(keys) && key == NULL; i++)
+        if (nvl_root_read(root, keys[i], KEY_MAX, &key, &key_len) == 0)
+            d->signing_key = nvl_xstrdup(keys[i]);
+    int r = nvl_root_read(root, MOK_LIST, MOK_LIST_MAX, &list, &list_len);
+    if (key == NULL || key_len == 0 || (r < 0 && r != -ENOENT))
+        return;
+    /* an EFI signature list holds the certificates as they are */
+    bool is_there = r == 0 && memmem(list, list_len, key, key_len) != NULL;
+    d->enrolled = is_there ? NVL_ENROLLED_YES : NVL_ENROLLED_NO;
+}
+
+static void name_version(const struct nvl_userspace *us, struct nvl_installed_driver *d)
+{
+    const char *version = d->dkms_version != NULL      ? d->dkms_version
+                          : d->package_version != NULL ? d->package_version
+                          : us->versions.count > 0     ? us->versions.items[0]
+                                                       : "";
+    const char *colon = strchr(version, ':'); /* an epoch, which NVIDIA's archive has had */
+    const char *upstream = colon != NULL ? colon + 1 : version;
+    size_t len = strspn(upstream, "0123456789."); /* a package's is followed by -1 and the like */
+
+    if (nvl_is_version(upstream, len))
+        nvl_copy(d->version, sizeof d->version, upstream, len);
+}
+
+/* NVIDIA's licences of the two, as MODULE_LICENSE has them in its sources. */
+static enum nvl_flavour flavour_of_module(const struct nvl_root *root, const char *path)
+{
+    nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    nvl_autofree char *licence = fd >= 0 ? nvl_elf_licence(fd) : NULL;
+
+    if (licence == NULL)
+        return NVL_FLAVOUR_UNKNOWN;
+    return strcmp(licence, "NVIDIA") == 0         ? NVL_FLAVOUR_PROPRIETARY
+           : strcmp(licence, "Dual MIT/GPL") == 0 ? NVL_FLAVOUR_OPEN
+                                                  : NVL_FLAVOUR_UNKNOWN;
+}
+
+/* "nvidia-current", "nvidia-current-open", "nvidia-tesla-535": Debian's names, which say it. "nvidia" says
+ * nothing. */
+static enum nvl_flavour flavour_of_name(const char *name)
+{
+    nvl_autofree char *series = series_in(name);
+
+    if (series != NULL || strcmp(name, "nvidia-current") == 0)
+        return NVL_FLAVOUR_PROPRIETARY;
+    return strstr(name, "-open") != NULL ? NVL_FLAVOUR_OPEN : NVL_FLAVOUR_UNKNOWN;
+}
+
+/* The module that is built, before what a package or a name says of its source. */
+static void read_flavour(const struct nvl_root *root, struct nvl_installed_driver *d)
+{
+    enum nvl_flavour built = d->module != NULL ? flavour_of_module(root, d->module) : NVL_FLAVOUR_UNKNOWN;
+
+    if (built != NVL_FLAVOUR_UNKNOWN)
+        d->flavour = built;
+    else if (d->flavour == NVL_FLAVOUR_UNKNOWN && d->dkms_name != NULL)
+        d->flavour = flavour_of_name(d->dkms_name);
+}
+
+static bool has_library(const struct nvl_userspace *us, const char *prefix)
+{
+    for (size_t i = 0; i < us->n_dirs; i++)
+        for (size_t n = 0; n < us->dirs[i].names.count; n++)
+            if (nvl_has_prefix(us->dirs[i].names.items[n], prefix))
+                return true;
+    return false;
+}
+
+/* A merged driver has the ordinary one's CUDA, too: it is no hindrance. */
+static bool is_vgpu_host(const struct nvl_root *root, const struct nvl_userspace *us)
+{
+    struct nvl_modules modules;
+
+    bool is_recalled = us->n_dirs == 0 && us->versions.count > 0; /* what lies there is not known */
+
+    if (is_recalled || has_library(us, "libcuda.so."))
+        return false;
+    return has_library(us, "libnvidia-vgpu.so") ||
+           (nvl_modules_read(root, &modules, NULL) == 0 && modules.nvidia_vgpu_vfio);
+}
+
+static bool is_of_nvidia(const struct nvl_root *root, const char *package)
+{
+    nvl_autofree char *maintainer = nvl_package_maintainer(root, package);
+
+    if (maintainer != NULL)
+        return strcasestr(maintainer, "@nvidia.com") != NULL || nvl_has_prefix(maintainer, "NVIDIA");
+    /* a captured host's packages have none; these are in NVIDIA's archive alone */
+    return nvl_package_is_installed(root, "nvidia-driver-cuda") ||
+           nvl_package_is_installed(root, "nvidia-kernel-open-dkms");
+}
+
+static enum nvl_origin origin_of_package(const struct nvl_root *root, const struct nvl_installed_driver *d)
+{
+    if (strcmp(d->package, "nvidia-kernel-open-dkms") == 0)
+        return NVL_ORIGIN_ARCHIVE;
+    if (strcmp(d->package, "nvidia-kernel-dkms") != 0)
+        return NVL_ORIGIN_DEBIAN;
+    /* Debian's enters itself into dkms as nvidia-current */
+    if (d->dkms_name != NULL && strcmp(d->dkms_name, "nvidia") != 0)
+        return NVL_ORIGIN_DEBIAN;
+    return is_of_nvidia(root, d->package) ? NVL_ORIGIN_ARCHIVE : NVL_ORIGIN_DEBIAN;
+}
+
+/* The first 64-bit folder of libraries; NULL for none. */
+static const char *library_folder(const struct nvl_userspace *us)
+{
+    for (size_t i = 0; i < us->n_dirs; i++)
+        if (us->dirs[i].elf == NVL_ELF_64)
+            return us->dirs[i].path;
+    return NULL;
+}
+
+/* By libraries alone: Debian's lie in a folder of each driver, NVIDIA's archive's and installer's flat. */
+static enum nvl_origin origin_of_libraries(const struct nvl_root *root, const struct nvl_userspace *us,
+                                           struct nvl_installed_driver *d)
+{
+    static const char *const own[] = {"/usr/local/", "/opt/", "/run/nvidia/", "/home/"};
+    const char *folder = library_folder(us);
+
+    if (folder == NULL)
+        return NVL_ORIGIN_NONE;
+    const char *debian = strstr(folder, "-linux-gnu/nvidia/");
+    if (debian != NULL) {
+        nvl_autofree char *name = nvl_xasprintf("nvidia-%s", strrchr(folder, '/') + 1);
+        d->series = series_in(name);
+        return NVL_ORIGIN_DEBIAN;
+    }
+    for (size_t i = 0; i < NVL_LENGTH(own); i++)
+        if (nvl_has_prefix(folder, own[i])) {
+            d->folder = nvl_xstrdup(folder);
+            return NVL_ORIGIN_FOLDER;
+        }
+    if (d->has_installer)
+        return NVL_ORIGIN_RUN;
+    return nvl_package_is_installed(root, "libnvidia-ml1") ? NVL_ORIGIN_ARCHIVE : NVL_ORIGIN_UNKNOWN;
+}
+
+/* The loaded one is the installer's, though packages of another version are left: what is loaded counts. */
+static bool is_loaded_from_installer(const struct nvl_driver_version *loaded,
+                                     const struct nvl_installed_driver *d)
+{
+    return d->has_installer && d->package_version != NULL && loaded != NULL && loaded->version[0] != '\0' &&
+           strstr(d->package_version, loaded->version) == NULL;
+}
+
+static enum nvl_origin find_origin_on_debian(const struct nvl_root *root, const struct nvl_userspace *us,
+                                             const struct nvl_driver_version *loaded,
+                                             struct nvl_installed_driver *d)
+{
+    if (d->package != NULL)
+        return is_loaded_from_installer(loaded, d) ? NVL_ORIGIN_RUN : origin_of_package(root, d);
+    if (d->dkms_name != NULL && strcmp(d->dkms_name, "nvidia") != 0) {
+        d->series = series_in(d->dkms_name);
+        return NVL_ORIGIN_DEBIAN;
+    }
+    if (d->dkms_name != NULL || (d->has_installer && d->module != NULL)) /* /usr/src/nvidia-V of no package */
+        return NVL_ORIGIN_RUN;
+    if (d->module != NULL && strstr(d->module, "/nvidia-") != NULL)
+        return NVL_ORIGIN_DEBIAN;
+    enum nvl_origin origin = origin_of_libraries(root, us, d);
+    if (origin != NVL_ORIGIN_NONE || (d->module == NULL && (loaded == NULL || !loaded->loaded)))
+        return origin == NVL_ORIGIN_NONE && d->has_installer ? NVL_ORIGIN_RUN : origin;
+    return d->has_installer ? NVL_ORIGIN_RUN : NVL_ORIGIN_UNKNOWN;
+}
+
+static void find_origin(const struct nvl_root *root, const struct nvl_system *system,
+                        const struct nvl_userspace *us, const struct nvl_driver_version *loaded,
+                        struct nvl_installed_driver *d)
+{
+    enum nvl_family family = nvl_family_of(system);
+
+    d->has_installer = nvl_root_exists(root, "/usr/bin/nvidia-uninstall") ||
+                       nvl_root_exists(root, "/usr/bin/nvidia-installer") ||
+                       nvl_root_exists(root, "/var/lib/nvidia/log");
+    d->origin = find_origin_on_debian(root, us, loaded, d);
+    if (is_vgpu_host(root, us))
+        d->origin = NVL_ORIGIN_VGPU;
+    else if (family != NVL_FAMILY_DEBIAN && d->origin != NVL_ORIGIN_NONE && d->origin != NVL_ORIGIN_FOLDER)
+        d->origin = d->has_installer ? NVL_ORIGIN_RUN : NVL_ORIGIN_DISTRIBUTION;
+}
+
+static void read_kernels(const struct nvl_root *root, struct nvl_installed_driver *d)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    nvl_root_list(root, MODULES_FOLDER, &names);
+    for (size_t i = 0; i < names.count; i++) {
+        nvl_autofree char *image = nvl_xasprintf("/boot/vmlinuz-%s", names.items[i]);
+        nvl_autofree char *headers = nvl_xasprintf(MODULES_FOLDER "/%s/build/include", names.items[i]);
+        if (!nvl_root_exists(root, image))
+            continue;
+        nvl_strv_push(&d->bootable, names.items[i]);
+        if (nvl_root_exists(root, headers))
+            nvl_strv_push(&d->buildable, names.items[i]);
+    }
+}
+
+void nvl_installed_driver_read(const struct nvl_root *root, const struct nvl_system *system,
+                               const struct nvl_userspace *us, const struct nvl_driver_version *loaded,
+                               struct nvl_installed_driver *d)
+{
+    *d = (struct nvl_installed_driver){0};
+    read_package(root, d);
+    read_dkms(root, d);
+    read_signing_key(root, d);
+    name_version(us, d);
+    read_kernels(root, d);
+    find_other_kernels(root, system->kernel, &d->kernels);
+    if (system->kernel != NULL) {
+        nvl_autofree char *build = nvl_xasprintf(MODULES_FOLDER "/%s/build", system->kernel);
+        d->has_headers = nvl_root_exists(root, build);
+        d->module = find_module(root, system->kernel);
+        if (d->module == NULL && d->dkms_name != NULL)
+            read_log(root, system->kernel, d);
+    }
+    find_origin(root, system, us, loaded, d);
+    read_flavour(root, d);
+}
+
+void nvl_installed_driver_glance(const struct nvl_root *root, const struct nvl_system *system,
+                                 const struct nvl_userspace *us, const struct nvl_driver_version *loaded,
+                                 struct nvl_installed_driver *d)
+{
+    *d = (struct nvl_installed_driver){0};
+    read_dkms(root, d);
+    if (d->dkms_name == NULL || strcmp(d->dkms_name, "nvidia") == 0)
+        glance_at_packages(root, d);
+    find_origin(root, system, us, loaded, d);
+}
+
+void nvl_installed_driver_clear(struct nvl_installed_driver *d)
+{
+    free(d->series);
+    free(d->folder);
+    free(d->module);
+    nvl_strv_clear(&d->kernels);
+    nvl_strv_clear(&d->bootable);
+    nvl_strv_clear(&d->buildable);
+    free(d->package);
+    free(d->package_version);
+    free(d->dkms_name);
+    free(d->dkms_version);
+    free(d->build_log);
+    free(d->build_error);
+    free(d->signing_key);
+    *d = (struct nvl_installed_driver){0};
+}

@@ -1,0 +1,70 @@
+/* One run of verify or bench: the way into the container, what runs there, and what was learned so far. */
+#pragma once
+
+#include "host/node.h"
+#include "inside/probe_output.h"
+#include "inside/run.h"
+#include "verify/step.h"
+
+struct nvl_container_facts;
+struct nvl_verify_request;
+
+/* A node that the container should have, as it is inside. */
+struct nvl_inside_node {
+    struct nvl_node node;        /* looked at below the container's root */
+    enum nvl_node_state on_host; /* the same node there */
+    int error;                   /* errno of opening it as the container's root; 0: opened */
+    int user_error;              /* and as its user */
+    bool needed;                 /* without it the GPU does not work; else a part of the grant */
+};
+
+/* Whether it cannot be used, by what it is or by what opening it gave. */
+bool nvl_inside_node_is_bad(const struct nvl_inside_node *node, int error);
+
+/* What one run of the probe gave. */
+struct nvl_probe_run {
+    struct nvl_output out;
+    struct nvl_probe_lines lines;
+};
+
+struct nvl_verify {
+    const struct nvl_container_facts *facts;
+    const struct nvl_verify_request *request;
+    struct nvl_steps *steps;
+    struct nvl_inside inside;
+    int probe; /* the program, sealed in memory */
+    struct nvl_strv environment;
+    struct nvl_account user; /* name NULL: none */
+    unsigned capabilities;   /* granted; all where the lines are by hand */
+
+    /* learned on the way */
+    struct nvl_inside_node *nodes;
+    size_t n_nodes;
+    struct nvl_probe_run nvml, cuda;
+    bool starts;                  /* the probe starts: it has glibc's dynamic linker */
+    char *libcuda, *libnvidia_ml; /* the files that its loader takes, NULL where none loads */
+    bool cuda_works;              /* a kernel's result was right */
+    const char *cuda_why_not;     /* the step that failed instead; NULL where none was tried */
+};
+
+/* The way in: the container is entered, the probe held in memory. Nothing is run yet. To be closed also after
+ * an error. */
+int nvl_verify_open(struct nvl_verify *v, const struct nvl_container_facts *facts,
+                    const struct nvl_verify_request *request, struct nvl_error *err);
+void nvl_verify_close(struct nvl_verify *v);
+
+/* Runs the probe; `arguments` ends with NULL. */
+void nvl_verify_probe(struct nvl_verify *v, const char *const *arguments, const struct nvl_account *user,
+                      struct nvl_probe_run *run);
+void nvl_probe_run_clear(struct nvl_probe_run *run);
+#define NVL_PROBE_SECONDS 60u
+/* Where the probe did not come to its end: how it ended, and in which call; the caller frees. */
+char *nvl_probe_run_ending(const struct nvl_verify *v, const struct nvl_probe_run *run);
+/* Runs a program of the container. */
+void nvl_verify_program(struct nvl_verify *v, const char *const *argv, const struct nvl_account *user,
+                        unsigned seconds, struct nvl_output *out);
+unsigned nvl_verify_seconds(const struct nvl_verify *v, unsigned normally);
+/* Behind the first blank of a probe's text ("libcuda.so.1 /usr/lib/…"); "" where there is none. */
+const char *nvl_probe_second(const char *text);
+/* The first of the paths, a list that ends with NULL, that is a file of the container; NULL for none. */
+const char *nvl_verify_find(const struct nvl_verify *v, const char *const *paths);

@@ -1,0 +1,194 @@
+# What a container's config comes to at its next start: includes, Proxmox's pending section, values as liblxc reads them. All
+# commands have the same picture.
+
+bats_require_minimum_version 1.5.0
+load "$NVL_SOURCE/tests/lib/hosts.bash"
+load "$NVL_SOURCE/tests/lib/doctor.bash"
+
+nvlxc() {
+    "$NVL_BUILD/src/cli/nvlxc" --root "$HOST" "$@"
+}
+
+# lxc NAME LINE...: a container of root's with these lines
+lxc() {
+    mkdir -p "$HOST/var/lib/lxc/$1"
+    printf '%s\n' "${@:2}" > "$HOST/var/lib/lxc/$1/config"
+}
+
+# ct ID LINE...: a CT of this node
+ct() {
+    mkdir -p "$HOST/etc/pve/lxc"
+    printf '%s\n' "${@:2}" > "$HOST/etc/pve/lxc/$1.conf"
+}
+
+GPU_CONF=('lxc.cgroup2.devices.allow = c 195:* rwm' 'lxc.cgroup2.devices.allow = c 508:* rwm'
+    'lxc.mount.entry = /dev/nvidia0 dev/nvidia0 none bind,optional,create=file'
+    'lxc.mount.entry = /dev/nvidia1 dev/nvidia1 none bind,optional,create=file')
+
+setup() {
+    HOST=$(fixture two-gpus-535)
+    mkdir -p "$HOST/etc/lxc"
+}
+
+@test "GPUs that an include brings are known to every command, with the file and the line" {
+    printf '%s\n' "${GPU_CONF[@]}" > "$HOST/etc/lxc/gpu.conf"
+    lxc box 'lxc.cgroup2.devices.deny = a' 'lxc.cgroup2.devices.allow = c 1:3 rwm' 'lxc.include = /etc/lxc/gpu.conf'
+    lxc other 'lxc.uts.name = other'
+    run -0 nvlxc list
+    [[ $output =~ box\ +LXC\ +stopped\ +by\ hand ]]
+    run -0 nvlxc gpus
+    [ "$(grep -c 'box (by hand)' <<< "$output")" = 2 ]
+    run -0 nvlxc show box
+    [[ $output == *"/etc/lxc/gpu.conf:3: lxc.mount.entry = /dev/nvidia0 "* ]]
+    run -1 nvlxc attach other --gpu 0 --exclusive
+    says "is already given to box"
+    [ "$(cat "$HOST/var/lib/lxc/other/config")" = 'lxc.uts.name = other' ]
+    # nvlxc edits no file that others may include too
+    for option in '' --replace; do
+        run -1 nvlxc attach box --gpu 0 $option
+        says "/etc/lxc/gpu.conf:1: lxc.cgroup2.devices.allow = c 195:* rwm" "does not edit included files" \
+            "the line of /var/lib/lxc/box/config that includes /etc/lxc/gpu.conf"
+    done
+    # doctor knows its rules, and what it tells to do is no command that refuses
+    run nvlxc doctor box
+    [[ $output != *"no device rule"* ]]
+    [[ $output == *"# first remove the NVIDIA lines of /etc/lxc/gpu.conf"* ]]
+    # done as it says
+    sed -i '/lxc.include/d' "$HOST/var/lib/lxc/box/config"
+    run -0 nvlxc attach box --gpu 0
+    run -1 nvlxc attach other --gpu 0 --exclusive
+    run -0 nvlxc attach other --gpu 1 --exclusive
+}
+
+@test "a folder, a file in an included file, an fstab: all are followed" {
+    mkdir "$HOST/etc/lxc/more.d"
+    printf '%s\n' "${GPU_CONF[3]}" > "$HOST/etc/lxc/more.d/b.conf"
+    echo 'lxc.include = /etc/lxc/more.d' > "$HOST/etc/lxc/first.conf"
+    lxc folder 'lxc.include = /etc/lxc/first.conf'
+    printf '%s\n' '# nodes' '/dev/nvidia1 dev/nvidia1 none bind,optional,create=file 0 0' > "$HOST/etc/lxc/fstab"
+    lxc tab 'lxc.mount.fstab = /etc/lxc/fstab'
+    run -0 nvlxc --json gpus
+    [ "$(jq -c '[.gpus[].by_hand]' <<< "$output")" = '[["folder","tab"],[]]' ]
+    run -0 nvlxc show folder
+    [[ $output == *"/etc/lxc/more.d/b.conf:1: "* ]]
+    run -0 nvlxc show tab
+    [[ $output == *"/etc/lxc/fstab:2: "* ]]
+}
+
+@test "an include that is not there: said everywhere, refused where it would have to be known" {
+    lxc box 'lxc.include = /etc/lxc/gone.conf' 'lxc.uts.name = box'
+    lxc other 'lxc.uts.name = other'
+    run -0 --separate-stderr nvlxc list
+    [[ $stderr == *"/var/lib/lxc/box/config: lxc.include: cannot read /etc/lxc/gone.conf"* ]]
+    run -1 nvlxc attach box --gpu 0
+    says "lxc.include: cannot read /etc/lxc/gone.conf" "restore it, or remove its lxc.include line"
+    run -1 nvlxc attach other --gpu 0 --exclusive
+    says "which GPUs another container has is not known" "/etc/lxc/gone.conf"
+    run -0 nvlxc attach other --gpu 0
+    # detach does not need it
+    run -0 nvlxc detach box
+}
+
+@test "text behind a rule's access letters is no reason to call it denied: liblxc does not look at it" {
+    HOST=$(fixture a5500-550)
+    ct 220 'arch: amd64' 'ostype: debian' 'rootfs: local-lvm:vm-220-disk-0,size=8G' \
+        'lxc.cgroup2.devices.allow: c 195:* rwm # adjust' 'lxc.cgroup2.devices.allow: c 506:* rwm # adjust' \
+        'lxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind,optional,create=file' \
+        'lxc.mount.entry: /dev/nvidiactl dev/nvidiactl none bind,optional,create=file' \
+        'lxc.mount.entry: /dev/nvidia-uvm dev/nvidia-uvm none bind,optional,create=file'
+    uvm=$(awk '$2 == "nvidia-uvm" { print $1 }' "$HOST/proc/devices")
+    sed -i "s/506/$uvm/" "$HOST/etc/pve/lxc/220.conf"
+    run nvlxc doctor 220
+    [[ $output != *"den"*"them"* && $output != *"no rule"* ]] || { echo "$output"; false; }
+    # with one letter less the rule is not whole, and the letters count
+    sed -i 's/ rwm # adjust/ r/' "$HOST/etc/pve/lxc/220.conf"
+    run -1 nvlxc doctor 220
+    [[ $output == *"den"* ]]
+}
+
+@test "a mount entry whose target lacks dev/: the node lands in another place, and doctor says so" {
+    HOST=$(fixture a5500-550)
+    lxc box 'lxc.mount.entry = /dev/nvidia0 nvidia0 none bind,optional,create=file' \
+        'lxc.mount.entry = /dev/nvidiactl dev/nvidiactl none bind,optional,create=file' \
+        'lxc.mount.entry = /dev/nvidia-uvm dev/nvidia-uvm none bind,optional,create=file'
+    speaks box mount-target error
+    has box mount-target evidence "/var/lib/lxc/box/config:1: " "/nvidia0 in the container"
+    run_commands "$(part box mount-target fix)"
+    speaks box
+}
+
+@test "the pending section: dev[n] of NVIDIA there is known, refused, taken with --replace, and counts as deleted" {
+    HOST=$(fixture a5500-550)
+    ct 220 'arch: amd64' 'dev0: /dev/nvidia0' 'unprivileged: 1' '' '[pve:pending]' 'dev4: /dev/nvidia-modeset' \
+        'memory: 2048' '' '[before]' 'dev7: /dev/nvidia-uvm'
+    run -1 nvlxc attach 220
+    says 'dev0: /dev/nvidia0' 'dev4: /dev/nvidia-modeset'
+    [[ $output != *dev7* ]]
+    run -0 nvlxc attach 220 --replace
+    run ! grep -E '^dev[04]:' "$HOST/etc/pve/lxc/220.conf"
+    grep -q '^memory: 2048' "$HOST/etc/pve/lxc/220.conf"
+    grep -q '^dev7: /dev/nvidia-uvm' "$HOST/etc/pve/lxc/220.conf"
+    # what the next start deletes is not there any more
+    ct 221 'arch: amd64' 'dev0: /dev/nvidia0' '' '[pve:pending]' 'delete: dev0'
+    run -0 nvlxc --json gpus
+    [ "$(jq -c '.gpus[0].by_hand | index("221")' <<< "$output")" = null ]
+    # the last of two is the one that Proxmox takes
+    ct 222 'arch: amd64' 'dev0: /dev/nvidia0' 'dev0: /dev/ttyS0'
+    run -0 nvlxc --json gpus
+    [ "$(jq -c '.gpus[0].by_hand | index("222")' <<< "$output")" = null ]
+}
+
+@test "variables that run code on the host as soon as there is a hook: attach refuses, doctor has an error" {
+    HOST=$(fixture a5500-550)
+    local line
+    mkdir -p "$HOST/usr/local/lib" "$HOST/tmp/lib" "$HOST/var/lib/lxc/box/rootfs/lib" "$HOST/opt/open" "$HOST/srv"
+    chmod 1777 "$HOST/tmp"
+    chmod 0777 "$HOST/opt/open"
+    ln -s /var/lib/lxc/box/rootfs/lib "$HOST/srv/link"
+    while read -r line; do
+        lxc box 'lxc.uts.name = box' "lxc.rootfs.path = dir:/var/lib/lxc/box/rootfs" "lxc.environment = $line"
+        cp "$HOST/var/lib/lxc/box/config" "$BATS_TEST_TMPDIR/before"
+        run -1 nvlxc attach box
+        says "${line%%=*}" "container's code would run on the host" "lxc.environment.runtime"
+        cmp "$BATS_TEST_TMPDIR/before" "$HOST/var/lib/lxc/box/config"
+    done <<'LINES'
+LD_PRELOAD=/usr/lib/x86_64-linux-gnu/lxc/rootfs/evil.so
+LD_AUDIT=/evil.so
+GLIBC_TUNABLES=glibc.malloc.check=3
+BASH_ENV=/etc/profile
+ENV=/etc/profile
+SHELLOPTS=xtrace
+PS4=$(id)
+BASH_FUNC_exec%%=() { id; }
+GCONV_PATH=/x
+LD_LIBRARY_PATH=lib
+LD_LIBRARY_PATH=/usr/lib:
+LD_LIBRARY_PATH=/usr/lib::/lib
+LD_LIBRARY_PATH=/var/lib/lxc/box/rootfs/lib
+LD_LIBRARY_PATH=/usr/lib:/usr/lib/x86_64-linux-gnu/lxc/rootfs/lib
+LD_LIBRARY_PATH=/srv/link
+LD_LIBRARY_PATH=/tmp/lib
+LD_LIBRARY_PATH=/tmp/not/there
+LD_LIBRARY_PATH=/opt/open;/usr/lib
+LD_LIBRARY_PATH=$ORIGIN/lib
+LINES
+    # in an include, and where LXC sets what hooks get by itself
+    echo 'lxc.environment = LD_PRELOAD=/evil.so' > "$HOST/etc/lxc/env.conf"
+    lxc box 'lxc.include = /etc/lxc/env.conf'
+    run -1 nvlxc attach box
+    says "/etc/lxc/env.conf:1: lxc.environment = LD_PRELOAD=/evil.so"
+    lxc box 'lxc.environment.hooks = LD_PRELOAD=/evil.so'
+    run -1 nvlxc attach box
+    # what CUDA images have, what only init sees, what is cleared, and what is taken over from the host are no reason
+    lxc box 'lxc.environment = LD_PRELOAD=/evil.so' 'lxc.environment =' 'lxc.environment = LD_PRELOAD' \
+        'lxc.environment = LD_LIBRARY_PATH=/usr/local/nvidia/lib:/usr/local/nvidia/lib64' 'lxc.environment = PATH=/bin' \
+        'lxc.environment.runtime = LD_PRELOAD=/libfine.so' 'lxc.environment = LANG=C'
+    run -0 nvlxc attach box
+    # added afterwards, doctor finds it, and its fix in words mends it
+    echo 'lxc.environment = LD_PRELOAD=/evil.so' >> "$HOST/var/lib/lxc/box/config"
+    speaks box hook-environment error
+    has box hook-environment evidence "LD_PRELOAD=/evil.so"
+    has box hook-environment fix "lxc.environment.runtime"
+    sed -i 's/^lxc.environment = LD_PRELOAD=/lxc.environment.runtime = LD_PRELOAD=/' "$HOST/var/lib/lxc/box/config"
+    speaks box
+}
