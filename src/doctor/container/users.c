@@ -113,8 +113,8 @@ static bool may_open(const struct nvl_container_facts *facts, const struct nvl_a
     return (st->st_mode & 0006) == 0006;
 }
 
-static void find_closed_nodes(const struct nvl_container_facts *facts, const struct nvl_account *u,
-                              const char *service, struct nvl_strv *evidence, struct nvl_strv *paths)
+static void find_nodes_closed_to(const struct nvl_container_facts *facts, const struct nvl_account *u,
+                                 const char *service, struct nvl_strv *evidence, struct nvl_strv *paths)
 {
     size_t count;
     nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
@@ -157,7 +157,7 @@ static void check_service_user(const struct nvl_check *check, const struct nvl_c
     for (size_t i = 0; i < NVL_LENGTH(services); i++) {
         nvl_auto(nvl_account_clear) struct nvl_account u = {0};
         if (find_service_user(&facts->rootfs, services[i], &u))
-            find_closed_nodes(facts, &u, services[i], &evidence, &paths);
+            find_nodes_closed_to(facts, &u, services[i], &evidence, &paths);
     }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "a service in it may not open NVIDIA's nodes");
