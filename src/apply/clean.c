@@ -1,18 +1,99 @@
-/* Taking nvlxc's files out of a root file system: detach gives back what attach and the hook brought. The
+/* Taking nvlxc's files out of a root file system: detach undoes what attach and the hook did. The
  * root file system is reached while its container is stopped: where it is a directory of this host, and on
  * Proxmox's storages through `pct mount`.
  */
 #include "apply/clean.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 
-#include "apply/pct_mount.h"
+#include "base/run.h"
+#include "container/container.h"
+#include "container/effective.h"
+#include "container/grant_lines.h"
+#include "container/idmap.h"
 #include "container/rootfs_path.h"
 #include "inject/files.h"
 #include "inject/linker.h"
 #include "inject/node_copies.h"
 
-/* What may be there is what the grant brings. */
+/* The root file system of a stopped Proxmox CT whose disk is a volume of a storage (LVM, ZFS, Ceph, an image
+ * file): `pct mount` brings it, wherever it is. Source: pct(1) of pve-container, which knows every kind. */
+struct pct_mount {
+    const char *ctid;
+    sigset_t signals; /* the caller's: between mount and unmount none ends the program */
+};
+
+/* Its exit status or a negative errno. What it says on stderr (a task's warnings, why it failed) is for the
+ * user; that it mounted the CT is not. */
+static int run_pct(const char *verb, const char *ctid)
+{
+    const char *const argv[] = {"pct", verb, ctid, NULL};
+    const struct nvl_run run = {.argv = argv, .errors = NVL_STREAM_CALLERS};
+
+    return nvl_run_status(&run);
+}
+
+static char *pct_failure(const char *verb, const char *ctid, int status)
+{
+    return status < 0 ? nvl_xasprintf("`pct %s %s` cannot be run: %s", verb, ctid, strerror(-status))
+                      : nvl_xasprintf("`pct %s %s` failed with status %d", verb, ctid, status);
+}
+
+/* A signal in between would leave the CT mounted and locked. */
+static void hold_signals(sigset_t *before)
+{
+    sigset_t ending;
+
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ending, before);
+}
+
+/* Closes and unmounts it. Where it fails, *why says what to do. */
+static int unmount_with_pct(struct pct_mount *m, struct nvl_root *rootfs, char **why)
+{
+    nvl_root_close(rootfs);
+    int r = run_pct("unmount", m->ctid);
+    sigprocmask(SIG_SETMASK, &m->signals, NULL);
+    if (r == 0)
+        return 0;
+    nvl_autofree char *what = pct_failure("unmount", m->ctid, r);
+    *why = nvl_xasprintf("%s: it is still mounted and locked; run `pct unmount %s`", what, m->ctid);
+    return r < 0 ? r : -EIO;
+}
+
+/* Opens the mounted root file system. While it is mounted the CT carries Proxmox's `lock: mounted`. Where it
+ * fails, nothing is mounted, and *why says why; the caller frees it. */
+static int mount_with_pct(struct pct_mount *m, const struct nvl_container *c, struct nvl_root *rootfs,
+                          char **why)
+{
+    nvl_autofree char *path = nvl_xasprintf("%s/%s/rootfs", c->lxcpath, c->name);
+
+    m->ctid = c->name;
+    hold_signals(&m->signals);
+    int r = run_pct("mount", c->name);
+    if (r != 0) {
+        *why = pct_failure("mount", c->name, r);
+        sigprocmask(SIG_SETMASK, &m->signals, NULL);
+        return r < 0 ? r : -EIO;
+    }
+    int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0) {
+        nvl_root_from_fd(rootfs, fd, path);
+        return 0;
+    }
+    r = -errno;
+    *why = nvl_xasprintf("%s cannot be opened: %s", path, strerror(-r));
+    nvl_autofree char *ignored = NULL;
+    unmount_with_pct(m, rootfs, &ignored);
+    return r;
+}
+
+/* What may be there is what the grant injects. */
 static int out_of_reach(struct nvl_cleaned *cleaned, const struct nvl_effective *effective, char *why)
 {
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
@@ -76,17 +157,17 @@ static int clean_with_pct(const struct nvl_root *root, const struct nvl_containe
                           const struct nvl_effective *effective, const struct nvl_idmap *map,
                           struct nvl_cleaned *cleaned)
 {
-    struct nvl_root rootfs = NVL_ROOT_NONE; /* closed by nvl_pct_unmount */
-    struct nvl_pct_mount mount;
+    struct nvl_root rootfs = NVL_ROOT_NONE; /* closed by unmount_with_pct */
+    struct pct_mount mount;
     char *why = NULL;
 
-    if (nvl_pct_mount(&mount, c, &rootfs, &why) < 0)
+    if (mount_with_pct(&mount, c, &rootfs, &why) < 0)
         return out_of_reach(cleaned, effective, why);
     if (nvl_container_is_running(root, c)) /* `lock: mounted` does not keep it from being started */
         cleaned->running = true;
     else
         nvl_clean_entries(root, &rootfs, map, false, cleaned);
-    if (nvl_pct_unmount(&mount, &rootfs, &why) < 0) {
+    if (unmount_with_pct(&mount, &rootfs, &why) < 0) {
         nvl_strv_push(&cleaned->problems, why);
         free(why);
     }
@@ -106,7 +187,7 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
         return r;
     bool is_running = nvl_container_is_running(root, c);
     if (!is_running && !dry_run && c->user == NULL)
-        nvl_own_nodes_remove(root, c->name);
+        nvl_node_copies_remove(root, c->name);
     if (is_running) {
         cleaned->running = true;
         return out_of_reach(cleaned, effective, nvl_xstrdup("it is running"));

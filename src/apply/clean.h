@@ -1,7 +1,15 @@
 /* Taking nvlxc's files out of a container's root file system after `detach`. */
 #pragma once
 
-#include "container/idmap.h"
+#include <stdbool.h>
+
+#include "base/text.h"
+
+struct nvl_container;
+struct nvl_effective;
+struct nvl_error;
+struct nvl_idmap;
+struct nvl_root;
 
 struct nvl_cleaned {
     struct nvl_strv removed;   /* taken away (with dry_run: what would be) */
@@ -9,7 +17,7 @@ struct nvl_cleaned {
     char *why;                 /* why it stays; NULL where nothing does */
     bool unreachable;          /* the root file system could not be looked at */
     struct nvl_strv problems;  /* what else went wrong on the way, each with what to do */
-    bool running;              /* that alone is why: once it is stopped, its files can be removed */
+    bool running;              /* only that is why: once it is stopped, its files can be removed */
 };
 
 /* A Proxmox CT on a storage is mounted with `pct mount` meanwhile (not with dry_run). Where the root file

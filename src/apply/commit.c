@@ -11,13 +11,15 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "container/container.h"
 #include "container/users.h"
+#include "plan/plan.h"
 
 /* Proxmox's own: PVE/LXC/Config.pm locks this file for 10 s at most. */
 #define LOCK_DIR     "/run/lock/lxc"
 #define LOCK_SECONDS 10
 
-static int64_t now_ms(void)
+static int64_t monotonic_ms(void)
 {
     struct timespec ts;
 
@@ -29,12 +31,12 @@ static int64_t now_ms(void)
 static int lock_descriptor(int fd)
 {
     const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
-    int64_t end = now_ms() + LOCK_SECONDS * 1000;
+    int64_t end = monotonic_ms() + LOCK_SECONDS * 1000;
 
     while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         if (errno != EWOULDBLOCK && errno != EINTR)
             return -errno;
-        if (now_ms() >= end)
+        if (monotonic_ms() >= end)
             return -ETIMEDOUT;
         nanosleep(&pause, NULL);
     }
@@ -51,21 +53,6 @@ static int lacks_permission(struct nvl_error *err, int code)
     return code;
 }
 
-static int make_lock_dir(const struct nvl_root *root)
-{
-    static const char *const parents[] = {"/run", "/run/lock", LOCK_DIR};
-
-    for (size_t i = 0; i < NVL_LENGTH(parents); i++) {
-        const char *name;
-        nvl_autofd int dir = nvl_root_open_parent(root, parents[i], &name);
-        if (dir < 0)
-            return dir;
-        if (mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
-            return -errno;
-    }
-    return 0;
-}
-
 /* Gives the locked descriptor: the lock lasts until it is closed. */
 static int lock_pve(const struct nvl_root *root, const struct nvl_container *c, struct nvl_error *err)
 {
@@ -73,7 +60,7 @@ static int lock_pve(const struct nvl_root *root, const struct nvl_container *c, 
     int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
     nvl_autofd int fd = nvl_root_openat(root, path, flags);
 
-    if (fd == -ENOENT && make_lock_dir(root) == 0)
+    if (fd == -ENOENT && nvl_root_make_folder(root, LOCK_DIR) == 0)
         fd = nvl_root_openat(root, path, flags);
     if (fd < 0)
         return lacks_permission(err, nvl_error_errno(err, fd, "cannot open the lock file %s", path));
@@ -106,8 +93,8 @@ static int lock_folder(int folder, const struct nvl_container *c, struct nvl_err
 
 /* What makes a write wrong whatever it says. Quorum: pmxcfs takes the owner's write permission away from the
  * link /etc/pve/local, and Proxmox's tools ask exactly that. */
-static int check_pve(const struct nvl_root *root, const struct nvl_container *c,
-                     const struct nvl_config *base, struct nvl_error *err)
+static int check_pve_may_write(const struct nvl_root *root, const struct nvl_container *c,
+                               const struct nvl_config *base, struct nvl_error *err)
 {
     struct stat st;
 
@@ -135,8 +122,8 @@ static int check_pve(const struct nvl_root *root, const struct nvl_container *c,
 
 /* Where the config's path is resolved: a user's own folders may hold links, which must not lead out of the
  * home. */
-static int open_place(const struct nvl_root *root, const struct nvl_container *c, struct nvl_root *place,
-                      const char **inside)
+static int open_config_place(const struct nvl_root *root, const struct nvl_container *c,
+                             struct nvl_root *place, const char **inside)
 {
     if (c->owner != NULL)
         return nvl_user_open_place(root, c->owner, c->config_path, place, inside);
@@ -149,14 +136,14 @@ static int open_place(const struct nvl_root *root, const struct nvl_container *c
 
 /* The folder as a descriptor that can be locked. Whoever owns an LXC container could put a link in its place.
  */
-static int open_folder(const struct nvl_root *root, const struct nvl_container *c, const char **name,
-                       struct nvl_error *err)
+static int open_config_folder(const struct nvl_root *root, const struct nvl_container *c, const char **name,
+                              struct nvl_error *err)
 {
     nvl_auto(nvl_root_close) struct nvl_root place = NVL_ROOT_NONE;
     const char *inside;
 
     *name = strrchr(c->config_path, '/') + 1;
-    int fd = open_place(root, c, &place, &inside);
+    int fd = open_config_place(root, c, &place, &inside);
     if (fd == 0) {
         nvl_autofree char *folder = nvl_xstrndup(inside, strlen(inside) - strlen(*name) - 1);
         /* /etc/pve/lxc is a link of pmxcfs's own */
@@ -177,8 +164,8 @@ static int open_folder(const struct nvl_root *root, const struct nvl_container *
 }
 
 /* The config must still be the bytes that the plan was made from. */
-static int compare(int folder, const char *name, const struct nvl_container *c, const struct nvl_config *base,
-                   struct stat *st, struct nvl_error *err)
+static int compare_with_base(int folder, const char *name, const struct nvl_container *c,
+                             const struct nvl_config *base, struct stat *st, struct nvl_error *err)
 {
     nvl_autofree char *text = NULL;
     size_t len;
@@ -207,7 +194,7 @@ static int write_plan(int folder, const char *name, const struct nvl_container *
                       const struct nvl_config *base, const struct nvl_plan *plan, struct nvl_error *err)
 {
     struct stat st;
-    int r = compare(folder, name, c, base, &st, err);
+    int r = compare_with_base(folder, name, c, base, &st, err);
 
     if (r < 0)
         return r;
@@ -231,11 +218,11 @@ int nvl_commit(const struct nvl_root *root, const struct nvl_container *c, const
         return nvl_error_set(err, -EFBIG, "%s would be larger than 1 MiB; nothing was written",
                              c->config_path);
     if (c->kind == NVL_CONTAINER_PVE) {
-        int r = check_pve(root, c, base, err);
+        int r = check_pve_may_write(root, c, base, err);
         if (r < 0)
             return r;
     }
-    nvl_autofd int folder = open_folder(root, c, &name, err);
+    nvl_autofd int folder = open_config_folder(root, c, &name, err);
     if (folder < 0)
         return folder;
 

@@ -1,8 +1,11 @@
 /* Writing a plan: locked, re-read, compared, atomic; complete or not at all. */
 #pragma once
 
-#include "container/container.h"
-#include "plan/plan.h"
+struct nvl_config;
+struct nvl_container;
+struct nvl_error;
+struct nvl_plan;
+struct nvl_root;
 
 /* Proxmox: flock on /run/lock/lxc/pve-config-CTID.lock, at most 10 s; refused where the config has `lock:`,
  * where the cluster has no quorum, and for another node's CT. LXC: the container's folder is locked. Then the

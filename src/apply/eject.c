@@ -9,13 +9,16 @@
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "base/root.h"
+#include "host/host.h"
 #include "inject/bind.h"
+#include "inject/proc_view.h"
 
 #define STACK_MAX 16 /* mounts on one place: it is a container's to make more of them meanwhile */
 
 /* What is mounted on that name. The name is resolved once more by the kernel, but in a folder that is open:
  * what the container puts there meanwhile is its own. Programs that have it open keep it. */
-static int unmount(int parent, const char *name)
+static int unmount_name(int parent, const char *name)
 {
     if (fchdir(parent) < 0)
         return -errno;
@@ -28,17 +31,17 @@ static int unmount_path(const struct nvl_root *rootfs, const char *path)
     const char *name;
     nvl_autofd int parent = nvl_root_open_parent(rootfs, path, &name);
 
-    return parent < 0 ? parent : unmount(parent, name);
+    return parent < 0 ? parent : unmount_name(parent, name);
 }
 
-void nvl_taken_clear(struct nvl_taken *taken)
+void nvl_ejected_clear(struct nvl_ejected *ejected)
 {
-    free(taken->devices);
-    nvl_strv_clear(&taken->what);
-    nvl_strv_clear(&taken->problems);
+    free(ejected->devices);
+    nvl_strv_clear(&ejected->what);
+    nvl_strv_clear(&ejected->problems);
 }
 
-static bool is_number(const char *s)
+static bool is_short_number(const char *s)
 {
     size_t digits = 0;
 
@@ -47,9 +50,9 @@ static bool is_number(const char *s)
     return digits > 0 && digits < 8 && s[digits] == '\0';
 }
 
-static bool is_numbered(const char *name, const char *prefix)
+static bool has_number_behind(const char *name, const char *prefix)
 {
-    return nvl_has_prefix(name, prefix) && is_number(name + strlen(prefix));
+    return nvl_has_prefix(name, prefix) && is_short_number(name + strlen(prefix));
 }
 
 static bool is_dri_of_nvidia(const struct nvl_host *host, const char *name)
@@ -70,16 +73,16 @@ static bool is_candidate(const struct nvl_host *host, const char *folder, const 
     static const char *const common[] = {"nvidiactl", "nvidia-modeset", "nvidia-uvm", "nvidia-uvm-tools"};
 
     if (strcmp(folder, "/dev/nvidia-caps") == 0)
-        return is_numbered(name, "nvidia-cap");
+        return has_number_behind(name, "nvidia-cap");
     if (strcmp(folder, "/dev/dri") == 0)
         return is_dri_of_nvidia(host, name);
     for (size_t i = 0; i < NVL_LENGTH(common); i++)
         if (strcmp(name, common[i]) == 0)
             return true;
-    return is_numbered(name, "nvidia");
+    return has_number_behind(name, "nvidia");
 }
 
-static bool is_kept(const char *path, const struct stat *st, const struct nvl_node *keep, size_t n_keep)
+static bool is_node_kept(const char *path, const struct stat *st, const struct nvl_node *keep, size_t n_keep)
 {
     for (size_t i = 0; i < n_keep; i++)
         if (strcmp(keep[i].path, path) == 0 && keep[i].major == (int)major(st->st_rdev) &&
@@ -109,60 +112,60 @@ static void remove_place(const struct nvl_root *rootfs, const char *path)
         unlinkat(parent, name, 0);
 }
 
-static void take_node(const struct nvl_taking *t, const char *path, const struct stat *st,
-                      struct nvl_strv *names)
+static void eject_node(const struct nvl_ejection *e, const char *path, const struct stat *st,
+                       struct nvl_strv *names)
 {
-    int r = t->only_look ? 0 : unmount_path(t->rootfs, path);
+    int r = e->only_look ? 0 : unmount_path(e->rootfs, path);
 
     if (r < 0) {
-        nvl_strv_pushf(&t->taken->problems, "%s cannot be taken out: %s", path, strerror(-r));
+        nvl_strv_pushf(&e->ejected->problems, "%s cannot be taken out: %s", path, strerror(-r));
         return;
     }
-    if (!t->only_look)
-        remove_place(t->rootfs, path);
-    struct nvl_device *device = NVL_APPEND(t->taken->devices, t->taken->n_devices);
+    if (!e->only_look)
+        remove_place(e->rootfs, path);
+    struct nvl_device *device = NVL_APPEND(e->ejected->devices, e->ejected->n_devices);
     device->major = major(st->st_rdev);
     device->minor = minor(st->st_rdev);
     nvl_copy(device->path, sizeof device->path, path, strlen(path));
     nvl_strv_push(names, path + strlen("/dev/"));
 }
 
-static void take_nodes_of(const struct nvl_taking *t, const char *folder, const struct nvl_node *keep,
-                          size_t n_keep, struct nvl_strv *names)
+static void eject_nodes_of(const struct nvl_ejection *e, const char *folder, const struct nvl_node *keep,
+                           size_t n_keep, struct nvl_strv *names)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv entries = {0};
     size_t before = names->count;
     struct stat st;
 
-    nvl_root_list(t->rootfs, folder, &entries);
+    nvl_root_list(e->rootfs, folder, &entries);
     for (size_t i = 0; i < entries.count; i++) {
-        if (!is_candidate(t->host, folder, entries.items[i]))
+        if (!is_candidate(e->host, folder, entries.items[i]))
             continue;
         nvl_autofree char *path = nvl_xasprintf("%s/%s", folder, entries.items[i]);
-        if (find_mounted_node(t->rootfs, path, &st) && !is_kept(path, &st, keep, n_keep))
-            take_node(t, path, &st, names);
+        if (find_mounted_node(e->rootfs, path, &st) && !is_node_kept(path, &st, keep, n_keep))
+            eject_node(e, path, &st, names);
     }
     /* made for the nodes; where it holds more it stays */
     const char *name;
-    nvl_autofd int parent = nvl_root_open_parent(t->rootfs, folder, &name);
-    if (parent >= 0 && !t->only_look && names->count > before && strcmp(folder, "/dev") != 0)
+    nvl_autofd int parent = nvl_root_open_parent(e->rootfs, folder, &name);
+    if (parent >= 0 && !e->only_look && names->count > before && strcmp(folder, "/dev") != 0)
         unlinkat(parent, name, AT_REMOVEDIR);
 }
 
-void nvl_take_nodes(const struct nvl_taking *t, const struct nvl_node *keep, size_t n_keep)
+void nvl_eject_nodes(const struct nvl_ejection *e, const struct nvl_node *keep, size_t n_keep)
 {
     static const char *const folders[] = {"/dev", "/dev/nvidia-caps", "/dev/dri"};
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
     for (size_t i = 0; i < NVL_LENGTH(folders); i++)
-        take_nodes_of(t, folders[i], keep, n_keep, &names);
+        eject_nodes_of(e, folders[i], keep, n_keep, &names);
     if (names.count > 0) {
         nvl_autofree char *list = nvl_strv_join(&names, " ");
-        nvl_strv_pushf(&t->taken->what, "devices %s", list);
+        nvl_strv_pushf(&e->ejected->what, "devices %s", list);
     }
 }
 
-static bool is_at(const struct nvl_root *root, const char *path, int fd)
+static bool is_same_file_at(const struct nvl_root *root, const char *path, int fd)
 {
     nvl_autofd int there = fd >= 0 ? nvl_root_openat(root, path, O_PATH | O_NOFOLLOW) : -1;
 
@@ -171,58 +174,58 @@ static bool is_at(const struct nvl_root *root, const char *path, int fd)
 
 /* Whether one of the host's bundles is mounted there: its version. One that was removed meanwhile is a folder
  * without a name on the bundles' file system. */
-static char *find_bundle(const struct nvl_taking *t)
+static char *find_mounted_bundle(const struct nvl_ejection *e)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv versions = {0};
     struct stat st, store;
-    nvl_autofd int there = nvl_root_openat(t->rootfs, NVL_MOUNT_POINT, O_PATH | O_NOFOLLOW);
+    nvl_autofd int there = nvl_root_openat(e->rootfs, NVL_MOUNT_POINT, O_PATH | O_NOFOLLOW);
 
     if (there < 0 || !nvl_bind_is_mount(there))
         return NULL;
-    nvl_root_list(t->host->root, NVL_BUNDLE_DIR, &versions);
+    nvl_root_list(e->host->root, NVL_BUNDLE_DIR, &versions);
     for (size_t i = 0; i < versions.count; i++) {
         nvl_autofree char *path = nvl_xasprintf("%s/%s", NVL_BUNDLE_DIR, versions.items[i]);
-        if (is_at(t->host->root, path, there))
+        if (is_same_file_at(e->host->root, path, there))
             return nvl_xstrdup(versions.items[i]);
     }
     if (fstatat(there, "", &st, AT_EMPTY_PATH) == 0 && st.st_nlink == 0 &&
-        nvl_root_stat(t->host->root, NVL_BUNDLE_DIR, 0, &store) == 0 && st.st_dev == store.st_dev)
+        nvl_root_stat(e->host->root, NVL_BUNDLE_DIR, 0, &store) == 0 && st.st_dev == store.st_dev)
         return nvl_xstrdup("of a bundle that is gone");
     return NULL;
 }
 
-void nvl_take_driver(const struct nvl_taking *t, int keep)
+void nvl_eject_driver(const struct nvl_ejection *e, int keep)
 {
     for (int i = 0; i < STACK_MAX; i++) {
-        nvl_autofree char *version = find_bundle(t);
-        if (version == NULL || is_at(t->rootfs, NVL_MOUNT_POINT, keep))
+        nvl_autofree char *version = find_mounted_bundle(e);
+        if (version == NULL || is_same_file_at(e->rootfs, NVL_MOUNT_POINT, keep))
             return;
-        int r = t->only_look ? 0 : unmount_path(t->rootfs, NVL_MOUNT_POINT);
+        int r = e->only_look ? 0 : unmount_path(e->rootfs, NVL_MOUNT_POINT);
         if (r < 0)
-            nvl_strv_pushf(&t->taken->problems, "the driver cannot be unmounted from " NVL_MOUNT_POINT ": %s",
-                           strerror(-r));
+            nvl_strv_pushf(&e->ejected->problems,
+                           "the driver cannot be unmounted from " NVL_MOUNT_POINT ": %s", strerror(-r));
         else
-            nvl_strv_pushf(&t->taken->what, "driver %s", version);
-        if (r < 0 || t->only_look)
+            nvl_strv_pushf(&e->ejected->what, "driver %s", version);
+        if (r < 0 || e->only_look)
             return;
     }
 }
 
-void nvl_take_view(const struct nvl_taking *t, const struct nvl_proc_view *keep)
+void nvl_eject_view(const struct nvl_ejection *e, const struct nvl_proc_view *keep)
 {
     bool said = false;
 
     for (int i = 0; i < STACK_MAX; i++) {
-        if (!nvl_proc_view_is_there(t->rootfs) || (keep != NULL && nvl_proc_view_is_current(keep, t->rootfs)))
+        if (!nvl_proc_view_is_there(e->rootfs) || (keep != NULL && nvl_proc_view_is_current(keep, e->rootfs)))
             return;
-        int r = t->only_look ? 0 : unmount_path(t->rootfs, NVL_PROC_NVIDIA);
+        int r = e->only_look ? 0 : unmount_path(e->rootfs, NVL_PROC_NVIDIA);
         if (r < 0)
-            nvl_strv_pushf(&t->taken->problems, "its view of " NVL_PROC_NVIDIA " cannot be unmounted: %s",
+            nvl_strv_pushf(&e->ejected->problems, "its view of " NVL_PROC_NVIDIA " cannot be unmounted: %s",
                            strerror(-r));
         else if (!said)
-            nvl_strv_push(&t->taken->what, "its view of " NVL_PROC_NVIDIA);
+            nvl_strv_push(&e->ejected->what, "its view of " NVL_PROC_NVIDIA);
         said = true;
-        if (r < 0 || t->only_look)
+        if (r < 0 || e->only_look)
             return;
     }
 }

@@ -11,10 +11,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "container/container.h"
 #include "container/state.h"
 
 /* "         0     200000      65536" lines: the host's id of one of the container's. */
-static bool find_id(const char *map, unsigned inside, unsigned *id)
+static bool find_mapped_id(const char *map, unsigned inside, unsigned *id)
 {
     const char *line;
     size_t len, pos = 0;
@@ -39,17 +40,17 @@ bool nvl_entry_point_gid(const void *entry, unsigned inside, unsigned *gid)
 {
     const struct nvl_entry_point *e = entry;
 
-    return find_id(e->gid_map, inside, gid);
+    return find_mapped_id(e->gid_map, inside, gid);
 }
 
-static int read_map(const struct nvl_root *host, pid_t pid, const char *file, char **map,
-                    unsigned *id_of_root)
+static int read_id_map(const struct nvl_root *host, pid_t pid, const char *file, char **map,
+                       unsigned *id_of_root)
 {
     nvl_autofree char *path = nvl_xasprintf("/proc/%d/%s", (int)pid, file);
     size_t len;
 
     int r = nvl_root_read(host, path, 64u << 10, map, &len);
-    return r == 0 && !find_id(*map, 0, id_of_root) ? -ENOENT : r;
+    return r == 0 && !find_mapped_id(*map, 0, id_of_root) ? -ENOENT : r;
 }
 
 /* The kernel's link; the root handle follows none. */
@@ -71,7 +72,8 @@ static int same_namespace(int a, int b)
 }
 
 /* The container's root is not the host's. nvl_container_init has seen whose the user namespace is. */
-static int check_users(const struct nvl_entry_point *e, const struct nvl_container *c, struct nvl_error *err)
+static int check_user_namespace(const struct nvl_entry_point *e, const struct nvl_container *c,
+                                struct nvl_error *err)
 {
     if (c->user == NULL || (e->uid0 != 0 && e->gid0 != 0))
         return 0;
@@ -79,7 +81,7 @@ static int check_users(const struct nvl_entry_point *e, const struct nvl_contain
                          (int)e->init);
 }
 
-static int check_mounts(struct nvl_entry_point *e, struct nvl_error *err)
+static int check_mount_namespace(struct nvl_entry_point *e, struct nvl_error *err)
 {
     nvl_autofd int theirs = open_namespace(e->init, "mnt");
 
@@ -97,15 +99,15 @@ static int check_mounts(struct nvl_entry_point *e, struct nvl_error *err)
     return 0;
 }
 
-static bool is_alive(const struct nvl_entry_point *e)
+static bool is_init_alive(const struct nvl_entry_point *e)
 {
     struct pollfd p = {.fd = e->pidfd, .events = POLLIN};
 
     return poll(&p, 1, 0) == 0;
 }
 
-static int find(struct nvl_entry_point *e, const struct nvl_root *host, const struct nvl_container *c,
-                struct nvl_error *err)
+static int find_init(struct nvl_entry_point *e, const struct nvl_root *host, const struct nvl_container *c,
+                     struct nvl_error *err)
 {
     nvl_autofree char *uid_map = NULL;
 
@@ -113,9 +115,9 @@ static int find(struct nvl_entry_point *e, const struct nvl_root *host, const st
     if (e->init < 0)
         return e->init;
     e->pidfd = (int)syscall(SYS_pidfd_open, e->init, 0);
-    int r = e->pidfd < 0 ? -errno : read_map(host, e->init, "uid_map", &uid_map, &e->uid0);
+    int r = e->pidfd < 0 ? -errno : read_id_map(host, e->init, "uid_map", &uid_map, &e->uid0);
     if (r == 0)
-        r = read_map(host, e->init, "gid_map", &e->gid_map, &e->gid0);
+        r = read_id_map(host, e->init, "gid_map", &e->gid_map, &e->gid0);
     return r < 0 ? nvl_error_errno(err, r, "cannot enter the container: its init, process %d", (int)e->init)
                  : 0;
 }
@@ -124,12 +126,12 @@ int nvl_entry_point_open(struct nvl_entry_point *e, const struct nvl_root *host,
                          const struct nvl_container *c, struct nvl_error *err)
 {
     *e = NVL_ENTRY_POINT_NONE;
-    int r = find(e, host, c, err);
+    int r = find_init(e, host, c, err);
     if (r == 0)
-        r = check_users(e, c, err);
+        r = check_user_namespace(e, c, err);
     if (r == 0)
-        r = check_mounts(e, err);
-    if (r == 0 && (nvl_container_init(c, NULL) != e->init || !is_alive(e)))
+        r = check_mount_namespace(e, err);
+    if (r == 0 && (nvl_container_init(c, NULL) != e->init || !is_init_alive(e)))
         r = nvl_error_set(err, -ESRCH, "the container was stopped or restarted meanwhile");
     return r;
 }

@@ -3,7 +3,12 @@
  * still, so the number cannot have become another's meanwhile. */
 #pragma once
 
-#include "container/container.h"
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct nvl_container;
+struct nvl_error;
+struct nvl_root;
 
 struct nvl_entry_point {
     pid_t init;
@@ -27,6 +32,6 @@ void nvl_entry_point_close(struct nvl_entry_point *e);
  * and leave no path of the host's means anything but through descriptors that are open. */
 int nvl_entry_point_enter(const struct nvl_entry_point *e, struct nvl_root *rootfs);
 int nvl_entry_point_leave(const struct nvl_entry_point *e);
-/* From here on files are looked for and made as the container's root, with its rights alone: not as the
+/* From here on files are looked for and made as the container's root, with only its rights: not as the
  * host's, whom a user's container could send to files that are not the user's. */
 int nvl_entry_point_become_root(const struct nvl_entry_point *e);

@@ -3,16 +3,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/paths.h"
-#include "container/grant_lines.h"
-#include "base/run.h"
 #include "apply/enter.h"
-#include "apply/live_result.h"
-#include "apply/device_filter.h"
+#include "base/paths.h"
+#include "base/records.h"
+#include "base/run.h"
+#include "container/container.h"
+#include "container/device_rules.h"
+#include "container/effective.h"
+#include "container/grant_lines.h"
+#include "container/idmap.h"
+#include "container/state.h"
 #include "inject/inject.h"
 #include "inject/node_copies.h"
 
@@ -24,42 +30,126 @@ struct changing {
     const struct nvl_root *root;
     const struct nvl_host *host;
     const struct nvl_entry_point *entry;
-    struct nvl_bring *bring; /* NULL: only take */
+    struct nvl_injection *in; /* NULL: only eject */
     bool only_look;
     struct nvl_live_result *result;
 };
 
-static void take_and_bring(const struct changing *c, const struct nvl_root *rootfs)
+static void eject_and_inject(const struct changing *c, const struct nvl_root *rootfs)
 {
-    const struct nvl_taking t = {c->host, rootfs, c->only_look, &c->result->taken};
-    const struct nvl_bring *b = c->bring;
-    bool keeps_driver = b != NULL && b->bundle.fd >= 0;
+    const struct nvl_ejection e = {c->host, rootfs, c->only_look, &c->result->ejected};
+    const struct nvl_injection *in = c->in;
+    bool keeps_driver = in != NULL && in->bundle.fd >= 0;
 
-    nvl_take_nodes(&t, b != NULL ? b->resolved.nodes : NULL, b != NULL ? b->resolved.n_nodes : 0);
-    nvl_take_driver(&t, keeps_driver ? b->bundle.fd : -1);
-    nvl_take_view(&t, b != NULL ? &b->view : NULL);
-    if (b != NULL)
-        nvl_bring_put(c->bring, rootfs);
+    nvl_eject_nodes(&e, in != NULL ? in->resolved.nodes : NULL, in != NULL ? in->resolved.n_nodes : 0);
+    nvl_eject_driver(&e, keeps_driver ? in->bundle.fd : -1);
+    nvl_eject_view(&e, in != NULL ? &in->view : NULL);
+    if (in != NULL)
+        nvl_inject_put(c->in, rootfs);
 }
 
 /* After the way back: the linker's cache is written by a program of the host, started from the host's mounts.
  */
-static void finish(const struct changing *c, const struct nvl_root *rootfs)
+static void finish_change(const struct changing *c, const struct nvl_root *rootfs)
 {
     const struct nvl_entry_point *e = c->entry;
     const struct nvl_idmap map = {.privileged = e->uid0 == 0, .uid0 = e->uid0, .gid0 = e->gid0};
 
-    if (c->bring != NULL)
-        nvl_bring_link(c->bring, rootfs, map.privileged ? (uid_t)-1 : e->uid0,
-                       map.privileged ? (gid_t)-1 : e->gid0);
+    if (c->in != NULL)
+        nvl_inject_link(c->in, rootfs, map.privileged ? (uid_t)-1 : e->uid0,
+                        map.privileged ? (gid_t)-1 : e->gid0);
     else
         nvl_clean_entries(c->root, rootfs, &map, c->only_look, &c->result->cleaned);
+}
+
+/* The child's result, as records. */
+enum {
+    TAG_EJECTED = NVL_TAG_OTHERS,
+    TAG_EJECT_PROBLEM,
+    TAG_DEVICE, /* a struct nvl_device */
+    TAG_REMOVED,
+    TAG_REMAINING,
+    TAG_WHY,
+    TAG_CLEAN_PROBLEM,
+};
+
+static int send_result(int fd, const struct nvl_live_result *result)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf records = {0};
+    const struct nvl_ejected *ejected = &result->ejected;
+    const struct nvl_cleaned *cleaned = &result->cleaned;
+
+    nvl_outcome_record(&result->injected, &records);
+    nvl_records_add_list(&records, TAG_EJECTED, &ejected->what);
+    nvl_records_add_list(&records, TAG_EJECT_PROBLEM, &ejected->problems);
+    for (size_t i = 0; i < ejected->n_devices; i++)
+        nvl_records_add(&records, TAG_DEVICE, &ejected->devices[i], sizeof ejected->devices[i]);
+    nvl_records_add_list(&records, TAG_REMOVED, &cleaned->removed);
+    nvl_records_add_list(&records, TAG_REMAINING, &cleaned->remaining);
+    nvl_records_add_list(&records, TAG_CLEAN_PROBLEM, &cleaned->problems);
+    if (cleaned->why != NULL)
+        nvl_records_add(&records, TAG_WHY, cleaned->why, strlen(cleaned->why));
+    return nvl_records_send(fd, &records);
+}
+
+static void take_device(struct nvl_ejected *ejected, const struct nvl_record *record)
+{
+    struct nvl_device device;
+
+    if (record->len != sizeof device)
+        return;
+    memcpy(&device, record->data, sizeof device);
+    device.path[sizeof device.path - 1] = '\0';
+    *NVL_APPEND(ejected->devices, ejected->n_devices) = device;
+}
+
+static void take_record(struct nvl_live_result *result, const struct nvl_record *record)
+{
+    if (nvl_outcome_take(&result->injected, record))
+        return;
+    switch (record->tag) {
+    case TAG_EJECTED:
+        nvl_record_push(record, &result->ejected.what);
+        break;
+    case TAG_EJECT_PROBLEM:
+        nvl_record_push(record, &result->ejected.problems);
+        break;
+    case TAG_DEVICE:
+        take_device(&result->ejected, record);
+        break;
+    case TAG_REMOVED:
+        nvl_record_push(record, &result->cleaned.removed);
+        break;
+    case TAG_REMAINING:
+        nvl_record_push(record, &result->cleaned.remaining);
+        break;
+    case TAG_CLEAN_PROBLEM:
+        nvl_record_push(record, &result->cleaned.problems);
+        break;
+    case TAG_WHY:
+        free(result->cleaned.why);
+        result->cleaned.why = nvl_xstrndup(record->data, record->len);
+        break;
+    }
+}
+
+/* Adds what the child sent; -EPROTO where it did not come to its end. */
+static int receive_result(int fd, struct nvl_live_result *result)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf records = {0};
+    struct nvl_record record;
+    size_t pos = 0;
+
+    int r = nvl_records_receive(fd, &records);
+    while (r == 0 && nvl_records_next(records.data, records.len, &pos, &record))
+        take_record(result, &record);
+    return r;
 }
 
 /* The child's exit status is where it ended, for the message. */
 enum child_end { CAME_BACK, NOT_SENT, NOT_ENTERED, NOT_BECOME, NOT_LEFT };
 
-static enum child_end change(const struct changing *c, int out)
+static enum child_end change_in_child(const struct changing *c, int out)
 {
     nvl_auto(nvl_root_close) struct nvl_root rootfs = NVL_ROOT_NONE;
 
@@ -68,18 +158,18 @@ static enum child_end change(const struct changing *c, int out)
     umask(022);
     if (nvl_entry_point_enter(c->entry, &rootfs) < 0)
         return NOT_ENTERED;
-    if (c->bring != NULL)
-        nvl_bring_give(c->bring, &rootfs, nvl_entry_point_gid, c->entry);
+    if (c->in != NULL)
+        nvl_inject_give(c->in, &rootfs, nvl_entry_point_gid, c->entry);
     if (nvl_entry_point_become_root(c->entry) < 0)
         return NOT_BECOME;
-    take_and_bring(c, &rootfs);
+    eject_and_inject(c, &rootfs);
     if (nvl_entry_point_leave(c->entry) < 0)
         return NOT_LEFT;
-    finish(c, &rootfs);
-    return nvl_result_send(out, c->result) < 0 ? NOT_SENT : CAME_BACK;
+    finish_change(c, &rootfs);
+    return send_result(out, c->result) < 0 ? NOT_SENT : CAME_BACK;
 }
 
-static int explain(int status, struct nvl_error *err)
+static int explain_child_end(int status, struct nvl_error *err)
 {
     static const char *const where[] = {
         [CAME_BACK] = "its result is incomplete",
@@ -100,7 +190,7 @@ static int explain(int status, struct nvl_error *err)
                          end >= 0 && (size_t)end < NVL_LENGTH(where) ? where[end] : "it failed");
 }
 
-static int run_child(const struct changing *c, struct nvl_error *err)
+static int run_change(const struct changing *c, struct nvl_error *err)
 {
     /* what the child reports of is its own and comes back by the pipe; what is here already stays */
     struct nvl_live_result of_child = {0};
@@ -112,36 +202,54 @@ static int run_child(const struct changing *c, struct nvl_error *err)
     child_c.result = &of_child;
     pid_t child = fork();
     if (child == 0) {
-        if (child_c.bring != NULL)
-            child_c.bring->report = &of_child.report;
-        _exit(change(&child_c, ends[1]));
+        if (child_c.in != NULL)
+            child_c.in->outcome = &of_child.injected;
+        _exit(change_in_child(&child_c, ends[1]));
     }
     close(ends[1]);
-    int r = child < 0 ? -EAGAIN : nvl_result_receive(ends[0], c->result);
+    int r = child < 0 ? -EAGAIN : receive_result(ends[0], c->result);
     close(ends[0]);
     if (child < 0)
         return nvl_error_errno(err, r, "cannot change the running container");
     int waited = nvl_child_wait(child, &status);
     if (waited < 0)
         return nvl_error_errno(err, waited, "cannot change the running container");
-    return r < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0 ? explain(status, err) : 0;
+    return r < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0 ? explain_child_end(status, err) : 0;
 }
 
-/* What a start runs first: modules, nodes, bundle. By the hook itself, as the host's root; what it did is in
- * its line. */
-static void pre_start(const struct nvl_root *root, const struct nvl_container *c,
-                      const struct nvl_grant *grant, struct nvl_report *report)
+/* What the hook did on the host. It is worth knowing, and no more: what the container lacks shows later. */
+static void take_host_outcome(const char *data, size_t len, int status, struct nvl_strv *notes)
+{
+    nvl_auto(nvl_outcome_clear) struct nvl_outcome host = {0};
+    struct nvl_record record;
+    size_t pos = 0;
+
+    if (nvl_records_check(data, len) < 0) {
+        nvl_strv_pushf(notes, "on the host before: the hook did not say what it did (status %d)", status);
+        return;
+    }
+    while (nvl_records_next(data, len, &pos, &record))
+        nvl_outcome_take(&host, &record);
+    const struct nvl_strv *const lists[] = {&host.done, &host.problems, &host.notes};
+    for (size_t i = 0; i < NVL_LENGTH(lists); i++)
+        for (size_t n = 0; n < lists[i]->count; n++)
+            nvl_strv_pushf(notes, "on the host before: %s", lists[i]->items[n]);
+}
+
+/* What a start runs first: modules, nodes, bundle. By the hook itself, as the host's root. */
+static void run_pre_start(const struct nvl_root *root, const struct nvl_container *c,
+                          const struct nvl_grant *grant, struct nvl_outcome *outcome)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
-    nvl_autofree char *arguments = nvl_delivery_arguments(&grant->delivery);
-    nvl_autofree char *prefix = nvl_xasprintf("nvlxc: %s: ", c->name);
+    nvl_autofree char *arguments = nvl_delivery_arguments(&grant->delivery),
+                      *data = nvl_xcalloc(1, NVL_RECORDS_MAX + 1);
     nvl_autofree const char **argv = NULL;
-    size_t n = 0;
-    char text[1024];
+    size_t n = 0, len;
 
     if (!nvl_root_exists(root, NVL_HOOK_PROGRAM))
         return; /* attach warns of it */
     nvl_strv_push(&words, NVL_HOOK_PROGRAM);
+    nvl_strv_push(&words, NVL_HOOK_RECORDS);
     nvl_strv_split(&words, arguments, " ");
     nvl_strv_push(&words, c->name);
     nvl_strv_push(&words, "lxc");
@@ -149,35 +257,69 @@ static void pre_start(const struct nvl_root *root, const struct nvl_container *c
     for (size_t i = 0; i < words.count; i++)
         *NVL_APPEND(argv, n) = words.items[i];
     *NVL_APPEND(argv, n) = NULL;
-    nvl_tool_run(argv, 0, text, sizeof text);
-    text[strcspn(text, "\n")] = '\0';
-    if (nvl_has_prefix(text, prefix))
-        nvl_strv_pushf(&report->notes, "on the host before: %s", text + strlen(prefix));
+    int status = nvl_tool_read(argv, 0, data, NVL_RECORDS_MAX + 1, &len);
+    take_host_outcome(data, len, status, &outcome->notes);
 }
 
 /* As pre-start does, of root's containers: for those of users nobody does. */
-static void make_own_nodes(const struct nvl_container *c, const struct nvl_host *host,
-                           const struct nvl_grant *grant, const struct nvl_entry_point *e,
-                           struct nvl_report *report)
+static void make_node_copies(const struct nvl_container *c, const struct nvl_host *host,
+                             const struct nvl_grant *grant, const struct nvl_entry_point *e,
+                             struct nvl_outcome *outcome)
 {
     nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
 
     if (c->user != NULL || grant->delivery.nodes != NVL_NODES_HOOK)
         return;
-    if (nvl_own_nodes_find(host, grant, &resolved))
-        nvl_own_nodes_make(host->root, &resolved, c->name, e->uid0, e->gid0, &report->problems);
+    if (nvl_node_copies_find(host, grant, &resolved))
+        nvl_node_copies_make(host->root, &resolved, c->name, e->uid0, e->gid0, &outcome->problems);
     else
-        nvl_own_nodes_remove(host->root, c->name);
+        nvl_node_copies_remove(host->root, c->name);
 }
 
-static bool has_filter(const struct nvl_root *root, const struct nvl_container *c,
-                       const struct nvl_effective *effective, pid_t init)
+/* Whether a filter hangs on the cgroup of its init, or above. Where none does, a first rule would make one
+ * that denies all else, /dev/null too. */
+static bool is_filter_in_force(const struct nvl_root *root, pid_t init)
 {
-    return nvl_device_filter(c, effective) == NVL_FILTER_ALLOW && nvl_filter_in_force(root, init);
+    nvl_autofree char *group = nvl_process_cgroup(root, init);
+    nvl_autofree char *path = nvl_xasprintf("/sys/fs/cgroup%s", group != NULL ? group : "");
+    nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_DIRECTORY);
+    union bpf_attr query = {0};
+
+    if (group == NULL || fd < 0)
+        return false;
+    query.query.target_fd = (unsigned)fd;
+    query.query.attach_type = BPF_CGROUP_DEVICE;
+    query.query.query_flags = BPF_F_QUERY_EFFECTIVE;
+    return syscall(SYS_bpf, BPF_PROG_QUERY, &query, sizeof query) == 0 && query.query.prog_cnt > 0;
 }
 
-static void allow(const struct nvl_container *c, const struct nvl_resolved *resolved,
-                  struct nvl_report *report)
+/* By LXC's own tool, since LXC keeps the list: "allow" or "deny" for each device, to be read and written. A
+ * line of `problems` for what LXC refuses. */
+static void change_rules(const struct nvl_container *c, const char *verb, const struct nvl_device *devices,
+                         size_t count, struct nvl_strv *problems)
+{
+    nvl_autofree char *key = nvl_xasprintf("devices.%s", verb);
+    char text[256];
+
+    for (size_t i = 0; i < count; i++) {
+        nvl_autofree char *rule = nvl_xasprintf("c %u:%u rw", devices[i].major, devices[i].minor);
+        const char *const argv[] = {"lxc-cgroup", "-P", c->lxcpath, "-n", c->name, key, rule, NULL};
+        int r = nvl_tool_run(argv, NVL_TOOL_SECONDS, text, sizeof text);
+        if (r != 0)
+            nvl_strv_pushf(problems,
+                           "its device filter was not changed for %s (lxc-cgroup %s \"%s\": status %d)",
+                           devices[i].path, key, rule, r);
+    }
+}
+
+static bool has_device_filter(const struct nvl_root *root, const struct nvl_container *c,
+                              const struct nvl_effective *effective, pid_t init)
+{
+    return nvl_device_filter(c, effective) == NVL_FILTER_ALLOW && is_filter_in_force(root, init);
+}
+
+static void allow_devices(const struct nvl_container *c, const struct nvl_resolved *resolved,
+                          struct nvl_outcome *outcome)
 {
     nvl_autofree struct nvl_device *devices = NULL;
     size_t n = 0;
@@ -191,30 +333,30 @@ static void allow(const struct nvl_container *c, const struct nvl_resolved *reso
         d->major = (unsigned)node->major;
         d->minor = (unsigned)node->minor;
     }
-    nvl_rules_change(c, "allow", devices, n, &report->problems);
+    change_rules(c, "allow", devices, n, &outcome->problems);
 }
 
-static bool is_wanted(const struct nvl_bring *b, const struct nvl_device *device)
+static bool is_injected(const struct nvl_injection *in, const struct nvl_device *device)
 {
-    for (size_t i = 0; b != NULL && i < b->resolved.n_nodes; i++)
-        if (b->resolved.nodes[i].major == (int)device->major &&
-            b->resolved.nodes[i].minor == (int)device->minor)
+    for (size_t i = 0; in != NULL && i < in->resolved.n_nodes; i++)
+        if (in->resolved.nodes[i].major == (int)device->major &&
+            in->resolved.nodes[i].minor == (int)device->minor)
             return true;
     return false;
 }
 
-/* What was taken away: for the filter, and whom it still serves. */
-static void follow_up(const struct changing *c, const struct nvl_container *container, bool filter)
+/* What was ejected: for the filter, and whom it still serves. */
+static void follow_up_ejected(const struct changing *c, const struct nvl_container *container, bool filter)
 {
-    struct nvl_taken *taken = &c->result->taken;
+    struct nvl_ejected *ejected = &c->result->ejected;
 
-    for (size_t i = 0; filter && !c->only_look && i < taken->n_devices; i++)
-        if (!is_wanted(c->bring, &taken->devices[i]))
-            nvl_rules_change(container, "deny", &taken->devices[i], 1, &taken->problems);
-    nvl_programs_find(c->root, c->entry->init, taken->devices, taken->n_devices, &c->result->programs);
+    for (size_t i = 0; filter && !c->only_look && i < ejected->n_devices; i++)
+        if (!is_injected(c->in, &ejected->devices[i]))
+            change_rules(container, "deny", &ejected->devices[i], 1, &ejected->problems);
+    nvl_programs_find(c->root, c->entry->init, ejected->devices, ejected->n_devices, &c->result->programs);
 }
 
-static int open_driver(struct nvl_host *host, const struct nvl_root *root, struct nvl_error *err)
+static int open_loaded_driver(struct nvl_host *host, const struct nvl_root *root, struct nvl_error *err)
 {
     int r = nvl_host_read(host, root, NVL_GPUS_ALL, err);
 
@@ -233,30 +375,30 @@ int nvl_live_attach(const struct nvl_root *root, const struct nvl_container *con
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
     nvl_auto(nvl_entry_point_close) struct nvl_entry_point entry = NVL_ENTRY_POINT_NONE;
-    nvl_auto(nvl_bring_close) struct nvl_bring bring = {.binds_nodes = true,
-                                                        .into_running = true,
-                                                        .bundle = NVL_ROOT_NONE,
-                                                        .bundle_mount = -1,
-                                                        .view = NVL_PROC_VIEW_NONE};
-    const struct changing c = {root, &host, &entry, &bring, false, result};
+    nvl_auto(nvl_inject_close) struct nvl_injection in = {.binds_nodes = true,
+                                                          .into_running = true,
+                                                          .bundle = NVL_ROOT_NONE,
+                                                          .bundle_mount = -1,
+                                                          .view = NVL_PROC_VIEW_NONE};
+    const struct changing c = {root, &host, &entry, &in, false, result};
 
     int r = nvl_effective_grant(effective, &grant, err);
     if (r <= 0)
         return r < 0 ? r : nvl_error_set(err, -ENOENT, "its config gives it no GPU");
-    pre_start(root, container, &grant, &result->report);
-    r = open_driver(&host, root, err);
+    run_pre_start(root, container, &grant, &result->injected);
+    r = open_loaded_driver(&host, root, err);
     if (r == 0)
         r = nvl_entry_point_open(&entry, root, container, err);
     if (r < 0)
         return r;
-    make_own_nodes(container, &host, &grant, &entry, &result->report);
-    nvl_bring_open(&bring, container->name, &host, &grant, &result->report);
-    bool filter = has_filter(root, container, effective, entry.init);
+    make_node_copies(container, &host, &grant, &entry, &result->injected);
+    nvl_inject_open(&in, container->name, &host, &grant, &result->injected);
+    bool filter = has_device_filter(root, container, effective, entry.init);
     if (filter)
-        allow(container, &bring.resolved, &result->report);
-    r = run_child(&c, err);
+        allow_devices(container, &in.resolved, &result->injected);
+    r = run_change(&c, err);
     if (r == 0)
-        follow_up(&c, container, filter);
+        follow_up_ejected(&c, container, filter);
     return r;
 }
 
@@ -267,7 +409,7 @@ int nvl_live_attach_dry(const struct nvl_root *root, const struct nvl_grant *gra
     nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
-    int r = open_driver(&host, root, err);
+    int r = open_loaded_driver(&host, root, err);
     if (r < 0)
         return r;
     nvl_grant_resolve(grant, &host, &resolved);
@@ -275,10 +417,10 @@ int nvl_live_attach_dry(const struct nvl_root *root, const struct nvl_grant *gra
         nvl_strv_push(&names, resolved.nodes[i].path + strlen("/dev/"));
     nvl_autofree char *list = nvl_strv_join(&names, " ");
     if (names.count > 0)
-        nvl_strv_pushf(&result->report.done, "devices %s", list);
+        nvl_strv_pushf(&result->injected.done, "devices %s", list);
     if (grant->delivery.libraries == NVL_LIBRARIES_BUNDLE)
-        nvl_strv_pushf(&result->report.done, "driver %s", host.driver.version);
-    nvl_strv_push(&result->report.done, "its view of " NVL_PROC_NVIDIA);
+        nvl_strv_pushf(&result->injected.done, "driver %s", host.driver.version);
+    nvl_strv_push(&result->injected.done, "its view of " NVL_PROC_NVIDIA);
     return 0;
 }
 
@@ -295,11 +437,19 @@ int nvl_live_detach(const struct nvl_root *root, const struct nvl_container *con
         r = nvl_entry_point_open(&entry, root, container, err);
     if (r < 0)
         return r;
-    bool filter = has_filter(root, container, effective, entry.init);
-    r = run_child(&c, err);
+    bool filter = has_device_filter(root, container, effective, entry.init);
+    r = run_change(&c, err);
     if (r == 0)
-        follow_up(&c, container, filter);
+        follow_up_ejected(&c, container, filter);
     if (r == 0 && !only_look && container->user == NULL)
-        nvl_own_nodes_remove(root, container->name);
+        nvl_node_copies_remove(root, container->name);
     return r;
+}
+
+void nvl_live_result_clear(struct nvl_live_result *result)
+{
+    nvl_outcome_clear(&result->injected);
+    nvl_ejected_clear(&result->ejected);
+    nvl_cleaned_clear(&result->cleaned);
+    nvl_programs_clear(&result->programs);
 }

@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "apply/eject.h"
+#include "base/root.h"
+
 #define NESTED_MAX 32 /* pid namespaces, the kernel's limit */
 
 static int open_pid_namespace(const char *pid)
@@ -17,7 +20,7 @@ static int open_pid_namespace(const char *pid)
     return open(path, O_RDONLY | O_CLOEXEC); /* a kernel link: the root handle follows none */
 }
 
-static bool is_inside(const char *pid, const struct stat *wanted)
+static bool is_in_pid_namespace(const char *pid, const struct stat *wanted)
 {
     struct stat st;
     nvl_autofd int fd = open_pid_namespace(pid);
@@ -32,7 +35,7 @@ static bool is_inside(const char *pid, const struct stat *wanted)
     return false;
 }
 
-static void read_name(const struct nvl_root *root, const char *pid, struct nvl_program *program)
+static void read_program_name(const struct nvl_root *root, const char *pid, struct nvl_program *program)
 {
     nvl_autofree char *path = nvl_xasprintf("/proc/%s/comm", pid), *text = NULL;
     size_t len = 0;
@@ -47,8 +50,8 @@ static void read_name(const struct nvl_root *root, const char *pid, struct nvl_p
 
 /* The device that a descriptor refers to. A file system of the container's is not asked: it may not answer.
  */
-static const struct nvl_device *find_device(const char *pid, const char *fd, const struct nvl_device *devices,
-                                            size_t n_devices)
+static const struct nvl_device *find_open_device(const char *pid, const char *fd,
+                                                 const struct nvl_device *devices, size_t n_devices)
 {
     nvl_autofree char *path = nvl_xasprintf("/proc/%s/fd/%s", pid, fd);
     struct statx st;
@@ -61,8 +64,8 @@ static const struct nvl_device *find_device(const char *pid, const char *fd, con
     return NULL;
 }
 
-static void look_at(const struct nvl_root *root, const char *pid, const struct nvl_device *devices,
-                    size_t n_devices, struct nvl_programs *programs)
+static void look_at_program(const struct nvl_root *root, const char *pid, const struct nvl_device *devices,
+                            size_t n_devices, struct nvl_programs *programs)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv fds = {0}, found = {0};
     nvl_autofree char *path = nvl_xasprintf("/proc/%s/fd", pid);
@@ -71,7 +74,7 @@ static void look_at(const struct nvl_root *root, const char *pid, const struct n
     if (nvl_root_list(root, path, &fds) < 0)
         return;
     for (size_t i = 0; i < fds.count; i++) {
-        const struct nvl_device *device = find_device(pid, fds.items[i], devices, n_devices);
+        const struct nvl_device *device = find_open_device(pid, fds.items[i], devices, n_devices);
         if (device != NULL && !nvl_strv_contains(&found, device->path))
             nvl_strv_push(&found, device->path);
     }
@@ -79,7 +82,7 @@ static void look_at(const struct nvl_root *root, const char *pid, const struct n
         return;
     struct nvl_program *program = NVL_APPEND(programs->items, programs->count);
     program->pid = (pid_t)number;
-    read_name(root, pid, program);
+    read_program_name(root, pid, program);
     program->devices = found;
     found = (struct nvl_strv){0};
 }
@@ -95,8 +98,8 @@ void nvl_programs_find(const struct nvl_root *root, pid_t init, const struct nvl
     if (n_devices == 0 || fd < 0 || fstat(fd, &wanted) < 0 || nvl_root_list(root, "/proc", &names) < 0)
         return;
     for (size_t i = 0; i < names.count; i++)
-        if (isdigit((unsigned char)names.items[i][0]) && is_inside(names.items[i], &wanted))
-            look_at(root, names.items[i], devices, n_devices, programs);
+        if (isdigit((unsigned char)names.items[i][0]) && is_in_pid_namespace(names.items[i], &wanted))
+            look_at_program(root, names.items[i], devices, n_devices, programs);
 }
 
 void nvl_programs_clear(struct nvl_programs *programs)

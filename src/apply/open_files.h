@@ -1,7 +1,12 @@
 /* Which programs of a container have a device open. */
 #pragma once
 
-#include "apply/eject.h"
+#include <sys/types.h>
+
+#include "base/text.h"
+
+struct nvl_device;
+struct nvl_root;
 
 struct nvl_program {
     pid_t pid;     /* as the host knows it */

@@ -174,10 +174,13 @@ int nvl_holding_read(const struct nvl_container *c, const struct nvl_host *host,
         nvl_adopt_gpus(&effective, host, &grant, NULL);
     if (grant.devices != NVL_DEVICES_LIST || grant.n_selectors > 0)
         nvl_grant_resolve(&grant, host, &holding->resolved);
+    holding->grant = grant;
+    grant = (struct nvl_grant){0};
     return 0;
 }
 
 void nvl_holding_clear(struct nvl_holding *holding)
 {
     nvl_resolved_clear(&holding->resolved);
+    nvl_grant_clear(&holding->grant);
 }

@@ -20,6 +20,7 @@ unsigned nvl_adopt_capabilities(const struct nvl_effective *effective);
 /* What a container has of this host's GPUs. */
 struct nvl_holding {
     bool is_by_hand, is_exclusive;
+    struct nvl_grant grant;       /* the container's, or what its lines by hand come to */
     struct nvl_resolved resolved; /* no GPUs where it has none */
 };
 /* -errno where the config cannot be read or understood, or an include of it cannot: then it is not known. */

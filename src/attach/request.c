@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "host/gpu_reason.h"
 #include "host/nvml.h"
 
 int nvl_request_parse(const struct nvl_strv *gpus, const char *capabilities, bool required,
@@ -37,25 +38,20 @@ int nvl_request_parse(const struct nvl_strv *gpus, const char *capabilities, boo
     return 0;
 }
 
-static bool is_usable(const struct nvl_gpu *g)
-{
-    return g->driver == NVL_GPU_NVIDIA && !g->excluded;
-}
-
-/* "0 NVIDIA RTX A5500 Laptop GPU GPU-…; 0000:02:00.0 held by vfio-pci": what can be named on this host. */
+/* "0 NVIDIA RTX A5500 Laptop GPU GPU-…; vfio-pci holds the GPU at 0000:02:00.0": what can be named on this
+ * host. Virtual functions are no GPUs. */
 static char *what_there_is(const struct nvl_gpus *gpus, bool migs)
 {
     struct nvl_buf b = {0};
 
     for (size_t i = 0; i < gpus->count; i++) {
         const struct nvl_gpu *g = &gpus->items[i];
-        const char *sep = i > 0 ? "; " : "";
-        if (!is_usable(g))
-            nvl_buf_addf(&b, "%s%s %s%s", sep, g->pci,
-                         g->excluded                 ? "excluded from the driver"
-                         : g->driver_name[0] != '\0' ? "held by "
-                                                     : "without a driver",
-                         g->excluded ? "" : g->driver_name);
+        nvl_autofree char *why_not = nvl_gpu_why_not(g);
+        const char *sep = b.len > 0 ? "; " : "";
+        if (nvl_gpu_state(g) == NVL_GPU_IS_VIRTUAL)
+            continue;
+        if (why_not != NULL)
+            nvl_buf_addf(&b, "%s%s", sep, why_not);
         else
             nvl_buf_addf(&b, "%s%d %s %s", sep, g->index, g->model[0] != '\0' ? g->model : "GPU",
                          g->uuid[0] != '\0' ? g->uuid : g->pci);
@@ -66,52 +62,39 @@ static char *what_there_is(const struct nvl_gpus *gpus, bool migs)
 }
 
 /* Why this GPU of the machine cannot be given, and what to do. */
-static int not_driven(const struct nvl_host *host, const struct nvl_gpu *g, struct nvl_error *err)
+static int refuse_gpu(const struct nvl_host *host, const struct nvl_gpu *g, struct nvl_error *err)
 {
-    if (g->excluded) {
-        nvl_error_host(err, -ENODEV, "the GPU %s is excluded from the NVIDIA driver", g->pci);
-        nvl_error_hint(err, "take it out of the module option NVreg_ExcludedGpus, then reboot");
-    } else if (g->driver == NVL_GPU_VFIO) {
-        nvl_error_host(err, -EBUSY, "the GPU %s is held by vfio-pci, for a virtual machine", g->pci);
-        nvl_error_hint(err,
-                       "take it out of the VM (qm set VMID --delete hostpciN) and out of the vfio-pci ids in "
-                       "/etc/modprobe.d, then update-initramfs -u and reboot");
-    } else if (g->driver == NVL_GPU_NOUVEAU || g->driver == NVL_GPU_NOVA) {
-        nvl_error_host(err, -EBUSY, "the GPU %s is held by %s, not by NVIDIA's driver", g->pci,
-                       g->driver_name);
-        nvl_error_hint(err,
-                       "install NVIDIA's driver, put `blacklist %s` into a file in /etc/modprobe.d, then "
-                       "update-initramfs -u and reboot",
-                       g->driver_name);
-    } else if (g->driver == NVL_GPU_OTHER_DRIVER) {
-        nvl_error_host(err, -EBUSY, "the GPU %s is held by the driver %s", g->pci, g->driver_name);
-        nvl_error_hint(err, "unload %s, then modprobe nvidia", g->driver_name);
-    } else if (host->driver.loaded) {
-        nvl_error_host(err, -ENODEV, "the NVIDIA driver %s is loaded, but does not drive the GPU %s",
-                       host->driver.version, g->pci);
-        nvl_error_hint(err, "the kernel log says why: dmesg | grep NVRM");
-    } else {
-        nvl_error_host(err, -ENODEV, "no NVIDIA driver is loaded: nothing drives the GPU %s", g->pci);
-        nvl_error_hint(err,
-                       "modprobe nvidia; where that fails, install the driver and the headers of the running "
-                       "kernel, then reboot");
-    }
+    nvl_auto(nvl_gpu_context_clear) struct nvl_gpu_context context = {0};
+    nvl_auto(nvl_gpu_reason_clear) struct nvl_gpu_reason reason = {0};
+
+    nvl_gpu_context_read(host, &context);
+    nvl_gpu_explain(&context.surroundings, g, &reason);
+    nvl_autofree char *fix = nvl_strv_join(&reason.fix, "; ");
+    nvl_error_host(err, reason.state == NVL_GPU_IS_HELD ? -EBUSY : -ENODEV, "the GPU %s %s", g->pci,
+                   reason.what);
+    nvl_error_hint(err, "%s", fix[0] != '\0' ? fix : reason.cause);
     return err->code;
 }
 
 static int check_host(const struct nvl_host *host, struct nvl_error *err)
 {
-    for (size_t i = 0; i < host->gpus.count; i++)
-        if (is_usable(&host->gpus.items[i]))
+    const struct nvl_gpu *first = NULL;
+
+    for (size_t i = 0; i < host->gpus.count; i++) {
+        const struct nvl_gpu *gpu = &host->gpus.items[i];
+        if (nvl_gpu_can_be_given(gpu))
             return 0;
-    if (host->gpus.count > 0)
-        return not_driven(host, &host->gpus.items[0], err);
+        if (first == NULL && nvl_gpu_state(gpu) != NVL_GPU_IS_VIRTUAL)
+            first = gpu;
+    }
+    if (first != NULL)
+        return refuse_gpu(host, first, err);
     nvl_error_host(err, -ENODEV, "this host has no NVIDIA GPU");
     nvl_error_hint(err, "see `lspci -d 10de:`; in a virtual machine the GPU must be passed through to it");
     return -ENODEV;
 }
 
-static int unknown(const struct nvl_host *host, const struct nvl_selector *s, struct nvl_error *err)
+static int refuse_unknown(const struct nvl_host *host, const struct nvl_selector *s, struct nvl_error *err)
 {
     nvl_autofree char *there =
         what_there_is(&host->gpus, s->kind == NVL_SELECT_MIG || s->kind == NVL_SELECT_MIG_UUID);
@@ -132,7 +115,7 @@ static int find_mig_uuid(const struct nvl_host *host, struct nvl_selector *s, st
     }
     r = nvl_nvml_find_mig(path, s->text, s->gpu, &s->gi, &s->ci, err);
     if (r == -ENOENT)
-        return unknown(host, s, err);
+        return refuse_unknown(host, s, err);
     if (r < 0)
         return nvl_error_prefix(err, "%s", path);
     s->kind = NVL_SELECT_MIG;
@@ -147,29 +130,17 @@ static bool has_mig(const struct nvl_gpu *g, unsigned gi, unsigned ci)
     return false;
 }
 
-static const struct nvl_gpu *find_gpu(const struct nvl_gpus *gpus, const struct nvl_selector *s)
-{
-    switch (s->kind) {
-    case NVL_SELECT_INDEX:
-        return nvl_gpu_by_index(gpus, s->index);
-    case NVL_SELECT_PCI:
-        return nvl_gpu_by_pci(gpus, s->gpu);
-    default:
-        return nvl_gpu_by_uuid(gpus, s->gpu);
-    }
-}
-
 /* Writes the selector anew, in its stable form. */
 static int stabilise(const struct nvl_host *host, struct nvl_selector *s, struct nvl_error *err)
 {
     int r = s->kind == NVL_SELECT_MIG_UUID ? find_mig_uuid(host, s, err) : 0;
     if (r < 0)
         return r;
-    const struct nvl_gpu *g = find_gpu(&host->gpus, s);
+    const struct nvl_gpu *g = nvl_find_selected(&host->gpus, s);
     if (g == NULL || (s->kind == NVL_SELECT_MIG && !has_mig(g, s->gi, s->ci)))
-        return unknown(host, s, err);
-    if (!is_usable(g))
-        return not_driven(host, g, err);
+        return refuse_unknown(host, s, err);
+    if (!nvl_gpu_can_be_given(g))
+        return refuse_gpu(host, g, err);
 
     nvl_autofree char *text = s->kind == NVL_SELECT_MIG ? nvl_xasprintf("MIG-%s/%u/%u", g->uuid, s->gi, s->ci)
                                                         : nvl_xstrdup(g->uuid[0] != '\0' ? g->uuid : g->pci);
@@ -182,7 +153,7 @@ static int only_gpu(const struct nvl_host *host, struct nvl_grant *grant, struct
     size_t n = 0;
 
     for (size_t i = 0; i < host->gpus.count; i++)
-        if (is_usable(&host->gpus.items[i])) {
+        if (nvl_gpu_can_be_given(&host->gpus.items[i])) {
             only = &host->gpus.items[i];
             n++;
         }
@@ -193,6 +164,30 @@ static int only_gpu(const struct nvl_host *host, struct nvl_grant *grant, struct
     nvl_error_usage(err, "this host has %zu NVIDIA GPUs, say which with --gpu: %s", n, there);
     nvl_error_hint(err, "--gpu 0, --gpu GPU-…, --gpu all; it may be given again");
     return -EINVAL;
+}
+
+void nvl_request_warn(const struct nvl_host *host, const struct nvl_resolved *resolved,
+                      struct nvl_strv *warnings)
+{
+    nvl_auto(nvl_gpu_context_clear) struct nvl_gpu_context context = {0};
+
+    nvl_gpu_context_read(host, &context);
+    for (size_t i = 0; i < resolved->n_gpus; i++) {
+        const struct nvl_gpu *g = resolved->gpus[i].gpu;
+        nvl_auto(nvl_gpu_reason_clear) struct nvl_gpu_reason reason = {0};
+        nvl_gpu_explain(&context.surroundings, g, &reason);
+        nvl_autofree char *fix = nvl_strv_join(&reason.fix, "; ");
+        if (reason.what != NULL)
+            nvl_strv_pushf(warnings, "GPU %d %s: %s; %s", g->index, reason.what, reason.cause, fix);
+        for (size_t c = 0; c < reason.claims.count; c++) {
+            nvl_autofree char *text = nvl_vm_claim_text(&reason.claims.items[c]);
+            nvl_strv_pushf(warnings, "GPU %d: %s", g->index, text);
+        }
+        if (g->mig_enabled && resolved->gpus[i].mig == NULL)
+            nvl_strv_pushf(
+                warnings, "GPU %d is in MIG mode: CUDA needs one of its MIG devices, `nvlxc gpus` names them",
+                g->index);
+    }
 }
 
 int nvl_request_resolve(const struct nvl_host *host, struct nvl_grant *grant, struct nvl_error *err)

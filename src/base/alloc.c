@@ -17,7 +17,7 @@ void nvl_out_of_memory(void)
     _exit(nvl_oom_status);
 }
 
-static void *checked(void *ptr)
+static void *checked_memory(void *ptr)
 {
     if (ptr == NULL)
         nvl_out_of_memory();
@@ -26,22 +26,22 @@ static void *checked(void *ptr)
 
 void *nvl_xcalloc(size_t count, size_t size)
 {
-    return checked(calloc(count > 0 ? count : 1, size));
+    return checked_memory(calloc(count > 0 ? count : 1, size));
 }
 
 void *nvl_xrealloc(void *ptr, size_t count, size_t size)
 {
-    return checked(reallocarray(ptr, count > 0 ? count : 1, size));
+    return checked_memory(reallocarray(ptr, count > 0 ? count : 1, size));
 }
 
 char *nvl_xstrdup(const char *s)
 {
-    return checked(strdup(s));
+    return checked_memory(strdup(s));
 }
 
 char *nvl_xstrndup(const char *s, size_t len)
 {
-    return checked(strndup(s, len));
+    return checked_memory(strndup(s, len));
 }
 
 char *nvl_xvasprintf(const char *fmt, va_list ap)
@@ -50,7 +50,7 @@ char *nvl_xvasprintf(const char *fmt, va_list ap)
 
     if (vasprintf(&s, fmt, ap) < 0)
         s = NULL;
-    return checked(s);
+    return checked_memory(s);
 }
 
 char *nvl_xasprintf(const char *fmt, ...)

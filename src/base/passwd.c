@@ -4,14 +4,15 @@
 
 #include <errno.h>
 
-#define FILE_MAX (16u << 20)
+#define FILE_MAX (4u << 20) /* of a container */
 
-int nvl_accounts_open(struct nvl_accounts *accounts, const struct nvl_root *root, const char *path)
+int nvl_accounts_open(struct nvl_accounts *accounts, const struct nvl_root *root, const char *path,
+                      size_t max)
 {
     size_t len;
 
     *accounts = (struct nvl_accounts){0};
-    int r = nvl_root_read(root, path, FILE_MAX, &accounts->text, &len);
+    int r = nvl_root_read(root, path, max, &accounts->text, &len);
     if (r < 0)
         return r;
     /* one line can be all of the file; each member of a group takes a pointer, and two bytes of the line */
@@ -73,7 +74,7 @@ static void read_groups(const struct nvl_root *root, struct nvl_account *account
     struct group group;
 
     account->groups[account->n_groups++] = account->gid;
-    if (nvl_accounts_open(&groups, root, "/etc/group") < 0)
+    if (nvl_accounts_open(&groups, root, "/etc/group", FILE_MAX) < 0)
         return;
     while (account->n_groups < NVL_ACCOUNT_GROUPS && nvl_accounts_next_group(&groups, &group) != NULL)
         if (is_member(&group, account->name) && group.gr_gid != (gid_t)-1 && group.gr_gid != account->gid)
@@ -86,7 +87,7 @@ int nvl_account_find(const struct nvl_root *root, const char *name, struct nvl_a
     struct passwd user;
 
     *account = (struct nvl_account){0};
-    int r = nvl_accounts_open(&users, root, "/etc/passwd");
+    int r = nvl_accounts_open(&users, root, "/etc/passwd", FILE_MAX);
     if (r < 0)
         return r;
     do {
@@ -115,7 +116,7 @@ bool nvl_group_find(const struct nvl_root *root, const char *name, gid_t *gid)
     nvl_auto(nvl_accounts_close) struct nvl_accounts groups = {0};
     struct group group;
 
-    if (nvl_accounts_open(&groups, root, "/etc/group") < 0)
+    if (nvl_accounts_open(&groups, root, "/etc/group", FILE_MAX) < 0)
         return false;
     while (nvl_accounts_next_group(&groups, &group) != NULL)
         if (strcmp(group.gr_name, name) == 0 && group.gr_gid != (gid_t)-1) {

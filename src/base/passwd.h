@@ -15,7 +15,9 @@ struct nvl_accounts {
     char *text, *fields; /* of the file; of the entry that was given last */
     size_t size;         /* of `fields` */
 };
-int nvl_accounts_open(struct nvl_accounts *accounts, const struct nvl_root *root, const char *path);
+/* At most `max` bytes of file (-EFBIG beyond). An entry takes up to six times as much memory. */
+int nvl_accounts_open(struct nvl_accounts *accounts, const struct nvl_root *root, const char *path,
+                      size_t max);
 /* NULL at the end. What is given counts until the next call. An id out of range is (uid_t)-1 or (gid_t)-1. */
 const struct passwd *nvl_accounts_next_user(struct nvl_accounts *accounts, struct passwd *user);
 const struct group *nvl_accounts_next_group(struct nvl_accounts *accounts, struct group *group);

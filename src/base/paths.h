@@ -3,14 +3,14 @@
 
 /* On the host. */
 #define NVL_BUNDLE_DIR                                                                                       \
-    "/var/lib/nvlxc/driver" /* VERSION/{bin,lib64,lib32,share,etc}, sonames, manifest.json */
+    "/var/lib/nvlxc/driver"         /* VERSION/{bin,lib64,lib32,share,etc}, sonames, manifest.json */
+#define NVL_SONAMES_MAX (64u << 10) /* bytes of a bundle's list of sonames; some 2 KiB in truth */
 /* VERSION/gsp_*.bin, for the host's kernel: beside the bundles, since those are mounted into containers */
-#define NVL_FIRMWARE_DIR  "/var/lib/nvlxc/firmware"
-#define NVL_SEARCH_FILE   "/var/lib/nvlxc/search" /* bundle/search.h */
-#define NVL_OWN_NODES_DIR "/dev/nvlxc"            /* CONTAINER/NODE: inject/node_copies.h */
-#define NVL_HOOK_PROGRAM  "/usr/libexec/nvlxc/hook"
-#define NVL_PROBE_PROGRAM "/usr/libexec/nvlxc/probe"
-#define NVL_PROGRAM       "/usr/bin/nvlxc"
+#define NVL_FIRMWARE_DIR    "/var/lib/nvlxc/firmware"
+#define NVL_NODE_COPIES_DIR "/dev/nvlxc" /* CONTAINER/NODE: inject/node_copies.h */
+#define NVL_HOOK_PROGRAM    "/usr/libexec/nvlxc/hook"
+#define NVL_PROBE_PROGRAM   "/usr/libexec/nvlxc/probe"
+#define NVL_PROGRAM         "/usr/bin/nvlxc"
 
 /* In a container; inject/files.c lists every file. */
 #define NVL_MOUNT_POINT "/usr/local/nvidia"   /* the bundle, read-only */

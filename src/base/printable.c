@@ -34,7 +34,7 @@ static bool is_control(const unsigned char *s)
     return (*s < 0x20 && *s != '\n' && *s != '\t') || *s == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
 }
 
-static char *clean(char *text, bool keeps_controls)
+static char *clean_sequence(char *text, bool keeps_controls)
 {
     for (size_t i = 0, len; text[i] != '\0'; i += len) {
         const unsigned char *s = (const unsigned char *)text + i;
@@ -51,10 +51,10 @@ static char *clean(char *text, bool keeps_controls)
 
 char *nvl_make_printable(char *text)
 {
-    return clean(text, false);
+    return clean_sequence(text, false);
 }
 
 char *nvl_make_utf8(char *text)
 {
-    return clean(text, true);
+    return clean_sequence(text, true);
 }

@@ -4,5 +4,5 @@
 /* What a terminal would obey (newlines and tabs it may), and what is not UTF-8, becomes '?', in place. Gives
  * `text` back. */
 char *nvl_make_printable(char *text);
-/* The same of what is not UTF-8 alone: for JSON, which escapes the rest. */
+/* The same only of what is not UTF-8: for JSON, which escapes the rest. */
 char *nvl_make_utf8(char *text);

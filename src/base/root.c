@@ -41,32 +41,30 @@ void nvl_root_close(struct nvl_root *root)
     *root = NVL_ROOT_NONE;
 }
 
+struct nvl_root nvl_root_borrow(int fd)
+{
+    return (struct nvl_root){.fd = fd, .name = (char *)""};
+}
+
 bool nvl_root_is_machine(const struct nvl_root *root)
 {
     return root->is_machine;
 }
 
-/* openat2 takes paths relative to the root descriptor. */
-static const char *relative(const char *path)
+/* openat2 takes paths below_root to the root descriptor. */
+static const char *below_root(const char *path)
 {
     while (*path == '/')
         path++;
     return *path != '\0' ? path : ".";
 }
 
-static void note(const struct nvl_root *root, const char *path)
-{
-    if (root->asked != NULL)
-        nvl_strv_push(root->asked, path);
-}
-
 int nvl_root_openat(const struct nvl_root *root, const char *path, int flags)
 {
     int r;
 
-    note(root, path);
     do {
-        r = nvl_sys_openat2(root->fd, relative(path), (unsigned)flags | O_CLOEXEC,
+        r = nvl_sys_openat2(root->fd, below_root(path), (unsigned)flags | O_CLOEXEC,
                             (flags & O_CREAT) != 0 ? 0644 : 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
     } while (r == -EAGAIN || r == -EINTR); /* a rename raced with `..`: openat2(2) asks to try again */
     return r;
@@ -103,6 +101,14 @@ int nvl_root_make_folder(const struct nvl_root *root, const char *path)
     return made < 0 || fchmod(made, 0755) < 0 ? -errno : 0;
 }
 
+int nvl_root_make_parents(const struct nvl_root *root, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    nvl_autofree char *above = nvl_xstrndup(path, slash != NULL ? (size_t)(slash - path) : 0);
+
+    return above[0] != '\0' ? nvl_root_make_folder(root, above) : 0;
+}
+
 int nvl_root_read(const struct nvl_root *root, const char *path, size_t max, char **data, size_t *len)
 {
     nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
@@ -126,13 +132,12 @@ int nvl_root_read_attribute(const struct nvl_root *root, const char *path, char 
     return 0;
 }
 
-static int read_link(const struct nvl_root *root, const char *path, char *text, size_t size)
+static int read_link_text(const struct nvl_root *root, const char *path, char *text, size_t size)
 {
     ssize_t n;
 
     if (nvl_root_is_machine(root)) {
-        note(root, path);
-        n = readlinkat(root->fd, relative(path), text, size);
+        n = readlinkat(root->fd, below_root(path), text, size);
     } else {
         nvl_autofd int fd = nvl_root_openat(root, path, O_PATH | O_NOFOLLOW);
         if (fd < 0)
@@ -145,7 +150,7 @@ static int read_link(const struct nvl_root *root, const char *path, char *text, 
 int nvl_root_readlink(const struct nvl_root *root, const char *path, char **target)
 {
     char text[PATH_MAX];
-    int n = read_link(root, path, text, sizeof text);
+    int n = read_link_text(root, path, text, sizeof text);
 
     if (n < 0)
         return n;
@@ -158,10 +163,8 @@ int nvl_root_readlink(const struct nvl_root *root, const char *path, char **targ
 int nvl_root_stat(const struct nvl_root *root, const char *path, int flags, struct stat *st)
 {
     /* nothing leads out of the machine: one call instead of three */
-    if (nvl_root_is_machine(root)) {
-        note(root, path);
-        return fstatat(root->fd, relative(path), st, flags) < 0 ? -errno : 0;
-    }
+    if (nvl_root_is_machine(root))
+        return fstatat(root->fd, below_root(path), st, flags) < 0 ? -errno : 0;
     nvl_autofd int fd =
         nvl_root_openat(root, path, O_PATH | ((flags & AT_SYMLINK_NOFOLLOW) != 0 ? O_NOFOLLOW : 0));
 
@@ -180,9 +183,7 @@ bool nvl_root_exists(const struct nvl_root *root, const char *path)
 int nvl_root_each(const struct nvl_root *root, const char *path, void (*take)(void *data, const char *name),
                   void *data)
 {
-    nvl_autofree char *listed = root->asked != NULL ? nvl_xasprintf("%s/.", path) : NULL;
-    nvl_autofd int fd =
-        nvl_root_openat(root, listed != NULL ? listed : path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
+    nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
 
     if (fd < 0)
         return fd;

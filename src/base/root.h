@@ -17,8 +17,6 @@ struct nvl_root {
     int fd;          /* O_PATH | O_DIRECTORY */
     char *name;      /* as the user named it, without a trailing slash; "" for "/" */
     bool is_machine; /* opened as "/": no path leads out of it, so it is not confined where that costs */
-    struct nvl_strv
-        *asked; /* where not NULL: every path that is looked at, a folder that is listed as "PATH/." */
 };
 #define NVL_ROOT_NONE ((struct nvl_root){.fd = -1})
 
@@ -26,6 +24,8 @@ int nvl_root_open(struct nvl_root *root, const char *dir, struct nvl_error *err)
 /* Takes over the descriptor; `name` is copied and used in messages only. */
 void nvl_root_from_fd(struct nvl_root *root, int fd, const char *name);
 void nvl_root_close(struct nvl_root *root);
+/* A handle on a directory that is open and stays the caller's: not to be closed. Its name is "". */
+struct nvl_root nvl_root_borrow(int fd);
 bool nvl_root_is_machine(const struct nvl_root *root); /* opened as "/" */
 
 /* A descriptor (O_CLOEXEC is added), following links inside the root; with O_NOFOLLOW in flags the last
@@ -38,6 +38,8 @@ int nvl_root_open_parent(const struct nvl_root *root, const char *path, const ch
 
 /* Makes the folder and those above it that are missing, mode 0755 whatever the umask; 0 where it is there. */
 int nvl_root_make_folder(const struct nvl_root *root, const char *path);
+/* The same for the folders above the last component of `path`. */
+int nvl_root_make_parents(const struct nvl_root *root, const char *path);
 
 /* A whole regular file, at most max bytes (-EFBIG beyond; -EINVAL where it is not a regular file; never
  * blocks). *data is NUL-terminated and the caller's. */

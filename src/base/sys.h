@@ -20,7 +20,7 @@ int nvl_sys_move_mount_at(int from, int dirfd, const char *path);
 /* Sets MOUNT_ATTR_* on the mount that `fd` is the root of, and makes it private: a clone would else be the
  * source's peer, and what a container mounts on the one would show on the other, on the host. */
 int nvl_sys_set_mount_flags(int fd, uint64_t flags);
-/* That alone, of the mount and of all below it. */
+/* Only that, of the mount and of all below it. */
 int nvl_sys_make_private(int fd);
 /* A new, detached, empty tmpfs (nosuid, nodev, noexec) with this mode for its root ("0755"). */
 int nvl_sys_new_tmpfs(const char *mode);

@@ -1,4 +1,4 @@
-/* A bundle written: built beside, moved into place. */
+/* A bundle brought to what is installed on the host: built beside, moved into place. */
 #include "bundle/build.h"
 
 #include <errno.h>
@@ -9,11 +9,19 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/paths.h"
+#include "base/root.h"
+#include "bundle/manifest.h"
+#include "bundle/select.h"
 #include "bundle/store.h"
-#include "bundle/folder.h"
 
-#define SONAMES_MAX (1u << 20)
+/* What is written. */
+struct stage {
+    int store;              /* NVL_BUNDLE_DIR, locked */
+    bool has_bundle;        /* a folder of that version is there: it is brought up to date in place */
+    struct nvl_manifest *m; /* of the whole bundle; files without checksum are copied */
+};
 
 static const char *last_component(const char *path)
 {
@@ -22,7 +30,7 @@ static const char *last_component(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-static bool leads_somewhere(const struct nvl_manifest *m, const char *target)
+static bool leads_to_file(const struct nvl_manifest *m, const char *target)
 {
     for (size_t i = 0; i < m->n_files; i++)
         if (strcmp(last_component(m->files[i].path), last_component(target)) == 0)
@@ -33,20 +41,23 @@ static bool leads_somewhere(const struct nvl_manifest *m, const char *target)
     return false;
 }
 
-void nvl_stage_link(struct nvl_manifest *m, const struct nvl_manifest *before)
+/* The links that stand for the manifest's libraries, and those of the bundle before that still lead to a
+ * file. */
+static void add_links(struct nvl_manifest *m, const struct nvl_manifest *before)
 {
     nvl_manifest_link_sonames(m);
     for (size_t i = 0; i < before->n_links; i++) {
         bool is_there = false;
         for (size_t n = 0; n < m->n_links && !is_there; n++)
             is_there = strcmp(m->links[n].path, before->links[i].path) == 0;
-        if (!is_there && leads_somewhere(m, before->links[i].target))
+        if (!is_there && leads_to_file(m, before->links[i].target))
             nvl_manifest_add_link(m, before->links[i].path, before->links[i].target);
     }
     nvl_manifest_sort(m);
 }
 
-bool nvl_stage_has_file(int bundle, const struct nvl_bundle_file *file)
+/* Whether the bundle has this file as it should be, going by its inode only. */
+static bool has_file(int bundle, const struct nvl_bundle_file *file)
 {
     mode_t mode = nvl_has_prefix(file->path, "bin/") ? 0755 : 0644;
     struct stat st;
@@ -63,7 +74,8 @@ static bool has_link(int bundle, const struct nvl_bundle_link *link)
     return n >= 0 && (size_t)n == strlen(link->target) && memcmp(target, link->target, (size_t)n) == 0;
 }
 
-bool nvl_stage_has_rest(int bundle, const struct nvl_manifest *m)
+/* Whether all links and `sonames` are as the manifest wants them. */
+static bool has_rest(int bundle, const struct nvl_manifest *m)
 {
     for (size_t i = 0; i < m->n_links; i++)
         if (!has_link(bundle, &m->links[i]))
@@ -71,10 +83,10 @@ bool nvl_stage_has_rest(int bundle, const struct nvl_manifest *m)
     nvl_autofree char *wanted = nvl_manifest_sonames(m), *text = NULL;
     nvl_autofd int fd = openat(bundle, "sonames", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     size_t len;
-    return fd >= 0 && nvl_fd_read(fd, SONAMES_MAX, &text, &len) == 0 && strcmp(text, wanted) == 0;
+    return fd >= 0 && nvl_fd_read(fd, NVL_SONAMES_MAX, &text, &len) == 0 && strcmp(text, wanted) == 0;
 }
 
-static int write_text(int dirfd, const char *name, const char *text)
+static int write_bundle_text(int dirfd, const char *name, const char *text)
 {
     nvl_autofd int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 
@@ -86,13 +98,15 @@ static int write_text(int dirfd, const char *name, const char *text)
     return r;
 }
 
-static int make_links(int staged, int bundle, const struct nvl_manifest *m)
+static int make_bundle_links(int staged, int bundle, const struct nvl_manifest *m)
 {
+    const struct nvl_root folder = nvl_root_borrow(staged);
+
     for (size_t i = 0; i < m->n_links; i++) {
         const struct nvl_bundle_link *link = &m->links[i];
         if (bundle >= 0 && has_link(bundle, link))
             continue;
-        int r = nvl_folder_make_parents(staged, link->path);
+        int r = nvl_root_make_parents(&folder, link->path);
         if (r == 0 && symlinkat(link->target, staged, link->path) < 0)
             r = -errno;
         if (r < 0)
@@ -102,8 +116,8 @@ static int make_links(int staged, int bundle, const struct nvl_manifest *m)
 }
 
 /* Everything that the bundle lacks, in the folder of the copier. */
-static int fill(struct nvl_copier *copier, int bundle, struct nvl_manifest *m,
-                const struct nvl_manifest *before, struct nvl_strv *copied, struct nvl_error *err)
+static int fill_stage(struct nvl_copier *copier, int bundle, struct nvl_manifest *m,
+                      const struct nvl_manifest *before, struct nvl_strv *copied, struct nvl_error *err)
 {
     for (size_t i = 0; i < m->n_files; i++) {
         if (m->files[i].checksum[0] != '\0')
@@ -113,40 +127,42 @@ static int fill(struct nvl_copier *copier, int bundle, struct nvl_manifest *m,
         if (r < 0)
             return r;
     }
-    nvl_stage_link(m, before);
-    int r = make_links(copier->dirfd, bundle, m);
+    add_links(m, before);
+    int r = make_bundle_links(copier->dirfd, bundle, m);
     nvl_autofree char *sonames = nvl_manifest_sonames(m), *manifest = nvl_manifest_format(m);
     if (r == 0)
-        r = write_text(copier->dirfd, "sonames", sonames);
+        r = write_bundle_text(copier->dirfd, "sonames", sonames);
     if (r == 0)
-        r = write_text(copier->dirfd, "manifest.json", manifest);
+        r = write_bundle_text(copier->dirfd, "manifest.json", manifest);
     return r;
 }
 
-static int move(int staged, int bundle, const char *path)
+static int move_into_bundle(int staged, int bundle, const char *path)
 {
-    int r = nvl_folder_make_parents(bundle, path);
+    const struct nvl_root folder = nvl_root_borrow(bundle);
+    int r = nvl_root_make_parents(&folder, path);
 
     return r < 0 ? r : renameat(staged, path, bundle, path) < 0 ? -errno : 0;
 }
 
 /* Containers have the bundle's folder mounted: it stays, and each file in it is the old or the new. */
-static int move_files(int staged, int bundle, const struct nvl_manifest *m, const struct nvl_strv *copied)
+static int move_bundle_files(int staged, int bundle, const struct nvl_manifest *m,
+                             const struct nvl_strv *copied)
 {
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < copied->count; i++)
-        r = move(staged, bundle, copied->items[i]);
+        r = move_into_bundle(staged, bundle, copied->items[i]);
     for (size_t i = 0; r == 0 && i < m->n_links; i++)
         if (!has_link(bundle, &m->links[i]))
-            r = move(staged, bundle, m->links[i].path);
+            r = move_into_bundle(staged, bundle, m->links[i].path);
     if (r == 0)
-        r = move(staged, bundle, "sonames");
+        r = move_into_bundle(staged, bundle, "sonames");
     return r;
 }
 
-static int place(const struct nvl_stage *stage, int staged, int bundle, const char *temporary,
-                 const struct nvl_strv *copied)
+static int place_stage(const struct stage *stage, int staged, int bundle, const char *temporary,
+                       const struct nvl_strv *copied)
 {
     const char *version = stage->m->version;
     int r = nvl_folder_sync(stage->store, temporary);
@@ -157,53 +173,173 @@ static int place(const struct nvl_stage *stage, int staged, int bundle, const ch
         return renameat(stage->store, temporary, stage->store, version) < 0 || fsync(stage->store) < 0
                    ? -errno
                    : 0;
-    r = move_files(staged, bundle, stage->m, copied);
+    r = move_bundle_files(staged, bundle, stage->m, copied);
     if (r == 0)
         r = nvl_folder_sync(stage->store, version);
     if (r == 0)
-        r = move(staged, bundle, "manifest.json");
+        r = move_into_bundle(staged, bundle, "manifest.json");
     if (r == 0)
         r = nvl_folder_sync(stage->store, version);
     return r;
 }
 
-static int open_folder(int dirfd, const char *name)
+static int open_bundle_folder(int dirfd, const char *name)
 {
     int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
     return fd < 0 ? -errno : fd;
 }
 
-static int build(struct nvl_stage *stage, struct nvl_copier *copier, const struct nvl_manifest *before,
-                 const char *temporary, struct nvl_error *err)
+static int build_stage(struct stage *stage, struct nvl_copier *copier, const struct nvl_manifest *before,
+                       const char *temporary, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv copied = {0};
+    const struct nvl_root store = nvl_root_borrow(stage->store);
     nvl_autofd int bundle = -1, staged = -1;
 
-    int r = nvl_folder_make(stage->store, temporary);
+    int r = nvl_root_make_folder(&store, temporary);
     if (r < 0)
         return r;
-    staged = open_folder(stage->store, temporary);
+    staged = open_bundle_folder(stage->store, temporary);
     if (staged < 0)
         return staged;
-    if (stage->has_bundle && (bundle = open_folder(stage->store, stage->m->version)) < 0)
+    if (stage->has_bundle && (bundle = open_bundle_folder(stage->store, stage->m->version)) < 0)
         return bundle;
     copier->dirfd = staged;
-    r = fill(copier, bundle, stage->m, before, &copied, err);
-    return r < 0 ? r : place(stage, staged, bundle, temporary, &copied);
+    r = fill_stage(copier, bundle, stage->m, before, &copied, err);
+    return r < 0 ? r : place_stage(stage, staged, bundle, temporary, &copied);
 }
 
-int nvl_stage_write(struct nvl_stage *stage, struct nvl_copier *copier, const struct nvl_manifest *before,
-                    struct nvl_error *err)
+/* On an error the temporary folder is gone, and a bundle that was there is as it was. */
+static int write_stage(struct stage *stage, struct nvl_copier *copier, const struct nvl_manifest *before,
+                       struct nvl_error *err)
 {
     nvl_autofree char *temporary = nvl_store_temporary_name(stage->m->version);
     struct nvl_error why = {0};
 
-    int r = build(stage, copier, before, temporary, &why);
+    int r = build_stage(stage, copier, before, temporary, &why);
     nvl_folder_remove(stage->store, temporary); /* empty after an update, and gone after a first build */
     if (r < 0 && why.message[0] == '\0')
         return nvl_store_error(stage->store, r, stage->m->version, copier->total, err);
     if (r < 0 && err != NULL)
         *err = why;
     return r;
+}
+
+/* A bundle as it is found: its folder (-1 for none), and its manifest (empty where it cannot be read). */
+struct found {
+    int fd;
+    struct nvl_manifest m;
+};
+
+static void found_bundle_clear(struct found *f)
+{
+    if (f->fd >= 0)
+        close(f->fd);
+    nvl_manifest_clear(&f->m);
+}
+
+static int find_bundle_to_sync(const struct nvl_root *root, const char *version, struct found *f,
+                               struct nvl_error *err)
+{
+    nvl_autofree char *path = nvl_xasprintf(NVL_BUNDLE_DIR "/%s", version);
+
+    f->fd = nvl_root_openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (f->fd == -ENOENT)
+        return 0;
+    if (f->fd < 0)
+        return nvl_error_errno(err, f->fd, "cannot open the driver bundle %s%s", root->name, path);
+    nvl_manifest_read(root, version, &f->m); /* an empty one means that every file is copied again */
+    return 0;
+}
+
+/* What the bundle has already is not copied; what only the bundle has stays: packages may have been upgraded
+ * since, and this is still the version that the running module needs. */
+static void merge_found(const struct found *found, struct nvl_manifest *chosen)
+{
+    for (size_t i = 0; i < found->m.n_files; i++) {
+        const struct nvl_bundle_file *old = &found->m.files[i];
+        struct nvl_bundle_file *new = nvl_manifest_find(chosen, old->path);
+        if (!has_file(found->fd, old) || (new != NULL && !nvl_bundle_file_same(old, new)))
+            continue;
+        if (new == NULL) {
+            new = nvl_manifest_add(chosen, old->path);
+            new->source = nvl_xstrdup(old->source);
+            new->size = old->size;
+            new->mtime = old->mtime;
+        }
+        memcpy(new->checksum, old->checksum, sizeof new->checksum);
+        new->soname = old->soname != NULL ? nvl_xstrdup(old->soname) : NULL;
+    }
+    nvl_manifest_sort(chosen);
+}
+
+static uint64_t bytes_to_copy(const struct nvl_manifest *m)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < m->n_files; i++)
+        bytes += m->files[i].checksum[0] == '\0' ? m->files[i].size : 0;
+    return bytes;
+}
+
+static bool is_bundle_current(const struct found *found, struct nvl_manifest *m)
+{
+    if (found->fd < 0 || m->n_files != found->m.n_files)
+        return false;
+    for (size_t i = 0; i < m->n_files; i++)
+        if (m->files[i].checksum[0] == '\0')
+            return false;
+    add_links(m, &found->m);
+    return m->n_links == found->m.n_links && has_rest(found->fd, m);
+}
+
+static int sync_bundle(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
+                       int store, struct nvl_copier *copier, struct nvl_sync_result *result,
+                       struct nvl_error *err)
+{
+    nvl_auto(found_bundle_clear) struct found found = {.fd = -1};
+    nvl_auto(nvl_manifest_clear) struct nvl_manifest m = {0};
+
+    int r = find_bundle_to_sync(root, version, &found, err);
+    if (r == 0)
+        r = nvl_select_files(root, us, version, &found.m, &m, &result->missing, err);
+    if (r < 0)
+        return r;
+    merge_found(&found, &m);
+    result->changed = !is_bundle_current(&found, &m);
+    result->n_files = m.n_files;
+    result->bytes = nvl_manifest_bytes(&m);
+    copier->total = bytes_to_copy(&m);
+    if (!result->changed || store < 0)
+        return 0;
+    struct stage stage = {.store = store, .has_bundle = found.fd >= 0, .m = &m};
+    return write_stage(&stage, copier, &found.m, err);
+}
+
+int nvl_bundle_sync(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
+                    bool dry_run, nvl_progress_fn *progress, void *progress_data,
+                    struct nvl_sync_result *result, struct nvl_error *err)
+{
+    struct nvl_copier copier = {.root = root, .progress = progress, .progress_data = progress_data};
+    nvl_autofd int store = -1, lock = -1;
+
+    *result = (struct nvl_sync_result){0};
+    if (!nvl_is_version(version, strlen(version)) || strlen(version) >= NVL_VERSION_MAX)
+        return nvl_error_set(err, -EINVAL, "'%s' is not a driver version", version);
+    if (!dry_run) {
+        int r = nvl_store_open(root, NVL_STORE_WAIT_MS, &store, &lock, err);
+        if (r < 0)
+            return r;
+    }
+    int r = sync_bundle(root, us, version, store, &copier, result, err);
+    if (r < 0)
+        nvl_sync_result_clear(result);
+    return r;
+}
+
+void nvl_sync_result_clear(struct nvl_sync_result *result)
+{
+    nvl_strv_clear(&result->missing);
+    *result = (struct nvl_sync_result){0};
 }

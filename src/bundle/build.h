@@ -1,23 +1,28 @@
-/* Writing a bundle: what is new is made in a temporary folder beside it, then moved into place, the manifest
- * last. Not public: for this room. */
+/* A bundle built and brought up to date: what is new is made in a temporary folder beside it, then moved into
+ * place, the manifest last. */
 #pragma once
 
+#include "base/text.h"
 #include "bundle/copy.h"
 
-struct nvl_stage {
-    int store;              /* NVL_BUNDLE_DIR, locked */
-    bool has_bundle;        /* a folder of that version is there: it is brought up to date in place */
-    struct nvl_manifest *m; /* of the whole bundle; files without checksum are copied */
+struct nvl_userspace;
+
+struct nvl_sync_result {
+    bool changed;            /* something was written; with dry_run: would be */
+    size_t n_files;          /* in the bundle, without links */
+    uint64_t bytes;          /* of those */
+    struct nvl_strv missing; /* one line for each capability that lacks something: "video:
+                              * libnvidia-encode.so.1 is not installed: apt install libnvidia-encode1" */
 };
 
-/* The links that stand for the manifest's libraries, and those of the bundle before that still lead to a
- * file. */
-void nvl_stage_link(struct nvl_manifest *m, const struct nvl_manifest *before);
-/* Whether the bundle has this file as it should be, going by its inode alone. */
-bool nvl_stage_has_file(int bundle, const struct nvl_bundle_file *file);
-/* Whether all links and `sonames` are as the manifest wants them. */
-bool nvl_stage_has_rest(int bundle, const struct nvl_manifest *m);
-
-/* On an error the temporary folder is gone, and a bundle that was there is as it was. */
-int nvl_stage_write(struct nvl_stage *stage, struct nvl_copier *copier, const struct nvl_manifest *before,
-                    struct nvl_error *err);
+/* Builds the bundle of `version` from what is installed on the host: into a temporary folder beside it
+ * (reflink where the file system can, a checksum while copying), fsynced, renamed. One that is there is
+ * brought up to date in place, since containers have it mounted: what is new or has another size, time or
+ * source is copied, each file replaced whole, the manifest last; what the host no longer has stays. No file
+ * is read where nothing has changed. With dry_run only the result is filled in. -ENOENT where that version's
+ * libcuda and libnvidia-ml are not installed; -EAGAIN where another sync is still at work after a minute;
+ * -ENOSPC with what is needed and free. After an error the bundle is as it was. */
+int nvl_bundle_sync(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
+                    bool dry_run, nvl_progress_fn *progress, void *progress_data,
+                    struct nvl_sync_result *result, struct nvl_error *err);
+void nvl_sync_result_clear(struct nvl_sync_result *result);

@@ -3,6 +3,8 @@
  * (egl-wayland, egl-gbm, nvidia-modprobe, nvidia-persistenced). */
 #include "bundle/catalog.h"
 
+#include "grant/grant.h"
+
 #define LIBRARY(name, capability, expected, package)                                                         \
     {                                                                                                        \
         NVL_FILE_LIBRARY, name, NVL_CAP_##capability, expected, package, NULL                                \

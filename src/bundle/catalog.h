@@ -2,7 +2,8 @@
  * missing. One table; names are NVIDIA's (README of the driver, libnvidia-container's lists as facts). */
 #pragma once
 
-#include "grant/grant.h"
+#include <stdbool.h>
+#include <stddef.h>
 
 enum nvl_file_kind {
     NVL_FILE_LIBRARY, /* name is the soname without the driver's version where it has that: "libcuda.so.1",

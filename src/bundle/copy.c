@@ -4,16 +4,53 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "bundle/folder.h"
+#include "base/root.h"
+#include "bundle/manifest.h"
 #include "host/elf.h"
 
+/* As its header has it, compiled in: no library is loaded for it. */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #define CHUNK (256u << 10) /* stays in the processor's cache from reading to writing */
+
+static XXH3_state_t *new_sum(void)
+{
+    XXH3_state_t *sum = aligned_alloc(_Alignof(XXH3_state_t), sizeof *sum);
+
+    if (sum == NULL)
+        nvl_out_of_memory();
+    XXH3_128bits_reset(sum);
+    return sum;
+}
+
+static void format_sum(const XXH3_state_t *sum, char text[NVL_CHECKSUM_LENGTH + 1])
+{
+    XXH128_hash_t hash = XXH3_128bits_digest(sum);
+
+    snprintf(text, NVL_CHECKSUM_LENGTH + 1, "%016llx%016llx", (unsigned long long)hash.high64,
+             (unsigned long long)hash.low64);
+}
+
+int nvl_checksum_of(int fd, char text[NVL_CHECKSUM_LENGTH + 1])
+{
+    nvl_autofree uint8_t *chunk = nvl_xcalloc(1, CHUNK);
+    nvl_autofree XXH3_state_t *sum = new_sum();
+    ssize_t n;
+
+    while ((n = read(fd, chunk, CHUNK)) > 0 || (n < 0 && errno == EINTR))
+        if (n > 0)
+            XXH3_128bits_update(sum, chunk, (size_t)n);
+    format_sum(sum, text);
+    return n < 0 ? -errno : 0;
+}
 
 static bool has_space(struct nvl_copier *copier)
 {
@@ -28,7 +65,7 @@ static bool has_space(struct nvl_copier *copier)
 /* Reads `from` to its end for the checksum, and writes it to `to` unless that is a clone. Beyond the size
  * that it had it is not followed: something is writing there. */
 static int transfer(struct nvl_copier *copier, const struct nvl_bundle_file *file, uint64_t size, int from,
-                    int to, struct nvl_checksum *sum)
+                    int to, XXH3_state_t *sum)
 {
     nvl_autofree uint8_t *chunk = nvl_xcalloc(1, CHUNK);
     bool is_clone = ioctl(to, FICLONE, from) == 0;
@@ -48,14 +85,14 @@ static int transfer(struct nvl_copier *copier, const struct nvl_bundle_file *fil
         int r = is_clone ? 0 : nvl_fd_write(to, chunk, (size_t)n);
         if (r < 0)
             return r;
-        nvl_checksum_add(sum, chunk, (size_t)n);
+        XXH3_128bits_update(sum, chunk, (size_t)n);
         copier->done += (uint64_t)n;
         if (copier->progress != NULL)
             copier->progress(copier->progress_data, file->path, copier->done, copier->total);
     }
 }
 
-static int64_t nanoseconds(const struct timespec *t)
+static int64_t time_in_ns(const struct timespec *t)
 {
     return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
 }
@@ -66,7 +103,7 @@ static int copy_bytes(struct nvl_copier *copier, struct nvl_bundle_file *file, i
                       struct nvl_error *err)
 {
     struct stat before, after;
-    nvl_auto(nvl_checksum_free_ptr) struct nvl_checksum *sum = nvl_checksum_new();
+    nvl_autofree XXH3_state_t *sum = new_sum();
 
     if (fstat(from, &before) < 0)
         return -errno;
@@ -78,19 +115,19 @@ static int copy_bytes(struct nvl_copier *copier, struct nvl_bundle_file *file, i
     if (fstat(from, &after) < 0)
         return -errno;
     if (r == -ESTALE || after.st_size != before.st_size ||
-        nanoseconds(&after.st_mtim) != nanoseconds(&before.st_mtim)) {
+        time_in_ns(&after.st_mtim) != time_in_ns(&before.st_mtim)) {
         nvl_error_set(err, -ESTALE, "%s%s changed while it was copied", copier->root->name, file->source);
         nvl_error_hint(err, "wait until the driver's installation is done, then: nvlxc driver sync");
         return -ESTALE;
     }
-    nvl_checksum_take(sum, file->checksum);
+    format_sum(sum, file->checksum);
     file->size = (uint64_t)after.st_size;
-    file->mtime = nanoseconds(&after.st_mtim);
+    file->mtime = time_in_ns(&after.st_mtim);
     const struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, after.st_mtim};
     return futimens(to, times) < 0 ? -errno : 0;
 }
 
-static bool is_library(const char *path)
+static bool calls_itself_library(const char *path)
 {
     return nvl_has_prefix(path, "lib") && strstr(path, ".so") != NULL;
 }
@@ -133,7 +170,8 @@ int nvl_copy_file(struct nvl_copier *copier, struct nvl_bundle_file *file, struc
 
     if (from < 0)
         return nvl_error_errno(err, from, "cannot read %s%s", copier->root->name, file->source);
-    int r = nvl_folder_make_parents(copier->dirfd, file->path);
+    const struct nvl_root folder = nvl_root_borrow(copier->dirfd);
+    int r = nvl_root_make_parents(&folder, file->path);
     if (r < 0)
         return r;
     nvl_autofd int to =
@@ -141,7 +179,7 @@ int nvl_copy_file(struct nvl_copier *copier, struct nvl_bundle_file *file, struc
     if (to < 0)
         return -errno;
     r = copy_bytes(copier, file, from, to, err);
-    if (r == 0 && is_library(file->path))
+    if (r == 0 && calls_itself_library(file->path))
         r = read_soname(copier, file, to, err);
     if (r == 0)
         r = set_owner_and_mode(to, file->path);

@@ -2,8 +2,15 @@
  * on the way. Not public: for this room. */
 #pragma once
 
-#include "bundle/bundle.h"
-#include "bundle/manifest.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct nvl_bundle_file;
+struct nvl_error;
+struct nvl_root;
+
+/* Called while files are copied; done and total are bytes. */
+typedef void nvl_progress_fn(void *data, const char *file, uint64_t done, uint64_t total);
 
 struct nvl_copier {
     const struct nvl_root *root; /* of the sources */
@@ -18,3 +25,10 @@ struct nvl_copier {
  * checksum and soname, and size and mtime as they were while it was copied. Nothing is begun that the space
  * that is free would not hold: -ENOSPC without an error text. */
 int nvl_copy_file(struct nvl_copier *copier, struct nvl_bundle_file *file, struct nvl_error *err);
+
+/* The checksum of a bundle's files: XXH3, 128 bits (xxHash, https://xxhash.com), as XXH128 in hexadecimal,
+ * the same that `xxhsum -H2` prints. It finds damage: who could forge a file of a bundle is root, and could
+ * forge the manifest too. */
+#define NVL_CHECKSUM_LENGTH 32
+/* Of what the descriptor gives from here to its end. */
+int nvl_checksum_of(int fd, char text[NVL_CHECKSUM_LENGTH + 1]);

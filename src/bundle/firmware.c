@@ -7,9 +7,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/paths.h"
 #include "bundle/copy.h"
-#include "bundle/folder.h"
+#include "bundle/manifest.h"
 #include "bundle/store.h"
 
 #define PARAMS_FILE     "/proc/driver/nvidia/params"
@@ -23,7 +24,7 @@ struct firmware {
     struct nvl_firmware_result *result;
 };
 
-static bool is_switched_off(const struct nvl_root *root)
+static bool is_firmware_off(const struct nvl_root *root)
 {
     nvl_autofree char *text = NULL;
     const char *line, *value;
@@ -45,8 +46,8 @@ static bool is_firmware(const char *name)
 }
 
 /* The names of firmware in FOLDER/VERSION; none where that is not there. */
-static int list(const struct nvl_root *root, const char *folder, const char *version, struct nvl_strv *names,
-                struct nvl_error *err)
+static int list_firmware(const struct nvl_root *root, const char *folder, const char *version,
+                         struct nvl_strv *names, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv all = {0};
     nvl_autofree char *path = nvl_xasprintf("%s/%s", folder, version);
@@ -60,8 +61,8 @@ static int list(const struct nvl_root *root, const char *folder, const char *ver
     return 0;
 }
 
-static bool look(const struct nvl_root *root, const char *folder, const char *version, const char *name,
-                 struct stat *st)
+static bool find_firmware(const struct nvl_root *root, const char *folder, const char *version,
+                          const char *name, struct stat *st)
 {
     nvl_autofree char *path = nvl_xasprintf("%s/%s/%s", folder, version, name);
 
@@ -69,8 +70,8 @@ static bool look(const struct nvl_root *root, const char *folder, const char *ve
 }
 
 /* Into place whole: what the kernel loads is all of it or nothing. */
-static int copy_whole(const struct nvl_root *root, const char *source, uint64_t size, int to,
-                      const char *name, struct nvl_error *err)
+static int copy_whole_file(const struct nvl_root *root, const char *source, uint64_t size, int to,
+                           const char *name, struct nvl_error *err)
 {
     nvl_autofree char *temporary = nvl_xasprintf(".%s.tmp", name), *from = nvl_xstrdup(source);
     struct nvl_copier copier = {.root = root, .dirfd = to, .total = size};
@@ -85,8 +86,8 @@ static int copy_whole(const struct nvl_root *root, const char *source, uint64_t 
     return r;
 }
 
-static int copy(const struct firmware *f, const char *from, const char *to, const char *name,
-                struct nvl_error *err)
+static int copy_version_file(const struct firmware *f, const char *from, const char *to, const char *name,
+                             struct nvl_error *err)
 {
     nvl_autofree char *source = nvl_xasprintf("%s/%s/%s", from, f->loaded, name);
     nvl_autofree char *folder = nvl_xasprintf("%s/%s", to, f->loaded);
@@ -100,7 +101,7 @@ static int copy(const struct firmware *f, const char *from, const char *to, cons
         r = nvl_root_make_folder(f->root, folder);
     nvl_autofd int dir = r == 0 ? nvl_root_openat(f->root, folder, O_RDONLY | O_DIRECTORY) : r;
     if (dir >= 0)
-        r = copy_whole(f->root, source, (uint64_t)st.st_size, dir, name, &why);
+        r = copy_whole_file(f->root, source, (uint64_t)st.st_size, dir, name, &why);
     else
         r = dir;
     if (r == 0)
@@ -118,22 +119,22 @@ static bool is_same_time(const struct stat *a, const struct stat *b)
 }
 
 /* What is installed now; what is kept and no longer installed stays. */
-static int keep(const struct firmware *f, struct nvl_error *err)
+static int keep_installed(const struct firmware *f, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
     struct stat installed, kept;
 
-    int r = list(f->root, NVL_FIRMWARE_INSTALLED, f->loaded, &names, err);
+    int r = list_firmware(f->root, NVL_FIRMWARE_INSTALLED, f->loaded, &names, err);
     for (size_t i = 0; i < names.count && r == 0; i++) {
         const char *name = names.items[i];
-        if (!look(f->root, NVL_FIRMWARE_INSTALLED, f->loaded, name, &installed))
+        if (!find_firmware(f->root, NVL_FIRMWARE_INSTALLED, f->loaded, name, &installed))
             continue;
-        bool is_kept = look(f->root, NVL_FIRMWARE_DIR, f->loaded, name, &kept);
+        bool is_kept = find_firmware(f->root, NVL_FIRMWARE_DIR, f->loaded, name, &kept);
         if (!is_kept || kept.st_size != installed.st_size || !is_same_time(&kept, &installed)) {
-            r = copy(f, NVL_FIRMWARE_INSTALLED, NVL_FIRMWARE_DIR, name, err);
+            r = copy_version_file(f, NVL_FIRMWARE_INSTALLED, NVL_FIRMWARE_DIR, name, err);
             f->result->n_kept++;
         }
-        if (!is_kept && f->dry_run) { /* place() counts the others */
+        if (!is_kept && f->dry_run) { /* lend_kept() counts the others */
             f->result->n_files++;
             f->result->bytes += (uint64_t)installed.st_size;
         }
@@ -141,24 +142,24 @@ static int keep(const struct firmware *f, struct nvl_error *err)
     return r;
 }
 
-static int place(const struct firmware *f, struct nvl_error *err)
+static int lend_kept(const struct firmware *f, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
     struct stat kept, other;
 
-    int r = list(f->root, NVL_FIRMWARE_DIR, f->loaded, &names, err);
+    int r = list_firmware(f->root, NVL_FIRMWARE_DIR, f->loaded, &names, err);
     for (size_t i = 0; i < names.count && r == 0; i++) {
         const char *name = names.items[i];
-        if (!look(f->root, NVL_FIRMWARE_DIR, f->loaded, name, &kept))
+        if (!find_firmware(f->root, NVL_FIRMWARE_DIR, f->loaded, name, &kept))
             continue;
         f->result->n_files++;
         f->result->bytes += (uint64_t)kept.st_size;
-        if (look(f->root, NVL_FIRMWARE_INSTALLED, f->loaded, name, &other))
+        if (find_firmware(f->root, NVL_FIRMWARE_INSTALLED, f->loaded, name, &other))
             continue;
         f->result->is_placed = true;
-        if (look(f->root, NVL_FIRMWARE_UPDATES, f->loaded, name, &other))
+        if (find_firmware(f->root, NVL_FIRMWARE_UPDATES, f->loaded, name, &other))
             continue;
-        r = copy(f, NVL_FIRMWARE_DIR, NVL_FIRMWARE_UPDATES, name, err);
+        r = copy_version_file(f, NVL_FIRMWARE_DIR, NVL_FIRMWARE_UPDATES, name, err);
         f->result->n_placed++;
     }
     return r;
@@ -211,8 +212,8 @@ static void remove_empty_folders(const struct nvl_root *root, const char *versio
     }
 }
 
-static int take_away_one(const struct firmware *f, const char *version, const char *name,
-                         struct nvl_error *err)
+static int take_back_file(const struct firmware *f, const char *version, const char *name,
+                          struct nvl_error *err)
 {
     nvl_autofree char *lent = nvl_xasprintf(NVL_FIRMWARE_UPDATES "/%s/%s", version, name);
     nvl_autofree char *kept = nvl_xasprintf(NVL_FIRMWARE_DIR "/%s/%s", version, name);
@@ -231,16 +232,16 @@ static int take_away_one(const struct firmware *f, const char *version, const ch
 }
 
 /* What another version was lent, and what is installed again. */
-static int take_away(const struct firmware *f, const char *version, struct nvl_error *err)
+static int take_back(const struct firmware *f, const char *version, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
     bool is_loaded = strcmp(version, f->loaded) == 0;
     struct stat st;
 
-    int r = list(f->root, NVL_FIRMWARE_UPDATES, version, &names, err);
+    int r = list_firmware(f->root, NVL_FIRMWARE_UPDATES, version, &names, err);
     for (size_t i = 0; i < names.count && r == 0; i++)
-        if (!is_loaded || look(f->root, NVL_FIRMWARE_INSTALLED, version, names.items[i], &st))
-            r = take_away_one(f, version, names.items[i], err);
+        if (!is_loaded || find_firmware(f->root, NVL_FIRMWARE_INSTALLED, version, names.items[i], &st))
+            r = take_back_file(f, version, names.items[i], err);
     if (r < 0 || is_loaded || f->dry_run)
         return r;
     nvl_autofd int dir = nvl_root_openat(f->root, NVL_FIRMWARE_DIR, O_RDONLY | O_DIRECTORY);
@@ -249,7 +250,7 @@ static int take_away(const struct firmware *f, const char *version, struct nvl_e
                  : 0;
 }
 
-static int take_away_all(const struct firmware *f, struct nvl_error *err)
+static int take_back_all(const struct firmware *f, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv versions = {0};
 
@@ -258,7 +259,7 @@ static int take_away_all(const struct firmware *f, struct nvl_error *err)
         return r == -ENOENT ? 0 : nvl_error_errno(err, r, "cannot read %s" NVL_FIRMWARE_DIR, f->root->name);
     for (size_t i = 0; i < versions.count && r == 0; i++)
         if (nvl_is_version(versions.items[i], strlen(versions.items[i])))
-            r = take_away(f, versions.items[i], err);
+            r = take_back(f, versions.items[i], err);
     return r;
 }
 
@@ -273,9 +274,9 @@ int nvl_firmware_sync(const struct nvl_root *root, const char *loaded, bool dry_
         return nvl_error_set(err, -EINVAL, "'%s' is not a driver version", loaded);
     int r = dry_run ? 0 : nvl_store_open(root, NVL_STORE_WAIT_MS, &store, &lock, err);
     if (r == 0)
-        r = take_away_all(&f, err);
-    if (r < 0 || is_switched_off(root))
+        r = take_back_all(&f, err);
+    if (r < 0 || is_firmware_off(root))
         return r;
-    r = keep(&f, err);
-    return r < 0 ? r : place(&f, err);
+    r = keep_installed(&f, err);
+    return r < 0 ? r : lend_kept(&f, err);
 }

@@ -9,10 +9,8 @@
 
 #include "base/file.h"
 #include "base/paths.h"
+#include "bundle/list.h"
 #include "bundle/manifest.h"
-
-#define BLOCK       (256u << 10)
-#define SONAMES_MAX (1u << 20)
 
 /* The folder of one bundle. */
 struct look {
@@ -22,22 +20,11 @@ struct look {
     struct nvl_strv *faults, *unseen;
 };
 
-static int checksum_of(int folder, const char *path, char text[NVL_CHECKSUM_LENGTH + 1])
+static int read_checksum(int folder, const char *path, char text[NVL_CHECKSUM_LENGTH + 1])
 {
     nvl_autofd int fd = openat(folder, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    nvl_autofree char *block = nvl_xcalloc(1, BLOCK);
-    ssize_t n;
 
-    if (fd < 0)
-        return -errno;
-    struct nvl_checksum *sum = nvl_checksum_new();
-    while ((n = read(fd, block, BLOCK)) > 0 || (n < 0 && errno == EINTR))
-        if (n > 0)
-            nvl_checksum_add(sum, block, (size_t)n);
-    int r = n < 0 ? -errno : 0;
-    nvl_checksum_take(sum, text);
-    nvl_checksum_free(sum);
-    return r;
+    return fd < 0 ? -errno : nvl_checksum_of(fd, text);
 }
 
 static void verify_file(const struct look *look, const struct nvl_bundle_file *file)
@@ -53,7 +40,7 @@ static void verify_file(const struct look *look, const struct nvl_bundle_file *f
         nvl_strv_pushf(look->faults, "%s/%s has %lld bytes, the manifest says %llu", look->path, file->path,
                        (long long)st.st_size, (unsigned long long)file->size);
     else if (look->deep &&
-             (checksum_of(look->fd, file->path, checksum) < 0 || strcmp(checksum, file->checksum) != 0)) {
+             (read_checksum(look->fd, file->path, checksum) < 0 || strcmp(checksum, file->checksum) != 0)) {
         nvl_strv_pushf(look->faults, "%s/%s has not the content that the manifest says (XXH128)", look->path,
                        file->path);
         nvl_strv_pushf(look->unseen, "%s/%s", look->path, file->path);
@@ -81,7 +68,7 @@ static void verify_sonames(const struct look *look, const struct nvl_manifest *m
     nvl_autofd int fd = openat(look->fd, "sonames", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     nvl_autofree char *text = NULL, *wanted = nvl_manifest_sonames(m);
     size_t len;
-    int r = fd < 0 ? -errno : nvl_fd_read(fd, SONAMES_MAX, &text, &len);
+    int r = fd < 0 ? -errno : nvl_fd_read(fd, NVL_SONAMES_MAX, &text, &len);
 
     if (r < 0)
         nvl_strv_pushf(look->faults, "%s/sonames: %s", look->path, strerror(-r));
@@ -92,8 +79,6 @@ static void verify_sonames(const struct look *look, const struct nvl_manifest *m
 void nvl_bundle_verify(const struct nvl_root *root, const struct nvl_bundle *bundle, bool deep,
                        struct nvl_strv *faults, struct nvl_strv *unseen)
 {
-    if (bundle->complete && bundle->manifest == NULL)
-        return; /* a recalled search has looked */
     nvl_autofree char *path = nvl_xasprintf(NVL_BUNDLE_DIR "/%s", bundle->version);
     nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     const struct look look = {fd, path, deep, faults, unseen};

@@ -1,7 +1,11 @@
 /* Whether a bundle is still what its manifest says. */
 #pragma once
 
-#include "bundle/bundle.h"
+#include <stdbool.h>
+
+struct nvl_bundle;
+struct nvl_root;
+struct nvl_strv;
 
 /* Appends one line for each file and link of the bundle that is not as the manifest has it: missing, of
  * another size, leading elsewhere, and with `deep` (all of it is read) of other content. A manifest that

@@ -1,11 +1,19 @@
-/* The bundles that are there, and what each is good for now. */
-#include <errno.h>
+/* The bundles that are there, what each is good for now, and who has it; removed, but never one that a
+ * container has or will need. */
+#include "bundle/list.h"
 
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/folder.h"
 #include "base/paths.h"
-#include "bundle/bundle.h"
 #include "bundle/manifest.h"
-#include "bundle/pending.h"
-#include "bundle/mounted_by.h"
+#include "bundle/store.h"
+#include "host/userspace.h"
+
+#define MOUNTINFO_MAX (16u << 20)
 
 bool nvl_version_is_pending(const char *version, const struct nvl_driver_version *loaded,
                             const struct nvl_userspace *us)
@@ -15,13 +23,13 @@ bool nvl_version_is_pending(const char *version, const struct nvl_driver_version
     return us->versions.count > 0 && strcmp(version, us->versions.items[0]) == 0;
 }
 
-static int newest_first(const void *a, const void *b)
+static int newest_bundle_first(const void *a, const void *b)
 {
     return -nvl_version_compare(((const struct nvl_bundle *)a)->version,
                                 ((const struct nvl_bundle *)b)->version);
 }
 
-static void read_manifest(const struct nvl_root *root, struct nvl_bundle *bundle)
+static void read_bundle_manifest(const struct nvl_root *root, struct nvl_bundle *bundle)
 {
     bundle->manifest = nvl_xcalloc(1, sizeof *bundle->manifest);
     bundle->unreadable = nvl_manifest_read(root, bundle->version, bundle->manifest);
@@ -30,24 +38,16 @@ static void read_manifest(const struct nvl_root *root, struct nvl_bundle *bundle
     bundle->bytes = nvl_manifest_bytes(bundle->manifest);
 }
 
-static void describe(const struct nvl_root *root, const struct nvl_driver_version *loaded,
-                     const struct nvl_search *search, struct nvl_bundle *bundle)
+static void describe_bundle(const struct nvl_root *root, const struct nvl_driver_version *loaded,
+                            const struct nvl_userspace *us, struct nvl_bundle *bundle)
 {
-    const struct nvl_searched *known = search->is_recalled ? nvl_search_of(search, bundle->version) : NULL;
-
-    bundle->complete = known != NULL;
-    if (known == NULL) {
-        read_manifest(root, bundle);
-    } else {
-        bundle->n_files = known->n_files;
-        bundle->bytes = known->bytes;
-    }
+    read_bundle_manifest(root, bundle);
     bundle->loaded = loaded->loaded && strcmp(loaded->version, bundle->version) == 0;
-    bundle->pending = nvl_version_is_pending(bundle->version, loaded, &search->us);
+    bundle->pending = nvl_version_is_pending(bundle->version, loaded, us);
 }
 
 int nvl_bundles_list(const struct nvl_root *root, const struct nvl_driver_version *loaded,
-                     const struct nvl_search *search, struct nvl_bundles *bundles, struct nvl_error *err)
+                     const struct nvl_userspace *us, struct nvl_bundles *bundles, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
@@ -61,24 +61,110 @@ int nvl_bundles_list(const struct nvl_root *root, const struct nvl_driver_versio
             continue;
         struct nvl_bundle *bundle = NVL_APPEND(bundles->items, bundles->count);
         nvl_copy(bundle->version, sizeof bundle->version, name, strlen(name));
-        describe(root, loaded, search, bundle);
+        describe_bundle(root, loaded, us, bundle);
     }
     if (bundles->count > 1)
-        qsort(bundles->items, bundles->count, sizeof *bundles->items, newest_first);
+        qsort(bundles->items, bundles->count, sizeof *bundles->items, newest_bundle_first);
     return 0;
+}
+
+/* The n-th field of a line, fields being parted by blanks; from 0. */
+static bool mount_field(const char *line, size_t len, size_t n, const char **start, size_t *field_len)
+{
+    const char *end = line + len, *at = line;
+
+    for (;; n--) {
+        const char *blank = memchr(at, ' ', (size_t)(end - at));
+        if (n == 0) {
+            *start = at;
+            *field_len = (size_t)((blank != NULL ? blank : end) - at);
+            return true;
+        }
+        if (blank == NULL)
+            return false;
+        at = blank + 1;
+    }
+}
+
+static bool ends_in(const char *s, size_t len, const char *suffix)
+{
+    size_t n = strlen(suffix);
+
+    return len >= n && memcmp(s + len - n, suffix, n) == 0;
+}
+
+/* "36 35 98:0 /var/lib/nvlxc/driver/550.163.01 /usr/local/nvidia ro …": where /var is a file system of its
+ * own, the first path is shorter; while a container is being set up, the second one is longer. */
+static bool has_mount(const char *text, size_t len, const char *version)
+{
+    nvl_autofree char *bundle = nvl_xasprintf("/nvlxc/driver/%s", version);
+    const char *line, *source, *target;
+    size_t pos = 0, line_len, source_len, target_len;
+
+    while (nvl_next_line(text, len, &pos, &line, &line_len))
+        if (mount_field(line, line_len, 3, &source, &source_len) &&
+            mount_field(line, line_len, 4, &target, &target_len) && ends_in(source, source_len, bundle) &&
+            ends_in(target, target_len, NVL_MOUNT_POINT))
+            return true;
+    return false;
+}
+
+static bool begins_with_digit(const char *name)
+{
+    return isdigit((unsigned char)name[0]) != 0;
+}
+
+/* "mnt:[4026531841]"; the process's own number where the link cannot be read. */
+static char *namespace_of(const struct nvl_root *root, const char *pid, const char *kind)
+{
+    nvl_autofree char *path = nvl_xasprintf("/proc/%s/ns/%s", pid, kind);
+    char *text;
+
+    return nvl_root_readlink(root, path, &text) == 0 ? text : NULL;
+}
+
+/* The containers that have the bundle of this version mounted: process namespaces with such a mount in one of
+ * their mount namespaces, so that services with a mount namespace of their own do not count again. A
+ * container's mounts show nowhere else. Sources: /proc/PID/mountinfo (proc(5)), /proc/PID/ns. */
+static size_t count_users(const struct nvl_root *root, const char *version)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0}, seen = {0}, users = {0};
+
+    if (nvl_root_list(root, "/proc", &names) < 0)
+        return 0;
+    for (size_t i = 0; i < names.count; i++) {
+        const char *pid = names.items[i];
+        if (!begins_with_digit(pid))
+            continue;
+        nvl_autofree char *mounts = namespace_of(root, pid, "mnt");
+        if (mounts != NULL && nvl_strv_contains(&seen, mounts))
+            continue;
+        nvl_autofree char *path = nvl_xasprintf("/proc/%s/mountinfo", pid), *text = NULL;
+        size_t len;
+        if (nvl_root_read(root, path, MOUNTINFO_MAX, &text, &len) < 0)
+            continue; /* it has ended */
+        if (mounts != NULL)
+            nvl_strv_push(&seen, mounts);
+        if (!has_mount(text, len, version))
+            continue;
+        nvl_autofree char *processes = namespace_of(root, pid, "pid");
+        const char *user = processes != NULL ? processes : mounts != NULL ? mounts : pid;
+        if (!nvl_strv_contains(&users, user))
+            nvl_strv_push(&users, user);
+    }
+    return users.count;
 }
 
 void nvl_bundles_count_users(const struct nvl_root *root, struct nvl_bundles *bundles)
 {
     for (size_t i = 0; i < bundles->count; i++)
-        bundles->items[i].in_use = nvl_bundle_users(root, bundles->items[i].version);
+        bundles->items[i].in_use = count_users(root, bundles->items[i].version);
 }
 
 void nvl_bundles_clear(struct nvl_bundles *bundles)
 {
     for (size_t i = 0; i < bundles->count; i++) {
-        if (bundles->items[i].manifest != NULL)
-            nvl_manifest_clear(bundles->items[i].manifest);
+        nvl_manifest_clear(bundles->items[i].manifest);
         free(bundles->items[i].manifest);
     }
     free(bundles->items);
@@ -90,4 +176,62 @@ bool nvl_bundle_is_present(const struct nvl_root *root, const char *version)
     nvl_autofree char *manifest = nvl_xasprintf(NVL_BUNDLE_DIR "/%s/manifest.json", version);
 
     return version[0] != '\0' && nvl_root_exists(root, manifest);
+}
+
+/* The host as it is now, not as it was when the list was made. */
+static int refuse_needed(const struct nvl_root *root, const char *version, struct nvl_error *err)
+{
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
+    struct nvl_driver_version loaded;
+
+    int r = nvl_driver_version_read(root, &loaded, err);
+    if (r == 0)
+        r = nvl_userspace_read(root, &us, err);
+    if (r < 0)
+        return nvl_error_prefix(err, "the driver bundle %s is kept", version);
+    if (loaded.loaded && strcmp(loaded.version, version) == 0)
+        return nvl_error_set(err, -EBUSY, "the driver bundle %s is kept: that driver is loaded", version);
+    if (loaded.loaded && loaded.version[0] == '\0')
+        return nvl_error_set(
+            err, -EBUSY, "the driver bundle %s is kept: the loaded driver does not say its version", version);
+    if (nvl_version_is_pending(version, &loaded, &us))
+        return nvl_error_set(err, -EBUSY,
+                             "the driver bundle %s is kept: that driver is installed, and the next boot's",
+                             version);
+    size_t users = count_users(root, version);
+    if (users > 0) {
+        nvl_error_set(err, -EBUSY, "the driver bundle %s is kept: %zu running container%s %s it", version,
+                      users, users > 1 ? "s" : "", users > 1 ? "have" : "has");
+        nvl_error_hint(err, "restart %s; then: nvlxc driver prune", users > 1 ? "them" : "it");
+        return -EBUSY;
+    }
+    return 0;
+}
+
+/* Renamed first, so that no half of it bears its name. */
+static int remove_folder(int store, const char *version)
+{
+    nvl_autofree char *temporary = nvl_store_temporary_name(version);
+
+    if (renameat(store, version, store, temporary) < 0)
+        return -errno;
+    return nvl_folder_remove(store, temporary);
+}
+
+int nvl_bundle_remove(const struct nvl_root *root, const struct nvl_bundle *bundle, struct nvl_error *err)
+{
+    nvl_autofd int store = -1, lock = -1;
+
+    if (!nvl_is_version(bundle->version, strlen(bundle->version)))
+        return nvl_error_set(err, -EINVAL, "'%s' is not a driver version", bundle->version);
+    int r = nvl_store_open(root, NVL_STORE_WAIT_MS, &store, &lock, err);
+    if (r == 0)
+        r = refuse_needed(root, bundle->version, err);
+    if (r < 0)
+        return r;
+    r = remove_folder(store, bundle->version);
+    if (r < 0)
+        return nvl_error_errno(err, r, "cannot remove the driver bundle %s%s/%s", root->name, NVL_BUNDLE_DIR,
+                               bundle->version);
+    return 0;
 }

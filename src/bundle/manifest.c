@@ -8,13 +8,13 @@
 
 #define MANIFEST_MAX (4u << 20)
 
-static void drop_json(json_t **value)
+static void drop_manifest_json(json_t **value)
 {
     json_decref(*value);
 }
 
 /* Paths of a manifest are used to make and to replace files: they stay in the bundle. */
-static bool is_inside(const char *path)
+static bool stays_inside(const char *path)
 {
     if (path == NULL || path[0] == '\0' || path[0] == '/')
         return false;
@@ -27,7 +27,7 @@ static bool is_inside(const char *path)
     return true;
 }
 
-static int read_file(struct nvl_manifest *m, json_t *item)
+static int take_manifest_file(struct nvl_manifest *m, json_t *item)
 {
     const char *path, *source, *checksum, *soname = NULL;
     json_int_t size, mtime;
@@ -35,7 +35,7 @@ static int read_file(struct nvl_manifest *m, json_t *item)
     if (json_unpack(item, "{s:s, s:s, s:I, s:I, s:s, s?s}", "path", &path, "source", &source, "size", &size,
                     "mtime_ns", &mtime, "xxh128", &checksum, "soname", &soname) < 0)
         return -EINVAL;
-    if (!is_inside(path) || size < 0 || strlen(checksum) != NVL_CHECKSUM_LENGTH ||
+    if (!stays_inside(path) || size < 0 || strlen(checksum) != NVL_CHECKSUM_LENGTH ||
         (soname != NULL && (soname[0] == '\0' || strchr(soname, '/') != NULL)))
         return -EINVAL;
     struct nvl_bundle_file *file = nvl_manifest_add(m, path);
@@ -49,18 +49,18 @@ static int read_file(struct nvl_manifest *m, json_t *item)
     return 0;
 }
 
-static int read_link(struct nvl_manifest *m, json_t *item)
+static int take_manifest_link(struct nvl_manifest *m, json_t *item)
 {
     const char *path, *target;
 
-    if (json_unpack(item, "{s:s, s:s}", "path", &path, "target", &target) < 0 || !is_inside(path) ||
+    if (json_unpack(item, "{s:s, s:s}", "path", &path, "target", &target) < 0 || !stays_inside(path) ||
         target[0] == '\0' || target[0] == '/')
         return -EINVAL;
     nvl_manifest_add_link(m, path, target);
     return 0;
 }
 
-static int read_all(struct nvl_manifest *m, json_t *json, const char *version)
+static int take_manifest(struct nvl_manifest *m, json_t *json, const char *version)
 {
     const char *said;
     json_t *files, *links, *item;
@@ -70,17 +70,17 @@ static int read_all(struct nvl_manifest *m, json_t *json, const char *version)
         strcmp(said, version) != 0 || !json_is_array(files) || !json_is_array(links))
         return -EINVAL;
     nvl_copy(m->version, sizeof m->version, version, strlen(version));
-    json_array_foreach(files, i, item) if (read_file(m, item) < 0) return -EINVAL;
-    json_array_foreach(links, i, item) if (read_link(m, item) < 0) return -EINVAL;
+    json_array_foreach(files, i, item) if (take_manifest_file(m, item) < 0) return -EINVAL;
+    json_array_foreach(links, i, item) if (take_manifest_link(m, item) < 0) return -EINVAL;
     return 0;
 }
 
 int nvl_manifest_parse(const char *text, size_t len, const char *version, struct nvl_manifest *m)
 {
-    json_t nvl_auto(drop_json) *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    json_t nvl_auto(drop_manifest_json) *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 
     *m = (struct nvl_manifest){0};
-    int r = json != NULL ? read_all(m, json, version) : -EINVAL;
+    int r = json != NULL ? take_manifest(m, json, version) : -EINVAL;
     if (r < 0)
         nvl_manifest_clear(m);
     return r;
@@ -99,8 +99,9 @@ int nvl_manifest_read(const struct nvl_root *root, const char *version, struct n
 
 char *nvl_manifest_format(const struct nvl_manifest *m)
 {
-    json_t nvl_auto(drop_json) *json = json_pack("{s:s, s:s, s:[], s:[]}", "version", m->version,
-                                                 "created_by", "nvlxc " NVL_VERSION, "files", "links");
+    json_t nvl_auto(drop_manifest_json) *json =
+        json_pack("{s:s, s:s, s:[], s:[]}", "version", m->version, "created_by", "nvlxc " NVL_VERSION,
+                  "files", "links");
 
     for (size_t i = 0; i < m->n_files; i++) {
         const struct nvl_bundle_file *file = &m->files[i];

@@ -2,7 +2,7 @@
  * bundle; the same lists say what a sync has chosen. Not public: for this room. */
 #pragma once
 
-#include "bundle/checksum.h"
+#include "bundle/copy.h"
 #include "host/driver_version.h"
 
 struct nvl_bundle_file {

@@ -5,8 +5,20 @@
 #include <sys/stat.h>
 
 #include "base/paths.h"
-#include "bundle/missing.h"
+#include "bundle/catalog.h"
+#include "bundle/manifest.h"
 #include "bundle/version_match.h"
+#include "grant/grant.h"
+#include "host/userspace.h"
+
+#define MANY 5 /* names in one line */
+
+/* What a bundle should hold and the host does not have. */
+enum absence {
+    PRESENT,
+    ABSENT,       /* not installed */
+    OTHER_VERSION /* installed, but not of the bundle's version, as far as can be told */
+};
 
 struct chooser {
     const struct nvl_root *root;
@@ -15,7 +27,7 @@ struct chooser {
     const struct nvl_manifest *known;
     struct nvl_manifest *chosen;
     char **sources; /* for each entry of the catalog: the 64-bit file that was chosen; the manifest's */
-    enum nvl_absence *absences; /* for each entry */
+    enum absence *absences; /* for each entry */
     bool is_main; /* what is found counts for these two; not so 32-bit libraries, which are an extra */
     struct nvl_strv
         places; /* the folders that programs and data may lie in, nearest to the libraries first */
@@ -33,7 +45,7 @@ static bool dir_counts(const struct chooser *c, const struct nvl_library_dir *di
 }
 
 /* The regular file behind `path`; a bundle's file without its place in the bundle. */
-static bool inspect(const struct chooser *c, const char *path, struct nvl_bundle_file *file)
+static bool inspect_file(const struct chooser *c, const char *path, struct nvl_bundle_file *file)
 {
     struct stat st;
     char *real;
@@ -51,7 +63,7 @@ static bool inspect(const struct chooser *c, const char *path, struct nvl_bundle
 }
 
 /* A bundle that holds the very file has been through this before. */
-static bool is_known(const struct chooser *c, const char *path, const struct nvl_bundle_file *file)
+static bool is_in_manifest(const struct chooser *c, const char *path, const struct nvl_bundle_file *file)
 {
     const struct nvl_bundle_file *known = nvl_manifest_find(c->known, path);
 
@@ -60,10 +72,10 @@ static bool is_known(const struct chooser *c, const char *path, const struct nvl
 
 static bool content_says(const struct chooser *c, const char *path, const struct nvl_bundle_file *file)
 {
-    return is_known(c, path, file) || nvl_content_has_version(c->root, file->source, c->version) == 1;
+    return is_in_manifest(c, path, file) || nvl_content_has_version(c->root, file->source, c->version) == 1;
 }
 
-static void take(struct chooser *c, size_t entry, const char *path, struct nvl_bundle_file *file)
+static void take_file(struct chooser *c, size_t entry, const char *path, struct nvl_bundle_file *file)
 {
     struct nvl_bundle_file *chosen = nvl_manifest_add(c->chosen, path);
 
@@ -72,14 +84,14 @@ static void take(struct chooser *c, size_t entry, const char *path, struct nvl_b
     chosen->mtime = file->mtime;
     if (c->is_main) {
         c->sources[entry] = chosen->source;
-        c->absences[entry] = NVL_PRESENT;
+        c->absences[entry] = PRESENT;
     }
 }
 
-static void refuse(struct chooser *c, size_t entry)
+static void refuse_file(struct chooser *c, size_t entry)
 {
     if (c->is_main)
-        c->absences[entry] = NVL_OTHER_VERSION;
+        c->absences[entry] = OTHER_VERSION;
 }
 
 /* "libcuda.so.1" and "libnvidia-glcore.so" are libcuda.so.V and libnvidia-glcore.so.V. */
@@ -104,14 +116,14 @@ static bool try_library(struct chooser *c, size_t entry, const char *path, const
 {
     struct nvl_bundle_file file;
 
-    if (!inspect(c, path, &file))
+    if (!inspect_file(c, path, &file))
         return false;
     const char *said = nvl_name_version(strrchr(file.source, '/') + 1);
     bool fits = said != NULL ? strcmp(said, c->version) == 0 : content_says(c, place, &file);
     if (fits)
-        take(c, entry, place, &file);
+        take_file(c, entry, place, &file);
     else
-        refuse(c, entry);
+        refuse_file(c, entry);
     free(file.source);
     return fits;
 }
@@ -143,7 +155,7 @@ static size_t voucher_of(size_t entry)
     return entry;
 }
 
-/* Whether a folder of libraries holds this version alone. */
+/* Whether a folder of libraries holds only this version. */
 static bool dir_is_pure(const struct chooser *c, const char *dir, size_t len)
 {
     size_t count = 0;
@@ -171,18 +183,19 @@ static bool is_vouched(const struct chooser *c, size_t entry, const struct nvl_b
     return nvl_text_names(c->root, file->source, nvl_catalog[voucher].name);
 }
 
-static bool try_other(struct chooser *c, size_t entry, const char *path, const char *place)
+static bool try_data(struct chooser *c, size_t entry, const char *path, const char *place)
 {
     struct nvl_bundle_file file;
 
-    if (!inspect(c, path, &file))
+    if (!inspect_file(c, path, &file))
         return false;
-    bool fits = nvl_catalog[entry].with != NULL ? is_known(c, place, &file) || is_vouched(c, entry, &file)
-                                                : content_says(c, place, &file);
+    bool fits = nvl_catalog[entry].with != NULL
+                    ? is_in_manifest(c, place, &file) || is_vouched(c, entry, &file)
+                    : content_says(c, place, &file);
     if (fits)
-        take(c, entry, place, &file);
+        take_file(c, entry, place, &file);
     else
-        refuse(c, entry);
+        refuse_file(c, entry);
     free(file.source);
     return fits;
 }
@@ -204,7 +217,7 @@ static void add_prefixes_above(struct nvl_strv *prefixes, const char *dir)
 }
 
 /* Those folders of the prefixes that are there: each is looked for once, not once for each file. */
-static void find_places(struct chooser *c)
+static void find_data_places(struct chooser *c)
 {
     static const char *const folders[] = {"bin", "sbin", "share", "etc"};
     nvl_auto(nvl_strv_clear) struct nvl_strv prefixes = {0}, met = {0};
@@ -229,7 +242,7 @@ static bool try_places(struct chooser *c, size_t entry, const char *folder, cons
     for (size_t i = 0; i < c->places.count; i++) {
         nvl_autofree char *path = nvl_xasprintf("%s/%s", c->places.items[i], tail);
         if ((nvl_has_suffix(c->places.items[i], folder) || nvl_has_suffix(c->places.items[i], other)) &&
-            try_other(c, entry, path, place))
+            try_data(c, entry, path, place))
             return true;
     }
     return false;
@@ -253,7 +266,7 @@ static void choose_data(struct chooser *c, size_t entry)
     for (size_t i = 0; i < c->us->n_dirs; i++)
         for (size_t n = 0; n < NVL_LENGTH(names); n++) {
             nvl_autofree char *path = nvl_xasprintf("%s/%s", c->us->dirs[i].path, names[n]);
-            if (dir_may_have(c, i, NVL_ELF_64, names[n]) && try_other(c, entry, path, place))
+            if (dir_may_have(c, i, NVL_ELF_64, names[n]) && try_data(c, entry, path, place))
                 return;
         }
     try_places(c, entry, "/share", "/etc", tail, place);
@@ -316,7 +329,7 @@ static void choose_entries(struct chooser *c)
 }
 
 /* One of the two makes it a driver. */
-static bool has_core(const struct nvl_manifest *chosen, const char *version)
+static bool has_core_library(const struct nvl_manifest *chosen, const char *version)
 {
     nvl_autofree char *cuda = nvl_xasprintf("lib64/libcuda.so.%s", version);
     nvl_autofree char *ml = nvl_xasprintf("lib64/libnvidia-ml.so.%s", version);
@@ -324,12 +337,73 @@ static bool has_core(const struct nvl_manifest *chosen, const char *version)
     return nvl_manifest_find(chosen, cuda) != NULL || nvl_manifest_find(chosen, ml) != NULL;
 }
 
-int nvl_choose(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
-               const struct nvl_manifest *known, struct nvl_manifest *chosen, struct nvl_strv *missing,
-               struct nvl_error *err)
+static const char *short_catalog_name(const struct nvl_catalog_file *entry)
+{
+    const char *slash = strrchr(entry->name, '/');
+
+    return slash != NULL ? slash + 1 : entry->name;
+}
+
+static char *install_advice(const struct nvl_strv *packages, bool has_packages)
+{
+    if (!has_packages)
+        return nvl_xstrdup("install the driver again, with all its parts");
+    nvl_autofree char *list = nvl_strv_join(packages, " ");
+    return nvl_xasprintf("apt install %s", list);
+}
+
+static void report_absences(const enum absence *absences, unsigned capability, enum absence kind,
+                            const char *version, bool has_packages, struct nvl_strv *missing)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0}, packages = {0};
+    size_t n_expected = 0;
+
+    for (size_t i = 0; i < nvl_catalog_length; i++) {
+        const struct nvl_catalog_file *entry = &nvl_catalog[i];
+        bool counts = entry->capability == capability && entry->expected;
+        n_expected += counts;
+        if (!counts || absences[i] != kind)
+            continue;
+        nvl_strv_push(&names, short_catalog_name(entry));
+        if (entry->package != NULL && !nvl_strv_contains(&packages, entry->package))
+            nvl_strv_push(&packages, entry->package);
+    }
+    if (names.count == 0)
+        return;
+    nvl_autofree char *word = nvl_capabilities_format(capability);
+    nvl_autofree char *list = nvl_strv_join(&names, ", ");
+    nvl_autofree char *what_now = install_advice(&packages, has_packages);
+    /* a host without a screen has no graphics at all: a dozen names would say no more */
+    if (names.count == n_expected && n_expected > MANY) {
+        nvl_strv_pushf(missing, "%s: none of its %zu files is installed%s%s: %s", word, n_expected,
+                       kind == ABSENT ? "" : " in version ", kind == ABSENT ? "" : version, what_now);
+        return;
+    }
+    const char *verb = names.count > 1 ? "are" : "is";
+    if (kind == ABSENT)
+        nvl_strv_pushf(missing, "%s: %s %s not installed: %s", word, list, verb, what_now);
+    else
+        nvl_strv_pushf(missing, "%s: %s %s installed, but not of %s: %s", word, list, verb, version,
+                       what_now);
+}
+
+/* One line for each capability, of those entries of the catalog that are expected. has_packages: the driver
+ * comes from Debian's packages. */
+static void report_missing(const enum absence *absences, const char *version, bool has_packages,
+                           struct nvl_strv *missing)
+{
+    for (unsigned bit = 1; bit <= NVL_CAP_ALL; bit <<= 1) {
+        report_absences(absences, bit, ABSENT, version, has_packages, missing);
+        report_absences(absences, bit, OTHER_VERSION, version, has_packages, missing);
+    }
+}
+
+int nvl_select_files(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
+                     const struct nvl_manifest *known, struct nvl_manifest *chosen, struct nvl_strv *missing,
+                     struct nvl_error *err)
 {
     nvl_autofree char **sources = nvl_xcalloc(nvl_catalog_length, sizeof *sources);
-    nvl_autofree enum nvl_absence *absences = nvl_xcalloc(nvl_catalog_length, sizeof *absences);
+    nvl_autofree enum absence *absences = nvl_xcalloc(nvl_catalog_length, sizeof *absences);
     struct chooser c = {.root = root,
                         .us = us,
                         .version = version,
@@ -341,11 +415,11 @@ int nvl_choose(const struct nvl_root *root, const struct nvl_userspace *us, cons
     *chosen = (struct nvl_manifest){0};
     nvl_copy(chosen->version, sizeof chosen->version, version, strlen(version));
     for (size_t i = 0; i < nvl_catalog_length; i++)
-        absences[i] = NVL_ABSENT;
-    find_places(&c);
+        absences[i] = ABSENT;
+    find_data_places(&c);
     choose_entries(&c);
     nvl_strv_clear(&c.places);
-    if (!has_core(chosen, version)) {
+    if (!has_core_library(chosen, version)) {
         nvl_manifest_clear(chosen);
         nvl_error_set(err, -ENOENT, "libcuda and libnvidia-ml of driver %s are not installed", version);
         nvl_error_hint(
@@ -353,6 +427,15 @@ int nvl_choose(const struct nvl_root *root, const struct nvl_userspace *us, cons
         return -ENOENT;
     }
     nvl_manifest_sort(chosen);
-    nvl_missing_report(absences, version, has_packages(&c), missing);
+    report_missing(absences, version, has_packages(&c), missing);
     return 0;
+}
+
+int nvl_bundle_lacks(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
+                     struct nvl_strv *missing, struct nvl_error *err)
+{
+    nvl_auto(nvl_manifest_clear) struct nvl_manifest found = {0}, m = {0};
+
+    nvl_manifest_read(root, version, &found); /* an empty one means that every file is looked into */
+    return nvl_select_files(root, us, version, &found, &m, missing, err);
 }

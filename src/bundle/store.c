@@ -9,13 +9,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/paths.h"
-#include "bundle/folder.h"
 #include "host/driver_version.h"
 
 #define LOCK_POLL_MS 100
+#define KEPT_SEARCH  "/var/lib/nvlxc/search"
 
-static int take_lock(int fd, unsigned wait_ms, struct nvl_error *err)
+static int take_store_lock(int fd, unsigned wait_ms, struct nvl_error *err)
 {
     const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000L};
 
@@ -35,7 +36,7 @@ static int take_lock(int fd, unsigned wait_ms, struct nvl_error *err)
 }
 
 /* ".550.163.01.tmp.4711" */
-static bool is_temporary(const char *name)
+static bool is_temporary_name(const char *name)
 {
     const char *mark = strstr(name, ".tmp.");
 
@@ -43,15 +44,32 @@ static bool is_temporary(const char *name)
 }
 
 /* Under the lock nobody else's is in use. */
-static void sweep(const struct nvl_root *root, int dirfd)
+static void sweep_store(const struct nvl_root *root, int dirfd)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
     if (nvl_root_list(root, NVL_BUNDLE_DIR, &names) < 0)
         return;
     for (size_t i = 0; i < names.count; i++)
-        if (is_temporary(names.items[i]))
+        if (is_temporary_name(names.items[i]))
             nvl_folder_remove(dirfd, names.items[i]);
+}
+
+/* Earlier versions kept there what their search for the driver's files had found. A file that they did not
+ * write stays. */
+static void remove_kept_search(const struct nvl_root *root)
+{
+    static const char begin[] = "program: ";
+    char text[sizeof begin - 1];
+    const char *name;
+    nvl_autofd int fd = nvl_root_openat(root, KEPT_SEARCH, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0 || read(fd, text, sizeof text) != (ssize_t)sizeof text ||
+        memcmp(text, begin, sizeof text) != 0)
+        return;
+    nvl_autofd int folder = nvl_root_open_parent(root, KEPT_SEARCH, &name);
+    if (folder >= 0)
+        unlinkat(folder, name, 0);
 }
 
 int nvl_store_open(const struct nvl_root *root, unsigned wait_ms, int *dirfd, int *lockfd,
@@ -67,10 +85,11 @@ int nvl_store_open(const struct nvl_root *root, unsigned wait_ms, int *dirfd, in
     nvl_autofd int lock = openat(dir, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (lock < 0)
         return nvl_error_errno(err, -errno, "cannot open %s%s/.lock", root->name, NVL_BUNDLE_DIR);
-    r = take_lock(lock, wait_ms, err);
+    r = take_store_lock(lock, wait_ms, err);
     if (r < 0)
         return r;
-    sweep(root, dir);
+    sweep_store(root, dir);
+    remove_kept_search(root);
     *dirfd = TAKE_FD(dir);
     *lockfd = TAKE_FD(lock);
     return 0;

@@ -2,7 +2,7 @@
 #include "cdi/host_file.h"
 
 #include "base/output_file.h"
-#include "bundle/bundle.h"
+#include "bundle/list.h"
 #include "cdi/make.h"
 #include "grant/grant.h"
 

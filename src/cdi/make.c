@@ -10,7 +10,7 @@
 #include <fcntl.h>
 
 #include "base/paths.h"
-#include "bundle/bundle.h"
+#include "bundle/list.h"
 #include "attach/request.h"
 #include "container/target.h"
 #include "grant/resolve.h"

@@ -6,6 +6,9 @@
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "cli/print.h"
+#include "bundle/list.h"
+#include "host/userspace.h"
 
 struct progress {
     const char *version;
@@ -25,13 +28,13 @@ static void show_progress(void *data, const char *file, uint64_t done, uint64_t 
     fflush(stderr);
 }
 
-int nvl_sync_shown(const struct nvl_context *ctx, struct nvl_search *search, const char *version,
+int nvl_sync_shown(const struct nvl_context *ctx, const struct nvl_userspace *us, const char *version,
                    bool dry_run, struct nvl_sync_result *result, struct nvl_error *err)
 {
     struct progress progress = {version, -1};
     bool is_shown = !dry_run && !ctx->quiet && !ctx->json && isatty(STDERR_FILENO) != 0;
 
-    int r = nvl_bundle_sync(&ctx->root, search, version, dry_run, is_shown ? show_progress : NULL, &progress,
+    int r = nvl_bundle_sync(&ctx->root, us, version, dry_run, is_shown ? show_progress : NULL, &progress,
                             result, err);
     if (progress.percent >= 0)
         fputs("\r\033[K", stderr); /* the line that follows says it all */
@@ -81,7 +84,7 @@ void nvl_bundle_step(const struct nvl_context *ctx, const struct nvl_driver_vers
                      unsigned capabilities, bool dry_run, struct nvl_strv *warnings)
 {
     const char *version = driver->version;
-    struct nvl_search nvl_auto(nvl_search_clear) search = {0};
+    struct nvl_userspace nvl_auto(nvl_userspace_clear) us = {0};
     struct nvl_sync_result nvl_auto(nvl_sync_result_clear) result = {0};
     struct nvl_error err = {0};
 
@@ -93,9 +96,9 @@ void nvl_bundle_step(const struct nvl_context *ctx, const struct nvl_driver_vers
                        version);
         return;
     }
-    int r = nvl_search_read(&ctx->root, NVL_SEARCH_ANEW, &search, &err);
+    int r = nvl_userspace_read(&ctx->root, &us, &err);
     if (r == 0)
-        r = nvl_sync_shown(ctx, &search, version, dry_run, &result, &err);
+        r = nvl_sync_shown(ctx, &us, version, dry_run, &result, &err);
     if (r < 0) {
         nvl_strv_pushf(warnings, "the driver bundle of %s %s: %s%s%s", version,
                        dry_run ? "could not be built" : "was not built", err.message,

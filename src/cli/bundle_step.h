@@ -1,7 +1,7 @@
 /* Building a driver bundle with its progress shown on a terminal, and as a step of `attach`. */
 #pragma once
 
-#include "bundle/bundle.h"
+#include "bundle/build.h"
 #include "cli/command.h"
 #include "grant/grant.h"
 #include "host/driver_version.h"
@@ -14,5 +14,5 @@ void nvl_bundle_step(const struct nvl_context *ctx, const struct nvl_driver_vers
 
 /* nvl_bundle_sync; the percentage is on stderr while it works, where that is a terminal and neither --quiet
  * nor --json is given. */
-int nvl_sync_shown(const struct nvl_context *ctx, struct nvl_search *search, const char *version,
+int nvl_sync_shown(const struct nvl_context *ctx, const struct nvl_userspace *us, const char *version,
                    bool dry_run, struct nvl_sync_result *result, struct nvl_error *err);

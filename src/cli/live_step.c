@@ -4,6 +4,13 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "cli/json.h"
+#include "cli/print.h"
+#include "apply/live.h"
+#include "apply/open_files.h"
+#include "container/target.h"
+#include "grant/grant.h"
+
 /* What Proxmox and LXC do themselves at a start, from the config's own entries. */
 static int check_ways(const struct nvl_target *target, const struct nvl_grant *grant, struct nvl_error *err)
 {
@@ -130,17 +137,19 @@ void nvl_live_step_say(const struct nvl_context *ctx, const struct nvl_target *t
     say_programs(ctx, target, &r->programs, dry_run);
     say_list(ctx, target,
              dry_run ? "would take out of the running container" : "taken out of the running container",
-             &r->taken.what);
+             &r->ejected.what);
     say_list(ctx, target,
              dry_run ? "would bring into the running container" : "brought into the running container",
-             &r->report.done);
-    if (r->report.done.count + r->taken.what.count + r->report.problems.count + r->taken.problems.count == 0)
+             &r->injected.done);
+    if (r->injected.done.count + r->ejected.what.count + r->injected.problems.count +
+            r->ejected.problems.count ==
+        0)
         nvl_say(ctx, "%s: nothing to change in the running container", target->name);
-    say_list(ctx, target, "note", &r->report.notes);
-    for (size_t i = 0; i < r->report.problems.count; i++)
-        nvl_warn("in the running container: %s", r->report.problems.items[i]);
-    for (size_t i = 0; i < r->taken.problems.count; i++)
-        nvl_warn("in the running container: %s", r->taken.problems.items[i]);
+    say_list(ctx, target, "note", &r->injected.notes);
+    for (size_t i = 0; i < r->injected.problems.count; i++)
+        nvl_warn("in the running container: %s", r->injected.problems.items[i]);
+    for (size_t i = 0; i < r->ejected.problems.count; i++)
+        nvl_warn("in the running container: %s", r->ejected.problems.items[i]);
 }
 
 static json_t *programs_json(const struct nvl_programs *programs)
@@ -161,21 +170,21 @@ json_t *nvl_live_step_json(const struct nvl_live_step *step)
 
     if (!step->asked_for)
         return json_null();
-    for (size_t i = 0; i < r->report.problems.count; i++)
-        nvl_strv_push(&problems, r->report.problems.items[i]);
-    for (size_t i = 0; i < r->taken.problems.count; i++)
-        nvl_strv_push(&problems, r->taken.problems.items[i]);
+    for (size_t i = 0; i < r->injected.problems.count; i++)
+        nvl_strv_push(&problems, r->injected.problems.items[i]);
+    for (size_t i = 0; i < r->ejected.problems.count; i++)
+        nvl_strv_push(&problems, r->ejected.problems.items[i]);
     return json_pack("{s:b,s:o,s:o,s:o,s:o,s:o}", "running", (int)step->is_running, "brought",
-                     nvl_json_strings(&r->report.done), "taken", nvl_json_strings(&r->taken.what), "problems",
-                     nvl_json_strings(&problems), "notes", nvl_json_strings(&r->report.notes), "programs",
-                     programs_json(&r->programs));
+                     nvl_json_strings(&r->injected.done), "taken", nvl_json_strings(&r->ejected.what),
+                     "problems", nvl_json_strings(&problems), "notes", nvl_json_strings(&r->injected.notes),
+                     "programs", programs_json(&r->programs));
 }
 
 int nvl_live_step_exit(const struct nvl_live_step *step)
 {
     const struct nvl_live_result *r = &step->result;
 
-    return r->report.problems.count + r->taken.problems.count > 0 ? NVL_EXIT_FAILED : NVL_EXIT_OK;
+    return r->injected.problems.count + r->ejected.problems.count > 0 ? NVL_EXIT_FAILED : NVL_EXIT_OK;
 }
 
 void nvl_live_step_clear(struct nvl_live_step *step)

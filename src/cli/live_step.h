@@ -1,10 +1,10 @@
 /* `--live` of attach and detach: when it can be done, and what is told of it. */
 #pragma once
 
-#include "cli/command.h"
-#include "container/target.h"
-#include "grant/grant.h"
 #include "apply/live.h"
+#include "cli/command.h"
+
+struct nvl_target;
 
 struct nvl_live_step {
     bool asked_for;

@@ -97,3 +97,15 @@ int nvl_container_open_rootfs(const struct nvl_root *root, const struct nvl_cont
     nvl_root_from_fd(rootfs, TAKE_FD(fd), path);
     return 0;
 }
+
+/* The kernel resolves that link, so it is opened before the root handle takes over. */
+int nvl_container_open_running(pid_t init, struct nvl_root *rootfs)
+{
+    nvl_autofree char *path = nvl_xasprintf("/proc/%d/root", (int)init);
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    nvl_root_from_fd(rootfs, fd, path);
+    return 0;
+}

@@ -13,6 +13,8 @@ char *nvl_container_rootfs_path(const struct nvl_container *c, const struct nvl_
 int nvl_container_open_rootfs(const struct nvl_root *root, const struct nvl_container *c,
                               const struct nvl_effective *effective, const struct nvl_idmap *map,
                               struct nvl_root *rootfs, char **why);
+/* What a running container sees, by its init. */
+int nvl_container_open_running(pid_t init, struct nvl_root *rootfs);
 /* Whether a Proxmox config has its root file system on a storage ("local-lvm:vm-220-disk-0"), where `pct
  * mount` brings it. */
 bool nvl_rootfs_is_on_storage(const struct nvl_effective *effective);

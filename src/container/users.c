@@ -65,7 +65,7 @@ int nvl_users_read(const struct nvl_root *root, struct nvl_users *users, struct 
     struct passwd entry;
 
     *users = (struct nvl_users){0};
-    int r = nvl_accounts_open(&accounts, root, "/etc/passwd");
+    int r = nvl_accounts_open(&accounts, root, "/etc/passwd", FILE_MAX);
     if (r == -ENOENT)
         return 0;
     if (r < 0)

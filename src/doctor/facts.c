@@ -9,6 +9,7 @@
 
 #include "container/entry.h"
 #include "container/foreign.h"
+#include "container/gpu_use.h"
 #include "container/rootfs_path.h"
 #include "container/state.h"
 #include "host/gpu_nodes.h"
@@ -42,16 +43,36 @@ static int read_support(struct nvl_host_facts *f, struct nvl_error *err)
     bool all_driven = f->host.driver.loaded;
 
     for (size_t i = 0; i < f->host.gpus.count; i++)
-        all_driven = all_driven && f->host.gpus.items[i].driver == NVL_GPU_NVIDIA;
+        all_driven = all_driven && (f->host.gpus.items[i].driver == NVL_GPU_NVIDIA ||
+                                    nvl_gpu_state(&f->host.gpus.items[i]) == NVL_GPU_IS_VIRTUAL);
     return all_driven ? 0 : nvl_support_read(&f->support, err);
 }
 
 static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
 {
     if (how == NVL_FACTS_QUICK && f->host.driver.loaded)
-        nvl_installed_driver_glance(f->root, &f->system, &f->search.us, &f->host.driver, &f->installed);
+        nvl_installed_driver_glance(f->root, &f->system, &f->userspace, &f->host.driver, &f->installed);
     else
-        nvl_installed_driver_read(f->root, &f->system, &f->search.us, &f->host.driver, &f->installed);
+        nvl_installed_driver_read(f->root, &f->system, &f->userspace, &f->host.driver, &f->installed);
+}
+
+static void read_reasons(struct nvl_host_facts *f)
+{
+    const struct nvl_driver_version *loaded = &f->host.driver;
+    f->surroundings =
+        (struct nvl_gpu_surroundings){.host = &f->host,
+                                      .modprobe = &f->modprobe,
+                                      .vms = &f->vms,
+                                      .support = &f->support,
+                                      .version = loaded->loaded ? loaded->version : f->installed.version,
+                                      .flavour = loaded->loaded ? loaded->flavour : f->installed.flavour};
+
+    if (f->host.gpus.count == 0)
+        return;
+    nvl_vm_devices_read(f->root, &f->vms);
+    f->reasons = nvl_xcalloc(f->host.gpus.count, sizeof *f->reasons);
+    for (size_t i = 0; i < f->host.gpus.count; i++)
+        nvl_gpu_explain(&f->surroundings, &f->host.gpus.items[i], &f->reasons[i]);
 }
 
 /* A node that Proxmox wants to be there before anything of a start, or that a mount leaves out without a
@@ -104,6 +125,8 @@ static void read_gpu_user(struct nvl_host_facts *f, size_t index)
         by_hand |= effective.items[i].owner == NVL_OWNER_BY_HAND;
         needs_nodes |= needs_node_first(&effective.items[i]);
     }
+    if (has_grant && nvl_mark_gpus_used(f->root, c, &grant, &f->host.gpus) && f->user_of_silent == NULL)
+        f->user_of_silent = nvl_container_full_name(&f->containers, c);
     bool is_user = has_grant || by_hand;
     if (is_user || is_suspect)
         *NVL_APPEND(f->suspects, f->n_suspects) = (struct nvl_suspect){.index = index, .is_user = is_user};
@@ -118,7 +141,8 @@ static void read_gpu_user(struct nvl_host_facts *f, size_t index)
     };
 }
 
-/* Each config is read once: who is to have a GPU, and who is suspect. */
+/* Each config is read once: who is to have a GPU, who is suspect, and which GPUs a running one must have
+ * used. */
 static void read_gpu_users(struct nvl_host_facts *f)
 {
     for (size_t i = 0; i < f->containers.count; i++)
@@ -133,10 +157,9 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
     if (r == 0)
         r = nvl_modules_read(root, &f->modules, err);
     if (r == 0)
-        r = nvl_search_read(root, how == NVL_FACTS_QUICK ? NVL_SEARCH_OR_RECALL : NVL_SEARCH_ANEW, &f->search,
-                            err);
+        r = nvl_userspace_read(root, &f->userspace, err);
     if (r == 0)
-        r = nvl_bundles_list(root, &f->host.driver, &f->search, &f->bundles, err);
+        r = nvl_bundles_list(root, &f->host.driver, &f->userspace, &f->bundles, err);
     if (r == 0)
         r = nvl_system_read(root, &f->system, err);
     if (r == 0)
@@ -152,13 +175,19 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
     f->has_nvidia_modprobe = nvl_root_exists(root, NVL_MODPROBE_PROGRAM);
     read_nodes(f);
     read_gpu_users(f);
+    read_reasons(f);
     return 0;
 }
 
 void nvl_host_facts_clear(struct nvl_host_facts *f)
 {
+    for (size_t i = 0; f->reasons != NULL && i < f->host.gpus.count; i++)
+        nvl_gpu_reason_clear(&f->reasons[i]);
+    free(f->reasons);
+    nvl_vm_devices_clear(&f->vms);
+    free(f->user_of_silent);
     nvl_host_clear(&f->host);
-    nvl_search_clear(&f->search);
+    nvl_userspace_clear(&f->userspace);
     nvl_bundles_clear(&f->bundles);
     nvl_system_clear(&f->system);
     nvl_support_clear(&f->support);
@@ -173,19 +202,6 @@ void nvl_host_facts_clear(struct nvl_host_facts *f)
     *f = (struct nvl_host_facts){0};
 }
 
-/* The running container's view, through its init: the kernel resolves that link, so it is opened before the
- * root handle takes over. */
-static int open_running_root(struct nvl_container_facts *f)
-{
-    nvl_autofree char *path = nvl_xasprintf("/proc/%d/root", (int)f->init);
-    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
-    nvl_root_from_fd(&f->rootfs, fd, path);
-    return 0;
-}
-
 static void read_rootfs(struct nvl_container_facts *f)
 {
     const struct nvl_root *root = f->host->root;
@@ -195,7 +211,7 @@ static void read_rootfs(struct nvl_container_facts *f)
         f->init = nvl_container_init(f->container, &f->init_error);
     if (f->init < 0)
         f->init = 0;
-    if (f->init > 0 && open_running_root(f) == 0)
+    if (f->init > 0 && nvl_container_open_running(f->init, &f->rootfs) == 0)
         return;
     nvl_container_open_rootfs(root, f->container, &f->effective, &f->idmap, &f->rootfs, &f->rootfs_why);
 }

@@ -7,14 +7,15 @@
 #include "container/effective.h"
 #include "container/grant_lines.h"
 #include "container/idmap.h"
-#include "bundle/bundle.h"
-#include "bundle/search.h"
+#include "bundle/list.h"
 #include "grant/resolve.h"
 #include "host/host.h"
+#include "host/userspace.h"
 #include "driver/origin.h"
 #include "host/modprobe.h"
 #include "host/module.h"
 #include "host/compat.h"
+#include "host/gpu_reason.h"
 #include "host/system.h"
 
 /* A container of this node that is to have a GPU. */
@@ -37,13 +38,17 @@ struct nvl_host_facts {
     const struct nvl_root *root;
     struct nvl_host host; /* NVL_GPUS_ALL */
     struct nvl_modules modules;
-    struct nvl_search search; /* for the driver's files */
+    struct nvl_userspace userspace; /* the driver's files that are installed */
     struct nvl_bundles bundles;
     struct nvl_system system;
     struct nvl_support support;            /* empty where nvidia drives every GPU */
     struct nvl_installed_driver installed; /* quick: a glance at a loaded one */
     struct nvl_modprobe modprobe;
-    bool has_nvidia_modprobe;         /* the program that makes nodes */
+    struct nvl_vm_devices vms;
+    struct nvl_gpu_surroundings surroundings; /* of the facts here: what GPUs are judged by */
+    struct nvl_gpu_reason *reasons;           /* of each GPU's state */
+    char *user_of_silent;     /* a container that was started with a GPU whose UUID is still unknown */
+    bool has_nvidia_modprobe; /* the program that makes nodes */
     struct nvl_containers containers; /* of this node */
     struct nvl_node *nodes;           /* those that the host should have, each looked at */
     size_t n_nodes;
@@ -80,8 +85,8 @@ struct nvl_container_facts {
     char *rootfs_why;       /* why it is out of reach */
 };
 
-/* quick, for `host`: what a kept search says of the driver's files is believed, and what only a driver that
- * is not loaded is asked for is read of such a one alone. The same checks find the same. */
+/* quick, for `host`: what only a driver that is not loaded is asked for is read only of such a one. The same
+ * checks find the same. */
 enum nvl_facts_how { NVL_FACTS_ANEW, NVL_FACTS_QUICK };
 int nvl_host_facts_read(struct nvl_host_facts *facts, const struct nvl_root *root, enum nvl_facts_how how,
                         struct nvl_error *err);

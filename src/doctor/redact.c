@@ -48,7 +48,7 @@ static void read_people(const struct nvl_root *root, struct nvl_strv *users)
     nvl_auto(nvl_accounts_close) struct nvl_accounts accounts = {0};
     struct passwd user;
 
-    if (nvl_accounts_open(&accounts, root, "/etc/passwd") < 0)
+    if (nvl_accounts_open(&accounts, root, "/etc/passwd", FILE_MAX_BYTES) < 0)
         return;
     while (nvl_accounts_next_user(&accounts, &user) != NULL)
         if (user.pw_uid >= UID_FIRST && user.pw_uid <= UID_LAST)

@@ -44,7 +44,7 @@ static void add_distribution(struct nvl_buf *out, const struct nvl_system *s)
 static void add_driver_rows(struct nvl_buf *out, const struct nvl_host_facts *facts)
 {
     const struct nvl_driver_version *driver = &facts->host.driver;
-    nvl_autofree char *installed = nvl_strv_join(&facts->search.us.versions, ", ");
+    nvl_autofree char *installed = nvl_strv_join(&facts->userspace.versions, ", ");
     nvl_autofree char *text =
         nvl_xasprintf("%s, libraries %s", driver->loaded ? driver->version : "not loaded",
                       installed[0] != '\0' ? installed : "not installed");

@@ -1,12 +1,14 @@
 /* The drivers of the table, held against a kernel and the host's GPUs. */
 #include "driver/answers.h"
 
+#include "host/gpu_state.h"
+
 #include <string.h>
 
 /* A GPU that a virtual machine has is not ours to drive. */
 static bool is_ours(const struct nvl_gpu *gpu)
 {
-    return gpu->driver != NVL_GPU_VFIO;
+    return gpu->driver != NVL_GPU_VFIO && nvl_gpu_state(gpu) != NVL_GPU_IS_VIRTUAL;
 }
 
 const char *nvl_newest_kernel(const struct nvl_driver_need *need)

@@ -170,7 +170,8 @@ static bool say_no_driver_for_gpu(const struct nvl_driver_need *need, struct nvl
     for (size_t i = 0; i < need->gpus->count; i++) {
         const struct nvl_gpu *gpu = &need->gpus->items[i];
         const struct nvl_generation *g = nvl_support_generation(need->support, gpu->pci_device);
-        if (gpu->driver == NVL_GPU_VFIO || g == NULL || find_package(need, g, false) != NULL)
+        if (gpu->driver == NVL_GPU_VFIO || gpu->physical[0] != '\0' || g == NULL ||
+            find_package(need, g, false) != NULL)
             continue;
         nvl_autofree char *which = nvl_gpu_generation_text(need, gpu);
         if (g->last != NULL && nvl_version_compare(g->last, branches) < 0) {

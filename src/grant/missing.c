@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "host/gpu_state.h"
+
 /* "0 and 1", "0, 1 and 2": items that are joined for people. */
 static char *join(const struct nvl_strv *items)
 {
@@ -23,20 +25,6 @@ static void name_gpu(const struct nvl_gpu *gpu, char *name, size_t size)
         snprintf(name, size, "the GPU at %s", gpu->pci);
 }
 
-/* Why a GPU that is in the machine cannot be granted; NULL where it can. */
-static char *why_unusable(const struct nvl_gpu *gpu)
-{
-    if (gpu->driver == NVL_GPU_NO_DRIVER)
-        return nvl_xasprintf("no driver holds the GPU at %s", gpu->pci);
-    if (gpu->driver != NVL_GPU_NVIDIA)
-        return nvl_xasprintf("%s holds the GPU at %s, not nvidia", gpu->driver_name, gpu->pci);
-    if (gpu->excluded)
-        return nvl_xasprintf("the nvidia driver is told to exclude the GPU at %s", gpu->pci);
-    if (gpu->minor < 0)
-        return nvl_xasprintf("the nvidia driver gives no device minor for the GPU at %s", gpu->pci);
-    return NULL;
-}
-
 /* What this host has: "it has GPUs 0 and 1", with a word on each GPU that cannot be used. */
 static char *what_is_here(const struct nvl_host *host)
 {
@@ -44,7 +32,9 @@ static char *what_is_here(const struct nvl_host *host)
 
     for (size_t i = 0; i < host->gpus.count; i++) {
         const struct nvl_gpu *gpu = &host->gpus.items[i];
-        nvl_autofree char *why = why_unusable(gpu);
+        nvl_autofree char *why = nvl_gpu_why_not(gpu);
+        if (nvl_gpu_state(gpu) == NVL_GPU_IS_VIRTUAL)
+            continue; /* a card has dozens, and nobody looks for one */
         if (why != NULL)
             nvl_strv_push(&reasons, why);
         else if (gpu->index >= 0)
@@ -61,17 +51,23 @@ static char *what_is_here(const struct nvl_host *host)
                                            : "the nvidia driver is not loaded");
 }
 
-/* A GPU that was not used since boot has no UUID yet: it may well be the one that is looked for. */
+/* A GPU that was not used since boot has no UUID yet, and one that does not come up never will: it may well
+ * be the one that is looked for. */
 static char *who_has_no_uuid(const struct nvl_host *host)
 {
     for (size_t i = 0; i < host->gpus.count; i++) {
         const struct nvl_gpu *gpu = &host->gpus.items[i];
+        enum nvl_gpu_state state = nvl_gpu_state(gpu);
         char name[64];
-        if (gpu->driver != NVL_GPU_NVIDIA || gpu->uuid[0] != '\0')
-            continue;
         name_gpu(gpu, name, sizeof name);
-        return nvl_xasprintf("; %s does not say its UUID before its first use: run nvidia-smi on the host",
-                             name);
+        if (state == NVL_GPU_IS_UNUSED)
+            return nvl_xasprintf(
+                "; %s does not say its UUID before its first use: run nvidia-smi on the host", name);
+        if (state == NVL_GPU_IS_SILENT)
+            return nvl_xasprintf("; %s was used and says no UUID: it does not come up, see the kernel log",
+                                 name);
+        if (state == NVL_GPU_IS_LOST && gpu->uuid[0] == '\0')
+            return nvl_xasprintf("; %s has fallen off the bus", name);
     }
     return nvl_xstrdup("");
 }
@@ -97,7 +93,7 @@ static void add_unknown_mig(struct nvl_strv *missing, const struct nvl_selector 
 void nvl_missing_selector(struct nvl_strv *missing, const struct nvl_host *host,
                           const struct nvl_selector *selector, const struct nvl_gpu *gpu)
 {
-    nvl_autofree char *why = gpu != NULL ? why_unusable(gpu) : NULL;
+    nvl_autofree char *why = gpu != NULL ? nvl_gpu_why_not(gpu) : NULL;
     nvl_autofree char *here = what_is_here(host);
     nvl_autofree char *silent = who_has_no_uuid(host);
     const char *text = selector->text;

@@ -3,16 +3,12 @@
 #include "grant/resolve.h"
 
 #include "grant/missing.h"
+#include "host/gpu_state.h"
 
 #define NEEDS_NO_UVM ((unsigned)(NVL_CAP_UTILITY | NVL_CAP_DISPLAY | NVL_CAP_COMPAT32))
 #define NEEDS_DRI    ((unsigned)(NVL_CAP_GRAPHICS | NVL_CAP_DISPLAY))
 
-static bool is_usable(const struct nvl_gpu *gpu)
-{
-    return gpu->driver == NVL_GPU_NVIDIA && gpu->minor >= 0 && !gpu->excluded;
-}
-
-static const struct nvl_gpu *find_gpu(const struct nvl_gpus *gpus, const struct nvl_selector *selector)
+const struct nvl_gpu *nvl_find_selected(const struct nvl_gpus *gpus, const struct nvl_selector *selector)
 {
     switch (selector->kind) {
     case NVL_SELECT_INDEX:
@@ -47,12 +43,12 @@ static void add_gpu(struct nvl_resolved *resolved, const struct nvl_gpu *gpu, co
 static void add_selected(struct nvl_resolved *resolved, const struct nvl_host *host,
                          const struct nvl_selector *selector)
 {
-    const struct nvl_gpu *gpu = find_gpu(&host->gpus, selector);
+    const struct nvl_gpu *gpu = nvl_find_selected(&host->gpus, selector);
     const struct nvl_mig *mig = NULL;
 
     if (gpu != NULL && selector->kind == NVL_SELECT_MIG)
         mig = find_mig(gpu, selector->gi, selector->ci);
-    if (gpu == NULL || !is_usable(gpu) || (selector->kind == NVL_SELECT_MIG && mig == NULL))
+    if (gpu == NULL || !nvl_gpu_can_be_given(gpu) || (selector->kind == NVL_SELECT_MIG && mig == NULL))
         nvl_missing_selector(&resolved->missing, host, selector, gpu);
     else
         add_gpu(resolved, gpu, mig);
@@ -61,7 +57,7 @@ static void add_selected(struct nvl_resolved *resolved, const struct nvl_host *h
 static void add_all(struct nvl_resolved *resolved, const struct nvl_host *host)
 {
     for (size_t i = 0; i < host->gpus.count; i++)
-        if (is_usable(&host->gpus.items[i]))
+        if (nvl_gpu_can_be_given(&host->gpus.items[i]))
             add_gpu(resolved, &host->gpus.items[i], NULL);
     if (resolved->n_gpus == 0)
         nvl_missing_all(&resolved->missing, host);

@@ -25,6 +25,9 @@ struct nvl_resolved {
  */
 void nvl_grant_resolve(const struct nvl_grant *grant, const struct nvl_host *host,
                        struct nvl_resolved *resolved);
+/* The GPU that a selector names, or whose MIG device, whether it can be given or not; NULL where there is
+ * none. A MIG UUID names none: NVML alone knows it. */
+const struct nvl_gpu *nvl_find_selected(const struct nvl_gpus *gpus, const struct nvl_selector *selector);
 /* How deep nvl_host_read must go for this grant. */
 enum nvl_gpus_depth nvl_grant_depth(const struct nvl_grant *grant);
 void nvl_resolved_clear(struct nvl_resolved *resolved);

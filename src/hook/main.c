@@ -6,10 +6,17 @@
 #include <linux/close_range.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <syslog.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/records.h"
+#include "base/root.h"
 #include "hook/hook.h"
+#include "inject/outcome.h"
 
 static char *take_variable(const char *name)
 {
@@ -42,7 +49,7 @@ static void read_call(int argc, char **argv, struct nvl_hook_call *call)
     clearenv();
 }
 
-static void clear_call(struct nvl_hook_call *call)
+static void clear_hook_call(struct nvl_hook_call *call)
 {
     free(call->type);
     free(call->container);
@@ -52,39 +59,118 @@ static void clear_call(struct nvl_hook_call *call)
     free(call->capabilities);
 }
 
-static void dispatch(const struct nvl_hook_call *call, struct nvl_report *report)
+static void add_part(struct nvl_buf *line, const char *label, const struct nvl_strv *part)
+{
+    if (part->count == 0)
+        return;
+    nvl_autofree char *text = nvl_strv_join(part, ", ");
+    nvl_buf_addf(line, "%s%s", label, text);
+}
+
+/* One datagram, without a time of its own: whoever receives it stamps it. syslog(3) would read the time
+ * zone's file first. Where there is no log, liblxc's has the line. */
+static void send_to_log(int priority, const char *text)
+{
+    static const struct sockaddr_un log = {.sun_family = AF_UNIX, .sun_path = _PATH_LOG};
+    nvl_autofree char *message =
+        nvl_xasprintf("<%d>nvlxc[%d]: %s", LOG_DAEMON | priority, (int)getpid(), text);
+    nvl_autofd int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0)
+        sendto(fd, message, strlen(message), MSG_NOSIGNAL, (const struct sockaddr *)&log, sizeof log);
+}
+
+/* NULL where there is nothing to say; the caller frees. */
+static char *format_line(const struct nvl_outcome *outcome, const char *container, bool is_start_refused)
+{
+    struct nvl_buf line = {0};
+
+    if (outcome->done.count + outcome->problems.count + outcome->notes.count == 0)
+        return NULL;
+    nvl_buf_addf(&line, "%s", container);
+    if (is_start_refused)
+        nvl_buf_addf(&line, ": the start is refused, since the GPU is required");
+    add_part(&line, ": ", &outcome->done);
+    add_part(&line, outcome->done.count > 0 ? "; but: " : ": ", &outcome->problems);
+    add_part(&line, "; note: ", &outcome->notes);
+    for (size_t i = 0; i < line.len; i++)
+        if ((unsigned char)line.data[i] < ' ' || line.data[i] == 0x7f)
+            line.data[i] = '?';
+    return nvl_buf_take(&line);
+}
+
+/* Gives the line, for stdout; the caller frees. */
+static char *log_outcome(const struct nvl_outcome *outcome, const char *container, bool is_start_refused)
+{
+    char *line = format_line(outcome, container, is_start_refused);
+
+    if (line != NULL)
+        send_to_log(outcome->problems.count > 0 ? LOG_WARNING : LOG_INFO, line);
+    return line;
+}
+
+/* One line to the system log (tag nvlxc) and to stdout, which liblxc copies to its own log: "web: done, done;
+ * but: problem; note: note". Control characters are replaced. Nothing where there is nothing to say. */
+static void say_outcome(const struct nvl_outcome *outcome, const char *container, bool is_start_refused)
+{
+    nvl_autofree char *line = log_outcome(outcome, container, is_start_refused);
+
+    if (line == NULL)
+        return;
+    nvl_autofree char *copy = nvl_xasprintf("nvlxc: %s\n", line);
+    nvl_fd_write(STDOUT_FILENO, copy, strlen(copy));
+}
+
+/* The same for nvlxc itself: the line to the system log, and the outcome to stdout as records, also where
+ * there is nothing to say. */
+static void send_outcome(const struct nvl_outcome *outcome, const char *container)
+{
+    nvl_autofree char *line = log_outcome(outcome, container, false);
+    nvl_auto(nvl_buf_clear) struct nvl_buf records = {0};
+
+    nvl_outcome_record(outcome, &records);
+    nvl_records_send(STDOUT_FILENO, &records);
+}
+
+static void dispatch_call(const struct nvl_hook_call *call, struct nvl_outcome *outcome)
 {
     nvl_auto(nvl_root_close) struct nvl_root host = NVL_ROOT_NONE;
     struct nvl_error err;
 
     if (nvl_root_open(&host, "/", &err) < 0)
-        nvl_strv_push(&report->problems, err.message);
+        nvl_strv_push(&outcome->problems, err.message);
     else if (call->type != NULL && strcmp(call->type, "mount") == 0)
-        nvl_hook_mount(call, &host, report);
+        nvl_hook_mount(call, &host, outcome);
     else if (call->type != NULL && strcmp(call->type, "pre-start") == 0)
-        nvl_hook_pre_start(call, &host, report);
+        nvl_hook_pre_start(call, &host, outcome);
     else if (call->type != NULL && strcmp(call->type, "prepare") == 0)
-        nvl_hook_prepare(&host, report);
+        nvl_hook_prepare(&host, outcome);
     else
-        nvl_strv_pushf(&report->problems,
+        nvl_strv_pushf(&outcome->problems,
                        "called as hook '%s': only lxc.hook.pre-start and lxc.hook.mount are known",
                        call->type != NULL ? call->type : "");
 }
 
 int main(int argc, char **argv)
 {
-    nvl_auto(clear_call) struct nvl_hook_call call = {0};
-    nvl_auto(nvl_report_clear) struct nvl_report report = {0};
+    nvl_auto(clear_hook_call) struct nvl_hook_call call = {0};
+    nvl_auto(nvl_outcome_clear) struct nvl_outcome outcome = {0};
+
+    bool as_records = argc > 1 && strcmp(argv[1], NVL_HOOK_RECORDS) == 0; /* nvlxc itself calls */
 
     close_range(3, ~0U, 0);
     umask(022);
-    read_call(argc, argv, &call);
+    read_call(argc - as_records, argv + as_records, &call);
     nvl_oom_status = call.delivery.required ? EXIT_FAILURE : EXIT_SUCCESS;
 
-    dispatch(&call, &report);
+    dispatch_call(&call, &outcome);
     /* pre-start prepares; whether the container has what it was granted is decided where it is mounted */
-    bool is_refused = call.delivery.required && report.problems.count > 0 && call.type != NULL &&
+    bool is_refused = call.delivery.required && outcome.problems.count > 0 && call.type != NULL &&
                       strcmp(call.type, "mount") == 0;
-    nvl_report_send(&report, call.container != NULL ? call.container : "?", is_refused);
+    const char *container = call.container != NULL ? call.container : "?";
+    if (as_records)
+        send_outcome(&outcome, container);
+    else
+        say_outcome(&outcome, container, is_refused);
     return is_refused ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -7,10 +7,13 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "host/host.h"
+#include "inject/outcome.h"
+
 #define MIG_TOOLS "/proc/driver/nvidia/capabilities/mig"
 
-static int make_node(const struct nvl_root *root, const struct nvl_node *node,
-                     const struct nvl_params *params)
+static int make_host_node(const struct nvl_root *root, const struct nvl_node *node,
+                          const struct nvl_params *params)
 {
     nvl_autofree char *folder = nvl_xstrndup(node->path, (size_t)(strrchr(node->path, '/') - node->path));
     const char *name;
@@ -55,24 +58,24 @@ void nvl_seen_nodes_check(const struct nvl_seen_nodes *seen, const struct nvl_ro
     nvl_node_check(root, node);
 }
 
-static void ensure_node(const struct nvl_host *host, struct nvl_node node, struct nvl_seen_nodes *seen,
-                        struct nvl_report *report)
+static void ensure_host_node(const struct nvl_host *host, struct nvl_node node, struct nvl_seen_nodes *seen,
+                             struct nvl_outcome *outcome)
 {
     if (node.major < 0)
         return;
     nvl_node_check(host->root, &node);
     if (node.state != NVL_NODE_OK && node.state != NVL_NODE_MODE) {
-        int r = make_node(host->root, &node, &host->params);
+        int r = make_host_node(host->root, &node, &host->params);
         if (r < 0)
-            nvl_strv_pushf(&report->problems, "cannot make %s: %s", node.path, strerror(-r));
+            nvl_strv_pushf(&outcome->problems, "cannot make %s: %s", node.path, strerror(-r));
         else
-            nvl_strv_pushf(&report->done, "%s made (it was %s)", node.path, nvl_node_state_name(node.state));
+            nvl_strv_pushf(&outcome->done, "%s made (it was %s)", node.path, nvl_node_state_name(node.state));
         nvl_node_check(host->root, &node);
     }
     *NVL_APPEND(seen->items, seen->count) = node;
 }
 
-void nvl_nodes_ensure(const struct nvl_host *host, struct nvl_seen_nodes *seen, struct nvl_report *report)
+void nvl_nodes_ensure(const struct nvl_host *host, struct nvl_seen_nodes *seen, struct nvl_outcome *outcome)
 {
     static const enum nvl_node_kind common[] = {NVL_NODE_CTL, NVL_NODE_MODESET, NVL_NODE_UVM,
                                                 NVL_NODE_UVM_TOOLS};
@@ -81,25 +84,26 @@ void nvl_nodes_ensure(const struct nvl_host *host, struct nvl_seen_nodes *seen, 
     if (!host->params.modify_device_files)
         return;
     for (size_t i = 0; i < NVL_LENGTH(common); i++)
-        ensure_node(host, nvl_node_make(common[i], 0, false, majors, &host->params), seen, report);
+        ensure_host_node(host, nvl_node_make(common[i], 0, false, majors, &host->params), seen, outcome);
     for (size_t i = 0; i < host->gpus.count; i++) {
         const struct nvl_gpu *gpu = &host->gpus.items[i];
         if (gpu->minor < 0)
             continue;
-        ensure_node(host, nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false, majors, &host->params),
-                    seen, report);
+        ensure_host_node(host,
+                         nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false, majors, &host->params),
+                         seen, outcome);
         for (size_t j = 0; j < gpu->n_migs; j++) {
             const struct nvl_mig *mig = &gpu->migs[j];
-            ensure_node(host, nvl_node_make(NVL_NODE_CAP, mig->gi_minor, false, majors, &host->params), seen,
-                        report);
-            ensure_node(host, nvl_node_make(NVL_NODE_CAP, mig->ci_minor, false, majors, &host->params), seen,
-                        report);
+            ensure_host_node(host, nvl_node_make(NVL_NODE_CAP, mig->gi_minor, false, majors, &host->params),
+                             seen, outcome);
+            ensure_host_node(host, nvl_node_make(NVL_NODE_CAP, mig->ci_minor, false, majors, &host->params),
+                             seen, outcome);
         }
     }
 }
 
 void nvl_nodes_ensure_mig_tools(const struct nvl_host *host, struct nvl_seen_nodes *seen,
-                                struct nvl_report *report)
+                                struct nvl_outcome *outcome)
 {
     static const struct {
         const char *file;
@@ -110,7 +114,7 @@ void nvl_nodes_ensure_mig_tools(const struct nvl_host *host, struct nvl_seen_nod
         return;
     for (size_t i = 0; i < NVL_LENGTH(tools); i++)
         if (nvl_root_exists(host->root, tools[i].file))
-            ensure_node(host,
-                        nvl_node_make(NVL_NODE_CAP, tools[i].minor, false, &host->majors, &host->params),
-                        seen, report);
+            ensure_host_node(host,
+                             nvl_node_make(NVL_NODE_CAP, tools[i].minor, false, &host->majors, &host->params),
+                             seen, outcome);
 }

@@ -30,7 +30,7 @@ void nvl_starting_clear(struct nvl_starting *starting)
 
 void nvl_starting_make_nodes(const struct nvl_starting *starting, const struct nvl_host *host,
                              const struct nvl_seen_nodes *seen, const struct nvl_hook_call *call,
-                             struct nvl_report *report)
+                             struct nvl_outcome *report)
 {
     nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
     struct nvl_error err = starting->incomplete;
@@ -41,10 +41,10 @@ void nvl_starting_make_nodes(const struct nvl_starting *starting, const struct n
     nvl_grant_resolve(&starting->grant, host, &resolved);
     for (size_t i = 0; i < resolved.n_nodes; i++)
         nvl_seen_nodes_check(seen, host->root, &resolved.nodes[i]);
-    if (!nvl_own_nodes_are_needed(&resolved))
-        nvl_own_nodes_remove(host->root, call->container);
+    if (!nvl_node_copies_are_needed(&resolved))
+        nvl_node_copies_remove(host->root, call->container);
     else if (err.code < 0 || nvl_idmap_read(&starting->effective, &map, &err) < 0)
         nvl_strv_push(&report->problems, err.message);
     else
-        nvl_own_nodes_make(host->root, &resolved, call->container, map.uid0, map.gid0, &report->problems);
+        nvl_node_copies_make(host->root, &resolved, call->container, map.uid0, map.gid0, &report->problems);
 }

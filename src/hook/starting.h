@@ -23,4 +23,4 @@ void nvl_starting_clear(struct nvl_starting *starting);
  */
 void nvl_starting_make_nodes(const struct nvl_starting *starting, const struct nvl_host *host,
                              const struct nvl_seen_nodes *seen, const struct nvl_hook_call *call,
-                             struct nvl_report *report);
+                             struct nvl_outcome *report);

@@ -145,6 +145,24 @@ static int write_drm(const struct capture *c, const char *pci, const char *kind,
     return number >= 0 ? nvl_tree_directory(c->dirfd, path, c->err) : 0;
 }
 
+static int write_physical(const struct capture *c, const struct nvl_gpu *gpu)
+{
+    nvl_autofree char *path = nvl_xasprintf(DEVICES "/%s/physfn", gpu->pci);
+    nvl_autofree char *target = nvl_xasprintf("../%s", gpu->physical);
+
+    return nvl_tree_link(c->dirfd, path, target, c->err);
+}
+
+/* What a GPU that answers has there says where its memory lies; of one that does not, that it does not. */
+static int write_lost(const struct capture *c, const struct nvl_gpu *gpu)
+{
+    nvl_autofree char *path = nvl_xasprintf(DEVICES "/%s/config", gpu->pci);
+    char header[64];
+
+    memset(header, 0xff, sizeof header);
+    return nvl_tree_file(c->dirfd, path, header, sizeof header, c->err);
+}
+
 /* sysfs has links into the device tree here; a captured host has plain folders. */
 static int copy_sys_gpu(const struct capture *c, const struct nvl_gpu *gpu)
 {
@@ -164,6 +182,10 @@ static int copy_sys_gpu(const struct capture *c, const struct nvl_gpu *gpu)
         nvl_autofree char *target = nvl_xasprintf("../../drivers/%s", gpu->driver_name);
         r = nvl_tree_link(c->dirfd, driver, target, c->err);
     }
+    if (r == 0 && gpu->physical[0] != '\0')
+        r = write_physical(c, gpu);
+    if (r == 0 && gpu->is_lost)
+        r = write_lost(c, gpu);
     if (r == 0)
         r = write_drm(c, gpu->pci, "card", gpu->card);
     if (r == 0)

@@ -3,8 +3,10 @@
 #include "host/gpu.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "host/driver_version.h"
 #include "host/mig.h"
@@ -158,6 +160,21 @@ static void read_information(const struct nvl_root *root, const char *name, stru
     nvl_copy(gpu->pci, sizeof gpu->pci, pci, strlen(pci));
 }
 
+/* Source: Documentation/ABI/testing/sysfs-bus-pci, physfn. */
+static void read_physical(const struct nvl_root *root, struct nvl_gpu *gpu)
+{
+    nvl_autofree char *path = nvl_xasprintf(NVL_PCI_DEVICES "/%s/physfn", gpu->pci);
+    nvl_autofree char *target = NULL;
+
+    if (nvl_root_readlink(root, path, &target) < 0)
+        return;
+    const char *slash = strrchr(target, '/');
+    const char *name = slash != NULL ? slash + 1 : target;
+    nvl_copy(gpu->physical, sizeof gpu->physical, name, strlen(name));
+    gpu->minor = -1;
+    gpu->uuid[0] = '\0';
+}
+
 static int read_proc(const struct nvl_root *root, struct nvl_gpus *gpus, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
@@ -175,11 +192,12 @@ static int read_proc(const struct nvl_root *root, struct nvl_gpus *gpus, struct 
         struct nvl_gpu *gpu = append(gpus, pci);
         set_driver(gpu, "nvidia");
         read_information(root, names.items[i], gpu);
+        read_physical(root, gpu);
         nvl_gpu_read_migs(root, gpu);
     }
     sort(gpus);
     for (size_t i = 0; i < gpus->count; i++)
-        if (!gpus->items[i].excluded)
+        if (!gpus->items[i].excluded && gpus->items[i].physical[0] == '\0')
             gpus->items[i].index = index++;
     return 0;
 }
@@ -234,6 +252,24 @@ static void read_driver_link(const struct nvl_root *root, struct nvl_gpu *gpu)
     set_driver(gpu, slash != NULL ? slash + 1 : target);
 }
 
+/* A GPU that has fallen off the bus (Xid 79) answers nothing, and a read of nothing is all ones. Reading
+ * wakes a GPU that sleeps without power: that one is left alone. */
+static void read_lost(const struct nvl_root *root, struct nvl_gpu *gpu)
+{
+    nvl_autofree char *state = nvl_xasprintf(NVL_PCI_DEVICES "/%s/power_state", gpu->pci);
+    nvl_autofree char *config = nvl_xasprintf(NVL_PCI_DEVICES "/%s/config", gpu->pci);
+    unsigned char header[64]; /* as much as any user may read */
+    char power[16];
+
+    if (nvl_root_read_attribute(root, state, power, sizeof power) == 0 && strcmp(power, "D3cold") == 0)
+        return;
+    nvl_autofd int fd = nvl_root_openat(root, config, O_RDONLY | O_NONBLOCK);
+    ssize_t len = fd >= 0 ? read(fd, header, sizeof header) : -1;
+    gpu->is_lost = len == (ssize_t)sizeof header;
+    for (ssize_t i = 0; i < len; i++)
+        gpu->is_lost = gpu->is_lost && header[i] == 0xff;
+}
+
 static int read_sys(const struct nvl_root *root, struct nvl_gpus *gpus, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
@@ -252,8 +288,12 @@ static int read_sys(const struct nvl_root *root, struct nvl_gpus *gpus, struct n
         if (gpu == NULL) { /* nvidia does not list it: whatever the link says drives it */
             gpu = append(gpus, pci);
             read_driver_link(root, gpu);
+            read_physical(root, gpu);
         }
         gpu->pci_device = id.device;
+        /* what another driver has, it may have put to sleep or be resetting */
+        if (gpu->driver == NVL_GPU_NVIDIA || gpu->driver == NVL_GPU_NO_DRIVER)
+            read_lost(root, gpu);
     }
     sort(gpus);
     return 0;
@@ -325,6 +365,13 @@ const struct nvl_gpu *nvl_gpu_by_pci(const struct nvl_gpus *gpus, const char *pc
         if (strcmp(gpus->items[i].pci, address) == 0)
             return &gpus->items[i];
     return NULL;
+}
+
+void nvl_gpus_mark_used(struct nvl_gpus *gpus)
+{
+    for (size_t i = 0; i < gpus->count; i++)
+        if (gpus->items[i].driver == NVL_GPU_NVIDIA && gpus->items[i].uuid[0] == '\0')
+            gpus->items[i].was_used = true;
 }
 
 char *nvl_gpu_text(const struct nvl_gpu *gpu)

@@ -39,6 +39,11 @@ struct nvl_gpu {
     bool mig_enabled;     /* capabilities/gpuN/mig exists and holds at least `config` or an instance */
     struct nvl_mig *migs;
     size_t n_migs;
+    /* The GPU that this is a virtual function of (SR-IOV: sysfs has a link physfn), "0000:17:00.0"; "" for a
+     * GPU of its own. A virtual function has neither index nor minor nor UUID. */
+    char physical[NVL_PCI_MAX];
+    bool is_lost;  /* its PCI configuration space reads all 0xff: nothing answers there (NVL_GPUS_ALL) */
+    bool was_used; /* whoever knows it says so: something has opened it since the boot */
 };
 
 struct nvl_gpus {
@@ -53,7 +58,7 @@ enum nvl_gpus_depth {
     NVL_GPUS_ALL,  /* every NVIDIA GPU of the machine, whatever drives it */
 };
 
-/* 0 also where there is none. The list is the caller's. */
+/* 0 also where there is none. The list is the caller's. was_used is left false. */
 int nvl_gpus_read(const struct nvl_root *root, enum nvl_gpus_depth depth, struct nvl_gpus *gpus,
                   struct nvl_error *err);
 void nvl_gpus_clear(struct nvl_gpus *gpus);
@@ -68,6 +73,8 @@ bool nvl_pci_normalise(const char *text, char pci[NVL_PCI_MAX]);
 bool nvl_is_gpu_uuid(const char *s);
 /* Takes every form of nvl_pci_normalise. */
 const struct nvl_gpu *nvl_gpu_by_pci(const struct nvl_gpus *gpus, const char *pci);
+/* Marks those that nvidia drives and whose UUID it does not say as used. */
+void nvl_gpus_mark_used(struct nvl_gpus *gpus);
 /* The text of .../information into `gpu` (pci, uuid, model, minor, excluded). For tests and fuzzing. */
 void nvl_gpu_parse_information(const char *text, size_t len, struct nvl_gpu *gpu);
 /* "GPU 0, NVIDIA RTX A5500 Laptop GPU (GPU-…)"; the caller frees. */

@@ -1,6 +1,8 @@
 /* The lines of modprobe.d that are about one module, and the kernel's command line. */
 #include "host/modprobe.h"
 
+#include "host/config_lines.h"
+
 #define FILE_MAX (256u << 10)
 
 const char *const nvl_modprobe_folders[] = {
@@ -8,43 +10,15 @@ const char *const nvl_modprobe_folders[] = {
     "/usr/lib/modprobe.d", "/lib/modprobe.d", NULL,
 };
 
-static void read_file(const struct nvl_root *root, const char *path, struct nvl_modprobe_lines *lines)
+static void take_modprobe_line(void *data, const char *path, size_t number, const char *line)
 {
-    nvl_autofree char *text = NULL;
-    size_t len, pos = 0, line_len;
-    const char *line;
+    struct nvl_modprobe_lines *lines = data;
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
 
-    if (nvl_root_read(root, path, FILE_MAX, &text, &len) < 0)
-        return;
-    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
-        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
-        nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
-        nvl_strv_split(&words, copy, " \t\r");
-        if (words.count >= 2 && words.items[0][0] != '#')
-            *NVL_APPEND(lines->items, lines->count) =
-                (struct nvl_modprobe_line){nvl_xstrdup(path), nvl_strv_join(&words, " ")};
-    }
-}
-
-static void read_folders(const struct nvl_root *root, struct nvl_modprobe_lines *lines)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv known = {0}, seen_names = {0};
-
-    for (size_t i = 0; nvl_modprobe_folders[i] != NULL; i++) {
-        nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-        struct stat st;
-        if (nvl_root_stat(root, nvl_modprobe_folders[i], 0, &st) < 0 || nvl_is_met_again(&known, &st))
-            continue;
-        nvl_root_list(root, nvl_modprobe_folders[i], &names);
-        for (size_t n = 0; n < names.count; n++) {
-            nvl_autofree char *path = nvl_xasprintf("%s/%s", nvl_modprobe_folders[i], names.items[n]);
-            /* a file hides those of its name in the folders behind it */
-            if (!nvl_has_suffix(names.items[n], ".conf") || nvl_strv_contains(&seen_names, names.items[n]))
-                continue;
-            nvl_strv_push(&seen_names, names.items[n]);
-            read_file(root, path, lines);
-        }
-    }
+    nvl_strv_split(&words, line, " \t\r");
+    if (words.count >= 2)
+        *NVL_APPEND(lines->items, lines->count) =
+            (struct nvl_modprobe_line){nvl_xstrdup(path), number, nvl_strv_join(&words, " ")};
 }
 
 void nvl_modprobe_read(const struct nvl_root *root, struct nvl_modprobe *modprobe)
@@ -53,7 +27,7 @@ void nvl_modprobe_read(const struct nvl_root *root, struct nvl_modprobe *modprob
     size_t len;
 
     *modprobe = (struct nvl_modprobe){0};
-    read_folders(root, &modprobe->lines);
+    nvl_visit_config_folders(root, nvl_modprobe_folders, ".conf", take_modprobe_line, &modprobe->lines);
     if (nvl_root_read(root, "/proc/cmdline", FILE_MAX, &text, &len) == 0)
         nvl_strv_split(&modprobe->cmdline, text, " \t\n");
 }
@@ -88,7 +62,7 @@ void nvl_modprobe_find(const struct nvl_modprobe *modprobe, const char *verb, co
         const char *said = line->text + verb_len + 1;
         if (is_module(said, strcspn(said, " "), module))
             *NVL_APPEND(lines->items, lines->count) =
-                (struct nvl_modprobe_line){nvl_xstrdup(line->file), nvl_xstrdup(line->text)};
+                (struct nvl_modprobe_line){nvl_xstrdup(line->file), line->number, nvl_xstrdup(line->text)};
     }
 }
 

@@ -4,8 +4,9 @@
 #include "base/root.h"
 
 struct nvl_modprobe_line {
-    char *file; /* "/etc/modprobe.d/nvidia.conf" */
-    char *text; /* the line, as it stands there */
+    char *file;    /* "/etc/modprobe.d/nvidia.conf" */
+    size_t number; /* of the line in it, from 1 */
+    char *text;    /* the line; words parted by one blank */
 };
 struct nvl_modprobe_lines {
     struct nvl_modprobe_line *items;
@@ -20,7 +21,7 @@ void nvl_modprobe_lines_clear(struct nvl_modprobe_lines *lines);
 
 /* All of it, read once. */
 struct nvl_modprobe {
-    struct nvl_modprobe_lines lines; /* of the folders, in their order; words parted by one blank */
+    struct nvl_modprobe_lines lines; /* of the folders, in their order */
     struct nvl_strv cmdline;         /* the kernel's parameters */
 };
 /* What cannot be read is left out. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "host/node.h"
 
 static bool is_device(const struct stat *st, const struct nvl_node *node)
 {
@@ -45,7 +46,8 @@ void nvl_bind_folder_close(struct nvl_bind_folder *folder)
 }
 
 /* Makes `folder` the one that the node is in, and gives the node's name there. */
-static const char *enter_folder(const struct nvl_root *root, struct nvl_bind_folder *folder, const char *path)
+static const char *enter_bind_folder(const struct nvl_root *root, struct nvl_bind_folder *folder,
+                                     const char *path)
 {
     size_t len = (size_t)(strrchr(path, '/') - path);
 
@@ -73,20 +75,20 @@ static int clone_node(int folder, const char *name, const struct nvl_node *node)
     return r < 0 ? r : TAKE_FD(mount_fd);
 }
 
-int nvl_bind_open_node(const struct nvl_root *host, int own, struct nvl_bind_folder *folder,
-                       const struct nvl_node *node, bool *is_own)
+int nvl_bind_open_node(const struct nvl_root *host, int copies, struct nvl_bind_folder *folder,
+                       const struct nvl_node *node, bool *is_copy)
 {
-    const char *name = enter_folder(host, folder, node->path);
-    int mount_fd = own >= 0 ? clone_node(own, name, node) : -ENOENT;
+    const char *name = enter_bind_folder(host, folder, node->path);
+    int mount_fd = copies >= 0 ? clone_node(copies, name, node) : -ENOENT;
 
-    *is_own = mount_fd >= 0;
+    *is_copy = mount_fd >= 0;
     if (mount_fd < 0)
         mount_fd = folder->fd < 0 ? folder->fd : clone_node(folder->fd, name, node);
     return mount_fd;
 }
 
 /* The file to mount on: made, or an empty one that is there already. 1 where it is the device itself. */
-static int open_target(int parent, const char *name, const struct nvl_node *node, int *target)
+static int open_node_target(int parent, const char *name, const struct nvl_node *node, int *target)
 {
     struct stat st;
 
@@ -108,7 +110,7 @@ int nvl_bind_put_node(const struct nvl_root *rootfs, struct nvl_bind_folder *fol
                       const struct nvl_node *node, int mount_fd)
 {
     nvl_autofd int target = -1;
-    const char *name = enter_folder(rootfs, folder, node->path);
+    const char *name = enter_bind_folder(rootfs, folder, node->path);
 
     if (folder->fd == -ENOENT) { /* /dev/dri, /dev/nvidia-caps */
         int r = nvl_root_make_folder(rootfs, folder->path);
@@ -118,6 +120,6 @@ int nvl_bind_put_node(const struct nvl_root *rootfs, struct nvl_bind_folder *fol
     }
     if (folder->fd < 0)
         return folder->fd;
-    int r = open_target(folder->fd, name, node, &target);
+    int r = open_node_target(folder->fd, name, node, &target);
     return r != 0 ? r : nvl_sys_move_mount(mount_fd, target);
 }

@@ -4,7 +4,10 @@
  * and what is mounted on is what was opened. */
 #pragma once
 
-#include "host/node.h"
+#include <stdbool.h>
+
+struct nvl_node;
+struct nvl_root;
 
 /* The folder of device nodes that the last one was in: nodes mostly share one. */
 struct nvl_bind_folder {
@@ -15,10 +18,10 @@ struct nvl_bind_folder {
 void nvl_bind_folder_close(struct nvl_bind_folder *folder);
 
 /* A detached copy of the host's device node, whose number must be the expected one: nosuid, noexec, private.
- * Of the container's own copy, where it is in the folder `own` (nvl_own_nodes_open; -1 for none). -ENODEV:
- * not that device on the host. The caller closes it. */
-int nvl_bind_open_node(const struct nvl_root *host, int own, struct nvl_bind_folder *folder,
-                       const struct nvl_node *node, bool *is_own);
+ * Of the container's own copy, where it is in the folder `copies` (nvl_node_copies_open; -1 for none).
+ * -ENODEV: not that device on the host. The caller closes it. */
+int nvl_bind_open_node(const struct nvl_root *host, int copies, struct nvl_bind_folder *folder,
+                       const struct nvl_node *node, bool *is_copy);
 /* Moves it to the same path in the container. 1 where the container has that device there already. -EEXIST:
  * something else stands there. */
 int nvl_bind_put_node(const struct nvl_root *rootfs, struct nvl_bind_folder *folder,

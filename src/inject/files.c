@@ -1,4 +1,8 @@
-/* Writing and removing nvlxc's files in a container's root file system. */
+/* nvlxc's files in a container's root file system: which there are, written, and removed. Programs look for
+ * these at fixed places outside of the bundle, each by the rule of its own loader: OpenCL's and Vulkan's read
+ * folders of ICD files, glvnd one of vendor files, GBM and VDPAU open a library in a folder of their own
+ * beside the container's libraries, OptiX reads its data from /usr/share. What the ICD files name, the linker
+ * finds in the bundle. */
 #include "inject/files.h"
 
 #include <errno.h>
@@ -6,8 +10,197 @@
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "base/root.h"
 #include "grant/grant.h"
 #include "inject/linker_conf.h"
+
+enum entry_kind {
+    ENTRY_FOLDER, /* the mount point, with the folders above it, where they are missing */
+    ENTRY_LINKER, /* the folders that the linker is to search */
+    ENTRY_LINK,   /* to a file of the bundle */
+};
+
+/* What an entry's path begins with. */
+enum entry_base {
+    BASE_ROOT,  /* nothing: it is whole */
+    BASE_LIB64, /* the folder of the container's own libraries: distributions name it in three ways */
+    BASE_LIB32,
+};
+
+struct entry {
+    enum entry_kind kind;
+    enum entry_base base;
+    const char *path;
+    const char *target;    /* LINK: below the bundle */
+    unsigned capabilities; /* wanted with any of these; 0: always */
+    unsigned n_folders;    /* so many folders above it are made where they are missing */
+};
+
+/* An entry at one path that it can have. */
+struct place {
+    const struct entry *entry;
+    char *path;
+    bool is_used;   /* the one of its paths that this root file system uses */
+    bool is_wanted; /* by the grant at hand */
+};
+
+struct places {
+    struct place *items;
+    size_t count;
+    struct nvl_strv folders; /* those that may be made for any of them, outer ones first, each once */
+};
+
+#define DRAWS (NVL_CAP_GRAPHICS | NVL_CAP_DISPLAY)
+
+static const struct entry entries[] = {
+    {ENTRY_FOLDER, BASE_ROOT, NVL_MOUNT_POINT, NULL, 0, 2},
+    {ENTRY_LINKER, BASE_ROOT, NVL_LINKER_CONF, NULL, 0, 0},
+    {ENTRY_LINK, BASE_ROOT, "/usr/local/bin/nvidia-smi", "/bin/nvidia-smi", NVL_CAP_UTILITY, 0},
+    {ENTRY_LINK, BASE_ROOT, "/etc/OpenCL/vendors/nvidia.icd", "/etc/OpenCL/vendors/nvidia.icd",
+     NVL_CAP_COMPUTE, 2},
+    {ENTRY_LINK, BASE_ROOT, "/usr/share/vulkan/icd.d/nvidia_icd.json", "/share/vulkan/icd.d/nvidia_icd.json",
+     DRAWS, 2},
+    {ENTRY_LINK, BASE_ROOT, "/usr/share/vulkan/implicit_layer.d/nvidia_layers.json",
+     "/share/vulkan/implicit_layer.d/nvidia_layers.json", DRAWS, 2},
+    {ENTRY_LINK, BASE_ROOT, "/usr/share/glvnd/egl_vendor.d/10_nvidia.json",
+     "/share/glvnd/egl_vendor.d/10_nvidia.json", DRAWS, 2},
+    {ENTRY_LINK, BASE_ROOT, "/usr/share/nvidia/nvoptix.bin", "/share/nvidia/nvoptix.bin", DRAWS, 1},
+    {ENTRY_LINK, BASE_LIB64, "/gbm/nvidia-drm_gbm.so", "/lib64/gbm/nvidia-drm_gbm.so", DRAWS, 1},
+    {ENTRY_LINK, BASE_LIB32, "/gbm/nvidia-drm_gbm.so", "/lib32/gbm/nvidia-drm_gbm.so", DRAWS, 1},
+    {ENTRY_LINK, BASE_LIB64, "/vdpau/libvdpau_nvidia.so.1", "/lib64/vdpau/libvdpau_nvidia.so.1",
+     NVL_CAP_VIDEO, 1},
+    {ENTRY_LINK, BASE_LIB32, "/vdpau/libvdpau_nvidia.so.1", "/lib32/vdpau/libvdpau_nvidia.so.1",
+     NVL_CAP_VIDEO, 1},
+};
+
+/* Of several that are there, the first is the one that the container's loaders use: Debian's and its
+ * relatives' first, which have an almost empty /usr/lib64 too; Fedora's; Arch's, whose /usr/lib64 is a link.
+ */
+#define BASES_MAX 3
+static const char *const bases[][BASES_MAX] = {
+    [BASE_ROOT] = {""},
+#ifdef __aarch64__
+    [BASE_LIB64] = {"/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"},
+    [BASE_LIB32] = {"/usr/lib/arm-linux-gnueabihf"},
+#else
+    [BASE_LIB64] = {"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"},
+    [BASE_LIB32] = {"/usr/lib/i386-linux-gnu", "/usr/lib32"},
+#endif
+};
+
+/* A link to another base would give one file two paths. */
+static bool is_real_folder(const struct nvl_root *rootfs, const char *base)
+{
+    if (base[0] == '\0')
+        return true;
+    nvl_autofd int fd = nvl_root_openat(rootfs, base, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    return fd >= 0;
+}
+
+static bool is_entry_granted(const struct entry *e, unsigned capabilities)
+{
+    if (e->base == BASE_LIB32 && (capabilities & NVL_CAP_COMPAT32) == 0)
+        return false;
+    return e->capabilities == 0 || (e->capabilities & capabilities) != 0;
+}
+
+/* The folders that may be made for it, outer ones first; a FOLDER is among its own. */
+static void list_place_folders(const struct place *place, struct nvl_strv *folders)
+{
+    const char *path = place->path, *end[8];
+    size_t n = 0, wanted = place->entry->n_folders;
+
+    for (const char *p = path + 1; *p != '\0' && n < NVL_LENGTH(end); p++)
+        if (*p == '/')
+            end[n++] = p;
+    for (size_t i = n - (wanted < n ? wanted : n); i < n; i++) {
+        nvl_autofree char *folder = nvl_xstrndup(path, (size_t)(end[i] - path));
+        nvl_strv_push(folders, folder);
+    }
+    if (place->entry->kind == ENTRY_FOLDER)
+        nvl_strv_push(folders, path);
+}
+
+static void add_place(struct places *places, const struct entry *entry, const char *base, bool is_used)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
+    struct place *place = NVL_APPEND(places->items, places->count);
+
+    *place =
+        (struct place){.entry = entry, .path = nvl_xasprintf("%s%s", base, entry->path), .is_used = is_used};
+    list_place_folders(place, &folders);
+    for (size_t i = 0; i < folders.count; i++)
+        if (!nvl_strv_contains(&places->folders, folders.items[i]))
+            nvl_strv_push(&places->folders, folders.items[i]);
+}
+
+/* One of the paths is the entry's, below whichever base. */
+static bool is_place_named(const struct entry *entry, const struct nvl_strv *paths)
+{
+    for (size_t i = 0; i < paths->count; i++)
+        if (nvl_has_suffix(paths->items[i], entry->path))
+            return true;
+    return false;
+}
+
+/* Whether each base is there; looked at once, for the first entry that has it. */
+struct base_states {
+    const struct nvl_root *rootfs; /* NULL: all are */
+    enum { NOT_LOOKED, THERE, ABSENT } state[NVL_LENGTH(bases)][BASES_MAX];
+};
+
+static bool is_base_there(struct base_states *b, enum entry_base kind, size_t i)
+{
+    if (b->rootfs == NULL)
+        return true;
+    if (b->state[kind][i] == NOT_LOOKED)
+        b->state[kind][i] = is_real_folder(b->rootfs, bases[kind][i]) ? THERE : ABSENT;
+    return b->state[kind][i] == THERE;
+}
+
+static void add_places(struct places *places, const struct entry *entry, struct base_states *b)
+{
+    bool is_used = true;
+
+    for (size_t i = 0; i < BASES_MAX && bases[entry->base][i] != NULL; i++) {
+        if (!is_base_there(b, entry->base, i))
+            continue;
+        add_place(places, entry, bases[entry->base][i], is_used);
+        is_used = false;
+    }
+}
+
+/* With a root file system: the paths that can be there. With NULL: all, the first of each used. */
+static void make_places(struct places *places, const struct nvl_root *rootfs)
+{
+    struct base_states b = {.rootfs = rootfs};
+
+    *places = (struct places){0};
+    for (size_t i = 0; i < NVL_LENGTH(entries); i++)
+        add_places(places, &entries[i], &b);
+}
+
+/* Of those in a root file system: what these capabilities bring, and what is at one of these paths. A start
+ * looks at no others. */
+static void make_some_places(struct places *places, const struct nvl_root *rootfs, unsigned capabilities,
+                             const struct nvl_strv *paths)
+{
+    struct base_states b = {.rootfs = rootfs};
+
+    *places = (struct places){0};
+    for (size_t i = 0; i < NVL_LENGTH(entries); i++)
+        if (is_entry_granted(&entries[i], capabilities) || is_place_named(&entries[i], paths))
+            add_places(places, &entries[i], &b);
+}
+
+static void places_clear(struct places *places)
+{
+    for (size_t i = 0; i < places->count; i++)
+        free(places->items[i].path);
+    free(places->items);
+    nvl_strv_clear(&places->folders);
+    *places = (struct places){0};
+}
 
 /* Whether the link is one of ours: into the bundle. */
 static bool is_our_link(const struct nvl_root *rootfs, const char *path)
@@ -17,7 +210,7 @@ static bool is_our_link(const struct nvl_root *rootfs, const char *path)
     return nvl_root_readlink(rootfs, path, &target) == 0 && nvl_has_prefix(target, NVL_MOUNT_POINT "/");
 }
 
-static int remove_at(const struct nvl_root *rootfs, const char *path)
+static int remove_file_at(const struct nvl_root *rootfs, const char *path)
 {
     const char *name;
     nvl_autofd int parent = nvl_root_open_parent(rootfs, path, &name);
@@ -33,7 +226,7 @@ static int open_mount_point(const struct nvl_root *rootfs)
 }
 
 /* The link is there and as it should be: then nothing above it needs to be looked at. */
-static bool is_as_wanted(const struct nvl_root *rootfs, const struct nvl_place *place)
+static bool is_link_as_wanted(const struct nvl_root *rootfs, const struct place *place)
 {
     nvl_autofree char *now = NULL;
 
@@ -51,26 +244,25 @@ static bool has_parent(const struct nvl_root *rootfs, const char *path, const st
 
 /* Adds those of the place's folders that are missing. What lies deeper than the table says is left to the
  * container: an image without it has no use for the entry either. The mount point is made in any case. */
-static void add_missing_folders(const struct nvl_root *rootfs, const struct nvl_place *place,
+static void add_missing_folders(const struct nvl_root *rootfs, const struct place *place,
                                 struct nvl_strv *made)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
 
-    nvl_place_folders(place, &folders);
+    list_place_folders(place, &folders);
     for (size_t i = 0; i < folders.count; i++)
         if (!nvl_strv_contains(made, folders.items[i]) && !nvl_root_exists(rootfs, folders.items[i]) &&
             has_parent(rootfs, folders.items[i], made))
             nvl_strv_push(made, folders.items[i]);
 }
 
-static int make_link(const struct nvl_root *rootfs, const struct nvl_place *place,
-                     const struct nvl_strv *made)
+static int make_link(const struct nvl_root *rootfs, const struct place *place, const struct nvl_strv *made)
 {
     nvl_autofree char *target = nvl_xasprintf("%s%s", NVL_MOUNT_POINT, place->entry->target);
     nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
     const char *name;
 
-    nvl_place_folders(place, &folders);
+    list_place_folders(place, &folders);
     for (size_t i = 0; i < folders.count; i++) {
         int r =
             nvl_strv_contains(made, folders.items[i]) ? nvl_root_make_folder(rootfs, folders.items[i]) : 0;
@@ -93,117 +285,120 @@ static void say_problem(struct nvl_strv *notes, const char *what, const char *pa
 }
 
 /* Of an earlier start that noted nothing, anything may be there. */
-static void find_places(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
-                        struct nvl_made *made, struct nvl_places *places)
+static void find_wanted_places(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
+                               struct nvl_linker_conf *conf, struct places *places)
 {
-    nvl_made_read(rootfs, made);
-    if (made->text != NULL)
-        nvl_places_make_some(places, rootfs, wanted->capabilities, &made->links);
+    nvl_linker_conf_read(rootfs, conf);
+    if (conf->text != NULL)
+        make_some_places(places, rootfs, wanted->capabilities, &conf->links);
     else
-        nvl_places_make(places, rootfs);
-    nvl_made_keep_known(made, places);
+        make_places(places, rootfs);
+    nvl_linker_conf_keep_known(conf, &places->folders);
     for (size_t i = 0; i < places->count; i++) {
-        struct nvl_place *place = &places->items[i];
-        const struct nvl_entry *e = place->entry;
-        place->is_wanted = place->is_used && nvl_entry_is_granted(e, wanted->capabilities) &&
-                           (e->kind != NVL_ENTRY_LINK || nvl_root_exists(wanted->bundle, e->target));
+        struct place *place = &places->items[i];
+        const struct entry *e = place->entry;
+        place->is_wanted = place->is_used && is_entry_granted(e, wanted->capabilities) &&
+                           (e->kind != ENTRY_LINK || nvl_root_exists(wanted->bundle, e->target));
     }
 }
 
 /* Whether an earlier start has made the link, as far as is known. */
-static bool is_noted(const struct nvl_made *made, const struct nvl_place *place)
+static bool is_noted(const struct nvl_linker_conf *conf, const struct place *place)
 {
-    return place->entry->kind == NVL_ENTRY_LINK &&
-           (made->text == NULL || nvl_strv_contains(&made->links, place->path));
+    return place->entry->kind == ENTRY_LINK &&
+           (conf->text == NULL || nvl_strv_contains(&conf->links, place->path));
 }
 
 /* Links that the grant no longer has, or the bundle; the folders that were made for them; then what is there
  * of `made` is what the wanted ones use. */
-static void remove_surplus(const struct nvl_root *rootfs, const struct nvl_places *places,
-                           struct nvl_made *made, struct nvl_strv *notes)
+static void remove_surplus(const struct nvl_root *rootfs, const struct places *places,
+                           struct nvl_linker_conf *conf, struct nvl_strv *notes)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv needed = {0};
 
     for (size_t i = 0; i < places->count; i++) {
-        const struct nvl_place *place = &places->items[i];
+        const struct place *place = &places->items[i];
         if (place->is_wanted)
-            nvl_place_folders(place, &needed);
-        else if (is_noted(made, place) && is_our_link(rootfs, place->path))
-            say_problem(notes, "remove", place->path, remove_at(rootfs, place->path));
+            list_place_folders(place, &needed);
+        else if (is_noted(conf, place) && is_our_link(rootfs, place->path))
+            say_problem(notes, "remove", place->path, remove_file_at(rootfs, place->path));
     }
-    say_problem(notes, "remove", "a folder of an earlier grant", nvl_made_remove(rootfs, made, &needed));
+    say_problem(notes, "remove", "a folder of an earlier grant",
+                nvl_linker_conf_remove_folders(rootfs, conf, &needed));
 }
 
 /* Notes what is wanted and what has to be made for it, before it is. */
-static void note(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
-                 const struct nvl_places *places, const struct nvl_strv *lacking, struct nvl_made *made,
-                 struct nvl_strv *notes)
+static void note_what_is_made(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
+                              const struct places *places, const struct nvl_strv *lacking,
+                              struct nvl_linker_conf *conf, struct nvl_strv *notes)
 {
-    nvl_strv_clear(&made->links);
-    if (!nvl_made_can_be_kept(rootfs, made))
+    nvl_strv_clear(&conf->links);
+    if (!nvl_linker_conf_can_be_written(rootfs, conf))
         return;
     for (size_t i = 0; i < places->count; i++) {
-        const struct nvl_place *place = &places->items[i];
-        if (place->is_wanted && place->entry->kind == NVL_ENTRY_LINK)
-            nvl_strv_push(&made->links, place->path);
+        const struct place *place = &places->items[i];
+        if (place->is_wanted && place->entry->kind == ENTRY_LINK)
+            nvl_strv_push(&conf->links, place->path);
         if (nvl_strv_contains(lacking, place->path))
-            add_missing_folders(rootfs, place, &made->folders);
+            add_missing_folders(rootfs, place, &conf->folders);
     }
-    int r = nvl_made_write(rootfs, made, (wanted->capabilities & NVL_CAP_COMPAT32) != 0);
+    int r = nvl_linker_conf_write(rootfs, conf, (wanted->capabilities & NVL_CAP_COMPAT32) != 0);
     say_problem(notes, "make", NVL_LINKER_CONF, r);
     if (r < 0)
-        nvl_strv_clear(&made->folders); /* not noted: not made */
+        nvl_strv_clear(&conf->folders); /* not noted: not made */
 }
 
 int nvl_entries_write(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
                       struct nvl_strv *notes)
 {
-    nvl_auto(nvl_places_clear) struct nvl_places places = {0};
-    nvl_auto(nvl_made_clear) struct nvl_made made = {0};
+    nvl_auto(places_clear) struct places places = {0};
+    nvl_auto(nvl_linker_conf_clear) struct nvl_linker_conf conf = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv lacking = {0};
     nvl_autofd int mount_point = open_mount_point(rootfs);
 
-    find_places(rootfs, wanted, &made, &places);
-    remove_surplus(rootfs, &places, &made, notes);
+    find_wanted_places(rootfs, wanted, &conf, &places);
+    remove_surplus(rootfs, &places, &conf, notes);
     if (mount_point < 0)
         nvl_strv_push(&lacking, NVL_MOUNT_POINT);
     for (size_t i = 0; i < places.count; i++)
-        if (places.items[i].is_wanted && places.items[i].entry->kind == NVL_ENTRY_LINK &&
-            !is_as_wanted(rootfs, &places.items[i]))
+        if (places.items[i].is_wanted && places.items[i].entry->kind == ENTRY_LINK &&
+            !is_link_as_wanted(rootfs, &places.items[i]))
             nvl_strv_push(&lacking, places.items[i].path);
-    note(rootfs, wanted, &places, &lacking, &made, notes);
+    note_what_is_made(rootfs, wanted, &places, &lacking, &conf, notes);
     for (size_t i = 0; i < places.count; i++) {
-        const struct nvl_place *place = &places.items[i];
+        const struct place *place = &places.items[i];
         if (!nvl_strv_contains(&lacking, place->path))
             continue;
-        int r = place->entry->kind == NVL_ENTRY_FOLDER ? nvl_root_make_folder(rootfs, place->path)
-                                                       : make_link(rootfs, place, &made.folders);
+        int r = place->entry->kind == ENTRY_FOLDER ? nvl_root_make_folder(rootfs, place->path)
+                                                   : make_link(rootfs, place, &conf.folders);
         say_problem(notes, "make", place->path, r);
     }
     return mount_point >= 0 ? TAKE_FD(mount_point) : open_mount_point(rootfs);
 }
 
-/* What is to be removed. In an image that can keep no note, the mount point counts as made. */
-static void read_made(const struct nvl_root *rootfs, const struct nvl_places *places, struct nvl_made *made)
+/* What is to be removed. In an image that can keep no note, the mount point counts as conf. */
+static void read_conf(const struct nvl_root *rootfs, const struct places *places,
+                      struct nvl_linker_conf *conf)
 {
-    nvl_made_read(rootfs, made);
-    nvl_made_keep_known(made, places);
-    if (!nvl_made_can_be_kept(rootfs, made))
-        nvl_strv_push(&made->folders, NVL_MOUNT_POINT);
+    nvl_linker_conf_read(rootfs, conf);
+    nvl_linker_conf_keep_known(conf, &places->folders);
+    if (!nvl_linker_conf_can_be_written(rootfs, conf))
+        nvl_strv_push(&conf->folders, NVL_MOUNT_POINT);
 }
 
 /* Whether what stands at the place was made by nvlxc and would go. */
-static bool is_ours(const struct nvl_root *rootfs, const struct nvl_place *place, const struct nvl_strv *made)
+static bool is_made_by_us(const struct nvl_root *rootfs, const struct place *place,
+                          const struct nvl_strv *made)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
     struct stat st;
 
     switch (place->entry->kind) {
-    case NVL_ENTRY_LINK:
+    case ENTRY_LINK:
         return is_our_link(rootfs, place->path);
-    case NVL_ENTRY_LINKER:
+    case ENTRY_LINKER:
         return nvl_root_stat(rootfs, place->path, AT_SYMLINK_NOFOLLOW, &st) == 0 && S_ISREG(st.st_mode);
-    case NVL_ENTRY_FOLDER:
+    case ENTRY_FOLDER:
         break;
     }
     return nvl_strv_contains(made, place->path) &&
@@ -211,16 +406,15 @@ static bool is_ours(const struct nvl_root *rootfs, const struct nvl_place *place
            nvl_root_list(rootfs, place->path, &names) == 0 && names.count == 0;
 }
 
-/* The places of that kind that are ours, removed; folders are left to nvl_made_remove. */
-static void remove_kind(const struct nvl_root *rootfs, const struct nvl_places *places,
-                        enum nvl_entry_kind kind, const struct nvl_strv *made, struct nvl_strv *removed,
-                        struct nvl_strv *notes)
+/* The places of that kind that are ours, removed; folders are left to nvl_linker_conf_remove_folders. */
+static void remove_kind(const struct nvl_root *rootfs, const struct places *places, enum entry_kind kind,
+                        const struct nvl_strv *made, struct nvl_strv *removed, struct nvl_strv *notes)
 {
     for (size_t i = 0; i < places->count; i++) {
-        const struct nvl_place *place = &places->items[i];
-        if (place->entry->kind != kind || !is_ours(rootfs, place, made))
+        const struct place *place = &places->items[i];
+        if (place->entry->kind != kind || !is_made_by_us(rootfs, place, made))
             continue;
-        int r = kind == NVL_ENTRY_FOLDER ? 0 : remove_at(rootfs, place->path);
+        int r = kind == ENTRY_FOLDER ? 0 : remove_file_at(rootfs, place->path);
         say_problem(notes, "remove", place->path, r);
         if (r == 0 && removed != NULL)
             nvl_strv_push(removed, place->path);
@@ -229,49 +423,49 @@ static void remove_kind(const struct nvl_root *rootfs, const struct nvl_places *
 
 void nvl_entries_remove(const struct nvl_root *rootfs, struct nvl_strv *removed, struct nvl_strv *notes)
 {
-    nvl_auto(nvl_places_clear) struct nvl_places places = {0};
-    nvl_auto(nvl_made_clear) struct nvl_made made = {0};
+    nvl_auto(places_clear) struct places places = {0};
+    nvl_auto(nvl_linker_conf_clear) struct nvl_linker_conf conf = {0};
 
-    nvl_places_make(&places, rootfs);
-    read_made(rootfs, &places, &made);
-    remove_kind(rootfs, &places, NVL_ENTRY_LINK, &made.folders, removed, notes);
-    remove_kind(rootfs, &places, NVL_ENTRY_FOLDER, &made.folders, removed, notes);
-    say_problem(notes, "remove", "a folder of nvlxc", nvl_made_remove(rootfs, &made, NULL));
+    make_places(&places, rootfs);
+    read_conf(rootfs, &places, &conf);
+    remove_kind(rootfs, &places, ENTRY_LINK, &conf.folders, removed, notes);
+    remove_kind(rootfs, &places, ENTRY_FOLDER, &conf.folders, removed, notes);
+    say_problem(notes, "remove", "a folder of nvlxc", nvl_linker_conf_remove_folders(rootfs, &conf, NULL));
     /* last: it says which folders are nvlxc's */
-    remove_kind(rootfs, &places, NVL_ENTRY_LINKER, &made.folders, removed, notes);
+    remove_kind(rootfs, &places, ENTRY_LINKER, &conf.folders, removed, notes);
 }
 
 void nvl_entries_list(const struct nvl_root *rootfs, struct nvl_strv *paths)
 {
-    nvl_auto(nvl_places_clear) struct nvl_places places = {0};
-    nvl_auto(nvl_made_clear) struct nvl_made made = {0};
+    nvl_auto(places_clear) struct places places = {0};
+    nvl_auto(nvl_linker_conf_clear) struct nvl_linker_conf conf = {0};
 
-    nvl_places_make(&places, rootfs);
-    read_made(rootfs, &places, &made);
+    make_places(&places, rootfs);
+    read_conf(rootfs, &places, &conf);
     for (size_t i = 0; i < places.count; i++)
-        if (is_ours(rootfs, &places.items[i], &made.folders))
+        if (is_made_by_us(rootfs, &places.items[i], &conf.folders))
             nvl_strv_push(paths, places.items[i].path);
 }
 
 void nvl_entries_all(unsigned capabilities, struct nvl_strv *paths)
 {
-    nvl_auto(nvl_places_clear) struct nvl_places places = {0};
+    nvl_auto(places_clear) struct places places = {0};
 
-    nvl_places_make(&places, NULL);
+    make_places(&places, NULL);
     for (size_t i = 0; i < places.count; i++)
-        if (places.items[i].is_used && nvl_entry_is_granted(places.items[i].entry, capabilities))
+        if (places.items[i].is_used && is_entry_granted(places.items[i].entry, capabilities))
             nvl_strv_push(paths, places.items[i].path);
 }
 
 void nvl_entries_links(unsigned capabilities, const struct nvl_root *bundle, struct nvl_strv *paths,
                        struct nvl_strv *files)
 {
-    nvl_auto(nvl_places_clear) struct nvl_places places = {0};
+    nvl_auto(places_clear) struct places places = {0};
 
-    nvl_places_make(&places, NULL);
+    make_places(&places, NULL);
     for (size_t i = 0; i < places.count; i++) {
-        const struct nvl_entry *entry = places.items[i].entry;
-        if (entry->kind != NVL_ENTRY_LINK || !nvl_entry_is_granted(entry, capabilities) ||
+        const struct entry *entry = places.items[i].entry;
+        if (entry->kind != ENTRY_LINK || !is_entry_granted(entry, capabilities) ||
             !nvl_root_exists(bundle, entry->target))
             continue;
         nvl_strv_push(paths, places.items[i].path);

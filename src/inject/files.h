@@ -1,12 +1,13 @@
 /* The files that nvlxc keeps in a container's root file system. One table says them all
- * (inject/file_table.c): the hook writes them, detach takes them away. What is there already and not ours
+ * (inject/files.c): the hook writes them, detach takes them away. What is there already and not ours
  * stays. Folders that are missing are made for the mount point and for the ICD and vendor files; which ones
  * were, the linker's configuration file says in comments, so that detach takes away those and no others. The
  * root file system is hostile: everything goes through its root handle, and no link is followed at the last
  * component. */
 #pragma once
 
-#include "base/root.h"
+struct nvl_root;
+struct nvl_strv;
 
 /* What to write: 32-bit libraries are named in the linker's configuration only where they are granted. */
 struct nvl_entries_wanted {

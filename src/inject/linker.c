@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "base/root.h"
 #include "base/run.h"
 #include "host/ldcache.h"
 
@@ -126,7 +127,7 @@ static int empty_bounding_set(void)
     return 0;
 }
 
-static int drop_capabilities(void)
+static int empty_capabilities(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {0};
@@ -154,7 +155,7 @@ struct confined {
 /* In the child. Returns only on failure, with an errno for an exit status. */
 static int confine_and_exec(void *data)
 {
-    static char *const argv[] = {(char *)"ldconfig", (char *)"-X", NULL}; /* -X: the cache alone, no links */
+    static char *const argv[] = {(char *)"ldconfig", (char *)"-X", NULL}; /* -X: only the cache, no links */
     static char *const envp[] = {(char *)"LC_ALL=C", NULL};
     const struct confined *c = data;
     int r;
@@ -165,7 +166,7 @@ static int confine_and_exec(void *data)
     if (r == 0)
         r = become_user(c->uid, c->gid);
     if (r == 0)
-        r = drop_capabilities();
+        r = empty_capabilities();
     if (r < 0)
         return -r;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
@@ -175,7 +176,7 @@ static int confine_and_exec(void *data)
     return errno;
 }
 
-/* ldconfig keeps notes for its next run. Where a root file system has none, it shall not get any from nvlxc.
+/* ldconfig keeps notes for its next run. Where a root file system has none, nvlxc leaves none.
  */
 #define AUX_FOLDER "/var/cache/ldconfig"
 #define AUX_FILE   AUX_FOLDER "/aux-cache"
@@ -191,8 +192,8 @@ static void remove_new(const struct nvl_root *rootfs, bool had, const char *path
         unlinkat(parent, name, flags);
 }
 
-static int run_confined(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,
-                        struct nvl_error *err)
+static int run_ldconfig_confined(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,
+                                 struct nvl_error *err)
 {
     struct confined confined = {rootfs->fd, ldconfig_fd, uid, gid};
     const struct nvl_run run = {
@@ -220,7 +221,7 @@ int nvl_ldconfig_run(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, 
 {
     bool had_folder = nvl_root_exists(rootfs, AUX_FOLDER), had_file = nvl_root_exists(rootfs, AUX_FILE);
 
-    int r = run_confined(rootfs, ldconfig_fd, uid, gid, err);
+    int r = run_ldconfig_confined(rootfs, ldconfig_fd, uid, gid, err);
     remove_new(rootfs, had_file, AUX_FILE, 0);
     remove_new(rootfs, had_folder, AUX_FOLDER, AT_REMOVEDIR);
     return r;

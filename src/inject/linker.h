@@ -1,13 +1,17 @@
 /* The container's dynamic linker: whether it can load the driver at all, and its cache. */
 #pragma once
 
-#include "base/root.h"
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct nvl_error;
+struct nvl_root;
 
 /* musl without glibc: it cannot load NVIDIA's libraries (`__register_atfork: symbol not found`). */
 bool nvl_linker_is_musl(const struct nvl_root *rootfs);
 /* Whether the root file system's cache gives the bundle's file for each line of `sonames` ("lib64
  * libcuda.so.1"), the bundle being mounted at NVL_MOUNT_POINT; lib32 lines count only with want_32, and
- * without it the cache shall name none of them. */
+ * without it the cache must name none of them. */
 bool nvl_linker_is_current(const struct nvl_root *rootfs, const char *sonames, size_t len, bool want_32);
 /* Whether the cache names anything below NVL_MOUNT_POINT. */
 bool nvl_linker_names_bundle(const struct nvl_root *rootfs);

@@ -9,6 +9,7 @@
 
 #include "base/paths.h"
 #include "base/passwd.h"
+#include "grant/resolve.h"
 
 static bool is_closed(const struct nvl_node *node)
 {
@@ -18,8 +19,8 @@ static bool is_closed(const struct nvl_node *node)
 }
 
 /* Before there was a group render, udev gave both kinds to video. */
-bool nvl_own_node_group(const struct nvl_root *rootfs, const struct nvl_node *node, const char **name,
-                        unsigned *gid)
+bool nvl_node_copy_group(const struct nvl_root *rootfs, const struct nvl_node *node, const char **name,
+                         unsigned *gid)
 {
     *name = "render";
     if (strstr(node->path, "/renderD") != NULL && nvl_group_find(rootfs, *name, gid))
@@ -28,30 +29,30 @@ bool nvl_own_node_group(const struct nvl_root *rootfs, const struct nvl_node *no
     return nvl_group_find(rootfs, *name, gid);
 }
 
-static const char *name_of(const struct nvl_node *node)
+static const char *node_copy_name(const struct nvl_node *node)
 {
     return strrchr(node->path, '/') + 1;
 }
 
 /* One component of a path: LXC takes no other names. */
-static char *folder_of(const char *container)
+static char *copies_folder(const char *container)
 {
     bool is_name = container[0] != '\0' && container[0] != '.' && strchr(container, '/') == NULL;
 
-    return is_name ? nvl_xasprintf(NVL_OWN_NODES_DIR "/%s", container) : NULL;
+    return is_name ? nvl_xasprintf(NVL_NODE_COPIES_DIR "/%s", container) : NULL;
 }
 
-int nvl_own_nodes_open(const struct nvl_root *root, const char *container)
+int nvl_node_copies_open(const struct nvl_root *root, const char *container)
 {
-    nvl_autofree char *path = folder_of(container);
+    nvl_autofree char *path = copies_folder(container);
 
     return path != NULL ? nvl_root_openat(root, path, O_PATH | O_DIRECTORY | O_NOFOLLOW) : -ENOENT;
 }
 
 /* Made anew each time: its group may be the one of a start before. */
-static int make_one(int folder, uid_t uid, gid_t gid, const struct nvl_node *node)
+static int make_copy(int folder, uid_t uid, gid_t gid, const struct nvl_node *node)
 {
-    const char *name = name_of(node);
+    const char *name = node_copy_name(node);
     dev_t number = makedev((unsigned)node->found_major, (unsigned)node->found_minor);
 
     if (unlinkat(folder, name, 0) < 0 && errno != ENOENT)
@@ -63,27 +64,27 @@ static int make_one(int folder, uid_t uid, gid_t gid, const struct nvl_node *nod
     return 0;
 }
 
-static bool is_wanted(const char *name, const struct nvl_node *nodes, size_t n_nodes)
+static bool is_copy_wanted(const char *name, const struct nvl_node *nodes, size_t n_nodes)
 {
     for (size_t i = 0; i < n_nodes; i++)
-        if (is_closed(&nodes[i]) && strcmp(name_of(&nodes[i]), name) == 0)
+        if (is_closed(&nodes[i]) && strcmp(node_copy_name(&nodes[i]), name) == 0)
             return true;
     return false;
 }
 
-static void remove_others(const struct nvl_root *root, const char *path, int folder,
-                          const struct nvl_node *nodes, size_t n_nodes)
+static void remove_other_copies(const struct nvl_root *root, const char *path, int folder,
+                                const struct nvl_node *nodes, size_t n_nodes)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
     nvl_root_list(root, path, &names);
     for (size_t i = 0; i < names.count; i++)
-        if (!is_wanted(names.items[i], nodes, n_nodes))
+        if (!is_copy_wanted(names.items[i], nodes, n_nodes))
             unlinkat(folder, names.items[i], 0);
 }
 
 /* Only the container's root may enter: the group's number can be one that users of the host have. */
-static int make_folder(const struct nvl_root *root, const char *path, uid_t uid, gid_t gid)
+static int make_copies_folder(const struct nvl_root *root, const char *path, uid_t uid, gid_t gid)
 {
     int r = nvl_root_make_folder(root, path);
 
@@ -95,7 +96,7 @@ static int make_folder(const struct nvl_root *root, const char *path, uid_t uid,
     return fchmod(fd, 0700) < 0 || fchown(fd, uid, gid) < 0 ? -errno : TAKE_FD(fd);
 }
 
-bool nvl_own_nodes_are_needed(const struct nvl_resolved *resolved)
+bool nvl_node_copies_are_needed(const struct nvl_resolved *resolved)
 {
     for (size_t i = 0; i < resolved->n_nodes; i++)
         if (is_closed(&resolved->nodes[i]))
@@ -103,43 +104,43 @@ bool nvl_own_nodes_are_needed(const struct nvl_resolved *resolved)
     return false;
 }
 
-bool nvl_own_nodes_find(const struct nvl_host *host, const struct nvl_grant *grant,
-                        struct nvl_resolved *resolved)
+bool nvl_node_copies_find(const struct nvl_host *host, const struct nvl_grant *grant,
+                          struct nvl_resolved *resolved)
 {
     nvl_grant_resolve(grant, host, resolved);
     for (size_t i = 0; i < resolved->n_nodes; i++)
         nvl_node_check(host->root, &resolved->nodes[i]);
-    return nvl_own_nodes_are_needed(resolved);
+    return nvl_node_copies_are_needed(resolved);
 }
 
-void nvl_own_nodes_make(const struct nvl_root *root, const struct nvl_resolved *resolved,
-                        const char *container, uid_t uid, gid_t gid, struct nvl_strv *problems)
+void nvl_node_copies_make(const struct nvl_root *root, const struct nvl_resolved *resolved,
+                          const char *container, uid_t uid, gid_t gid, struct nvl_strv *problems)
 {
-    nvl_autofree char *path = folder_of(container);
-    nvl_autofd int folder = path != NULL ? make_folder(root, path, uid, gid) : -EINVAL;
+    nvl_autofree char *path = copies_folder(container);
+    nvl_autofd int folder = path != NULL ? make_copies_folder(root, path, uid, gid) : -EINVAL;
 
     if (folder < 0) {
         nvl_strv_pushf(problems, "cannot make nodes of the container's own: %s", strerror(-folder));
         return;
     }
-    remove_others(root, path, folder, resolved->nodes, resolved->n_nodes);
+    remove_other_copies(root, path, folder, resolved->nodes, resolved->n_nodes);
     for (size_t i = 0; i < resolved->n_nodes; i++) {
         const struct nvl_node *node = &resolved->nodes[i];
-        int r = is_closed(node) ? make_one(folder, uid, gid, node) : 0;
+        int r = is_closed(node) ? make_copy(folder, uid, gid, node) : 0;
         if (r < 0)
-            nvl_strv_pushf(problems, "cannot make %s/%s: %s", path, name_of(node), strerror(-r));
+            nvl_strv_pushf(problems, "cannot make %s/%s: %s", path, node_copy_name(node), strerror(-r));
     }
 }
 
-void nvl_own_nodes_remove(const struct nvl_root *root, const char *container)
+void nvl_node_copies_remove(const struct nvl_root *root, const char *container)
 {
-    nvl_autofree char *path = folder_of(container);
+    nvl_autofree char *path = copies_folder(container);
     const char *name;
-    nvl_autofd int folder = nvl_own_nodes_open(root, container);
+    nvl_autofd int folder = nvl_node_copies_open(root, container);
 
     if (folder < 0)
         return;
-    remove_others(root, path, folder, NULL, 0);
+    remove_other_copies(root, path, folder, NULL, 0);
     nvl_autofd int parent = nvl_root_open_parent(root, path, &name);
     if (parent >= 0)
         unlinkat(parent, name, AT_REMOVEDIR);

@@ -7,24 +7,31 @@
 
 #include <sys/types.h>
 
-#include "grant/resolve.h"
+#include <stdbool.h>
 
-/* Whether there is one among the nodes, which were looked at, that its owner or a group alone may use. MIG's
+struct nvl_grant;
+struct nvl_host;
+struct nvl_node;
+struct nvl_resolved;
+struct nvl_root;
+struct nvl_strv;
+
+/* Whether there is one among the nodes, which were looked at, that only its owner or a group may use. MIG's
  * capability nodes are the driver's, and for reading. */
-bool nvl_own_nodes_are_needed(const struct nvl_resolved *resolved);
+bool nvl_node_copies_are_needed(const struct nvl_resolved *resolved);
 /* The nodes of the grant, each looked at, and that answer. */
-bool nvl_own_nodes_find(const struct nvl_host *host, const struct nvl_grant *grant,
-                        struct nvl_resolved *resolved);
+bool nvl_node_copies_find(const struct nvl_host *host, const struct nvl_grant *grant,
+                          struct nvl_resolved *resolved);
 /* As the host's root: the folder holds a copy of each such node and nothing else; with the host's mode, and
  * the container's root (host ids) as owner. What cannot be made is said in `problems`. */
-void nvl_own_nodes_make(const struct nvl_root *root, const struct nvl_resolved *resolved,
-                        const char *container, uid_t uid, gid_t gid, struct nvl_strv *problems);
+void nvl_node_copies_make(const struct nvl_root *root, const struct nvl_resolved *resolved,
+                          const char *container, uid_t uid, gid_t gid, struct nvl_strv *problems);
 /* For a container that needs none. */
-void nvl_own_nodes_remove(const struct nvl_root *root, const char *container);
+void nvl_node_copies_remove(const struct nvl_root *root, const char *container);
 /* The folder, O_PATH: its nodes have the names that they have in theirs. -ENOENT where the container has
  * none. */
-int nvl_own_nodes_open(const struct nvl_root *root, const char *container);
+int nvl_node_copies_open(const struct nvl_root *root, const char *container);
 /* The container's group that a node of this kind is for: "render", where it has that and the node is one for
  * rendering, else "video". *gid is its number as the container counts, if it has it; else false. */
-bool nvl_own_node_group(const struct nvl_root *rootfs, const struct nvl_node *node, const char **name,
-                        unsigned *gid);
+bool nvl_node_copy_group(const struct nvl_root *rootfs, const struct nvl_node *node, const char **name,
+                         unsigned *gid);

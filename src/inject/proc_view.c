@@ -1,4 +1,4 @@
-/* /proc/driver/nvidia as the container shall see it. */
+/* /proc/driver/nvidia as the container sees it. */
 #include "inject/proc_view.h"
 
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/sys.h"
+#include "grant/resolve.h"
 #include "inject/bind.h"
 
 #define PROC_NVIDIA NVL_PROC_NVIDIA
@@ -27,18 +28,7 @@ struct view {
     struct nvl_proc_view *made;
 };
 
-/* For the folders above `name`. */
-static int make_parents(const struct view *view, const char *name)
-{
-    for (const char *slash = strchr(name, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        nvl_autofree char *above = nvl_xstrndup(name, (size_t)(slash - name));
-        if (mkdirat(view->fd, above, 0755) < 0 && errno != EEXIST)
-            return -errno;
-    }
-    return 0;
-}
-
-static int write_text(const struct view *view, const char *name, const char *text, size_t len)
+static int write_view_text(const struct view *view, const char *name, const char *text, size_t len)
 {
     nvl_autofd int fd = openat(view->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 
@@ -58,7 +48,7 @@ static int write_params(const struct view *view, const char *text)
         else
             nvl_buf_addf(&out, "%.*s\n", (int)line_len, line);
     }
-    return write_text(view, "params", out.data != NULL ? out.data : "", out.len);
+    return write_view_text(view, "params", out.data != NULL ? out.data : "", out.len);
 }
 
 /* The module's parameters, which it takes once, at its load; so a copy says the same for good, and is no
@@ -72,11 +62,11 @@ static int copy_registry(const struct view *view)
     if (fd < 0)
         return errno == ENOENT ? 0 : -errno;
     int r = nvl_fd_read(fd, PROC_MAX, &text, &len);
-    return r < 0 ? r : write_text(view, "registry", text, len);
+    return r < 0 ? r : write_view_text(view, "registry", text, len);
 }
 
 /* What to mount on: a folder or a file. -EEXIST where it is there already. */
-static int make_target(const struct view *view, const char *name, bool is_folder)
+static int make_mount_target(const struct view *view, const char *name, bool is_folder)
 {
     int r = is_folder ? mkdirat(view->fd, name, 0755) : mknodat(view->fd, name, S_IFREG | 0644, 0);
 
@@ -85,17 +75,18 @@ static int make_target(const struct view *view, const char *name, bool is_folder
 
 /* The host's folder or file of that name, and the place for it; what the host lacks is left out. With the
  * mounts below it: where the host is a container itself, its `gpus` may hold some. */
-static int add_entry(const struct view *view, const char *name, bool is_folder)
+static int add_view_entry(const struct view *view, const char *name, bool is_folder)
 {
     nvl_autofd int mount_fd = nvl_sys_clone_tree(view->host, name);
 
     if (mount_fd < 0)
         return mount_fd == -ENOENT ? 0 : mount_fd;
-    int r = make_target(view, name, is_folder);
+    int r = make_mount_target(view, name, is_folder);
     if (r == -ENOENT) {
-        r = make_parents(view, name);
+        const struct nvl_root root = nvl_root_borrow(view->fd);
+        r = nvl_root_make_parents(&root, name);
         if (r == 0)
-            r = make_target(view, name, is_folder);
+            r = make_mount_target(view, name, is_folder);
     }
     if (r == -EEXIST) /* two MIG devices share a GPU, and maybe an instance */
         return 0;
@@ -116,11 +107,11 @@ static int add_format(const struct view *view, bool is_folder, const char *fmt, 
     va_start(ap, fmt);
     nvl_autofree char *name = nvl_xvasprintf(fmt, ap);
     va_end(ap);
-    return add_entry(view, name, is_folder);
+    return add_view_entry(view, name, is_folder);
 }
 
 /* Of the GPU's MIG capabilities those that are granted. */
-static int add_capabilities(const struct view *view, const struct nvl_resolved_gpu *given)
+static int add_gpu_capabilities(const struct view *view, const struct nvl_resolved_gpu *given)
 {
     const struct nvl_gpu *gpu = given->gpu;
     const struct nvl_mig *mig = given->mig;
@@ -136,7 +127,7 @@ static int add_capabilities(const struct view *view, const struct nvl_resolved_g
 }
 
 /* Whether each GPU of the driver is granted as a whole. */
-static bool has_all(const struct nvl_host *host, const struct nvl_resolved *resolved)
+static bool has_every_gpu(const struct nvl_host *host, const struct nvl_resolved *resolved)
 {
     size_t n = 0;
 
@@ -149,35 +140,37 @@ static bool has_all(const struct nvl_host *host, const struct nvl_resolved *reso
 }
 
 /* One mount for all of them where there is nothing to hide. */
-static int add_gpus(const struct nvl_host *host, const struct view *view, const struct nvl_resolved *resolved)
+static int add_gpus_to_view(const struct nvl_host *host, const struct view *view,
+                            const struct nvl_resolved *resolved)
 {
-    bool all = has_all(host, resolved);
+    bool all = has_every_gpu(host, resolved);
     int r = 0;
 
     if (all)
-        r = add_entry(view, "gpus", true);
+        r = add_view_entry(view, "gpus", true);
     else if (mkdirat(view->fd, "gpus", 0755) < 0)
         r = -errno;
     for (size_t i = 0; i < resolved->n_gpus && r == 0; i++) {
         if (!all)
             r = add_format(view, true, "gpus/%s", resolved->gpus[i].gpu->pci);
         if (r == 0)
-            r = add_capabilities(view, &resolved->gpus[i]);
+            r = add_gpu_capabilities(view, &resolved->gpus[i]);
     }
     return r;
 }
 
-static int fill(const struct nvl_host *host, const struct view *view, const struct nvl_resolved *resolved)
+static int fill_view(const struct nvl_host *host, const struct view *view,
+                     const struct nvl_resolved *resolved)
 {
     int r = 0;
 
     if (host->version_text != NULL)
-        r = write_text(view, "version", host->version_text, strlen(host->version_text));
+        r = write_view_text(view, "version", host->version_text, strlen(host->version_text));
     if (r == 0 && host->params_text != NULL)
         r = write_params(view, host->params_text);
     if (r == 0)
         r = copy_registry(view);
-    return r == 0 ? add_gpus(host, view, resolved) : r;
+    return r == 0 ? add_gpus_to_view(host, view, resolved) : r;
 }
 
 int nvl_proc_view_make(struct nvl_proc_view *made, bool is_from_host, const struct nvl_host *host,
@@ -192,7 +185,7 @@ int nvl_proc_view_make(struct nvl_proc_view *made, bool is_from_host, const stru
     if (made->mount_fd < 0)
         return made->mount_fd;
     const struct view view = {.host = source, .fd = made->mount_fd, .made = made};
-    return fill(host, &view, resolved);
+    return fill_view(host, &view, resolved);
 }
 
 void nvl_proc_view_clear(struct nvl_proc_view *v)
@@ -207,7 +200,7 @@ void nvl_proc_view_clear(struct nvl_proc_view *v)
 }
 
 /* The view that is mounted: a read-only tmpfs, which the driver's own folder is not. */
-static int open_mounted(const struct nvl_root *rootfs)
+static int open_mounted_view(const struct nvl_root *rootfs)
 {
     struct statfs fs;
     nvl_autofd int fd = nvl_root_openat(rootfs, PROC_NVIDIA, O_PATH | O_DIRECTORY | O_NOFOLLOW);
@@ -222,7 +215,7 @@ static int open_mounted(const struct nvl_root *rootfs)
 
 bool nvl_proc_view_is_there(const struct nvl_root *rootfs)
 {
-    nvl_autofd int fd = open_mounted(rootfs);
+    nvl_autofd int fd = open_mounted_view(rootfs);
 
     return fd >= 0;
 }
@@ -236,7 +229,7 @@ struct describing {
 };
 
 /* What stands there, as a text: its own files with what they say, and where something is mounted. */
-static int describe(struct describing *d, const char *folder, unsigned depth)
+static int describe_view(struct describing *d, const char *folder, unsigned depth)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
     struct stat st;
@@ -252,7 +245,7 @@ static int describe(struct describing *d, const char *folder, unsigned depth)
         nvl_buf_addf(&d->text, "%s%s\n", path, is_mount ? " mounted" : "");
         if (is_mount)
             continue;
-        r = S_ISDIR(st.st_mode) ? describe(d, path, depth + 1)
+        r = S_ISDIR(st.st_mode) ? describe_view(d, path, depth + 1)
                                 : nvl_root_read(d->view, path, PROC_MAX, &text, &len);
         nvl_buf_add(&d->text, text, len);
     }
@@ -261,16 +254,15 @@ static int describe(struct describing *d, const char *folder, unsigned depth)
 
 bool nvl_proc_view_is_current(const struct nvl_proc_view *v, const struct nvl_root *rootfs)
 {
-    nvl_autofd int fd = open_mounted(rootfs);
-    const struct nvl_root made = {.fd = v->mount_fd, .name = (char *)""};
-    const struct nvl_root mounted = {.fd = fd, .name = (char *)""};
+    nvl_autofd int fd = open_mounted_view(rootfs);
+    const struct nvl_root made = nvl_root_borrow(v->mount_fd), mounted = nvl_root_borrow(fd);
     struct describing wanted = {.view = &made, .mounts = &v->names}, there = {.view = &mounted};
     struct stat st;
 
     if (fd < 0 || v->mount_fd < 0 || fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
         return false;
     there.dev = st.st_dev;
-    bool same = describe(&wanted, "", 0) == 0 && describe(&there, "", 0) == 0 &&
+    bool same = describe_view(&wanted, "", 0) == 0 && describe_view(&there, "", 0) == 0 &&
                 wanted.text.len == there.text.len &&
                 memcmp(wanted.text.data, there.text.data, wanted.text.len) == 0;
     nvl_buf_clear(&wanted.text);

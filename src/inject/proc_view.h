@@ -1,8 +1,14 @@
-/* /proc/driver/nvidia as the container shall see it: its own GPUs alone, and `ModifyDeviceFiles: 0`, so that
+/* /proc/driver/nvidia as the container sees it: only its own GPUs, and `ModifyDeviceFiles: 0`, so that
  * root's libraries in it do not try to make device nodes. A small read-only tmpfs over the real one. */
 #pragma once
 
-#include "grant/resolve.h"
+#include <stdbool.h>
+
+#include "base/text.h"
+
+struct nvl_host;
+struct nvl_resolved;
+struct nvl_root;
 
 /* One that is made and not mounted yet. */
 struct nvl_proc_view {

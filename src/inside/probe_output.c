@@ -22,7 +22,7 @@ char *nvl_printable(const char *text, size_t len, size_t max)
 }
 
 /* The field up to the next tab. False where there is none. */
-static bool take_field(const char **p, const char *end, const char **field, size_t *len)
+static bool take_probe_field(const char **p, const char *end, const char **field, size_t *len)
 {
     const char *tab = memchr(*p, '\t', (size_t)(end - *p));
 
@@ -60,13 +60,13 @@ static bool parse_probe_line(const char *line, size_t len, struct nvl_probe_line
     const char *p = line, *end = line + len, *field;
     size_t field_len;
 
-    if (!take_field(&p, end, &field, &field_len) || field_len != strlen(MARK) ||
+    if (!take_probe_field(&p, end, &field, &field_len) || field_len != strlen(MARK) ||
         memcmp(field, MARK, field_len) != 0)
         return false;
-    if (!take_field(&p, end, &field, &field_len) || !is_probe_word(field, field_len) ||
+    if (!take_probe_field(&p, end, &field, &field_len) || !is_probe_word(field, field_len) ||
         !nvl_copy(out->what, sizeof out->what, field, field_len))
         return false;
-    if (!take_field(&p, end, &field, &field_len) || !parse_code(field, field_len, &out->code))
+    if (!take_probe_field(&p, end, &field, &field_len) || !parse_code(field, field_len, &out->code))
         return false;
     nvl_autofree char *text = nvl_printable(p, (size_t)(end - p), sizeof out->text - 1);
     nvl_copy(out->text, sizeof out->text, text, strlen(text));

@@ -172,8 +172,8 @@ _Noreturn static void start_and_wait(const struct nvl_inside_command *command, i
 }
 
 /* Never returns. `output` becomes standard output and standard error, `report` gets one report. */
-_Noreturn static void run_child(const struct nvl_inside *in, const struct nvl_inside_command *command,
-                                int output, int report)
+_Noreturn static void enter_and_run(const struct nvl_inside *in, const struct nvl_inside_command *command,
+                                    int output, int report)
 {
     const struct rlimit no_core = {0, 0};
     int r, program = command->program;
@@ -204,7 +204,7 @@ _Noreturn static void run_child(const struct nvl_inside *in, const struct nvl_in
     start_and_wait(command, program, report);
 }
 
-/* What run_child works with, and where it reports to. */
+/* What enter_and_run works with, and where it reports to. */
 struct inside_child {
     const struct nvl_inside *in;
     const struct nvl_inside_command *command;
@@ -215,7 +215,7 @@ static int run_inside_child(void *data)
 {
     const struct inside_child *child = data;
 
-    run_child(child->in, child->command, STDOUT_FILENO, child->report);
+    enter_and_run(child->in, child->command, STDOUT_FILENO, child->report);
 }
 
 /* What the command left behind: the next one shall not meet it. On a machine that has much to do it takes a

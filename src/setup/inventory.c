@@ -35,11 +35,67 @@ static void find_unwanted(const struct nvl_root *root, struct nvl_setup_facts *f
     }
 }
 
+static struct nvl_setup_file *find_file(const struct nvl_root *root, const char *source,
+                                        struct nvl_setup_facts *facts)
+{
+    bool is_admins = nvl_has_prefix(source, "/etc/");
+    char *text;
+
+    for (size_t i = 0; i < facts->n_files; i++)
+        if (strcmp(facts->files[i].source, source) == 0)
+            return &facts->files[i];
+    if ((text = read_text(root, source)) == NULL)
+        return NULL;
+    struct nvl_setup_file *file = NVL_APPEND(facts->files, facts->n_files);
+    *file = (struct nvl_setup_file){
+        .source = nvl_xstrdup(source),
+        .path = is_admins ? nvl_xstrdup(source)
+                          : nvl_xasprintf("%s%s", nvl_modprobe_folders[0], strrchr(source, '/')),
+        .old_text = is_admins ? nvl_xstrdup(text) : NULL,
+        .new_text = text};
+    return file;
+}
+
+/* Makes a comment of that line. */
+static void comment_out(struct nvl_setup_file *file, size_t number)
+{
+    const char *at = file->new_text;
+
+    for (size_t i = 1; i < number && at != NULL; i++) {
+        at = strchr(at, '\n');
+        at = at != NULL ? at + 1 : NULL;
+    }
+    if (at == NULL)
+        return;
+    char *text = nvl_xasprintf("%.*s# %s", (int)(at - file->new_text), file->new_text, at);
+    free(file->new_text);
+    file->new_text = text;
+}
+
+/* What is left over from a GPU that was a virtual machine's, or waits to become one's. */
+static void read_passthrough(const struct nvl_root *root, const struct nvl_modprobe *modprobe,
+                             struct nvl_setup_facts *facts)
+{
+    nvl_nvidia_barriers_read(root, modprobe, &facts->barriers);
+    for (size_t i = 0; i < modprobe->lines.count; i++) {
+        const struct nvl_modprobe_line *line = &modprobe->lines.items[i];
+        struct nvl_setup_file *file = nvl_is_nvidia_barrier(line) ? find_file(root, line->file, facts) : NULL;
+        if (file != NULL)
+            comment_out(file, line->number);
+    }
+    for (size_t i = 0; i < facts->gpus.count; i++) {
+        const struct nvl_gpu *gpu = &facts->gpus.items[i];
+        if (gpu->driver != NVL_GPU_VFIO && nvl_gpu_state(gpu) != NVL_GPU_IS_VIRTUAL)
+            nvl_module_claims_read(root, modprobe, gpu, "vfio-pci", &facts->claims);
+    }
+}
+
 static void read_blacklist(const struct nvl_root *root, struct nvl_setup_facts *facts)
 {
     nvl_auto(nvl_modprobe_clear) struct nvl_modprobe modprobe;
 
     nvl_modprobe_read(root, &modprobe);
+    read_passthrough(root, &modprobe, facts);
     for (size_t i = 0; i < facts->unwanted.count; i++) {
         nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
         nvl_modprobe_find(&modprobe, "blacklist", facts->unwanted.items[i], &lines);
@@ -183,6 +239,15 @@ void nvl_setup_facts_clear(struct nvl_setup_facts *facts)
     free(facts->backports);
     free(facts->pin);
     free(facts->blacklist);
+    nvl_claims_clear(&facts->barriers);
+    nvl_claims_clear(&facts->claims);
+    for (size_t i = 0; i < facts->n_files; i++) {
+        free(facts->files[i].source);
+        free(facts->files[i].path);
+        free(facts->files[i].old_text);
+        free(facts->files[i].new_text);
+    }
+    free(facts->files);
     nvl_strv_clear(&facts->unwanted);
     nvl_strv_clear(&facts->blacklisted);
     *facts = (struct nvl_setup_facts){0};

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "driver/answers.h"
+#include "host/gpu_claims.h"
+#include "host/gpu_state.h"
 #include "host/module.h"
 #include "setup/sources.h"
 
@@ -11,6 +13,14 @@
 
 struct nvl_setup_package {
     char *name, *version;
+};
+
+/* A file of modprobe's configuration without the lines that keep NVIDIA's driver from being loaded. */
+struct nvl_setup_file {
+    char *source;   /* where the lines are */
+    char *path;     /* what is written: the same, or the copy in /etc that hides a package's */
+    char *old_text; /* NULL where it is a new file */
+    char *new_text;
 };
 
 struct nvl_setup_facts {
@@ -24,11 +34,15 @@ struct nvl_setup_facts {
     size_t n_packages;
     char *pinned;                      /* Proxmox: the kernel that it always boots; NULL for the newest */
     char *backports, *pin, *blacklist; /* the files that setup writes, as they are; NULL */
-    struct nvl_strv unwanted;    /* modules that a kernel here has and that take GPUs: nouveau, nova_core */
-    struct nvl_strv blacklisted; /* those of them that are blacklisted */
-    bool has_initramfs;          /* update-initramfs, and an image */
-    bool initramfs_is_old;       /* an image is older than our blacklist */
-    bool key_is_pending;         /* the key that dkms signs with waits to be confirmed at the next boot */
+    struct nvl_strv unwanted;     /* modules that a kernel here has and that take GPUs: nouveau, nova_core */
+    struct nvl_strv blacklisted;  /* those of them that are blacklisted */
+    struct nvl_claims barriers;   /* what keeps NVIDIA's driver from being loaded */
+    struct nvl_setup_file *files; /* without those of the barriers that are lines of modprobe's */
+    size_t n_files;
+    struct nvl_claims claims; /* what gives a GPU to vfio-pci that it has not yet */
+    bool has_initramfs;       /* update-initramfs, and an image */
+    bool initramfs_is_old;    /* an image is older than our blacklist */
+    bool key_is_pending;      /* the key that dkms signs with waits to be confirmed at the next boot */
     bool has_boot_unit, boot_unit_is_enabled;
 };
 

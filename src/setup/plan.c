@@ -72,6 +72,8 @@ static int check_gpus(const struct nvl_setup_facts *facts, struct nvl_error *err
     const struct nvl_gpu *held = NULL;
 
     for (size_t i = 0; i < facts->gpus.count; i++) {
+        if (nvl_gpu_state(&facts->gpus.items[i]) == NVL_GPU_IS_VIRTUAL)
+            continue;
         if (facts->gpus.items[i].driver != NVL_GPU_VFIO)
             return 0;
         held = &facts->gpus.items[i];

@@ -44,7 +44,7 @@ bool nvl_driver_is_pending(const struct nvl_setup *setup);
 
 /* components, backports, update, kernel, headers */
 void nvl_steps_apt(struct nvl_setup *setup);
-/* blacklist, driver, module, initramfs */
+/* blacklist, barriers, claims, driver, module, initramfs */
 void nvl_steps_driver(struct nvl_setup *setup);
 /* pin, secure-boot, boot, load */
 void nvl_steps_boot(struct nvl_setup *setup);

@@ -81,6 +81,18 @@ static void add_boot_unit(struct nvl_setup *s)
     }
 }
 
+/* The kernel itself refuses such a module, for as long as it runs. Source: kernel-parameters.txt. */
+static bool is_refused_by_kernel(const struct nvl_setup_facts *f)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv places = {0};
+
+    nvl_claims_evidence(&f->barriers, &places);
+    for (size_t i = 0; i < places.count; i++)
+        if (nvl_has_prefix(places.items[i], "/proc/cmdline: module_blacklist="))
+            return true;
+    return false;
+}
+
 /* Why the driver cannot be loaded before a reboot; NULL where it can. */
 static char *reboot_reason(const struct nvl_setup *s)
 {
@@ -90,6 +102,8 @@ static char *reboot_reason(const struct nvl_setup *s)
         return nvl_xasprintf("kernel %s is not the one that runs", s->choice->kernel);
     if (f->modules.nouveau || f->modules.nova_core)
         return nvl_xasprintf("%s has the GPU until then", f->modules.nouveau ? "nouveau" : "nova_core");
+    if (is_refused_by_kernel(f))
+        return nvl_xasprintf("the kernel that runs was told by module_blacklist= to refuse the driver");
     if (key_is_missing(f))
         return nvl_xasprintf("the firmware learns the key at boot");
     if (f->loaded.loaded && nvl_driver_is_pending(s))

@@ -41,6 +41,49 @@ static void add_blacklist(struct nvl_setup *s)
     }
 }
 
+static char *join_places(const struct nvl_claims *claims)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv places = {0};
+
+    nvl_claims_evidence(claims, &places);
+    return nvl_strv_join(&places, "; ");
+}
+
+/* Lines by which a GPU was a virtual machine's: those of modprobe's are edited here. */
+static void add_barriers_step(struct nvl_setup *s)
+{
+    const struct nvl_setup_facts *f = s->facts;
+    nvl_autofree char *places = join_places(&f->barriers);
+
+    if (f->barriers.count == 0)
+        return;
+    struct nvl_setup_step *step = nvl_setup_step_add(
+        s->plan, "barriers", "lines that keep NVIDIA's driver away",
+        f->n_files > 0 ? NVL_SETUP_PENDING : NVL_SETUP_YOURS,
+        nvl_xasprintf("it is not loaded at boot while they are there: %s%s", places,
+                      strstr(places, "/proc/cmdline: ") != NULL
+                          ? "; what is on the kernel's command line is yours to take out, in the boot "
+                            "loader's settings"
+                          : ""));
+    for (size_t i = 0; i < f->n_files; i++)
+        nvl_setup_step_write(step, f->files[i].path, f->files[i].old_text, f->files[i].new_text);
+}
+
+/* Whether a GPU that vfio-pci is told to take shall be a virtual machine's at the next boot is not ours to
+ * say. */
+static void add_claims_step(struct nvl_setup *s)
+{
+    nvl_autofree char *places = join_places(&s->facts->claims);
+
+    if (s->facts->claims.count > 0)
+        nvl_setup_step_add(
+            s->plan, "claims", "GPU that vfio-pci is told to take", NVL_SETUP_YOURS,
+            nvl_xasprintf(
+                "containers have it until the next boot or until vfio-pci is loaded first: %s. To keep "
+                "it for containers, take its id out; nvlxc doctor has the commands",
+                places));
+}
+
 /* An older package of the driver than the one that fits: from before the kernel, or from before backports. */
 static bool is_outdated(const struct nvl_setup *s)
 {
@@ -153,12 +196,15 @@ static void add_initramfs(struct nvl_setup *s)
 {
     static const char title[] = "initial RAM disk";
     const struct nvl_setup_step *blacklist = nvl_setup_find(s->plan, "blacklist");
+    const struct nvl_setup_step *barriers = nvl_setup_find(s->plan, "barriers");
+    bool is_pending =
+        blacklist->state == NVL_SETUP_PENDING || (barriers != NULL && barriers->state == NVL_SETUP_PENDING);
     struct nvl_setup_step *step;
 
     if (!s->facts->has_initramfs) {
         nvl_setup_step_add(s->plan, "initramfs", title, NVL_SETUP_NOT_NEEDED,
                            nvl_xasprintf("this host boots without one that update-initramfs makes"));
-    } else if (blacklist->state != NVL_SETUP_PENDING && !s->facts->initramfs_is_old) {
+    } else if (!is_pending && !s->facts->initramfs_is_old) {
         nvl_setup_step_add(s->plan, "initramfs", title, NVL_SETUP_DONE,
                            nvl_xasprintf("made after the blacklist was written"));
     } else {
@@ -173,6 +219,8 @@ static void add_initramfs(struct nvl_setup *s)
 void nvl_steps_driver(struct nvl_setup *s)
 {
     add_blacklist(s);
+    add_barriers_step(s);
+    add_claims_step(s);
     add_driver(s);
     add_module(s);
     add_initramfs(s);

@@ -62,9 +62,9 @@ static int choose_gpu(const struct nvl_container_facts *f, const char *name, str
 }
 
 /* The folder with the host's own libcuda; where an upgrade took the loaded version's away, the bundle's. */
-static char *library_folder(const struct nvl_host_facts *host)
+static char *find_library_folder(const struct nvl_host_facts *host)
 {
-    const struct nvl_userspace *us = &host->search.us;
+    const struct nvl_userspace *us = &host->userspace;
     const char *version = host->host.driver.version;
 
     for (size_t i = 0; i < us->n_dirs; i++) {
@@ -77,7 +77,7 @@ static char *library_folder(const struct nvl_host_facts *host)
 
 static void run_on_host(const struct nvl_verify *v, const struct nvl_bench *bench, struct nvl_probe_run *run)
 {
-    nvl_autofree char *folder = library_folder(v->facts->host);
+    nvl_autofree char *folder = find_library_folder(v->facts->host);
     nvl_autofree char *libraries = nvl_xasprintf("LD_LIBRARY_PATH=%s", folder);
     nvl_autofree char *visible = nvl_xasprintf("CUDA_VISIBLE_DEVICES=%s", bench->uuid);
     const char *const argv[] = {NVL_PROBE_PROGRAM, "bench", NULL};

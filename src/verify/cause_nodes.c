@@ -106,7 +106,7 @@ static void cause_no_member(const struct nvl_verify *v, const struct nvl_inside_
 {
     const char *group, *user = v->user.name != NULL ? v->user.name : "USER";
     unsigned gid;
-    bool has_group = nvl_own_node_group(&v->facts->rootfs, &n->node, &group, &gid);
+    bool has_group = nvl_node_copy_group(&v->facts->rootfs, &n->node, &group, &gid);
 
     nvl_step_cause(step,
                    "%s has mode %04o: it is for the container's root and its group %s, in which %s is not",

@@ -5,6 +5,7 @@
 
 #include "base/paths.h"
 #include "verify/cause_libraries.h"
+#include "inside/run.h"
 #include "verify/causes.h"
 #include "verify/parts.h"
 #include "bundle/version_match.h"

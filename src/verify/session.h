@@ -2,6 +2,7 @@
 #pragma once
 
 #include "host/node.h"
+#include "inside/enter.h"
 #include "inside/probe_output.h"
 #include "inside/run.h"
 #include "verify/step.h"

@@ -6,6 +6,34 @@
 #include "doctor/facts.h"
 #include "verify/session.h"
 
+/* A GPU of the grant that is here and does not work: what the host says of it. */
+static const struct nvl_gpu_reason *find_broken(const struct nvl_container_facts *f)
+{
+    const struct nvl_host_facts *host = f->host;
+
+    if (host->reasons == NULL)
+        return NULL;
+    for (size_t i = 0; i < f->resolved.n_gpus; i++) {
+        const struct nvl_gpu_reason *r = &host->reasons[f->resolved.gpus[i].gpu - host->host.gpus.items];
+        if (r->what != NULL)
+            return r;
+    }
+    for (size_t i = 0; f->resolved.missing.count > 0 && i < host->host.gpus.count; i++)
+        if (host->reasons[i].state == NVL_GPU_IS_SILENT || host->reasons[i].state == NVL_GPU_IS_LOST)
+            return &host->reasons[i];
+    return NULL;
+}
+
+static void fail_broken(struct nvl_verify *v, const char *devices, const struct nvl_gpu_reason *r)
+{
+    nvl_autofree char *fix = nvl_strv_join(&r->fix, "\n");
+    struct nvl_step *step = nvl_step_add(v, "grant", NVL_STEP_FAIL, "%s; its GPU %s", devices, r->what);
+
+    nvl_step_cause(step, "%s", r->cause);
+    if (fix[0] != '\0')
+        nvl_step_fix(step, "%s", fix);
+}
+
 /* False where the container was given nothing: then there is nothing to try. */
 static bool judge_grant(struct nvl_verify *v)
 {
@@ -16,6 +44,11 @@ static bool judge_grant(struct nvl_verify *v)
     if (f->has_grant && f->grant.devices != NVL_DEVICES_VOID) {
         nvl_autofree char *devices = nvl_grant_devices(&f->grant),
                           *words = nvl_capabilities_format(f->grant.capabilities);
+        const struct nvl_gpu_reason *broken = find_broken(f);
+        if (broken != NULL) {
+            fail_broken(v, devices, broken);
+            return true;
+        }
         if (f->resolved.missing.count == 0) {
             nvl_step_add(v, "grant", NVL_STEP_PASS, "%s; %s", devices, words);
             return true;

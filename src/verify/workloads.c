@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
+#include "inside/run.h"
 #include "verify/causes.h"
 #include "verify/parts.h"
 #include "doctor/facts.h"

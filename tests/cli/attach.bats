@@ -289,9 +289,34 @@ C
         done
         cmp "$BATS_TEST_TMPDIR/before" "$host/etc/pve/lxc/220.conf"
     done <<'CASES'
-nouveau|is held by nouveau, not by NVIDIA's driver; install NVIDIA's driver, put `blacklist nouveau`
-vfio|is held by vfio-pci, for a virtual machine; take it out of the VM
-no-driver|no NVIDIA driver is loaded
+nouveau|is held by nouveau, so NVIDIA's driver cannot use it; printf 'blacklist nouveau\n' > /etc/modprobe.d/
+vfio|is held by vfio-pci, for a virtual machine; sed -i 's/10de:2438,\{0,1\}//I' /etc/modprobe.d/vfio.conf; update-initramfs
+no-driver|has no driver: no NVIDIA driver is loaded; modprobe nvidia; where that fails
 no-gpu|this host has no NVIDIA GPU
 CASES
+}
+
+@test "attach: a VM that names the GPU, a GPU that has fallen off the bus, a virtual function" {
+    local pci=sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0
+    host=$(fixture a5500-550)
+    mkdir -p "$host/etc/pve/qemu-server"
+    printf 'onboot: 1\nhostpci0: 0000:01:00\n' > "$host/etc/pve/qemu-server/104.conf"
+    run -0 --separate-stderr "$NVLXC" --root "$host" attach 220 --dry-run
+    says "VM 104 names it too (hostpci0; starts at boot)" "takes the GPU away"
+    rm -r "$host/etc/pve/qemu-server"
+    run -0 --separate-stderr "$NVLXC" --root "$host" attach 220 --dry-run
+    [[ $stderr != *"VM 104"* ]]
+
+    head -c 64 /dev/zero | tr '\0' '\377' > "$host/$pci/config"
+    run -0 --separate-stderr "$NVLXC" --root "$host" attach 220 --dry-run
+    says "GPU 0 has fallen off the bus"
+
+    mkdir -p "$host/sys/bus/pci/devices/0000:01:00.4"
+    echo 0x10de > "$host/sys/bus/pci/devices/0000:01:00.4/vendor"
+    echo 0x030200 > "$host/sys/bus/pci/devices/0000:01:00.4/class"
+    ln -s ../0000:01:00.0 "$host/sys/bus/pci/devices/0000:01:00.4/physfn"
+    run -3 --separate-stderr "$NVLXC" --root "$host" attach 220 --gpu 01:00.4 --dry-run
+    says "is a virtual function of the GPU at 0000:01:00.0, not a GPU of its own"
+    run -1 --separate-stderr "$NVLXC" --root "$host" attach 220 --gpu 7 --dry-run
+    [[ $stderr != *01:00.4* ]]
 }

@@ -55,6 +55,24 @@ round_trip() {
     round_trip no-gpu
 }
 
+@test "capture: what takes a GPU away, and what is no GPU, comes along; nobody's name does" {
+    local host again gpu=sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0
+    host=$(fixture a5500-550)
+    mkdir -p "$host"/etc/pve/{qemu-server,mapping} "$host/etc/udev/rules.d" "$host/sys/bus/pci/devices/0000:01:00.4"
+    printf 'name: secret\nonboot: 1\nhostpci0: mapping=secret,pcie=1\n' > "$host/etc/pve/qemu-server/104.conf"
+    printf 'secret\n\tmap node=pve,path=0000:01:00\n' > "$host/etc/pve/mapping/pci.cfg"
+    echo 0x10de > "$host/sys/bus/pci/devices/0000:01:00.4/vendor"
+    echo 0x030200 > "$host/sys/bus/pci/devices/0000:01:00.4/class"
+    ln -s ../0000:01:00.0 "$host/sys/bus/pci/devices/0000:01:00.4/physfn"
+    head -c 64 /dev/zero | tr '\0' '\377' > "$host/$gpu/config"
+    run -0 "$NVLXC" --root "$host" capture "$BATS_TEST_TMPDIR/taken.tar"
+    again=$(mktemp -d "$BATS_TEST_TMPDIR/again.XXXXXX")
+    tar -xf "$BATS_TEST_TMPDIR/taken.tar" -C "$again" --strip-components=1
+    run ! grep -r secret "$again"
+    [ "$(cat "$again/etc/pve/qemu-server/104.conf")" = $'hostpci0: 0000:01:00\nonboot: 1' ]
+    [ "$("$NVLXC" --root "$again" gpus --json | jq -c '[.gpus[].state]')" = '["lost","virtual-function"]' ]
+}
+
 @test "capture: .tgz and .gz are compressed, others are not" {
     local host
     host=$(fixture a5500-550)

@@ -611,11 +611,12 @@ ids() {
 }
 
 @test "grant-gpu-unused: the driver does not say its UUIDs yet" {
-    nvlxc attach 220 > /dev/null 2>&1
+    # one that runs was started with the GPU: then it does not come up, which the host's gpu-silent says
+    nvlxc attach 221 > /dev/null 2>&1
     sed -i 's/^GPU UUID:.*/GPU UUID: \t GPU-????????-????-????-????-????????????/' \
         "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
-    speaks 220 grant-gpu-unused note
-    [ "$(part 220 grant-gpu-unused fix)" = 'nvidia-smi -L' ]
+    speaks 221 grant-gpu-unused note
+    [ "$(part 221 grant-gpu-unused fix)" = 'nvidia-smi -L' ]
 }
 
 @test "grant-gpu-excluded" {

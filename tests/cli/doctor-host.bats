@@ -182,12 +182,177 @@ END
     mkdir -p "$HOST/etc/pve/qemu-server"
     printf 'name: win\nhostpci1: 0000:01:00,pcie=1\n\n[old]\nhostpci0: 0000:01:00\n' > "$HOST/etc/pve/qemu-server/100.conf"
     speaks gpu-vfio:error
-    has gpu-vfio evidence "vfio.conf: options vfio-pci ids=10de:2438,10de:228b" "100.conf: hostpci1: 0000:01:00,pcie=1"
+    has gpu-vfio evidence "/etc/modprobe.d/vfio.conf:1: options vfio-pci ids=10de:2438,10de:228b" \
+        "100.conf:2: hostpci1: 0000:01:00,pcie=1"
     has gpu-vfio fix "qm set 100 --delete hostpci1"
     [[ $(part gpu-vfio fix) != *hostpci0* ]]
     qm() { [ "$*" = "set 100 --delete hostpci1" ]; }
     mend gpu-vfio
     [ "$(cat "$HOST/etc/modprobe.d/vfio.conf")" = "options vfio-pci ids=10de:228b" ]
+}
+
+# vfio_by: the fixture whose GPU vfio-pci has, without the line that its modprobe.d has for it.
+vfio_by() {
+    HOST=$(fixture vfio)
+    rm "$HOST/etc/modprobe.d/vfio.conf"
+}
+
+@test "gpu-vfio: by the kernel's command line, with nvidia blacklisted: both are taken back" {
+    vfio_by
+    echo "quiet iommu=pt vfio-pci.ids=10de:228b,10DE:2438" > "$HOST/proc/cmdline"
+    mkdir -p "$HOST/etc/default"
+    printf '%s\n' '# GRUB' 'GRUB_CMDLINE_LINUX_DEFAULT="quiet iommu=pt vfio-pci.ids=10de:228b,10DE:2438"' \
+        > "$HOST/etc/default/grub"
+    printf '# passthrough\nblacklist nvidia\nblacklist nvidia-drm\n' > "$HOST/etc/modprobe.d/blacklist.conf"
+    speaks gpu-vfio:error driver-absent:error
+    has gpu-vfio evidence "/proc/cmdline: vfio-pci.ids=10de:228b,10DE:2438" \
+        '/etc/default/grub:2: GRUB_CMDLINE_LINUX_DEFAULT=' "/etc/modprobe.d/blacklist.conf:2: blacklist nvidia"
+    [ "$(part gpu-vfio fix | tail -n 3)" = $'update-grub\nupdate-initramfs -u -k all\nreboot' ]
+    update-grub() { :; }
+    mend gpu-vfio
+    [ "$(tail -n 1 "$HOST/etc/default/grub")" = 'GRUB_CMDLINE_LINUX_DEFAULT="quiet iommu=pt vfio-pci.ids=10de:228b,"' ]
+    [ "$(cat "$HOST/etc/modprobe.d/blacklist.conf")" = $'# passthrough\n# blacklist nvidia\nblacklist nvidia-drm' ]
+    # systemd-boot, as Proxmox VE's boot tool feeds it
+    mkdir -p "$HOST/etc/kernel" && rm "$HOST/etc/default/grub"
+    echo "root=ZFS=rpool/ROOT/pve-1 vfio-pci.ids=10de:228b,10DE:2438" > "$HOST/etc/kernel/cmdline"
+    has gpu-vfio evidence "/etc/kernel/cmdline:1: root="
+    has gpu-vfio fix "proxmox-boot-tool refresh"
+}
+
+@test "gpu-vfio: by a rule of udev's, which names this GPU or leaves it out" {
+    vfio_by
+    mkdir -p "$HOST/etc/udev/rules.d"
+    printf '%s\n' '# vfio' 'ACTION=="add", SUBSYSTEM=="pci", KERNEL=="0000:02:00.0", ATTR{driver_override}="vfio-pci"' \
+        'SUBSYSTEM=="pci", ATTR{vendor}=="0x10de", ATTR{device}=="0x2438|0x2288", ATTR{driver_override}="vfio-pci"' \
+        > "$HOST/etc/udev/rules.d/90-vfio.rules"
+    has gpu-vfio evidence '/etc/udev/rules.d/90-vfio.rules:3: SUBSYSTEM=="pci", ATTR{vendor}=="0x10de"'
+    [[ $(part gpu-vfio evidence) != *rules:2:* ]]
+    mend gpu-vfio
+    grep -q '^# SUBSYSTEM=="pci", ATTR{vendor}' "$HOST/etc/udev/rules.d/90-vfio.rules"
+    grep -q '^ACTION' "$HOST/etc/udev/rules.d/90-vfio.rules"
+    [ "$(part gpu-vfio fix)" = null ]
+}
+
+@test "gpu-vfio: by an alias, by driverctl, by a script of the initramfs" {
+    vfio_by
+    echo "alias pci:v000010DEd00002438sv*sd*bc03sc00i* vfio-pci" > "$HOST/etc/modprobe.d/alias.conf"
+    has gpu-vfio evidence "/etc/modprobe.d/alias.conf:1: alias pci:v000010DE"
+    rm "$HOST/etc/modprobe.d/alias.conf"
+    mkdir -p "$HOST/etc/driverctl.d" && echo vfio-pci > "$HOST/etc/driverctl.d/0000:01:00.0"
+    has gpu-vfio evidence "/etc/driverctl.d/0000:01:00.0:1: vfio-pci"
+    [ "$(part gpu-vfio fix)" = $'driverctl unset-override 0000:01:00.0\nreboot' ]
+    rm -r "$HOST/etc/driverctl.d"
+    mkdir -p "$HOST/etc/initramfs-tools/scripts/init-top"
+    printf '%s\n' '#!/bin/sh' 'for dev in 0000:01:00.0 0000:01:00.1; do' \
+        '    echo vfio-pci > /sys/bus/pci/devices/$dev/driver_override' 'done' > "$HOST/etc/initramfs-tools/scripts/init-top/vfio"
+    has gpu-vfio evidence "/etc/initramfs-tools/scripts/init-top/vfio:3: echo vfio-pci"
+    has gpu-vfio fix "take 0000:01:00.0 out of" "update-initramfs -u -k all"
+    sed -i 's/0000:01/0000:02/g' "$HOST/etc/initramfs-tools/scripts/init-top/vfio"
+    [ "$(part gpu-vfio fix)" = null ]
+}
+
+@test "gpu-vfio: nothing is found that did it: no fix is printed as if it were one" {
+    vfio_by
+    echo "options vfio-pci ids=10de:1111 disable_vga=1" > "$HOST/etc/modprobe.d/vfio.conf"
+    echo "quiet vfio-pci.ids=10de:1111" > "$HOST/proc/cmdline"
+    echo "blacklist nvidia" > "$HOST/etc/modprobe.d/blacklist.conf"
+    echo vfio-pci > "$HOST/$GPU/driver_override"
+    [ "$(part gpu-vfio fix)" = null ]
+    has gpu-vfio evidence "0000:01:00.0/driver_override: vfio-pci"
+    has gpu-vfio cause "was not found"
+    run nvlxc attach 1
+    [ "$status" -ne 0 ]
+}
+
+@test "gpu-vfio: a VM that runs, by a mapping" {
+    vfio_by
+    mkdir -p "$HOST"/etc/pve/{qemu-server,mapping,nodes/pve} "$HOST/run/qemu-server" "$HOST/proc/4711"
+    ln -sfn nodes/pve "$HOST/etc/pve/local"
+    printf 'name: win\nhostpci0: mapping=gpu,pcie=1\n' > "$HOST/etc/pve/qemu-server/104.conf"
+    printf 'other\n\tmap id=10de:2438,node=pve,path=0000:05:00.0\n\ngpu\n\tmap id=10de:2438,node=pve2,path=0000:01:00\n\tmap id=10de:2438,node=pve,path=0000:01:00\n' \
+        > "$HOST/etc/pve/mapping/pci.cfg"
+    echo 4711 > "$HOST/run/qemu-server/104.pid" && echo kvm > "$HOST/proc/4711/comm"
+    has gpu-vfio evidence "104.conf:2: hostpci0: mapping=gpu,pcie=1" "/etc/pve/mapping/pci.cfg:6: map id=10de:2438,node=pve,"
+    [[ $(part gpu-vfio evidence) != *cfg:5* ]]
+    [ "$(part gpu-vfio fix)" = $'qm shutdown 104\nqm set 104 --delete hostpci0\nreboot' ]
+}
+
+@test "gpu-virtual-machine: a VM names a GPU that nvidia drives" {
+    mkdir -p "$HOST/etc/pve/qemu-server"
+    printf 'onboot: 1\nhostpci0: 01:00,pcie=1\n' > "$HOST/etc/pve/qemu-server/104.conf"
+    speaks gpu-virtual-machine:warning
+    has gpu-virtual-machine title "VM 104"
+    has gpu-virtual-machine evidence "/etc/pve/qemu-server/104.conf:2: hostpci0: 01:00,pcie=1"
+    has gpu-virtual-machine cause "starts at boot" "takes the GPU away from NVIDIA's driver"
+    [ "$(part gpu-virtual-machine fix)" = "qm set 104 --delete hostpci0" ]
+    # neither at boot nor beside a container: worth knowing
+    sed -i 1d "$HOST/etc/pve/qemu-server/104.conf"
+    speaks gpu-virtual-machine:note
+    # not this GPU, a part of it, a template, one that goes
+    local text
+    for text in 'hostpci0: 0000:01:00.1' 'hostpci0: 02:00' 'hostpci0: 0000:01:00.0,mdev=nvidia-63' $'template: 1\nhostpci0: 01:00' \
+        $'hostpci0: 01:00\n[PENDING]\ndelete: hostpci0' $'name: x\n[snap]\nhostpci0: 01:00'; do
+        echo "$text" > "$HOST/etc/pve/qemu-server/104.conf"
+        speaks
+    done
+    printf 'hostpci0: 0000:02:00.0;0000:01:00.0\n' > "$HOST/etc/pve/qemu-server/104.conf"
+    speaks gpu-virtual-machine:note
+    printf 'name: x\n[PENDING]\nhostpci3: host=0000:01:00.0\n' > "$HOST/etc/pve/qemu-server/104.conf"
+    speaks gpu-virtual-machine:note
+}
+
+@test "gpu-lost: the GPU has fallen off the bus" {
+    head -c 256 /dev/zero | tr '\0' '\377' > "$HOST/$GPU/config"
+    speaks gpu-lost:error
+    has gpu-lost title "has fallen off the bus"
+    has gpu-lost cause "Xid 79"
+    has gpu-lost fix "reboot"
+    run -1 nvlxc host
+    says "has fallen off the bus"
+    # an ordinary one; one that sleeps without power is not woken for it
+    printf '\336\020\070\044' > "$HOST/$GPU/config" && head -c 252 /dev/zero >> "$HOST/$GPU/config"
+    speaks
+    head -c 64 /dev/zero | tr '\0' '\377' > "$HOST/$GPU/config"
+    echo D3cold > "$HOST/$GPU/power_state"
+    speaks
+}
+
+@test "gpu-silent: used since the boot, and no UUID" {
+    grant # by its UUID, to root/web, which does not run
+    sed -i 's/^GPU UUID:.*/GPU UUID: \t GPU-????????-????-????-????-????????????/' \
+        "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
+    speaks grant-gpu-unused:note
+    sed 's/220/web/' "$HOST/proc/net/unix" >> "$HOST/proc/net/unix.new" && mv "$HOST/proc/net/unix.new" "$HOST/proc/net/unix"
+    speaks gpu-silent:error
+    has gpu-silent title "does not come up"
+    has gpu-silent evidence "GPU UUID: GPU-????????" "container root/web was started with it"
+    has gpu-silent fix "journalctl -k"
+    [ "$(nvlxc --json gpus | jq -r '.gpus[0].state')" = silent ]
+    run -1 nvlxc show root/web
+    says "it does not come up, see the kernel log"
+}
+
+@test "a virtual function (SR-IOV) is no GPU: no index, no error, and no bind" {
+    HOST=$(fixture h100-mig)
+    local vf=sys/bus/pci/devices/0000:17:00.4 gpus before
+    before=$(nvlxc --json gpus | jq -c '.gpus[0] | [.index, .uuid]')
+    mkdir -p "$HOST/$vf"
+    echo 0x10de > "$HOST/$vf/vendor" && echo 0x030200 > "$HOST/$vf/class" && echo 0x2330 > "$HOST/$vf/device"
+    ln -s ../0000:17:00.0 "$HOST/$vf/physfn"
+    speaks
+    # and where nvidia drives it
+    ln -s ../../../bus/pci/drivers/nvidia "$HOST/$vf/driver"
+    mkdir "$HOST/proc/driver/nvidia/gpus/0000:17:00.4"
+    sed 's/^Device Minor:.*/Device Minor: \t 1/; s/17:00.0/17:00.4/; s/GPU-./GPU-0/' \
+        "$HOST/proc/driver/nvidia/gpus/0000:17:00.0/information" > "$HOST/proc/driver/nvidia/gpus/0000:17:00.4/information"
+    speaks
+    gpus=$(nvlxc --json gpus)
+    [ "$(jq -c '.gpus[0] | [.index, .uuid]' <<< "$gpus")" = "$before" ]
+    [ "$(jq -c '.gpus[1] | [.pci, .index, .minor, .state]' <<< "$gpus")" = '["0000:17:00.4",null,null,"virtual-function"]' ]
+    run nvlxc gpus
+    says "virtual function of 0000:17:00.0"
+    run -0 nvlxc host
+    [[ $output != *bind* && $output != *problem* ]]
 }
 
 @test "gpu-vfio beside a GPU that works is a note, and the exit status 0" {
@@ -241,7 +406,7 @@ END
     sed -i 's/^GPU Excluded:.*/GPU Excluded:\t Yes/' "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
     echo "options nvidia-current NVreg_ExcludedGpus=0000:01:00.0 NVreg_EnableMSI=1" > "$HOST/etc/modprobe.d/x.conf"
     speaks gpu-excluded:error
-    has gpu-excluded evidence "GPU Excluded: Yes" "x.conf: options nvidia-current NVreg_ExcludedGpus"
+    has gpu-excluded evidence "GPU Excluded: Yes" "x.conf:1: options nvidia-current NVreg_ExcludedGpus"
     mend gpu-excluded
     [ "$(cat "$HOST/etc/modprobe.d/x.conf")" = "options nvidia-current NVreg_EnableMSI=1" ]
 }
@@ -369,7 +534,7 @@ secure_boot() {
     unload
     echo "  blacklist  nvidia" > "$HOST/etc/modprobe.d/passthrough.conf"
     speaks driver-not-loaded:error
-    has driver-not-loaded evidence "/etc/modprobe.d/passthrough.conf: blacklist nvidia"
+    has driver-not-loaded evidence "/etc/modprobe.d/passthrough.conf:1: blacklist nvidia"
     mend driver-not-loaded
     [ "$(cat "$HOST/etc/modprobe.d/passthrough.conf")" = "#   blacklist  nvidia" ]
     [[ $(part driver-not-loaded evidence) != *passthrough* ]]
@@ -687,6 +852,25 @@ fault() {
     rm "$HOST/etc/modprobe.d/nouveau.conf"
     speaks nouveau-blacklist:warning
     rm -r "$HOST/usr/lib/modules/$K/kernel/drivers/gpu/drm/nouveau" # this kernel has none
+    speaks
+}
+
+@test "nvidia-kept-out: a blacklist is left over, and the driver is loaded" {
+    printf 'blacklist nouveau\nblacklist nvidia\ninstall nvidia /sbin/modprobe -i nvidia-current\n' > "$HOST/etc/modprobe.d/nvidia.conf"
+    speaks nvidia-kept-out:warning
+    has nvidia-kept-out evidence "/etc/modprobe.d/nvidia.conf:2: blacklist nvidia"
+    mend nvidia-kept-out
+    speaks
+    echo "quiet modprobe.blacklist=nouveau,nvidia" > "$HOST/proc/cmdline"
+    speaks nvidia-kept-out:warning
+    has nvidia-kept-out fix "take nvidia out of the kernel's command line"
+}
+
+@test "vfio-ids: vfio-pci is told to take a GPU that is not bound yet" {
+    echo "options vfio-pci ids=10de:2438,10de:228b" > "$HOST/etc/modprobe.d/vfio.conf"
+    speaks vfio-ids:warning
+    has vfio-ids evidence "/etc/modprobe.d/vfio.conf:1: options vfio-pci ids=10de:2438,10de:228b"
+    mend vfio-ids
     speaks
 }
 

@@ -94,7 +94,7 @@ grant() {
     for name in a5500-550 h100-mig nouveau no-driver; do
         run -0 "$NVLXC" --root "$(fixture "$name")" gpus --json
         [ "$(jq -c '.gpus[0] | keys_unsorted' <<<"$output")" = \
-            '["index","uuid","minor","pci","model","driver","nodes","mig","containers","by_hand"]' ]
+            '["index","uuid","minor","pci","model","driver","state","nodes","mig","containers","by_hand"]' ]
     done
 }
 

@@ -330,6 +330,37 @@ refuses() {
     [[ "$stderr" == *"vfio-pci has the GPU 0000:01:00.0"* ]]
 }
 
+@test "setup: what is left over from passthrough is in the plan" {
+    debian 13 6.12.107+deb13-amd64
+    deb822_sources trixie
+    mkdir -p "$HOST/usr/sbin"
+    touch "$HOST/usr/sbin/update-initramfs" "$HOST/boot/initrd.img-6.12.107+deb13-amd64"
+    printf 'blacklist nouveau\n' | put /etc/modprobe.d/nvlxc.conf
+    touch -d '1 hour' "$HOST/boot/initrd.img-6.12.107+deb13-amd64"
+    [ "$(state barriers)$(state claims)" = '' ]
+    [ "$(state initramfs)" = 'done' ]
+    printf '# old\nblacklist nvidiafb\n blacklist nvidia\nblacklist  nvidia_current\n' | put /etc/modprobe.d/pve-passthrough.conf
+    printf 'install nvidia /bin/false' | put /usr/lib/modprobe.d/package.conf
+    run -0 "$NVLXC" --root "$HOST" host setup --dry-run
+    says "lines that keep NVIDIA's driver away: to do" '/etc/modprobe.d/pve-passthrough.conf:3: blacklist' \
+        '-blacklist  nvidia_current' '+# blacklist  nvidia_current' '+++ /etc/modprobe.d/package.conf' '+# install nvidia /bin/false'
+    [[ $output != *'-blacklist nvidiafb'* && $output != *"kernel's command line"* ]]
+    [ "$(state initramfs)" = 'to do' ]
+    rm "$HOST/etc/modprobe.d/pve-passthrough.conf" "$HOST/usr/lib/modprobe.d/package.conf"
+    # on the kernel's command line it is the user's, and takes a reboot
+    printf 'quiet module_blacklist=nvidia\n' | put /proc/cmdline
+    [ "$(state barriers)" = 'for you to do' ]
+    [[ "$(plan | jq -r '.steps[] | select(.id == "load") | .reason')" == *module_blacklist=* ]]
+    rm "$HOST/proc/cmdline"
+    # ids of a GPU that is not bound yet
+    printf 'options vfio-pci ids=10de:2438,10de:2288\n' | put /etc/modprobe.d/vfio.conf
+    [ "$(state claims)" = 'for you to do' ]
+    run -0 "$NVLXC" --root "$HOST" host setup --dry-run
+    says '/etc/modprobe.d/vfio.conf:1: options vfio-pci ids=10de:2438,10de:2288'
+    printf 'options vfio-pci ids=10de:2288\n' | put /etc/modprobe.d/vfio.conf
+    [ "$(state claims)" = '' ]
+}
+
 @test "setup: sources without Debian's archive, a kernel of other making" {
     debian 13 6.12.107+deb13-amd64
     proxmox_sources trixie

@@ -73,7 +73,7 @@ bench() {
 
 @test "slower copies and kernels in the container, and a faster one" {
     stub_says d12 slow-cuInit 20000 slow-cuMemcpyHtoD 80000 slow-cuMemcpyDtoH 20000 slow-cuMemcpyDtoD 40000 slow-nothing 400 slow-compute 2000
-    bench --rounds 1
+    bench --rounds 3
     within copy-to-device 0.1 0.5
     within copy-from-device 0.7 1.4
     within copy-on-device 0.2 0.3

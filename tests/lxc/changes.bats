@@ -133,6 +133,15 @@ uvm_of() {
     simulate_host a5500-550
 }
 
+@test "a GPU that says no UUID though the start opened it: it does not come up" {
+    sed -i "s/$A5500/GPU-????????-????-????-????-????????????/" /proc/driver/nvidia/gpus/*/information
+    run -0 start ct
+    run -0 syslog_of ct
+    says "$A5500 is not on this host" "it does not come up, see the kernel log"
+    stop ct
+    simulate_host a5500-550
+}
+
 @test "detach gives the config back" {
     run -0 nvlxc detach ct
     cmp /var/lib/lxc/ct/config /run/ct.plain

@@ -225,6 +225,29 @@ has_gpu() {
     has_gpu ct 1
     run -0 nvlxc detach ct --live
     as_before ct
+    # each thing that the hook did is one note
+    rm /dev/nvidia1 /dev/nvidia-uvm
+    run -0 nvlxc --json attach ct --gpu 0 --live
+    [ "$(jq -r '.live.notes[]' <<< "$output" | sort)" = "on the host before: /dev/nvidia-uvm made (it was missing)
+on the host before: /dev/nvidia1 made (it was missing)" ]
+    [ "$(jq -r '.live.problems | length' <<< "$output")" = 0 ]
+    # also in the system log
+    grep -q 'ct: .*/dev/nvidia-uvm made (it was missing)' /run/syslog
+    run -0 nvlxc detach ct --live
+    stop ct
+}
+
+@test "a hook that does not say what it did in nvlxc's own form is said to be silent" {
+    run -0 start ct
+    printf '#!/bin/sh\necho "nvlxc: ct: all is well"\n' > /run/other-hook
+    chmod +x /run/other-hook
+    mount --bind /run/other-hook /usr/libexec/nvlxc/hook
+    run -0 nvlxc --json attach ct --gpu 0 --live
+    umount /usr/libexec/nvlxc/hook
+    [ "$(jq -r '.live.notes[]' <<< "$output")" = "on the host before: the hook did not say what it did (status 0)" ]
+    has_gpu ct 1
+    run -0 nvlxc detach ct --live
+    as_before ct
     stop ct
 }
 

@@ -124,6 +124,16 @@ with() {
     rm -r "$R/usr/local/cuda"
 }
 
+@test "a GPU of the grant that does not come up: said in the host's words" {
+    cp /proc/driver/nvidia/gpus/0000:01:00.0/information /run/information
+    sed -i 's/^GPU UUID:.*/GPU UUID: \t GPU-????????-????-????-????-????????????/' /proc/driver/nvidia/gpus/0000:01:00.0/information
+    verify 1 d12
+    [ "$(first_failure)" = grant ]
+    step grant fail evidence "does not come up" cause "RmInitAdapter" fix "journalctl -k"
+    cat /run/information > /proc/driver/nvidia/gpus/0000:01:00.0/information
+    verify 0 d12
+}
+
 @test "a grant of what the host does not have is its own failure" {
     cp /var/lib/lxc/d12/config /run/d12.config
     sed -i 's/NVIDIA_VISIBLE_DEVICES=.*/NVIDIA_VISIBLE_DEVICES=GPU-00000000-1111-2222-3333-444444444444/' /var/lib/lxc/d12/config

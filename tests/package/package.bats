@@ -180,6 +180,7 @@ autopkgtest() {
     echo firmware >/var/lib/nvlxc/firmware/$OLD/gsp_ga10x.bin
     cp /var/lib/nvlxc/firmware/$OLD/gsp_ga10x.bin /lib/firmware/updates/nvidia/$OLD
     echo theirs >/lib/firmware/updates/other.bin
+    printf 'program: 0.1.0 4711 1\nstate: 00\n' >/var/lib/nvlxc/search # of an earlier version
     run -0 dpkg -P nvlxc
     says 'left in /var/lib/lxc/ct/config, which is not touched' 'lxc.hook.pre-start' 'NVIDIA_VISIBLE_DEVICES'
     cmp /var/lib/lxc/ct/config /run/ct.attached

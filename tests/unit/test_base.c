@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/passwd.h"
+#include "base/records.h"
 #include "base/root.h"
 #include "base/run.h"
 
@@ -284,6 +286,112 @@ static void replace_leaves_all_on_a_full_disk(void **state)
     assert_int_equal(names.count, 1); /* no temporary file */
 }
 
+/* What is in it, "tag text" a line. */
+static char *records_text(const struct nvl_buf *records)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv texts = {0};
+    struct nvl_buf out = {0};
+    struct nvl_record record;
+    size_t pos = 0;
+
+    while (nvl_records_next(records->data, records->len, &pos, &record)) {
+        nvl_record_push(&record, &texts);
+        nvl_buf_addf(&out, "%u %s\n", record.tag, texts.items[texts.count - 1]);
+    }
+    return nvl_buf_take(&out);
+}
+
+static void records_go_through_a_pipe(void **state)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf sent = {0}, got = {0}, none = {0}, empty = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv list = {0};
+    int ends[2];
+
+    (void)state;
+    nvl_strv_push(&list, "a line\n7 of its own");
+    nvl_strv_push(&list, "");
+    nvl_records_add_list(&sent, 3, &list);
+    nvl_records_add(&sent, 7, "last, cut here", 4);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(nvl_records_send(ends[1], &sent), 0);
+    close(ends[1]);
+    assert_int_equal(nvl_records_receive(ends[0], &got), 0);
+    close(ends[0]);
+    nvl_autofree char *text = records_text(&got);
+    assert_string_equal(text, "3 a line\n7 of its own\n3 \n7 last\n");
+    /* nothing to say is said, too */
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(nvl_records_send(ends[1], &none), 0);
+    close(ends[1]);
+    assert_int_equal(nvl_records_receive(ends[0], &empty), 0);
+    close(ends[0]);
+    nvl_autofree char *nothing = records_text(&empty);
+    assert_string_equal(nothing, "");
+}
+
+/* Sent bytes, as they are, and what receiving says. */
+static int receive(const char *data, size_t len)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf got = {0};
+    nvl_autofd int fd = memfd_create("records", MFD_CLOEXEC);
+
+    assert_int_equal(nvl_fd_write(fd, data, len), 0);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    return nvl_records_receive(fd, &got);
+}
+
+static void records_that_are_damaged_are_refused(void **state)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf sent = {0}, all = {0};
+    nvl_autofree char *much = nvl_xcalloc(1, NVL_RECORDS_MAX + 1);
+    nvl_autofd int fd = memfd_create("records", MFD_CLOEXEC);
+    struct nvl_record record;
+    size_t pos = 0;
+
+    (void)state;
+    nvl_records_add(&sent, 1, "text", 4);
+    assert_int_equal(nvl_records_send(fd, &sent), 0);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    assert_int_equal(nvl_records_receive(fd, &all), 0);
+    assert_int_equal(receive(all.data, all.len), 0);
+    assert_int_equal(receive("", 0), -EPROTO);
+    assert_int_equal(receive("nvlxc: ct: a line for people\n", 29), -EPROTO);
+    for (size_t len = 1; len < all.len; len++)
+        assert_int_equal(receive(all.data, len), -EPROTO);
+    assert_int_equal(receive(much, NVL_RECORDS_MAX + 1), -EFBIG);
+    /* another version */
+    all.data[8]++;
+    assert_int_equal(receive(all.data, all.len), -EPROTO);
+    all.data[8]--;
+    /* a length that leads out of it */
+    all.data[16 + 4] = 5;
+    assert_int_equal(receive(all.data, all.len), 0);
+    assert_false(nvl_records_next(all.data, all.len, &pos, &record));
+    memset(all.data + 16 + 4, 0xff, 4);
+    assert_false(nvl_records_next(all.data, all.len, &pos, &record));
+}
+
+static void folders_are_made_with_those_above(void **state)
+{
+    const struct tree *tree = *state;
+    nvl_autofd int fd = nvl_root_openat(&tree->root, "/", O_RDONLY | O_DIRECTORY);
+    const struct nvl_root borrowed = nvl_root_borrow(fd);
+    struct stat st;
+
+    mode_t before = umask(077);
+    assert_int_equal(nvl_root_make_folder(&tree->root, "/a/b/c"), 0);
+    assert_int_equal(nvl_root_make_folder(&tree->root, "/a/b/c"), 0);
+    assert_int_equal(nvl_root_make_parents(&borrowed, "d/e/file"), 0);
+    assert_int_equal(nvl_root_make_parents(&borrowed, "file"), 0);
+    assert_int_equal(nvl_root_make_parents(&tree->root, "/file"), 0);
+    umask(before);
+    assert_int_equal(nvl_root_stat(&tree->root, "/a/b", 0, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0755);
+    assert_int_equal(nvl_root_stat(&tree->root, "/d/e", 0, &st), 0);
+    assert_false(nvl_root_exists(&tree->root, "/d/e/file"));
+    assert_false(nvl_root_exists(&tree->root, "/file"));
+}
+
 static void words_are_quoted(void **state)
 {
     const char *const cases[][2] = {
@@ -524,6 +632,9 @@ int main(void)
         cmocka_unit_test(numbers_are_whole),
         cmocka_unit_test(lines_and_values),
         cmocka_unit_test(errors_gain_context),
+        cmocka_unit_test(records_go_through_a_pipe),
+        cmocka_unit_test(records_that_are_damaged_are_refused),
+        cmocka_unit_test_setup_teardown(folders_are_made_with_those_above, make_tree, drop_tree),
         cmocka_unit_test(words_are_quoted),
         cmocka_unit_test(text_is_wrapped),
         cmocka_unit_test_setup_teardown(users_have_groups, make_tree, drop_tree),

@@ -19,6 +19,9 @@
 #include "base/file.h"
 #include "apply/clean.h"
 #include "apply/commit.h"
+#include "container/container.h"
+#include "container/idmap.h"
+#include "plan/plan.h"
 
 #define OLD "arch: amd64\nunprivileged: 1\n\n[snap]\narch: amd64\n"
 #define NEW                                                                                                  \

@@ -6,13 +6,18 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 
 #include "base/paths.h"
-#include "bundle/bundle.h"
+#include "bundle/build.h"
 #include "bundle/catalog.h"
+#include "bundle/copy.h"
+#include "bundle/integrity.h"
+#include "bundle/list.h"
 #include "bundle/manifest.h"
+#include "host/userspace.h"
 #include "bundle/version_match.h"
 #include "bundle/store.h"
 
@@ -45,10 +50,10 @@ static void put_debian(const struct temp_root *t)
 static int sync_of(const struct temp_root *t, const char *version, bool dry_run,
                    struct nvl_sync_result *result, struct nvl_error *err)
 {
-    nvl_auto(nvl_search_clear) struct nvl_search search = {0};
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
 
-    assert_int_equal(nvl_search_read(&t->root, NVL_SEARCH_ANEW, &search, NULL), 0);
-    return nvl_bundle_sync(&t->root, &search, version, dry_run, NULL, NULL, result, err);
+    assert_int_equal(nvl_userspace_read(&t->root, &us, NULL), 0);
+    return nvl_bundle_sync(&t->root, &us, version, dry_run, NULL, NULL, result, err);
 }
 
 /* Syncs V, which must work; gives whether something was written. */
@@ -167,24 +172,26 @@ static void test_manifest(void **state)
     assert_string_equal(same, text);
 }
 
+static void assert_checksum_of(const char *data, const char *wanted)
+{
+    char text[NVL_CHECKSUM_LENGTH + 1];
+    nvl_autofd int fd = memfd_create("data", MFD_CLOEXEC);
+
+    assert_int_equal(write(fd, data, strlen(data)), strlen(data));
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    assert_int_equal(nvl_checksum_of(fd, text), 0);
+    assert_string_equal(text, wanted);
+}
+
+/* As xxhsum -H2 prints them. */
 static void test_checksum(void **state)
 {
-    char text[NVL_CHECKSUM_LENGTH + 1], again[NVL_CHECKSUM_LENGTH + 1];
-    struct nvl_checksum *sum = nvl_checksum_new();
+    char text[NVL_CHECKSUM_LENGTH + 1];
 
     (void)state;
-    nvl_checksum_take(sum, text);
-    assert_string_equal(text, "99aa06d3014798d86001c324468d497f"); /* of nothing */
-    nvl_checksum_add(sum, "libcuda.so.1", 12);
-    nvl_checksum_take(sum, text);
-    nvl_checksum_add(sum, "libcuda", 7);
-    nvl_checksum_add(sum, ".so.1", 5);
-    nvl_checksum_take(sum, again);
-    assert_string_equal(text, again);
-    nvl_checksum_add(sum, "libcuda.so.2", 12);
-    nvl_checksum_take(sum, again);
-    assert_string_not_equal(text, again);
-    nvl_checksum_free(sum);
+    assert_checksum_of("", "99aa06d3014798d86001c324468d497f");
+    assert_checksum_of("libcuda.so.1", "5d7de185ee01754835d71c845030de35");
+    assert_int_equal(nvl_checksum_of(-1, text), -EBADF);
 }
 
 static void assert_damaged(const char *path, const char *sum, const char *link, const char *version)
@@ -471,14 +478,13 @@ static void append_to_source(void *data, const char *file, uint64_t done, uint64
 static void test_changed_while_copied(void **state)
 {
     struct temp_root *t = *state;
-    nvl_auto(nvl_search_clear) struct nvl_search search = {0};
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
     nvl_auto(nvl_sync_result_clear) struct nvl_sync_result result = {0};
     struct nvl_error err = {0};
 
     put_debian(t);
-    assert_int_equal(nvl_search_read(&t->root, NVL_SEARCH_ANEW, &search, NULL), 0);
-    assert_int_equal(nvl_bundle_sync(&t->root, &search, V, false, append_to_source, t, &result, &err),
-                     -ESTALE);
+    assert_int_equal(nvl_userspace_read(&t->root, &us, NULL), 0);
+    assert_int_equal(nvl_bundle_sync(&t->root, &us, V, false, append_to_source, t, &result, &err), -ESTALE);
     assert_non_null(strstr(err.message, "changed while it was copied"));
     assert_store(t, ".lock");
 }
@@ -508,13 +514,13 @@ static void note_begun(void *data, const char *file, uint64_t done, uint64_t tot
 /* begun: whether bytes were written before the end was seen. */
 static void assert_full(const struct temp_root *t, const char *needed, bool begun)
 {
-    nvl_auto(nvl_search_clear) struct nvl_search search = {0};
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
     nvl_auto(nvl_sync_result_clear) struct nvl_sync_result result = {0};
     struct nvl_error err = {0};
     bool has_begun = false;
 
-    assert_int_equal(nvl_search_read(&t->root, NVL_SEARCH_ANEW, &search, NULL), 0);
-    assert_int_equal(nvl_bundle_sync(&t->root, &search, V, false, note_begun, &has_begun, &result, &err),
+    assert_int_equal(nvl_userspace_read(&t->root, &us, NULL), 0);
+    assert_int_equal(nvl_bundle_sync(&t->root, &us, V, false, note_begun, &has_begun, &result, &err),
                      -ENOSPC);
     assert_int_equal(has_begun, begun);
     if (strstr(err.message, needed) == NULL)
@@ -636,12 +642,12 @@ static void put_bundle(const struct temp_root *t, const char *version)
 
 static void list_of(const struct temp_root *t, struct nvl_bundles *bundles)
 {
-    nvl_auto(nvl_search_clear) struct nvl_search search = {0};
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
     struct nvl_driver_version loaded;
 
     assert_int_equal(nvl_driver_version_read(&t->root, &loaded, NULL), 0);
-    assert_int_equal(nvl_search_read(&t->root, NVL_SEARCH_ANEW, &search, NULL), 0);
-    assert_int_equal(nvl_bundles_list(&t->root, &loaded, &search, bundles, NULL), 0);
+    assert_int_equal(nvl_userspace_read(&t->root, &us, NULL), 0);
+    assert_int_equal(nvl_bundles_list(&t->root, &loaded, &us, bundles, NULL), 0);
     nvl_bundles_count_users(&t->root, bundles);
 }
 

@@ -300,6 +300,13 @@ static void test_missing_on_poor_hosts(void **state)
         {.pci = "0000:01:00.0", .minor = 0, .index = -1, .driver = NVL_GPU_NVIDIA, .excluded = true},
         {.pci = "0000:02:00.0", .minor = -1, .index = 0, .driver = NVL_GPU_NVIDIA},
         {.pci = "0000:03:00.0", .minor = -1, .index = -1, .driver = NVL_GPU_NO_DRIVER}};
+    static struct nvl_gpu virtuals[] = {
+        {.pci = "0000:02:00.0", .uuid = UUID_0, .minor = 0, .index = 0, .driver = NVL_GPU_NVIDIA},
+        {.pci = "0000:02:00.4",
+         .physical = "0000:02:00.0",
+         .minor = -1,
+         .index = -1,
+         .driver = NVL_GPU_NVIDIA}};
     struct nvl_host host = {.majors = {-1, -1, -1, -1, -1, -1}};
 
     (void)state;
@@ -313,6 +320,22 @@ static void test_missing_on_poor_hosts(void **state)
     check(&host, UUID_0, "utility", "nvidiactl",
           UUID_0 " is not on this host: it has GPU 0; GPU 0 does not say its UUID before its first use: run "
                  "nvidia-smi on the host");
+    silent[0].was_used = true;
+    check(&host, UUID_0, "utility", "nvidiactl",
+          UUID_0
+          " is not on this host: it has GPU 0; GPU 0 was used and says no UUID: it does not come up, see the "
+          "kernel log");
+    silent[0].is_lost = true;
+    check(&host, UUID_0, "utility", "nvidiactl",
+          UUID_0 " is not on this host: it has GPU 0; GPU 0 has fallen off the bus");
+    check(&host, "0", "utility", "nvidia0 nvidiactl", ""); /* its grant stays */
+    host.gpus = (struct nvl_gpus){virtuals, 2};
+    check(&host, "02:00.4", "utility", "nvidiactl",
+          "GPU 02:00.4 cannot be used: 0000:02:00.4 is a virtual function of the GPU at 0000:02:00.0, not a "
+          "GPU of "
+          "its own");
+    check(&host, "5", "utility", "nvidiactl", "GPU 5 is not on this host: it has GPU 0");
+    check(&host, "all", "utility", "nvidia0 nvidiactl", "");
     host.gpus = (struct nvl_gpus){odd, 3};
     check(&host, "01:00.0", "utility", "nvidiactl",
           "GPU 01:00.0 cannot be used: the nvidia driver is told to exclude the GPU at 0000:01:00.0");

@@ -312,6 +312,65 @@ static void test_gpus_of_sysfs(void **state)
     assert_int_equal(dri.items[0].pci_device, 0);
 }
 
+static void test_virtual_functions(void **state)
+{
+    const struct temp_root *t = *state;
+    nvl_auto(nvl_gpus_clear) struct nvl_gpus proc = {0}, all = {0};
+
+    put_gpu(t, "0000:21:00.0", UUID_0, 0, "No");
+    put_gpu(t, "0000:20:00.4", UUID_1, 1, "No");
+    put_pci(t, "0000:21:00.0", "0x10de\n", "0x030200\n", "nvidia");
+    put_pci(t, "0000:20:00.4", "0x10de\n", "0x030200\n", "nvidia");
+    put_pci(t, "0000:22:00.4", "0x10de\n", "0x030200\n", "vfio-pci");
+    put_link(t, SYS "/0000:20:00.4/physfn", "../0000:21:00.0");
+    put_link(t, SYS "/0000:22:00.4/physfn", "../0000:21:00.0");
+    /* the hook's way, too */
+    assert_int_equal(nvl_gpus_read(&t->root, NVL_GPUS_PROC, &proc, NULL), 0);
+    assert_int_equal(proc.count, 2);
+    assert_string_equal(proc.items[0].physical, "0000:21:00.0");
+    assert_int_equal(proc.items[0].index, -1);
+    assert_int_equal(proc.items[0].minor, -1);
+    assert_string_equal(proc.items[0].uuid, "");
+    assert_int_equal(proc.items[1].index, 0);
+    assert_string_equal(proc.items[1].physical, "");
+    assert_int_equal(nvl_gpus_read(&t->root, NVL_GPUS_ALL, &all, NULL), 0);
+    assert_int_equal(all.count, 3);
+    assert_string_equal(all.items[2].physical, "0000:21:00.0");
+}
+
+static void test_lost_gpu(void **state)
+{
+    static const char lost[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+                               "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+                               "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+                               "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
+    static const struct {
+        const char *pci, *driver, *config, *power;
+        bool is_lost;
+    } cases[] = {{"0000:01:00.0", "nvidia", lost, "D0\n", true},
+                 {"0000:02:00.0", "nvidia", lost, "D3cold\n", false},
+                 {"0000:03:00.0", "nvidia", lost + 1, "D0\n", false}, /* cut short: it says nothing */
+                 {"0000:04:00.0", "vfio-pci", lost, "D0\n", false},   /* not ours to wake */
+                 {"0000:05:00.0", "", lost, "unknown\n", true}};
+    const struct temp_root *t = *state;
+    nvl_auto(nvl_gpus_clear) struct nvl_gpus gpus = {0};
+
+    for (size_t i = 0; i < NVL_LENGTH(cases); i++) {
+        nvl_autofree char *config = nvl_xasprintf(SYS "/%s/config", cases[i].pci);
+        nvl_autofree char *power = nvl_xasprintf(SYS "/%s/power_state", cases[i].pci);
+        if (strcmp(cases[i].driver, "nvidia") == 0)
+            put_gpu(t, cases[i].pci, UUID_0, 0, "No");
+        put_pci(t, cases[i].pci, "0x10de\n", "0x030200\n", cases[i].driver);
+        put(t, config, cases[i].config);
+        put(t, power, cases[i].power);
+    }
+    assert_int_equal(nvl_gpus_read(&t->root, NVL_GPUS_ALL, &gpus, NULL), 0);
+    assert_int_equal(gpus.count, NVL_LENGTH(cases));
+    for (size_t i = 0; i < NVL_LENGTH(cases); i++)
+        if (gpus.items[i].is_lost != cases[i].is_lost)
+            fail_msg("%s", cases[i].pci);
+}
+
 static void assert_gpus(const struct temp_root *t, const char *expected)
 {
     nvl_auto(nvl_gpus_clear) struct nvl_gpus gpus = {0};
@@ -558,6 +617,8 @@ int main(void)
         cmocka_unit_test(test_information),
         WITH_ROOT(test_gpus_of_proc),
         WITH_ROOT(test_gpus_of_sysfs),
+        WITH_ROOT(test_virtual_functions),
+        WITH_ROOT(test_lost_gpu),
         WITH_ROOT(test_the_file_of_the_bus),
         WITH_ROOT(test_mig),
         WITH_ROOT(test_mig_without_instances),

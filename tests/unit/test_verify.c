@@ -482,7 +482,8 @@ static void test_nvml_causes(void **state)
     SAYS(&t, "of different versions", "nvlxc driver sync\npct reboot 220");
     nvl_cause_of_nvml(&t.v, 15, begin(&t));
     SAYS(&t, "fallen off the bus",
-         "dmesg | grep -e NVRM -e Xid\nreboot the host; where it happens again, look at power and cooling");
+         "journalctl -k -g 'NVRM|Xid'\nreboot   # where it happens again: look at power, cooling and the "
+         "slot");
     nvl_cause_of_nvml(&t.v, 77, begin(&t));
     SAYS(&t, "error 77", "dmesg | grep -e NVRM -e Xid");
     /* where a node explains it, it does */

@@ -83,14 +83,7 @@ static void warn_about_grant(struct attach *a)
 {
     if (a->host.driver.version[0] == '\0')
         nvl_strv_push(&a->warnings, "no NVIDIA driver is loaded: the container gets nothing until one is");
-    for (size_t i = 0; i < a->resolved.n_gpus; i++) {
-        const struct nvl_gpu *g = a->resolved.gpus[i].gpu;
-        if (g->mig_enabled && a->resolved.gpus[i].mig == NULL)
-            nvl_strv_pushf(
-                &a->warnings,
-                "GPU %d is in MIG mode: CUDA needs one of its MIG devices, `nvlxc gpus` names them",
-                g->index);
-    }
+    nvl_request_warn(&a->host, &a->resolved, &a->warnings);
 }
 
 /* The config that the rules are for: where lines by hand go, the filter is what the rest makes of it. */

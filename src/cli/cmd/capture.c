@@ -15,6 +15,7 @@
 #include "host/modprobe.h"
 #include "host/module.h"
 #include "host/tree.h"
+#include "host/virtual_machines.h"
 
 #define FILE_MAX_BYTES  (1u << 20)
 #define SWITCHES        "/proc/driver/nvidia-nvswitch/devices"
@@ -87,7 +88,7 @@ static int copy_modprobe(const struct driver_place *c)
 /* The command line names disks and may name secrets: only the words that keep modules out. */
 static int copy_command_line(const struct driver_place *c)
 {
-    static const char *const words[] = {"nouveau", "nova_core", "nvidia", "cgroup", NULL};
+    static const char *const words[] = {"nouveau", "nova_core", "nvidia", "vfio", "cgroup", NULL};
     nvl_auto(nvl_buf_clear) struct nvl_buf b = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv said = {0};
     nvl_autofree char *text = NULL;
@@ -211,11 +212,47 @@ static int copy_firmware_settings(const struct driver_place *c)
     return r;
 }
 
+/* Of a VM its number, and which PCI devices it has, mappings resolved. */
+static int copy_machines(const struct driver_place *c)
+{
+    nvl_auto(nvl_vm_devices_clear) struct nvl_vm_devices vms = {0};
+    nvl_auto(nvl_buf_clear) struct nvl_buf b = {0};
+    int r = 0;
+
+    nvl_vm_devices_read(c->root, &vms);
+    for (size_t i = 0; r == 0 && i < vms.count; i++) {
+        const struct nvl_vm_device *d = &vms.items[i];
+        nvl_buf_addf(&b, "hostpci%zu: %s\n", i, d->address);
+        if (i + 1 < vms.count && strcmp(vms.items[i + 1].vm, d->vm) == 0)
+            continue;
+        nvl_autofree char *path = nvl_xasprintf("/etc/pve/qemu-server/%s.conf", d->vm);
+        nvl_buf_addf(&b, "onboot: %d\n", (int)d->starts_at_boot);
+        r = write_lines(c, path, &b);
+        nvl_buf_clear(&b);
+    }
+    return r;
+}
+
+static int copy_rules(const struct driver_place *c)
+{
+    static const char *const words[] = {"driver_override", NULL};
+    static const char folder[] = "/etc/udev/rules.d";
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    int r = 0;
+
+    nvl_root_list(c->root, folder, &names);
+    for (size_t i = 0; r == 0 && i < names.count; i++) {
+        nvl_autofree char *path = nvl_xasprintf("%s/%s", folder, names.items[i]);
+        r = copy_lines(c, path, words);
+    }
+    return r;
+}
+
 static int copy_parts(const struct driver_place *c)
 {
     static int (*const parts[])(const struct driver_place *) = {
-        copy_modprobe, copy_command_line, copy_firmware, copy_modules,
-        copy_dkms,     copy_packages,     copy_services, copy_firmware_settings,
+        copy_modprobe, copy_command_line, copy_firmware,          copy_modules,  copy_dkms,
+        copy_packages, copy_services,     copy_firmware_settings, copy_machines, copy_rules,
     };
     static const char *const cgroup[] = {"cgroup", NULL};
     int r = copy_lines(c, "/proc/mounts", cgroup);

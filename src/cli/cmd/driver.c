@@ -4,11 +4,13 @@
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "bundle/build.h"
 #include "bundle/firmware.h"
+#include "bundle/list.h"
 #include "cdi/format.h"
 #include "cdi/host_file.h"
 #include "cli/bundle_step.h"
-#include "bundle/bundle.h"
+#include "host/userspace.h"
 #include "cli/table.h"
 
 struct driver_values {
@@ -28,13 +30,13 @@ struct drivers {
     struct nvl_context *ctx;
     bool dry_run, if_present;
     struct nvl_driver_version loaded;
-    struct nvl_search search;
+    struct nvl_userspace userspace;
     struct nvl_bundles bundles;
 };
 
 static void drivers_clear(struct drivers *d)
 {
-    nvl_search_clear(&d->search);
+    nvl_userspace_clear(&d->userspace);
     nvl_bundles_clear(&d->bundles);
 }
 
@@ -43,9 +45,9 @@ static int drivers_read(struct drivers *d, struct nvl_error *err)
     int r = nvl_driver_version_read(&d->ctx->root, &d->loaded, err);
 
     if (r == 0)
-        r = nvl_search_read(&d->ctx->root, NVL_SEARCH_OR_RECALL, &d->search, err);
+        r = nvl_userspace_read(&d->ctx->root, &d->userspace, err);
     if (r == 0)
-        r = nvl_bundles_list(&d->ctx->root, &d->loaded, &d->search, &d->bundles, err);
+        r = nvl_bundles_list(&d->ctx->root, &d->loaded, &d->userspace, &d->bundles, err);
     return r;
 }
 
@@ -147,7 +149,7 @@ static int keep_bundle(const struct drivers *d, const char *version, json_t *syn
     const struct nvl_bundle *bundle = find_listed_bundle(d, version);
     bool is_loaded = d->loaded.loaded && strcmp(d->loaded.version, version) == 0;
     nvl_autofree char *installed =
-        d->search.us.versions.count > 0 ? nvl_strv_join(&d->search.us.versions, ", ") : nvl_xstrdup("none");
+        d->userspace.versions.count > 0 ? nvl_strv_join(&d->userspace.versions, ", ") : nvl_xstrdup("none");
 
     if (bundle != NULL && bundle->complete) {
         struct nvl_sync_result as_is = {.n_files = bundle->n_files, .bytes = bundle->bytes};
@@ -158,9 +160,9 @@ static int keep_bundle(const struct drivers *d, const char *version, json_t *syn
     nvl_error_host(err, -ENOENT, "%s %s, but its user-space files are not installed (installed: %s)",
                    is_loaded ? "the kernel module that is loaded is" : "a bundle was asked for driver",
                    version, installed);
-    if (is_loaded && d->search.us.versions.count > 0)
+    if (is_loaded && d->userspace.versions.count > 0)
         nvl_error_hint(err, "reboot, so that driver %s is loaded, or install the user-space of %s",
-                       d->search.us.versions.items[0], version);
+                       d->userspace.versions.items[0], version);
     else
         nvl_error_hint(err,
                        "install the user-space of %s (Debian: libcuda1, nvidia-smi), then: nvlxc driver sync",
@@ -172,9 +174,9 @@ static int sync_one(struct drivers *d, const char *version, json_t *synced, stru
 {
     struct nvl_sync_result nvl_auto(nvl_sync_result_clear) result = {0};
 
-    if (!nvl_strv_contains(&d->search.us.versions, version))
+    if (!nvl_strv_contains(&d->userspace.versions, version))
         return keep_bundle(d, version, synced, err);
-    int r = nvl_sync_shown(d->ctx, &d->search, version, d->dry_run, &result, err);
+    int r = nvl_sync_shown(d->ctx, &d->userspace, version, d->dry_run, &result, err);
     if (r < 0)
         return nvl_error_prefix(err, "%s", version);
     say_synced(d, version, &result);
@@ -187,9 +189,9 @@ static void wanted_versions(const struct drivers *d, struct nvl_strv *versions)
 {
     if (d->loaded.version[0] != '\0')
         nvl_strv_push(versions, d->loaded.version);
-    for (size_t i = 0; i < d->search.us.versions.count; i++)
-        if (!nvl_strv_contains(versions, d->search.us.versions.items[i]))
-            nvl_strv_push(versions, d->search.us.versions.items[i]);
+    for (size_t i = 0; i < d->userspace.versions.count; i++)
+        if (!nvl_strv_contains(versions, d->userspace.versions.items[i]))
+            nvl_strv_push(versions, d->userspace.versions.items[i]);
 }
 
 static void say_firmware(const struct nvl_context *ctx, const char *version, bool dry_run,
@@ -290,15 +292,6 @@ static int sync_all(struct drivers *d, const struct nvl_strv *wanted, struct nvl
     return failed;
 }
 
-/* Without it the next sync takes longer, and that is all. */
-static void keep_search(struct drivers *d)
-{
-    struct nvl_error err = {0};
-
-    if (nvl_search_keep(&d->ctx->root, &d->search, &err) < 0)
-        nvl_warn("%s", err.message);
-}
-
 static int run_sync(struct drivers *d, const struct nvl_strv *asked, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv wanted = {0};
@@ -306,12 +299,8 @@ static int run_sync(struct drivers *d, const struct nvl_strv *asked, struct nvl_
     if (asked->count > 0)
         return sync_all(d, asked, err);
     wanted_versions(d, &wanted);
-    if (wanted.count > 0 || d->if_present) {
-        int r = sync_all(d, &wanted, err);
-        if (r == 0 && wanted.count > 0 && !d->dry_run)
-            keep_search(d);
-        return r;
-    }
+    if (wanted.count > 0 || d->if_present)
+        return sync_all(d, &wanted, err);
     nvl_error_host(err, -ENODEV,
                    "no NVIDIA driver is here: no kernel module is loaded, no user-space is installed");
     nvl_error_hint(err, "install the driver, then: nvlxc driver sync");

@@ -4,7 +4,9 @@
 
 #include "cli/command.h"
 #include "attach/adopt.h"
+#include "container/gpu_use.h"
 #include "host/gpu_nodes.h"
+#include "host/gpu_state.h"
 #include "cli/table.h"
 
 /* A container and what it has of this host's GPUs. */
@@ -30,7 +32,7 @@ static void holders_clear(struct holders *holders)
 }
 
 /* A config that cannot be read or understood costs a warning, not the listing. */
-static void add_gpu_holder(const struct nvl_host *host, const struct nvl_containers *containers,
+static void add_gpu_holder(struct nvl_host *host, const struct nvl_containers *containers,
                            const struct nvl_container *c, struct holders *holders)
 {
     struct nvl_holding holding;
@@ -40,6 +42,8 @@ static void add_gpu_holder(const struct nvl_host *host, const struct nvl_contain
         nvl_warn("%s", err.message);
         return;
     }
+    if (!holding.is_by_hand)
+        nvl_mark_gpus_used(host->root, c, &holding.grant, &host->gpus);
     if (holding.resolved.n_gpus == 0) {
         nvl_holding_clear(&holding);
         return;
@@ -48,7 +52,7 @@ static void add_gpu_holder(const struct nvl_host *host, const struct nvl_contain
         (struct holder){.name = nvl_container_full_name(containers, c), .holding = holding};
 }
 
-static void holders_find(const struct nvl_host *host, struct holders *holders)
+static void holders_find(struct nvl_host *host, struct holders *holders)
 {
     nvl_auto(nvl_containers_clear) struct nvl_containers containers = {0};
     struct nvl_error err = {0};
@@ -133,12 +137,12 @@ static json_t *json_gpu(const struct nvl_host *host, const struct nvl_gpu *gpu, 
     size_t n_nodes = 0;
 
     nvl_gpu_nodes(host, gpu, false, &nodes, &n_nodes);
-    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o}", "index", nvl_json_unsigned(gpu->index),
+    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:s,s:o,s:o,s:o,s:o}", "index", nvl_json_unsigned(gpu->index),
                      "uuid", nvl_json_string(gpu->uuid), "minor", nvl_json_unsigned(gpu->minor), "pci",
                      gpu->pci, "model", nvl_json_string(gpu->model), "driver",
-                     nvl_json_string(gpu->driver_name), "nodes", json_gpu_nodes(nodes, n_nodes), "mig",
-                     json_migs(host, gpu), "containers", json_holders(holders, gpu, false), "by_hand",
-                     json_holders(holders, gpu, true));
+                     nvl_json_string(gpu->driver_name), "state", nvl_gpu_state_name(nvl_gpu_state(gpu)),
+                     "nodes", json_gpu_nodes(nodes, n_nodes), "mig", json_migs(host, gpu), "containers",
+                     json_holders(holders, gpu, false), "by_hand", json_holders(holders, gpu, true));
 }
 
 /* "nvidia0, dri/card1 (missing)"; NULL for none. */
@@ -171,6 +175,17 @@ static char *holders_cell(const struct holders *holders, const struct nvl_gpu *g
     return names.count > 0 ? nvl_strv_join(&names, ", ") : NULL;
 }
 
+/* "nvidia", and a word where the other columns do not show what is wrong: "nvidia (lost)"; NULL for none. */
+static char *driver_cell(const struct nvl_gpu *gpu)
+{
+    nvl_autofree char *remark = nvl_gpu_remark(gpu);
+    const char *driver = gpu->driver_name[0] != '\0' ? gpu->driver_name : "none";
+
+    if (remark != NULL)
+        return nvl_xasprintf("%s (%s)", driver, remark);
+    return gpu->driver_name[0] != '\0' ? nvl_xstrdup(driver) : NULL;
+}
+
 static void gpu_row(struct nvl_table *table, const struct nvl_host *host, const struct nvl_gpu *gpu,
                     const struct holders *holders)
 {
@@ -182,15 +197,11 @@ static void gpu_row(struct nvl_table *table, const struct nvl_host *host, const 
     /* what lspci -nn shows, where no driver of NVIDIA's tells the name */
     nvl_autofree char *model =
         gpu->model[0] != '\0' ? nvl_xstrdup(gpu->model) : nvl_xasprintf("PCI 10de:%04x", gpu->pci_device);
+    nvl_autofree char *driver = driver_cell(gpu);
     nvl_autofree char *node_names = nodes_cell(nodes, n_nodes);
     nvl_autofree char *names = holders_cell(holders, gpu, NULL);
-    const char *cells[] = {index,
-                           model,
-                           gpu->uuid[0] != '\0' ? gpu->uuid : NULL,
-                           gpu->pci,
-                           gpu->driver_name[0] != '\0' ? gpu->driver_name : NULL,
-                           node_names,
-                           names};
+    const char *cells[] = {index,      model, gpu->uuid[0] != '\0' ? gpu->uuid : NULL, gpu->pci, driver,
+                           node_names, names};
     nvl_table_row(table, cells);
 }
 

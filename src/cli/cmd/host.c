@@ -4,6 +4,7 @@
 #include "cli/cmd/host_setup.h"
 #include "cli/command.h"
 #include "doctor/check.h"
+#include "cli/json.h"
 
 #define SUBJECT "%-9s  "
 
@@ -12,8 +13,8 @@ static json_t *json_host_driver(const struct nvl_host_facts *facts)
     const struct nvl_driver_version *driver = &facts->host.driver;
     json_t *installed = json_array();
 
-    for (size_t i = 0; i < facts->search.us.versions.count; i++)
-        json_array_append_new(installed, json_string(facts->search.us.versions.items[i]));
+    for (size_t i = 0; i < facts->userspace.versions.count; i++)
+        json_array_append_new(installed, json_string(facts->userspace.versions.items[i]));
     return json_pack("{s:b,s:o,s:o,s:o}", "loaded", (int)driver->loaded, "version",
                      nvl_json_string(driver->version), "flavour",
                      nvl_json_string(nvl_flavour_name(driver->flavour)), "installed", installed);
@@ -75,6 +76,9 @@ static void add_gpu_lines(const struct nvl_gpus *gpus, struct nvl_strv *lines)
             nvl_buf_addf(&text, ", driven by %s", gpu->driver_name);
         else
             nvl_buf_addf(&text, ", without a driver");
+        nvl_autofree char *remark = nvl_gpu_remark(gpu);
+        if (remark != NULL)
+            nvl_buf_addf(&text, ", %s", remark);
         if (gpu->mig_enabled)
             nvl_buf_addf(&text, ", %zu MIG device%s", gpu->n_migs, gpu->n_migs == 1 ? "" : "s");
         nvl_strv_pushf(lines, SUBJECT "%s", "GPU", text.data);
@@ -97,7 +101,7 @@ static void add_driver_line(const struct nvl_host_facts *facts, struct nvl_strv 
 
 static void add_library_lines(const struct nvl_host_facts *facts, struct nvl_strv *lines)
 {
-    nvl_autofree char *list = nvl_strv_join(&facts->search.us.versions, ", ");
+    nvl_autofree char *list = nvl_strv_join(&facts->userspace.versions, ", ");
     nvl_auto(nvl_strv_clear) struct nvl_strv bundles = {0};
 
     nvl_strv_pushf(lines, SUBJECT "%s", "libraries", list[0] != '\0' ? list : "none installed");

@@ -1,6 +1,6 @@
 /* nvlxc show: what a container's grant says, and what it comes to on this host now. It exits 1 where
  * something of it is not there. */
-#include "bundle/bundle.h"
+#include "bundle/list.h"
 #include "cli/command.h"
 #include "container/owned_lines.h"
 #include "base/paths.h"
@@ -14,6 +14,8 @@
 #include "grant/resolve.h"
 #include "attach/delivery_check.h"
 #include "container/foreign.h"
+#include "container/gpu_use.h"
+#include "host/gpu_state.h"
 
 /* A grant and what it resolves to at this moment. */
 struct shown {
@@ -164,6 +166,7 @@ static int resolve(const struct nvl_context *ctx, struct shown *s, struct nvl_er
     s->filter = nvl_device_filter(s->target.container, &s->target.effective);
     s->bundle_present = nvl_bundle_is_present(&ctx->root, s->host.driver.version);
     nvl_config_rules(&s->target.config, &s->rules);
+    nvl_mark_gpus_used(&ctx->root, s->target.container, &s->grant, &s->host.gpus);
     nvl_grant_resolve(&s->grant, &s->host, &s->resolved);
     for (size_t i = 0; i < s->resolved.n_nodes; i++) {
         struct nvl_node *node = &s->resolved.nodes[i];
@@ -186,6 +189,11 @@ static bool is_shown_well(const struct shown *s)
     for (size_t i = 0; i < s->resolved.n_nodes; i++)
         if (s->resolved.nodes[i].state != NVL_NODE_OK)
             return false;
+    for (size_t i = 0; i < s->resolved.n_gpus; i++) {
+        enum nvl_gpu_state state = nvl_gpu_state(s->resolved.gpus[i].gpu);
+        if (state == NVL_GPU_IS_LOST || state == NVL_GPU_IS_SILENT)
+            return false;
+    }
     return s->resolved.missing.count == 0 && s->rules_missing.count == 0 && s->entries_missing.count == 0 &&
            s->entries_other.count == 0;
 }
@@ -256,11 +264,12 @@ static void say_grant(const struct nvl_context *ctx, const struct shown *s)
     nvl_say(ctx, "grant:   %s; %s%s%s", devices, words, s->grant.delivery.required ? "; required" : "", ways);
     for (size_t i = 0; i < s->resolved.n_gpus; i++) {
         const struct nvl_resolved_gpu *g = &s->resolved.gpus[i];
-        nvl_autofree char *text = nvl_gpu_text(g->gpu);
+        nvl_autofree char *text = nvl_gpu_text(g->gpu), *remark = nvl_gpu_remark(g->gpu);
+        const char *comma = remark != NULL ? ", " : "", *what = remark != NULL ? remark : "";
         if (g->mig != NULL)
-            nvl_say(ctx, "gpu:     MIG device %u/%u of %s", g->mig->gi, g->mig->ci, text);
+            nvl_say(ctx, "gpu:     MIG device %u/%u of %s%s%s", g->mig->gi, g->mig->ci, text, comma, what);
         else
-            nvl_say(ctx, "gpu:     %s", text);
+            nvl_say(ctx, "gpu:     %s%s%s", text, comma, what);
     }
     for (size_t i = 0; i < s->resolved.missing.count; i++)
         nvl_say(ctx, "missing: %s", s->resolved.missing.items[i]);
@@ -376,11 +385,12 @@ static json_t *json_gpus(const struct shown *s)
         const struct nvl_gpu *g = s->resolved.gpus[i].gpu;
         const struct nvl_mig *mig = s->resolved.gpus[i].mig;
         json_array_append_new(
-            array, json_pack("{s:o,s:o,s:o,s:s,s:o,s:o}", "index", nvl_json_unsigned(g->index), "uuid",
-                             nvl_json_string(g->uuid), "minor", nvl_json_unsigned(g->minor), "pci", g->pci,
-                             "model", nvl_json_string(g->model), "mig",
-                             mig != NULL ? json_pack("{s:i,s:i}", "gi", (int)mig->gi, "ci", (int)mig->ci)
-                                         : json_null()));
+            array,
+            json_pack("{s:o,s:o,s:o,s:s,s:o,s:s,s:o}", "index", nvl_json_unsigned(g->index), "uuid",
+                      nvl_json_string(g->uuid), "minor", nvl_json_unsigned(g->minor), "pci", g->pci, "model",
+                      nvl_json_string(g->model), "state", nvl_gpu_state_name(nvl_gpu_state(g)), "mig",
+                      mig != NULL ? json_pack("{s:i,s:i}", "gi", (int)mig->gi, "ci", (int)mig->ci)
+                                  : json_null()));
     }
     return array;
 }

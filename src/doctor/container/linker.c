@@ -7,8 +7,7 @@
 #include "host/ldcache.h"
 #include "inject/linker.h"
 
-#define CONF_MAX    (64u << 10)
-#define SONAMES_MAX (64u << 10)
+#define CONF_MAX (64u << 10)
 
 static void check_musl(const struct nvl_check *check, const struct nvl_container_facts *facts,
                        struct nvl_findings *findings)
@@ -350,7 +349,7 @@ static void check_linker_cache(const struct nvl_check *check, const struct nvl_c
 
     if (!nvl_root_exists(&facts->rootfs, NVL_MOUNT_POINT "/sonames") ||
         !nvl_root_exists(&facts->rootfs, "/etc/ld.so.conf") ||
-        nvl_root_read(facts->host->root, path, SONAMES_MAX, &sonames, &len) < 0 ||
+        nvl_root_read(facts->host->root, path, NVL_SONAMES_MAX, &sonames, &len) < 0 ||
         nvl_linker_is_current(&facts->rootfs, sonames, len,
                               (facts->grant.capabilities & NVL_CAP_COMPAT32) != 0))
         return;

@@ -7,20 +7,16 @@
 /* Why one selector names nothing that can be used. */
 enum lack { LACK_NONE, LACK_GPU, LACK_FIRST_USE, LACK_HELD, LACK_EXCLUDED, LACK_MIG, LACK_MIG_UUID };
 
-static const struct nvl_gpu *find_selected_gpu(const struct nvl_gpus *gpus, const struct nvl_selector *s)
+/* The driver says a GPU's UUID once it was used; the start hook uses each. One that does not come up, or is
+ * off the bus, may be the one as well. */
+static bool has_gpu_without_uuid(const struct nvl_gpus *gpus)
 {
-    if (s->kind == NVL_SELECT_INDEX)
-        return nvl_gpu_by_index(gpus, s->index);
-    return s->kind == NVL_SELECT_PCI ? nvl_gpu_by_pci(gpus, s->gpu) : nvl_gpu_by_uuid(gpus, s->gpu);
-}
-
-/* The driver says a GPU's UUID once it was used; the start hook uses each. */
-static bool has_silent_gpu(const struct nvl_gpus *gpus)
-{
-    for (size_t i = 0; i < gpus->count; i++)
-        if (gpus->items[i].driver == NVL_GPU_NVIDIA && gpus->items[i].uuid[0] == '\0' &&
-            !gpus->items[i].excluded)
+    for (size_t i = 0; i < gpus->count; i++) {
+        enum nvl_gpu_state state = nvl_gpu_state(&gpus->items[i]);
+        if (state == NVL_GPU_IS_UNUSED || state == NVL_GPU_IS_SILENT ||
+            (state == NVL_GPU_IS_LOST && gpus->items[i].uuid[0] == '\0'))
             return true;
+    }
     return false;
 }
 
@@ -28,14 +24,14 @@ static enum lack classify(const struct nvl_host *host, const struct nvl_selector
 {
     if (s->kind == NVL_SELECT_MIG_UUID)
         return LACK_MIG_UUID;
-    const struct nvl_gpu *gpu = find_selected_gpu(&host->gpus, s);
+    const struct nvl_gpu *gpu = nvl_find_selected(&host->gpus, s);
     if (gpu == NULL)
-        return (s->kind == NVL_SELECT_UUID || s->kind == NVL_SELECT_MIG) && has_silent_gpu(&host->gpus)
+        return (s->kind == NVL_SELECT_UUID || s->kind == NVL_SELECT_MIG) && has_gpu_without_uuid(&host->gpus)
                    ? LACK_FIRST_USE
                    : LACK_GPU;
     if (gpu->excluded)
         return LACK_EXCLUDED;
-    if (gpu->driver != NVL_GPU_NVIDIA || gpu->minor < 0)
+    if (!nvl_gpu_can_be_given(gpu))
         return LACK_HELD;
     return s->kind == NVL_SELECT_MIG ? LACK_MIG : LACK_GPU;
 }
@@ -51,7 +47,7 @@ static bool may_be_meant(const struct nvl_gpu *gpu, const struct nvl_selector *s
 /* The GPU that a selector names, else those that it may mean; its own text where there are none. */
 static void find_meant_gpus(const struct nvl_gpus *gpus, const struct nvl_selector *s, struct nvl_strv *pcis)
 {
-    const struct nvl_gpu *gpu = s->kind == NVL_SELECT_MIG_UUID ? NULL : find_selected_gpu(gpus, s);
+    const struct nvl_gpu *gpu = s->kind == NVL_SELECT_MIG_UUID ? NULL : nvl_find_selected(gpus, s);
     size_t before = pcis->count;
 
     if (gpu != NULL)
@@ -141,6 +137,19 @@ static void check_first_use(const struct nvl_check *check, const struct nvl_cont
     nvl_finding_fix(f, "nvidia-smi -L");
 }
 
+/* The words for the first of its GPUs that another driver has. */
+static const struct nvl_gpu_reason *find_held(const struct nvl_container_facts *facts)
+{
+    const struct nvl_gpus *gpus = &facts->host->host.gpus;
+
+    for (size_t i = 0; i < facts->grant.n_selectors; i++) {
+        const struct nvl_gpu *gpu = nvl_find_selected(gpus, &facts->grant.selectors[i]);
+        if (gpu != NULL && classify(&facts->host->host, &facts->grant.selectors[i]) == LACK_HELD)
+            return &facts->host->reasons[gpu - gpus->items];
+    }
+    return NULL;
+}
+
 static void check_granted_held(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                struct nvl_findings *findings)
 {
@@ -150,8 +159,8 @@ static void check_granted_held(const struct nvl_check *check, const struct nvl_c
     if (f == NULL)
         return;
     nvl_autofree char *name = nvl_shell_word(facts->name);
-    nvl_finding_cause(f, "another driver holds it, for a virtual machine or because it came first; %s",
-                      without_it(facts));
+    const struct nvl_gpu_reason *reason = find_held(facts);
+    nvl_finding_cause(f, "it %s: %s; %s", reason->what, reason->cause, without_it(facts));
     nvl_finding_fix(
         f,
         "give the GPU back to nvidia on the host, or grant another:\n  nvlxc gpus\n  nvlxc attach %s "
@@ -230,7 +239,7 @@ static void check_other_gpus(const struct nvl_check *check, const struct nvl_con
         return;
     for (size_t i = 0; i < gpus->count; i++) {
         const struct nvl_gpu *gpu = &gpus->items[i];
-        if (gpu->driver != NVL_GPU_NVIDIA || gpu->minor < 0 || is_granted_gpu(facts, gpu))
+        if (!nvl_gpu_can_be_given(gpu) || is_granted_gpu(facts, gpu))
             continue;
         const struct nvl_node node = nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false,
                                                    &facts->host->host.majors, &facts->host->host.params);
@@ -267,6 +276,6 @@ const struct nvl_check nvl_start_checks[] = {
     {"other-gpus-open", "Is it kept from GPUs that were not given to it?", 90,
      NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH, NULL, NVL_OF_CONTAINER(check_other_gpus)},
     {"grant-gpu-unused", "Does the driver know its GPUs' UUIDs?", 100, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
-     NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_first_use)},
+     "gpu-lost gpu-silent " NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_first_use)},
     {0},
 };

@@ -67,7 +67,7 @@ static void take_for_own(const struct nvl_container_facts *facts, const struct n
     const char *name;
     unsigned gid;
 
-    if (!nvl_own_node_group(&facts->rootfs, node, &name, &gid))
+    if (!nvl_node_copy_group(&facts->rootfs, node, &name, &gid))
         gid = 0;
     st->st_mode &= ~(mode_t)07;
     st->st_uid = facts->idmap.uid0;

@@ -4,6 +4,7 @@
 
 #include "doctor/families.h"
 #include "doctor/host/shared.h"
+#include "host/gpu_reason.h"
 #include "host/modprobe.h"
 
 static bool kernel_has(const struct nvl_host_facts *facts, const char *folder)
@@ -146,11 +147,76 @@ static void check_headers_kept(const struct nvl_check *check, const struct nvl_h
     nvl_finding_fix_lines(f, &fix);
 }
 
+/* Whether there is a GPU that is NVIDIA's driver's, now or by what is planned. */
+static bool has_gpu_for_nvidia(const struct nvl_host_facts *facts)
+{
+    for (size_t i = 0; i < facts->host.gpus.count; i++)
+        if (facts->host.gpus.items[i].driver != NVL_GPU_VFIO && facts->reasons[i].state != NVL_GPU_IS_VIRTUAL)
+            return true;
+    return false;
+}
+
+/* Left over from when the GPU was a virtual machine's. Where the module is there and not loaded, that is
+ * said by driver-not-loaded. */
+static void check_kept_out(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                           struct nvl_findings *findings)
+{
+    nvl_auto(nvl_claims_clear) struct nvl_claims barriers = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+
+    if (!has_gpu_for_nvidia(facts))
+        return;
+    nvl_nvidia_barriers_read(facts->root, &facts->modprobe, &barriers);
+    if (barriers.count == 0)
+        return;
+    struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING,
+                                             "NVIDIA's driver is kept from being loaded at the next boot");
+    nvl_finding_about(f, NVL_SUBJECT_MODULE, "nvidia");
+    nvl_claims_evidence(&barriers, &evidence);
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(f,
+                      "such a line keeps the GPU for a virtual machine: after a boot nothing drives it, and "
+                      "containers that need its nodes to be there do not start");
+    nvl_claims_fix(&barriers, false, &fix);
+    nvl_finding_fix_lines(f, &fix);
+}
+
+/* The ids are there and the GPU is not bound yet: of a VM's claim the family of the GPU speaks. */
+static void check_vfio_ids(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                           struct nvl_findings *findings)
+{
+    for (size_t i = 0; i < facts->host.gpus.count; i++) {
+        const struct nvl_gpu *gpu = &facts->host.gpus.items[i];
+        nvl_auto(nvl_claims_clear) struct nvl_claims claims = {0};
+        nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+        if (gpu->driver == NVL_GPU_VFIO || facts->reasons[i].state == NVL_GPU_IS_VIRTUAL)
+            continue;
+        nvl_module_claims_read(facts->root, &facts->modprobe, gpu, "vfio-pci", &claims);
+        if (claims.count == 0)
+            continue;
+        nvl_autofree char *title = nvl_xasprintf(
+            "vfio-pci is told to take the GPU %s (10de:%04x), and has not yet", gpu->pci, gpu->pci_device);
+        struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING, title);
+        nvl_finding_about(f, NVL_SUBJECT_GPU, gpu->pci);
+        nvl_claims_evidence(&claims, &evidence);
+        nvl_finding_evidence_lines(f, &evidence);
+        nvl_finding_cause(
+            f, "it takes the GPU as soon as it is loaded before NVIDIA's driver, at the next boot, "
+               "or while no driver holds the GPU");
+        nvl_claims_fix(&claims, false, &fix);
+        nvl_finding_fix_lines(f, &fix);
+    }
+}
+
 const struct nvl_check nvl_boot_checks[] = {
     {"nouveau-blacklist", "Is nouveau kept out at the next boot?", 10, NVL_NEEDS_NVIDIA, "gpu-nouveau",
      NVL_OF_HOST(check_nouveau_blacklist)},
     {"nova-blacklist", "Is nova_core kept out at the next boot?", 20, NVL_NEEDS_NVIDIA, "gpu-nova",
      NVL_OF_HOST(check_nova_blacklist)},
+    {"nvidia-kept-out", "Is NVIDIA's driver let in at the next boot?", 22, 0, "driver-not-loaded",
+     NVL_OF_HOST(check_kept_out)},
+    {"vfio-ids", "Will vfio-pci leave the GPUs alone at the next boot?", 25, 0, NULL,
+     NVL_OF_HOST(check_vfio_ids)},
     {"initramfs-old", "Does the initramfs know the blacklist?", 30, NVL_NEEDS_NVIDIA, "gpu-nouveau",
      NVL_OF_HOST(check_initramfs)},
     {"headers-not-kept", "Will the next kernel come with its headers?", 40, NVL_NEEDS_NVIDIA,

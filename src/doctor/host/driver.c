@@ -219,8 +219,8 @@ static void check_not_built(const struct nvl_check *check, const struct nvl_host
     nvl_finding_about_module(f, facts);
     add_module_evidence(&evidence, facts);
     add_source_evidence(&evidence, &facts->installed);
-    for (size_t i = 0; i < facts->search.us.versions.count; i++)
-        nvl_strv_pushf(&evidence, "libraries of %s are installed", facts->search.us.versions.items[i]);
+    for (size_t i = 0; i < facts->userspace.versions.count; i++)
+        nvl_strv_pushf(&evidence, "libraries of %s are installed", facts->userspace.versions.items[i]);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "%s",
                       source

@@ -3,6 +3,7 @@
 #include "doctor/host/shared.h"
 #include "doctor/families.h"
 #include "bundle/integrity.h"
+#include "bundle/select.h"
 
 #define VERSION_FILE "/proc/driver/nvidia/version"
 #define MANY_FAULTS  8
@@ -19,10 +20,10 @@ static void add_version_evidence(struct nvl_strv *evidence, const struct nvl_hos
     const char *loaded = facts->host.driver.version;
 
     nvl_add_first_line(evidence, facts->root, VERSION_FILE);
-    for (size_t i = 0; i < facts->search.us.n_dirs; i++)
-        if (facts->search.us.dirs[i].elf == NVL_ELF_64)
-            nvl_strv_pushf(evidence, "%s: libraries of %s", facts->search.us.dirs[i].path,
-                           facts->search.us.dirs[i].version);
+    for (size_t i = 0; i < facts->userspace.n_dirs; i++)
+        if (facts->userspace.dirs[i].elf == NVL_ELF_64)
+            nvl_strv_pushf(evidence, "%s: libraries of %s", facts->userspace.dirs[i].path,
+                           facts->userspace.dirs[i].version);
     const struct nvl_bundle *bundle = nvl_loaded_bundle(facts);
     nvl_strv_pushf(evidence, "%s/%s: %s", "/var/lib/nvlxc/driver", loaded,
                    bundle == NULL     ? "no bundle"
@@ -47,7 +48,7 @@ static void check_libraries_absent(const struct nvl_check *check, const struct n
     const char *loaded = facts->host.driver.version;
     bool served = is_served(facts);
 
-    if (facts->search.us.versions.count > 0)
+    if (facts->userspace.versions.count > 0)
         return;
     nvl_autofree char *title =
         nvl_xasprintf("%s is loaded, but no libraries of the driver are installed%s", loaded,
@@ -69,18 +70,18 @@ static void check_libraries_absent(const struct nvl_check *check, const struct n
 
 static bool has_loaded_version(const struct nvl_host_facts *facts)
 {
-    return nvl_strv_contains(&facts->search.us.versions, facts->host.driver.version);
+    return nvl_strv_contains(&facts->userspace.versions, facts->host.driver.version);
 }
 
 static bool is_upgrade(const struct nvl_host_facts *facts)
 {
-    return nvl_version_compare(facts->search.us.versions.items[0], facts->host.driver.version) > 0;
+    return nvl_version_compare(facts->userspace.versions.items[0], facts->host.driver.version) > 0;
 }
 
 /* Where libraries of other versions alone are installed. */
 static bool is_mismatch(const struct nvl_host_facts *facts)
 {
-    return facts->search.us.versions.count > 0 && !has_loaded_version(facts);
+    return facts->userspace.versions.count > 0 && !has_loaded_version(facts);
 }
 
 static void check_libraries_mismatch(const struct nvl_check *check, const struct nvl_host_facts *facts,
@@ -92,7 +93,7 @@ static void check_libraries_mismatch(const struct nvl_check *check, const struct
 
     if (!is_mismatch(facts) || (served && is_upgrade(facts)))
         return;
-    nvl_autofree char *list = nvl_strv_join(&facts->search.us.versions, ", ");
+    nvl_autofree char *list = nvl_strv_join(&facts->userspace.versions, ", ");
     nvl_autofree char *title = nvl_xasprintf(
         "%s is loaded, %s installed: %s", loaded, list,
         served              ? "they do not match; containers use the bundle of the loaded version"
@@ -112,7 +113,7 @@ static void check_libraries_mismatch(const struct nvl_check *check, const struct
         nvl_finding_fix(f,
                         "install the libraries of %s, or the kernel module of %s, then:\nreboot\n"
                         "nvlxc driver sync",
-                        loaded, facts->search.us.versions.items[0]);
+                        loaded, facts->userspace.versions.items[0]);
 }
 
 static void check_upgrade_pending(const struct nvl_check *check, const struct nvl_host_facts *facts,
@@ -125,7 +126,7 @@ static void check_upgrade_pending(const struct nvl_check *check, const struct nv
         return;
     nvl_autofree char *title =
         nvl_xasprintf("upgrade pending, reboot when convenient: %s is loaded, %s installed", loaded,
-                      facts->search.us.versions.items[0]);
+                      facts->userspace.versions.items[0]);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_NOTE, title);
     add_version_evidence(&evidence, facts);
     nvl_finding_evidence_lines(f, &evidence);
@@ -206,7 +207,7 @@ static void check_libraries_incomplete(const struct nvl_check *check, const stru
 
     if (!has_loaded_version(facts) || granted == 0)
         return;
-    if (nvl_bundle_lacks(facts->root, &facts->search, facts->host.driver.version, &missing, NULL) < 0)
+    if (nvl_bundle_lacks(facts->root, &facts->userspace, facts->host.driver.version, &missing, NULL) < 0)
         return;
     for (unsigned bit = 1; bit <= NVL_CAP_ALL; bit <<= 1)
         if ((granted & bit) != 0)
@@ -267,7 +268,7 @@ static void check_bundle_damaged(const struct nvl_check *check, const struct nvl
         nvl_auto(nvl_strv_clear) struct nvl_strv faults = {0}, unseen = {0};
         nvl_bundle_verify(facts->root, bundle, facts->deep, &faults, &unseen);
         if (faults.count > 0)
-            say_damaged(check, bundle, nvl_strv_contains(&facts->search.us.versions, bundle->version),
+            say_damaged(check, bundle, nvl_strv_contains(&facts->userspace.versions, bundle->version),
                         &faults, &unseen, findings);
     }
 }

@@ -58,32 +58,11 @@ static void check_secure_boot(const struct nvl_check *check, const struct nvl_ho
     nvl_finding_fix_lines(f, &fix);
 }
 
-static void find_barriers(const struct nvl_modprobe *modprobe, const char *name,
-                          struct nvl_modprobe_lines *lines)
-{
-    static const char *const verbs[] = {"blacklist", "install"};
-
-    for (size_t i = 0; i < NVL_LENGTH(verbs); i++) {
-        nvl_modprobe_find(modprobe, verbs[i], name, lines);
-        if (strcmp(name, "nvidia") != 0)
-            nvl_modprobe_find(modprobe, verbs[i], "nvidia", lines);
-    }
-}
-
-/* Makes a comment of the lines that begin with the same two words. */
-static void add_comment_out(struct nvl_strv *fix, const struct nvl_modprobe_line *line)
-{
-    size_t verb = strcspn(line->text, " "), module = strcspn(line->text + verb + 1, " ");
-
-    nvl_strv_pushf(fix, "sed -i 's/^[[:blank:]]*%.*s[[:blank:]]\\+%.*s\\b/# &/' %s", (int)verb, line->text,
-                   (int)module, line->text + verb + 1, line->file);
-}
-
 static void check_not_loaded(const struct nvl_check *check, const struct nvl_host_facts *facts,
                              struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
-    nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines barriers = {0};
+    nvl_auto(nvl_claims_clear) struct nvl_claims barriers = {0};
     const struct nvl_installed_driver *d = &facts->installed;
     bool unknown_kernel = facts->system.kernel == NULL && nvl_driver_is_installed(facts);
 
@@ -100,18 +79,14 @@ static void check_not_loaded(const struct nvl_check *check, const struct nvl_hos
     nvl_strv_push(&evidence, "/proc/driver/nvidia/version does not exist");
     if (d->module != NULL)
         nvl_strv_pushf(&evidence, "%s is there", d->module);
-    find_barriers(&facts->modprobe, name, &barriers);
-    for (size_t i = 0; i < barriers.count; i++) {
-        nvl_strv_pushf(&evidence, "%s: %s", barriers.items[i].file, barriers.items[i].text);
-        add_comment_out(&fix, &barriers.items[i]);
-    }
-    if (barriers.count > 0)
-        nvl_strv_push(&fix, "update-initramfs -u -k all");
+    nvl_nvidia_barriers_read(facts->root, &facts->modprobe, &barriers);
+    nvl_claims_evidence(&barriers, &evidence);
+    nvl_claims_fix(&barriers, false, &fix);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(
         f, "%s",
         barriers.count > 0
-            ? "modprobe's configuration keeps it from loading, as for a GPU that is meant for a "
+            ? "this host's configuration keeps it from loading, as for a GPU that is meant for a "
               "virtual machine"
             : "it was built after the boot, was unloaded, or was refused: what modprobe and the "
               "kernel's log say then is the cause; nvidia-smi says that it \"couldn't communicate with "
@@ -166,7 +141,7 @@ static void check_firmware(const struct nvl_check *check, const struct nvl_host_
     const char *loaded = facts->host.driver.version;
     const struct nvl_gpu *user = NULL;
     bool is_upgraded =
-        facts->search.us.versions.count > 0 && !nvl_strv_contains(&facts->search.us.versions, loaded);
+        facts->userspace.versions.count > 0 && !nvl_strv_contains(&facts->userspace.versions, loaded);
 
     for (size_t i = 0; i < facts->host.gpus.count && user == NULL; i++)
         if (facts->host.gpus.items[i].runs_firmware)

@@ -9,10 +9,10 @@ struct nvl_finding *nvl_host_finding(struct nvl_findings *findings, const struct
     return nvl_finding_add(findings, check, severity, NULL, title);
 }
 
-bool nvl_any_gpu_works(const struct nvl_gpus *gpus)
+bool nvl_any_gpu_works(const struct nvl_host_facts *facts)
 {
-    for (size_t i = 0; i < gpus->count; i++)
-        if (gpus->items[i].driver == NVL_GPU_NVIDIA && !gpus->items[i].excluded)
+    for (size_t i = 0; i < facts->host.gpus.count; i++)
+        if (nvl_gpu_can_be_given(&facts->host.gpus.items[i]) && facts->reasons[i].state != NVL_GPU_IS_LOST)
             return true;
     return false;
 }
@@ -21,7 +21,7 @@ void nvl_finding_about_gpu(struct nvl_finding *f, const struct nvl_host_facts *f
                            const struct nvl_gpu *gpu)
 {
     nvl_finding_about(f, NVL_SUBJECT_GPU, gpu->pci);
-    if (nvl_any_gpu_works(&facts->host.gpus))
+    if (nvl_any_gpu_works(facts))
         return;
     nvl_finding_explains(f, NVL_SUBJECT_NODE, NULL);
     nvl_finding_explains(f, NVL_SUBJECT_MODULE, "nvidia");
@@ -65,7 +65,7 @@ bool nvl_driver_is_installed(const struct nvl_host_facts *facts)
     const struct nvl_installed_driver *d = &facts->installed;
 
     return d->module != NULL || d->package != NULL || d->dkms_name != NULL ||
-           facts->search.us.versions.count > 0;
+           facts->userspace.versions.count > 0;
 }
 
 bool nvl_has_apt(const struct nvl_system *system)

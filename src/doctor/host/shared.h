@@ -11,8 +11,8 @@ void nvl_finding_about_gpu(struct nvl_finding *f, const struct nvl_host_facts *f
                            const struct nvl_gpu *gpu);
 /* It says why NVIDIA's module is not loaded: no GPU of this host can be used, and there are no nodes. */
 void nvl_finding_about_module(struct nvl_finding *f, const struct nvl_host_facts *facts);
-/* Whether nvidia drives a GPU that programs may use. */
-bool nvl_any_gpu_works(const struct nvl_gpus *gpus);
+/* Whether containers have a GPU here, whatever is wrong with others. */
+bool nvl_any_gpu_works(const struct nvl_host_facts *facts);
 /* Sets evidence and fix from lists, a line each. */
 void nvl_finding_evidence_lines(struct nvl_finding *f, const struct nvl_strv *lines);
 void nvl_finding_fix_lines(struct nvl_finding *f, const struct nvl_strv *lines);

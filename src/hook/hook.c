@@ -1,33 +1,39 @@
-/* The host made ready for containers: what only its root can do, where it is needed. Before one container
- * starts (the pre-start hook), and once after the machine has booted. */
+/* What the hook does. The host made ready for containers, before one starts (pre-start) and once after the
+ * machine has booted (prepare): what only its root can do, where it is needed. Then the GPU's nodes and the
+ * driver, put into the container that is being started (mount). */
+#include "hook/hook.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "base/paths.h"
 #include "base/run.h"
-#include "hook/hook.h"
+#include "container/list.h"
 #include "hook/nodes.h"
 #include "hook/starting.h"
 #include "host/module.h"
+#include "inject/inject.h"
 
 #define MODPROBE "/sbin/modprobe"
 
-/* Runs a program of the host with an empty environment and waits; its exit status, or a negative errno. */
+/* Runs a program of the host with an empty environment and waits; its exit status, or a negative errno. What
+ * it prints goes to standard error: standard output is the hook's own word. */
 static int run_host_program(const char *const *argv)
 {
     static char *const environment[] = {(char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
     const struct nvl_run run = {.argv = argv,
                                 .environment = environment,
                                 .input = NVL_STREAM_CALLERS,
-                                .output = NVL_STREAM_CALLERS,
+                                .output = NVL_STREAM_FD,
+                                .output_fd = STDERR_FILENO,
                                 .errors = NVL_STREAM_CALLERS};
 
     return nvl_run_status(&run);
 }
 
 static void load_modules(struct nvl_host *host, const struct nvl_root *root, enum nvl_gpus_depth depth,
-                         struct nvl_report *report)
+                         struct nvl_outcome *outcome)
 {
     static const char *const argv[] = {MODPROBE, "-q", "nvidia-uvm", NULL};
     struct nvl_error err;
@@ -37,11 +43,11 @@ static void load_modules(struct nvl_host *host, const struct nvl_root *root, enu
     int status = run_host_program(argv);
     nvl_host_clear(host);
     if (nvl_host_read(host, root, depth, &err) < 0)
-        nvl_strv_push(&report->problems, err.message);
+        nvl_strv_push(&outcome->problems, err.message);
     else if (host->majors.uvm >= 0)
-        nvl_strv_push(&report->done, "nvidia-uvm loaded");
+        nvl_strv_push(&outcome->done, "nvidia-uvm loaded");
     else
-        nvl_strv_pushf(&report->problems,
+        nvl_strv_pushf(&outcome->problems,
                        "nvidia-uvm cannot be loaded (modprobe: status %d): see 'nvlxc host'", status);
 }
 
@@ -63,7 +69,7 @@ static bool learn_uuids(const struct nvl_host *host)
     return is_any;
 }
 
-static void ensure_bundle(const struct nvl_host *host, struct nvl_report *report)
+static void ensure_bundle(const struct nvl_host *host, struct nvl_outcome *outcome)
 {
     const char *version = host->driver.version;
     const char *const argv[] = {NVL_PROGRAM, "--quiet", "driver", "sync", version, NULL};
@@ -73,15 +79,15 @@ static void ensure_bundle(const struct nvl_host *host, struct nvl_report *report
         return;
     int status = run_host_program(argv);
     if (nvl_root_exists(host->root, sonames))
-        nvl_strv_pushf(&report->done, "driver bundle %s built", version);
+        nvl_strv_pushf(&outcome->done, "driver bundle %s built", version);
     else
-        nvl_strv_pushf(&report->problems,
+        nvl_strv_pushf(&outcome->problems,
                        "the driver bundle %s cannot be built (nvlxc driver sync: status %d)", version,
                        status);
 }
 
 void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root *root,
-                        struct nvl_report *report)
+                        struct nvl_outcome *outcome)
 {
     nvl_auto(nvl_starting_clear) struct nvl_starting starting = {0};
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
@@ -93,30 +99,31 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
     nvl_starting_read(root, call, &starting);
     enum nvl_gpus_depth depth = starting.has_grant ? nvl_grant_depth(&starting.grant) : NVL_GPUS_PROC;
     if (nvl_host_read(&host, root, depth, &err) < 0) {
-        nvl_strv_push(&report->problems, err.message);
+        nvl_strv_push(&outcome->problems, err.message);
         return;
     }
-    load_modules(&host, root, depth, report);
+    load_modules(&host, root, depth, outcome);
     if (!host.driver.loaded)
         return;
-    nvl_nodes_ensure(&host, &seen, report);
+    nvl_nodes_ensure(&host, &seen, outcome);
     if (learn_uuids(&host)) {
         nvl_host_clear(&host);
         if (nvl_host_read(&host, root, depth, &err) < 0) {
-            nvl_strv_push(&report->problems, err.message);
+            nvl_strv_push(&outcome->problems, err.message);
             return;
         }
     }
-    nvl_starting_make_nodes(&starting, &host, &seen, call, report);
+    nvl_starting_make_nodes(&starting, &host, &seen, call, outcome);
     if (call->delivery.libraries == NVL_LIBRARIES_BUNDLE)
-        ensure_bundle(&host, report);
+        ensure_bundle(&host, outcome);
 }
 
 /* A GPU that another driver has (vfio-pci, nouveau) was given away on purpose. */
 static bool has_gpu_for_driver(const struct nvl_gpus *gpus)
 {
     for (size_t i = 0; i < gpus->count; i++)
-        if (gpus->items[i].driver == NVL_GPU_NO_DRIVER || gpus->items[i].driver == NVL_GPU_NVIDIA)
+        if ((gpus->items[i].driver == NVL_GPU_NO_DRIVER || gpus->items[i].driver == NVL_GPU_NVIDIA) &&
+            gpus->items[i].physical[0] == '\0')
             return true;
     return false;
 }
@@ -135,7 +142,7 @@ static bool has_bundle(const struct nvl_root *root)
 /* Loads the driver where nothing speaks against it. An administrator's `blacklist nvidia` does, and so -b:
  * without it modprobe heeds that for aliases only. A machine that never had the driver has nothing to say
  * either; one whose containers have had it does. */
-static void load_driver(const struct nvl_root *root, struct nvl_report *report)
+static void load_kernel_driver(const struct nvl_root *root, struct nvl_outcome *outcome)
 {
     static const char *const look[] = {MODPROBE, "-q", "-n", "nvidia", NULL};
     static const char *const load[] = {MODPROBE, "-q", "-b", "nvidia", NULL};
@@ -143,16 +150,16 @@ static void load_driver(const struct nvl_root *root, struct nvl_report *report)
 
     if (run_host_program(look) != 0) {
         if (has_bundle(root))
-            nvl_strv_push(&report->problems,
+            nvl_strv_push(&outcome->problems,
                           "there is no NVIDIA kernel module for the kernel that runs: was it built? "
                           "see 'nvlxc host'");
         return;
     }
     int status = run_host_program(load);
     if (nvl_driver_version_read(root, &driver, NULL) == 0 && driver.loaded)
-        nvl_strv_push(&report->done, "nvidia loaded");
+        nvl_strv_push(&outcome->done, "nvidia loaded");
     else if (status != 0)
-        nvl_strv_pushf(&report->problems, "nvidia cannot be loaded (modprobe: status %d): see 'nvlxc host'",
+        nvl_strv_pushf(&outcome->problems, "nvidia cannot be loaded (modprobe: status %d): see 'nvlxc host'",
                        status);
 }
 
@@ -167,31 +174,85 @@ static void load_modeset(const struct nvl_root *root)
         run_host_program(argv);
 }
 
-void nvl_hook_prepare(const struct nvl_root *root, struct nvl_report *report)
+void nvl_hook_prepare(const struct nvl_root *root, struct nvl_outcome *outcome)
 {
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
     nvl_auto(nvl_seen_nodes_clear) struct nvl_seen_nodes seen = {0};
     struct nvl_error err;
 
     if (geteuid() != 0) {
-        nvl_strv_push(&report->problems, "only root can make the host ready for containers");
+        nvl_strv_push(&outcome->problems, "only root can make the host ready for containers");
         return;
     }
     int r = nvl_host_read(&host, root, NVL_GPUS_ALL, &err);
     if (r == 0 && !host.driver.loaded) {
         if (!has_gpu_for_driver(&host.gpus))
             return;
-        load_driver(root, report);
+        load_kernel_driver(root, outcome);
         nvl_host_clear(&host);
         r = nvl_host_read(&host, root, NVL_GPUS_PROC, &err);
     }
     if (r < 0)
-        nvl_strv_push(&report->problems, err.message);
+        nvl_strv_push(&outcome->problems, err.message);
     if (r < 0 || !host.driver.loaded)
         return;
-    load_modules(&host, root, NVL_GPUS_PROC, report);
+    load_modules(&host, root, NVL_GPUS_PROC, outcome);
     load_modeset(root);
-    nvl_nodes_ensure(&host, &seen, report);
-    nvl_nodes_ensure_mig_tools(&host, &seen, report);
+    nvl_nodes_ensure(&host, &seen, outcome);
+    nvl_nodes_ensure_mig_tools(&host, &seen, outcome);
     learn_uuids(&host);
+}
+
+static void mount_into(const struct nvl_hook_call *call, const struct nvl_root *rootfs,
+                       const struct nvl_host *host, const struct nvl_grant *grant,
+                       struct nvl_outcome *outcome)
+{
+    nvl_auto(nvl_inject_free) struct nvl_injection in = {.binds_nodes =
+                                                             call->delivery.nodes == NVL_NODES_HOOK};
+
+    nvl_inject_open(&in, call->container != NULL ? call->container : "", host, grant, outcome);
+    nvl_inject_give(&in, rootfs, NULL, NULL);
+    nvl_inject_put(&in, rootfs);
+    nvl_inject_link(&in, rootfs, (uid_t)-1, (gid_t)-1);
+}
+
+/* The pre-start hook has opened each GPU without a UUID, where it was root's: a user's container has its
+ * config elsewhere. */
+static bool has_used_gpus(const struct nvl_hook_call *call)
+{
+    return call->config != NULL && nvl_has_prefix(call->config, NVL_LXC_DIR "/");
+}
+
+void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *root,
+                    struct nvl_outcome *outcome)
+{
+    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
+    nvl_auto(nvl_host_clear) struct nvl_host host = {0};
+    nvl_auto(nvl_root_close) struct nvl_root rootfs = NVL_ROOT_NONE;
+    struct nvl_error err;
+
+    if (nvl_grant_parse(&grant, call->devices, call->capabilities, &err) < 0) {
+        nvl_strv_push(&outcome->problems, err.message);
+        return;
+    }
+    if (grant.devices == NVL_DEVICES_VOID)
+        return;
+    grant.delivery = call->delivery;
+    if (call->rootfs_mount == NULL || nvl_root_open(&rootfs, call->rootfs_mount, &err) < 0) {
+        nvl_strv_push(&outcome->problems,
+                      call->rootfs_mount == NULL ? "LXC_ROOTFS_MOUNT is not set" : err.message);
+        return;
+    }
+    if (nvl_host_read(&host, root, nvl_grant_depth(&grant), &err) < 0) {
+        nvl_strv_push(&outcome->problems, err.message);
+        return;
+    }
+    if (!host.driver.loaded || host.driver.version[0] == '\0') {
+        nvl_strv_push(&outcome->problems,
+                      "NVIDIA's kernel module is not loaded on the host: see 'nvlxc host'");
+        return;
+    }
+    if (has_used_gpus(call))
+        nvl_gpus_mark_used(&host.gpus);
+    mount_into(call, &rootfs, &host, &grant, outcome);
 }

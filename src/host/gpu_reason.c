@@ -1,0 +1,395 @@
+/* The words for each state of a GPU, and where they come from. */
+#include "host/gpu_reason.h"
+
+#include <stdio.h>
+
+#include "host/pci.h"
+
+#define SMALL_FILE (64u << 10)
+
+const char nvl_gpu_lost_cause[] =
+    "the GPU has fallen off the bus, nothing answers there (Xid 79 in the kernel's log): power, heat, a "
+    "loose "
+    "card or riser, or a crashed firmware. Programs that use it fail or hang, and only a restart of the "
+    "machine brings it back";
+const char nvl_gpu_lost_fix[] = "journalctl -k -g 'NVRM|Xid'\n"
+                                "reboot   # where it happens again: look at power, cooling and the slot";
+
+void nvl_gpu_context_read(const struct nvl_host *host, struct nvl_gpu_context *context)
+{
+    bool all_driven = true;
+
+    *context = (struct nvl_gpu_context){0};
+    for (size_t i = 0; i < host->gpus.count; i++)
+        all_driven = all_driven && host->gpus.items[i].driver == NVL_GPU_NVIDIA;
+    bool is_known = !all_driven && nvl_support_read(&context->support, NULL) == 0;
+    nvl_modprobe_read(host->root, &context->modprobe);
+    nvl_vm_devices_read(host->root, &context->vms);
+    context->surroundings = (struct nvl_gpu_surroundings){.host = host,
+                                                          .modprobe = &context->modprobe,
+                                                          .vms = &context->vms,
+                                                          .support = is_known ? &context->support : NULL,
+                                                          .version = host->driver.version,
+                                                          .flavour = host->driver.flavour};
+}
+
+void nvl_gpu_context_clear(struct nvl_gpu_context *context)
+{
+    nvl_modprobe_clear(&context->modprobe);
+    nvl_support_clear(&context->support);
+    nvl_vm_devices_clear(&context->vms);
+}
+
+static void set_what(struct nvl_gpu_reason *r, char *what, char *cause)
+{
+    r->what = what;
+    r->cause = cause;
+}
+
+static void add_fix_lines(struct nvl_strv *to, const char *text)
+{
+    nvl_strv_split(to, text, "\n");
+}
+
+/* The driver link of sysfs, as it stands there. */
+static void add_driver_link(struct nvl_strv *evidence, const struct nvl_root *root, const struct nvl_gpu *gpu)
+{
+    nvl_autofree char *path = nvl_xasprintf(NVL_PCI_DEVICES "/%s/driver", gpu->pci), *target = NULL;
+
+    if (nvl_root_readlink(root, path, &target) == 0)
+        nvl_strv_pushf(evidence, "%s -> %s", path, target);
+    else
+        nvl_strv_pushf(evidence, "%s does not exist", path);
+}
+
+static void add_first_line(struct nvl_strv *evidence, const struct nvl_root *root, const char *path)
+{
+    nvl_autofree char *text = NULL;
+    size_t len;
+
+    if (nvl_root_read(root, path, SMALL_FILE, &text, &len) == 0)
+        nvl_strv_pushf(evidence, "%s: %.*s", path, (int)strcspn(text, "\n"), text);
+}
+
+/* ---- held by another driver ---- */
+
+static void explain_rival(const struct nvl_gpu *gpu, const char *blacklist, struct nvl_gpu_reason *r)
+{
+    set_what(r, nvl_xasprintf("is held by %s, so NVIDIA's driver cannot use it", gpu->driver_name),
+             nvl_xasprintf("a GPU has one driver at a time, and %s came first. NVIDIA's module then reports "
+                           "\"The NVIDIA probe routine was not called\" and finds no GPU",
+                           gpu->driver_name));
+    if (blacklist != NULL) {
+        nvl_strv_pushf(&r->fix, "printf '%s' > /etc/modprobe.d/nvlxc-blacklist.conf", blacklist);
+        nvl_strv_push(&r->fix, "update-initramfs -u -k all");
+        nvl_strv_push(&r->fix, "reboot");
+    } else {
+        nvl_strv_pushf(&r->fix, "echo %s > " NVL_PCI_DEVICES "/%s/driver/unbind", gpu->pci, gpu->pci);
+        nvl_strv_push(&r->fix, "modprobe nvidia");
+    }
+}
+
+/* What binds it there, and what keeps NVIDIA's driver away beside it: both have to go. */
+static void add_claims_of_driver(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
+                                 struct nvl_gpu_reason *r)
+{
+    nvl_autofree char *override = nvl_xasprintf(NVL_PCI_DEVICES "/%s/driver_override", gpu->pci);
+    char name[64];
+
+    nvl_gpu_claims_read(s->host->root, s->modprobe, s->vms, gpu, gpu->driver_name, &r->claims);
+    bool is_found = r->claims.count > 0;
+    if (!is_found && nvl_root_read_attribute(s->host->root, override, name, sizeof name) == 0 &&
+        strcmp(name, gpu->driver_name) == 0)
+        nvl_strv_pushf(&r->evidence, "%s: %s", override, name);
+    nvl_nvidia_barriers_read(s->host->root, s->modprobe, &r->claims);
+    nvl_claims_evidence(&r->claims, &r->evidence);
+    if (is_found) {
+        nvl_strv_clear(&r->fix);
+        nvl_claims_fix(&r->claims, true, &r->fix);
+    }
+}
+
+static bool is_found(const struct nvl_gpu_reason *r)
+{
+    return r->fix.count > 0;
+}
+
+static void explain_vfio(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
+                         struct nvl_gpu_reason *r)
+{
+    static const char both[] =
+        "a GPU goes to one virtual machine or to any number of containers, not to both: "
+        "NVIDIA's driver on this host cannot use it";
+
+    add_claims_of_driver(s, gpu, r);
+    set_what(r, nvl_xstrdup("is held by vfio-pci, for a virtual machine"),
+             is_found(r)
+                 ? nvl_xstrdup(both)
+                 : nvl_xasprintf("%s. What gave it to vfio-pci was not found: it is no line of "
+                                 "modprobe.d, the kernel's command line, udev's rules, driverctl, the "
+                                 "initramfs's scripts or a VM of Proxmox VE that names this GPU",
+                                 both));
+}
+
+static void explain_held(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
+                         struct nvl_gpu_reason *r)
+{
+    add_driver_link(&r->evidence, s->host->root, gpu);
+    if (gpu->driver == NVL_GPU_VFIO) {
+        explain_vfio(s, gpu, r);
+    } else if (gpu->driver == NVL_GPU_NOUVEAU) {
+        explain_rival(gpu, "blacklist nouveau\\n", r);
+    } else if (gpu->driver == NVL_GPU_NOVA) {
+        explain_rival(gpu, "blacklist nova_core\\nblacklist nova_drm\\n", r);
+    } else {
+        explain_rival(gpu, NULL, r);
+        add_claims_of_driver(s, gpu, r); /* pci-stub takes ids as vfio-pci does */
+    }
+}
+
+/* ---- without a driver ---- */
+
+/* What to install for a generation that the driver does not fit. */
+static void add_right_driver(const struct nvl_generation *g, enum nvl_gpu_fit fit, struct nvl_strv *fix)
+{
+    const char *flavour = g->proprietary ? "" : " with the open kernel modules";
+
+    if (fit == NVL_GPU_TOO_NEW)
+        nvl_strv_pushf(fix, "install NVIDIA's driver %s or newer%s", g->first, flavour);
+    else if (fit == NVL_GPU_TOO_OLD)
+        nvl_strv_pushf(fix, "install a driver of branch %s, the last one for %s", g->last, g->name);
+    else if (fit == NVL_GPU_NEEDS_OPEN)
+        add_fix_lines(fix, "apt install nvidia-open-kernel-dkms\nreboot");
+    else if (fit == NVL_GPU_NEEDS_PROPRIETARY)
+        add_fix_lines(fix, "apt install nvidia-kernel-dkms\nreboot");
+}
+
+static void add_any_driver(struct nvl_strv *fix)
+{
+    nvl_strv_push(fix, "modprobe nvidia");
+    nvl_strv_push(fix,
+                  "where that fails, install the driver and the headers of the running kernel, then reboot");
+}
+
+static const struct {
+    const char *what, *cause;
+} unfit[] = {
+    [NVL_GPU_TOO_NEW] = {"is newer than the driver",
+                         "this version of the driver does not know the GPU and leaves it alone (\"NVRM: No "
+                         "NVIDIA GPU found\")"},
+    [NVL_GPU_TOO_OLD] = {"is too old for the driver",
+                         "this version of the driver no longer knows the GPU and leaves it alone"},
+    [NVL_GPU_NEEDS_OPEN] = {"needs the other flavour of the kernel module",
+                            "the open kernel modules drive GPUs with a GSP alone (Turing and newer), the "
+                            "proprietary ones none from Blackwell on"},
+    [NVL_GPU_NEEDS_PROPRIETARY] = {"needs the other flavour of the kernel module",
+                                   "the open kernel modules drive GPUs with a GSP alone (Turing and newer), "
+                                   "the proprietary ones none from Blackwell on"},
+};
+
+void nvl_gpu_explain_fit(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
+                         enum nvl_gpu_fit fit, struct nvl_gpu_reason *r)
+{
+    const struct nvl_generation *g = nvl_support_generation(s->support, gpu->pci_device);
+    const char *flavour = nvl_flavour_name(s->flavour);
+
+    *r = (struct nvl_gpu_reason){.state = NVL_GPU_IS_UNSUPPORTED, .fit = fit};
+    set_what(r, nvl_xstrdup(unfit[fit].what), nvl_xstrdup(unfit[fit].cause));
+    nvl_strv_pushf(&r->evidence, "PCI device id 10de:%04x is of the generation %s", gpu->pci_device, g->name);
+    nvl_strv_pushf(&r->evidence, "driver %s%s%s%s%s%s%s%s%s", s->version, flavour != NULL ? " (" : "",
+                   flavour != NULL ? flavour : "", flavour != NULL ? ")" : "",
+                   g->first != NULL ? "; it needs " : "", g->first != NULL ? g->first : "",
+                   g->first != NULL ? " or newer" : "", g->last != NULL ? "; the last branch for it is " : "",
+                   g->last != NULL ? g->last : "");
+    add_right_driver(g, fit, &r->fix);
+}
+
+static void explain_refused(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
+                            struct nvl_gpu_reason *r)
+{
+    set_what(r, nvl_xstrdup("has no driver, though NVIDIA's is loaded: it did not take the GPU"),
+             nvl_xstrdup("the kernel's log says why: a GPU without power or with too little room for its "
+                         "memory (BAR), one that this version does not know, or one that was unbound"));
+    add_driver_link(&r->evidence, s->host->root, gpu);
+    add_first_line(&r->evidence, s->host->root, "/proc/driver/nvidia/version");
+    nvl_strv_push(&r->fix, "journalctl -k -g NVRM");
+    nvl_strv_pushf(&r->fix, "echo %s > /sys/bus/pci/drivers/nvidia/bind", gpu->pci);
+}
+
+static void explain_unloaded(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
+                             struct nvl_gpu_reason *r)
+{
+    nvl_auto(nvl_claims_clear) struct nvl_claims barriers = {0};
+
+    nvl_nvidia_barriers_read(s->host->root, s->modprobe, &barriers);
+    add_driver_link(&r->evidence, s->host->root, gpu);
+    nvl_claims_evidence(&barriers, &r->evidence);
+    nvl_claims_fix(&barriers, false, &r->fix);
+    set_what(r, nvl_xstrdup("has no driver: no NVIDIA driver is loaded"),
+             nvl_xstrdup(barriers.count > 0 ? "this host's configuration keeps it from being loaded"
+                                            : "it is not installed, or was not loaded since the boot"));
+    add_any_driver(&r->fix);
+}
+
+static bool is_unfit(enum nvl_gpu_fit fit)
+{
+    return fit != NVL_GPU_UNKNOWN && fit != NVL_GPU_FITS;
+}
+
+static void explain_undriven(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
+                             struct nvl_gpu_reason *r)
+{
+    if (is_unfit(r->fit))
+        nvl_gpu_explain_fit(s, gpu, r->fit, r);
+    else if (s->host->driver.loaded)
+        explain_refused(s, gpu, r);
+    else
+        explain_unloaded(s, gpu, r);
+}
+
+/* ---- driven by nvidia ---- */
+
+static void explain_excluded(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
+                             struct nvl_gpu_reason *r)
+{
+    nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
+
+    set_what(r, nvl_xstrdup("is excluded from use by the driver's options"),
+             nvl_xstrdup("the driver's option NVreg_ExcludedGpus names it: no program can use it"));
+    nvl_strv_pushf(&r->evidence, "/proc/driver/nvidia/gpus/%s/information: GPU Excluded: Yes", gpu->pci);
+    nvl_modprobe_find(s->modprobe, "options", "nvidia", &lines);
+    nvl_modprobe_find(s->modprobe, "options", "nvidia-current", &lines);
+    for (size_t i = 0; i < lines.count; i++)
+        if (strstr(lines.items[i].text, "NVreg_ExcludedGpus") != NULL) {
+            nvl_strv_pushf(&r->evidence, "%s:%zu: %s", lines.items[i].file, lines.items[i].number,
+                           lines.items[i].text);
+            nvl_strv_pushf(&r->fix, "sed -i 's/ *NVreg_ExcludedGpus=[^ ]*//' %s", lines.items[i].file);
+        }
+    if (r->fix.count == 0)
+        nvl_strv_push(&r->fix,
+                      "take NVreg_ExcludedGpus out of the driver's options (modprobe.d, kernel command "
+                      "line)");
+    nvl_strv_push(&r->fix, "update-initramfs -u -k all");
+    nvl_strv_push(&r->fix, "reboot");
+}
+
+/* The line in which the driver prints question marks, or nothing. */
+static void add_uuid_line(struct nvl_strv *evidence, const struct nvl_root *root, const struct nvl_gpu *gpu)
+{
+    nvl_autofree char *path = nvl_xasprintf("/proc/driver/nvidia/gpus/%s/information", gpu->pci);
+    nvl_autofree char *text = NULL;
+    const char *line, *value = "not there";
+    size_t len, line_len, value_len = strlen(value), pos = 0;
+
+    if (nvl_root_read(root, path, SMALL_FILE, &text, &len) == 0)
+        while (nvl_next_line(text, len, &pos, &line, &line_len))
+            if (nvl_line_value(line, line_len, "GPU UUID", &value, &value_len))
+                break;
+    nvl_strv_pushf(evidence, "%s: GPU UUID: %.*s", path, (int)value_len, value);
+}
+
+static void explain_silent(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
+                           struct nvl_gpu_reason *r)
+{
+    set_what(
+        r, nvl_xstrdup("does not come up: the driver says no UUID of it, though it was used"),
+        nvl_xstrdup("the driver learns the UUID when it initialises the GPU, and that failed: the kernel's "
+                    "log says why (\"RmInitAdapter failed\", an Xid)"));
+    add_uuid_line(&r->evidence, s->host->root, gpu);
+    nvl_strv_push(&r->fix, "journalctl -k -g 'NVRM|Xid'");
+    nvl_strv_push(&r->fix, "reboot   # where it stays so: look at power, the slot, and whether the driver is "
+                           "for this GPU");
+}
+
+static void explain_lost(const struct nvl_gpu *gpu, struct nvl_gpu_reason *r)
+{
+    set_what(r, nvl_xstrdup("has fallen off the bus"), nvl_xstrdup(nvl_gpu_lost_cause));
+    nvl_strv_pushf(&r->evidence, NVL_PCI_DEVICES "/%s/config reads all 0xff", gpu->pci);
+    add_fix_lines(&r->fix, nvl_gpu_lost_fix);
+}
+
+static void explain_unnumbered(const struct nvl_gpu *gpu, struct nvl_gpu_reason *r)
+{
+    set_what(r, nvl_xstrdup("has no device minor"),
+             nvl_xstrdup("the driver lists the GPU and did not set it up: the kernel's log says why"));
+    nvl_strv_pushf(&r->evidence, "/proc/driver/nvidia/gpus/%s/information has no Device Minor", gpu->pci);
+    nvl_strv_push(&r->fix, "journalctl -k -g 'NVRM|Xid'");
+}
+
+static void explain_virtual(const struct nvl_gpu *gpu, struct nvl_gpu_reason *r)
+{
+    set_what(r, nvl_xasprintf("is a virtual function of the GPU at %s, not a GPU of its own", gpu->physical),
+             nvl_xstrdup("virtual functions are for virtual machines; a container is given the GPU itself"));
+    nvl_strv_pushf(&r->evidence, NVL_PCI_DEVICES "/%s/physfn leads to %s", gpu->pci, gpu->physical);
+}
+
+/* ---- all ---- */
+
+static void explain_state(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
+                          struct nvl_gpu_reason *r)
+{
+    switch (r->state) {
+    case NVL_GPU_IS_HELD:
+        explain_held(s, gpu, r);
+        break;
+    case NVL_GPU_IS_UNDRIVEN:
+        explain_undriven(s, gpu, r);
+        break;
+    case NVL_GPU_IS_EXCLUDED:
+        explain_excluded(s, gpu, r);
+        break;
+    case NVL_GPU_IS_SILENT:
+        explain_silent(s, gpu, r);
+        break;
+    case NVL_GPU_IS_LOST:
+        explain_lost(gpu, r);
+        break;
+    case NVL_GPU_IS_UNNUMBERED:
+        explain_unnumbered(gpu, r);
+        break;
+    case NVL_GPU_IS_VIRTUAL:
+    case NVL_GPU_IS_UNSUPPORTED:
+    case NVL_GPU_IS_USABLE:
+    case NVL_GPU_IS_MIG:
+    case NVL_GPU_IS_UNUSED:
+        break;
+    }
+}
+
+void nvl_gpu_explain(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
+                     struct nvl_gpu_reason *r)
+{
+    *r = (struct nvl_gpu_reason){.state = nvl_gpu_state(gpu), .fit = NVL_GPU_UNKNOWN};
+    if (r->state == NVL_GPU_IS_VIRTUAL) {
+        explain_virtual(gpu, r);
+        return;
+    }
+    if (gpu->driver != NVL_GPU_NVIDIA && s->support != NULL)
+        r->fit =
+            nvl_generation_fits(nvl_support_generation(s->support, gpu->pci_device), s->version, s->flavour);
+    explain_state(s, gpu, r);
+    if (gpu->driver == NVL_GPU_VFIO)
+        return; /* its claims are what was found */
+    nvl_claims_clear(&r->claims);
+    nvl_vm_claims_read(s->vms, gpu, &r->claims);
+}
+
+void nvl_gpu_reason_clear(struct nvl_gpu_reason *r)
+{
+    free(r->what);
+    free(r->cause);
+    nvl_strv_clear(&r->evidence);
+    nvl_strv_clear(&r->fix);
+    nvl_claims_clear(&r->claims);
+    *r = (struct nvl_gpu_reason){0};
+}
+
+char *nvl_vm_claim_text(const struct nvl_claim *claim)
+{
+    const struct nvl_vm_device *vm = claim->vm;
+
+    return nvl_xasprintf(
+        "VM %s names it too (%s%s%s): when that VM starts, Proxmox VE takes the GPU away from "
+        "NVIDIA's driver, and from the containers that use it",
+        vm->vm, vm->key, vm->starts_at_boot ? "; starts at boot" : "", vm->runs ? "; runs" : "");
+}

@@ -1,0 +1,53 @@
+/* Why a GPU is in its state, in words: what is to be seen (files and lines), what it does, and what mends it.
+ * Where the cause was not found there is no fix. All that tell a user of a GPU take their words from here. */
+#pragma once
+
+#include "host/compat.h"
+#include "host/gpu_claims.h"
+#include "host/gpu_state.h"
+#include "host/host.h"
+
+/* What it is judged by; borrowed. */
+struct nvl_gpu_surroundings {
+    const struct nvl_host *host; /* NVL_GPUS_ALL */
+    const struct nvl_modprobe *modprobe;
+    const struct nvl_vm_devices *vms;
+    const struct nvl_support *support; /* NULL: whether the driver knows the GPU is not asked */
+    const char *version;               /* of the driver that is loaded, or would be; "" for none */
+    enum nvl_flavour flavour;
+};
+
+/* The same, read for a command that has nothing but the host; whether a driver that is not loaded would fit
+ * is not asked. */
+struct nvl_gpu_context {
+    struct nvl_support support;
+    struct nvl_modprobe modprobe;
+    struct nvl_vm_devices vms;
+    struct nvl_gpu_surroundings surroundings; /* of these: not to be moved */
+};
+void nvl_gpu_context_read(const struct nvl_host *host, struct nvl_gpu_context *context);
+void nvl_gpu_context_clear(struct nvl_gpu_context *context);
+
+struct nvl_gpu_reason {
+    enum nvl_gpu_state state;
+    enum nvl_gpu_fit fit; /* of the driver, where nvidia does not drive it */
+    char *what;           /* "is held by nouveau, …", to follow the GPU's name; NULL where all is well */
+    char *cause;          /* NULL where `what` is */
+    struct nvl_strv evidence; /* lines */
+    struct nvl_strv fix;      /* commands or words, a line each; empty where nothing is known to mend it */
+    struct nvl_claims
+        claims; /* of vfio-pci: what gave it the GPU; else the VMs that take it at their start */
+};
+
+void nvl_gpu_explain(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
+                     struct nvl_gpu_reason *reason);
+/* The same of the driver's fit alone, which may be wrong also where another driver holds the GPU; `fit` is
+ * one of those that do not fit. */
+void nvl_gpu_explain_fit(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
+                         enum nvl_gpu_fit fit, struct nvl_gpu_reason *reason);
+void nvl_gpu_reason_clear(struct nvl_gpu_reason *reason);
+
+/* "VM 100 (runs; starts at boot) takes it when it starts: …"; the caller frees. */
+char *nvl_vm_claim_text(const struct nvl_claim *claim);
+/* The cause and the fix of a GPU that has fallen off the bus. */
+extern const char nvl_gpu_lost_cause[], nvl_gpu_lost_fix[];

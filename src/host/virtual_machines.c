@@ -1,0 +1,260 @@
+/* Reading the configs of VMs: the grammar is qemu-server's, of which only what concerns PCI devices and
+ * starts is looked at. */
+#include "host/virtual_machines.h"
+
+#include <stdio.h>
+#include <strings.h>
+
+#include "host/gpu.h"
+#include "host/system.h"
+
+#define VM_FOLDER  "/etc/pve/qemu-server"
+#define PCI_MAP    "/etc/pve/mapping/pci.cfg"
+#define THIS_NODE  "/etc/pve/local" /* a link to nodes/NAME */
+#define CONFIG_MAX (1u << 20)       /* pmxcfs has no larger files */
+#define VMS_MAX    4096
+
+/* One hostpciN line. */
+struct line {
+    char *key, *value, *place;
+    bool goes; /* deleted in the pending section */
+};
+
+struct vm {
+    char *id;
+    struct line *lines;
+    size_t n_lines;
+    bool starts_at_boot, is_template;
+};
+
+static void vm_clear(struct vm *vm)
+{
+    for (size_t i = 0; i < vm->n_lines; i++) {
+        free(vm->lines[i].key);
+        free(vm->lines[i].value);
+        free(vm->lines[i].place);
+    }
+    free(vm->lines);
+    free(vm->id);
+}
+
+static struct line *find_vm_line(struct vm *vm, const char *key)
+{
+    for (size_t i = 0; i < vm->n_lines; i++)
+        if (strcmp(vm->lines[i].key, key) == 0)
+            return &vm->lines[i];
+    return NULL;
+}
+
+/* Of several lines of one key the last one counts; what is pending counts at the next start. */
+static void set_line(struct vm *vm, const char *key, const char *value, char *place)
+{
+    struct line *line = find_vm_line(vm, key);
+
+    if (line == NULL) {
+        line = NVL_APPEND(vm->lines, vm->n_lines);
+        *line = (struct line){.key = nvl_xstrdup(key)};
+    }
+    free(line->value);
+    free(line->place);
+    line->value = nvl_xstrdup(value);
+    line->place = place;
+    line->goes = false;
+}
+
+/* "delete: hostpci0,!memory": a mark stands for "by force". */
+static void delete_lines(struct vm *vm, const char *keys)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    nvl_strv_split(&names, keys, ",; ");
+    for (size_t i = 0; i < names.count; i++) {
+        struct line *line = find_vm_line(vm, names.items[i] + (names.items[i][0] == '!'));
+        if (line != NULL)
+            line->goes = true;
+    }
+}
+
+static void take_vm_line(struct vm *vm, const char *path, size_t number, const char *text, bool is_pending)
+{
+    nvl_autofree char *key = nvl_xstrndup(text, strcspn(text, ":"));
+    const char *value = text + strlen(key);
+
+    if (*value != ':')
+        return;
+    value += 1 + strspn(value + 1, " \t");
+    if (nvl_has_prefix(key, "hostpci") && key[7] != '\0' && key[7 + strspn(key + 7, "0123456789")] == '\0')
+        set_line(vm, key, value, nvl_xasprintf("%s:%zu: %s", path, number, text));
+    else if (strcmp(key, "delete") == 0 && is_pending)
+        delete_lines(vm, value);
+    else if (strcmp(key, "onboot") == 0)
+        vm->starts_at_boot = value[0] == '1';
+    else if (strcmp(key, "template") == 0)
+        vm->is_template = value[0] == '1';
+}
+
+/* The config itself and what is pending; snapshots are other sections. */
+static void read_vm(const struct nvl_root *root, const char *path, struct vm *vm)
+{
+    nvl_autofree char *text = NULL;
+    size_t len, pos = 0, line_len, number = 0;
+    const char *line;
+    bool is_pending = false, counts = true;
+
+    if (nvl_root_read(root, path, CONFIG_MAX, &text, &len) < 0)
+        return;
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        while (line_len > 0 && strchr(" \t\r", line[line_len - 1]) != NULL)
+            line_len--;
+        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
+        number++;
+        if (copy[0] == '[') {
+            is_pending = strcasecmp(copy, "[PENDING]") == 0;
+            counts = is_pending;
+        } else if (counts) {
+            take_vm_line(vm, path, number, copy, is_pending);
+        }
+    }
+}
+
+/* "01:00" and "0000:01:00.0" into sysfs's form, with a function only where one is named; NULL where it is no
+ * address. */
+static char *normalise_address(const char *text)
+{
+    nvl_autofree char *whole = strchr(text, '.') != NULL ? nvl_xstrdup(text) : nvl_xasprintf("%s.0", text);
+    char pci[NVL_PCI_MAX];
+
+    if (!nvl_pci_normalise(whole, pci))
+        return NULL;
+    return nvl_xstrndup(pci, strchr(text, '.') != NULL ? strlen(pci) : strcspn(pci, "."));
+}
+
+static void add_addresses(const struct vm *vm, const struct line *line, const char *addresses,
+                          const char *mapping_place, bool runs, struct nvl_vm_devices *devices)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv list = {0};
+
+    nvl_strv_split(&list, addresses, ";");
+    for (size_t i = 0; i < list.count; i++) {
+        char *address = normalise_address(list.items[i]);
+        if (address == NULL)
+            continue;
+        struct nvl_vm_device *device = NVL_APPEND(devices->items, devices->count);
+        *device = (struct nvl_vm_device){.vm = nvl_xstrdup(vm->id),
+                                         .key = nvl_xstrdup(line->key),
+                                         .address = address,
+                                         .runs = runs,
+                                         .starts_at_boot = vm->starts_at_boot,
+                                         .goes = line->goes};
+        nvl_strv_push(&device->places, line->place);
+        if (mapping_place != NULL)
+            nvl_strv_push(&device->places, mapping_place);
+    }
+}
+
+/* The value of "KEY=VALUE" among pieces; NULL. */
+static const char *find_property(const struct nvl_strv *pieces, const char *key)
+{
+    size_t len = strlen(key);
+
+    for (size_t i = 0; i < pieces->count; i++)
+        if (strncmp(pieces->items[i], key, len) == 0 && pieces->items[i][len] == '=')
+            return pieces->items[i] + len + 1;
+    return NULL;
+}
+
+/* "map id=10de:2438,iommugroup=14,node=pve,path=0000:01:00.0": each node has its own. */
+static void take_map(const char *text, const char *node, const struct vm *vm, const struct line *line,
+                     const char *place, bool runs, struct nvl_vm_devices *devices)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv pieces = {0};
+
+    nvl_strv_split(&pieces, text, ",");
+    const char *its_node = find_property(&pieces, "node"), *address = find_property(&pieces, "path");
+    if (address != NULL && (node == NULL || its_node == NULL || strcmp(node, its_node) == 0))
+        add_addresses(vm, line, address, place, runs, devices);
+}
+
+static void add_mapped(const struct nvl_root *root, const char *name, const struct vm *vm,
+                       const struct line *line, bool runs, struct nvl_vm_devices *devices)
+{
+    nvl_autofree char *text = NULL, *local = NULL;
+    size_t len, pos = 0, text_len, number = 0;
+    const char *at;
+    bool is_it = false;
+
+    if (nvl_root_read(root, PCI_MAP, CONFIG_MAX, &text, &len) < 0)
+        return;
+    const char *node = NULL;
+    if (nvl_root_readlink(root, THIS_NODE, &local) == 0)
+        node = strrchr(local, '/') != NULL ? strrchr(local, '/') + 1 : local;
+    while (nvl_next_line(text, len, &pos, &at, &text_len)) {
+        nvl_autofree char *copy = nvl_xstrndup(at, text_len);
+        number++;
+        copy[strcspn(copy, "\r")] = '\0';
+        const char *word = copy + strspn(copy, " \t");
+        nvl_autofree char *place = nvl_xasprintf(PCI_MAP ":%zu: %s", number, word);
+        if (word == copy && *copy != '\0')
+            is_it = strcmp(copy, name) == 0;
+        else if (is_it && nvl_has_prefix(word, "map "))
+            take_map(word + strlen("map "), node, vm, line, place, runs, devices);
+    }
+}
+
+/* "0000:01:00.0;0000:01:00.1,pcie=1", "host=01:00", "mapping=gpu". With mdev it is a part of the GPU, which
+ * stays with its driver. */
+static void add_vm_line(const struct nvl_root *root, const struct vm *vm, const struct line *line, bool runs,
+                        struct nvl_vm_devices *devices)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv pieces = {0};
+
+    nvl_strv_split(&pieces, line->value, ",");
+    const char *mapping = find_property(&pieces, "mapping"), *host = find_property(&pieces, "host");
+    if (pieces.count == 0 || find_property(&pieces, "mdev") != NULL || (line->goes && !runs))
+        return;
+    if (mapping != NULL)
+        add_mapped(root, mapping, vm, line, runs, devices);
+    else
+        add_addresses(vm, line, host != NULL ? host : pieces.items[0], NULL, runs, devices);
+}
+
+void nvl_vm_devices_read(const struct nvl_root *root, struct nvl_vm_devices *devices)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    *devices = (struct nvl_vm_devices){0};
+    if (nvl_root_list(root, VM_FOLDER, &names) < 0)
+        return;
+    for (size_t i = 0; i < names.count && i < VMS_MAX; i++) {
+        nvl_autofree char *path = nvl_xasprintf(VM_FOLDER "/%s", names.items[i]);
+        nvl_auto(vm_clear) struct vm vm = {.id = nvl_xstrndup(names.items[i], strcspn(names.items[i], "."))};
+        if (strcmp(names.items[i] + strspn(names.items[i], "0123456789"), ".conf") != 0)
+            continue;
+        read_vm(root, path, &vm);
+        if (vm.n_lines == 0 || vm.is_template)
+            continue;
+        nvl_autofree char *pid_file = nvl_xasprintf("/run/qemu-server/%s.pid", vm.id);
+        bool runs = nvl_pid_file_holds(root, pid_file, "kvm");
+        for (size_t l = 0; l < vm.n_lines; l++)
+            add_vm_line(root, &vm, &vm.lines[l], runs, devices);
+    }
+}
+
+void nvl_vm_devices_clear(struct nvl_vm_devices *devices)
+{
+    for (size_t i = 0; i < devices->count; i++) {
+        free(devices->items[i].vm);
+        free(devices->items[i].key);
+        free(devices->items[i].address);
+        nvl_strv_clear(&devices->items[i].places);
+    }
+    free(devices->items);
+    *devices = (struct nvl_vm_devices){0};
+}
+
+bool nvl_vm_device_is(const struct nvl_vm_device *device, const char *pci)
+{
+    size_t len = strlen(device->address);
+
+    return strncmp(device->address, pci, len) == 0 && (pci[len] == '\0' || pci[len] == '.');
+}

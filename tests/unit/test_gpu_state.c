@@ -1,0 +1,200 @@
+/* The states of a GPU, their words, and who claims it: on hosts that are made here. */
+#include "temp_root.h"
+
+#include "host/gpu_reason.h"
+
+#define SYS "/sys/bus/pci/devices/0000:01:00.0"
+
+static void expect_state(struct nvl_gpu gpu, const char *name, const char *why_not, const char *remark)
+{
+    nvl_autofree char *why = nvl_gpu_why_not(&gpu), *said = nvl_gpu_remark(&gpu);
+
+    assert_string_equal(nvl_gpu_state_name(nvl_gpu_state(&gpu)), name);
+    assert_string_equal(why != NULL ? why : "", why_not);
+    assert_string_equal(said != NULL ? said : "", remark);
+    assert_int_equal(nvl_gpu_can_be_given(&gpu), why == NULL);
+}
+
+static void test_states(void **state)
+{
+    const struct nvl_gpu well = {.pci = "0000:01:00.0", .uuid = "GPU-x", .driver = NVL_GPU_NVIDIA};
+    struct nvl_gpu gpu = well;
+
+    (void)state;
+    expect_state(gpu, "usable", "", "");
+    gpu.mig_enabled = true;
+    expect_state(gpu, "mig", "", "");
+    gpu.is_lost = true;
+    expect_state(gpu, "lost", "", "fallen off the bus");
+    gpu = well;
+    gpu.uuid[0] = '\0';
+    expect_state(gpu, "unused", "", "");
+    gpu.was_used = true;
+    expect_state(gpu, "silent", "", "does not come up");
+    gpu = well;
+    gpu.excluded = true;
+    expect_state(gpu, "excluded", "the nvidia driver is told to exclude the GPU at 0000:01:00.0",
+                 "excluded by the driver's options");
+    gpu = well;
+    gpu.minor = -1;
+    expect_state(gpu, "unnumbered", "the nvidia driver gives no device minor for the GPU at 0000:01:00.0",
+                 "");
+    strcpy(gpu.physical, "0000:01:00.7");
+    expect_state(gpu, "virtual-function",
+                 "0000:01:00.0 is a virtual function of the GPU at 0000:01:00.7, not a GPU of its own",
+                 "virtual function of 0000:01:00.7");
+    gpu = (struct nvl_gpu){.pci = "0000:01:00.0", .driver = NVL_GPU_NO_DRIVER, .minor = -1};
+    expect_state(gpu, "undriven", "no driver holds the GPU at 0000:01:00.0", "");
+    gpu.is_lost = true;
+    expect_state(gpu, "lost", "the GPU at 0000:01:00.0 has fallen off the bus", "fallen off the bus");
+    gpu = (struct nvl_gpu){
+        .pci = "0000:01:00.0", .driver = NVL_GPU_VFIO, .driver_name = "vfio-pci", .minor = -1};
+    expect_state(gpu, "held", "vfio-pci holds the GPU at 0000:01:00.0, not nvidia", "");
+}
+
+/* The GPU of the host as it is explained. */
+static void explain(const struct temp_root *t, const char *what, const char *evidence, const char *fix)
+{
+    nvl_auto(nvl_host_clear) struct nvl_host host = {0};
+    nvl_auto(nvl_gpu_context_clear) struct nvl_gpu_context context = {0};
+    nvl_auto(nvl_gpu_reason_clear) struct nvl_gpu_reason reason = {0};
+
+    assert_int_equal(nvl_host_read(&host, &t->root, NVL_GPUS_ALL, NULL), 0);
+    assert_int_equal(host.gpus.count, 1);
+    nvl_gpu_context_read(&host, &context);
+    nvl_gpu_explain(&context.surroundings, &host.gpus.items[0], &reason);
+    nvl_autofree char *found = nvl_strv_join(&reason.evidence, "\n"),
+                      *mended = nvl_strv_join(&reason.fix, "\n");
+    assert_string_equal(reason.what != NULL ? reason.what : "", what);
+    assert_string_equal(found, evidence);
+    assert_string_equal(mended, fix);
+}
+
+static void put_gpu(const struct temp_root *t, const char *driver)
+{
+    put(t, SYS "/vendor", "0x10de\n");
+    put(t, SYS "/device", "0x2438\n");
+    put(t, SYS "/class", "0x030000\n");
+    if (driver != NULL) {
+        nvl_autofree char *target = nvl_xasprintf("../../drivers/%s", driver);
+        put_link(t, SYS "/driver", target);
+    }
+}
+
+static void test_without_driver(void **state)
+{
+    const struct temp_root *t = *state;
+
+    put_gpu(t, NULL);
+    explain(t, "has no driver: no NVIDIA driver is loaded", SYS "/driver does not exist",
+            "modprobe nvidia\nwhere that fails, install the driver and the headers of the running kernel, "
+            "then reboot");
+    put(t, "/usr/lib/modprobe.d/x.conf", "# x\nblacklist nvidia\nblacklist nvidia-drm\n");
+    put(t, "/proc/cmdline", "quiet module_blacklist=nvidia,nouveau\n");
+    put(t, "/etc/default/grub",
+        "# module_blacklist=nvidia,nouveau\nGRUB_CMDLINE_LINUX=\"module_blacklist=nvidia,nouveau\"\n");
+    explain(t, "has no driver: no NVIDIA driver is loaded",
+            SYS "/driver does not exist\n"
+                "/usr/lib/modprobe.d/x.conf:2: blacklist nvidia\n"
+                "/proc/cmdline: module_blacklist=nvidia,nouveau\n"
+                "/etc/default/grub:2: GRUB_CMDLINE_LINUX=\"module_blacklist=nvidia,nouveau\"",
+            "sed '2s/^/# /' /usr/lib/modprobe.d/x.conf > /etc/modprobe.d/x.conf\n"
+            "sed -i '2s/nvidia,\\{0,1\\}//I' /etc/default/grub\n"
+            "update-grub\n"
+            "update-initramfs -u -k all\n"
+            "modprobe nvidia\n"
+            "where that fails, install the driver and the headers of the running kernel, then reboot");
+}
+
+static void test_stub(void **state)
+{
+    const struct temp_root *t = *state;
+
+    put_gpu(t, "pci-stub");
+    explain(t, "is held by pci-stub, so NVIDIA's driver cannot use it",
+            SYS "/driver -> ../../drivers/pci-stub",
+            "echo 0000:01:00.0 > " SYS "/driver/unbind\nmodprobe nvidia");
+    put(t, "/proc/cmdline", "pci-stub.ids=10de:2438 quiet\n");
+    explain(t, "is held by pci-stub, so NVIDIA's driver cannot use it",
+            SYS "/driver -> ../../drivers/pci-stub\n/proc/cmdline: pci-stub.ids=10de:2438",
+            "take 10de:2438 out of the kernel's command line, in the boot loader's settings\nreboot");
+}
+
+/* Ids as vfio-pci takes them. */
+static void test_ids(void **state)
+{
+    static const struct {
+        const char *ids;
+        bool means_it;
+    } cases[] = {
+        {"10de:2438", true},
+        {"10DE:2438,8086:1234", true},
+        {"8086:1234,10de:2438:1028:0b2b", true},
+        {"10de:ffffffff:ffffffff:ffffffff:00030000:ffff0000", true},
+        {"10de:ffffffff:ffffffff:ffffffff:00040300:ffff0000", false},
+        {"10de:2439", false},
+        {"1002:2438", false},
+        {"", false},
+    };
+    const struct temp_root *t = *state;
+
+    put_gpu(t, "nvidia");
+    for (size_t i = 0; i < NVL_LENGTH(cases); i++) {
+        nvl_autofree char *line = nvl_xasprintf("options vfio_pci disable_vga=1 ids=%s\n", cases[i].ids);
+        nvl_auto(nvl_modprobe_clear) struct nvl_modprobe modprobe = {0};
+        nvl_auto(nvl_claims_clear) struct nvl_claims claims = {0};
+        const struct nvl_gpu gpu = {.pci = "0000:01:00.0", .pci_device = 0x2438};
+        unlinkat(t->fd, "etc/modprobe.d/vfio.conf", 0);
+        put(t, "/etc/modprobe.d/vfio.conf", line);
+        nvl_modprobe_read(&t->root, &modprobe);
+        nvl_module_claims_read(&t->root, &modprobe, &gpu, "vfio-pci", &claims);
+        if ((claims.count > 0) != cases[i].means_it)
+            fail_msg("ids=%s", cases[i].ids);
+    }
+}
+
+static void test_machines(void **state)
+{
+    const struct temp_root *t = *state;
+    nvl_auto(nvl_vm_devices_clear) struct nvl_vm_devices vms = {0};
+
+    put_link(t, "/etc/pve/local", "nodes/pve");
+    put(t, "/etc/pve/qemu-server/100.conf",
+        "#hostpci9: 01:00\nonboot: 1\nhostpci0: 0000:02:00\nhostpci0: 01:00.0;0000:01:00.1,pcie=1\n");
+    put(t, "/etc/pve/qemu-server/101.conf", "hostpci1: mapping=gpu\n\n[PENDING]\nhostpci1: mapping=other\n");
+    put(t, "/etc/pve/qemu-server/102.conf", "hostpci0: 03:00\n[PENDING]\ndelete: hostpci0\n");
+    put(t, "/etc/pve/qemu-server/103.conf", "hostpci0: 0000:01:00.0,mdev=nvidia-63\nhostpcix: 01:00\n");
+    put(t, "/etc/pve/qemu-server/x;y.conf", "hostpci0: 01:00\n");
+    put(t, "/run/qemu-server/102.pid", "77\n");
+    put(t, "/proc/77/comm", "kvm\n");
+    put(t, "/etc/pve/mapping/pci.cfg",
+        "gpu\n\tmap id=10de:2438,node=pve,path=0000:01:00.0\n\nother\n\tdescription map path=0000:09:00\n"
+        "\tmap id=10de:2438,node=else,path=0000:05:00\n\tmap id=10de:2438,node=pve,path=0000:04:00\n");
+    nvl_vm_devices_read(&t->root, &vms);
+    nvl_auto(nvl_buf_clear) struct nvl_buf list = {0};
+    for (size_t i = 0; i < vms.count; i++)
+        nvl_buf_addf(&list, "%s %s %s%s%s%s; ", vms.items[i].vm, vms.items[i].key, vms.items[i].address,
+                     vms.items[i].starts_at_boot ? " boots" : "", vms.items[i].runs ? " runs" : "",
+                     vms.items[i].goes ? " goes" : "");
+    assert_string_equal(list.data, "100 hostpci0 0000:01:00.0 boots; 100 hostpci0 0000:01:00.1 boots; "
+                                   "101 hostpci1 0000:04:00; 102 hostpci0 0000:03:00 runs goes; ");
+    assert_string_equal(vms.items[2].places.items[1],
+                        "/etc/pve/mapping/pci.cfg:7: map id=10de:2438,node=pve,path=0000:04:00");
+    assert_true(nvl_vm_device_is(&vms.items[0], "0000:01:00.0"));
+    assert_false(nvl_vm_device_is(&vms.items[1], "0000:01:00.0"));
+    assert_true(nvl_vm_device_is(&vms.items[2], "0000:04:00.0"));
+    assert_false(nvl_vm_device_is(&vms.items[2], "0000:04:01.0"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_states),
+        cmocka_unit_test_setup_teardown(test_without_driver, setup_root, teardown_root),
+        cmocka_unit_test_setup_teardown(test_stub, setup_root, teardown_root),
+        cmocka_unit_test_setup_teardown(test_ids, setup_root, teardown_root),
+        cmocka_unit_test_setup_teardown(test_machines, setup_root, teardown_root),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
