@@ -189,6 +189,14 @@ LINES
     speaks box hook-environment error
     has box hook-environment evidence "LD_PRELOAD=/evil.so"
     has box hook-environment fix "lxc.environment.runtime"
+    has box hook-environment cause "it sets LD_PRELOAD. LXC" "as the host's root"
     sed -i 's/^lxc.environment = LD_PRELOAD=/lxc.environment.runtime = LD_PRELOAD=/' "$HOST/var/lib/lxc/box/config"
     speaks box
+    # without any hook nothing is run; another one's is enough
+    lxc box 'lxc.environment = LD_PRELOAD=/evil.so'
+    speaks box
+    lxc box 'lxc.environment = LD_PRELOAD=/evil.so' 'lxc.hook.mount = /usr/share/lxcfs/lxc.mount.hook'
+    speaks box hook-environment error
+    ct 300 'arch: amd64' 'lxc.environment: LD_PRELOAD=/evil.so'
+    speaks 300 hook-environment error
 }

@@ -263,7 +263,7 @@ static void search_tests(const char *text, size_t len, const char *id, bool *spe
 static void test_every_check_is_tested(void **state)
 {
     static const char *const files[] = {"/tests/cli/doctor-host.bats", "/tests/cli/doctor-container.bats",
-                                        "/tests/lxc/doctor.bats"};
+                                        "/tests/cli/effective.bats", "/tests/lxc/doctor.bats"};
     nvl_auto(nvl_root_close) struct nvl_root source = NVL_ROOT_NONE;
     struct nvl_buf all = {0};
 

@@ -5,6 +5,7 @@
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 #include "container/foreign.h"
+#include "container/hook_environment.h"
 
 /* By its text: what is no line of the config's grammar has neither key nor value. */
 static bool is_about_nvidia(const char *text)
@@ -247,11 +248,50 @@ static void check_marker_comments(const struct nvl_check *check, const struct nv
                     facts->container->config_path);
 }
 
+/* Every CT has hooks: those of pve-container's 01-pve.conf. */
+static bool runs_hooks(const struct nvl_container_facts *facts)
+{
+    bool found = facts->has_grant || facts->container->kind == NVL_CONTAINER_PVE;
+
+    for (size_t i = 0; i < facts->effective.count && !found; i++)
+        found = nvl_has_prefix(facts->effective.items[i].key, "lxc.hook.");
+    return found;
+}
+
+static void check_hook_environment(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                   struct nvl_findings *findings)
+{
+    nvl_auto(nvl_hook_dangers_clear) struct nvl_hook_dangers dangers = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, reasons = {0};
+
+    if (!runs_hooks(facts))
+        return;
+    nvl_hook_dangers_find(facts->host->root, facts->container, &facts->effective, &dangers);
+    for (size_t i = 0; i < dangers.count; i++) {
+        nvl_autofree char *text = nvl_setting_text(&facts->effective, dangers.items[i].setting);
+        nvl_strv_push(&evidence, text);
+        nvl_strv_push(&reasons, dangers.items[i].why);
+    }
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
+                                                 "its environment can run its image's code on the host");
+    if (f == NULL)
+        return;
+    nvl_autofree char *why = nvl_strv_join(&reasons, "; ");
+    nvl_finding_cause(f,
+                      "it %s. LXC sets the variable for the host's shell that runs every hook, outside the "
+                      "container: what the variable names, a file of its image, would run as the host's %s. "
+                      "nvlxc attach refuses such a config",
+                      why, facts->container->user != NULL ? facts->container->user : "root");
+    nvl_finding_fix(f, "%s", nvl_hook_danger_fix);
+}
+
 const struct nvl_check nvl_line_checks[] = {
     {"section-lines", "Are its NVIDIA lines in the part of the config that is in force?", 20, 0, NULL,
      NVL_OF_CONTAINER(check_section_lines)},
     {"other-dialect", "Does LXC read all its NVIDIA lines?", 30, NVL_NEEDS_LXC, NULL,
      NVL_OF_CONTAINER(check_other_dialect)},
+    {"hook-environment", "Does its environment leave the host's hooks alone?", 55, 0, NULL,
+     NVL_OF_CONTAINER(check_hook_environment)},
     {"lines-dropped", "Does Proxmox read all its NVIDIA lines?", 160, NVL_NEEDS_PVE, NULL,
      NVL_OF_CONTAINER(check_dropped_lines)},
     {"marker-comments", "Are its notes free of other tools' markers?", 190, NVL_NEEDS_PVE, NULL,
