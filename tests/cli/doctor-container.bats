@@ -48,16 +48,6 @@ take_out() {
     [[ $fix != *nvlxc\ * ]] || run_commands "$fix"
 }
 
-run_commands() {
-    local line ran=0
-    while IFS= read -r line; do
-        case $line in
-            nvlxc\ * | '  nvlxc '* | pct\ * | rm\ *) eval "$line" > /dev/null || return; ran=1 ;;
-        esac
-    done <<< "$1"
-    [ $ran = 1 ]
-}
-
 # add FILE LINE...: lines at the end of the part of a config that is in force.
 add() {
     printf '%s\n' "${@:2}" > "$BATS_TEST_TMPDIR/lines"

@@ -5,6 +5,7 @@
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 #include "container/foreign.h"
+#include "container/rootfs_path.h"
 
 static const char *uvm_or_all(const char *path)
 {
@@ -96,6 +97,106 @@ static void check_mount_source(const struct nvl_check *check, const struct nvl_c
         lost.makes_file ? "`create=file` puts an empty file in its place, which looks like the device; " : "",
         lost.effect);
     nvl_finding_fix(f, "have nvlxc make the nodes and find the files at each start:\n  %s", again);
+}
+
+/* "/dev/nvidia0" for "/./dev//nvidia0"; the caller frees. */
+static char *tidy_path(const char *path)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv parts = {0};
+    struct nvl_buf b = {0};
+
+    nvl_strv_split(&parts, path, "/");
+    for (size_t i = 0; i < parts.count; i++)
+        if (strcmp(parts.items[i], ".") != 0)
+            nvl_buf_addf(&b, "/%s", parts.items[i]);
+    return nvl_buf_take(&b);
+}
+
+/* A mount entry of one of NVIDIA's nodes, or of a folder of them, that is not nvlxc's. A DRM node does not
+ * say by its path whose it is: attach leaves such a line where it is. */
+static bool mounts_node_by_hand(const struct nvl_container_facts *facts, size_t i,
+                                struct nvl_mount_entry *mount)
+{
+    enum nvl_line_owner owner = facts->effective.items[i].owner;
+
+    if (!nvl_setting_mount(&facts->effective.items[i], mount))
+        return false;
+    if (owner == NVL_OWNER_BY_HAND && nvl_has_prefix(mount->source, "/dev/nvidia"))
+        return true;
+    for (size_t n = 0; owner != NVL_OWNER_NVLXC && n < facts->host->n_nodes; n++)
+        if (nvl_has_prefix(mount->source, "/dev/dri/") &&
+            strcmp(facts->host->nodes[n].path, mount->source) == 0)
+            return nvl_wants_gpu(facts);
+    return false;
+}
+
+/* Where liblxc puts a node that it puts elsewhere than programs look for it; NULL where it is right, or not
+ * known. A DRM node may have another name on purpose, in the folder where all are. */
+static char *find_stray_place(const struct nvl_mount_entry *mount, const char *rootfs)
+{
+    nvl_autofree char *as_written = nvl_mount_entry_place(mount, rootfs);
+
+    if (as_written == NULL)
+        return NULL;
+    nvl_autofree char *place = tidy_path(as_written), *source = tidy_path(mount->source);
+    bool is_right = strcmp(place, source) == 0 ||
+                    (nvl_has_prefix(source, "/dev/dri/") && nvl_has_prefix(place, "/dev/dri/"));
+    return is_right ? NULL : TAKE_PTR(place);
+}
+
+struct stray_mounts {
+    struct nvl_strv evidence, sources;
+    struct nvl_strv edits; /* of lines that attach leaves */
+    bool attach_takes;     /* any */
+};
+
+static void stray_mounts_clear(struct stray_mounts *strays)
+{
+    nvl_strv_clear(&strays->evidence);
+    nvl_strv_clear(&strays->sources);
+    nvl_strv_clear(&strays->edits);
+}
+
+static void find_stray_mounts(const struct nvl_container_facts *facts, struct stray_mounts *strays)
+{
+    nvl_autofree char *why_not = NULL;
+    nvl_autofree char *rootfs = nvl_container_rootfs_path(facts->container, &facts->effective, &why_not);
+
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry mount = {0};
+        if (!mounts_node_by_hand(facts, i, &mount))
+            continue;
+        nvl_autofree char *place = find_stray_place(&mount, rootfs);
+        if (place == NULL)
+            continue;
+        nvl_add_setting_evidence(&strays->evidence, facts, i);
+        nvl_strv_pushf(&strays->evidence, "%s becomes %s in the container", mount.source, place);
+        nvl_strv_push(&strays->sources, mount.source);
+        if (facts->effective.items[i].owner == NVL_OWNER_BY_HAND)
+            strays->attach_takes = true;
+        else
+            nvl_strv_pushf(&strays->edits, "write the target %s in the line of %s", mount.source + 1,
+                           mount.source);
+    }
+}
+
+static void check_mount_target(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
+{
+    nvl_auto(stray_mounts_clear) struct stray_mounts strays = {0};
+
+    find_stray_mounts(facts, &strays);
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &strays.evidence,
+                                                 "it mounts NVIDIA's nodes where programs do not find them");
+    if (f == NULL)
+        return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &strays.sources);
+    nvl_finding_cause(f, "programs look for a node by the path that it has on the host; a target without a "
+                         "slash before it counts from the container's root, so it has to begin with dev/");
+    nvl_autofree char *again = nvl_attach_again(facts), *edits = nvl_strv_join(&strays.edits, "\n");
+    nvl_finding_fix(f, "%s%s%s%s", edits, strays.edits.count > 0 && strays.attach_takes ? "\n" : "",
+                    strays.attach_takes ? "have nvlxc put the nodes in their places:\n  " : "",
+                    strays.attach_takes ? again : "");
 }
 
 /* A folder of the host's libraries over one of the container's; targets have no slash before them. */
@@ -226,6 +327,8 @@ const struct nvl_check nvl_mount_checks[] = {
      NVL_OF_CONTAINER(check_dev_missing)},
     {"mount-source-missing", "Is what it mounts by hand on the host?", 120, 0,
      NVL_NO_NODES_ON_HOST " libraries-absent", NVL_OF_CONTAINER(check_mount_source)},
+    {"mount-target", "Are the nodes that it mounts where programs look for them?", 125, 0,
+     "mount-source-missing", NVL_OF_CONTAINER(check_mount_target)},
     {"library-folder-mounted", "Are its own library folders its own?", 130, NVL_NEEDS_DEPTH, NULL,
      NVL_OF_CONTAINER(check_library_folder)},
     {"dev-mode", "May its services open the devices that dev[n] passes?", 170, 0,
