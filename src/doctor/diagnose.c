@@ -3,6 +3,7 @@
 
 #include "base/printable.h"
 #include "container/target.h"
+#include "doctor/check.h"
 
 static const char *mode_of(const struct nvl_container_facts *c)
 {
@@ -15,7 +16,7 @@ static const char *mode_of(const struct nvl_container_facts *c)
     return by_hand ? "lines by hand" : "no GPU";
 }
 
-static void describe(struct nvl_diagnosis *d, const struct nvl_container_facts *c)
+static void describe_container(struct nvl_diagnosis *d, const struct nvl_container_facts *c)
 {
     nvl_autofree char *kind = nvl_container_kind_text(c->container), *name = nvl_xstrdup(c->name);
     bool is_running = c->is_running ||
@@ -29,7 +30,7 @@ static void describe(struct nvl_diagnosis *d, const struct nvl_container_facts *
 }
 
 /* What the grant resolves to is taken over. */
-static void add_holder(struct nvl_diagnosis *d, struct nvl_container_facts *c)
+static void keep_holder(struct nvl_diagnosis *d, struct nvl_container_facts *c)
 {
     struct nvl_holder *holder = NVL_APPEND(d->holders, d->n_holders);
 
@@ -50,9 +51,9 @@ static int diagnose_container(struct nvl_diagnosis *d, struct nvl_container *con
         return r;
     nvl_check_container(&c, &d->findings, &d->asked);
     if (c.has_grant)
-        add_holder(d, &c);
+        keep_holder(d, &c);
     if (depth == NVL_DEPTH_ALL || d->findings.count > before)
-        describe(d, &c);
+        describe_container(d, &c);
     return 0;
 }
 

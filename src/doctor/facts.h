@@ -99,9 +99,6 @@ int nvl_container_facts_read(struct nvl_container_facts *facts, const struct nvl
 /* The same to NVL_DEPTH_CONFIG. */
 int nvl_container_facts_read_config(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
                                     struct nvl_container *container, struct nvl_error *err);
-/* Reads each container's config once: who is to have a GPU, and who is suspect; marks GPUs that a running
- * one must have used. A part of nvl_host_facts_read. */
-void nvl_gpu_users_read(struct nvl_host_facts *facts);
 void nvl_container_facts_clear(struct nvl_container_facts *facts);
 
 /* Both, of the container that has this name. */

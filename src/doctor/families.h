@@ -1,17 +1,23 @@
-/* The families of checks, one file each (checks_NAME.c). Each list ends with an entry without an id. */
+/* The families of checks, in the order of what blocks first. */
 #pragma once
 
-#include "doctor/findings.h"
-#include "doctor/facts.h"
+#include "doctor/check.h"
 
-/* The host. */
-extern const struct nvl_check nvl_checks_gpu[]; /* is there a GPU, and what holds it */
-extern const struct nvl_check
-    nvl_checks_driver[];                          /* kernel module, libraries, bundle, and whether they fit */
-extern const struct nvl_check nvl_checks_nodes[]; /* device nodes, services, MIG */
-extern const struct nvl_check nvl_checks_boot[];  /* what the next boot will bring; the hook; the cluster */
-/* A container. */
-extern const struct nvl_check nvl_checks_config[]; /* what its config says */
-extern const struct nvl_check
-    nvl_checks_start[]; /* what its grant gives now: GPUs, device filter, running nodes */
-extern const struct nvl_check nvl_checks_files[]; /* what its root file system holds */
+struct nvl_check_family {
+    const char *name;                     /* "device nodes" */
+    const struct nvl_check *const *lists; /* the rows of its files; ends with NULL */
+};
+extern const struct nvl_check_family nvl_check_families[]; /* ends with an entry without a name */
+
+/* The checks of a family by their place, in a list that ends with NULL; the caller frees it. */
+const struct nvl_check **nvl_family_checks(const struct nvl_check_family *family);
+/* A check's place among all; behind them where it is of no family. */
+size_t nvl_check_rank(const struct nvl_check *check);
+
+/* The rows of each file, which end with an entry without an id. The host: */
+extern const struct nvl_check nvl_gpu_checks[], nvl_driver_checks[], nvl_module_checks[],
+    nvl_library_checks[], nvl_node_checks[], nvl_service_checks[], nvl_boot_checks[], nvl_guest_checks[];
+/* A container: */
+extern const struct nvl_check nvl_grant_checks[], nvl_rule_checks[], nvl_major_checks[], nvl_mount_checks[],
+    nvl_line_checks[], nvl_start_checks[], nvl_running_checks[], nvl_file_checks[], nvl_linker_checks[],
+    nvl_user_checks[];

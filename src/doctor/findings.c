@@ -1,10 +1,9 @@
-/* The engine of diagnosis: runs the table, folds what has one root cause, sorts. */
+/* What the checks have found: texts, folding into root causes, order. */
 #include "doctor/findings.h"
 
 #include <stdio.h>
 
 #include "base/printable.h"
-#include "doctor/facts.h"
 #include "doctor/families.h"
 
 struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct nvl_check *check,
@@ -54,6 +53,35 @@ void nvl_finding_fix(struct nvl_finding *f, const char *fmt, ...)
     va_end(ap);
 }
 
+static void add_subject(struct nvl_subjects *subjects, enum nvl_subject_kind kind, const char *name)
+{
+    *NVL_APPEND(subjects->items, subjects->count) =
+        (struct nvl_subject){.kind = kind, .name = name != NULL ? nvl_xstrdup(name) : NULL};
+}
+
+void nvl_finding_about(struct nvl_finding *f, enum nvl_subject_kind kind, const char *name)
+{
+    add_subject(&f->about, kind, name);
+}
+
+void nvl_finding_explains(struct nvl_finding *f, enum nvl_subject_kind kind, const char *name)
+{
+    add_subject(&f->explains, kind, name);
+}
+
+void nvl_finding_about_each(struct nvl_finding *f, enum nvl_subject_kind kind, const struct nvl_strv *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        add_subject(&f->about, kind, names->items[i]);
+}
+
+static void subjects_clear(struct nvl_subjects *subjects)
+{
+    for (size_t i = 0; i < subjects->count; i++)
+        free(subjects->items[i].name);
+    free(subjects->items);
+}
+
 static void finding_clear(struct nvl_finding *f)
 {
     free(f->container);
@@ -61,6 +89,8 @@ static void finding_clear(struct nvl_finding *f)
     free(f->evidence);
     free(f->cause);
     free(f->fix);
+    subjects_clear(&f->about);
+    subjects_clear(&f->explains);
 }
 
 void nvl_findings_clear(struct nvl_findings *findings)
@@ -71,52 +101,62 @@ void nvl_findings_clear(struct nvl_findings *findings)
     *findings = (struct nvl_findings){0};
 }
 
-void nvl_check_host(const struct nvl_host_facts *facts, struct nvl_findings *findings, size_t *asked)
+static bool lists_id(const char *ids, const char *id)
 {
-    for (size_t i = 0; nvl_check_families[i] != NULL; i++)
-        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++) {
-            if (c->host == NULL)
-                continue;
-            c->host(c, facts, findings);
-            (*asked)++;
-        }
+    size_t len = strlen(id);
+
+    for (const char *p = ids; *p != '\0'; p += strspn(p, " ")) {
+        size_t word = strcspn(p, " ");
+        if (word == len && memcmp(p, id, len) == 0)
+            return true;
+        p += word;
+    }
+    return false;
 }
 
-void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_findings *findings,
-                         size_t *asked)
+/* Whether a finding may explain another: by its check, where it is, and since it is no note. */
+static bool may_explain(const struct nvl_finding *root, const struct nvl_finding *f)
 {
-    for (size_t i = 0; nvl_check_families[i] != NULL; i++)
-        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++) {
-            bool is_of_config = nvl_check_families[i] == nvl_checks_config;
-            if (c->container == NULL || (facts->depth == NVL_DEPTH_CONFIG && !is_of_config))
-                continue;
-            c->container(c, facts, findings);
-            (*asked)++;
-        }
+    bool is_near =
+        root->container == NULL || (f->container != NULL && strcmp(root->container, f->container) == 0);
+
+    return root != f && is_near && root->severity != NVL_SEVERITY_NOTE &&
+           lists_id(f->check->folded_into, root->check->id);
 }
 
-static bool has_word(const char *words, const char *word)
+static bool covers_subject(const struct nvl_subjects *subjects, const struct nvl_subject *wanted)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv list = {0};
-
-    nvl_strv_split(&list, words, " ");
-    return nvl_strv_contains(&list, word);
+    for (size_t i = 0; i < subjects->count; i++) {
+        const struct nvl_subject *s = &subjects->items[i];
+        if (s->kind == wanted->kind &&
+            (s->name == NULL || (wanted->name != NULL && strcmp(s->name, wanted->name) == 0)))
+            return true;
+    }
+    return false;
 }
 
-/* Whether a root cause of `f` has spoken: for the host, or for the same container. A note is no cause. */
+/* `subject` NULL: the whole. */
+static bool is_explained(const struct nvl_findings *findings, const struct nvl_finding *f,
+                         const struct nvl_subject *subject)
+{
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct nvl_finding *root = &findings->items[i];
+        if (may_explain(root, f) &&
+            (root->about.count == 0 || (subject != NULL && (covers_subject(&root->about, subject) ||
+                                                            covers_subject(&root->explains, subject)))))
+            return true;
+    }
+    return false;
+}
+
 static bool is_folded(const struct nvl_findings *findings, const struct nvl_finding *f)
 {
     if (f->check->folded_into == NULL)
         return false;
-    for (size_t i = 0; i < findings->count; i++) {
-        const struct nvl_finding *root = &findings->items[i];
-        bool is_near =
-            root->container == NULL || (f->container != NULL && strcmp(root->container, f->container) == 0);
-        if (root != f && is_near && root->severity != NVL_SEVERITY_NOTE &&
-            has_word(f->check->folded_into, root->check->id))
-            return true;
-    }
-    return false;
+    for (size_t i = 0; i < f->about.count; i++)
+        if (!is_explained(findings, f, &f->about.items[i]))
+            return false;
+    return f->about.count > 0 || is_explained(findings, f, NULL);
 }
 
 static void fold(struct nvl_findings *findings)
@@ -135,19 +175,7 @@ static void fold(struct nvl_findings *findings)
     findings->count = kept;
 }
 
-/* The check's place in the table. */
-static size_t rank(const struct nvl_check *check)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; nvl_check_families[i] != NULL; i++)
-        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++, n++)
-            if (c == check)
-                return n;
-    return n;
-}
-
-static int compare(const void *a, const void *b)
+static int compare_findings(const void *a, const void *b)
 {
     const struct nvl_finding *x = a, *y = b;
 
@@ -155,7 +183,7 @@ static int compare(const void *a, const void *b)
         return x->severity < y->severity ? -1 : 1;
     if ((x->container == NULL) != (y->container == NULL))
         return x->container == NULL ? -1 : 1;
-    size_t rx = rank(x->check), ry = rank(y->check);
+    size_t rx = nvl_check_rank(x->check), ry = nvl_check_rank(y->check);
     if (rx != ry)
         return rx < ry ? -1 : 1;
     return x->container != NULL ? strcmp(x->container, y->container) : 0;
@@ -165,7 +193,7 @@ void nvl_findings_finish(struct nvl_findings *findings)
 {
     fold(findings);
     if (findings->count > 1)
-        qsort(findings->items, findings->count, sizeof *findings->items, compare);
+        qsort(findings->items, findings->count, sizeof *findings->items, compare_findings);
 }
 
 bool nvl_findings_are_notes(const struct nvl_findings *findings)

@@ -1,18 +1,37 @@
-/* Diagnosis: one table of checks, each with an id, a question, and, where it speaks, a finding with its
- * evidence, its cause and the exact command or edit that mends it. A check reads facts that were gathered
- * before it (facts.h); it may look at more through the same root handles, and changes nothing. */
+/* Findings: where a check (check.h) speaks, each has its evidence, its cause and the exact command or edit
+ * that mends it. A check reads facts that were gathered before it (facts.h); it may look at more through the
+ * same root handles, and changes nothing. */
 #pragma once
 
 #include "base/text.h"
 
-struct nvl_host_facts;
-struct nvl_container_facts;
-struct nvl_check;
+struct nvl_check; /* check.h */
 
 enum nvl_severity {
     NVL_SEVERITY_ERROR,   /* it keeps a container from its GPU, now or at its next start */
     NVL_SEVERITY_WARNING, /* it will, or it keeps some programs from it */
     NVL_SEVERITY_NOTE,    /* worth knowing; nothing is wrong */
+};
+
+/* What a finding is about. */
+enum nvl_subject_kind {
+    NVL_SUBJECT_GPU,     /* by its PCI address */
+    NVL_SUBJECT_NODE,    /* a device node, by its path */
+    NVL_SUBJECT_LIBRARY, /* a file of the driver that programs use, or the folder that it is in, by its path
+                          */
+    NVL_SUBJECT_BUNDLE,  /* of the driver, by its version */
+    NVL_SUBJECT_MODULE,  /* a kernel module, by its name */
+    NVL_SUBJECT_LINE,    /* a line of the config, by its key */
+};
+
+struct nvl_subject {
+    enum nvl_subject_kind kind;
+    char *name; /* NULL: all of this kind */
+};
+
+struct nvl_subjects {
+    struct nvl_subject *items;
+    size_t count;
 };
 
 struct nvl_finding {
@@ -24,30 +43,14 @@ struct nvl_finding {
         *evidence; /* what was found, literally: a line of a file, a number, a path; may have several lines */
     char *cause;   /* why it is so, and what it does to programs: "CUDA fails with error 999" */
     char *fix;     /* commands, one a line, or the edit in words; NULL where nothing has to be done */
+    struct nvl_subjects about;    /* none: it is about the whole host, or the whole container */
+    struct nvl_subjects explains; /* what it is the cause of, besides what it is about */
 };
 
 struct nvl_findings {
     struct nvl_finding *items;
     size_t count;
 };
-
-struct nvl_check {
-    const char *id;          /* stable: "uvm-node-stale" */
-    const char *question;    /* "Is /dev/nvidia-uvm the driver's device?"; the all-clear lists it */
-    const char *folded_into; /* ids, separated by blanks, of root causes: where one of them has spoken, for
-                              * the host or for the same container, this check's findings say nothing new and
-                              * are left out; NULL for none */
-    /* one of the two */
-    void (*host)(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                 struct nvl_findings *findings);
-    void (*container)(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                      struct nvl_findings *findings);
-};
-
-/* The table: families one after another (table.c), each sorted by what blocks first. Ends with an entry
- * without an id. */
-extern const struct nvl_check *const nvl_check_families[]; /* ends with NULL */
-extern const char *const nvl_check_family_names[];         /* one for each: "device nodes" */
 
 /* Adds one; texts are copied, made printable, and may be NULL where the struct says so. The container's name
  * is the facts'. */
@@ -57,15 +60,23 @@ struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct 
 void nvl_finding_evidence(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2, 3);
 void nvl_finding_cause(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2, 3);
 void nvl_finding_fix(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2, 3);
+/* Adds to what it is about, or explains; `name` NULL means all of that kind. The last adds each of the names.
+ */
+void nvl_finding_about(struct nvl_finding *f, enum nvl_subject_kind kind, const char *name);
+void nvl_finding_explains(struct nvl_finding *f, enum nvl_subject_kind kind, const char *name);
+void nvl_finding_about_each(struct nvl_finding *f, enum nvl_subject_kind kind, const struct nvl_strv *names);
 void nvl_findings_clear(struct nvl_findings *findings);
 
-/* Runs the host's checks, or one container's, in table order, and appends what they find; of a container
- * whose config alone was read, those of the config. `asked` counts checks. */
-void nvl_check_host(const struct nvl_host_facts *facts, struct nvl_findings *findings, size_t *asked);
-void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_findings *findings,
-                         size_t *asked);
-/* Leaves out what is folded into a root cause, then sorts: errors first, the host before its containers,
- * table order. */
+/* Folds, then sorts: errors first, the host before its containers, table order.
+ *
+ * A finding is left out where root causes explain it, by the same thing, never by the ids of checks only:
+ * - Its check names, in folded_into, the checks whose findings may explain it: those of the host and of the
+ * same container, and no notes.
+ * - Such a finding explains the subjects that it is about, and those that it is said to explain. One that is
+ * about the whole explains everything.
+ * - A finding is explained when each of its subjects is, be it by several others. One that is about the whole
+ * is explained by one that is about the whole.
+ */
 void nvl_findings_finish(struct nvl_findings *findings);
 /* Whether nothing has to be done: notes alone, or nothing. */
 bool nvl_findings_are_notes(const struct nvl_findings *findings);

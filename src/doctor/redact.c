@@ -74,7 +74,7 @@ void nvl_mask_clear(struct nvl_mask *mask)
     nvl_strv_clear(&mask->users);
 }
 
-static bool is_word(char c)
+static bool is_word_byte(char c)
 {
     return isalnum((unsigned char)c) || c == '_';
 }
@@ -101,7 +101,7 @@ static size_t uuid_length(const char *s)
             return 0;
         at += groups[i];
     }
-    return is_word(s[at]) ? 0 : at;
+    return is_word_byte(s[at]) ? 0 : at;
 }
 
 /* bc:24:11:5e:90:01 */
@@ -132,7 +132,7 @@ static size_t ipv4_length(const char *s)
             return 0;
         at += digits;
     }
-    return is_word(s[at]) || (s[at] == '.' && isdigit((unsigned char)s[at + 1])) ? 0 : at;
+    return is_word_byte(s[at]) || (s[at] == '.' && isdigit((unsigned char)s[at + 1])) ? 0 : at;
 }
 
 /* With "::", or eight groups; a PCI address has neither. */
@@ -147,7 +147,7 @@ static size_t ipv6_length(const char *s)
         is_short |= i > 0 && s[i] == ':' && s[i - 1] == ':';
     }
     bool is_address = digits > 0 && colons <= 7 && ((is_short && colons >= 2) || colons == 7);
-    return is_address && !is_word(s[len]) ? len : 0;
+    return is_address && !is_word_byte(s[len]) ? len : 0;
 }
 
 /* A run of letters and digits that is nobody's word: "hf_…", a key in hexadecimal. */
@@ -155,7 +155,7 @@ static size_t token_length(const char *s)
 {
     size_t len = 0, digits = 0, upper = 0, lower = 0;
 
-    for (; is_word(s[len]); len++) {
+    for (; is_word_byte(s[len]); len++) {
         digits += isdigit((unsigned char)s[len]) != 0;
         upper += isupper((unsigned char)s[len]) != 0;
         lower += islower((unsigned char)s[len]) != 0;
@@ -179,7 +179,7 @@ static size_t key_length(const char *s)
             continue;
         bool is_bearer = strcmp(keys[i], "bearer") == 0;
         /* a longer name may go on: TOKEN_ID= */
-        while (is_word(s[len]))
+        while (is_word_byte(s[len]))
             len++;
         size_t blanks = span_of(s + len, " \t");
         char sign = s[len + blanks];
@@ -200,7 +200,7 @@ static size_t name_length(const struct nvl_strv *names, const char *s)
 
     for (size_t i = 0; i < names->count; i++) {
         size_t len = strlen(names->items[i]);
-        if (len > longest && strncasecmp(s, names->items[i], len) == 0 && !is_word(s[len]))
+        if (len > longest && strncasecmp(s, names->items[i], len) == 0 && !is_word_byte(s[len]))
             longest = len;
     }
     return longest;
@@ -227,7 +227,7 @@ static size_t account_length(const char *s)
 {
     size_t len = 0;
 
-    while (is_word(s[len]) || s[len] == '.' || s[len] == '-')
+    while (is_word_byte(s[len]) || s[len] == '.' || s[len] == '-')
         len++;
     return len > 0 && s[len] == '@' && isalpha((unsigned char)s[len + 1]) ? len : 0;
 }
@@ -273,7 +273,7 @@ char *nvl_mask_text(const struct nvl_mask *mask, const char *text)
     nvl_auto(nvl_buf_clear) struct nvl_buf out = {0};
 
     for (size_t i = 0; text[i] != '\0';) {
-        size_t len = mask_one(mask, text + i, i == 0 || !is_word(text[i - 1]), &out);
+        size_t len = mask_one(mask, text + i, i == 0 || !is_word_byte(text[i - 1]), &out);
         if (len == 0)
             nvl_buf_add(&out, text + i, 1);
         i += len > 0 ? len : 1;

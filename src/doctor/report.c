@@ -1,9 +1,10 @@
 /* The report of doctor: what a helper in a forum asks first, and nothing that is nobody's business. */
 #include "doctor/report.h"
 
+#include "doctor/check.h"
 #include "doctor/redact.h"
 
-static void add_row(struct nvl_buf *out, const char *key, const char *value)
+static void add_report_row(struct nvl_buf *out, const char *key, const char *value)
 {
     nvl_buf_addf(out, "| %s | %s |\n", key, value != NULL && value[0] != '\0' ? value : "unknown");
 }
@@ -23,7 +24,7 @@ static void add_package(struct nvl_buf *out, const struct nvl_root *root, const 
     nvl_autofree char *version = nvl_package_version(root, package);
 
     if (version != NULL)
-        add_row(out, package, version);
+        add_report_row(out, package, version);
 }
 
 static void add_distribution(struct nvl_buf *out, const struct nvl_system *s)
@@ -37,10 +38,10 @@ static void add_distribution(struct nvl_buf *out, const struct nvl_system *s)
         nvl_buf_addf(&text, ", Proxmox VE %d", s->pve_major);
     else if (s->is_proxmox)
         nvl_buf_addf(&text, ", Proxmox VE");
-    add_row(out, "distribution", text.data);
+    add_report_row(out, "distribution", text.data);
 }
 
-static void add_driver(struct nvl_buf *out, const struct nvl_host_facts *facts)
+static void add_driver_rows(struct nvl_buf *out, const struct nvl_host_facts *facts)
 {
     const struct nvl_driver_version *driver = &facts->host.driver;
     nvl_autofree char *installed = nvl_strv_join(&facts->userspace.versions, ", ");
@@ -53,43 +54,43 @@ static void add_driver(struct nvl_buf *out, const struct nvl_host_facts *facts)
         nvl_strv_push(&bundles, facts->bundles.items[i].version);
     nvl_autofree char *bundle_list = nvl_strv_join(&bundles, ", ");
     const char *flavour = nvl_flavour_name(driver->loaded ? driver->flavour : facts->installed.flavour);
-    add_row(out, "driver", text);
-    add_row(out, "flavour", flavour);
-    add_row(out, "bundles", bundles.count > 0 ? bundle_list : "none");
+    add_report_row(out, "driver", text);
+    add_report_row(out, "flavour", flavour);
+    add_report_row(out, "bundles", bundles.count > 0 ? bundle_list : "none");
 }
 
-static void add_gpus(struct nvl_buf *out, const struct nvl_gpus *gpus)
+static void add_gpu_rows(struct nvl_buf *out, const struct nvl_gpus *gpus)
 {
     if (gpus->count == 0)
-        add_row(out, "GPU", "none");
+        add_report_row(out, "GPU", "none");
     for (size_t i = 0; i < gpus->count; i++) {
         const struct nvl_gpu *gpu = &gpus->items[i];
         nvl_autofree char *text = nvl_xasprintf(
             "%s (10de:%04x, %s%s)", gpu->model[0] != '\0' ? gpu->model : "NVIDIA", gpu->pci_device,
             gpu->driver_name[0] != '\0' ? gpu->driver_name : "no driver", gpu->mig_enabled ? ", MIG" : "");
-        add_row(out, "GPU", text);
+        add_report_row(out, "GPU", text);
     }
 }
 
-static void add_versions(struct nvl_buf *out, const struct nvl_diagnosis *d)
+static void add_version_rows(struct nvl_buf *out, const struct nvl_diagnosis *d)
 {
     static const char *const packages[] = {"pve-manager", "pve-container", "lxc-pve", "lxc", "dkms"};
 
     nvl_buf_addf(out, "| | |\n|---|---|\n");
-    add_row(out, "nvlxc", NVL_VERSION);
-    add_row(out, "kernel", d->facts.system.kernel);
+    add_report_row(out, "nvlxc", NVL_VERSION);
+    add_report_row(out, "kernel", d->facts.system.kernel);
     add_distribution(out, &d->facts.system);
     for (size_t i = 0; i < NVL_LENGTH(packages); i++)
         add_package(out, d->facts.root, packages[i]);
     if (d->facts.installed.package != NULL)
         add_package(out, d->facts.root, d->facts.installed.package);
-    add_driver(out, &d->facts);
-    add_gpus(out, &d->facts.host.gpus);
+    add_driver_rows(out, &d->facts);
+    add_gpu_rows(out, &d->facts.host.gpus);
     if (d->descriptions.count == 0)
-        add_row(out, "containers", "none with a GPU");
+        add_report_row(out, "containers", "none with a GPU");
     for (size_t i = 0; i < d->descriptions.count; i++) {
         nvl_autofree char *text = markdown_text(d->descriptions.items[i]);
-        add_row(out, "container", text);
+        add_report_row(out, "container", text);
     }
 }
 
@@ -105,7 +106,7 @@ static void add_block(struct nvl_buf *out, const char *text)
     nvl_buf_addf(out, "\n");
 }
 
-static void add_finding(struct nvl_buf *out, size_t number, const struct nvl_finding *f)
+static void add_report_finding(struct nvl_buf *out, size_t number, const struct nvl_finding *f)
 {
     nvl_autofree char *container = markdown_text(f->container != NULL ? f->container : "");
 
@@ -128,11 +129,11 @@ char *nvl_diagnosis_report(const struct nvl_diagnosis *d)
     nvl_auto(nvl_buf_clear) struct nvl_buf out = {0};
 
     nvl_buf_addf(&out, "## nvlxc doctor\n\n");
-    add_versions(&out, d);
+    add_version_rows(&out, d);
     nvl_buf_addf(&out, "\n%zu checks, %zu finding%s.\n\n", d->asked, d->findings.count,
                  d->findings.count == 1 ? "" : "s");
     for (size_t i = 0; i < d->findings.count; i++)
-        add_finding(&out, i + 1, &d->findings.items[i]);
+        add_report_finding(&out, i + 1, &d->findings.items[i]);
     nvl_mask_read(d->facts.root, &mask);
     return nvl_mask_text(&mask, out.data);
 }

@@ -48,16 +48,6 @@ take_out() {
     [[ $fix != *nvlxc\ * ]] || run_commands "$fix"
 }
 
-run_commands() {
-    local line ran=0
-    while IFS= read -r line; do
-        case $line in
-            nvlxc\ * | '  nvlxc '* | pct\ * | rm\ *) eval "$line" > /dev/null || return; ran=1 ;;
-        esac
-    done <<< "$1"
-    [ $ran = 1 ]
-}
-
 # add FILE LINE...: lines at the end of the part of a config that is in force.
 add() {
     printf '%s\n' "${@:2}" > "$BATS_TEST_TMPDIR/lines"
@@ -131,6 +121,59 @@ started() {
 @test "a stopped container with a whole root file system is silent, before its first start and after it" {
     attached
     started
+}
+
+# --- folded is what has the same cause, on the same path ---
+
+# ids CT: of its findings, in their order.
+ids() {
+    findings "$1" | jq -r '[.[].id] | join(" ")'
+}
+
+@test "folding: a library of another version stays an error when a node goes missing" {
+    add "$PVE/220.conf" 'lxc.mount.entry: /dev/nvidia-modeset dev/nvidia-modeset none bind,optional,create=file' \
+        'lxc.mount.entry: /usr/lib/x86_64-linux-gnu/libcuda.so.535.54 usr/lib/x86_64-linux-gnu/libcuda.so.1 none bind 0 0'
+    speaks 220 mount-source-missing error
+    rm "$HOST/dev/nvidia-modeset"
+    [[ $(nvlxc --json doctor 220 | jq -r '.findings[].id') == *node-missing* ]]
+    speaks 220 mount-source-missing error
+    sed -i '/libcuda/d' "$PVE/220.conf"
+    speaks 220 # the host's missing node is the cause
+}
+
+@test "folding: a stale rule for nvidia-uvm says nothing of the GPU's node that no rule names" {
+    sed -i -e 's/c 506:/c 507:/' -e '/c 195:/d' "$PVE/223.conf"
+    [ "$(ids 223)" = "classic-major-stale classic-rule-missing" ]
+    has 223 classic-rule-missing evidence '/dev/nvidia0 dev'
+    [[ $(part 223 classic-rule-missing evidence) != *uvm* ]]
+}
+
+@test "folding: another node that is closed on the host is not why a service may not open its own" {
+    rootfs "$HOST/srv/221"
+    sed -i 's|^rootfs:.*|rootfs: /srv/221,size=16G|' "$PVE/221.conf"
+    add "$PVE/221.conf" 'dev0: /dev/nvidia0'
+    echo 'ollama:x:999:999::/usr/share/ollama:/bin/false' >> "$HOST/srv/221/etc/passwd"
+    printf '[Service]\nUser=ollama\n' > "$HOST/srv/221/etc/systemd/system/ollama.service"
+    chmod 0600 "$HOST/dev/nvidia-modeset"
+    [[ $(nvlxc --json doctor 221 | jq -r '.findings[].id') == *node-mode* ]]
+    speaks 221 service-user-denied error
+    sed -i 's|^dev0:.*|dev0: /dev/nvidia-modeset,mode=0600|' "$PVE/221.conf"
+    speaks 221 # the host's finding about the same node
+}
+
+@test "folding: stubs in LD_LIBRARY_PATH are not why the linker takes an old driver; a compat folder is its own" {
+    rootfs "$WEB/rootfs"
+    add "$WEB/config" 'lxc.mount.entry = /dev/nvidia0 dev/nvidia0 none bind 0 0' \
+        'lxc.environment = LD_LIBRARY_PATH=/usr/local/cuda/lib64/stubs'
+    library "$WEB/rootfs/usr/local/cuda/lib64/stubs/libcuda.so" libcuda.so.1
+    library "$WEB/rootfs/usr/lib/x86_64-linux-gnu/libcuda.so.535.104.05" libcuda.so.1
+    [ "$(ids root/web)" = "cuda-stubs own-driver-libraries" ]
+    sed -i /LD_LIBRARY_PATH/d "$WEB/config"
+    mkdir -p "$WEB/rootfs/usr/local/cuda-12.8/compat"
+    mv "$WEB"/rootfs/usr/lib/x86_64-linux-gnu/libcuda.so* "$WEB/rootfs/usr/local/cuda-12.8/compat"
+    echo /usr/local/cuda-12.8/compat > "$WEB/rootfs/etc/ld.so.conf.d/cuda.conf"
+    ldconfig -r "$WEB/rootfs"
+    speaks root/web cuda-compat error
 }
 
 # --- the grant's lines ---

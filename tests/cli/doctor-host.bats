@@ -121,6 +121,18 @@ END
     done
 }
 
+@test "--quiet: the titles of errors and warnings, and no more" {
+    HOST=$(fixture stale-uvm)
+    run -1 nvlxc --quiet doctor
+    [ "$output" = "error: device nodes are stale: /dev/nvidia-uvm, /dev/nvidia-uvm-tools" ]
+    HOST=$(fixture a5500-550)
+    sed -i -e '1i #<-- nvidia gpu passthrough end -->' \
+        -e '3i lxc.mount.entry: /dev/nvidia1 dev/nvidia1 none bind,optional,create=file' "$HOST/etc/pve/lxc/220.conf"
+    run -1 nvlxc --quiet doctor 220
+    [ "$output" = "error, container 220: it mounts NVIDIA files that the host does not have" ]
+    [ "$(nvlxc --json doctor 220 | jq -r '[.findings[] | select(.severity == "note")] | length')" -gt 0 ]
+}
+
 @test "a finding has all of its keys, in both forms" {
     HOST=$(fixture stale-uvm)
     run -1 nvlxc --json doctor
@@ -667,6 +679,27 @@ real_host() {
     [ "$(part bundle-damaged fix)" = "nvlxc driver prune" ]
     mend bundle-damaged
     speaks
+}
+
+@test "bundle-damaged: also where the libraries are gone that it was made of" {
+    grant
+    rm -r "$HOST/usr/lib/x86_64-linux-gnu"
+    speaks libraries-absent:warning
+    rm "$HOST/var/lib/nvlxc/driver/550.163.01/sonames"
+    speaks bundle-damaged:error libraries-absent:warning
+}
+
+@test "driver-not-loaded: nouveau has one GPU, and that is not why the other has no driver" {
+    local other=0000:02:00.0
+    unload
+    held_by nouveau
+    mkdir -p "$HOST/${GPU%/*}/$other"
+    cp -rd "$HOST/$GPU/." "$HOST/${GPU%/*}/$other/"
+    rm "$HOST/${GPU%/*}/$other/driver"
+    ln -s "../../../${GPU#sys/}/../$other" "$HOST/sys/bus/pci/devices/$other"
+    speaks gpu-nouveau:error driver-not-loaded:error
+    ln -sfn ../../../../bus/pci/drivers/nouveau "$HOST/${GPU%/*}/$other/driver"
+    speaks gpu-nouveau:error gpu-nouveau:error
 }
 
 @test "firmware-missing: gone with an upgrade, or not installed" {

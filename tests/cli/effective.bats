@@ -117,6 +117,30 @@ setup() {
     speaks box
 }
 
+@test "mount-target: what is found all the same, what is not there at all, and folders" {
+    HOST=$(fixture a5500-550)
+    lxc box 'lxc.mount.entry = /dev/nvidia0 ./dev//nvidia0 none bind,optional,create=file' \
+        'lxc.mount.entry = /dev/nvidiactl dev/nvidiactl none bind,optional,create=file' \
+        'lxc.mount.entry = /dev/nvidia-uvm dev/nvidia-uvm none bind,optional,create=file' \
+        'lxc.mount.entry = /dev/dri/renderD128 dev/dri/renderD129 none bind,optional,create=file' \
+        'lxc.mount.entry = /dev/nvidia-caps /var/lib/elsewhere none bind,optional,create=dir'
+    speaks box
+    lxc box 'lxc.mount.entry = /dev/nvidia9 nvidia9 none bind,optional,create=file'
+    speaks box mount-source-missing error
+    lxc box 'lxc.rootfs.path = dir:/srv/box' 'lxc.mount.entry = /dev/nvidia0 /srv/box/nvidia0 none bind,create=file' \
+        'lxc.mount.entry = /dev/dri/renderD128 render none bind,optional,create=file' \
+        'lxc.mount.entry = /dev/dri gpu/dri none bind,optional,create=dir'
+    speaks box mount-target error
+    has box mount-target evidence "/dev/nvidia0 becomes /nvidia0 in the container" \
+        "/dev/dri/renderD128 becomes /render in the container"
+    [[ $(part box mount-target evidence) != *gpu/dri* ]]
+    # attach leaves a DRM node's line, which is not known by its path
+    has box mount-target fix "write the target dev/dri/renderD128 in the line of /dev/dri/renderD128" "nvlxc attach box"
+    sed -i 's|renderD128 render |renderD128 dev/dri/renderD128 |' "$HOST/var/lib/lxc/box/config"
+    run_commands "$(part box mount-target fix)"
+    speaks box
+}
+
 @test "the pending section: dev[n] of NVIDIA there is known, refused, taken with --replace, and counts as deleted" {
     HOST=$(fixture a5500-550)
     ct 220 'arch: amd64' 'dev0: /dev/nvidia0' 'unprivileged: 1' '' '[pve:pending]' 'dev4: /dev/nvidia-modeset' \
@@ -189,6 +213,14 @@ LINES
     speaks box hook-environment error
     has box hook-environment evidence "LD_PRELOAD=/evil.so"
     has box hook-environment fix "lxc.environment.runtime"
+    has box hook-environment cause "it sets LD_PRELOAD. LXC" "as the host's root"
     sed -i 's/^lxc.environment = LD_PRELOAD=/lxc.environment.runtime = LD_PRELOAD=/' "$HOST/var/lib/lxc/box/config"
     speaks box
+    # without any hook nothing is run; another one's is enough
+    lxc box 'lxc.environment = LD_PRELOAD=/evil.so'
+    speaks box
+    lxc box 'lxc.environment = LD_PRELOAD=/evil.so' 'lxc.hook.mount = /usr/share/lxcfs/lxc.mount.hook'
+    speaks box hook-environment error
+    ct 300 'arch: amd64' 'lxc.environment: LD_PRELOAD=/evil.so'
+    speaks 300 hook-environment error
 }

@@ -26,3 +26,14 @@ has() {
         [[ $got == *"$text"* ]] || { echo "expected: $text"; echo "got: $got"; return 1; }
     done
 }
+
+# run_commands FIX: the commands of a fix, leaving out its words; false where it has none.
+run_commands() {
+    local line ran=0
+    while IFS= read -r line; do
+        case $line in
+            nvlxc\ * | '  nvlxc '* | pct\ * | rm\ *) eval "$line" > /dev/null || return; ran=1 ;;
+        esac
+    done <<< "$1"
+    [ $ran = 1 ]
+}

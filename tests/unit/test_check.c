@@ -66,10 +66,55 @@ static void test_folding(void **state)
     expect(&f, "error root");
 }
 
+#define ROOT(container) nvl_finding_add(&f, &root_cause, NVL_SEVERITY_ERROR, container, "root")
+#define FOLDED          nvl_finding_add(&f, &folded, NVL_SEVERITY_ERROR, "220", "folded")
+
+/* By the same thing, never by the check only. */
+static void test_folding_by_subject(void **state)
+{
+    struct nvl_findings f = {0};
+    struct nvl_finding *item;
+
+    (void)state;
+    nvl_finding_about(ROOT(NULL), NVL_SUBJECT_NODE, "/dev/nvidia0");
+    nvl_finding_about(FOLDED, NVL_SUBJECT_NODE, "/dev/nvidia0");
+    expect(&f, "error root");
+    /* another of its kind, the same name of another kind, the whole */
+    nvl_finding_about(ROOT(NULL), NVL_SUBJECT_NODE, "/dev/nvidia0");
+    nvl_finding_about(FOLDED, NVL_SUBJECT_NODE, "/dev/nvidia1");
+    nvl_finding_about(FOLDED, NVL_SUBJECT_LIBRARY, "/dev/nvidia0");
+    nvl_finding_about(FOLDED, NVL_SUBJECT_NODE, NULL);
+    (void)FOLDED;
+    expect(&f, "error root, error 220 folded, error 220 folded, error 220 folded, error 220 folded");
+    /* each of its subjects has to be explained, be it by two */
+    nvl_finding_about(ROOT(NULL), NVL_SUBJECT_NODE, "/dev/nvidia0");
+    item = FOLDED;
+    nvl_finding_about(item, NVL_SUBJECT_NODE, "/dev/nvidia0");
+    nvl_finding_about(item, NVL_SUBJECT_LIBRARY, "/usr/lib/libcuda.so.1");
+    expect(&f, "error root, error 220 folded");
+    nvl_finding_about(ROOT(NULL), NVL_SUBJECT_NODE, "/dev/nvidia0");
+    nvl_finding_about(ROOT("220"), NVL_SUBJECT_LIBRARY, NULL);
+    item = FOLDED;
+    nvl_finding_about(item, NVL_SUBJECT_NODE, "/dev/nvidia0");
+    nvl_finding_about(item, NVL_SUBJECT_LIBRARY, "/usr/lib/libcuda.so.1");
+    expect(&f, "error root, error 220 root");
+    /* the whole explains everything, and what is said to be explained is */
+    (void)ROOT(NULL);
+    nvl_finding_about(FOLDED, NVL_SUBJECT_NODE, "/dev/nvidia0");
+    (void)FOLDED;
+    expect(&f, "error root");
+    item = ROOT(NULL);
+    nvl_finding_about(item, NVL_SUBJECT_GPU, "0000:01:00.0");
+    nvl_finding_explains(item, NVL_SUBJECT_NODE, NULL);
+    nvl_finding_about(FOLDED, NVL_SUBJECT_NODE, "/dev/nvidia0");
+    nvl_finding_about(FOLDED, NVL_SUBJECT_GPU, "0000:02:00.0");
+    expect(&f, "error root, error 220 folded");
+}
+
 static void test_sorting(void **state)
 {
     struct nvl_findings f = {0};
-    const struct nvl_check *first = &nvl_checks_gpu[0], *later = &nvl_checks_boot[0];
+    const struct nvl_check *first = &nvl_gpu_checks[0], *later = &nvl_boot_checks[0];
 
     (void)state;
     add(&f, later, NVL_SEVERITY_NOTE, NULL);
@@ -127,32 +172,53 @@ static void test_printable(void **state)
             "\xe2\x80\x90\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\xa5");
 }
 
-/* Every check has an id of its own and a question, and what it is folded into exists. */
+/* In their order; the list ends with NULL. */
+static const struct nvl_check **all_checks(void)
+{
+    const struct nvl_check **all = NULL;
+    size_t count = 0;
+
+    for (const struct nvl_check_family *family = nvl_check_families; family->name != NULL; family++) {
+        nvl_autofree const struct nvl_check **checks = nvl_family_checks(family);
+        for (size_t i = 0; checks[i] != NULL; i++)
+            *NVL_APPEND(all, count) = checks[i];
+    }
+    *NVL_APPEND(all, count) = NULL;
+    return all;
+}
+
 static const struct nvl_check *find_check(const char *id)
 {
-    for (size_t i = 0; nvl_check_families[i] != NULL; i++)
-        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++)
-            if (strcmp(c->id, id) == 0)
-                return c;
+    nvl_autofree const struct nvl_check **all = all_checks();
+
+    for (size_t i = 0; all[i] != NULL; i++)
+        if (strcmp(all[i]->id, id) == 0)
+            return all[i];
     return NULL;
 }
 
+/* Every check has an id and a place of its own and a question, and what it is folded into exists. */
 static void test_table(void **state)
 {
+    nvl_autofree const struct nvl_check **all = all_checks();
     size_t count = 0;
 
     (void)state;
-    for (size_t i = 0; nvl_check_families[i] != NULL; i++)
-        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++, count++) {
-            nvl_auto(nvl_strv_clear) struct nvl_strv ids = {0};
-            assert_ptr_equal(find_check(c->id), c);
-            assert_true(nvl_has_suffix(c->question, "?"));
-            assert_true((c->host != NULL) != (c->container != NULL));
-            nvl_strv_split(&ids, c->folded_into != NULL ? c->folded_into : "", " ");
-            for (size_t n = 0; n < ids.count; n++)
-                if (find_check(ids.items[n]) == NULL)
-                    fail_msg("%s is folded into %s, which does not exist", c->id, ids.items[n]);
-        }
+    for (; all[count] != NULL; count++) {
+        const struct nvl_check *c = all[count];
+        nvl_auto(nvl_strv_clear) struct nvl_strv ids = {0};
+        assert_ptr_equal(find_check(c->id), c);
+        assert_true(nvl_has_suffix(c->question, "?"));
+        assert_non_null(c->scope == NVL_SCOPE_HOST ? (void *)c->host : (void *)c->container);
+        if (c->scope == NVL_SCOPE_HOST && c->needs >= NVL_NEEDS_PVE)
+            fail_msg("%s is of the host, and needs something of a container", c->id);
+        if (count > 0 && nvl_check_rank(all[count - 1]) >= nvl_check_rank(c))
+            fail_msg("%s and %s have the same place", all[count - 1]->id, c->id);
+        nvl_strv_split(&ids, c->folded_into != NULL ? c->folded_into : "", " ");
+        for (size_t n = 0; n < ids.count; n++)
+            if (find_check(ids.items[n]) == NULL)
+                fail_msg("%s is folded into %s, which does not exist", c->id, ids.items[n]);
+    }
     assert_true(count > 40);
 }
 
@@ -196,7 +262,8 @@ static void search_tests(const char *text, size_t len, const char *id, bool *spe
 static void test_every_check_is_tested(void **state)
 {
     static const char *const files[] = {"/tests/cli/doctor-host.bats", "/tests/cli/doctor-driver.bats",
-                                        "/tests/cli/doctor-container.bats", "/tests/lxc/doctor.bats"};
+                                        "/tests/cli/doctor-container.bats", "/tests/cli/effective.bats",
+                                        "/tests/lxc/doctor.bats"};
     nvl_auto(nvl_root_close) struct nvl_root source = NVL_ROOT_NONE;
     struct nvl_buf all = {0};
 
@@ -208,13 +275,13 @@ static void test_every_check_is_tested(void **state)
         assert_int_equal(nvl_root_read(&source, files[i], 1u << 20, &text, &len), 0);
         nvl_buf_add(&all, text, len);
     }
-    for (size_t i = 0; nvl_check_families[i] != NULL; i++)
-        for (const struct nvl_check *c = nvl_check_families[i]; c->id != NULL; c++) {
-            bool speaks = false, fix = false;
-            search_tests(all.data, all.len, c->id, &speaks, &fix);
-            if (!speaks || !fix)
-                fail_msg("no test %s %s", speaks ? "asserts the fix of" : "hears", c->id);
-        }
+    nvl_autofree const struct nvl_check **checks = all_checks();
+    for (size_t i = 0; checks[i] != NULL; i++) {
+        bool speaks = false, fix = false;
+        search_tests(all.data, all.len, checks[i]->id, &speaks, &fix);
+        if (!speaks || !fix)
+            fail_msg("no test %s %s", speaks ? "asserts the fix of" : "hears", checks[i]->id);
+    }
     nvl_buf_clear(&all);
 }
 
@@ -536,6 +603,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folding),
+        cmocka_unit_test(test_folding_by_subject),
         cmocka_unit_test(test_sorting),
         cmocka_unit_test(test_text_is_clean),
         cmocka_unit_test(test_printable),

@@ -1,10 +1,9 @@
 /* nvlxc host: whether this host can serve GPUs to containers, in a few lines. */
 #include <errno.h>
 
-#include "doctor/facts.h"
-#include "doctor/findings.h"
 #include "cli/cmd/host_setup.h"
 #include "cli/command.h"
+#include "doctor/check.h"
 #include "cli/json.h"
 
 #define SUBJECT "%-9s  "

@@ -4,7 +4,9 @@
 #include <stdio.h>
 
 #include "base/printable.h"
-#include "cli/findings_text.h"
+#include "doctor/check.h"
+#include "doctor/diagnose.h"
+#include "cli/command.h"
 #include "container/gpu_programs.h"
 #include "base/output_file.h"
 

@@ -29,7 +29,7 @@ static bool is_tool(const char *name)
 }
 
 /* What no device, library or package has in its name is not repeated in a command. */
-static bool is_plain(const char *text)
+static bool is_plain_path(const char *text)
 {
     return text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+-")] == '\0';
 }
@@ -42,12 +42,12 @@ static void find_empty(const struct nvl_root *rootfs, const char *folder, bool (
     nvl_autofree char *real = NULL;
     struct stat st;
 
-    if (nvl_root_resolve(rootfs, folder, &real) < 0 || !is_plain(real) ||
+    if (nvl_root_resolve(rootfs, folder, &real) < 0 || !is_plain_path(real) ||
         nvl_root_list(rootfs, real, &names) < 0)
         return;
     for (size_t i = 0; i < names.count; i++) {
         nvl_autofree char *path = nvl_xasprintf("%s/%s", real, names.items[i]);
-        if (matches(names.items[i]) && is_plain(path) &&
+        if (matches(names.items[i]) && is_plain_path(path) &&
             nvl_root_stat(rootfs, path, AT_SYMLINK_NOFOLLOW, &st) == 0 && S_ISREG(st.st_mode) &&
             st.st_size == 0 && !nvl_strv_contains(paths, path))
             nvl_strv_push(paths, path);
@@ -81,12 +81,11 @@ static void check_left_files(const struct nvl_check *check, const struct nvl_con
                                           "/usr/lib/aarch64-linux-gnu"};
     nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0}, evidence = {0};
 
-    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0)
-        return;
     for (size_t i = 0; i < NVL_LENGTH(folders); i++)
         find_empty(&facts->rootfs, folders[i], is_driver_library, &paths);
     find_empty(&facts->rootfs, "/usr/bin", is_tool, &paths);
-    bool is_warning = paths.count > 0 || facts->is_running;
+    size_t n_files = paths.count;
+    bool is_warning = n_files > 0 || facts->is_running;
     find_empty(&facts->rootfs, "/dev", is_node_name, &paths);
     for (size_t i = 0; i < paths.count; i++)
         nvl_strv_pushf(&evidence, "%s is an empty file", paths.items[i]);
@@ -95,6 +94,8 @@ static void check_left_files(const struct nvl_check *check, const struct nvl_con
                              &evidence, "empty files are left where something of NVIDIA's was mounted");
     if (f == NULL)
         return;
+    for (size_t i = 0; i < paths.count; i++)
+        nvl_finding_about(f, i < n_files ? NVL_SUBJECT_LIBRARY : NVL_SUBJECT_NODE, paths.items[i]);
     nvl_autofree char *command = removal(facts, &paths);
     nvl_finding_cause(
         f, "a mount entry with create=file, or NVIDIA's toolkit, makes an empty file to mount on, and "
@@ -103,13 +104,12 @@ static void check_left_files(const struct nvl_check *check, const struct nvl_con
     nvl_finding_fix(f, "%s", command);
 }
 
-static void check_blocked(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                          struct nvl_findings *findings)
+static void check_mount_point(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                              struct nvl_findings *findings)
 {
     struct stat st;
 
-    if (!nvl_wants_bundle(facts) || facts->rootfs.fd < 0 ||
-        nvl_root_stat(&facts->rootfs, NVL_MOUNT_POINT, AT_SYMLINK_NOFOLLOW, &st) < 0 || S_ISDIR(st.st_mode))
+    if (nvl_root_stat(&facts->rootfs, NVL_MOUNT_POINT, AT_SYMLINK_NOFOLLOW, &st) < 0 || S_ISDIR(st.st_mode))
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "the driver cannot be mounted: something stands in its place");
@@ -141,12 +141,11 @@ static void check_kernel_packages(const struct nvl_check *check, const struct nv
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv files = {0}, evidence = {0}, packages = {0};
 
-    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0 ||
-        nvl_root_list(&facts->rootfs, "/var/lib/dpkg/info", &files) < 0)
+    if (nvl_root_list(&facts->rootfs, "/var/lib/dpkg/info", &files) < 0)
         return;
     for (size_t i = 0; i < files.count; i++) {
         nvl_autofree char *name = nvl_xstrndup(files.items[i], strcspn(files.items[i], ".:"));
-        if (!nvl_has_suffix(files.items[i], ".list") || !is_kernel_package(name) || !is_plain(name))
+        if (!nvl_has_suffix(files.items[i], ".list") || !is_kernel_package(name) || !is_plain_path(name))
             continue;
         nvl_autofree char *version = nvl_package_version(&facts->rootfs, name);
         if (version == NULL)
@@ -214,10 +213,10 @@ static const char *find_engine(const struct nvl_root *rootfs)
     return NULL;
 }
 
-static void check_nested(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                         struct nvl_findings *findings)
+static void check_nested_cdi(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                             struct nvl_findings *findings)
 {
-    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0 || facts->idmap.privileged)
+    if (facts->idmap.privileged)
         return;
     const char *engine = find_engine(&facts->rootfs);
     bool has_toolkit = nvl_root_exists(&facts->rootfs, "/usr/bin/nvidia-container-runtime") ||
@@ -239,25 +238,15 @@ static void check_nested(const struct nvl_check *check, const struct nvl_contain
     nvl_finding_fix(f, "%s", write);
 }
 
-const struct nvl_check nvl_checks_files[] = {
-    {"container-musl", "Can its C library load NVIDIA's driver?", NULL, NULL, nvl_check_musl},
-    {"mount-point-blocked", "Can the driver be mounted in it?", NULL, NULL, check_blocked},
-    {"linker-include", "Does its linker read the folder that names the driver?", "container-musl", NULL,
-     nvl_check_no_include},
-    {"cuda-stubs", "Do its programs load a real libcuda?", NULL, NULL, nvl_check_stubs},
-    {"cuda-compat", "Do its programs load a libcuda that its GPU supports?", NULL, NULL, nvl_check_compat},
-    {"own-driver-libraries", "Do its programs take the libraries of the kernel module's version?",
-     "linker-include cuda-stubs cuda-compat start-outdated", NULL, nvl_check_own_driver},
-    {"linker-cache", "Does its linker find the driver that is mounted in it?",
-     "container-musl linker-include own-driver-libraries cuda-stubs cuda-compat start-outdated "
-     "bundle-damaged",
-     NULL, nvl_check_cache},
-    {"service-user-denied", "May its services open the nodes?", "device-denied node-mode", NULL,
-     nvl_check_service_user},
-    {"render-group", "May a group of it open the graphics nodes?", NULL, NULL, nvl_check_render_group},
-    {"left-mount-points", "Is it free of empty files where something was mounted?",
-     "mount-source-missing " NVL_NO_NODES_ON_HOST, NULL, check_left_files},
-    {"kernel-packages", "Is it free of kernel drivers?", NULL, NULL, check_kernel_packages},
-    {"nested-no-cdi", "Can containers inside it have the GPU?", NULL, NULL, check_nested},
+const struct nvl_check nvl_file_checks[] = {
+    {"mount-point-blocked", "Can the driver be mounted in it?", 20, NVL_NEEDS_BUNDLE | NVL_NEEDS_ROOTFS, NULL,
+     NVL_OF_CONTAINER(check_mount_point)},
+    {"left-mount-points", "Is it free of empty files where something was mounted?", 100,
+     NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS, "mount-source-missing " NVL_NO_NODES_ON_HOST,
+     NVL_OF_CONTAINER(check_left_files)},
+    {"kernel-packages", "Is it free of kernel drivers?", 110, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS, NULL,
+     NVL_OF_CONTAINER(check_kernel_packages)},
+    {"nested-no-cdi", "Can containers inside it have the GPU?", 120, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS,
+     NULL, NVL_OF_CONTAINER(check_nested_cdi)},
     {0},
 };

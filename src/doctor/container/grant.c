@@ -1,6 +1,4 @@
-/* What a container's config says. The checks of its device rules, mounts and stray lines lie in
- * rules.c, majors.c, mounts.c and lines.c; here are those of the grant itself,
- * and the table. */
+/* The lines of a grant: can they be read, are they all there, and does another hook stand beside them. */
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 
@@ -67,30 +65,37 @@ static bool is_brought_in(const struct nvl_container_facts *facts, const char *n
 static void check_grant_incomplete(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                    struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
     const char *devices = nvl_effective_variable(&facts->effective, NVL_KEY_ENVIRONMENT, NVL_ENV_DEVICES),
                *effect = NULL;
 
-    if (!facts->has_grant)
-        return;
     if (devices == NULL || devices[0] == '\0')
         nvl_strv_push(&evidence, "no lxc.environment line with " NVL_ENV_DEVICES " is in force");
     if (!has_slot(facts, NVL_SLOT_MOUNT))
         nvl_strv_push(&evidence, "no lxc.hook.mount line of nvlxc");
-    for (size_t i = 0; i < facts->resolved.n_nodes; i++)
-        if (!is_brought_in(facts, facts->resolved.nodes[i].path))
-            nvl_strv_pushf(&evidence, "no %s for %s",
-                           facts->grant.delivery.nodes == NVL_NODES_DEV ? "dev[n] entry" : "lxc.mount.entry",
-                           facts->resolved.nodes[i].path);
+    bool is_whole = evidence.count > 0;
+    for (size_t i = 0; i < facts->resolved.n_nodes; i++) {
+        if (is_brought_in(facts, facts->resolved.nodes[i].path))
+            continue;
+        nvl_strv_push(&paths, facts->resolved.nodes[i].path);
+        nvl_strv_pushf(&evidence, "no %s for %s",
+                       facts->grant.delivery.nodes == NVL_NODES_DEV ? "dev[n] entry" : "lxc.mount.entry",
+                       facts->resolved.nodes[i].path);
+    }
     if (evidence.count > 0)
         effect = "the container starts without nodes, or without the driver";
-    if (!has_slot(facts, NVL_SLOT_PRE_START))
+    bool has_pre_start = has_slot(facts, NVL_SLOT_PRE_START);
+    if (!has_pre_start)
         nvl_strv_push(&evidence, "no lxc.hook.pre-start line of nvlxc");
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, effect != NULL ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING,
                              facts, &evidence, "a line of its grant is missing");
     if (f == NULL)
         return;
+    if (!is_whole)
+        nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
+    if (!is_whole && !has_pre_start)
+        nvl_finding_about(f, NVL_SUBJECT_LINE, "lxc.hook.pre-start");
     nvl_finding_cause(f, "%s",
                       effect != NULL ? effect
                                      : "nothing loads nvidia-uvm or makes missing nodes before the container "
@@ -138,36 +143,12 @@ static void check_lxc_hook(const struct nvl_check *check, const struct nvl_conta
     nvl_finding_fix(f, "%s", again);
 }
 
-const struct nvl_check nvl_checks_config[] = {
-    {"grant-unreadable", "Can the grant in its config be read?", NULL, NULL, check_grant_unreadable},
-    {"section-lines", "Are its NVIDIA lines in the part of the config that is in force?", NULL, NULL,
-     nvl_check_section},
-    {"other-dialect", "Does LXC read all its NVIDIA lines?", NULL, NULL, nvl_check_other_dialect},
-    {"dev-missing", "Are the devices that dev[n] passes there?", NVL_NO_NODES_ON_HOST, NULL,
-     nvl_check_dev_missing},
-    {"lxc-nvidia-hook", "Is LXC's own nvidia hook out of the way?", NULL, NULL, check_lxc_hook},
-    {"rules-deny-rest", "Do its device rules leave the ordinary devices open?", NULL, NULL,
-     nvl_check_rules_deny_rest},
-    {"grant-incomplete", "Are all lines of its grant there?", "grant-unreadable", NULL,
-     check_grant_incomplete},
-    {"classic-major-stale", "Do its device rules name the majors of this boot?", NULL, NULL,
-     nvl_check_major_stale},
-    {"cgroup-v1-rules", "Are its device rules for this host's cgroups?", NULL, NULL, nvl_check_cgroup_v1},
-    {"classic-rule-missing", "Does its device filter allow the nodes that it mounts?",
-     "classic-major-stale cgroup-v1-rules", NULL, nvl_check_classic_rule_missing},
-    {"grant-rule-missing", "Does its device filter allow the nodes of its grant?",
-     "rules-deny-rest grant-incomplete", NULL, nvl_check_grant_rules},
-    {"mount-source-missing", "Is what it mounts by hand on the host?",
-     NVL_NO_NODES_ON_HOST " libraries-absent", NULL, nvl_check_mount_source},
-    {"library-folder-mounted", "Are its own library folders its own?", NULL, NULL, nvl_check_library_mount},
-    {"classic-major-pinned", "Will its device rules be right after the next boot?", "classic-major-stale",
-     NULL, nvl_check_major_pinned},
-    {"rule-other-gpu", "Do its device rules name its own GPUs alone?", "grant-rule-missing", NULL,
-     nvl_check_rule_other_gpu},
-    {"lines-dropped", "Does Proxmox read all its NVIDIA lines?", NULL, NULL, nvl_check_dropped},
-    {"dev-mode", "May its services open the devices that dev[n] passes?", "service-user-denied dev-missing",
-     NULL, nvl_check_dev_mode},
-    {"rules-without-effect", "Do its device rules do anything?", NULL, NULL, nvl_check_rules_without_effect},
-    {"marker-comments", "Are its notes free of other tools' markers?", NULL, NULL, nvl_check_markers},
+const struct nvl_check nvl_grant_checks[] = {
+    {"grant-unreadable", "Can the grant in its config be read?", 10, 0, NULL,
+     NVL_OF_CONTAINER(check_grant_unreadable)},
+    {"lxc-nvidia-hook", "Is LXC's own nvidia hook out of the way?", 50, 0, NULL,
+     NVL_OF_CONTAINER(check_lxc_hook)},
+    {"grant-incomplete", "Are all lines of its grant there?", 70, NVL_NEEDS_GRANT, NULL,
+     NVL_OF_CONTAINER(check_grant_incomplete)},
     {0},
 };

@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "doctor/container/shared.h"
+#include "doctor/families.h"
 #include "container/foreign.h"
+#include "container/hook_environment.h"
 
 /* By its text: what is no line of the config's grammar has neither key nor value. */
 static bool is_about_nvidia(const char *text)
@@ -59,8 +61,8 @@ static void section_finding(const struct nvl_check *check, const struct nvl_cont
 
 /* An older snapshot's lines are its own; what tools append lands in the last section, or in the pending one.
  */
-void nvl_check_section(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                       struct nvl_findings *findings)
+static void check_section_lines(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                struct nvl_findings *findings)
 {
     const struct nvl_config *config = &facts->config;
     nvl_autofree bool *strays = nvl_config_strays(config);
@@ -122,13 +124,11 @@ static char *as_proxmox_reads_it(const char *text)
     return is_good ? TAKE_PTR(line) : NULL;
 }
 
-void nvl_check_dropped(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                       struct nvl_findings *findings)
+static void check_dropped_lines(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, lines = {0};
 
-    if (facts->config.dialect != NVL_DIALECT_PVE)
-        return;
     for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0; i++) {
         const struct nvl_line *line = &facts->config.lines[i];
         nvl_autofree char *text = nvl_line_text(&facts->config, i);
@@ -157,14 +157,12 @@ void nvl_check_dropped(const struct nvl_check *check, const struct nvl_container
 }
 
 /* Proxmox's forms in a config of LXC's own: LXC takes "key = value" alone. */
-void nvl_check_other_dialect(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                             struct nvl_findings *findings)
+static void check_other_dialect(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     bool is_fatal = false;
 
-    if (facts->config.dialect != NVL_DIALECT_LXC)
-        return;
     for (size_t i = 0; i < facts->config.n_lines; i++) {
         const struct nvl_line *line = &facts->config.lines[i];
         nvl_autofree char *text = nvl_line_text(&facts->config, i);
@@ -194,7 +192,7 @@ static bool is_word_char(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-static bool has_word(const char *text, const char *word)
+static bool names_word(const char *text, const char *word)
 {
     size_t len = strlen(word);
 
@@ -209,10 +207,10 @@ static bool is_marker(const char *text)
 {
     static const char *const words[] = {"begin", "end", "start"};
 
-    if (strcasestr(text, "nvidia") == NULL && !has_word(text, "gpu") && !has_word(text, "cuda"))
+    if (strcasestr(text, "nvidia") == NULL && !names_word(text, "gpu") && !names_word(text, "cuda"))
         return false;
     for (size_t i = 0; i < NVL_LENGTH(words); i++)
-        if (has_word(text, words[i]))
+        if (names_word(text, words[i]))
             return true;
     return strstr(text, ">>>") != NULL || strstr(text, "<<<") != NULL;
 }
@@ -228,13 +226,11 @@ static bool marks_something(const struct nvl_config *config, size_t i)
     return false;
 }
 
-void nvl_check_markers(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                       struct nvl_findings *findings)
+static void check_marker_comments(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                  struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
 
-    if (facts->config.dialect != NVL_DIALECT_PVE)
-        return;
     for (size_t i = 0; i < facts->config.n_lines && facts->config.lines[i].section == 0; i++) {
         nvl_autofree char *text = nvl_line_text(&facts->config, i);
         if (facts->config.lines[i].kind == NVL_LINE_COMMENT && is_marker(text) &&
@@ -251,3 +247,54 @@ void nvl_check_markers(const struct nvl_check *check, const struct nvl_container
     nvl_finding_fix(f, "take them out of the CT's notes, in the web interface or in %s",
                     facts->container->config_path);
 }
+
+/* Every CT has hooks: those of pve-container's 01-pve.conf. */
+static bool runs_hooks(const struct nvl_container_facts *facts)
+{
+    bool found = facts->has_grant || facts->container->kind == NVL_CONTAINER_PVE;
+
+    for (size_t i = 0; i < facts->effective.count && !found; i++)
+        found = nvl_has_prefix(facts->effective.items[i].key, "lxc.hook.");
+    return found;
+}
+
+static void check_hook_environment(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                   struct nvl_findings *findings)
+{
+    nvl_auto(nvl_hook_dangers_clear) struct nvl_hook_dangers dangers = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, reasons = {0};
+
+    if (!runs_hooks(facts))
+        return;
+    nvl_hook_dangers_find(facts->host->root, facts->container, &facts->effective, &dangers);
+    for (size_t i = 0; i < dangers.count; i++) {
+        nvl_autofree char *text = nvl_setting_text(&facts->effective, dangers.items[i].setting);
+        nvl_strv_push(&evidence, text);
+        nvl_strv_push(&reasons, dangers.items[i].why);
+    }
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
+                                                 "its environment can run its image's code on the host");
+    if (f == NULL)
+        return;
+    nvl_autofree char *why = nvl_strv_join(&reasons, "; ");
+    nvl_finding_cause(f,
+                      "it %s. LXC sets the variable for the host's shell that runs every hook, outside the "
+                      "container: what the variable names, a file of its image, would run as the host's %s. "
+                      "nvlxc attach refuses such a config",
+                      why, facts->container->user != NULL ? facts->container->user : "root");
+    nvl_finding_fix(f, "%s", nvl_hook_danger_fix);
+}
+
+const struct nvl_check nvl_line_checks[] = {
+    {"section-lines", "Are its NVIDIA lines in the part of the config that is in force?", 20, 0, NULL,
+     NVL_OF_CONTAINER(check_section_lines)},
+    {"other-dialect", "Does LXC read all its NVIDIA lines?", 30, NVL_NEEDS_LXC, NULL,
+     NVL_OF_CONTAINER(check_other_dialect)},
+    {"hook-environment", "Does its environment leave the host's hooks alone?", 55, 0, NULL,
+     NVL_OF_CONTAINER(check_hook_environment)},
+    {"lines-dropped", "Does Proxmox read all its NVIDIA lines?", 160, NVL_NEEDS_PVE, NULL,
+     NVL_OF_CONTAINER(check_dropped_lines)},
+    {"marker-comments", "Are its notes free of other tools' markers?", 190, NVL_NEEDS_PVE, NULL,
+     NVL_OF_CONTAINER(check_marker_comments)},
+    {0},
+};

@@ -3,15 +3,16 @@
 
 #include "base/paths.h"
 #include "doctor/container/shared.h"
+#include "doctor/families.h"
 #include "host/ldcache.h"
 #include "inject/linker.h"
 
 #define CONF_MAX (64u << 10)
 
-void nvl_check_musl(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                    struct nvl_findings *findings)
+static void check_musl(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                       struct nvl_findings *findings)
 {
-    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0 || !nvl_linker_is_musl(&facts->rootfs))
+    if (!nvl_linker_is_musl(&facts->rootfs))
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "its C library is musl, which cannot load NVIDIA's driver");
@@ -40,10 +41,10 @@ static bool includes_folder(const struct nvl_root *rootfs)
     return false;
 }
 
-void nvl_check_no_include(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                          struct nvl_findings *findings)
+static void check_linker_include(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                 struct nvl_findings *findings)
 {
-    if (!nvl_wants_bundle(facts) || facts->rootfs.fd < 0 || includes_folder(&facts->rootfs))
+    if (includes_folder(&facts->rootfs))
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "its linker does not read /etc/ld.so.conf.d");
@@ -56,12 +57,12 @@ void nvl_check_no_include(const struct nvl_check *check, const struct nvl_contai
 }
 
 /* Where libcuda.so.1 comes from. */
-struct source {
-    char *path;         /* NULL for nowhere */
-    const char *origin; /* "LD_LIBRARY_PATH in its config", "/etc/ld.so.cache" */
+struct libcuda_source {
+    char *path;          /* NULL for nowhere */
+    bool is_from_config; /* by LD_LIBRARY_PATH; else by the linker's cache */
 };
 
-static void source_clear(struct source *s)
+static void libcuda_source_clear(struct libcuda_source *s)
 {
     free(s->path);
 }
@@ -81,7 +82,7 @@ static const char *library_path(const struct nvl_config *config)
     return value;
 }
 
-static bool is_in_bundle(const char *path)
+static bool lies_in_bundle(const char *path)
 {
     return nvl_has_prefix(path, NVL_MOUNT_POINT "/");
 }
@@ -93,7 +94,7 @@ static bool holds_libcuda(const struct nvl_container_facts *facts, const char *f
 
     for (size_t i = 0; i < NVL_LENGTH(names); i++) {
         nvl_autofree char *file = nvl_xasprintf("%s/%s", folder, names[i]);
-        if ((nvl_wants_bundle(facts) && is_in_bundle(file)) || nvl_root_exists(&facts->rootfs, file)) {
+        if ((nvl_wants_bundle(facts) && lies_in_bundle(file)) || nvl_root_exists(&facts->rootfs, file)) {
             *path = TAKE_PTR(file);
             return true;
         }
@@ -101,19 +102,19 @@ static bool holds_libcuda(const struct nvl_container_facts *facts, const char *f
     return false;
 }
 
-static struct source find_source(const struct nvl_container_facts *facts)
+static struct libcuda_source find_source(const struct nvl_container_facts *facts)
 {
     nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
     const char *variable = library_path(&facts->config), *cached = NULL;
-    struct source s = {.origin = "LD_LIBRARY_PATH in its config"};
+    struct libcuda_source s = {.is_from_config = true};
 
     if (variable != NULL)
         nvl_strv_split(&folders, variable, ":");
     for (size_t i = 0; i < folders.count; i++)
         if (folders.items[i][0] == '/' && holds_libcuda(facts, folders.items[i], &s.path))
             return s;
-    s.origin = "/etc/ld.so.cache in the container";
+    s.is_from_config = false;
     if (nvl_ldcache_read(&cache, &facts->rootfs) == 0)
         cached = nvl_ldcache_find(&cache, NVL_ELF_64, "libcuda.so.1");
     if (cached != NULL)
@@ -129,55 +130,70 @@ static bool is_before_first_start(const struct nvl_container_facts *facts)
            includes_folder(&facts->rootfs);
 }
 
-static bool is_from_config(const struct source *s)
+static const char *origin_text(const struct libcuda_source *s)
 {
-    return nvl_has_prefix(s->origin, "LD_LIBRARY_PATH");
+    return s->is_from_config ? "LD_LIBRARY_PATH in its config" : "/etc/ld.so.cache in the container";
 }
 
-static void path_fix(struct nvl_finding *f, const struct nvl_container_facts *facts, const struct source *s,
-                     const char *folders, const char *more)
+/* The finding is about a folder, by its path without links. */
+static void about_folder(struct nvl_finding *f, const struct nvl_root *rootfs, const char *folder)
+{
+    nvl_autofree char *real = NULL;
+
+    nvl_finding_about(f, NVL_SUBJECT_LIBRARY, nvl_root_resolve(rootfs, folder, &real) == 0 ? real : folder);
+}
+
+static void about_folder_of(struct nvl_finding *f, const struct nvl_root *rootfs, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    nvl_autofree char *folder = nvl_xstrndup(path, slash != NULL ? (size_t)(slash - path) : 0);
+
+    about_folder(f, rootfs, folder);
+}
+
+/* `instead`: a command that does it as well, NULL for none. */
+static void set_path_fix(struct nvl_finding *f, const struct nvl_container_facts *facts,
+                         const struct libcuda_source *s, const char *folders, const char *instead)
 {
     nvl_autofree char *inside = nvl_container_run_inside(facts->container, "ldconfig");
 
-    if (is_from_config(s))
+    if (s->is_from_config)
         nvl_finding_fix(f, "take that folder out of LD_LIBRARY_PATH in %s, and restart the container",
                         facts->container->config_path);
     else
-        nvl_finding_fix(f,
-                        "%stake %s out of /etc/ld.so.conf and /etc/ld.so.conf.d in the container, then:\n%s",
-                        more, folders, inside);
+        nvl_finding_fix(
+            f, "%s%stake %s out of /etc/ld.so.conf and /etc/ld.so.conf.d in the container, then:\n%s",
+            instead != NULL ? instead : "", instead != NULL ? "\nor " : "", folders, inside);
 }
 
 /* The source of a container that should have a GPU; path NULL where that is no question. */
-static struct source source_to_judge(const struct nvl_container_facts *facts)
+static struct libcuda_source source_to_judge(const struct nvl_container_facts *facts)
 {
-    struct source s = {0};
+    struct libcuda_source s = find_source(facts);
 
-    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0)
-        return s;
-    s = find_source(facts);
-    if (s.path != NULL && !is_from_config(&s) && is_before_first_start(facts)) {
-        source_clear(&s);
+    if (s.path != NULL && !s.is_from_config && is_before_first_start(facts)) {
+        libcuda_source_clear(&s);
         s.path = NULL;
     }
     return s;
 }
 
-void nvl_check_stubs(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                     struct nvl_findings *findings)
+static void check_cuda_stubs(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                             struct nvl_findings *findings)
 {
-    nvl_auto(source_clear) struct source s = source_to_judge(facts);
+    nvl_auto(libcuda_source_clear) struct libcuda_source s = source_to_judge(facts);
 
     if (s.path == NULL || strstr(s.path, "/stubs/") == NULL)
         return;
     struct nvl_finding *f =
         nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                         "its programs load the CUDA toolkit's stub in the place of libcuda");
-    nvl_finding_evidence(f, "%s gives %s", s.origin, s.path);
+    about_folder_of(f, &facts->rootfs, s.path);
+    nvl_finding_evidence(f, "%s gives %s", origin_text(&s), s.path);
     nvl_finding_cause(f,
                       "the stub is there to link against, and does nothing: CUDA fails with error 34 (stub "
                       "library)");
-    path_fix(f, facts, &s, "the stubs folder", "");
+    set_path_fix(f, facts, &s, "the stubs folder", NULL);
 }
 
 /* Forward compatibility is for data centre GPUs; these are not. */
@@ -198,27 +214,27 @@ static const char *consumer_model(const struct nvl_container_facts *facts)
     return NULL;
 }
 
-void nvl_check_compat(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                      struct nvl_findings *findings)
+static void check_cuda_compat(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                              struct nvl_findings *findings)
 {
-    nvl_auto(source_clear) struct source s = source_to_judge(facts);
+    nvl_auto(libcuda_source_clear) struct libcuda_source s = source_to_judge(facts);
     const char *model = consumer_model(facts);
 
     if (s.path == NULL || strstr(s.path, "/compat/") == NULL || model == NULL)
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "its programs load CUDA's compatibility library");
-    nvl_finding_evidence(f, "%s gives %s\nthe GPU is %s", s.origin, s.path, model);
+    about_folder_of(f, &facts->rootfs, s.path);
+    nvl_finding_evidence(f, "%s gives %s\nthe GPU is %s", origin_text(&s), s.path, model);
     nvl_finding_cause(
         f, "the cuda-compat libraries work with data centre GPUs alone: on this one CUDA fails with "
            "error 804 (forward compatibility was attempted on non supported HW)");
     nvl_autofree char *purge = nvl_container_run_inside(facts->container, "apt-get purge 'cuda-compat-*'");
-    nvl_autofree char *more = nvl_xasprintf("%s\nor ", purge);
-    path_fix(f, facts, &s, "the compat folder", more);
+    set_path_fix(f, facts, &s, "the compat folder", purge);
 }
 
-static bool is_library(const struct nvl_root *rootfs, const char *folder, const char *name,
-                       const char *version)
+static bool has_library_file(const struct nvl_root *rootfs, const char *folder, const char *name,
+                             const char *version)
 {
     nvl_autofree char *path = nvl_xasprintf("%s/%s.so.%s", folder, name, version);
     struct stat st;
@@ -227,7 +243,8 @@ static bool is_library(const struct nvl_root *rootfs, const char *folder, const 
 }
 
 /* Driver libraries outside the bundle, of another version than the kernel module. */
-static void find_own(const struct nvl_container_facts *facts, struct nvl_strv *evidence)
+static void find_own_drivers(const struct nvl_container_facts *facts, struct nvl_strv *evidence,
+                             struct nvl_strv *folders)
 {
     nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
     const char *version = facts->host->host.driver.version;
@@ -241,25 +258,43 @@ static void find_own(const struct nvl_container_facts *facts, struct nvl_strv *e
             continue;
         static const char *const names[] = {"libcuda", "libnvidia-ml"};
         for (size_t n = 0; n < NVL_LENGTH(names); n++)
-            if (is_library(&facts->rootfs, dir->path, names[n], dir->version))
+            if (has_library_file(&facts->rootfs, dir->path, names[n], dir->version)) {
                 nvl_strv_pushf(evidence, "%s/%s.so.%s", dir->path, names[n], dir->version);
+                nvl_strv_push(folders, dir->path);
+            }
     }
 }
+
+static const char *const main_sonames[] = {"libcuda.so.1", "libnvidia-ml.so.1"};
 
 /* Whether the loader takes both from the bundle. */
 static bool takes_bundle(const struct nvl_root *rootfs)
 {
-    static const char *const sonames[] = {"libcuda.so.1", "libnvidia-ml.so.1"};
     nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
 
     if (nvl_ldcache_read(&cache, rootfs) < 0)
         return false;
-    for (size_t i = 0; i < NVL_LENGTH(sonames); i++) {
-        const char *path = nvl_ldcache_find(&cache, NVL_ELF_64, sonames[i]);
-        if (path == NULL || !is_in_bundle(path))
+    for (size_t i = 0; i < NVL_LENGTH(main_sonames); i++) {
+        const char *path = nvl_ldcache_find(&cache, NVL_ELF_64, main_sonames[i]);
+        if (path == NULL || !lies_in_bundle(path))
             return false;
     }
     return true;
+}
+
+/* The folders that the cache gives in the bundle's place; all libraries, where it gives none of another. */
+static void about_cached_folders(struct nvl_finding *f, const struct nvl_root *rootfs)
+{
+    nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
+    bool is_read = nvl_ldcache_read(&cache, rootfs) == 0;
+
+    for (size_t i = 0; is_read && i < NVL_LENGTH(main_sonames); i++) {
+        const char *path = nvl_ldcache_find(&cache, NVL_ELF_64, main_sonames[i]);
+        if (path != NULL && !lies_in_bundle(path))
+            about_folder_of(f, rootfs, path);
+    }
+    if (f->about.count == 0)
+        nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
 }
 
 static void own_fix(struct nvl_finding *f, const struct nvl_container_facts *facts)
@@ -277,15 +312,13 @@ static void own_fix(struct nvl_finding *f, const struct nvl_container_facts *fac
         nvl_finding_fix(f, "remove these files, or the packages that they belong to, in the container");
 }
 
-void nvl_check_own_driver(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                          struct nvl_findings *findings)
+static void check_own_driver(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                             struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, folders = {0};
     const char *version = facts->host->host.driver.version;
 
-    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0 || version[0] == '\0')
-        return;
-    find_own(facts, &evidence);
+    find_own_drivers(facts, &evidence, &folders);
     if (evidence.count == 0)
         return;
     bool is_harmless =
@@ -295,6 +328,8 @@ void nvl_check_own_driver(const struct nvl_check *check, const struct nvl_contai
         findings, check, is_harmless ? NVL_SEVERITY_NOTE : NVL_SEVERITY_ERROR, facts, &evidence,
         is_harmless ? "it has driver libraries of its own, of another version, which are not used"
                     : "its programs take driver libraries of its own, of another version");
+    for (size_t i = 0; i < folders.count; i++)
+        about_folder(f, &facts->rootfs, folders.items[i]);
     nvl_finding_cause(
         f, is_harmless
                ? "the linker takes nvlxc's libraries before these; a program that looks into folders by "
@@ -304,16 +339,15 @@ void nvl_check_own_driver(const struct nvl_check *check, const struct nvl_contai
     own_fix(f, facts);
 }
 
-void nvl_check_cache(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                     struct nvl_findings *findings)
+static void check_linker_cache(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
 {
     nvl_autofree char *path =
         nvl_xasprintf("%s/%s/sonames", NVL_BUNDLE_DIR, facts->host->host.driver.version);
     nvl_autofree char *sonames = NULL;
     size_t len;
 
-    if (!facts->has_grant || facts->init <= 0 || facts->rootfs.fd < 0 ||
-        !nvl_root_exists(&facts->rootfs, NVL_MOUNT_POINT "/sonames") ||
+    if (!nvl_root_exists(&facts->rootfs, NVL_MOUNT_POINT "/sonames") ||
         !nvl_root_exists(&facts->rootfs, "/etc/ld.so.conf") ||
         nvl_root_read(facts->host->root, path, NVL_SONAMES_MAX, &sonames, &len) < 0 ||
         nvl_linker_is_current(&facts->rootfs, sonames, len,
@@ -321,6 +355,7 @@ void nvl_check_cache(const struct nvl_check *check, const struct nvl_container_f
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "its linker does not find the driver that is mounted in it");
+    about_cached_folders(f, &facts->rootfs);
     nvl_finding_evidence(f, "/etc/ld.so.cache in the container does not give " NVL_MOUNT_POINT
                             "/lib64 for each of its libraries");
     nvl_finding_cause(
@@ -330,3 +365,23 @@ void nvl_check_cache(const struct nvl_check *check, const struct nvl_container_f
     nvl_autofree char *inside = nvl_container_run_inside(facts->container, "ldconfig");
     nvl_finding_fix(f, "%s", inside);
 }
+
+const struct nvl_check nvl_linker_checks[] = {
+    {"container-musl", "Can its C library load NVIDIA's driver?", 10, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS,
+     NULL, NVL_OF_CONTAINER(check_musl)},
+    {"linker-include", "Does its linker read the folder that names the driver?", 30,
+     NVL_NEEDS_BUNDLE | NVL_NEEDS_ROOTFS, "container-musl", NVL_OF_CONTAINER(check_linker_include)},
+    {"cuda-stubs", "Do its programs load a real libcuda?", 40, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS, NULL,
+     NVL_OF_CONTAINER(check_cuda_stubs)},
+    {"cuda-compat", "Do its programs load a libcuda that its GPU supports?", 50,
+     NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS, NULL, NVL_OF_CONTAINER(check_cuda_compat)},
+    {"own-driver-libraries", "Do its programs take the libraries of the kernel module's version?", 60,
+     NVL_NEEDS_VERSION | NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS,
+     "linker-include cuda-stubs cuda-compat start-outdated", NVL_OF_CONTAINER(check_own_driver)},
+    {"linker-cache", "Does its linker find the driver that is mounted in it?", 70,
+     NVL_NEEDS_GRANT | NVL_NEEDS_RUNNING,
+     "container-musl linker-include own-driver-libraries cuda-stubs cuda-compat start-outdated "
+     "bundle-damaged",
+     NVL_OF_CONTAINER(check_linker_cache)},
+    {0},
+};

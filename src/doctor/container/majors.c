@@ -1,10 +1,11 @@
 /* Device rules that were written as numbers: majors that the kernel gave to something else meanwhile, or
  * will; nodes that no rule names; and rules for a cgroup version that the host does not have. */
 #include "doctor/container/shared.h"
+#include "doctor/families.h"
 #include "container/device_rules.h"
 
 /* The ranges that the kernel takes dynamic majors of character devices from. */
-static bool is_dynamic(int major)
+static bool is_dynamic_major(int major)
 {
     return (major >= 234 && major <= 254) || (major >= 384 && major <= 511);
 }
@@ -36,20 +37,22 @@ static bool has_gpu_rule(const struct nvl_container_facts *facts)
 /* The drivers whose majors change from boot to boot. */
 struct dynamic {
     const char *driver, *node;
+    const char *effect; /* what fails where the node is denied */
     int major;
     bool is_wanted; /* by lines written by hand */
 };
 
 static struct dynamic uvm_of(const struct nvl_container_facts *facts)
 {
-    return (struct dynamic){"nvidia-uvm", "/dev/nvidia-uvm", facts->host->host.majors.uvm,
-                            mounts(facts, "/dev/nvidia-uvm") || has_gpu_rule(facts)};
+    return (struct dynamic){
+        "nvidia-uvm", "/dev/nvidia-uvm", "nvidia-smi works, CUDA fails with error 999 (unknown error)",
+        facts->host->host.majors.uvm, mounts(facts, "/dev/nvidia-uvm") || has_gpu_rule(facts)};
 }
 
 static struct dynamic caps_of(const struct nvl_container_facts *facts)
 {
-    return (struct dynamic){"nvidia-caps", "/dev/nvidia-caps", facts->host->host.majors.caps,
-                            mounts(facts, "/dev/nvidia-caps")};
+    return (struct dynamic){"nvidia-caps", "/dev/nvidia-caps", "MIG devices cannot be opened",
+                            facts->host->host.majors.caps, mounts(facts, "/dev/nvidia-caps")};
 }
 
 /* Whose a major is at this moment, by /proc/devices. */
@@ -81,7 +84,7 @@ static void find_stale(const struct nvl_container_facts *facts, struct nvl_strv 
     for (size_t i = 0; i < facts->effective.count; i++) {
         const struct nvl_setting *line = &facts->effective.items[i];
         int major = nvl_setting_allows(line) ? nvl_device_rule_major(line->value) : -1;
-        if (!is_dynamic(major) || major == majors->uvm || major == majors->caps)
+        if (!is_dynamic_major(major) || major == majors->uvm || major == majors->caps)
             continue;
         nvl_add_setting_evidence(evidence, facts, i);
         nvl_autofree char *owner = owner_of_major(facts->host->root, major);
@@ -95,14 +98,16 @@ static void stale_finding(const struct nvl_check *check, const struct nvl_contai
     nvl_strv_pushf(evidence, "/proc/devices: %d is %s now", d->major, d->driver);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, evidence,
                                                  "a device rule names a major that the driver no longer has");
+    nvl_finding_about(f, NVL_SUBJECT_NODE, d->node);
+    for (size_t i = 0; i < facts->host->n_nodes; i++)
+        if (facts->host->nodes[i].major == d->major)
+            nvl_finding_about(f, NVL_SUBJECT_NODE, facts->host->nodes[i].path);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f,
         "%s gets another major at each boot; the one written into the config is from an earlier "
-        "boot, so the device filter denies %s%s",
-        d->driver, d->node,
-        strcmp(d->driver, "nvidia-uvm") == 0 ? ": nvidia-smi works, CUDA fails with error 999 (unknown error)"
-                                             : ": MIG devices cannot be opened");
+        "boot, so the device filter denies %s: %s",
+        d->driver, d->node, d->effect);
     nvl_finding_fix(f,
                     "in %s, put this line in the place of the old one, and restart the container:\n"
                     "  " NVL_KEY_ALLOW "%s c %d:* rwm\n"
@@ -112,8 +117,8 @@ static void stale_finding(const struct nvl_check *check, const struct nvl_contai
                     d->major, again);
 }
 
-void nvl_check_major_stale(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                           struct nvl_findings *findings)
+static void check_major_stale(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                              struct nvl_findings *findings)
 {
     const struct dynamic all[] = {uvm_of(facts), caps_of(facts)};
     nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
@@ -131,8 +136,8 @@ void nvl_check_major_stale(const struct nvl_check *check, const struct nvl_conta
     }
 }
 
-void nvl_check_major_pinned(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                            struct nvl_findings *findings)
+static void check_major_pinned(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
 {
     const struct dynamic all[] = {uvm_of(facts), caps_of(facts)};
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
@@ -159,10 +164,10 @@ void nvl_check_major_pinned(const struct nvl_check *check, const struct nvl_cont
 }
 
 /* Nodes that are mounted by hand and that the filter denies, where no stale rule explains it. */
-void nvl_check_classic_rule_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                                    struct nvl_findings *findings)
+static void check_classic_rules(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, stale = {0}, lines = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, stale = {0}, lines = {0}, paths = {0};
     nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
 
     if (nvl_facts_rules(facts, &rules) < 0)
@@ -170,7 +175,7 @@ void nvl_check_classic_rule_missing(const struct nvl_check *check, const struct 
     find_stale(facts, &stale);
     for (size_t n = 0; n < facts->host->n_nodes; n++) {
         const struct nvl_node *node = &facts->host->nodes[n];
-        bool is_explained = stale.count > 0 && is_dynamic(node->major);
+        bool is_explained = stale.count > 0 && is_dynamic_major(node->major);
         if (node->major < 0 || is_explained ||
             nvl_device_rules_allow(&rules, node->path, node->major, node->minor))
             continue;
@@ -181,6 +186,7 @@ void nvl_check_classic_rule_missing(const struct nvl_check *check, const struct 
                 strcmp(mount.source, node->path) != 0)
                 continue;
             nvl_add_setting_evidence(&evidence, facts, i);
+            nvl_strv_push(&paths, node->path);
             nvl_strv_pushf(&lines, "  " NVL_KEY_ALLOW "%s %s rw",
                            facts->config.dialect == NVL_DIALECT_PVE ? ":" : " =", node->path);
         }
@@ -190,6 +196,7 @@ void nvl_check_classic_rule_missing(const struct nvl_check *check, const struct 
                              "it mounts NVIDIA's nodes, but its device filter denies them");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *text = nvl_strv_join(&lines, "\n");
     nvl_finding_cause(f, "the container has an allow-list of devices, and no rule names these: opening them "
                          "gives EPERM, nvidia-smi says \"Unknown Error\"");
@@ -200,27 +207,44 @@ void nvl_check_classic_rule_missing(const struct nvl_check *check, const struct 
                     facts->container->config_path, text, again);
 }
 
-void nvl_check_cgroup_v1(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                         struct nvl_findings *findings)
+/* The nodes that such a rule was written for; one with a major of an earlier boot for those that have another
+ * at each. */
+static void add_ruled_nodes(const struct nvl_container_facts *facts, const char *rule, struct nvl_strv *paths)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    for (size_t i = 0; i < facts->host->n_nodes; i++) {
+        const struct nvl_node *node = &facts->host->nodes[i];
+        if (nvl_device_rule_matches(rule, node->path, node->major, node->minor) ||
+            (is_dynamic_major(nvl_device_rule_major(rule)) && is_dynamic_major(node->major)))
+            nvl_strv_push(paths, node->path);
+    }
+}
+
+static void check_cgroup_v1_rules(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                  struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
     bool is_hidden = facts->filter == NVL_FILTER_ALLOW;
 
-    if (!nvl_wants_gpu(facts) || nvl_root_exists(facts->host->root, "/sys/fs/cgroup/devices"))
+    if (nvl_root_exists(facts->host->root, "/sys/fs/cgroup/devices"))
         return;
     for (size_t i = 0; i < facts->effective.count; i++) {
         const struct nvl_setting *line = &facts->effective.items[i];
         if (strcmp(line->key, "lxc.cgroup.devices.allow") != 0)
             continue;
         int major = nvl_device_rule_major(line->value);
-        if (facts->effective.items[i].owner == NVL_OWNER_BY_HAND || is_dynamic(major))
-            nvl_add_setting_evidence(&evidence, facts, i);
+        if (line->owner != NVL_OWNER_BY_HAND && !is_dynamic_major(major))
+            continue;
+        nvl_add_setting_evidence(&evidence, facts, i);
+        add_ruled_nodes(facts, line->value, &paths);
     }
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, is_hidden ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts,
                              &evidence, "its device rules are for cgroup v1, which this host does not have");
     if (f == NULL)
         return;
+    nvl_finding_about(f, NVL_SUBJECT_LINE, "lxc.cgroup.devices.allow");
+    for (size_t i = 0; i < paths.count; i++)
+        nvl_finding_explains(f, NVL_SUBJECT_NODE, paths.items[i]);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f, "LXC ignores lxc.cgroup.* keys on a host with cgroup v2 alone, and its version 7 does not "
@@ -228,3 +252,15 @@ void nvl_check_cgroup_v1(const struct nvl_check *check, const struct nvl_contain
     nvl_finding_fix(f, "%s\nor write lxc.cgroup2 in the place of lxc.cgroup in these lines of %s", again,
                     facts->container->config_path);
 }
+
+const struct nvl_check nvl_major_checks[] = {
+    {"classic-major-stale", "Do its device rules name the majors of this boot?", 80, 0, NULL,
+     NVL_OF_CONTAINER(check_major_stale)},
+    {"cgroup-v1-rules", "Are its device rules for this host's cgroups?", 90, NVL_NEEDS_GPU_WISH, NULL,
+     NVL_OF_CONTAINER(check_cgroup_v1_rules)},
+    {"classic-rule-missing", "Does its device filter allow the nodes that it mounts?", 100, 0,
+     "classic-major-stale cgroup-v1-rules", NVL_OF_CONTAINER(check_classic_rules)},
+    {"classic-major-pinned", "Will its device rules be right after the next boot?", 140, 0, NULL,
+     NVL_OF_CONTAINER(check_major_pinned)},
+    {0},
+};

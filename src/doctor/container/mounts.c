@@ -3,7 +3,9 @@
 #include <sys/stat.h>
 
 #include "doctor/container/shared.h"
+#include "doctor/families.h"
 #include "container/foreign.h"
+#include "container/rootfs_path.h"
 
 static const char *uvm_or_all(const char *path)
 {
@@ -18,41 +20,183 @@ static bool is_vital(const char *path)
            strcmp(path, "/dev/nvidia-modeset") != 0;
 }
 
-void nvl_check_mount_source(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                            struct nvl_findings *findings)
+static bool is_node_path(const char *path)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
-    bool is_error = false, is_fatal = false, makes_file = false;
-    const char *effect = "";
+    return nvl_has_prefix(path, "/dev/");
+}
 
+/* What the entries have in common whose source is not there. */
+struct lost_mounts {
+    struct nvl_strv evidence, nodes, files, targets;
+    bool is_error, is_fatal, makes_file;
+    const char *effect;
+};
+
+static void lost_mounts_clear(struct lost_mounts *lost)
+{
+    nvl_strv_clear(&lost->evidence);
+    nvl_strv_clear(&lost->nodes);
+    nvl_strv_clear(&lost->files);
+    nvl_strv_clear(&lost->targets);
+}
+
+static void add_lost_mount(struct lost_mounts *lost, const struct nvl_mount_entry *mount)
+{
+    bool is_optional = strstr(mount->options, "optional") != NULL;
+
+    nvl_strv_pushf(&lost->evidence, "%s does not exist on the host", mount->source);
+    nvl_strv_push(is_node_path(mount->source) ? &lost->nodes : &lost->files, mount->source);
+    nvl_strv_pushf(&lost->targets, "/%s", mount->target);
+    lost->makes_file |= is_optional && strstr(mount->options, "create=file") != NULL;
+    lost->is_fatal |= !is_optional;
+    lost->is_error |= !is_optional || is_vital(mount->source);
+    if (lost->effect == NULL || nvl_has_prefix(mount->source, "/dev/nvidia-uvm"))
+        lost->effect = uvm_or_all(mount->source);
+}
+
+static void find_lost_mounts(const struct nvl_container_facts *facts, struct lost_mounts *lost)
+{
     for (size_t i = 0; i < facts->effective.count; i++) {
         nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry mount = {0};
         if (facts->effective.items[i].owner == NVL_OWNER_OTHER ||
             !nvl_setting_mount(&facts->effective.items[i], &mount) || mount.source[0] != '/' ||
             nvl_root_exists(facts->host->root, mount.source))
             continue;
-        bool is_optional = strstr(mount.options, "optional") != NULL;
-        nvl_add_setting_evidence(&evidence, facts, i);
-        nvl_strv_pushf(&evidence, "%s does not exist on the host", mount.source);
-        makes_file = makes_file || (is_optional && strstr(mount.options, "create=file") != NULL);
-        is_fatal = is_fatal || !is_optional;
-        is_error = is_error || !is_optional || is_vital(mount.source);
-        if (effect[0] == '\0' || nvl_has_prefix(mount.source, "/dev/nvidia-uvm"))
-            effect = uvm_or_all(mount.source);
+        nvl_add_setting_evidence(&lost->evidence, facts, i);
+        add_lost_mount(lost, &mount);
     }
+}
+
+/* It explains what is left where they should be. */
+static void about_lost_mounts(struct nvl_finding *f, const struct lost_mounts *lost)
+{
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &lost->nodes);
+    nvl_finding_about_each(f, NVL_SUBJECT_LIBRARY, &lost->files);
+    for (size_t i = 0; i < lost->targets.count; i++)
+        nvl_finding_explains(f, is_node_path(lost->targets.items[i]) ? NVL_SUBJECT_NODE : NVL_SUBJECT_LIBRARY,
+                             lost->targets.items[i]);
+}
+
+static void check_mount_source(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
+{
+    nvl_auto(lost_mounts_clear) struct lost_mounts lost = {0};
+
+    find_lost_mounts(facts, &lost);
     struct nvl_finding *f =
-        nvl_finding_of_lines(findings, check, is_error ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts,
-                             &evidence, "it mounts NVIDIA files that the host does not have");
+        nvl_finding_of_lines(findings, check, lost.is_error ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING,
+                             facts, &lost.evidence, "it mounts NVIDIA files that the host does not have");
     if (f == NULL)
         return;
+    about_lost_mounts(f, &lost);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f, "%s%s%s",
-        is_fatal ? "an entry without `optional` stops the start; "
-                 : "`optional` leaves such an entry out without a word; ",
-        makes_file ? "`create=file` puts an empty file in its place, which looks like the device; " : "",
-        effect);
+        lost.is_fatal ? "an entry without `optional` stops the start; "
+                      : "`optional` leaves such an entry out without a word; ",
+        lost.makes_file ? "`create=file` puts an empty file in its place, which looks like the device; " : "",
+        lost.effect);
     nvl_finding_fix(f, "have nvlxc make the nodes and find the files at each start:\n  %s", again);
+}
+
+/* "/dev/nvidia0" for "/./dev//nvidia0"; the caller frees. */
+static char *tidy_path(const char *path)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv parts = {0};
+    struct nvl_buf b = {0};
+
+    nvl_strv_split(&parts, path, "/");
+    for (size_t i = 0; i < parts.count; i++)
+        if (strcmp(parts.items[i], ".") != 0)
+            nvl_buf_addf(&b, "/%s", parts.items[i]);
+    return nvl_buf_take(&b);
+}
+
+/* A mount entry of one of NVIDIA's nodes, or of a folder of them, that is not nvlxc's. A DRM node does not
+ * say by its path whose it is: attach leaves such a line where it is. */
+static bool mounts_node_by_hand(const struct nvl_container_facts *facts, size_t i,
+                                struct nvl_mount_entry *mount)
+{
+    enum nvl_line_owner owner = facts->effective.items[i].owner;
+
+    if (!nvl_setting_mount(&facts->effective.items[i], mount))
+        return false;
+    if (owner == NVL_OWNER_BY_HAND && nvl_has_prefix(mount->source, "/dev/nvidia"))
+        return true;
+    for (size_t n = 0; owner != NVL_OWNER_NVLXC && n < facts->host->n_nodes; n++)
+        if (nvl_has_prefix(mount->source, "/dev/dri/") &&
+            strcmp(facts->host->nodes[n].path, mount->source) == 0)
+            return nvl_wants_gpu(facts);
+    return false;
+}
+
+/* Where liblxc puts a node that it puts elsewhere than programs look for it; NULL where it is right, or not
+ * known. A DRM node may have another name on purpose, in the folder where all are. */
+static char *find_stray_place(const struct nvl_mount_entry *mount, const char *rootfs)
+{
+    nvl_autofree char *as_written = nvl_mount_entry_place(mount, rootfs);
+
+    if (as_written == NULL)
+        return NULL;
+    nvl_autofree char *place = tidy_path(as_written), *source = tidy_path(mount->source);
+    bool is_right = strcmp(place, source) == 0 ||
+                    (nvl_has_prefix(source, "/dev/dri/") && nvl_has_prefix(place, "/dev/dri/"));
+    return is_right ? NULL : TAKE_PTR(place);
+}
+
+struct stray_mounts {
+    struct nvl_strv evidence, sources;
+    struct nvl_strv edits; /* of lines that attach leaves */
+    bool attach_takes;     /* any */
+};
+
+static void stray_mounts_clear(struct stray_mounts *strays)
+{
+    nvl_strv_clear(&strays->evidence);
+    nvl_strv_clear(&strays->sources);
+    nvl_strv_clear(&strays->edits);
+}
+
+static void find_stray_mounts(const struct nvl_container_facts *facts, struct stray_mounts *strays)
+{
+    nvl_autofree char *why_not = NULL;
+    nvl_autofree char *rootfs = nvl_container_rootfs_path(facts->container, &facts->effective, &why_not);
+
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry mount = {0};
+        if (!mounts_node_by_hand(facts, i, &mount))
+            continue;
+        nvl_autofree char *place = find_stray_place(&mount, rootfs);
+        if (place == NULL)
+            continue;
+        nvl_add_setting_evidence(&strays->evidence, facts, i);
+        nvl_strv_pushf(&strays->evidence, "%s becomes %s in the container", mount.source, place);
+        nvl_strv_push(&strays->sources, mount.source);
+        if (facts->effective.items[i].owner == NVL_OWNER_BY_HAND)
+            strays->attach_takes = true;
+        else
+            nvl_strv_pushf(&strays->edits, "write the target %s in the line of %s", mount.source + 1,
+                           mount.source);
+    }
+}
+
+static void check_mount_target(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
+{
+    nvl_auto(stray_mounts_clear) struct stray_mounts strays = {0};
+
+    find_stray_mounts(facts, &strays);
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &strays.evidence,
+                                                 "it mounts NVIDIA's nodes where programs do not find them");
+    if (f == NULL)
+        return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &strays.sources);
+    nvl_finding_cause(f, "programs look for a node by the path that it has on the host; a target without a "
+                         "slash before it counts from the container's root, so it has to begin with dev/");
+    nvl_autofree char *again = nvl_attach_again(facts), *edits = nvl_strv_join(&strays.edits, "\n");
+    nvl_finding_fix(f, "%s%s%s%s", edits, strays.edits.count > 0 && strays.attach_takes ? "\n" : "",
+                    strays.attach_takes ? "have nvlxc put the nodes in their places:\n  " : "",
+                    strays.attach_takes ? again : "");
 }
 
 /* A folder of the host's libraries over one of the container's; targets have no slash before them. */
@@ -63,27 +207,29 @@ static bool covers_libraries(const struct nvl_mount_entry *mount)
     return nvl_is_library_folder(mount->source) && nvl_is_library_folder(target);
 }
 
-static bool same(const char *a, const char *b)
+/* A rolling distribution has no version. */
+static bool is_same_release(const struct nvl_system *a, const struct nvl_system *b)
 {
-    return a != NULL && b != NULL && strcmp(a, b) == 0;
+    const char *a_version = a->version_id != NULL ? a->version_id : "";
+    const char *b_version = b->version_id != NULL ? b->version_id : "";
+
+    return a->id != NULL && b->id != NULL && strcmp(a->id, b->id) == 0 && strcmp(a_version, b_version) == 0;
 }
 
 /* "debian 12" */
-static char *release(const struct nvl_system *s)
+static char *name_release(const struct nvl_system *s)
 {
     return nvl_xasprintf("%s%s%s", s->id != NULL ? s->id : "unknown", s->version_id != NULL ? " " : "",
                          s->version_id != NULL ? s->version_id : "");
 }
 
-void nvl_check_library_mount(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                             struct nvl_findings *findings)
+static void check_library_folder(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                 struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     nvl_auto(nvl_system_clear) struct nvl_system inside = {0};
     bool attach_takes_all = true;
 
-    if (facts->depth == NVL_DEPTH_CONFIG) /* its release is not known */
-        return;
     for (size_t i = 0; i < facts->effective.count; i++) {
         nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry mount = {0};
         if (!nvl_setting_mount(&facts->effective.items[i], &mount) || !covers_libraries(&mount))
@@ -97,11 +243,9 @@ void nvl_check_library_mount(const struct nvl_check *check, const struct nvl_con
         nvl_system_read(&facts->rootfs, &inside, NULL);
     const struct nvl_system *host = &facts->host->system;
     bool is_known = inside.id != NULL && host->id != NULL;
-    if (is_known && same(inside.id, host->id) &&
-        (same(inside.version_id, host->version_id) ||
-         (inside.version_id == NULL && host->version_id == NULL)))
+    if (is_same_release(&inside, host))
         return;
-    nvl_autofree char *out = release(host), *in = release(&inside);
+    nvl_autofree char *out = name_release(host), *in = name_release(&inside);
     nvl_strv_pushf(&evidence, "the host is %s, the container %s", out, in);
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, is_known ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts,
@@ -123,10 +267,10 @@ static bool is_nvidia_passthrough(const struct nvl_container_facts *facts, size_
            nvl_setting_dev(&facts->effective.items[i], p) && nvl_has_prefix(p->path, "/dev/nvidia");
 }
 
-void nvl_check_dev_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                           struct nvl_findings *findings)
+static void check_dev_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                              struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
     struct stat st;
 
     for (size_t i = 0; i < facts->effective.count; i++) {
@@ -137,12 +281,14 @@ void nvl_check_dev_missing(const struct nvl_check *check, const struct nvl_conta
         if (r == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
             continue;
         nvl_add_setting_evidence(&evidence, facts, i);
+        nvl_strv_push(&paths, p.path);
         nvl_strv_pushf(&evidence, "%s %s on the host", p.path, r < 0 ? "does not exist" : "is not a device");
     }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "it will not start: it passes a device that is not there");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
         f, "Proxmox looks for the devices of dev[n] before anything else of a start, and ends it with "
@@ -150,16 +296,17 @@ void nvl_check_dev_missing(const struct nvl_check *check, const struct nvl_conta
     nvl_finding_fix(f, "%s", again);
 }
 
-void nvl_check_dev_mode(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                        struct nvl_findings *findings)
+static void check_dev_mode(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                           struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, commands = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, commands = {0}, paths = {0};
 
     for (size_t i = 0; i < facts->effective.count; i++) {
         nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry p = {0};
         if (!is_nvidia_passthrough(facts, i, &p) || p.says_owner || (p.mode & 06) == 06)
             continue;
         nvl_add_setting_evidence(&evidence, facts, i);
+        nvl_strv_push(&paths, p.path);
         nvl_strv_pushf(&commands, "pct set %s -%s %s,mode=0666", facts->container->name,
                        facts->effective.items[i].key, p.path);
     }
@@ -167,9 +314,24 @@ void nvl_check_dev_mode(const struct nvl_check *check, const struct nvl_containe
                                                  "its NVIDIA devices open for the container's root alone");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *text = nvl_strv_join(&commands, "\n");
     nvl_finding_cause(f,
                       "dev[n] makes the node with mode 0660, owner root: a service that runs as another user "
                       "(Ollama, Jellyfin, Plex) cannot open it");
     nvl_finding_fix(f, "%s", text);
 }
+
+const struct nvl_check nvl_mount_checks[] = {
+    {"dev-missing", "Are the devices that dev[n] passes there?", 40, 0, NVL_NO_NODES_ON_HOST,
+     NVL_OF_CONTAINER(check_dev_missing)},
+    {"mount-source-missing", "Is what it mounts by hand on the host?", 120, 0,
+     NVL_NO_NODES_ON_HOST " libraries-absent", NVL_OF_CONTAINER(check_mount_source)},
+    {"mount-target", "Are the nodes that it mounts where programs look for them?", 125, 0,
+     "mount-source-missing", NVL_OF_CONTAINER(check_mount_target)},
+    {"library-folder-mounted", "Are its own library folders its own?", 130, NVL_NEEDS_DEPTH, NULL,
+     NVL_OF_CONTAINER(check_library_folder)},
+    {"dev-mode", "May its services open the devices that dev[n] passes?", 170, 0,
+     "service-user-denied dev-missing", NVL_OF_CONTAINER(check_dev_mode)},
+    {0},
+};

@@ -1,10 +1,11 @@
 /* Device rules of a config: such as do nothing, such as deny too much, those of a grant that are missing, and
  * those that let a container have what it was not granted. */
 #include "doctor/container/shared.h"
+#include "doctor/families.h"
 #include "container/device_rules.h"
 
-void nvl_check_rules_without_effect(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                                    struct nvl_findings *findings)
+static void check_rules_without_effect(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                       struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     bool is_users = facts->container->user != NULL;
@@ -28,8 +29,8 @@ void nvl_check_rules_without_effect(const struct nvl_check *check, const struct 
 }
 
 /* A first allow rule where there was no list makes one, and denies the rest. */
-void nvl_check_rules_deny_rest(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                               struct nvl_findings *findings)
+static void check_rules_deny_rest(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                  struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
@@ -59,32 +60,6 @@ void nvl_check_rules_deny_rest(const struct nvl_check *check, const struct nvl_c
     }
 }
 
-void nvl_check_grant_rules(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                           struct nvl_findings *findings)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
-    nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
-
-    if (!facts->has_grant || facts->filter != NVL_FILTER_ALLOW || nvl_facts_rules(facts, &rules) < 0)
-        return;
-    for (size_t i = 0; i < facts->resolved.n_nodes; i++) {
-        const struct nvl_node *node = &facts->resolved.nodes[i];
-        if (!nvl_device_rules_allow(&rules, node->path, node->major, node->minor))
-            nvl_strv_pushf(&evidence, "no " NVL_KEY_ALLOW " for %s (%d:%d)", node->path, node->major,
-                           node->minor);
-    }
-    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
-                                                 "its device filter denies nodes of its grant");
-    if (f == NULL)
-        return;
-    nvl_autofree char *again = nvl_attach_again(facts);
-    nvl_finding_cause(
-        f, "the container has an allow-list of devices, and the rules that were written for its GPU "
-           "do not name the nodes that it has now; opening them gives EPERM, and nvidia-smi says "
-           "\"Unknown Error\"");
-    nvl_finding_fix(f, "%s", again);
-}
-
 static bool is_granted_node(const struct nvl_container_facts *facts, const char *path)
 {
     for (size_t i = 0; i < facts->resolved.n_nodes; i++)
@@ -93,29 +68,93 @@ static bool is_granted_node(const struct nvl_container_facts *facts, const char 
     return false;
 }
 
-/* Rules of a grant whose GPU has another minor meanwhile: they open somebody else's. */
-void nvl_check_rule_other_gpu(const struct nvl_check *check, const struct nvl_container_facts *facts,
+/* nvlxc's rules for nodes that are not of the grant. */
+static void find_strange_rules(const struct nvl_container_facts *facts, struct nvl_strv *evidence,
+                               struct nvl_strv *paths)
+{
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        const struct nvl_setting *rule = &facts->effective.items[i];
+        if (rule->owner != NVL_OWNER_NVLXC || !nvl_setting_allows(rule))
+            continue;
+        nvl_autofree char *path = nvl_xstrndup(rule->value, strcspn(rule->value, " \t"));
+        if (is_granted_node(facts, path))
+            continue;
+        nvl_add_setting_evidence(evidence, facts, i);
+        nvl_strv_push(paths, path);
+    }
+}
+
+/* A GPU whose own node no rule names has another minor than it had: the rules for its old one are left. */
+static void explain_strange_rules(struct nvl_finding *f, const struct nvl_container_facts *facts)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv ignored = {0}, paths = {0};
+
+    find_strange_rules(facts, &ignored, &paths);
+    for (size_t i = 0; i < paths.count; i++)
+        nvl_finding_explains(f, NVL_SUBJECT_NODE, paths.items[i]);
+}
+
+static void check_grant_rules(const struct nvl_check *check, const struct nvl_container_facts *facts,
                               struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
+    nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
+    bool is_gpu = false;
 
-    if (!facts->has_grant || facts->resolved.missing.count > 0)
+    if (facts->filter != NVL_FILTER_ALLOW || nvl_facts_rules(facts, &rules) < 0)
         return;
-    for (size_t i = 0; i < facts->effective.count; i++) {
-        if (facts->effective.items[i].owner != NVL_OWNER_NVLXC ||
-            !nvl_setting_allows(&facts->effective.items[i]))
+    for (size_t i = 0; i < facts->resolved.n_nodes; i++) {
+        const struct nvl_node *node = &facts->resolved.nodes[i];
+        if (nvl_device_rules_allow(&rules, node->path, node->major, node->minor))
             continue;
-        nvl_autofree char *path =
-            nvl_xstrndup(facts->effective.items[i].value, strcspn(facts->effective.items[i].value, " \t"));
-        if (!is_granted_node(facts, path))
-            nvl_add_setting_evidence(&evidence, facts, i);
+        is_gpu |= node->kind == NVL_NODE_GPU;
+        nvl_strv_push(&paths, node->path);
+        nvl_strv_pushf(&evidence, "no " NVL_KEY_ALLOW " for %s (%d:%d)", node->path, node->major,
+                       node->minor);
     }
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
+                                                 "its device filter denies nodes of its grant");
+    if (f == NULL)
+        return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
+    if (is_gpu)
+        explain_strange_rules(f, facts);
+    nvl_autofree char *again = nvl_attach_again(facts);
+    nvl_finding_cause(
+        f, "the container has an allow-list of devices, and the rules that were written for its GPU "
+           "do not name the nodes that it has now; opening them gives EPERM, and nvidia-smi says "
+           "\"Unknown Error\"");
+    nvl_finding_fix(f, "%s", again);
+}
+
+/* Rules of a grant whose GPU has another minor meanwhile: they open somebody else's. */
+static void check_rule_other_gpu(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                 struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
+
+    if (facts->resolved.missing.count > 0)
+        return;
+    find_strange_rules(facts, &evidence, &paths);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_WARNING, facts, &evidence,
                                                  "its device rules name nodes that are not of its grant");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(f, "a GPU's minor changes when cards or kernels do; these rules let the container open "
                          "what was not given to it");
     nvl_finding_fix(f, "%s", again);
 }
+
+const struct nvl_check nvl_rule_checks[] = {
+    {"rules-deny-rest", "Do its device rules leave the ordinary devices open?", 60, 0, NULL,
+     NVL_OF_CONTAINER(check_rules_deny_rest)},
+    {"grant-rule-missing", "Does its device filter allow the nodes of its grant?", 110, NVL_NEEDS_GRANT,
+     "rules-deny-rest grant-incomplete", NVL_OF_CONTAINER(check_grant_rules)},
+    {"rule-other-gpu", "Do its device rules name its own GPUs alone?", 150, NVL_NEEDS_GRANT,
+     "grant-rule-missing", NVL_OF_CONTAINER(check_rule_other_gpu)},
+    {"rules-without-effect", "Do its device rules do anything?", 180, 0, NULL,
+     NVL_OF_CONTAINER(check_rules_without_effect)},
+    {0},
+};

@@ -2,12 +2,36 @@
  * keeps what it was started with; drivers, majors and grants change meanwhile. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/paths.h"
+#include "base/run.h"
+#include "container/state.h"
 #include "doctor/container/shared.h"
-#include "doctor/container/node_probe.h"
+#include "doctor/families.h"
+
+#define ANSWER_SECONDS 2 /* it can be frozen meanwhile */
+#define NO_ANSWER      255
+
+enum probe {
+    PROBE_UNKNOWN,  /* it could not be tried: not running, no cgroup v2, not root, no answer in time */
+    PROBE_OPENS,    /* it opens, or the driver refuses it: filter and mode let it through */
+    PROBE_ABSENT,   /* no such node in the container */
+    PROBE_OTHER,    /* something else stands there, or another device */
+    PROBE_FILTERED, /* EPERM: the device filter */
+    PROBE_DENIED,   /* EACCES: mode and owner, or a mount with nodev */
+};
+
+struct probed {
+    enum probe result;
+    struct stat st; /* of what stands there; zero where nothing does */
+};
 
 /* What of the mounted bundle stands in the container's mount table: the last component of its root, which is
  * the version. NULL where nothing is mounted there. */
@@ -35,7 +59,8 @@ static char *mounted_version(const struct nvl_container_facts *facts)
 }
 
 /* Nodes that are not there, or of another number than the driver has now. */
-static void compare_nodes(const struct nvl_container_facts *facts, struct nvl_strv *evidence)
+static void compare_nodes(const struct nvl_container_facts *facts, struct nvl_strv *evidence,
+                          struct nvl_strv *paths)
 {
     size_t count;
     nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
@@ -46,6 +71,7 @@ static void compare_nodes(const struct nvl_container_facts *facts, struct nvl_st
         if (node->state == NVL_NODE_MISSING || node->state == NVL_NODE_NOT_DEVICE ||
             node->state == NVL_NODE_STALE || node->major < 0)
             continue; /* the host's own fault, and said there */
+        size_t before = evidence->count;
         int r = nvl_root_stat(&facts->rootfs, node->path, AT_SYMLINK_NOFOLLOW, &st);
         if (r == -ENOENT && facts->has_grant)
             nvl_strv_pushf(evidence, "%s is not in the running container", node->path);
@@ -53,6 +79,8 @@ static void compare_nodes(const struct nvl_container_facts *facts, struct nvl_st
                  ((int)major(st.st_rdev) != node->major || (int)minor(st.st_rdev) != node->minor))
             nvl_strv_pushf(evidence, "%s is %u:%u in the running container, %d:%d on the host", node->path,
                            major(st.st_rdev), minor(st.st_rdev), node->major, node->minor);
+        if (evidence->count > before)
+            nvl_strv_push(paths, node->path);
     }
 }
 
@@ -70,19 +98,37 @@ static void compare_driver(const struct nvl_container_facts *facts, struct nvl_s
                        mounted, version);
 }
 
-void nvl_check_outdated(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                        struct nvl_findings *findings)
+/* The filter in force is that of the start, too: where the config lets a node be opened by now, a restart
+ * does it. */
+static void explain_filter(struct nvl_finding *f, const struct nvl_container_facts *facts)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
+    size_t count;
+    nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
 
-    if (facts->init <= 0 || facts->rootfs.fd < 0 || !facts->host->host.driver.loaded)
+    if (nvl_facts_rules(facts, &rules) < 0)
         return;
-    compare_nodes(facts, &evidence);
+    for (size_t i = 0; i < count; i++)
+        if (nvl_device_rules_allow(&rules, nodes[i].path, nodes[i].major, nodes[i].minor))
+            nvl_finding_explains(f, NVL_SUBJECT_NODE, nodes[i].path);
+}
+
+static void check_outdated(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                           struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
+
+    compare_nodes(facts, &evidence, &paths);
+    size_t nodes = evidence.count;
     compare_driver(facts, &evidence);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "it runs with what was there when it was started");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
+    if (evidence.count > nodes)
+        nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
+    explain_filter(f, facts);
     nvl_autofree char *restart = nvl_container_restart(facts->container);
     nvl_finding_cause(
         f, "nodes and driver are put into a container when it starts; its grant, the majors or the "
@@ -90,22 +136,126 @@ void nvl_check_outdated(const struct nvl_check *check, const struct nvl_containe
     nvl_finding_fix(f, "%s", restart);
 }
 
+/* A child joins the container's cgroup, which the device filter hangs on, and its user namespace, and opens
+ * the node that was found through the container's root file system before. It runs no program, and what it
+ * opens has been looked at: the device that the driver has, and nothing else. */
+
+/* A file of the cgroup that the container's init is in, "0::/lxc.payload.web" in the one hierarchy of v2. */
+static char *cgroup_file(const struct nvl_container_facts *facts, const char *name)
+{
+    nvl_autofree char *group = nvl_process_cgroup(facts->host->root, facts->init);
+
+    return group != NULL ? nvl_xasprintf("/sys/fs/cgroup%s/%s", group, name) : NULL;
+}
+
+/* Who joins a frozen group is frozen, and answers nothing. */
+static bool is_frozen(const struct nvl_container_facts *facts)
+{
+    nvl_autofree char *path = cgroup_file(facts, "cgroup.events"), *text = NULL;
+    size_t len;
+
+    return path != NULL && nvl_root_read(facts->host->root, path, 4096, &text, &len) == 0 &&
+           strstr(text, "frozen 1") != NULL;
+}
+
+/* -1 where the container has the host's own user namespace, and there is none to join. */
+static int open_init_user_namespace(const struct nvl_container_facts *facts)
+{
+    struct stat mine, theirs;
+    nvl_autofree char *path = nvl_xasprintf("/proc/%d/ns/user", (int)facts->init);
+    nvl_autofd int fd = open(path, O_RDONLY | O_CLOEXEC); /* a kernel link: the root handle follows none */
+
+    if (fd < 0 || fstat(fd, &theirs) < 0 || stat("/proc/self/ns/user", &mine) < 0)
+        return -1;
+    return mine.st_ino == theirs.st_ino ? -1 : TAKE_FD(fd);
+}
+
+struct opening {
+    int procs_fd, user_fd, node_fd, flags;
+};
+
+/* In the child: its exit status is the errno of opening, or NO_ANSWER. */
+static int join_and_open(void *data)
+{
+    const struct opening *o = data;
+    char link[64];
+
+    if (write(o->procs_fd, "0", 1) != 1)
+        return NO_ANSWER;
+    if (o->user_fd >= 0 &&
+        (setns(o->user_fd, CLONE_NEWUSER) < 0 || setgroups(0, NULL) < 0 || setgid(0) < 0 || setuid(0) < 0))
+        return NO_ANSWER;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", o->node_fd);
+    return open(link, o->flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) < 0 ? errno : 0;
+}
+
+static int try_to_open(const struct nvl_container_facts *facts, int node_fd, int flags)
+{
+    nvl_autofree char *procs = cgroup_file(facts, "cgroup.procs");
+    nvl_autofd int procs_fd =
+        procs != NULL && !is_frozen(facts) ? nvl_root_openat(facts->host->root, procs, O_WRONLY) : -1;
+    nvl_autofd int user_fd = open_init_user_namespace(facts);
+    struct opening opening = {procs_fd, user_fd, node_fd, flags};
+    const struct nvl_run run = {.body = join_and_open, .body_data = &opening, .seconds = ANSWER_SECONDS};
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0};
+
+    if (procs_fd < 0 || (user_fd < 0 && !facts->idmap.privileged) || nvl_run(&run, &result) < 0 ||
+        !WIFEXITED(result.status))
+        return NO_ANSWER;
+    return WEXITSTATUS(result.status);
+}
+
+static enum probe judge_answer(int answer)
+{
+    switch (answer) {
+    case EPERM:
+        return PROBE_FILTERED;
+    case EACCES:
+        return PROBE_DENIED;
+    case NO_ANSWER:
+        return PROBE_UNKNOWN;
+    default: /* whatever the driver says, or that there is none (ENXIO): the container's root got through to
+                it */
+        return PROBE_OPENS;
+    }
+}
+
+/* A device has the same driver behind it everywhere, so what the driver says is the host's question. `node`
+ * as it should be, looked for under its path in the container. Caps nodes are opened for reading. */
+static struct probed probe_node(const struct nvl_container_facts *facts, const struct nvl_node *node)
+{
+    struct probed probed = {.result = PROBE_UNKNOWN};
+
+    nvl_autofd int fd = nvl_root_openat(&facts->rootfs, node->path, O_PATH | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &probed.st) < 0) {
+        probed.result = fd == -ENOENT ? PROBE_ABSENT : PROBE_UNKNOWN;
+        return probed;
+    }
+    if (!S_ISCHR(probed.st.st_mode) || (int)major(probed.st.st_rdev) != node->major ||
+        (int)minor(probed.st.st_rdev) != node->minor)
+        probed.result = PROBE_OTHER;
+    else
+        probed.result = judge_answer(try_to_open(facts, fd, node->kind == NVL_NODE_CAP ? O_RDONLY : O_RDWR));
+    return probed;
+}
+
 /* Each node that gives `wanted` when the container's root opens it. */
-static void find_probed(const struct nvl_container_facts *facts, enum nvl_probe wanted, const char *words,
-                        struct nvl_strv *evidence)
+static void find_probed(const struct nvl_container_facts *facts, enum probe wanted, const char *words,
+                        struct nvl_strv *evidence, struct nvl_strv *paths)
 {
     size_t count;
     nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
 
-    for (size_t i = 0; facts->init > 0 && i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct nvl_node *node = &nodes[i];
         /* who may open DRI nodes is a question of its own (users.c) */
         if (node->major < 0 || node->kind == NVL_NODE_DRI)
             continue;
-        struct nvl_probed probed = nvl_probe_node(facts, node);
+        struct probed probed = probe_node(facts, node);
         if (probed.result != wanted)
             continue;
-        if (wanted == NVL_PROBE_DENIED)
+        nvl_strv_push(paths, node->path);
+        if (wanted == PROBE_DENIED)
             nvl_strv_pushf(evidence, "opening %s as the container's root: %s (mode %04o, owner %u:%u)",
                            node->path, words, probed.st.st_mode & 07777, probed.st.st_uid, probed.st.st_gid);
         else
@@ -113,16 +263,17 @@ static void find_probed(const struct nvl_container_facts *facts, enum nvl_probe 
     }
 }
 
-void nvl_check_filtered(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                        struct nvl_findings *findings)
+static void check_device_filtered(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                  struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
 
-    find_probed(facts, NVL_PROBE_FILTERED, "Operation not permitted (EPERM)", &evidence);
+    find_probed(facts, PROBE_FILTERED, "Operation not permitted (EPERM)", &evidence, &paths);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "its device filter denies NVIDIA's devices");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *again = nvl_attach_again(facts), *restart = nvl_container_restart(facts->container);
     nvl_finding_cause(f,
                       "the filter that is in force in the running container has no rule for them: nvidia-smi "
@@ -130,16 +281,17 @@ void nvl_check_filtered(const struct nvl_check *check, const struct nvl_containe
     nvl_finding_fix(f, "%s\n%s", again, restart);
 }
 
-void nvl_check_denied(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                      struct nvl_findings *findings)
+static void check_device_denied(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
 
-    find_probed(facts, NVL_PROBE_DENIED, "Permission denied (EACCES)", &evidence);
+    find_probed(facts, PROBE_DENIED, "Permission denied (EACCES)", &evidence, &paths);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "the mode of NVIDIA's nodes keeps it out");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_finding_cause(
         f, "the nodes belong to the host's root, who is nobody in an unprivileged container: only the "
            "bits for others count there. nvidia-smi says \"Insufficient Permissions\"");
@@ -151,3 +303,17 @@ void nvl_check_denied(const struct nvl_check *check, const struct nvl_container_
     else
         nvl_finding_fix(f, "chmod 0666 /dev/nvidia*");
 }
+
+const struct nvl_check nvl_running_checks[] = {
+    {"start-outdated", "Does the running container have the nodes and the driver of now?", 60,
+     NVL_NEEDS_LOADED | NVL_NEEDS_RUNNING,
+     "hook-missing bundle-absent grant-unreadable grant-incomplete " NVL_NO_NODES_ON_HOST,
+     NVL_OF_CONTAINER(check_outdated)},
+    {"device-filtered", "Does its device filter let it open its nodes?", 70, NVL_NEEDS_RUNNING,
+     "start-outdated grant-rule-missing classic-major-stale classic-rule-missing cgroup-v1-rules "
+     "rules-deny-rest",
+     NVL_OF_CONTAINER(check_device_filtered)},
+    {"device-denied", "Does the mode of its nodes let it open them?", 80, NVL_NEEDS_RUNNING, "node-mode",
+     NVL_OF_CONTAINER(check_device_denied)},
+    {0},
+};

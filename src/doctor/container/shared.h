@@ -1,12 +1,10 @@
-/* What the container's checks share: the checks themselves, which lie in several files by subject and stand
- * in the tables of grant.c, start.c and files.c, and the words of their findings. */
+/* The words and small questions that the container's checks share. */
 #pragma once
 
-#include "doctor/findings.h"
-#include "doctor/facts.h"
 #include "container/commands.h"
 #include "container/device_rules.h"
 #include "container/entry.h"
+#include "doctor/check.h"
 
 /* Ids of the host's checks that say why a container lacks its GPU, or its nodes. */
 #define NVL_NO_GPU_ON_HOST                                                                                   \
@@ -14,9 +12,6 @@
     "gpu-refused driver-absent headers-missing driver-kernel driver-build-failed driver-not-built "          \
     "driver-secure-boot driver-not-loaded"
 #define NVL_NO_NODES_ON_HOST NVL_NO_GPU_ON_HOST " uvm-not-loaded node-missing"
-
-typedef void nvl_container_check(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                                 struct nvl_findings *findings);
 
 /* Whether the container is to have a GPU: a grant that gives something, or NVIDIA lines written by hand. */
 bool nvl_wants_gpu(const struct nvl_container_facts *facts);
@@ -51,22 +46,3 @@ char *nvl_attach_with_hook_nodes(const struct nvl_container_facts *facts);
 /* The nodes that the container should have: its grant's, or those that its config brings in by hand. The
  * caller frees; NULL for none. */
 struct nvl_node *nvl_expected_nodes(const struct nvl_container_facts *facts, size_t *count);
-
-/* rules.c: device rules of the config. */
-nvl_container_check nvl_check_rules_without_effect, nvl_check_rules_deny_rest, nvl_check_grant_rules,
-    nvl_check_rule_other_gpu;
-/* majors.c: those that are numbers. */
-nvl_container_check nvl_check_major_stale, nvl_check_major_pinned, nvl_check_classic_rule_missing,
-    nvl_check_cgroup_v1;
-/* mounts.c: mount entries and dev[n]. */
-nvl_container_check nvl_check_mount_source, nvl_check_library_mount, nvl_check_dev_missing,
-    nvl_check_dev_mode;
-/* lines.c: lines that are not where, or not what, they look like. */
-nvl_container_check nvl_check_section, nvl_check_dropped, nvl_check_other_dialect, nvl_check_markers;
-/* running.c: a container that runs. */
-nvl_container_check nvl_check_outdated, nvl_check_filtered, nvl_check_denied;
-/* linker.c: which libcuda its programs get. */
-nvl_container_check nvl_check_musl, nvl_check_no_include, nvl_check_cache, nvl_check_stubs, nvl_check_compat,
-    nvl_check_own_driver;
-/* users.c: who may open the nodes. */
-nvl_container_check nvl_check_service_user, nvl_check_render_group;

@@ -36,19 +36,47 @@ static enum lack classify(const struct nvl_host *host, const struct nvl_selector
     return s->kind == NVL_SELECT_MIG ? LACK_MIG : LACK_GPU;
 }
 
-/* The resolver's own sentences about the selectors that lack this. */
-static void find_lacking(const struct nvl_container_facts *facts, enum lack wanted, struct nvl_strv *evidence)
+/* Whether it may be the one that no GPU is known to be: only the driver says UUIDs, and counts. */
+static bool may_be_meant(const struct nvl_gpu *gpu, const struct nvl_selector *s)
 {
-    for (size_t i = 0; facts->has_grant && i < facts->grant.n_selectors; i++) {
+    if (s->kind == NVL_SELECT_INDEX)
+        return gpu->driver != NVL_GPU_NVIDIA || gpu->minor < 0;
+    return s->kind != NVL_SELECT_PCI && gpu->uuid[0] == '\0';
+}
+
+/* The GPU that a selector names, else those that it may mean; its own text where there are none. */
+static void find_meant_gpus(const struct nvl_gpus *gpus, const struct nvl_selector *s, struct nvl_strv *pcis)
+{
+    const struct nvl_gpu *gpu = s->kind == NVL_SELECT_MIG_UUID ? NULL : nvl_find_selected(gpus, s);
+    size_t before = pcis->count;
+
+    if (gpu != NULL)
+        nvl_strv_push(pcis, gpu->pci);
+    for (size_t i = 0; gpu == NULL && i < gpus->count; i++)
+        if (may_be_meant(&gpus->items[i], s))
+            nvl_strv_push(pcis, gpus->items[i].pci);
+    if (pcis->count == before)
+        nvl_strv_push(pcis, s->text);
+}
+
+/* The resolver's own sentences about the selectors that lack this, and the GPUs that these mean. */
+static void find_lacking(const struct nvl_container_facts *facts, enum lack wanted, struct nvl_strv *evidence,
+                         struct nvl_strv *pcis)
+{
+    const struct nvl_host *host = &facts->host->host;
+
+    for (size_t i = 0; i < facts->grant.n_selectors; i++) {
         struct nvl_selector one = facts->grant.selectors[i];
         const struct nvl_grant grant = {.devices = NVL_DEVICES_LIST,
                                         .selectors = &one,
                                         .n_selectors = 1,
                                         .capabilities = facts->grant.capabilities};
         nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
-        nvl_grant_resolve(&grant, &facts->host->host, &resolved);
-        if (resolved.missing.count > 0 && classify(&facts->host->host, &one) == wanted)
-            nvl_strv_push(evidence, resolved.missing.items[0]);
+        nvl_grant_resolve(&grant, host, &resolved);
+        if (resolved.missing.count == 0 || classify(host, &one) != wanted)
+            continue;
+        nvl_strv_push(evidence, resolved.missing.items[0]);
+        find_meant_gpus(&host->gpus, &one, pcis);
     }
 }
 
@@ -57,10 +85,13 @@ static struct nvl_finding *lack_finding(const struct nvl_check *check,
                                         struct nvl_findings *findings, enum nvl_severity severity,
                                         enum lack wanted, const char *title)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, pcis = {0};
 
-    find_lacking(facts, wanted, &evidence);
-    return nvl_finding_of_lines(findings, check, severity, facts, &evidence, title);
+    find_lacking(facts, wanted, &evidence, &pcis);
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, severity, facts, &evidence, title);
+    if (f != NULL)
+        nvl_finding_about_each(f, NVL_SUBJECT_GPU, &pcis);
+    return f;
 }
 
 static const char *without_it(const struct nvl_container_facts *facts)
@@ -69,15 +100,17 @@ static const char *without_it(const struct nvl_container_facts *facts)
                                           : "the container starts without it";
 }
 
-static void check_gpu_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                              struct nvl_findings *findings)
+static void check_granted_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                  struct nvl_findings *findings)
 {
     struct nvl_finding *f = NULL;
 
-    if (facts->has_grant && facts->grant.devices == NVL_DEVICES_ALL && facts->resolved.missing.count > 0) {
+    if (facts->grant.devices == NVL_DEVICES_ALL && facts->resolved.missing.count > 0) {
         f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                             "it is granted all GPUs, and this host has none to give");
         nvl_finding_evidence(f, "%s", facts->resolved.missing.items[0]);
+        for (size_t i = 0; i < facts->host->host.gpus.count; i++)
+            nvl_finding_about(f, NVL_SUBJECT_GPU, facts->host->host.gpus.items[i].pci);
     } else {
         f = lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_GPU,
                          "it is granted a GPU that this host does not have");
@@ -117,8 +150,8 @@ static const struct nvl_gpu_reason *find_held(const struct nvl_container_facts *
     return NULL;
 }
 
-static void check_gpu_held(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                           struct nvl_findings *findings)
+static void check_granted_held(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
 {
     struct nvl_finding *f = lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_HELD,
                                          "nvidia does not drive a GPU of its grant");
@@ -135,8 +168,8 @@ static void check_gpu_held(const struct nvl_check *check, const struct nvl_conta
         name);
 }
 
-static void check_gpu_excluded(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                               struct nvl_findings *findings)
+static void check_granted_excluded(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                   struct nvl_findings *findings)
 {
     struct nvl_finding *f = lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_EXCLUDED,
                                          "the driver is told to leave out a GPU of its grant");
@@ -148,7 +181,7 @@ static void check_gpu_excluded(const struct nvl_check *check, const struct nvl_c
                        "take the GPU out of it, then: update-initramfs -u, and reboot");
 }
 
-static void check_mig_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
+static void check_granted_mig(const struct nvl_check *check, const struct nvl_container_facts *facts,
                               struct nvl_findings *findings)
 {
     struct nvl_finding *f = lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_MIG,
@@ -167,8 +200,8 @@ static void check_mig_missing(const struct nvl_check *check, const struct nvl_co
                     name);
 }
 
-static void check_mig_uuid(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                           struct nvl_findings *findings)
+static void check_granted_mig_uuid(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                                   struct nvl_findings *findings)
 {
     struct nvl_finding *f =
         lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_MIG_UUID,
@@ -185,7 +218,7 @@ static void check_mig_uuid(const struct nvl_check *check, const struct nvl_conta
     nvl_finding_fix(f, "%s", again);
 }
 
-static bool is_granted(const struct nvl_container_facts *facts, const struct nvl_gpu *gpu)
+static bool is_granted_gpu(const struct nvl_container_facts *facts, const struct nvl_gpu *gpu)
 {
     for (size_t i = 0; i < facts->resolved.n_gpus; i++)
         if (facts->resolved.gpus[i].gpu == gpu)
@@ -201,12 +234,12 @@ static void check_other_gpus(const struct nvl_check *check, const struct nvl_con
     nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
     const struct nvl_gpus *gpus = &facts->host->host.gpus;
 
-    if (!facts->has_grant || !facts->idmap.privileged || facts->container->user != NULL ||
-        facts->resolved.n_gpus == 0 || nvl_facts_rules(facts, &rules) < 0)
+    if (!facts->idmap.privileged || facts->container->user != NULL || facts->resolved.n_gpus == 0 ||
+        nvl_facts_rules(facts, &rules) < 0)
         return;
     for (size_t i = 0; i < gpus->count; i++) {
         const struct nvl_gpu *gpu = &gpus->items[i];
-        if (!nvl_gpu_can_be_given(gpu) || is_granted(facts, gpu))
+        if (!nvl_gpu_can_be_given(gpu) || is_granted_gpu(facts, gpu))
             continue;
         const struct nvl_node node = nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false,
                                                    &facts->host->host.majors, &facts->host->host.params);
@@ -229,25 +262,20 @@ static void check_other_gpus(const struct nvl_check *check, const struct nvl_con
                     facts->container->config_path, again);
 }
 
-const struct nvl_check nvl_checks_start[] = {
-    {"grant-gpu-missing", "Are the GPUs of its grant on this host?", NVL_NO_GPU_ON_HOST, NULL,
-     check_gpu_missing},
-    {"grant-gpu-held", "Does nvidia drive the GPUs of its grant?", NVL_NO_GPU_ON_HOST, NULL, check_gpu_held},
-    {"grant-gpu-excluded", "Does the driver use the GPUs of its grant?", "gpu-excluded", NULL,
-     check_gpu_excluded},
-    {"grant-mig-missing", "Are the MIG devices of its grant there?", "mig-empty " NVL_NO_GPU_ON_HOST, NULL,
-     check_mig_missing},
-    {"grant-mig-uuid", "Can its MIG devices be found at a start?", NULL, NULL, check_mig_uuid},
-    {"start-outdated", "Does the running container have the nodes and the driver of now?",
-     "hook-missing bundle-absent grant-unreadable grant-incomplete " NVL_NO_NODES_ON_HOST, NULL,
-     nvl_check_outdated},
-    {"device-filtered", "Does its device filter let it open its nodes?",
-     "start-outdated grant-rule-missing classic-major-stale classic-rule-missing cgroup-v1-rules "
-     "rules-deny-rest",
-     NULL, nvl_check_filtered},
-    {"device-denied", "Does the mode of its nodes let it open them?", "node-mode", NULL, nvl_check_denied},
-    {"other-gpus-open", "Is it kept from GPUs that were not given to it?", NULL, NULL, check_other_gpus},
-    {"grant-gpu-unused", "Does the driver know its GPUs' UUIDs?", "gpu-lost gpu-silent " NVL_NO_GPU_ON_HOST,
-     NULL, check_first_use},
+const struct nvl_check nvl_start_checks[] = {
+    {"grant-gpu-missing", "Are the GPUs of its grant on this host?", 10, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
+     NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_granted_missing)},
+    {"grant-gpu-held", "Does nvidia drive the GPUs of its grant?", 20, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
+     NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_granted_held)},
+    {"grant-gpu-excluded", "Does the driver use the GPUs of its grant?", 30,
+     NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH, "gpu-excluded", NVL_OF_CONTAINER(check_granted_excluded)},
+    {"grant-mig-missing", "Are the MIG devices of its grant there?", 40, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
+     "mig-empty " NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_granted_mig)},
+    {"grant-mig-uuid", "Can its MIG devices be found at a start?", 50, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
+     NULL, NVL_OF_CONTAINER(check_granted_mig_uuid)},
+    {"other-gpus-open", "Is it kept from GPUs that were not given to it?", 90,
+     NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH, NULL, NVL_OF_CONTAINER(check_other_gpus)},
+    {"grant-gpu-unused", "Does the driver know its GPUs' UUIDs?", 100, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
+     "gpu-lost gpu-silent " NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_first_use)},
     {0},
 };

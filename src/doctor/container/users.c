@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "doctor/container/shared.h"
+#include "doctor/families.h"
 #include "base/passwd.h"
 #include "inject/node_copies.h"
 
@@ -112,8 +113,8 @@ static bool may_open(const struct nvl_container_facts *facts, const struct nvl_a
     return (st->st_mode & 0006) == 0006;
 }
 
-static void find_closed(const struct nvl_container_facts *facts, const struct nvl_account *u,
-                        const char *service, struct nvl_strv *evidence)
+static void find_nodes_closed_to(const struct nvl_container_facts *facts, const struct nvl_account *u,
+                                 const char *service, struct nvl_strv *evidence, struct nvl_strv *paths)
 {
     size_t count;
     nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
@@ -125,6 +126,7 @@ static void find_closed(const struct nvl_container_facts *facts, const struct nv
             nodes[i].kind == NVL_NODE_UVM_TOOLS || !look_at_node(facts, &nodes[i], &st) ||
             may_open(facts, u, &st))
             continue;
+        nvl_strv_push(paths, nodes[i].path);
         nvl_strv_pushf(evidence, "%s: mode %04o, owner %u:%u; %s.service runs as %s (%u)", nodes[i].path,
                        st.st_mode & 07777, st.st_uid, st.st_gid, service, u->name,
                        facts->idmap.uid0 + u->uid);
@@ -146,23 +148,22 @@ static char *passthrough_commands(const struct nvl_container_facts *facts)
     return nvl_strv_join(&commands, "\n");
 }
 
-void nvl_check_service_user(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                            struct nvl_findings *findings)
+static void check_service_user(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
 {
     static const char *const services[] = {"ollama", "jellyfin", "plexmediaserver", "frigate"};
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
 
-    if (!nvl_wants_gpu(facts) || facts->rootfs.fd < 0)
-        return;
     for (size_t i = 0; i < NVL_LENGTH(services); i++) {
         nvl_auto(nvl_account_clear) struct nvl_account u = {0};
         if (find_service_user(&facts->rootfs, services[i], &u))
-            find_closed(facts, &u, services[i], &evidence);
+            find_nodes_closed_to(facts, &u, services[i], &evidence, &paths);
     }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "a service in it may not open NVIDIA's nodes");
     if (f == NULL)
         return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *commands = passthrough_commands(facts);
     nvl_finding_cause(
         f, "the service runs as a user whom the nodes' mode leaves out: as root all works, the service "
@@ -204,13 +205,11 @@ static void render_fix(struct nvl_finding *f, const struct nvl_container_facts *
                         node->path);
 }
 
-void nvl_check_render_group(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                            struct nvl_findings *findings)
+static void check_render_group(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
 {
     struct stat st;
 
-    if (!facts->has_grant || facts->rootfs.fd < 0)
-        return;
     for (size_t i = 0; i < facts->resolved.n_nodes; i++) {
         const struct nvl_node *node = &facts->resolved.nodes[i];
         nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
@@ -236,3 +235,11 @@ void nvl_check_render_group(const struct nvl_check *check, const struct nvl_cont
         render_fix(f, facts, node);
     }
 }
+
+const struct nvl_check nvl_user_checks[] = {
+    {"service-user-denied", "May its services open the nodes?", 80, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS,
+     "device-denied node-mode", NVL_OF_CONTAINER(check_service_user)},
+    {"render-group", "May a group of it open the graphics nodes?", 90, NVL_NEEDS_GRANT | NVL_NEEDS_ROOTFS,
+     NULL, NVL_OF_CONTAINER(check_render_group)},
+    {0},
+};

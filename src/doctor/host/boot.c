@@ -7,11 +7,6 @@
 #include "host/gpu_reason.h"
 #include "host/modprobe.h"
 
-static bool uses_nvidia(const struct nvl_host_facts *facts)
-{
-    return facts->host.gpus.count > 0 && (facts->host.driver.loaded || facts->installed.version[0] != '\0');
-}
-
 static bool kernel_has(const struct nvl_host_facts *facts, const char *folder)
 {
     nvl_autofree char *modules =
@@ -30,15 +25,17 @@ static bool knows_kernel(const struct nvl_host_facts *facts)
 static bool is_kept_out(const struct nvl_host_facts *facts, const char *module,
                         struct nvl_modprobe_lines *lines)
 {
-    static const char *const forms[] = {"modprobe.blacklist=%s", "module_blacklist=%s",
-                                        "rd.driver.blacklist=%s", "%s.modeset=0"};
+    static const struct {
+        const char *before, *behind; /* the module's name, in words of the kernel's command line */
+    } forms[] = {{"modprobe.blacklist=", ""},
+                 {"module_blacklist=", ""},
+                 {"rd.driver.blacklist=", ""},
+                 {"", ".modeset=0"}};
 
     nvl_modprobe_find(&facts->modprobe, "blacklist", module, lines);
     nvl_modprobe_find(&facts->modprobe, "install", module, lines);
     for (size_t i = 0; i < NVL_LENGTH(forms); i++) {
-        const char *percent = strstr(forms[i], "%s");
-        nvl_autofree char *word =
-            nvl_xasprintf("%.*s%s%s", (int)(percent - forms[i]), forms[i], module, percent + 2);
+        nvl_autofree char *word = nvl_xasprintf("%s%s%s", forms[i].before, module, forms[i].behind);
         if (nvl_cmdline_has(&facts->modprobe, word))
             return true;
     }
@@ -52,6 +49,7 @@ static void say_not_kept_out(const struct nvl_check *check, const struct nvl_hos
     nvl_autofree char *title = nvl_xasprintf("nothing keeps %s from taking the GPU at the next boot", module);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING, title);
 
+    nvl_finding_about(f, NVL_SUBJECT_MODULE, module);
     nvl_finding_evidence(f,
                          "no line \"blacklist %s\" in /etc/modprobe.d, /run/modprobe.d or "
                          "/usr/lib/modprobe.d, and nothing of it in /proc/cmdline",
@@ -65,24 +63,23 @@ static void say_not_kept_out(const struct nvl_check *check, const struct nvl_hos
     nvl_finding_fix_lines(f, &fix);
 }
 
-static void check_nouveau(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_nouveau_blacklist(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                    struct nvl_findings *findings)
 {
     nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
 
-    if (!uses_nvidia(facts) || (knows_kernel(facts) && !kernel_has(facts, "drivers/gpu/drm/nouveau")) ||
+    if ((knows_kernel(facts) && !kernel_has(facts, "drivers/gpu/drm/nouveau")) ||
         is_kept_out(facts, "nouveau", &lines))
         return;
     say_not_kept_out(check, facts, "nouveau", "blacklist nouveau\\n", findings);
 }
 
-static void check_nova(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                       struct nvl_findings *findings)
+static void check_nova_blacklist(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                 struct nvl_findings *findings)
 {
     nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
 
-    if (!uses_nvidia(facts) || !kernel_has(facts, "drivers/gpu/nova-core") ||
-        is_kept_out(facts, "nova_core", &lines))
+    if (!kernel_has(facts, "drivers/gpu/nova-core") || is_kept_out(facts, "nova_core", &lines))
         return;
     say_not_kept_out(check, facts, "nova_core", "blacklist nova_core\\nblacklist nova_drm\\n", findings);
 }
@@ -93,7 +90,7 @@ static void check_initramfs(const struct nvl_check *check, const struct nvl_host
     nvl_auto(nvl_modprobe_lines_clear) struct nvl_modprobe_lines lines = {0};
     struct stat image, st;
 
-    if (!uses_nvidia(facts) || facts->system.kernel == NULL)
+    if (facts->system.kernel == NULL)
         return;
     nvl_autofree char *path = nvl_xasprintf("/boot/initrd.img-%s", facts->system.kernel);
     if (nvl_root_stat(facts->root, path, 0, &image) < 0)
@@ -104,6 +101,7 @@ static void check_initramfs(const struct nvl_check *check, const struct nvl_host
             continue;
         struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING,
                                                  "the initramfs is older than the blacklist of nouveau");
+        nvl_finding_about(f, NVL_SUBJECT_MODULE, "nouveau");
         nvl_finding_evidence(f, "%s was written %lld seconds before %s", path,
                              (long long)(st.st_mtime - image.st_mtime), lines.items[i].file);
         nvl_finding_cause(
@@ -127,14 +125,14 @@ static bool has_series_headers(const struct nvl_host_facts *facts)
     return nvl_package_is_installed(facts->root, name);
 }
 
-static void check_headers(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_headers_kept(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                               struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
     struct nvl_driver_need need = nvl_driver_need_of(facts);
     nvl_autofree char *meta = nvl_headers_meta_package(&facts->system);
 
-    if (!uses_nvidia(facts) || facts->installed.dkms_name == NULL || meta == NULL ||
+    if (facts->installed.dkms_name == NULL || meta == NULL ||
         !nvl_root_exists(facts->root, "/var/lib/dpkg/status"))
         return;
     if (nvl_package_is_installed(facts->root, meta) ||
@@ -143,6 +141,7 @@ static void check_headers(const struct nvl_check *check, const struct nvl_host_f
     struct nvl_finding *f =
         nvl_host_finding(findings, check, NVL_SEVERITY_WARNING,
                          "the next kernel will come without its headers, and so without the driver's module");
+    nvl_finding_about(f, NVL_SUBJECT_MODULE, "nvidia");
     nvl_finding_evidence(f, "package %s is not installed; dkms builds %s/%s", meta,
                          facts->installed.dkms_name, facts->installed.dkms_version);
     nvl_finding_cause(
@@ -164,7 +163,7 @@ static bool has_gpu_for_nvidia(const struct nvl_host_facts *facts)
 
 /* Left over from when the GPU was a virtual machine's. Where the module is there and not loaded, that is
  * said by driver-not-loaded. */
-static void check_barriers(const struct nvl_check *check, const struct nvl_host_facts *facts,
+static void check_kept_out(const struct nvl_check *check, const struct nvl_host_facts *facts,
                            struct nvl_findings *findings)
 {
     nvl_auto(nvl_claims_clear) struct nvl_claims barriers = {0};
@@ -177,6 +176,7 @@ static void check_barriers(const struct nvl_check *check, const struct nvl_host_
         return;
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING,
                                              "NVIDIA's driver is kept from being loaded at the next boot");
+    nvl_finding_about(f, NVL_SUBJECT_MODULE, "nvidia");
     nvl_claims_evidence(&barriers, &evidence);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f,
@@ -202,6 +202,7 @@ static void check_vfio_ids(const struct nvl_check *check, const struct nvl_host_
         nvl_autofree char *title = nvl_xasprintf(
             "vfio-pci is told to take the GPU %s (10de:%04x), and has not yet", gpu->pci, gpu->pci_device);
         struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING, title);
+        nvl_finding_about(f, NVL_SUBJECT_GPU, gpu->pci);
         nvl_claims_evidence(&claims, &evidence);
         nvl_finding_evidence_lines(f, &evidence);
         nvl_finding_cause(
@@ -212,19 +213,18 @@ static void check_vfio_ids(const struct nvl_check *check, const struct nvl_host_
     }
 }
 
-const struct nvl_check nvl_checks_boot[] = {
-    {"nouveau-blacklist", "Is nouveau kept out at the next boot?", "gpu-nouveau", check_nouveau, NULL},
-    {"nova-blacklist", "Is nova_core kept out at the next boot?", "gpu-nova", check_nova, NULL},
-    {"nvidia-kept-out", "Is NVIDIA's driver let in at the next boot?", "driver-not-loaded", check_barriers,
-     NULL},
-    {"vfio-ids", "Will vfio-pci leave the GPUs alone at the next boot?", NULL, check_vfio_ids, NULL},
-    {"initramfs-old", "Does the initramfs know the blacklist?", "gpu-nouveau", check_initramfs, NULL},
-    {"headers-not-kept", "Will the next kernel come with its headers?", "headers-missing", check_headers,
-     NULL},
-    {"hook-missing", "Is the start hook here?", NULL, nvl_check_hook, NULL},
-    {"boot-nodes", "Will the nodes be there before containers start at boot?", NULL, nvl_check_boot_nodes,
-     NULL},
-    {"quorum-lost", "Has the cluster quorum?", NULL, nvl_check_quorum, NULL},
-    {"cgroup-v1", "Is the host's device filter cgroup v2's?", NULL, nvl_check_cgroups, NULL},
+const struct nvl_check nvl_boot_checks[] = {
+    {"nouveau-blacklist", "Is nouveau kept out at the next boot?", 10, NVL_NEEDS_NVIDIA, "gpu-nouveau",
+     NVL_OF_HOST(check_nouveau_blacklist)},
+    {"nova-blacklist", "Is nova_core kept out at the next boot?", 20, NVL_NEEDS_NVIDIA, "gpu-nova",
+     NVL_OF_HOST(check_nova_blacklist)},
+    {"nvidia-kept-out", "Is NVIDIA's driver let in at the next boot?", 22, 0, "driver-not-loaded",
+     NVL_OF_HOST(check_kept_out)},
+    {"vfio-ids", "Will vfio-pci leave the GPUs alone at the next boot?", 25, 0, NULL,
+     NVL_OF_HOST(check_vfio_ids)},
+    {"initramfs-old", "Does the initramfs know the blacklist?", 30, NVL_NEEDS_NVIDIA, "gpu-nouveau",
+     NVL_OF_HOST(check_initramfs)},
+    {"headers-not-kept", "Will the next kernel come with its headers?", 40, NVL_NEEDS_NVIDIA,
+     "headers-missing", NVL_OF_HOST(check_headers_kept)},
     {0},
 };

@@ -5,24 +5,6 @@
 #include "driver/replace.h"
 #include "host/compat.h"
 
-#define HOLDERS "gpu-absent gpu-nouveau gpu-nova gpu-vfio gpu-other-driver"
-#define MISFITS "gpu-too-new gpu-too-old gpu-flavour"
-
-bool nvl_driver_is_installed(const struct nvl_host_facts *facts)
-{
-    const struct nvl_installed_driver *d = &facts->installed;
-
-    return d->module != NULL || d->package != NULL || d->dkms_name != NULL ||
-           facts->userspace.versions.count > 0;
-}
-
-/* Something is installed, nothing is loaded, and there is no module on disk for this kernel: why? */
-static bool lacks_module(const struct nvl_host_facts *facts)
-{
-    return !facts->host.driver.loaded && nvl_driver_is_installed(facts) && facts->installed.module == NULL &&
-           facts->system.kernel != NULL;
-}
-
 static bool has_source(const struct nvl_installed_driver *d)
 {
     return d->package != NULL || d->dkms_name != NULL;
@@ -43,8 +25,8 @@ static void add_module_evidence(struct nvl_strv *evidence, const struct nvl_host
         nvl_strv_pushf(evidence, "kernel %s has one", facts->installed.kernels.items[i]);
 }
 
-static void check_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                         struct nvl_findings *findings)
+static void check_driver_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
     struct nvl_driver_need need = nvl_driver_need_of(facts);
@@ -53,6 +35,8 @@ static void check_absent(const struct nvl_check *check, const struct nvl_host_fa
         return;
     struct nvl_finding *f =
         nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "NVIDIA's driver is not installed");
+    nvl_finding_about_module(f, facts);
+    nvl_finding_explains(f, NVL_SUBJECT_LIBRARY, NULL);
     nvl_finding_evidence(f, "/proc/driver/nvidia/version does not exist; no libcuda or libnvidia-ml, no dkms "
                             "entry and no package of the driver is here");
     nvl_finding_cause(f, "containers have no driver of their own: they use the host's kernel module, and "
@@ -61,17 +45,18 @@ static void check_absent(const struct nvl_check *check, const struct nvl_host_fa
     nvl_finding_fix_lines(f, &fix);
 }
 
-static void check_headers(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_headers_missing(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                  struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
     struct nvl_driver_need need = nvl_driver_need_of(facts);
 
-    if (!lacks_module(facts) || !has_source(&facts->installed) || facts->installed.has_headers)
+    if (!has_source(&facts->installed) || facts->installed.has_headers)
         return;
     nvl_autofree char *title = nvl_xasprintf(
         "the kernel module was not built: the headers of kernel %s are missing", facts->system.kernel);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
+    nvl_finding_about_module(f, facts);
     nvl_strv_pushf(&evidence, "/lib/modules/%s/build leads nowhere", facts->system.kernel);
     add_module_evidence(&evidence, facts);
     add_source_evidence(&evidence, &facts->installed);
@@ -101,20 +86,21 @@ static void add_log_evidence(struct nvl_strv *evidence, const struct nvl_install
                        d->build_error != NULL ? d->build_error : "(no line that says error)");
 }
 
-static void check_kernel(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                         struct nvl_findings *findings)
+static void check_driver_kernel(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
     const struct nvl_kernel_range *range;
     enum nvl_kernel_fit fit = fit_of(facts, &range);
     struct nvl_driver_need need = nvl_driver_need_of(facts);
 
-    if (!lacks_module(facts) || (fit != NVL_KERNEL_TOO_NEW && fit != NVL_KERNEL_FAILS))
+    if (fit != NVL_KERNEL_TOO_NEW && fit != NVL_KERNEL_FAILS)
         return;
     nvl_autofree char *driver = nvl_driver_text(facts->installed.version, facts->installed.flavour);
     nvl_autofree char *title = nvl_xasprintf("kernel %s is %s driver %s", facts->system.kernel,
                                              fit == NVL_KERNEL_TOO_NEW ? "newer than" : "not for", driver);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
+    nvl_finding_about_module(f, facts);
     if (range->max != NULL)
         nvl_strv_pushf(&evidence, "driver %s is for kernels up to %s (%s: %s)", facts->installed.version,
                        range->max, range->basis, range->source);
@@ -128,17 +114,18 @@ static void check_kernel(const struct nvl_check *check, const struct nvl_host_fa
     nvl_finding_fix_lines(f, &fix);
 }
 
-static void check_build(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                        struct nvl_findings *findings)
+static void check_driver_build(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                               struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
     struct nvl_driver_need need = nvl_driver_need_of(facts);
 
-    if (!lacks_module(facts) || facts->installed.build_log == NULL)
+    if (facts->installed.build_log == NULL)
         return;
     nvl_autofree char *title =
         nvl_xasprintf("dkms could not build the kernel module for %s", facts->system.kernel);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
+    nvl_finding_about_module(f, facts);
     add_log_evidence(&evidence, &facts->installed);
     add_module_evidence(&evidence, facts);
     nvl_finding_evidence_lines(f, &evidence);
@@ -157,12 +144,11 @@ static void check_not_built(const struct nvl_check *check, const struct nvl_host
     bool source = has_source(&facts->installed);
     struct nvl_driver_need need = nvl_driver_need_of(facts);
 
-    if (!lacks_module(facts))
-        return;
     nvl_autofree char *title =
         source ? nvl_xasprintf("the kernel module was not built for %s", facts->system.kernel)
                : nvl_xstrdup("the driver's libraries are installed, but not its kernel module");
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
+    nvl_finding_about_module(f, facts);
     add_module_evidence(&evidence, facts);
     add_source_evidence(&evidence, &facts->installed);
     for (size_t i = 0; i < facts->userspace.versions.count; i++)
@@ -205,31 +191,16 @@ static void check_vgpu(const struct nvl_check *check, const struct nvl_host_fact
     nvl_finding_fix_lines(f, &fix);
 }
 
-const struct nvl_check nvl_checks_driver[] = {
-    {"driver-absent", "Is NVIDIA's driver installed?", "gpu-absent", check_absent, NULL},
-    {"headers-missing", "Are the kernel's headers here for the module's build?", "gpu-absent", check_headers,
-     NULL},
-    {"driver-kernel", "Does the driver fit the running kernel?", "gpu-absent headers-missing", check_kernel,
-     NULL},
-    {"driver-build-failed", "Did dkms build the module?", "gpu-absent headers-missing driver-kernel",
-     check_build, NULL},
-    {"driver-not-built", "Is there a module for the running kernel?",
-     "gpu-absent headers-missing driver-kernel driver-build-failed", check_not_built, NULL},
-    {"driver-secure-boot", "Does Secure Boot let the module load?", "gpu-absent", nvl_check_secure_boot,
-     NULL},
-    {"driver-not-loaded", "Is the module loaded?", HOLDERS " " MISFITS, nvl_check_not_loaded, NULL},
-    {"driver-version", "Is the module's version understood?", NULL, nvl_check_driver_version, NULL},
-    {"driver-vgpu", "Is it a driver that has CUDA?", NULL, check_vgpu, NULL},
-    {"libraries-absent", "Are the driver's libraries installed?", "driver-vgpu", nvl_check_libraries_absent,
-     NULL},
-    {"libraries-mismatch", "Do libraries and module fit?", NULL, nvl_check_libraries_mismatch, NULL},
-    {"upgrade-pending", "Does no upgrade wait for a reboot?", NULL, nvl_check_upgrade_pending, NULL},
-    {"libraries-incomplete", "Are the libraries here that containers are granted?",
-     "driver-vgpu libraries-absent libraries-mismatch", nvl_check_libraries_incomplete, NULL},
-    {"bundle-absent", "Is there a bundle of the loaded version?", "libraries-absent libraries-mismatch",
-     nvl_check_bundle_absent, NULL},
-    {"bundle-damaged", "Are the bundles as their manifests say?", "libraries-absent libraries-mismatch",
-     nvl_check_bundle_damaged, NULL},
-    {"firmware-missing", "Is the loaded version's GSP firmware here?", NULL, nvl_check_firmware, NULL},
+const struct nvl_check nvl_driver_checks[] = {
+    {"driver-absent", "Is NVIDIA's driver installed?", 10, 0, "gpu-absent", NVL_OF_HOST(check_driver_absent)},
+    {"headers-missing", "Are the kernel's headers here for the module's build?", 20, NVL_NEEDS_UNBUILT,
+     "gpu-absent", NVL_OF_HOST(check_headers_missing)},
+    {"driver-kernel", "Does the driver fit the running kernel?", 30, NVL_NEEDS_UNBUILT,
+     "gpu-absent headers-missing", NVL_OF_HOST(check_driver_kernel)},
+    {"driver-build-failed", "Did dkms build the module?", 40, NVL_NEEDS_UNBUILT,
+     "gpu-absent headers-missing driver-kernel", NVL_OF_HOST(check_driver_build)},
+    {"driver-not-built", "Is there a module for the running kernel?", 50, NVL_NEEDS_UNBUILT,
+     "gpu-absent headers-missing driver-kernel driver-build-failed", NVL_OF_HOST(check_not_built)},
+    {"driver-vgpu", "Is it a driver that has CUDA?", 85, 0, NULL, NVL_OF_HOST(check_vgpu)},
     {0},
 };

@@ -15,22 +15,15 @@ static char *gpu_name(const struct nvl_gpu *gpu)
 }
 
 static struct nvl_finding *add_gpu_finding(struct nvl_findings *findings, const struct nvl_check *check,
-                                           enum nvl_severity severity, const struct nvl_gpu *gpu,
-                                           const char *what)
+                                           enum nvl_severity severity, const struct nvl_host_facts *facts,
+                                           const struct nvl_gpu *gpu, const char *what)
 {
     nvl_autofree char *name = gpu_name(gpu);
     nvl_autofree char *title = nvl_xasprintf("GPU %s %s", name, what);
+    struct nvl_finding *f = nvl_host_finding(findings, check, severity, title);
 
-    return nvl_host_finding(findings, check, severity, title);
-}
-
-/* Whether containers have a GPU here, whatever is wrong with others. */
-static bool any_works(const struct nvl_host_facts *facts)
-{
-    for (size_t i = 0; i < facts->host.gpus.count; i++)
-        if (nvl_gpu_can_be_given(&facts->host.gpus.items[i]) && facts->reasons[i].state != NVL_GPU_IS_LOST)
-            return true;
-    return false;
+    nvl_finding_about_gpu(f, facts, gpu);
+    return f;
 }
 
 /* What the GPU's reason says. */
@@ -38,7 +31,8 @@ static struct nvl_finding *add_reason(const struct nvl_check *check, const struc
                                       size_t i, enum nvl_severity severity, struct nvl_findings *findings)
 {
     const struct nvl_gpu_reason *r = &facts->reasons[i];
-    struct nvl_finding *f = add_gpu_finding(findings, check, severity, &facts->host.gpus.items[i], r->what);
+    struct nvl_finding *f =
+        add_gpu_finding(findings, check, severity, facts, &facts->host.gpus.items[i], r->what);
 
     nvl_finding_evidence_lines(f, &r->evidence);
     nvl_finding_cause(f, "%s", r->cause);
@@ -47,8 +41,8 @@ static struct nvl_finding *add_reason(const struct nvl_check *check, const struc
     return f;
 }
 
-static void check_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                         struct nvl_findings *findings)
+static void check_gpu_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                             struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv devices = {0};
 
@@ -69,42 +63,48 @@ static void check_absent(const struct nvl_check *check, const struct nvl_host_fa
                        "ADDRESS, on its host)");
 }
 
+/* `module` is the holder's, whose blacklist and initramfs this explains; NULL for none. */
 static void say_held(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                     enum nvl_gpu_driver driver, enum nvl_severity severity, struct nvl_findings *findings)
+                     enum nvl_gpu_driver driver, const char *module, enum nvl_severity severity,
+                     struct nvl_findings *findings)
 {
-    for (size_t i = 0; i < facts->host.gpus.count; i++)
-        if (facts->reasons[i].state == NVL_GPU_IS_HELD && facts->host.gpus.items[i].driver == driver)
-            add_reason(check, facts, i, severity, findings);
+    for (size_t i = 0; i < facts->host.gpus.count; i++) {
+        if (facts->reasons[i].state != NVL_GPU_IS_HELD || facts->host.gpus.items[i].driver != driver)
+            continue;
+        struct nvl_finding *f = add_reason(check, facts, i, severity, findings);
+        if (module != NULL)
+            nvl_finding_explains(f, NVL_SUBJECT_MODULE, module);
+    }
 }
 
-static void check_nouveau(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_gpu_nouveau(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
 {
-    say_held(check, facts, NVL_GPU_NOUVEAU, NVL_SEVERITY_ERROR, findings);
+    say_held(check, facts, NVL_GPU_NOUVEAU, "nouveau", NVL_SEVERITY_ERROR, findings);
 }
 
-static void check_nova(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                       struct nvl_findings *findings)
+static void check_gpu_nova(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                           struct nvl_findings *findings)
 {
-    say_held(check, facts, NVL_GPU_NOVA, NVL_SEVERITY_ERROR, findings);
+    say_held(check, facts, NVL_GPU_NOVA, "nova_core", NVL_SEVERITY_ERROR, findings);
 }
 
-static void check_other_driver(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                               struct nvl_findings *findings)
+static void check_gpu_other_driver(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                   struct nvl_findings *findings)
 {
-    say_held(check, facts, NVL_GPU_OTHER_DRIVER, NVL_SEVERITY_ERROR, findings);
+    say_held(check, facts, NVL_GPU_OTHER_DRIVER, NULL, NVL_SEVERITY_ERROR, findings);
 }
 
 /* Beside a GPU that works it is meant so; alone it is what stands in the way. */
 static enum nvl_severity severity_of_absence(const struct nvl_host_facts *facts)
 {
-    return any_works(facts) ? NVL_SEVERITY_NOTE : NVL_SEVERITY_ERROR;
+    return nvl_any_gpu_works(facts) ? NVL_SEVERITY_NOTE : NVL_SEVERITY_ERROR;
 }
 
-static void check_vfio(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                       struct nvl_findings *findings)
+static void check_gpu_vfio(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                           struct nvl_findings *findings)
 {
-    say_held(check, facts, NVL_GPU_VFIO, severity_of_absence(facts), findings);
+    say_held(check, facts, NVL_GPU_VFIO, NULL, severity_of_absence(facts), findings);
 }
 
 static void say_state(const struct nvl_check *check, const struct nvl_host_facts *facts,
@@ -115,14 +115,14 @@ static void say_state(const struct nvl_check *check, const struct nvl_host_facts
             add_reason(check, facts, i, severity, findings);
 }
 
-static void check_lost(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                       struct nvl_findings *findings)
+static void check_gpu_lost(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                           struct nvl_findings *findings)
 {
     say_state(check, facts, NVL_GPU_IS_LOST, NVL_SEVERITY_ERROR, findings);
 }
 
-static void check_silent(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                         struct nvl_findings *findings)
+static void check_gpu_silent(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                             struct nvl_findings *findings)
 {
     for (size_t i = 0; i < facts->host.gpus.count; i++) {
         nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
@@ -136,8 +136,8 @@ static void check_silent(const struct nvl_check *check, const struct nvl_host_fa
 }
 
 /* Who else is to have it: what its start does, before it does so. */
-static void check_machines(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                           struct nvl_findings *findings)
+static void check_machine_claims(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                 struct nvl_findings *findings)
 {
     for (size_t i = 0; i < facts->host.gpus.count; i++) {
         const struct nvl_gpu *gpu = &facts->host.gpus.items[i];
@@ -150,7 +150,7 @@ static void check_machines(const struct nvl_check *check, const struct nvl_host_
             nvl_autofree char *what = nvl_xasprintf("is named by VM %s too", vm->vm);
             nvl_autofree char *text = nvl_vm_claim_text(&claims->items[c]);
             struct nvl_finding *f = add_gpu_finding(
-                findings, check, matters ? NVL_SEVERITY_WARNING : NVL_SEVERITY_NOTE, gpu, what);
+                findings, check, matters ? NVL_SEVERITY_WARNING : NVL_SEVERITY_NOTE, facts, gpu, what);
             nvl_finding_evidence_lines(f, &claims->items[c].places);
             nvl_finding_cause(f, "%s. Where they use it then, the start of the VM waits for them or fails",
                               text);
@@ -171,7 +171,7 @@ static void say_fit(const struct nvl_check *check, const struct nvl_host_facts *
             continue;
         const struct nvl_gpu *gpu = &facts->host.gpus.items[i];
         nvl_gpu_explain_fit(&facts->surroundings, gpu, wanted, &fit);
-        struct nvl_finding *f = add_gpu_finding(findings, check, NVL_SEVERITY_ERROR, gpu, fit.what);
+        struct nvl_finding *f = add_gpu_finding(findings, check, NVL_SEVERITY_ERROR, facts, gpu, fit.what);
         nvl_finding_evidence_lines(f, &fit.evidence);
         nvl_finding_cause(f, "%s", fit.cause);
         nvl_advise_gpu(&need, gpu, wanted, facts->surroundings.version, &fit.fix);
@@ -179,53 +179,56 @@ static void say_fit(const struct nvl_check *check, const struct nvl_host_facts *
     }
 }
 
-static void check_too_new(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_gpu_too_new(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
 {
     say_fit(check, facts, NVL_GPU_TOO_NEW, findings);
 }
 
-static void check_too_old(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_gpu_too_old(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
 {
     say_fit(check, facts, NVL_GPU_TOO_OLD, findings);
 }
 
-static void check_flavour(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_gpu_flavour(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
 {
     say_fit(check, facts, NVL_GPU_NEEDS_OPEN, findings);
     say_fit(check, facts, NVL_GPU_NEEDS_PROPRIETARY, findings);
 }
 
-static void check_refused(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_gpu_refused(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
 {
-    if (facts->host.driver.loaded)
-        say_state(check, facts, NVL_GPU_IS_UNDRIVEN, NVL_SEVERITY_ERROR, findings);
+    say_state(check, facts, NVL_GPU_IS_UNDRIVEN, NVL_SEVERITY_ERROR, findings);
 }
 
-static void check_excluded(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                           struct nvl_findings *findings)
+static void check_gpu_excluded(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                               struct nvl_findings *findings)
 {
     say_state(check, facts, NVL_GPU_IS_EXCLUDED, severity_of_absence(facts), findings);
 }
 
-const struct nvl_check nvl_checks_gpu[] = {
-    {"gpu-absent", "Is there an NVIDIA GPU?", NULL, check_absent, NULL},
-    {"gpu-nouveau", "Does nouveau leave the GPUs alone?", NULL, check_nouveau, NULL},
-    {"gpu-nova", "Does nova_core leave them alone?", NULL, check_nova, NULL},
-    {"gpu-vfio", "Is a GPU kept for containers, and not for virtual machines?", NULL, check_vfio, NULL},
-    {"gpu-other-driver", "Does no other driver hold a GPU?", NULL, check_other_driver, NULL},
-    {"gpu-lost", "Does every GPU answer on its bus?", NULL, check_lost, NULL},
-    {"gpu-silent", "Does every GPU come up that is used?", NULL, check_silent, NULL},
-    {"gpu-too-new", "Does the driver know the GPUs already?", NULL, check_too_new, NULL},
-    {"gpu-too-old", "Does the driver know the GPUs still?", NULL, check_too_old, NULL},
-    {"gpu-flavour", "Is the kernel module of the flavour that the GPUs need?", NULL, check_flavour, NULL},
-    {"gpu-refused", "Does the loaded driver take every GPU?", "gpu-too-new gpu-too-old gpu-flavour",
-     check_refused, NULL},
-    {"gpu-excluded", "Is no GPU excluded by the driver's options?", NULL, check_excluded, NULL},
-    {"gpu-virtual-machine", "Does no virtual machine name a GPU that containers have?", NULL, check_machines,
-     NULL},
+const struct nvl_check nvl_gpu_checks[] = {
+    {"gpu-absent", "Is there an NVIDIA GPU?", 10, 0, NULL, NVL_OF_HOST(check_gpu_absent)},
+    {"gpu-nouveau", "Does nouveau leave the GPUs alone?", 20, 0, NULL, NVL_OF_HOST(check_gpu_nouveau)},
+    {"gpu-nova", "Does nova_core leave them alone?", 30, 0, NULL, NVL_OF_HOST(check_gpu_nova)},
+    {"gpu-vfio", "Is a GPU kept for containers, and not for virtual machines?", 40, 0, NULL,
+     NVL_OF_HOST(check_gpu_vfio)},
+    {"gpu-other-driver", "Does no other driver hold a GPU?", 50, 0, NULL,
+     NVL_OF_HOST(check_gpu_other_driver)},
+    {"gpu-lost", "Does every GPU answer on its bus?", 53, 0, NULL, NVL_OF_HOST(check_gpu_lost)},
+    {"gpu-silent", "Does every GPU come up that is used?", 56, 0, NULL, NVL_OF_HOST(check_gpu_silent)},
+    {"gpu-too-new", "Does the driver know the GPUs already?", 60, 0, NULL, NVL_OF_HOST(check_gpu_too_new)},
+    {"gpu-too-old", "Does the driver know the GPUs still?", 70, 0, NULL, NVL_OF_HOST(check_gpu_too_old)},
+    {"gpu-flavour", "Is the kernel module of the flavour that the GPUs need?", 80, 0, NULL,
+     NVL_OF_HOST(check_gpu_flavour)},
+    {"gpu-refused", "Does the loaded driver take every GPU?", 90, NVL_NEEDS_LOADED,
+     "gpu-too-new gpu-too-old gpu-flavour", NVL_OF_HOST(check_gpu_refused)},
+    {"gpu-excluded", "Is no GPU excluded by the driver's options?", 100, 0, NULL,
+     NVL_OF_HOST(check_gpu_excluded)},
+    {"gpu-virtual-machine", "Does no virtual machine name a GPU that containers have?", 110, 0, NULL,
+     NVL_OF_HOST(check_machine_claims)},
     {0},
 };

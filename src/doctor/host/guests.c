@@ -5,6 +5,7 @@
 
 #include "base/paths.h"
 #include "doctor/host/shared.h"
+#include "doctor/families.h"
 
 #define BOOT_UNIT    "nvlxc-boot.service"
 #define UNIT_MAX     (64u << 10)
@@ -75,8 +76,8 @@ static void add_boot_fix(struct nvl_strv *fix, const char *path, bool is_ordered
     nvl_strv_push(fix, "systemctl enable " BOOT_UNIT);
 }
 
-void nvl_check_boot_nodes(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_boot_nodes(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                             struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
     nvl_autofree char *waiting = waiting_names(facts), *text = NULL;
@@ -107,12 +108,12 @@ void nvl_check_boot_nodes(const struct nvl_check *check, const struct nvl_host_f
     nvl_finding_fix_lines(f, &fix);
 }
 
-void nvl_check_hook(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                    struct nvl_findings *findings)
+static void check_hook(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                       struct nvl_findings *findings)
 {
     nvl_autofree char *granted = nvl_granted_names(facts);
 
-    if (granted == NULL || nvl_root_exists(facts->root, NVL_HOOK_PROGRAM))
+    if (nvl_root_exists(facts->root, NVL_HOOK_PROGRAM))
         return;
     struct nvl_finding *f =
         nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "the start hook is not on this host");
@@ -124,8 +125,8 @@ void nvl_check_hook(const struct nvl_check *check, const struct nvl_host_facts *
 }
 
 /* pmxcfs takes the owner's write permission away from this link where the cluster has no quorum. */
-void nvl_check_quorum(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                      struct nvl_findings *findings)
+static void check_quorum(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                         struct nvl_findings *findings)
 {
     struct stat st;
 
@@ -142,8 +143,8 @@ void nvl_check_quorum(const struct nvl_check *check, const struct nvl_host_facts
     nvl_finding_fix(f, "pvecm status\npvecm expected 1   # only where the other nodes are really off");
 }
 
-void nvl_check_cgroups(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                       struct nvl_findings *findings)
+static void check_host_cgroups(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                               struct nvl_findings *findings)
 {
     nvl_autofree char *text = NULL;
     size_t len, pos = 0, line_len;
@@ -176,3 +177,12 @@ void nvl_check_cgroups(const struct nvl_check *check, const struct nvl_host_fact
         return;
     }
 }
+
+const struct nvl_check nvl_guest_checks[] = {
+    {"hook-missing", "Is the start hook here?", 50, NVL_NEEDS_GRANTS, NULL, NVL_OF_HOST(check_hook)},
+    {"boot-nodes", "Will the nodes be there before containers start at boot?", 60, 0, NULL,
+     NVL_OF_HOST(check_boot_nodes)},
+    {"quorum-lost", "Has the cluster quorum?", 70, 0, NULL, NVL_OF_HOST(check_quorum)},
+    {"cgroup-v1", "Is the host's device filter cgroup v2's?", 80, 0, NULL, NVL_OF_HOST(check_host_cgroups)},
+    {0},
+};

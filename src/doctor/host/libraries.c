@@ -1,16 +1,12 @@
 /* What programs need of the driver: its libraries, of the loaded module's version, and the bundle of them
  * that containers get. */
 #include "doctor/host/shared.h"
+#include "doctor/families.h"
 #include "bundle/integrity.h"
 #include "bundle/select.h"
 
 #define VERSION_FILE "/proc/driver/nvidia/version"
 #define MANY_FAULTS  8
-
-static bool is_loaded(const struct nvl_host_facts *facts)
-{
-    return facts->host.driver.loaded && facts->host.driver.version[0] != '\0';
-}
 
 static bool is_served(const struct nvl_host_facts *facts)
 {
@@ -19,7 +15,7 @@ static bool is_served(const struct nvl_host_facts *facts)
     return bundle != NULL && bundle->complete;
 }
 
-static void add_versions(struct nvl_strv *evidence, const struct nvl_host_facts *facts)
+static void add_version_evidence(struct nvl_strv *evidence, const struct nvl_host_facts *facts)
 {
     const char *loaded = facts->host.driver.version;
 
@@ -35,8 +31,18 @@ static void add_versions(struct nvl_strv *evidence, const struct nvl_host_facts 
                                       : "a bundle whose manifest cannot be read");
 }
 
-void nvl_check_libraries_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                                struct nvl_findings *findings)
+/* Its manifest is what is missing: it is none until there are libraries to make it of, or another is loaded.
+ */
+static void explain_useless_bundle(struct nvl_finding *f, const struct nvl_host_facts *facts)
+{
+    const struct nvl_bundle *bundle = nvl_loaded_bundle(facts);
+
+    if (bundle != NULL && !bundle->complete)
+        nvl_finding_explains(f, NVL_SUBJECT_BUNDLE, bundle->version);
+}
+
+static void check_libraries_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                   struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
     const struct nvl_strv none = {0};
@@ -44,14 +50,16 @@ void nvl_check_libraries_absent(const struct nvl_check *check, const struct nvl_
     const char *loaded = facts->host.driver.version;
     bool served = is_served(facts);
 
-    if (!is_loaded(facts) || facts->userspace.versions.count > 0)
+    if (facts->userspace.versions.count > 0)
         return;
     nvl_autofree char *title =
         nvl_xasprintf("%s is loaded, but no libraries of the driver are installed%s", loaded,
                       served ? "; containers use the bundle of that version" : ": containers get no driver");
     struct nvl_finding *f =
         nvl_host_finding(findings, check, served ? NVL_SEVERITY_WARNING : NVL_SEVERITY_ERROR, title);
-    add_versions(&evidence, facts);
+    nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
+    explain_useless_bundle(f, facts);
+    add_version_evidence(&evidence, facts);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f,
                       "the kernel module is here alone. Debian's nvidia-driver only recommends libcuda1 and "
@@ -74,11 +82,11 @@ static bool is_upgrade(const struct nvl_host_facts *facts)
 /* Where libraries of other versions alone are installed. */
 static bool is_mismatch(const struct nvl_host_facts *facts)
 {
-    return is_loaded(facts) && facts->userspace.versions.count > 0 && !has_loaded_version(facts);
+    return facts->userspace.versions.count > 0 && !has_loaded_version(facts);
 }
 
-void nvl_check_libraries_mismatch(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                                  struct nvl_findings *findings)
+static void check_libraries_mismatch(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                     struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
     struct nvl_driver_need need = nvl_driver_need_of(facts);
@@ -95,7 +103,9 @@ void nvl_check_libraries_mismatch(const struct nvl_check *check, const struct nv
                             : "they do not match, and containers get no driver");
     struct nvl_finding *f =
         nvl_host_finding(findings, check, served ? NVL_SEVERITY_WARNING : NVL_SEVERITY_ERROR, title);
-    add_versions(&evidence, facts);
+    nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
+    explain_useless_bundle(f, facts);
+    add_version_evidence(&evidence, facts);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "libraries work with the kernel module of exactly their version. NVML says "
                          "\"Driver/library version mismatch\", CUDA gives error 803");
@@ -108,8 +118,8 @@ void nvl_check_libraries_mismatch(const struct nvl_check *check, const struct nv
     nvl_finding_fix_lines(f, &fix);
 }
 
-void nvl_check_upgrade_pending(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                               struct nvl_findings *findings)
+static void check_upgrade_pending(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                  struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
     const char *loaded = facts->host.driver.version;
@@ -120,7 +130,7 @@ void nvl_check_upgrade_pending(const struct nvl_check *check, const struct nvl_h
         nvl_xasprintf("upgrade pending, reboot when convenient: %s is loaded, %s installed", loaded,
                       facts->userspace.versions.items[0]);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_NOTE, title);
-    add_versions(&evidence, facts);
+    add_version_evidence(&evidence, facts);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f,
                       "containers go on with the bundle of %s, which is still the right one; programs of "
@@ -185,13 +195,13 @@ static void say_missing(const struct nvl_check *check, const struct nvl_host_fac
     nvl_finding_fix_lines(f, &fix);
 }
 
-void nvl_check_libraries_incomplete(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                                    struct nvl_findings *findings)
+static void check_libraries_incomplete(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                       struct nvl_findings *findings)
 {
     nvl_auto(nvl_missing_clear) struct nvl_missing missing = {0};
     unsigned granted = granted_capabilities(facts);
 
-    if (!is_loaded(facts) || !has_loaded_version(facts) || granted == 0)
+    if (!has_loaded_version(facts) || granted == 0)
         return;
     if (nvl_bundle_lacks(facts->root, &facts->userspace, facts->host.driver.version, &missing, NULL) < 0)
         return;
@@ -201,17 +211,17 @@ void nvl_check_libraries_incomplete(const struct nvl_check *check, const struct 
 }
 
 /* Root's containers make it at their next start; it is there in time where somebody has made it before. */
-void nvl_check_bundle_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                             struct nvl_findings *findings)
+static void check_bundle_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                struct nvl_findings *findings)
 {
     nvl_autofree char *granted = nvl_granted_names(facts);
     const char *loaded = facts->host.driver.version;
 
-    if (!is_loaded(facts) || granted == NULL || nvl_loaded_bundle(facts) != NULL ||
-        !has_loaded_version(facts))
+    if (nvl_loaded_bundle(facts) != NULL || !has_loaded_version(facts))
         return;
     nvl_autofree char *title = nvl_xasprintf("there is no bundle of %s, the loaded driver", loaded);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING, title);
+    nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
     nvl_finding_evidence(f, "/var/lib/nvlxc/driver/%s does not exist\ncontainers with a grant: %s", loaded,
                          granted);
     nvl_finding_cause(f,
@@ -229,6 +239,9 @@ static void say_damaged(const struct nvl_check *check, const struct nvl_bundle *
     struct nvl_finding *f =
         nvl_host_finding(findings, check, bundle->loaded ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, title);
 
+    nvl_finding_about(f, NVL_SUBJECT_BUNDLE, bundle->version);
+    if (bundle->loaded) /* others are in no container */
+        nvl_finding_explains(f, NVL_SUBJECT_LIBRARY, NULL);
     for (size_t i = 0; i < faults->count && i < MANY_FAULTS; i++)
         nvl_strv_push(&evidence, faults->items[i]);
     if (faults->count > MANY_FAULTS)
@@ -243,8 +256,8 @@ static void say_damaged(const struct nvl_check *check, const struct nvl_bundle *
     nvl_finding_fix_lines(f, &fix);
 }
 
-void nvl_check_bundle_damaged(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                              struct nvl_findings *findings)
+static void check_bundle_damaged(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                 struct nvl_findings *findings)
 {
     for (size_t i = 0; i < facts->bundles.count; i++) {
         const struct nvl_bundle *bundle = &facts->bundles.items[i];
@@ -255,3 +268,19 @@ void nvl_check_bundle_damaged(const struct nvl_check *check, const struct nvl_ho
                         &faults, &unseen, findings);
     }
 }
+
+const struct nvl_check nvl_library_checks[] = {
+    {"libraries-absent", "Are the driver's libraries installed?", 90, NVL_NEEDS_VERSION, "driver-vgpu",
+     NVL_OF_HOST(check_libraries_absent)},
+    {"libraries-mismatch", "Do libraries and module fit?", 100, NVL_NEEDS_VERSION, NULL,
+     NVL_OF_HOST(check_libraries_mismatch)},
+    {"upgrade-pending", "Does no upgrade wait for a reboot?", 110, NVL_NEEDS_VERSION, NULL,
+     NVL_OF_HOST(check_upgrade_pending)},
+    {"libraries-incomplete", "Are the libraries here that containers are granted?", 120, NVL_NEEDS_VERSION,
+     "driver-vgpu", NVL_OF_HOST(check_libraries_incomplete)},
+    {"bundle-absent", "Is there a bundle of the loaded version?", 130, NVL_NEEDS_VERSION | NVL_NEEDS_GRANTS,
+     NULL, NVL_OF_HOST(check_bundle_absent)},
+    {"bundle-damaged", "Are the bundles as their manifests say?", 140, 0,
+     "libraries-absent libraries-mismatch", NVL_OF_HOST(check_bundle_damaged)},
+    {0},
+};

@@ -1,8 +1,11 @@
 /* The kernel module that is on disk: may it load, has it, and will it find its firmware. */
 #include "doctor/host/shared.h"
+#include "doctor/families.h"
 #include "driver/package_names.h"
 #include "host/modprobe.h"
 
+#define HOLDERS     "gpu-absent gpu-nouveau gpu-nova gpu-vfio gpu-other-driver"
+#define MISFITS     "gpu-too-new gpu-too-old gpu-flavour"
 #define SECURE_BOOT "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 #define MOK_LIST    "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
 
@@ -11,8 +14,8 @@ static bool is_refused_by_firmware(const struct nvl_host_facts *facts)
     return facts->system.secure_boot == NVL_SECURE_BOOT_ON && facts->installed.enrolled != NVL_ENROLLED_YES;
 }
 
-void nvl_check_secure_boot(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                           struct nvl_findings *findings)
+static void check_secure_boot(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
     const struct nvl_installed_driver *d = &facts->installed;
@@ -23,6 +26,7 @@ void nvl_check_secure_boot(const struct nvl_check *check, const struct nvl_host_
     struct nvl_finding *f =
         nvl_host_finding(findings, check, NVL_SEVERITY_ERROR,
                          "Secure Boot is on, and the key that signs the kernel module is not enrolled");
+    nvl_finding_about_module(f, facts);
     nvl_strv_push(&evidence, SECURE_BOOT ": 1");
     nvl_strv_pushf(&evidence, "%s is there and not loaded", d->module);
     if (d->signing_key == NULL)
@@ -38,8 +42,8 @@ void nvl_check_secure_boot(const struct nvl_check *check, const struct nvl_host_
     nvl_finding_fix_lines(f, &fix);
 }
 
-void nvl_check_not_loaded(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                          struct nvl_findings *findings)
+static void check_not_loaded(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                             struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
     nvl_auto(nvl_claims_clear) struct nvl_claims barriers = {0};
@@ -52,6 +56,10 @@ void nvl_check_not_loaded(const struct nvl_check *check, const struct nvl_host_f
     nvl_autofree char *title =
         nvl_xasprintf("the kernel module is not loaded, though the driver %s is installed", d->version);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
+    for (size_t i = 0; i < facts->host.gpus.count; i++)
+        nvl_finding_about(f, NVL_SUBJECT_GPU, facts->host.gpus.items[i].pci);
+    nvl_finding_explains(f, NVL_SUBJECT_MODULE, "nvidia");
+    nvl_finding_explains(f, NVL_SUBJECT_NODE, NULL);
     nvl_strv_push(&evidence, "/proc/driver/nvidia/version does not exist");
     if (d->module != NULL)
         nvl_strv_pushf(&evidence, "%s is there", d->module);
@@ -73,12 +81,12 @@ void nvl_check_not_loaded(const struct nvl_check *check, const struct nvl_host_f
     nvl_finding_fix_lines(f, &fix);
 }
 
-void nvl_check_driver_version(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                              struct nvl_findings *findings)
+static void check_driver_version(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                 struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
 
-    if (!facts->host.driver.loaded || facts->host.driver.version[0] != '\0')
+    if (facts->host.driver.version[0] != '\0')
         return;
     struct nvl_finding *f =
         nvl_host_finding(findings, check, NVL_SEVERITY_ERROR,
@@ -111,8 +119,8 @@ static bool has_firmware(const struct nvl_host_facts *facts)
     return false;
 }
 
-void nvl_check_firmware(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                        struct nvl_findings *findings)
+static void check_firmware(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                           struct nvl_findings *findings)
 {
     const char *loaded = facts->host.driver.version;
     const struct nvl_gpu *user = NULL;
@@ -124,7 +132,7 @@ void nvl_check_firmware(const struct nvl_check *check, const struct nvl_host_fac
     for (size_t i = 0; i < facts->host.gpus.count && user == NULL; i++)
         if (facts->host.gpus.items[i].runs_firmware)
             user = &facts->host.gpus.items[i];
-    if (!facts->host.driver.loaded || loaded[0] == '\0' || user == NULL || has_firmware(facts))
+    if (user == NULL || has_firmware(facts))
         return;
     nvl_autofree char *title = nvl_xasprintf("the GSP firmware of %s, the loaded driver, is gone", loaded);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING, title);
@@ -140,3 +148,14 @@ void nvl_check_firmware(const struct nvl_check *check, const struct nvl_host_fac
         nvl_advise_firmware(&need, &fix);
     nvl_finding_fix_lines(f, &fix);
 }
+
+const struct nvl_check nvl_module_checks[] = {
+    {"driver-secure-boot", "Does Secure Boot let the module load?", 60, 0, "gpu-absent",
+     NVL_OF_HOST(check_secure_boot)},
+    {"driver-not-loaded", "Is the module loaded?", 70, 0, HOLDERS " " MISFITS, NVL_OF_HOST(check_not_loaded)},
+    {"driver-version", "Is the module's version understood?", 80, NVL_NEEDS_LOADED, NULL,
+     NVL_OF_HOST(check_driver_version)},
+    {"firmware-missing", "Is the loaded version's GSP firmware here?", 150, NVL_NEEDS_VERSION, NULL,
+     NVL_OF_HOST(check_firmware)},
+    {0},
+};

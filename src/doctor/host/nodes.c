@@ -42,9 +42,11 @@ static void check_uvm(const struct nvl_check *check, const struct nvl_host_facts
     nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
     struct nvl_driver_need need = nvl_driver_need_of(facts);
 
-    if (!facts->host.driver.loaded || facts->host.majors.uvm >= 0)
+    if (facts->host.majors.uvm >= 0)
         return;
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "nvidia-uvm is not loaded");
+    nvl_finding_about(f, NVL_SUBJECT_NODE, "/dev/nvidia-uvm");
+    nvl_finding_about(f, NVL_SUBJECT_NODE, "/dev/nvidia-uvm-tools");
     nvl_finding_evidence(f, "/proc/devices: no line nvidia-uvm\n/proc/modules: %s",
                          facts->modules.nvidia_uvm ? "nvidia_uvm is there" : "no line nvidia_uvm");
     nvl_finding_cause(f,
@@ -130,50 +132,66 @@ static void say_kind(const struct nvl_check *check, const struct nvl_host_facts 
         nvl_xasprintf("%s %s: %s", paths.count > 1 ? "device nodes are" : "a device node is", what, list);
     struct nvl_finding *f =
         nvl_host_finding(findings, check, is_tools ? NVL_SEVERITY_WARNING : kind->severity, title);
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "%s. %s", cause, is_tools ? "Profilers and debuggers fail" : kind->effect);
     nvl_finding_fix_lines(f, &fix);
 }
 
-/* What can be wrong with a node: one check for each. */
-static const struct {
-    const char *id;
-    enum nvl_node_state state;
-    const char *what, *cause;
-} states[] = {
-    {"node-missing", NVL_NODE_MISSING, "missing",
-     "neither the kernel nor udev makes NVIDIA's nodes: a program that runs as root does when it needs them, "
-     "and "
-     "the start hook of root's containers does"},
-    {"node-not-device", NVL_NODE_NOT_DEVICE, "no device",
-     "a bind mount with create=file left an empty file in /dev while the node was not there, and the driver "
-     "does "
-     "not replace it"},
-    {"node-stale", NVL_NODE_STALE, "stale",
-     "the driver's major is another one since it was loaded again, and something made the nodes with fixed "
-     "numbers"},
-    {"node-mode", NVL_NODE_MODE, "closed to users",
-     "something changed the mode that the driver's parameters ask for (/proc/driver/nvidia/params): users of "
-     "containers are other users of this host, and may not open them"},
-};
-
-static void check_nodes(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                        struct nvl_findings *findings)
+static void say_nodes(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                      enum nvl_node_state state, const char *what, const char *cause,
+                      struct nvl_findings *findings)
 {
-    for (size_t i = 0; i < NVL_LENGTH(states); i++)
-        for (size_t k = 0; strcmp(states[i].id, check->id) == 0 && k < NVL_LENGTH(kinds); k++)
-            say_kind(check, facts, &kinds[k], states[i].state, states[i].what, states[i].cause, findings);
+    for (size_t i = 0; i < NVL_LENGTH(kinds); i++)
+        say_kind(check, facts, &kinds[i], state, what, cause, findings);
 }
 
-const struct nvl_check nvl_checks_nodes[] = {
-    {"uvm-not-loaded", "Is nvidia-uvm loaded?", "driver-vgpu", check_uvm, NULL},
-    {"node-missing", "Are the device nodes there?", NULL, check_nodes, NULL},
-    {"node-not-device", "Are they devices?", NULL, check_nodes, NULL},
-    {"node-stale", "Have they the driver's numbers of this moment?", NULL, check_nodes, NULL},
-    {"node-mode", "May users open them?", NULL, check_nodes, NULL},
-    {"mig-empty", "Has each GPU in MIG mode instances?", NULL, nvl_check_mig_empty, NULL},
-    {"fabric-manager", "Does the fabric manager run where there are NVSwitches?", NULL, nvl_check_fabric,
-     NULL},
-    {"persistence", "Does the persistence daemon keep the GPUs ready?", NULL, nvl_check_persistence, NULL},
+static void check_missing_nodes(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                struct nvl_findings *findings)
+{
+    say_nodes(
+        check, facts, NVL_NODE_MISSING, "missing",
+        "neither the kernel nor udev makes NVIDIA's nodes: a program that runs as root does when it needs "
+        "them, and the start hook of root's containers does",
+        findings);
+}
+
+static void check_not_devices(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
+{
+    say_nodes(
+        check, facts, NVL_NODE_NOT_DEVICE, "no device",
+        "a bind mount with create=file left an empty file in /dev while the node was not there, and the "
+        "driver does not replace it",
+        findings);
+}
+
+static void check_stale_nodes(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
+{
+    say_nodes(
+        check, facts, NVL_NODE_STALE, "stale",
+        "the driver's major is another one since it was loaded again, and something made the nodes with "
+        "fixed numbers",
+        findings);
+}
+
+static void check_node_modes(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                             struct nvl_findings *findings)
+{
+    say_nodes(check, facts, NVL_NODE_MODE, "closed to users",
+              "something changed the mode that the driver's parameters ask for (/proc/driver/nvidia/params): "
+              "users of containers are other users of this host, and may not open them",
+              findings);
+}
+
+const struct nvl_check nvl_node_checks[] = {
+    {"uvm-not-loaded", "Is nvidia-uvm loaded?", 10, NVL_NEEDS_LOADED, "driver-vgpu", NVL_OF_HOST(check_uvm)},
+    {"node-missing", "Are the device nodes there?", 20, NVL_NEEDS_LOADED, NULL,
+     NVL_OF_HOST(check_missing_nodes)},
+    {"node-not-device", "Are they devices?", 30, NVL_NEEDS_LOADED, NULL, NVL_OF_HOST(check_not_devices)},
+    {"node-stale", "Have they the driver's numbers of this moment?", 40, NVL_NEEDS_LOADED, NULL,
+     NVL_OF_HOST(check_stale_nodes)},
+    {"node-mode", "May users open them?", 50, NVL_NEEDS_LOADED, NULL, NVL_OF_HOST(check_node_modes)},
     {0},
 };

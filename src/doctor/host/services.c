@@ -1,5 +1,6 @@
 /* What keeps GPUs ready: the persistence daemon, the fabric manager, and instances on a GPU in MIG mode. */
 #include "doctor/host/shared.h"
+#include "doctor/families.h"
 
 #define PERSISTENCE_PID                                                                                      \
     "/run/nvidia-persistenced/nvidia-persistenced.pid" /* where the daemon always writes it */
@@ -9,7 +10,7 @@ static bool any_driven(const struct nvl_host_facts *facts)
 {
     for (size_t i = 0; i < facts->host.gpus.count; i++)
         if (facts->host.gpus.items[i].driver == NVL_GPU_NVIDIA)
-            return facts->host.driver.loaded;
+            return true;
     return false;
 }
 
@@ -21,8 +22,8 @@ static bool persistence_runs(const struct nvl_root *root, bool is_installed)
            ((is_installed || !nvl_root_is_machine(root)) && nvl_program_runs(root, "nvidia-persistenced"));
 }
 
-void nvl_check_persistence(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                           struct nvl_findings *findings)
+static void check_persistence(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                              struct nvl_findings *findings)
 {
     static const char *const programs[] = {"/usr/bin/nvidia-persistenced", "/usr/sbin/nvidia-persistenced"};
     nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
@@ -48,8 +49,8 @@ void nvl_check_persistence(const struct nvl_check *check, const struct nvl_host_
 }
 
 /* The major nvidia-nvswitch is registered on every machine; a switch shows in this folder alone. */
-void nvl_check_fabric(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                      struct nvl_findings *findings)
+static void check_fabric(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                         struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv switches = {0};
 
@@ -74,8 +75,8 @@ void nvl_check_fabric(const struct nvl_check *check, const struct nvl_host_facts
                         facts->host.driver.version);
 }
 
-void nvl_check_mig_empty(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                         struct nvl_findings *findings)
+static void check_mig_empty(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                            struct nvl_findings *findings)
 {
     for (size_t i = 0; i < facts->host.gpus.count; i++) {
         const struct nvl_gpu *gpu = &facts->host.gpus.items[i];
@@ -84,6 +85,7 @@ void nvl_check_mig_empty(const struct nvl_check *check, const struct nvl_host_fa
         nvl_autofree char *title = nvl_xasprintf("GPU %s (%s) is in MIG mode and has no instance", gpu->pci,
                                                  gpu->model[0] != '\0' ? gpu->model : "NVIDIA");
         struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
+        nvl_finding_about(f, NVL_SUBJECT_GPU, gpu->pci);
         nvl_finding_evidence(f, "/proc/driver/nvidia/capabilities/gpu%d/mig has no compute instance",
                              gpu->minor);
         nvl_finding_cause(f, "in MIG mode programs get instances, never the whole GPU, and instances do not "
@@ -94,3 +96,12 @@ void nvl_check_mig_empty(const struct nvl_check *check, const struct nvl_host_fa
                         gpu->pci, gpu->pci, gpu->pci);
     }
 }
+
+const struct nvl_check nvl_service_checks[] = {
+    {"mig-empty", "Has each GPU in MIG mode instances?", 60, 0, NULL, NVL_OF_HOST(check_mig_empty)},
+    {"fabric-manager", "Does the fabric manager run where there are NVSwitches?", 70, 0, NULL,
+     NVL_OF_HOST(check_fabric)},
+    {"persistence", "Does the persistence daemon keep the GPUs ready?", 80, NVL_NEEDS_LOADED, NULL,
+     NVL_OF_HOST(check_persistence)},
+    {0},
+};

@@ -1,18 +1,19 @@
-/* What the host's checks share: the checks themselves, which lie in several files by subject and stand in the
- * tables of gpu.c, driver.c, nodes.c and boot.c, and the words of their findings.
- */
+/* The words and small questions that the host's checks share. */
 #pragma once
 
-#include "doctor/findings.h"
-#include "doctor/facts.h"
+#include "doctor/check.h"
 #include "driver/advice.h"
-
-typedef void nvl_host_check(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                            struct nvl_findings *findings);
 
 /* Adds one of the host. */
 struct nvl_finding *nvl_host_finding(struct nvl_findings *findings, const struct nvl_check *check,
                                      enum nvl_severity severity, const char *title);
+/* It is about this GPU; where no GPU works, it explains that there are no nodes, and no module is loaded. */
+void nvl_finding_about_gpu(struct nvl_finding *f, const struct nvl_host_facts *facts,
+                           const struct nvl_gpu *gpu);
+/* It says why NVIDIA's module is not loaded: no GPU of this host can be used, and there are no nodes. */
+void nvl_finding_about_module(struct nvl_finding *f, const struct nvl_host_facts *facts);
+/* Whether containers have a GPU here, whatever is wrong with others. */
+bool nvl_any_gpu_works(const struct nvl_host_facts *facts);
 /* Sets evidence and fix from lists, a line each. */
 void nvl_finding_evidence_lines(struct nvl_finding *f, const struct nvl_strv *lines);
 void nvl_finding_fix_lines(struct nvl_finding *f, const struct nvl_strv *lines);
@@ -29,13 +30,3 @@ bool nvl_driver_is_installed(const struct nvl_host_facts *facts);
 char *nvl_driver_text(const char *version, enum nvl_flavour flavour);
 /* The bundle of the loaded version; NULL. */
 const struct nvl_bundle *nvl_loaded_bundle(const struct nvl_host_facts *facts);
-
-/* module.c: the module that is on disk, and the firmware that it loads. */
-nvl_host_check nvl_check_secure_boot, nvl_check_not_loaded, nvl_check_driver_version, nvl_check_firmware;
-/* libraries.c: the driver's files for programs, and the bundle made of them. */
-nvl_host_check nvl_check_libraries_absent, nvl_check_libraries_mismatch, nvl_check_upgrade_pending,
-    nvl_check_libraries_incomplete, nvl_check_bundle_absent, nvl_check_bundle_damaged;
-/* guests.c: what containers need of the host to start. */
-nvl_host_check nvl_check_boot_nodes, nvl_check_hook, nvl_check_quorum, nvl_check_cgroups;
-/* services.c: what keeps GPUs ready, and MIG. */
-nvl_host_check nvl_check_persistence, nvl_check_fabric, nvl_check_mig_empty;

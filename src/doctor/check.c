@@ -1,0 +1,117 @@
+/* Asks the checks: those whose needs are met. */
+#include "doctor/check.h"
+
+#include "doctor/container/shared.h"
+#include "doctor/families.h"
+#include "doctor/host/shared.h"
+
+/* Something is installed, nothing is loaded, and there is no module on disk for this kernel. */
+static bool lacks_module(const struct nvl_host_facts *facts)
+{
+    return !facts->host.driver.loaded && nvl_driver_is_installed(facts) && facts->installed.module == NULL &&
+           facts->system.kernel != NULL;
+}
+
+static bool has_nvidia(const struct nvl_host_facts *facts)
+{
+    return facts->host.gpus.count > 0 && (facts->host.driver.loaded || facts->installed.version[0] != '\0');
+}
+
+static bool has_grants(const struct nvl_host_facts *facts)
+{
+    for (size_t i = 0; i < facts->n_users; i++)
+        if (facts->users[i].has_grant)
+            return true;
+    return false;
+}
+
+static bool host_has(const struct nvl_host_facts *facts, enum nvl_needs need)
+{
+    const struct nvl_driver_version *driver = &facts->host.driver;
+
+    switch (need) {
+    case NVL_NEEDS_LOADED:
+        return driver->loaded;
+    case NVL_NEEDS_VERSION:
+        return driver->loaded && driver->version[0] != '\0';
+    case NVL_NEEDS_UNBUILT:
+        return lacks_module(facts);
+    case NVL_NEEDS_NVIDIA:
+        return has_nvidia(facts);
+    case NVL_NEEDS_GRANTS:
+        return has_grants(facts);
+    default:
+        return false;
+    }
+}
+
+static bool container_has(const struct nvl_container_facts *facts, enum nvl_needs need)
+{
+    switch (need) {
+    case NVL_NEEDS_PVE:
+        return facts->config.dialect == NVL_DIALECT_PVE;
+    case NVL_NEEDS_LXC:
+        return facts->config.dialect == NVL_DIALECT_LXC;
+    case NVL_NEEDS_GRANT:
+        return facts->has_grant;
+    case NVL_NEEDS_GPU_WISH:
+        return nvl_wants_gpu(facts);
+    case NVL_NEEDS_BUNDLE:
+        return nvl_wants_bundle(facts);
+    case NVL_NEEDS_DEPTH:
+        return facts->depth == NVL_DEPTH_ALL;
+    case NVL_NEEDS_ROOTFS:
+        return facts->rootfs.fd >= 0;
+    case NVL_NEEDS_RUNNING:
+        return facts->init > 0 && facts->rootfs.fd >= 0;
+    default:
+        return host_has(facts->host, need);
+    }
+}
+
+/* `container` is NULL for a check of the host. */
+static bool are_met(unsigned needs, const struct nvl_host_facts *host,
+                    const struct nvl_container_facts *container)
+{
+    for (unsigned need = 1; need <= needs; need <<= 1)
+        if ((needs & need) != 0 &&
+            !(container != NULL ? container_has(container, need) : host_has(host, need)))
+            return false;
+    return true;
+}
+
+void nvl_check_host(const struct nvl_host_facts *facts, struct nvl_findings *findings, size_t *asked)
+{
+    for (const struct nvl_check_family *family = nvl_check_families; family->name != NULL; family++) {
+        nvl_autofree const struct nvl_check **checks = nvl_family_checks(family);
+        for (size_t i = 0; checks[i] != NULL; i++) {
+            if (checks[i]->scope != NVL_SCOPE_HOST)
+                continue;
+            if (are_met(checks[i]->needs, facts, NULL))
+                checks[i]->host(checks[i], facts, findings);
+            (*asked)++;
+        }
+    }
+}
+
+/* Where only the config was read, what asks for more is not asked, and not counted. */
+static bool is_within_depth(const struct nvl_check *check, const struct nvl_container_facts *facts)
+{
+    return facts->depth == NVL_DEPTH_ALL ||
+           (check->needs & (NVL_NEEDS_DEPTH | NVL_NEEDS_ROOTFS | NVL_NEEDS_RUNNING)) == 0;
+}
+
+void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_findings *findings,
+                         size_t *asked)
+{
+    for (const struct nvl_check_family *family = nvl_check_families; family->name != NULL; family++) {
+        nvl_autofree const struct nvl_check **checks = nvl_family_checks(family);
+        for (size_t i = 0; checks[i] != NULL; i++) {
+            if (checks[i]->scope != NVL_SCOPE_CONTAINER || !is_within_depth(checks[i], facts))
+                continue;
+            if (are_met(checks[i]->needs, facts->host, facts))
+                checks[i]->container(checks[i], facts, findings);
+            (*asked)++;
+        }
+    }
+}
