@@ -4,6 +4,7 @@
 
 #include "bundle/copy.h"
 #include "host/driver_version.h"
+#include <stdbool.h>
 
 struct nvl_bundle_file {
     char *path;                             /* in the bundle: "lib64/libcuda.so.550.163.01" */
@@ -50,3 +51,14 @@ void nvl_manifest_link_sonames(struct nvl_manifest *m);
 /* The text of `sonames`: "lib64 libcuda.so.1\n" for each library that the linker finds in lib64 or lib32
  * itself. The caller frees. */
 char *nvl_manifest_sonames(const struct nvl_manifest *m);
+
+struct nvl_bundle;
+struct nvl_root;
+struct nvl_strv;
+
+/* Appends one line for each file and link of the bundle that is not as the manifest has it: missing, of
+ * another size, leading elsewhere, and with `deep` (all of it is read) of other content. A manifest that
+ * cannot be read is one line too. `unseen` gets the paths of those that a sync takes for good, since it does
+ * not read them: they have to be removed before it. */
+void nvl_bundle_verify(const struct nvl_root *root, const struct nvl_bundle *bundle, bool deep,
+                       struct nvl_strv *faults, struct nvl_strv *unseen);

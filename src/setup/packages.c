@@ -1,7 +1,8 @@
 /* The names of packages: kernel headers by the kernel's name, the driver's by its flavour and by what the
  * capabilities need. */
+#include "setup/packages.h"
+
 #include "bundle/catalog.h"
-#include "setup/steps.h"
 
 /* Kernels of the distribution's own making are called so; of others no package is known. */
 static bool is_packaged(const char *kernel)
@@ -79,4 +80,27 @@ void nvl_driver_packages(const struct nvl_setup_facts *facts, const struct nvl_c
         nvl_strv_push(packages, "mokutil");
         nvl_strv_push(packages, "openssl"); /* without it dkms makes no key, and signs nothing */
     }
+}
+
+void nvl_missing_packages(const struct nvl_setup_facts *facts, const struct nvl_strv *packages,
+                          struct nvl_strv *missing)
+{
+    for (size_t i = 0; i < packages->count; i++) {
+        const char *package = packages->items[i]; /* may end in "/suite" */
+        nvl_autofree char *name = nvl_xstrndup(package, strcspn(package, "/"));
+        if (nvl_setup_installed(facts, name) == NULL)
+            nvl_strv_push(missing, package);
+    }
+}
+
+void nvl_setup_step_install(struct nvl_setup_step *step, const struct nvl_strv *packages,
+                            const char *on_failure)
+{
+    struct nvl_strv *argv = nvl_setup_step_command(step, "apt-get", "install", "--yes",
+                                                   "--no-install-recommends", "--no-remove", NULL);
+
+    for (size_t i = 0; i < packages->count; i++)
+        nvl_strv_push(argv, packages->items[i]);
+    step->installs = true;
+    step->on_failure = on_failure;
 }

@@ -2,7 +2,7 @@
  * the caller's function; the commands' own output passes through to stdout and into the log. */
 #pragma once
 
-#include "setup/plan.h"
+#include "setup/setup.h"
 
 #define NVL_SETUP_LOG "/var/log/nvlxc-setup.log"
 

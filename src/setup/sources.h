@@ -67,3 +67,9 @@ void nvl_sources_add_components(const struct nvl_sources *sources, const char *c
 /* A stanza of its own for backports, its mirror and key copied from `like`; the caller frees. */
 char *nvl_sources_backports(const struct nvl_source *like, const char *codename,
                             const struct nvl_strv *components);
+
+/* Fills in `archive` of every entry. Apt's lists (/var/lib/apt/lists) decide where they have the archive's
+ * Release; else its key, its host's name, and last its path. "Likely" ones become Debian's where no entry is
+ * for certain, and somebody else's where one is. A suite that is an alias ("stable") gets its codename's
+ * name where the lists say it. */
+void nvl_archives_judge(const struct nvl_root *root, struct nvl_sources *sources);

@@ -1,7 +1,41 @@
-/* The steps of the plan, one function for each family. Not public: for this room. */
+/* The steps of host setup: what one is, how its commands and edits are added, how they are found. The
+ * families of steps (steps_apt.c, steps_driver.c, steps_boot.c) add theirs in the order of the plan. */
 #pragma once
 
-#include "setup/plan.h"
+#include "driver/choose.h"
+#include "setup/sources.h"
+
+struct nvl_setup_facts; /* inventory.h */
+
+enum nvl_setup_state {
+    NVL_SETUP_DONE,
+    NVL_SETUP_PENDING,
+    NVL_SETUP_NOT_NEEDED,
+    NVL_SETUP_YOURS,      /* to be done by a person: a password to choose, a reboot */
+    NVL_SETUP_IMPOSSIBLE, /* nothing is run while one of these is in the plan */
+};
+
+struct nvl_setup_step {
+    const char *id;    /* "components" */
+    const char *title; /* "archive components" */
+    char *reason;
+    enum nvl_setup_state state;
+    struct nvl_strv *commands; /* each an argv, in order */
+    size_t n_commands;
+    struct nvl_edit *edits; /* written before the commands run */
+    size_t n_edits;
+    bool installs; /* its one command is apt-get install: tried first by a dry run, which must remove nothing
+                    */
+    bool leaves_no_trace;   /* the facts do not show that it was done (apt-get update) */
+    const char *on_failure; /* what to do where it fails */
+};
+
+struct nvl_setup_plan {
+    struct nvl_setup_step *steps;
+    size_t count;
+    struct nvl_choice choice;
+    bool needs_reboot; /* at the end */
+};
 
 /* What the steps are made from. */
 struct nvl_setup {
@@ -23,21 +57,13 @@ struct nvl_strv *nvl_setup_step_command(struct nvl_setup_step *step, const char 
 bool nvl_setup_step_write(struct nvl_setup_step *step, const char *path, const char *old_text,
                           const char *new_text);
 
-/* What keeps a kernel of this name up to date: "linux-image-amd64", "proxmox-kernel-6.14"; NULL for a kernel
- * of other making; the caller frees. */
-char *nvl_image_package(const struct nvl_system *system, const char *kernel);
-/* The packages of kernel headers, and of the driver with what the capabilities need. */
-void nvl_header_packages(const struct nvl_setup_facts *facts, const struct nvl_choice *choice,
-                         struct nvl_strv *packages);
-void nvl_driver_packages(const struct nvl_setup_facts *facts, const struct nvl_choice *choice,
-                         unsigned capabilities, struct nvl_strv *packages);
+const struct nvl_setup_step *nvl_setup_find(const struct nvl_setup_plan *plan, const char *id);
+/* The first step that is in this state; NULL. */
+const struct nvl_setup_step *nvl_setup_first(const struct nvl_setup_plan *plan, enum nvl_setup_state state);
+const char *nvl_setup_state_name(enum nvl_setup_state state); /* "to do" */
 
-/* Those of `packages` that are not installed. */
-void nvl_missing_packages(const struct nvl_setup_facts *facts, const struct nvl_strv *packages,
-                          struct nvl_strv *missing);
-/* Adds the command that installs them. */
-void nvl_setup_step_install(struct nvl_setup_step *step, const struct nvl_strv *packages,
-                            const char *on_failure);
+/* A command as it would be typed into a shell; the caller frees. */
+char *nvl_setup_command_text(const struct nvl_strv *argv);
 
 /* Whether the driver that is loaded is another version than the packages' once the plan is carried out. */
 bool nvl_driver_is_pending(const struct nvl_setup *setup);

@@ -1,5 +1,6 @@
 /* The steps that make apt ready: components, backports, lists, a kernel that a driver fits, headers. */
-#include "setup/steps.h"
+#include "setup/inventory.h"
+#include "setup/packages.h"
 
 static const char needed_components[] = "contrib non-free non-free-firmware";
 static const char apt_failed[] = "mend what apt says; an archive that refuses (Proxmox's enterprise archive "
@@ -10,29 +11,6 @@ static const char apt_failed[] = "mend what apt says; an archive that refuses (P
 static bool installs_driver(const struct nvl_setup *s)
 {
     return s->choice->kind == NVL_CHOICE_PACKAGE;
-}
-
-void nvl_missing_packages(const struct nvl_setup_facts *facts, const struct nvl_strv *packages,
-                          struct nvl_strv *missing)
-{
-    for (size_t i = 0; i < packages->count; i++) {
-        const char *package = packages->items[i]; /* may end in "/suite" */
-        nvl_autofree char *name = nvl_xstrndup(package, strcspn(package, "/"));
-        if (nvl_setup_installed(facts, name) == NULL)
-            nvl_strv_push(missing, package);
-    }
-}
-
-void nvl_setup_step_install(struct nvl_setup_step *step, const struct nvl_strv *packages,
-                            const char *on_failure)
-{
-    struct nvl_strv *argv = nvl_setup_step_command(step, "apt-get", "install", "--yes",
-                                                   "--no-install-recommends", "--no-remove", NULL);
-
-    for (size_t i = 0; i < packages->count; i++)
-        nvl_strv_push(argv, packages->items[i]);
-    step->installs = true;
-    step->on_failure = on_failure;
 }
 
 static void add_components(struct nvl_setup *s)

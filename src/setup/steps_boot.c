@@ -1,6 +1,7 @@
 /* The last steps: the key that Secure Boot asks for, the unit that prepares the host at boot, loading the
  * driver now or by a reboot. */
-#include "setup/steps.h"
+#include "setup/inventory.h"
+#include "setup/packages.h"
 
 /* Last of what changes how the machine boots: the driver is there by then. */
 static void add_pin(struct nvl_setup *s)

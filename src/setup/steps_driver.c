@@ -1,6 +1,7 @@
 /* The steps of the driver itself: what is in its way, its packages, its module. */
 #include "grant/grant.h"
-#include "setup/steps.h"
+#include "setup/inventory.h"
+#include "setup/packages.h"
 
 static bool is_main_driver(const char *package)
 {

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "setup/plan.h"
+#include "setup/setup.h"
 #include "setup/run.h"
 #include "setup/sources.h"
 

@@ -2,7 +2,7 @@
  * that containers get. */
 #include "doctor/host/shared.h"
 #include "doctor/families.h"
-#include "bundle/integrity.h"
+#include "bundle/manifest.h"
 #include "bundle/select.h"
 
 #define VERSION_FILE "/proc/driver/nvidia/version"

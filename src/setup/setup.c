@@ -1,46 +1,16 @@
-/* Making the plan: what the machine is, which driver, then the steps in their order. */
-#include "setup/plan.h"
+/* The plan of host setup: what the machine is, which driver, then the steps in their order; and the plan as
+ * people read it, numbered, with the reason of each and what exactly would be run and written. */
+#include "setup/setup.h"
 
 #include <errno.h>
 
 #include "grant/grant.h"
 #include "host/compat.h"
-#include "setup/steps.h"
+#include "plan/diff.h"
+#include "setup/inventory.h"
+#include "setup/packages.h"
 
-struct nvl_setup_step *nvl_setup_step_add(struct nvl_setup_plan *plan, const char *id, const char *title,
-                                          enum nvl_setup_state state, char *reason)
-{
-    struct nvl_setup_step *step = NVL_APPEND(plan->steps, plan->count);
-
-    *step = (struct nvl_setup_step){.id = id, .title = title, .state = state, .reason = reason};
-    return step;
-}
-
-struct nvl_strv *nvl_setup_step_command(struct nvl_setup_step *step, const char *word, ...)
-{
-    struct nvl_strv *argv = NVL_APPEND(step->commands, step->n_commands);
-    va_list ap;
-
-    va_start(ap, word);
-    for (; word != NULL; word = va_arg(ap, const char *))
-        nvl_strv_push(argv, word);
-    va_end(ap);
-    return argv;
-}
-
-bool nvl_setup_step_write(struct nvl_setup_step *step, const char *path, const char *old_text,
-                          const char *new_text)
-{
-    if (old_text != NULL && strcmp(old_text, new_text) == 0)
-        return false;
-    struct nvl_edit *edit = NVL_APPEND(step->edits, step->n_edits);
-    *edit = (struct nvl_edit){.path = nvl_xstrdup(path),
-                              .old_text = old_text != NULL ? nvl_xstrdup(old_text) : NULL,
-                              .old_len = old_text != NULL ? strlen(old_text) : 0,
-                              .new_text = nvl_xstrdup(new_text),
-                              .new_len = strlen(new_text)};
-    return true;
-}
+#define WIDTH 96 /* of the text behind a step's number */
 
 static const char *or_unknown(const char *s)
 {
@@ -177,18 +147,45 @@ void nvl_setup_plan_clear(struct nvl_setup_plan *plan)
     *plan = (struct nvl_setup_plan){0};
 }
 
-const struct nvl_setup_step *nvl_setup_find(const struct nvl_setup_plan *plan, const char *id)
+/* ---- for people ---- */
+
+static void add_wrapped(struct nvl_buf *out, const char *text)
 {
-    for (size_t i = 0; i < plan->count; i++)
-        if (strcmp(plan->steps[i].id, id) == 0)
-            return &plan->steps[i];
-    return NULL;
+    const char *line;
+    size_t len;
+
+    while (nvl_next_wrapped(&text, WIDTH, &line, &len))
+        nvl_buf_addf(out, "     %.*s\n", (int)len, line);
 }
 
-const struct nvl_setup_step *nvl_setup_first(const struct nvl_setup_plan *plan, enum nvl_setup_state state)
+static void add_edit(struct nvl_buf *out, const struct nvl_edit *edit)
 {
-    for (size_t i = 0; i < plan->count; i++)
-        if (plan->steps[i].state == state)
-            return &plan->steps[i];
-    return NULL;
+    nvl_auto(nvl_buf_clear) struct nvl_buf diff = {0};
+    const char *line;
+    size_t pos = 0, len;
+
+    nvl_diff(&diff, edit->old_text != NULL ? edit->path : "/dev/null",
+             edit->old_text != NULL ? edit->old_text : "", edit->old_len, edit->path, edit->new_text,
+             edit->new_len);
+    while (nvl_next_line(diff.data, diff.len, &pos, &line, &len))
+        nvl_buf_addf(out, "     | %.*s\n", (int)len, line);
+}
+
+void nvl_setup_plan_show(const struct nvl_setup_plan *plan, struct nvl_buf *out)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct nvl_setup_step *step = &plan->steps[i];
+
+        nvl_buf_addf(out, "%2zu.  %s: %s\n", i + 1, step->title, nvl_setup_state_name(step->state));
+        add_wrapped(out, step->reason);
+        for (size_t e = 0; e < step->n_edits; e++)
+            add_edit(out, &step->edits[e]);
+        for (size_t c = 0; c < step->n_commands; c++) {
+            nvl_autofree char *text = nvl_setup_command_text(&step->commands[c]);
+            nvl_buf_addf(out, "     # %s\n", text);
+        }
+        if (step->installs)
+            nvl_buf_addf(
+                out, "     (tried with --simulate first; nothing is run where it would remove a package)\n");
+    }
 }
