@@ -6,6 +6,7 @@
 #include "container/container.h"
 #include "container/effective.h"
 #include "grant/resolve.h"
+#include "container/target.h"
 
 /* The GPUs that the lines by hand name: of NVIDIA_VISIBLE_DEVICES, or those whose nodes are named by path. A
  * LIST of no selectors where they do not say. `warnings` (NULL for none) gets what names nothing on this
@@ -27,3 +28,9 @@ struct nvl_holding {
 int nvl_holding_read(const struct nvl_container *c, const struct nvl_host *host, struct nvl_holding *holding,
                      struct nvl_error *err);
 void nvl_holding_clear(struct nvl_holding *holding);
+
+/* An exclusive grant is refused (-EBUSY) where another container of this node has one of its GPUs, by a grant
+ * or by hand; another's exclusive grant of one of them is a warning. */
+int nvl_sharing_check(const struct nvl_target *target, const struct nvl_host *host,
+                      const struct nvl_grant *grant, const struct nvl_resolved *resolved,
+                      struct nvl_strv *warnings, struct nvl_error *err);

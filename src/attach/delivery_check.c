@@ -6,6 +6,7 @@
 
 #include "container/foreign.h"
 #include "container/grant_lines.h"
+#include "container/hook_environment.h"
 #include "container/rootfs_path.h"
 #include "host/ldcache.h"
 #include "host/system.h"
@@ -171,9 +172,8 @@ static int find_libraries(const struct nvl_root *root, unsigned capabilities, st
         add_known(root, &places->libraries);
     if (places->libraries.count == 0) {
         nvl_error_host(err, -ENOENT, "no library folder of the host has libcuda.so.1 or libnvidia-ml.so.1");
-        nvl_error_hint(err,
-                       "install the driver's libraries (Debian: libcuda1, nvidia-smi); --libraries bundle "
-                       "takes them from other places too");
+        nvl_error_hint(err, "install the driver's libraries (nvlxc doctor says how); --libraries bundle "
+                            "takes them from other places too");
         return -ENOENT;
     }
     if (nvl_root_exists(root, "/etc/alternatives"))
@@ -226,4 +226,50 @@ int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *tar
     if (grant->delivery.libraries == NVL_LIBRARIES_HOST)
         warn_about_libraries(root, target, host, warnings);
     return 0;
+}
+
+/* ---- what in a config keeps it from getting a grant ---- */
+
+static int refuse_included(const struct nvl_target *target, const struct nvl_setting *s,
+                           struct nvl_error *err)
+{
+    nvl_autofree char *text = nvl_setting_text(&target->effective, s);
+
+    nvl_error_set(err, -EEXIST, "a file that the config includes gives %s NVIDIA devices or files: %.200s",
+                  target->name, text);
+    nvl_error_hint(
+        err,
+        "nvlxc does not edit included files, others may use them too: remove the line there, or the "
+        "line of %s that includes %s",
+        target->container->config_path, s->file);
+    return -EEXIST;
+}
+
+static int refuse_danger(const struct nvl_target *target, const struct nvl_hook_danger *danger,
+                         struct nvl_error *err)
+{
+    nvl_autofree char *text = nvl_setting_text(&target->effective, danger->setting);
+
+    nvl_error_set(
+        err, -EPERM,
+        "%.200s: %s; LXC sets this for the host's shell that runs the hooks, so with a hook the container's "
+        "code would run on the host",
+        text, danger->why);
+    nvl_error_hint(err, "%s", nvl_hook_danger_fix);
+    return -EPERM;
+}
+
+int nvl_config_check(const struct nvl_root *root, const struct nvl_target *target, struct nvl_error *err)
+{
+    nvl_auto(nvl_hook_dangers_clear) struct nvl_hook_dangers dangers = {0};
+    const struct nvl_setting *included = nvl_effective_foreign_file(&target->effective);
+
+    if (target->incomplete.code < 0) {
+        *err = target->incomplete;
+        return err->code;
+    }
+    nvl_hook_dangers_find(root, target->container, &target->effective, &dangers);
+    if (dangers.count > 0)
+        return refuse_danger(target, &dangers.items[0], err);
+    return included != NULL ? refuse_included(target, included, err) : 0;
 }

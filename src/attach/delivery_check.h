@@ -22,3 +22,8 @@ int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *tar
 /* Whether both are known and the same: "Debian 12" and "Debian 12". The texts are the caller's to free. */
 bool nvl_is_same_release(const struct nvl_root *root, const struct nvl_target *target, char **host,
                          char **container);
+
+/* Refuses, with the line: an include that cannot be read, NVIDIA lines in a file that the config includes
+ * (nvlxc edits no such file), and an environment that would run code of the container on the host once it has
+ * a hook. */
+int nvl_config_check(const struct nvl_root *root, const struct nvl_target *target, struct nvl_error *err);

@@ -340,6 +340,6 @@ int nvl_bundle_sync(const struct nvl_root *root, const struct nvl_userspace *us,
 
 void nvl_sync_result_clear(struct nvl_sync_result *result)
 {
-    nvl_strv_clear(&result->missing);
+    nvl_missing_clear(&result->missing);
     *result = (struct nvl_sync_result){0};
 }

@@ -4,15 +4,15 @@
 
 #include "base/text.h"
 #include "bundle/copy.h"
+#include "bundle/select.h"
 
 struct nvl_userspace;
 
 struct nvl_sync_result {
-    bool changed;            /* something was written; with dry_run: would be */
-    size_t n_files;          /* in the bundle, without links */
-    uint64_t bytes;          /* of those */
-    struct nvl_strv missing; /* one line for each capability that lacks something: "video:
-                              * libnvidia-encode.so.1 is not installed: apt install libnvidia-encode1" */
+    bool changed;   /* something was written; with dry_run: would be */
+    size_t n_files; /* in the bundle, without links */
+    uint64_t bytes; /* of those */
+    struct nvl_missing missing;
 };
 
 /* Builds the bundle of `version` from what is installed on the host: into a temporary folder beside it

@@ -296,17 +296,6 @@ static void choose_link(struct chooser *c, size_t entry, enum nvl_elf_class elf)
         }
 }
 
-/* Debian's packages, or NVIDIA's own repository for Debian. */
-static bool has_packages(const struct chooser *c)
-{
-    for (size_t i = 0; i < c->us->n_dirs; i++)
-        if (dir_counts(c, &c->us->dirs[i], NVL_ELF_64) &&
-            strstr(c->us->dirs[i].path, "/nvidia/current") != NULL)
-            return true;
-    return nvl_root_exists(c->root, "/var/lib/dpkg/info/libcuda1:amd64.list") ||
-           nvl_root_exists(c->root, "/var/lib/dpkg/info/libnvidia-ml1:amd64.list");
-}
-
 static void choose_entries(struct chooser *c)
 {
     for (size_t i = 0; i < nvl_catalog_length; i++) {
@@ -344,18 +333,11 @@ static const char *short_catalog_name(const struct nvl_catalog_file *entry)
     return slash != NULL ? slash + 1 : entry->name;
 }
 
-static char *install_advice(const struct nvl_strv *packages, bool has_packages)
-{
-    if (!has_packages)
-        return nvl_xstrdup("install the driver again, with all its parts");
-    nvl_autofree char *list = nvl_strv_join(packages, " ");
-    return nvl_xasprintf("apt install %s", list);
-}
-
 static void report_absences(const enum absence *absences, unsigned capability, enum absence kind,
-                            const char *version, bool has_packages, struct nvl_strv *missing)
+                            const char *version, struct nvl_missing *missing)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0}, packages = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    struct nvl_missing_files m = {.capability = capability};
     size_t n_expected = 0;
 
     for (size_t i = 0; i < nvl_catalog_length; i++) {
@@ -365,42 +347,47 @@ static void report_absences(const enum absence *absences, unsigned capability, e
         if (!counts || absences[i] != kind)
             continue;
         nvl_strv_push(&names, short_catalog_name(entry));
-        if (entry->package != NULL && !nvl_strv_contains(&packages, entry->package))
-            nvl_strv_push(&packages, entry->package);
+        if (entry->package != NULL && !nvl_strv_contains(&m.packages, entry->package))
+            nvl_strv_push(&m.packages, entry->package);
     }
     if (names.count == 0)
         return;
     nvl_autofree char *word = nvl_capabilities_format(capability);
     nvl_autofree char *list = nvl_strv_join(&names, ", ");
-    nvl_autofree char *what_now = install_advice(&packages, has_packages);
-    /* a host without a screen has no graphics at all: a dozen names would say no more */
-    if (names.count == n_expected && n_expected > MANY) {
-        nvl_strv_pushf(missing, "%s: none of its %zu files is installed%s%s: %s", word, n_expected,
-                       kind == ABSENT ? "" : " in version ", kind == ABSENT ? "" : version, what_now);
-        return;
-    }
     const char *verb = names.count > 1 ? "are" : "is";
-    if (kind == ABSENT)
-        nvl_strv_pushf(missing, "%s: %s %s not installed: %s", word, list, verb, what_now);
+    /* a host without a screen has no graphics at all: a dozen names would say no more */
+    if (names.count == n_expected && n_expected > MANY)
+        m.text = nvl_xasprintf("%s: none of its %zu files is installed%s%s", word, n_expected,
+                               kind == ABSENT ? "" : " in version ", kind == ABSENT ? "" : version);
+    else if (kind == ABSENT)
+        m.text = nvl_xasprintf("%s: %s %s not installed", word, list, verb);
     else
-        nvl_strv_pushf(missing, "%s: %s %s installed, but not of %s: %s", word, list, verb, version,
-                       what_now);
+        m.text = nvl_xasprintf("%s: %s %s installed, but not of %s", word, list, verb, version);
+    *NVL_APPEND(missing->items, missing->count) = m;
 }
 
-/* One line for each capability, of those entries of the catalog that are expected. has_packages: the driver
- * comes from Debian's packages. */
-static void report_missing(const enum absence *absences, const char *version, bool has_packages,
-                           struct nvl_strv *missing)
+/* By capability, of those entries of the catalog that are expected. */
+static void report_missing(const enum absence *absences, const char *version, struct nvl_missing *missing)
 {
     for (unsigned bit = 1; bit <= NVL_CAP_ALL; bit <<= 1) {
-        report_absences(absences, bit, ABSENT, version, has_packages, missing);
-        report_absences(absences, bit, OTHER_VERSION, version, has_packages, missing);
+        report_absences(absences, bit, ABSENT, version, missing);
+        report_absences(absences, bit, OTHER_VERSION, version, missing);
     }
+}
+
+void nvl_missing_clear(struct nvl_missing *missing)
+{
+    for (size_t i = 0; i < missing->count; i++) {
+        free(missing->items[i].text);
+        nvl_strv_clear(&missing->items[i].packages);
+    }
+    free(missing->items);
+    *missing = (struct nvl_missing){0};
 }
 
 int nvl_select_files(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
-                     const struct nvl_manifest *known, struct nvl_manifest *chosen, struct nvl_strv *missing,
-                     struct nvl_error *err)
+                     const struct nvl_manifest *known, struct nvl_manifest *chosen,
+                     struct nvl_missing *missing, struct nvl_error *err)
 {
     nvl_autofree char **sources = nvl_xcalloc(nvl_catalog_length, sizeof *sources);
     nvl_autofree enum absence *absences = nvl_xcalloc(nvl_catalog_length, sizeof *absences);
@@ -427,12 +414,12 @@ int nvl_select_files(const struct nvl_root *root, const struct nvl_userspace *us
         return -ENOENT;
     }
     nvl_manifest_sort(chosen);
-    report_missing(absences, version, has_packages(&c), missing);
+    report_missing(absences, version, missing);
     return 0;
 }
 
 int nvl_bundle_lacks(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
-                     struct nvl_strv *missing, struct nvl_error *err)
+                     struct nvl_missing *missing, struct nvl_error *err)
 {
     nvl_auto(nvl_manifest_clear) struct nvl_manifest found = {0}, m = {0};
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "driver/advice.h"
 #include "cli/print.h"
 #include "bundle/list.h"
 #include "host/userspace.h"
@@ -57,19 +58,6 @@ static bool can_write(const struct nvl_root *root)
     }
 }
 
-/* "video: libnvidia-encode.so.1 is not installed: …": only what was asked for is worth a line. */
-static void warn_missing(const struct nvl_strv *missing, unsigned capabilities, struct nvl_strv *warnings)
-{
-    for (size_t i = 0; i < missing->count; i++)
-        for (unsigned bit = 1; bit <= NVL_CAP_ALL; bit <<= 1) {
-            nvl_autofree char *word = nvl_capabilities_format(bit);
-            size_t len = strlen(word);
-            if ((capabilities & bit) != 0 && strncmp(missing->items[i], word, len) == 0 &&
-                missing->items[i][len] == ':')
-                nvl_strv_push(warnings, missing->items[i]);
-        }
-}
-
 static void say_built(const struct nvl_context *ctx, const char *version, bool dry_run,
                       const struct nvl_sync_result *result)
 {
@@ -107,5 +95,6 @@ void nvl_bundle_step(const struct nvl_context *ctx, const struct nvl_driver_vers
     }
     if (result.changed || dry_run)
         say_built(ctx, version, dry_run, &result);
-    warn_missing(&result.missing, capabilities, warnings);
+    /* only what was asked for is worth a line */
+    nvl_missing_lines(&ctx->root, &us, &result.missing, capabilities, warnings);
 }

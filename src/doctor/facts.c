@@ -12,6 +12,7 @@
 #include "container/gpu_use.h"
 #include "container/rootfs_path.h"
 #include "container/state.h"
+#include "driver/replace.h"
 #include "host/gpu_nodes.h"
 
 static void add_host_node(struct nvl_host_facts *f, enum nvl_node_kind kind)
@@ -56,6 +57,17 @@ static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
         nvl_installed_driver_read(f->root, &f->system, &f->userspace, &f->host.driver, &f->installed);
 }
 
+/* Of a GPU that the driver does not fit, which driver would. */
+static void explain_gpu(const struct nvl_host_facts *f, const struct nvl_gpu *gpu,
+                        struct nvl_gpu_reason *reason)
+{
+    struct nvl_driver_need need = nvl_driver_need_of(f);
+
+    nvl_gpu_explain(&f->surroundings, gpu, reason);
+    if (reason->state == NVL_GPU_IS_UNSUPPORTED)
+        nvl_advise_gpu(&need, gpu, reason->fit, f->surroundings.version, &reason->fix);
+}
+
 static void read_reasons(struct nvl_host_facts *f)
 {
     const struct nvl_driver_version *loaded = &f->host.driver;
@@ -72,7 +84,7 @@ static void read_reasons(struct nvl_host_facts *f)
     nvl_vm_devices_read(f->root, &f->vms);
     f->reasons = nvl_xcalloc(f->host.gpus.count, sizeof *f->reasons);
     for (size_t i = 0; i < f->host.gpus.count; i++)
-        nvl_gpu_explain(&f->surroundings, &f->host.gpus.items[i], &f->reasons[i]);
+        explain_gpu(f, &f->host.gpus.items[i], &f->reasons[i]);
 }
 
 /* A node that Proxmox wants to be there before anything of a start, or that a mount leaves out without a
@@ -177,6 +189,12 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
     read_gpu_users(f);
     read_reasons(f);
     return 0;
+}
+
+struct nvl_driver_need nvl_driver_need_of(const struct nvl_host_facts *facts)
+{
+    return (struct nvl_driver_need){&facts->system, &facts->host.gpus, &facts->host.driver, &facts->installed,
+                                    &facts->support};
 }
 
 void nvl_host_facts_clear(struct nvl_host_facts *f)

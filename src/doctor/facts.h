@@ -11,10 +11,9 @@
 #include "grant/resolve.h"
 #include "host/host.h"
 #include "host/userspace.h"
-#include "driver/origin.h"
+#include "driver/answers.h"
 #include "host/modprobe.h"
 #include "host/module.h"
-#include "host/compat.h"
 #include "host/gpu_reason.h"
 #include "host/system.h"
 
@@ -90,6 +89,8 @@ struct nvl_container_facts {
 enum nvl_facts_how { NVL_FACTS_ANEW, NVL_FACTS_QUICK };
 int nvl_host_facts_read(struct nvl_host_facts *facts, const struct nvl_root *root, enum nvl_facts_how how,
                         struct nvl_error *err);
+/* What fix texts about the driver (driver/advice.h) are made from; borrowed. */
+struct nvl_driver_need nvl_driver_need_of(const struct nvl_host_facts *facts);
 void nvl_host_facts_clear(struct nvl_host_facts *facts);
 /* An unreadable config is an error; all else that cannot be read is left empty. The container is taken over,
  * in any case. */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* A GPU that a virtual machine has is not ours to drive. */
-static bool is_ours(const struct nvl_gpu *gpu)
+static bool is_host_gpu(const struct nvl_gpu *gpu)
 {
     return gpu->driver != NVL_GPU_VFIO && nvl_gpu_state(gpu) != NVL_GPU_IS_VIRTUAL;
 }
@@ -52,7 +52,7 @@ static enum nvl_gpu_fit fit_gpus(const struct nvl_driver_need *need, const char 
         const struct nvl_gpu *gpu = &need->gpus->items[i];
         const struct nvl_generation *g = nvl_support_generation(need->support, gpu->pci_device);
         enum nvl_gpu_fit fit = nvl_generation_fits(g, version, flavour);
-        if (!is_ours(gpu) || fit == NVL_GPU_FITS || (g == NULL && is_driven_by(need, gpu, version)))
+        if (!is_host_gpu(gpu) || fit == NVL_GPU_FITS || (g == NULL && is_driven_by(need, gpu, version)))
             continue;
         *misfit = gpu;
         return fit;
@@ -147,7 +147,7 @@ void nvl_driver_answers_clear(struct nvl_driver_answers *answers)
 static const struct nvl_generation *generation_of(const struct nvl_driver_need *need,
                                                   const struct nvl_gpu *gpu)
 {
-    return is_ours(gpu) ? nvl_support_generation(need->support, gpu->pci_device) : NULL;
+    return is_host_gpu(gpu) ? nvl_support_generation(need->support, gpu->pci_device) : NULL;
 }
 
 static bool have_common_driver(const struct nvl_generation *a, const struct nvl_generation *b)
@@ -178,7 +178,7 @@ const struct nvl_gpu *nvl_gpu_unknown(const struct nvl_driver_need *need)
 {
     for (size_t i = 0; i < need->gpus->count; i++) {
         const struct nvl_gpu *gpu = &need->gpus->items[i];
-        if (is_ours(gpu) && gpu->driver != NVL_GPU_NVIDIA && generation_of(need, gpu) == NULL)
+        if (is_host_gpu(gpu) && gpu->driver != NVL_GPU_NVIDIA && generation_of(need, gpu) == NULL)
             return gpu;
     }
     return NULL;
@@ -229,8 +229,7 @@ static enum nvl_flavour needed_flavour(const struct nvl_driver_need *need)
     return NVL_FLAVOUR_UNKNOWN;
 }
 
-/* The oldest last branch of the GPUs; NULL where no branch is the last. */
-static const char *last_branch(const struct nvl_driver_need *need)
+const char *nvl_last_branch(const struct nvl_driver_need *need)
 {
     const char *last = NULL;
 
@@ -296,7 +295,7 @@ static char *text_of_fitting(const struct nvl_driver_need *need, const struct nv
                              const struct nvl_driver_answer *first)
 {
     const char *version = nvl_row_version(first->row), *branch = first->row->branch;
-    bool is_bounded = last_branch(need) != NULL;
+    bool is_bounded = nvl_last_branch(need) != NULL;
 
     if (!is_bounded && fit_later_branches(answers, first))
         return nvl_xasprintf("%s or newer", version);
@@ -312,7 +311,7 @@ static char *text_of_fitting(const struct nvl_driver_need *need, const struct nv
 /* Nothing that is known fits: newer than all that is. */
 static char *text_of_unknown(const struct nvl_driver_need *need, const struct nvl_driver_answers *answers)
 {
-    const char *last = last_branch(need), *newest = NULL;
+    const char *last = nvl_last_branch(need), *newest = NULL;
 
     for (size_t i = 0; i < answers->count; i++) {
         const struct nvl_driver_answer *a = &answers->items[i];
@@ -327,6 +326,19 @@ static char *text_of_unknown(const struct nvl_driver_need *need, const struct nv
                          last != NULL ? " for this GPU" : "");
 }
 
+/* The oldest of the branch that fits and that the table names; NULL for none. The caller frees. */
+static char *name_fitting(const struct nvl_driver_answers *answers, const struct nvl_driver_answer *first)
+{
+    const char *oldest = first->row->from;
+
+    for (size_t i = 0; i < answers->count && oldest == NULL; i++) { /* which are in the order of versions */
+        const struct nvl_driver_answer *a = &answers->items[i];
+        if (is_nvidias(a) && a->fits && strcmp(a->row->branch, first->row->branch) == 0)
+            oldest = a->row->from;
+    }
+    return oldest != NULL ? nvl_xstrdup(oldest) : NULL;
+}
+
 void nvl_choose_by_hand(const struct nvl_driver_need *need, const char *kernel, const char *newer_than,
                         struct nvl_by_hand *choice)
 {
@@ -336,7 +348,7 @@ void nvl_choose_by_hand(const struct nvl_driver_need *need, const char *kernel, 
     const struct nvl_driver_answer *first = next_fitting(&answers, NULL, newer_than);
     *choice = (struct nvl_by_hand){.fits = first != NULL, .flavour = needed_flavour(need)};
     if (first != NULL) {
-        choice->version = first->row->from != NULL ? nvl_xstrdup(first->row->from) : NULL;
+        choice->version = name_fitting(&answers, first);
         choice->text = text_of_fitting(need, &answers, first);
     } else {
         choice->text = text_of_unknown(need, &answers);

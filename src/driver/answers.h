@@ -53,13 +53,15 @@ char *nvl_conflict_text(const struct nvl_driver_need *need, const struct nvl_gpu
                         const struct nvl_gpu *other);
 /* The first GPU whose PCI id is in no generation and that NVIDIA's driver does not have; NULL for none. */
 const struct nvl_gpu *nvl_gpu_unknown(const struct nvl_driver_need *need);
+/* The last branch that has all GPUs: "580"; NULL where none of them has a last one. */
+const char *nvl_last_branch(const struct nvl_driver_need *need);
 /* "GPU 0000:01:00.0 (10de:2b85, Blackwell)"; the caller frees. */
 char *nvl_gpu_generation_text(const struct nvl_driver_need *need, const struct nvl_gpu *gpu);
 
 /* NVIDIA's own drivers that fit, to be installed by hand. */
 struct nvl_by_hand {
     bool fits;     /* some do; else `text` says what they must be newer than */
-    char *version; /* the oldest that fits, to be named in a command; NULL where only its branch is known */
+    char *version; /* one that fits, to be named in a command; NULL where only its branch is known */
     char *text; /* "580.142 or newer of branch 580, or 595.58.03 or newer": never past a GPU's last branch */
     enum nvl_flavour flavour; /* that the GPUs need; UNKNOWN where both will do */
 };

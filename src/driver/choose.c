@@ -110,7 +110,7 @@ static void say_no_driver_for_kernel(const struct nvl_driver_need *need, struct 
 }
 
 /* A row of this release's suites. */
-static bool is_packaged(const struct nvl_driver_need *need, const struct nvl_kernel_range *row)
+static bool is_release_row(const struct nvl_driver_need *need, const struct nvl_kernel_range *row)
 {
     return row->suite != NULL && nvl_has_prefix(row->suite, need->system->codename);
 }
@@ -122,7 +122,7 @@ static char *packaged_branches(const struct nvl_driver_need *need)
 
     for (size_t i = 0; i < need->support->n_kernels; i++) {
         const struct nvl_kernel_range *row = &need->support->kernels[i];
-        if (is_packaged(need, row) && row->series == NULL && !nvl_strv_contains(&branches, row->branch))
+        if (is_release_row(need, row) && row->series == NULL && !nvl_strv_contains(&branches, row->branch))
             nvl_strv_push(&branches, row->branch);
     }
     return branches.count > 0 ? nvl_strv_join(&branches, ", ") : nvl_xstrdup("none");
@@ -140,7 +140,7 @@ static const struct nvl_kernel_range *find_package(const struct nvl_driver_need 
 {
     for (size_t i = 0; i < need->support->n_kernels; i++) {
         const struct nvl_kernel_range *row = &need->support->kernels[i];
-        if (is_packaged(need, row) && (row->series != NULL) == of_series && drives(g, row))
+        if (is_release_row(need, row) && (row->series != NULL) == of_series && drives(g, row))
             return row;
     }
     return NULL;
@@ -153,12 +153,14 @@ static void say_gpu_too_old(const struct nvl_driver_need *need, const struct nvl
 
     c->problem =
         nvl_xasprintf("%s is too old: its last driver is %s, packaged is %s", which, g->last, branches);
-    if (row != NULL && nvl_kernel_fits(row, need->system->kernel) == NVL_KERNEL_FITS)
+    if (row != NULL && nvl_kernel_fits(row, need->system->kernel) == NVL_KERNEL_FITS) {
+        c->series = nvl_xstrdup(row->series);
         c->hint = nvl_xasprintf("install Debian's older driver: apt install nvidia-%s-kernel-dkms "
                                 "libnvidia-%s-cuda1 nvidia-%s-smi",
                                 row->series, row->series, row->series);
-    else
+    } else {
         c->hint = nvl_xasprintf("use NVIDIA's installer of %s, on a kernel that it knows", g->last);
+    }
 }
 
 /* Says so where a GPU is the reason: unknown, or too new or too old for every packaged driver. */
@@ -197,6 +199,7 @@ static bool say_gpus_are_the_matter(const struct nvl_driver_need *need, struct n
 
     if (!conflict && (one = nvl_gpu_unknown(need)) == NULL)
         return false;
+    c->is_final = true;
     nvl_autofree char *which = nvl_gpu_generation_text(need, one);
     if (conflict) {
         nvl_autofree char *and_which = nvl_gpu_generation_text(need, other);
@@ -279,7 +282,7 @@ static void say_installer(const struct nvl_driver_need *need, struct nvl_choice 
     }
 }
 
-static void choose(const struct nvl_driver_need *need, struct nvl_choice *c)
+static void choose_by_release(const struct nvl_driver_need *need, struct nvl_choice *c)
 {
     const struct nvl_system *system = need->system;
 
@@ -292,6 +295,7 @@ static void choose(const struct nvl_driver_need *need, struct nvl_choice *c)
                                    "on those",
                                    system->kernel);
         c->hint = nvl_xasprintf("boot another kernel, as linux-image-amd64 has");
+        c->is_final = true;
         return;
     }
     if (choose_package(need, system->kernel, c)) {
@@ -313,7 +317,7 @@ static void choose(const struct nvl_driver_need *need, struct nvl_choice *c)
 void nvl_choose_driver(const struct nvl_driver_need *need, struct nvl_choice *choice)
 {
     *choice = (struct nvl_choice){0};
-    choose(need, choice);
+    choose_by_release(need, choice);
     char *stays = why_present_stays(need, choice);
     if (stays == NULL)
         return;
@@ -336,5 +340,6 @@ void nvl_choice_clear(struct nvl_choice *choice)
     free(choice->blocked_by);
     free(choice->problem);
     free(choice->hint);
+    free(choice->series);
     *choice = (struct nvl_choice){0};
 }

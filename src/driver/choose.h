@@ -27,6 +27,9 @@ struct nvl_choice {
     char *blocked_by;     /* a kernel whose headers are installed, that dkms builds for too, and fails: the
                              package would not install; NULL */
     char *problem, *hint;
+    bool is_final; /* NONE, whatever driver is taken: GPUs that none joins or that are not known, a kernel
+                      that none builds on */
+    char *series;  /* NONE, but Debian's older driver of this name would do: "tesla-470"; NULL */
 };
 
 /* On Debian or Proxmox VE, whose release and kernel are known. Never fails: what cannot be chosen is

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "driver/distribution.h"
 #include "host/elf.h"
 #include "host/module.h"
 
@@ -16,40 +17,6 @@
 #define KEY_MAX        (64u << 10)
 #define MOK_LIST       "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
 #define MOK_LIST_MAX   (1u << 20)
-
-enum nvl_family nvl_family_of(const struct nvl_system *system)
-{
-    /* an ID, else the first word of ID_LIKE that is known */
-    static const struct {
-        const char *id;
-        enum nvl_family family;
-    } known[] = {
-        {"debian", NVL_FAMILY_DEBIAN},
-        {"ubuntu", NVL_FAMILY_UBUNTU},
-        {"fedora", NVL_FAMILY_FEDORA},
-        {"rhel", NVL_FAMILY_RHEL},
-        {"centos", NVL_FAMILY_RHEL},
-        {"arch", NVL_FAMILY_ARCH},
-        {"archarm", NVL_FAMILY_ARCH},
-        {"suse", NVL_FAMILY_SUSE},
-        {"opensuse", NVL_FAMILY_SUSE},
-        {"opensuse-leap", NVL_FAMILY_SUSE},
-        {"opensuse-tumbleweed", NVL_FAMILY_SUSE},
-        {"gentoo", NVL_FAMILY_GENTOO},
-        {"nixos", NVL_FAMILY_NIXOS},
-    };
-    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
-
-    if (system->is_proxmox)
-        return NVL_FAMILY_DEBIAN;
-    nvl_strv_split(&words, system->id != NULL ? system->id : "", " ");
-    nvl_strv_split(&words, system->like != NULL ? system->like : "", " ");
-    for (size_t w = 0; w < words.count; w++)
-        for (size_t i = 0; i < NVL_LENGTH(known); i++)
-            if (strcmp(words.items[w], known[i].id) == 0)
-                return known[i].family;
-    return NVL_FAMILY_OTHER;
-}
 
 /* "tesla-535" of "nvidia-tesla-535", "legacy-390xx" of "nvidia-legacy-390xx": Debian's drivers beside the
  * main one, which nobody else names so. The caller frees; NULL for other names. */
@@ -185,7 +152,7 @@ static void read_dkms(const struct nvl_root *root, struct nvl_installed_driver *
 }
 
 /* The first line that the compiler calls an error; else the first of make. */
-static char *find_error(const char *text, size_t len)
+static char *find_build_error(const char *text, size_t len)
 {
     static const char *const marks[] = {"error: ", "ERROR", "*** ", "Error "};
 
@@ -216,7 +183,7 @@ static void read_log(const struct nvl_root *root, const char *kernel, struct nvl
     bool names_a_kernel = memmem(text, first, " for kernel ", 12) != NULL;
     if (names_a_kernel && memmem(text, first, kernel, strlen(kernel)) == NULL)
         return;
-    d->build_error = find_error(text, len);
+    d->build_error = find_build_error(text, len);
     d->build_log = TAKE_PTR(path);
 }
 
@@ -237,7 +204,7 @@ static void read_signing_key(const struct nvl_root *root, struct nvl_installed_d
     d->enrolled = is_there ? NVL_ENROLLED_YES : NVL_ENROLLED_NO;
 }
 
-static void name_version(const struct nvl_userspace *us, struct nvl_installed_driver *d)
+static void name_installed(const struct nvl_userspace *us, struct nvl_installed_driver *d)
 {
     const char *version = d->dkms_version != NULL      ? d->dkms_version
                           : d->package_version != NULL ? d->package_version
@@ -331,11 +298,20 @@ static enum nvl_origin origin_of_package(const struct nvl_root *root, const stru
     return is_of_nvidia(root, d->package) ? NVL_ORIGIN_ARCHIVE : NVL_ORIGIN_DEBIAN;
 }
 
-/* The first 64-bit folder of libraries; NULL for none. */
-static const char *library_folder(const struct nvl_userspace *us)
+static bool has_name(const struct nvl_strv *names, const char *prefix)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (nvl_has_prefix(names->items[i], prefix))
+            return true;
+    return false;
+}
+
+/* The first 64-bit folder with one of the two that make a driver: Debian has others flat. NULL for none. */
+static const char *find_library_folder(const struct nvl_userspace *us)
 {
     for (size_t i = 0; i < us->n_dirs; i++)
-        if (us->dirs[i].elf == NVL_ELF_64)
+        if (us->dirs[i].elf == NVL_ELF_64 &&
+            (has_name(&us->dirs[i].names, "libcuda.so.") || has_name(&us->dirs[i].names, "libnvidia-ml.so.")))
             return us->dirs[i].path;
     return NULL;
 }
@@ -345,7 +321,7 @@ static enum nvl_origin origin_of_libraries(const struct nvl_root *root, const st
                                            struct nvl_installed_driver *d)
 {
     static const char *const own[] = {"/usr/local/", "/opt/", "/run/nvidia/", "/home/"};
-    const char *folder = library_folder(us);
+    const char *folder = find_library_folder(us);
 
     if (folder == NULL)
         return NVL_ORIGIN_NONE;
@@ -373,25 +349,51 @@ static bool is_loaded_from_installer(const struct nvl_driver_version *loaded,
            strstr(d->package_version, loaded->version) == NULL;
 }
 
-static enum nvl_origin find_origin_on_debian(const struct nvl_root *root, const struct nvl_userspace *us,
-                                             const struct nvl_driver_version *loaded,
-                                             struct nvl_installed_driver *d)
+static void forget_package(struct nvl_installed_driver *d, const struct nvl_driver_version *loaded)
 {
-    if (d->package != NULL)
-        return is_loaded_from_installer(loaded, d) ? NVL_ORIGIN_RUN : origin_of_package(root, d);
+    free(TAKE_PTR(d->package));
+    free(TAKE_PTR(d->package_version));
+    free(TAKE_PTR(d->series));
+    d->flavour = NVL_FLAVOUR_UNKNOWN;
+    nvl_copy(d->version, sizeof d->version, loaded->version, strlen(loaded->version));
+}
+
+/* Without a package: a name in dkms, the module's name, its libraries, the installer's files. */
+static enum nvl_origin origin_of_files(const struct nvl_root *root, const struct nvl_userspace *us,
+                                       struct nvl_installed_driver *d)
+{
     if (d->dkms_name != NULL && strcmp(d->dkms_name, "nvidia") != 0) {
         d->series = series_in(d->dkms_name);
         return NVL_ORIGIN_DEBIAN;
     }
-    if (d->dkms_name != NULL || (d->has_installer && d->module != NULL)) /* /usr/src/nvidia-V of no package */
+    if (d->dkms_name != NULL) /* of no package: its source, /usr/src/nvidia-VERSION, is the installer's */
+        return NVL_ORIGIN_RUN;
+    if (d->module != NULL && d->has_installer)
         return NVL_ORIGIN_RUN;
     if (d->module != NULL && strstr(d->module, "/nvidia-") != NULL)
         return NVL_ORIGIN_DEBIAN;
     enum nvl_origin origin = origin_of_libraries(root, us, d);
-    if (origin != NVL_ORIGIN_NONE || (d->module == NULL && (loaded == NULL || !loaded->loaded)))
-        return origin == NVL_ORIGIN_NONE && d->has_installer ? NVL_ORIGIN_RUN : origin;
-    return d->has_installer ? NVL_ORIGIN_RUN : NVL_ORIGIN_UNKNOWN;
+    return origin == NVL_ORIGIN_NONE && d->has_installer ? NVL_ORIGIN_RUN : origin;
 }
+
+static enum nvl_origin find_origin_on_debian(const struct nvl_root *root, const struct nvl_userspace *us,
+                                             const struct nvl_driver_version *loaded,
+                                             struct nvl_installed_driver *d)
+{
+    bool is_here = d->module != NULL || (loaded != NULL && loaded->loaded);
+
+    if (d->package != NULL && is_loaded_from_installer(loaded, d)) {
+        forget_package(d, loaded);
+        return NVL_ORIGIN_RUN;
+    }
+    if (d->package != NULL)
+        return origin_of_package(root, d);
+    enum nvl_origin origin = origin_of_files(root, us, d);
+    return origin == NVL_ORIGIN_NONE && is_here ? NVL_ORIGIN_UNKNOWN : origin;
+}
+
+const char *const nvl_installer_marks[] = {"/usr/bin/nvidia-uninstall", "/usr/bin/nvidia-installer",
+                                           "/var/lib/nvidia/log", NULL};
 
 static void find_origin(const struct nvl_root *root, const struct nvl_system *system,
                         const struct nvl_userspace *us, const struct nvl_driver_version *loaded,
@@ -399,13 +401,13 @@ static void find_origin(const struct nvl_root *root, const struct nvl_system *sy
 {
     enum nvl_family family = nvl_family_of(system);
 
-    d->has_installer = nvl_root_exists(root, "/usr/bin/nvidia-uninstall") ||
-                       nvl_root_exists(root, "/usr/bin/nvidia-installer") ||
-                       nvl_root_exists(root, "/var/lib/nvidia/log");
+    for (size_t i = 0; nvl_installer_marks[i] != NULL; i++)
+        d->has_installer = d->has_installer || nvl_root_exists(root, nvl_installer_marks[i]);
     d->origin = find_origin_on_debian(root, us, loaded, d);
     if (is_vgpu_host(root, us))
         d->origin = NVL_ORIGIN_VGPU;
-    else if (family != NVL_FAMILY_DEBIAN && d->origin != NVL_ORIGIN_NONE && d->origin != NVL_ORIGIN_FOLDER)
+    else if (family != NVL_FAMILY_DEBIAN && system->id != NULL && d->origin != NVL_ORIGIN_NONE &&
+             d->origin != NVL_ORIGIN_FOLDER)
         d->origin = d->has_installer ? NVL_ORIGIN_RUN : NVL_ORIGIN_DISTRIBUTION;
 }
 
@@ -433,8 +435,10 @@ void nvl_installed_driver_read(const struct nvl_root *root, const struct nvl_sys
     read_package(root, d);
     read_dkms(root, d);
     read_signing_key(root, d);
-    name_version(us, d);
+    name_installed(us, d);
     read_kernels(root, d);
+    d->has_dkms = d->dkms_name != NULL || nvl_root_exists(root, "/usr/sbin/dkms") ||
+                  nvl_root_exists(root, "/usr/bin/dkms");
     find_other_kernels(root, system->kernel, &d->kernels);
     if (system->kernel != NULL) {
         nvl_autofree char *build = nvl_xasprintf(MODULES_FOLDER "/%s/build", system->kernel);

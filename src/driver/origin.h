@@ -17,19 +17,6 @@ enum nvl_origin {
     NVL_ORIGIN_DISTRIBUTION, /* another distribution's packages */
 };
 
-/* Whose commands manage packages here. */
-enum nvl_family {
-    NVL_FAMILY_OTHER,
-    NVL_FAMILY_DEBIAN, /* and Proxmox VE */
-    NVL_FAMILY_UBUNTU,
-    NVL_FAMILY_FEDORA,
-    NVL_FAMILY_RHEL,
-    NVL_FAMILY_SUSE,
-    NVL_FAMILY_ARCH,
-    NVL_FAMILY_GENTOO,
-    NVL_FAMILY_NIXOS,
-};
-
 enum nvl_enrolled { NVL_ENROLLED_UNKNOWN, NVL_ENROLLED_NO, NVL_ENROLLED_YES };
 
 struct nvl_installed_driver {
@@ -41,8 +28,9 @@ struct nvl_installed_driver {
     struct nvl_strv kernels;  /* other kernels of /lib/modules that have one, newest first */
     struct nvl_strv bootable; /* kernels that can boot: /boot/vmlinuz-K and /lib/modules/K */
     struct nvl_strv buildable; /* those of them whose headers are installed, so that dkms builds for them */
-    bool has_headers;          /* /lib/modules/KERNEL/build leads to a folder */
-    char *package;             /* the package of the module's source; NULL where not so installed */
+    bool has_dkms;
+    bool has_headers; /* /lib/modules/KERNEL/build leads to a folder */
+    char *package;    /* the package of the module's source; NULL where not so installed */
     char *package_version;
     char *dkms_name, *dkms_version; /* dkms's entry; NULL where it has none */
     char *build_log;                /* of a build for this kernel that failed; NULL where none is left */
@@ -55,6 +43,9 @@ struct nvl_installed_driver {
     enum nvl_enrolled enrolled; /* whether shim knows it */
 };
 
+/* Files that NVIDIA's installer leaves; ends with NULL. */
+extern const char *const nvl_installer_marks[];
+
 /* `loaded` tells which of two that are here is the driver; NULL for none. */
 void nvl_installed_driver_read(const struct nvl_root *root, const struct nvl_system *system,
                                const struct nvl_userspace *us, const struct nvl_driver_version *loaded,
@@ -65,6 +56,3 @@ void nvl_installed_driver_glance(const struct nvl_root *root, const struct nvl_s
                                  const struct nvl_userspace *us, const struct nvl_driver_version *loaded,
                                  struct nvl_installed_driver *d);
 void nvl_installed_driver_clear(struct nvl_installed_driver *d);
-
-/* By os-release's ID and ID_LIKE. */
-enum nvl_family nvl_family_of(const struct nvl_system *system);

@@ -31,3 +31,10 @@ const struct nvl_gpu *nvl_find_selected(const struct nvl_gpus *gpus, const struc
 /* How deep nvl_host_read must go for this grant. */
 enum nvl_gpus_depth nvl_grant_depth(const struct nvl_grant *grant);
 void nvl_resolved_clear(struct nvl_resolved *resolved);
+
+/* One line. `gpu` is the one that the selector names, where there is one that cannot be used, or that has not
+ * the MIG device; else NULL. */
+void nvl_missing_selector(struct nvl_strv *missing, const struct nvl_host *host,
+                          const struct nvl_selector *selector, const struct nvl_gpu *gpu);
+/* One line for "all" on a host without a GPU. */
+void nvl_missing_all(struct nvl_strv *missing, const struct nvl_host *host);

@@ -9,11 +9,75 @@
 
 #include "base/paths.h"
 #include "base/run.h"
+#include "container/effective.h"
+#include "container/idmap.h"
 #include "container/list.h"
+#include "grant/resolve.h"
 #include "hook/nodes.h"
-#include "hook/starting.h"
 #include "host/module.h"
 #include "inject/inject.h"
+#include "inject/node_copies.h"
+
+/* ---- the container before its start, as its config says ---- */
+
+/* What pre-start knows of the container: liblxc sets its environment only later. */
+struct starting {
+    struct nvl_config config;
+    struct nvl_effective effective;
+    struct nvl_error incomplete; /* where an include could not be read */
+    bool has_grant;
+    struct nvl_grant grant;
+};
+
+/* From LXC_CONFIG_FILE. What cannot be read is left out. */
+static void read_starting(const struct nvl_root *host, const struct nvl_hook_call *call,
+                          struct starting *starting)
+{
+    char *text;
+    size_t len;
+
+    *starting = (struct starting){0};
+    if (call->config == NULL || call->config[0] != '/' ||
+        nvl_root_read(host, call->config, NVL_CONFIG_MAX, &text, &len) < 0 ||
+        nvl_config_parse(&starting->config, NVL_DIALECT_LXC, text, len, NULL) < 0)
+        return;
+    const struct nvl_container container = {
+        .kind = NVL_CONTAINER_LXC, .name = call->container, .config_path = call->config};
+    nvl_effective_read(host, &container, &starting->config, &starting->effective, &starting->incomplete);
+    starting->has_grant = nvl_effective_grant(&starting->effective, &starting->grant, NULL) == 1;
+}
+
+static void starting_clear(struct starting *starting)
+{
+    nvl_grant_clear(&starting->grant);
+    nvl_effective_clear(&starting->effective);
+    nvl_config_clear(&starting->config);
+}
+
+/* Makes the container's own nodes (inject/node_copies.h), where it needs any. `seen` are nodes of the host.
+ */
+static void make_node_copies(const struct starting *starting, const struct nvl_host *host,
+                             const struct nvl_seen_nodes *seen, const struct nvl_hook_call *call,
+                             struct nvl_outcome *report)
+{
+    nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
+    struct nvl_error err = starting->incomplete;
+    struct nvl_idmap map;
+
+    if (!starting->has_grant || starting->grant.delivery.nodes != NVL_NODES_HOOK || call->container == NULL)
+        return;
+    nvl_grant_resolve(&starting->grant, host, &resolved);
+    for (size_t i = 0; i < resolved.n_nodes; i++)
+        nvl_seen_nodes_check(seen, host->root, &resolved.nodes[i]);
+    if (!nvl_node_copies_are_needed(&resolved))
+        nvl_node_copies_remove(host->root, call->container);
+    else if (err.code < 0 || nvl_idmap_read(&starting->effective, &map, &err) < 0)
+        nvl_strv_push(&report->problems, err.message);
+    else
+        nvl_node_copies_make(host->root, &resolved, call->container, map.uid0, map.gid0, &report->problems);
+}
+
+/* ---- the hooks ---- */
 
 #define MODPROBE "/sbin/modprobe"
 
@@ -89,14 +153,14 @@ static void ensure_bundle(const struct nvl_host *host, struct nvl_outcome *outco
 void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root *root,
                         struct nvl_outcome *outcome)
 {
-    nvl_auto(nvl_starting_clear) struct nvl_starting starting = {0};
+    nvl_auto(starting_clear) struct starting starting = {0};
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
     nvl_auto(nvl_seen_nodes_clear) struct nvl_seen_nodes seen = {0};
     struct nvl_error err;
 
     if (geteuid() != 0)
         return; /* a user's container: the host's root prepares it by 'nvlxc attach' and at boot */
-    nvl_starting_read(root, call, &starting);
+    read_starting(root, call, &starting);
     enum nvl_gpus_depth depth = starting.has_grant ? nvl_grant_depth(&starting.grant) : NVL_GPUS_PROC;
     if (nvl_host_read(&host, root, depth, &err) < 0) {
         nvl_strv_push(&outcome->problems, err.message);
@@ -113,7 +177,7 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
             return;
         }
     }
-    nvl_starting_make_nodes(&starting, &host, &seen, call, outcome);
+    make_node_copies(&starting, &host, &seen, call, outcome);
     if (call->delivery.libraries == NVL_LIBRARIES_BUNDLE)
         ensure_bundle(&host, outcome);
 }

@@ -149,21 +149,6 @@ static void explain_held(const struct nvl_gpu_surroundings *s, const struct nvl_
 
 /* ---- without a driver ---- */
 
-/* What to install for a generation that the driver does not fit. */
-static void add_right_driver(const struct nvl_generation *g, enum nvl_gpu_fit fit, struct nvl_strv *fix)
-{
-    const char *flavour = g->proprietary ? "" : " with the open kernel modules";
-
-    if (fit == NVL_GPU_TOO_NEW)
-        nvl_strv_pushf(fix, "install NVIDIA's driver %s or newer%s", g->first, flavour);
-    else if (fit == NVL_GPU_TOO_OLD)
-        nvl_strv_pushf(fix, "install a driver of branch %s, the last one for %s", g->last, g->name);
-    else if (fit == NVL_GPU_NEEDS_OPEN)
-        add_fix_lines(fix, "apt install nvidia-open-kernel-dkms\nreboot");
-    else if (fit == NVL_GPU_NEEDS_PROPRIETARY)
-        add_fix_lines(fix, "apt install nvidia-kernel-dkms\nreboot");
-}
-
 static void add_any_driver(struct nvl_strv *fix)
 {
     nvl_strv_push(fix, "modprobe nvidia");
@@ -201,7 +186,6 @@ void nvl_gpu_explain_fit(const struct nvl_gpu_surroundings *s, const struct nvl_
                    g->first != NULL ? "; it needs " : "", g->first != NULL ? g->first : "",
                    g->first != NULL ? " or newer" : "", g->last != NULL ? "; the last branch for it is " : "",
                    g->last != NULL ? g->last : "");
-    add_right_driver(g, fit, &r->fix);
 }
 
 static void explain_refused(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,

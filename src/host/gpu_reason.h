@@ -42,7 +42,7 @@ struct nvl_gpu_reason {
 void nvl_gpu_explain(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
                      struct nvl_gpu_reason *reason);
 /* The same of the driver's fit alone, which may be wrong also where another driver holds the GPU; `fit` is
- * one of those that do not fit. */
+ * one of those that do not fit. Without a fix: which driver would fit is told by driver/replace.h. */
 void nvl_gpu_explain_fit(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
                          enum nvl_gpu_fit fit, struct nvl_gpu_reason *reason);
 void nvl_gpu_reason_clear(struct nvl_gpu_reason *reason);

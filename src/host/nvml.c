@@ -6,8 +6,23 @@
 #include <errno.h>
 
 #include "base/paths.h"
-#include "host/nvml_library.h"
 #include "host/userspace.h"
+
+/* Of nvml.h: handles are pointers, results are numbers. */
+typedef struct nvmlDevice_st *nvl_nvml_device;
+enum {
+    NVL_NVML_SUCCESS = 0,
+    NVL_NVML_INVALID_ARGUMENT = 2,
+    NVL_NVML_NOT_FOUND = 6,
+    NVL_NVML_INSUFFICIENT_SIZE = 7,
+};
+
+struct nvl_nvml {
+    void *library;
+    int (*init)(void);
+    int (*shutdown)(void);
+    const char *(*error_string)(int);
+};
 
 static char *find_installed(const struct nvl_host *host)
 {
@@ -42,16 +57,16 @@ int nvl_nvml_find(const struct nvl_host *host, char **path, struct nvl_error *er
         return 0;
     nvl_error_host(err, -ENOENT, "only NVML can answer this, and libnvidia-ml.so.%s is not installed",
                    host->driver.version);
-    nvl_error_hint(err, "install it (Debian: libnvidia-ml1), or run nvlxc driver sync");
+    nvl_error_hint(err, "install the driver's libraries (nvlxc doctor says how), or run nvlxc driver sync");
     return -ENOENT;
 }
 
-void *nvl_nvml_function(const struct nvl_nvml *nvml, const char *name)
+static void *find_function(const struct nvl_nvml *nvml, const char *name)
 {
     return dlsym(nvml->library, name);
 }
 
-int nvl_nvml_start(struct nvl_nvml *nvml, const char *library, struct nvl_error *err)
+static int start_nvml(struct nvl_nvml *nvml, const char *library, struct nvl_error *err)
 {
     *nvml = (struct nvl_nvml){.library = dlopen(library, RTLD_NOW | RTLD_LOCAL)};
     if (nvml->library == NULL) {
@@ -59,9 +74,9 @@ int nvl_nvml_start(struct nvl_nvml *nvml, const char *library, struct nvl_error 
         nvl_error_hint(err, "install the driver's libnvidia-ml1");
         return -ENOSYS;
     }
-    nvml->init = (int (*)(void))nvl_nvml_function(nvml, "nvmlInit_v2");
-    nvml->shutdown = (int (*)(void))nvl_nvml_function(nvml, "nvmlShutdown");
-    nvml->error_string = (const char *(*)(int))nvl_nvml_function(nvml, "nvmlErrorString");
+    nvml->init = (int (*)(void))find_function(nvml, "nvmlInit_v2");
+    nvml->shutdown = (int (*)(void))find_function(nvml, "nvmlShutdown");
+    nvml->error_string = (const char *(*)(int))find_function(nvml, "nvmlErrorString");
     int result = -1;
     if (nvml->init != NULL && nvml->shutdown != NULL && nvml->error_string != NULL)
         result = nvml->init();
@@ -73,7 +88,7 @@ int nvl_nvml_start(struct nvl_nvml *nvml, const char *library, struct nvl_error 
     return -ENOSYS;
 }
 
-void nvl_nvml_stop(struct nvl_nvml *nvml)
+static void stop_nvml(struct nvl_nvml *nvml)
 {
     nvml->shutdown();
     dlclose(nvml->library);
@@ -100,10 +115,10 @@ static const struct {
     {"nvmlDeviceGetComputeInstanceId", offsetof(struct mig_functions, ci)},
 };
 
-static int find_functions(const struct nvl_nvml *nvml, struct mig_functions *f, struct nvl_error *err)
+static int find_mig_functions(const struct nvl_nvml *nvml, struct mig_functions *f, struct nvl_error *err)
 {
     for (size_t i = 0; i < NVL_LENGTH(mig_symbols); i++) {
-        void *symbol = nvl_nvml_function(nvml, mig_symbols[i].name);
+        void *symbol = find_function(nvml, mig_symbols[i].name);
         if (symbol == NULL)
             return nvl_error_host(err, -ENOSYS, "NVML has no %s: it is too old for MIG", mig_symbols[i].name);
         memcpy((char *)f + mig_symbols[i].at, &symbol, sizeof symbol);
@@ -111,14 +126,14 @@ static int find_functions(const struct nvl_nvml *nvml, struct mig_functions *f, 
     return 0;
 }
 
-static int ask(const struct nvl_nvml *nvml, const char *uuid, char gpu_uuid[NVL_UUID_MAX], unsigned *gi,
-               unsigned *ci, struct nvl_error *err)
+static int ask_mig(const struct nvl_nvml *nvml, const char *uuid, char gpu_uuid[NVL_UUID_MAX], unsigned *gi,
+                   unsigned *ci, struct nvl_error *err)
 {
     struct mig_functions f;
     nvl_nvml_device mig = NULL, gpu = NULL;
     char text[96] = ""; /* NVML's own buffer size, NVML_DEVICE_UUID_V2_BUFFER_SIZE */
 
-    int r = find_functions(nvml, &f, err);
+    int r = find_mig_functions(nvml, &f, err);
     if (r < 0)
         return r;
     int result = f.by_uuid(uuid, &mig);
@@ -148,11 +163,138 @@ int nvl_nvml_find_mig(const char *library, const char *uuid, char gpu_uuid[NVL_U
                       unsigned *ci, struct nvl_error *err)
 {
     struct nvl_nvml nvml;
-    int r = nvl_nvml_start(&nvml, library != NULL ? library : "libnvidia-ml.so.1", err);
+    int r = start_nvml(&nvml, library != NULL ? library : "libnvidia-ml.so.1", err);
 
     if (r < 0)
         return r;
-    r = ask(&nvml, uuid, gpu_uuid, gi, ci, err);
-    nvl_nvml_stop(&nvml);
+    r = ask_mig(&nvml, uuid, gpu_uuid, gi, ci, err);
+    stop_nvml(&nvml);
     return r;
+}
+
+/* ---- who uses the GPUs ---- */
+
+#define SPARE       16         /* processes that may come between two questions */
+#define NO_MEMORY   UINT64_MAX /* NVML_VALUE_NOT_AVAILABLE */
+#define NO_INSTANCE UINT32_MAX
+
+struct info {
+    unsigned pid;
+    unsigned long long memory; /* bytes */
+    unsigned gi, ci;
+};
+
+typedef int list_fn(nvl_nvml_device, unsigned *, struct info *);
+
+struct functions {
+    int (*count)(unsigned *);
+    int (*device)(unsigned, nvl_nvml_device *);
+    int (*uuid)(nvl_nvml_device, char *, unsigned);
+    list_fn *list[2]; /* compute, graphics */
+};
+
+/* The newest that this version has. */
+static list_fn *find_list(const struct nvl_nvml *nvml, const char *kind)
+{
+    static const char *const versions[] = {"_v3", "_v2"};
+    void *found = NULL;
+
+    for (size_t i = 0; i < NVL_LENGTH(versions) && found == NULL; i++) {
+        nvl_autofree char *name = nvl_xasprintf("nvmlDeviceGet%sRunningProcesses%s", kind, versions[i]);
+        found = find_function(nvml, name);
+    }
+    return (list_fn *)found;
+}
+
+static bool find_list_functions(const struct nvl_nvml *nvml, struct functions *f)
+{
+    f->count = (int (*)(unsigned *))find_function(nvml, "nvmlDeviceGetCount_v2");
+    f->device = (int (*)(unsigned, nvl_nvml_device *))find_function(nvml, "nvmlDeviceGetHandleByIndex_v2");
+    f->uuid = (int (*)(nvl_nvml_device, char *, unsigned))find_function(nvml, "nvmlDeviceGetUUID");
+    f->list[0] = find_list(nvml, "Compute");
+    f->list[1] = find_list(nvml, "Graphics");
+    return f->count != NULL && f->device != NULL && f->uuid != NULL && f->list[0] != NULL &&
+           f->list[1] != NULL;
+}
+
+/* Asks until the room is enough. */
+static int list_of(list_fn *list, nvl_nvml_device device, struct info **infos, unsigned *count)
+{
+    unsigned room = 0;
+    int result;
+
+    do {
+        room += SPARE;
+        *infos = nvl_xrealloc(*infos, room, sizeof **infos);
+        *count = room;
+        result = list(device, count, *infos);
+        if (result == NVL_NVML_INSUFFICIENT_SIZE)
+            room = *count > room ? *count : room;
+    } while (result == NVL_NVML_INSUFFICIENT_SIZE && room < 1u << 20);
+    if (*count > room)
+        *count = room;
+    return result;
+}
+
+static void take_process(struct nvl_gpu_processes *p, const char *uuid, const struct info *info,
+                         bool graphics)
+{
+    struct nvl_gpu_process *process = NVL_APPEND(p->items, p->count);
+
+    *process = (struct nvl_gpu_process){
+        .gi = info->gi == NO_INSTANCE ? -1 : (int)info->gi,
+        .ci = info->ci == NO_INSTANCE ? -1 : (int)info->ci,
+        .pid = (pid_t)info->pid,
+        .graphics = graphics,
+        .memory = info->memory == NO_MEMORY ? -1 : (int64_t)info->memory,
+    };
+    nvl_copy(process->uuid, sizeof process->uuid, uuid, strlen(uuid));
+}
+
+static int read_device(const struct functions *f, unsigned index, struct nvl_gpu_processes *p)
+{
+    nvl_autofree struct info *infos = NULL;
+    nvl_nvml_device device;
+    char uuid[96] = "";
+    unsigned count;
+
+    int result = f->device(index, &device);
+    if (result == NVL_NVML_SUCCESS)
+        result = f->uuid(device, uuid, sizeof uuid);
+    uuid[NVL_UUID_MAX - 1] = '\0';
+    for (int graphics = 0; graphics < 2 && result == NVL_NVML_SUCCESS; graphics++) {
+        result = list_of(f->list[graphics], device, &infos, &count);
+        for (unsigned i = 0; result == NVL_NVML_SUCCESS && i < count; i++)
+            take_process(p, uuid, &infos[i], graphics);
+    }
+    return result;
+}
+
+int nvl_nvml_processes(const char *library, struct nvl_gpu_processes *processes, struct nvl_error *err)
+{
+    struct functions f;
+    struct nvl_nvml nvml;
+    unsigned count = 0;
+
+    *processes = (struct nvl_gpu_processes){0};
+    int r = start_nvml(&nvml, library, err);
+    if (r < 0)
+        return r;
+    bool has_all = find_list_functions(&nvml, &f);
+    int result = has_all ? f.count(&count) : NVL_NVML_SUCCESS;
+    for (unsigned i = 0; result == NVL_NVML_SUCCESS && i < count; i++)
+        result = read_device(&f, i, processes);
+    if (!has_all)
+        r = nvl_error_host(err, -ENOSYS, "NVML is too old to say which programs use a GPU (before 470)");
+    else if (result != NVL_NVML_SUCCESS)
+        r = nvl_error_set(err, -EIO, "NVML cannot say which programs use a GPU: %s",
+                          nvml.error_string(result));
+    stop_nvml(&nvml);
+    return r;
+}
+
+void nvl_gpu_processes_clear(struct nvl_gpu_processes *processes)
+{
+    free(processes->items);
+    *processes = (struct nvl_gpu_processes){0};
 }

@@ -1,6 +1,6 @@
 /* Which lines of a config stay as they are, which make room for a wanted one, which go, and where the wanted
  * ones go that have no place yet. The same request again must find every line in its place. */
-#include "plan/edit.h"
+#include "plan/decide.h"
 
 #include <errno.h>
 

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "container/ownership.h"
-#include "plan/edit.h"
+#include "plan/decide.h"
 
 #define ROUNDS_MAX 4
 

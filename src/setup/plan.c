@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "grant/grant.h"
+#include "host/compat.h"
 #include "setup/steps.h"
 
 struct nvl_setup_step *nvl_setup_step_add(struct nvl_setup_plan *plan, const char *id, const char *title,

@@ -141,7 +141,7 @@ static const struct known_cause cuda_causes[] = {
      {"nvlxc driver sync", NVL_FIX_THEN_RESTART}},
     {221,
      "libnvidia-ptxjitcompiler.so.1 is not in the container: programs with PTX alone cannot run",
-     {"apt install libnvidia-ptxjitcompiler1\nnvlxc driver sync", NVL_FIX_THEN_RESTART}},
+     {"libnvidia-ptxjitcompiler1", NVL_FIX_LIBRARIES}},
     {222,
      "the driver is older than the PTX: version 6.0 is known since driver 384",
      {"install a newer driver on the host", NVL_FIX_ALL}},

@@ -3,6 +3,8 @@
 #include "verify/step.h"
 
 #include "base/printable.h"
+#include "doctor/facts.h"
+#include "driver/advice.h"
 #include "verify/session.h"
 #include "verify/verify.h"
 
@@ -46,12 +48,28 @@ void nvl_step_fix(struct nvl_step *step, const char *fmt, ...)
     va_end(ap);
 }
 
+static void advise_libraries(const struct nvl_verify *v, struct nvl_step *step, const char *packages)
+{
+    const struct nvl_host_facts *host = v->facts->host;
+    struct nvl_driver_need need = nvl_driver_need_of(host);
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0}, lines = {0};
+
+    nvl_strv_split(&names, packages, " ");
+    nvl_advise_libraries(&need, host->host.driver.version, &names, &lines);
+    nvl_strv_push(&lines, "nvlxc driver sync");
+    nvl_strv_push(&lines, v->request->restart);
+    nvl_autofree char *fix = nvl_strv_join(&lines, "\n");
+    nvl_step_fix(step, "%s", fix);
+}
+
 void nvl_step_fix_from_table(const struct nvl_verify *v, struct nvl_step *step, const struct nvl_fix *fix)
 {
     if (fix->text == NULL)
         return;
     if (fix->more == NVL_FIX_THEN_RESTART)
         nvl_step_fix(step, "%s\n%s", fix->text, v->request->restart);
+    else if (fix->more == NVL_FIX_LIBRARIES)
+        advise_libraries(v, step, fix->text);
     else if (fix->more == NVL_FIX_CONTAINER)
         nvl_step_fix(step, "%s %s", fix->text, v->request->name);
     else

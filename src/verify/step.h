@@ -37,6 +37,8 @@ struct nvl_fix {
         NVL_FIX_ALL,          /* that is all of it */
         NVL_FIX_THEN_RESTART, /* in the next line the command that restarts the container */
         NVL_FIX_CONTAINER,    /* behind it the container's name */
+        NVL_FIX_LIBRARIES,    /* the text is Debian's names of packages with files of the driver that the host
+                                 lacks: what brings them there, a new bundle, and the restart */
     } more;
 };
 void nvl_step_fix_from_table(const struct nvl_verify *v, struct nvl_step *step, const struct nvl_fix *fix);

@@ -257,7 +257,7 @@ static const struct known_message ffmpeg_messages[] = {
     {"Cannot load libnvidia-encode.so.1",
      0,
      "libnvidia-encode.so.1 or libnvcuvid.so.1, which it needs, is not in the container",
-     {"apt install libnvidia-encode1 libnvcuvid1\nnvlxc driver sync", NVL_FIX_THEN_RESTART}},
+     {"libnvidia-encode1 libnvcuvid1", NVL_FIX_LIBRARIES}},
     {"CUDA_ERROR_NO_DEVICE", 100, NULL, {NULL, NVL_FIX_ALL}},
     {"CUDA_ERROR_UNKNOWN", 999, NULL, {NULL, NVL_FIX_ALL}},
     {"Driver does not support the required nvenc API version",

@@ -35,6 +35,26 @@ round_trip() {
     round_trip a5500-550
 }
 
+# What doctor advises depends on where the driver came from.
+@test "capture: unpacked, the driver has come from the same place" {
+    local host again="$BATS_TEST_TMPDIR/again"
+    host=$(fixture a5500-580-open)
+    rm "$host/usr/bin/nvidia-installer"
+    rm -r "$host"/usr/lib/{firmware,*-linux-gnu}
+    mkdir -p "$host/var/lib/dpkg" "$again"
+    printf 'Package: nvidia-kernel-dkms\nStatus: install ok installed\nMaintainer: NVIDIA CORPORATION <cudatools@nvidia.com>\nVersion: 580.95.05-1\n' \
+        >"$host/var/lib/dpkg/status"
+    run -0 "$NVLXC" --root "$host" capture "$BATS_TEST_TMPDIR/archive.tar"
+    tar -C "$again" -xf "$BATS_TEST_TMPDIR/archive.tar"
+    "$NVLXC" --root "$again" --json doctor | grep 'apt install nvidia-driver-cuda '
+    rm "$host/var/lib/dpkg/status"
+    touch "$host/usr/bin/nvidia-uninstall"
+    run -0 "$NVLXC" --root "$host" capture "$BATS_TEST_TMPDIR/run.tar"
+    mkdir "$again.run"
+    tar -C "$again.run" -xf "$BATS_TEST_TMPDIR/run.tar"
+    "$NVLXC" --root "$again.run" --json doctor | grep 'sh NVIDIA-Linux-x86_64-580.95.05.run --no-kernel-modules'
+}
+
 @test "capture: unpacked, it is the same host: MIG" {
     round_trip h100-mig
 }

@@ -198,7 +198,7 @@ $STORE/$V/lib64/gbm/nvidia-drm_gbm.so /usr/lib/gbm/nvidia-drm_gbm.so" ]
     nvlxc cdi --output /etc/cdi/nvlxc.json --quiet
     rm -r "$host"/proc/driver/nvidia/gpus/*
     run -3 nvlxc cdi
-    says "GPU" "nvlxc doctor"
+    says "GPU 0000:01:00.0 has no device minor" "journalctl -k"
     run -0 --separate-stderr sync_driver --json driver sync
     [ "$(jq -c .cdi <<< "$output")" = null ]
     [[ $stderr == *"/etc/cdi/nvlxc.json is left as it was: "* ]]

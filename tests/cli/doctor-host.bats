@@ -376,7 +376,8 @@ vfio_by() {
     echo 0x2b85 > "$HOST/$GPU/device"
     speaks gpu-too-new:error
     has gpu-too-new evidence "10de:2b85" Blackwell "550.163.01 (proprietary)" "570 or newer"
-    has gpu-too-new fix "NVIDIA's driver 570 or newer with the open kernel modules"
+    has gpu-too-new fix "NVIDIA's driver 580 or newer" "apt purge nvidia-alternative nvidia-kernel-dkms" \
+        "sh NVIDIA-Linux-x86_64-580.105.08.run --dkms --kernel-module-type=open"
 }
 
 @test "gpu-too-old: a Kepler and 550" {
@@ -392,7 +393,8 @@ vfio_by() {
     echo 0x1b06 > "$HOST/$GPU/device"
     speaks gpu-flavour:error
     has gpu-flavour evidence "580.95.05 (open)" Pascal
-    has gpu-flavour fix "apt install nvidia-kernel-dkms"
+    has gpu-flavour fix "sh NVIDIA-Linux-x86_64-580.95.05.run --dkms --kernel-module-type=proprietary"
+    [[ $(part gpu-flavour fix) != *"nvidia-kernel-dkms"* ]]
 }
 
 @test "gpu-refused: nothing known explains it" {
@@ -434,15 +436,15 @@ vfio_by() {
         "modprobe nvidia-current"
 }
 
-@test "driver-kernel: newer than the driver is for; from backports, or another kernel" {
+@test "driver-kernel: newer than the driver is for: host setup, or another kernel" {
     unload
     echo 6.17.2-1-pve > "$HOST/proc/sys/kernel/osrelease"
     mkdir -p "$HOST/usr/lib/modules/6.17.2-1-pve/build"
     speaks driver-kernel:error
     has driver-kernel title "kernel 6.17.2-1-pve is newer than driver 550.163.01 (proprietary)"
     has driver-kernel evidence "driver 550.163.01 is for kernels up to 6.15" "kernel $K has one"
-    has driver-kernel fix "550.163.01-4~bpo13+1, from trixie-backports" "Pin: release n=trixie-backports" \
-        "proxmox-boot-tool kernel pin $K"
+    [ "$(part driver-kernel fix | head -1)" = "nvlxc host setup" ]
+    has driver-kernel fix "proxmox-boot-tool kernel pin $K"
 }
 
 @test "driver-kernel: the build that failed on 7.2, with the compiler's first error" {
@@ -459,7 +461,11 @@ vfio_by() {
     speaks driver-kernel:error
     has driver-kernel evidence "/var/lib/dkms/nvidia-current/550.163.01/build/make.log:" \
         "nv-mm.h:315:25: error: 'struct vm_area_struct' has no member named '__vm_flags'"
-    has driver-kernel fix ".run --dkms"
+    [ "$(part driver-kernel fix | head -1)" = "nvlxc host setup" ] # which pins another kernel of Proxmox's
+    rm -r "$HOST/etc/pve"
+    has driver-kernel fix "580.178.04 or newer of branch 580, or 610.57.04 or newer" \
+        "apt purge nvidia-alternative nvidia-kernel-dkms" "sh NVIDIA-Linux-x86_64-580.178.04.run --dkms" \
+        "or reboot into kernel $K"
 }
 
 @test "driver-build-failed: on a kernel that it is for" {

@@ -24,7 +24,7 @@ setup() {
     mkdir "$copy/src/attic"
     echo '#include "base/text.h"' > "$copy/src/attic/old.c"
     run -1 "$NVL_SOURCE/tests/lint/includes" "$copy"
-    [[ $output == *'"gpu.h" should be "ROOM/NAME.h"'* ]]
+    [[ $output == *'"gpu.h" should be "ROOM/…/NAME.h"'* ]]
     [[ $output == *'src/attic/old.c:1: the room attic is not in the table'* ]]
 }
 

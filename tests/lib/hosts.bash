@@ -49,5 +49,5 @@ on_machine() {
         mount --bind /proc/$$ "$host/proc/self"
         mount --rbind / "$host/real"
         exec chroot "$host" "/real$loader" --library-path "/real$libraries:/real/usr$libraries" "/real$program" "${@:5}"
-    ' on_machine "$1" "$loader" "$libraries" "$2" "${@:3}"
+    ' on_machine "$1" "$loader" "$libraries" "$(realpath "$2")" "${@:3}"
 }

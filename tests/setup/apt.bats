@@ -135,6 +135,28 @@ stops_at_headers() {
     [[ "$(version_of linux-headers-amd64)" == 6.12.* ]]
 }
 
+# The release's driver is installed, and the kernel is newer than it: what doctor says is run as it stands.
+@test "setup: the fix of doctor for a kernel that Debian's driver is not for brings the one of backports" {
+    local kernel=6.17.4+deb13-amd64 fix
+    on debian-13
+    kernel_is "$kernel"
+    mkdir -p "$ROOT/lib/modules/$kernel/build" "$ROOT/var/lib/dkms/nvidia-current/550.163.01"
+    cp "$ROOT/var/lib/dpkg/status" "$BATS_TEST_TMPDIR/status"
+    printf '\nPackage: nvidia-kernel-dkms\nStatus: install ok installed\nArchitecture: amd64\nVersion: 550.163.01-2\n%s\n' \
+        'Maintainer: Debian NVIDIA Maintainers <pkg-nvidia-devel@lists.alioth.debian.org>' >>"$ROOT/var/lib/dpkg/status"
+    nvlxc_in_root --json doctor >"$BATS_TEST_TMPDIR/doctor" || [ $? = 1 ]
+    fix=$(jq -r '.findings[] | select(.id == "driver-kernel").fix' "$BATS_TEST_TMPDIR/doctor" | head -n 1)
+    [ "$fix" = "nvlxc host setup" ]
+    forbid_installing
+    # shellcheck disable=SC2086 # its words
+    run nvlxc_in_root ${fix#nvlxc } --yes
+    apt_accepts_sources
+    simulate driver
+    cp "$BATS_TEST_TMPDIR/status" "$ROOT/var/lib/dpkg/status"
+    rm -r "$ROOT/lib/modules/$kernel" "$ROOT/var/lib/dkms"
+    [[ "$(version_of nvidia-kernel-dkms)" == 550.163.01-4~bpo13+* ]]
+}
+
 @test "setup: a package that would be removed stops it, and is named" {
     on debian-13
     mkdir -p "$ROOT/tmp/proxmox-ve/DEBIAN"

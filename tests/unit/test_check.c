@@ -7,7 +7,6 @@
 
 #include "base/printable.h"
 #include "doctor/families.h"
-#include "driver/origin.h"
 #include "host/modprobe.h"
 #include "host/compat.h"
 
@@ -262,8 +261,9 @@ static void search_tests(const char *text, size_t len, const char *id, bool *spe
 /* Its fault is planted somewhere: a check that no test hears is one that nobody knows to work. */
 static void test_every_check_is_tested(void **state)
 {
-    static const char *const files[] = {"/tests/cli/doctor-host.bats", "/tests/cli/doctor-container.bats",
-                                        "/tests/cli/effective.bats", "/tests/lxc/doctor.bats"};
+    static const char *const files[] = {"/tests/cli/doctor-host.bats", "/tests/cli/doctor-driver.bats",
+                                        "/tests/cli/doctor-container.bats", "/tests/cli/effective.bats",
+                                        "/tests/lxc/doctor.bats"};
     nvl_auto(nvl_root_close) struct nvl_root source = NVL_ROOT_NONE;
     struct nvl_buf all = {0};
 
@@ -597,84 +597,6 @@ static void test_modprobe(void **state)
     assert_false(nvl_cmdline_has(&modprobe, "nouveau.modeset"));
 }
 
-static void read_installed(struct temp_root *t, struct nvl_installed_driver *d)
-{
-    nvl_auto(nvl_system_clear) struct nvl_system s;
-    const struct nvl_userspace us = {0};
-
-    assert_int_equal(nvl_system_read(&t->root, &s, NULL), 0);
-    nvl_installed_driver_read(&t->root, &s, &us, NULL, d);
-}
-
-static void test_installed(void **state)
-{
-    struct temp_root *t = *state;
-    struct nvl_installed_driver d;
-
-    put(t, "/proc/sys/kernel/osrelease", "6.2.0-1-pve\n");
-    /* the kernel's own modules of such names, and parts of the driver, are not it */
-    put(t, "/lib/modules/6.2.0-1-pve/kernel/drivers/video/nvidiafb.ko", "");
-    put(t, "/lib/modules/6.2.0-1-pve/updates/dkms/nvidia-current-uvm.ko.xz", "");
-    put(t, "/lib/modules/6.2.0-1-pve/updates/dkms/nvidia-tesla-535-drm.ko.xz", "");
-    put(t, "/lib/modules/6.1.0-1-pve/kernel/drivers/video/nvidia.ko", "");
-    put(t, "/lib/modules/5.15.1-1-pve/updates/dkms/nvidia-tesla-535.ko.zst", "");
-    put(t, "/var/lib/dkms/nvidia-current-open/550.163.01/source", "");
-    put(t, "/var/lib/dkms/nvidia-current/535.261.03/source", "");
-    put(t, "/var/lib/dkms/nvidia-fs/9.9.9/source", "");
-    put(t, "/var/lib/dkms/nvidia-current-open/550.163.01/build/make.log",
-        "DKMS make.log for nvidia for kernel 6.2.0-1-pve (x86_64)\nmake: *** [x] Error 2\n"
-        "nv.c:1:2: error: it does not build\nnv.c:2:2: error: more\n");
-    read_installed(t, &d);
-    assert_null(d.module);
-    assert_false(d.has_headers);
-    assert_int_equal(d.kernels.count, 2);
-    assert_string_equal(d.kernels.items[0], "6.1.0-1-pve");
-    assert_string_equal(d.dkms_name, "nvidia-current-open");
-    assert_string_equal(d.version, "550.163.01");
-    assert_int_equal(d.flavour, NVL_FLAVOUR_OPEN);
-    assert_string_equal(d.build_error, "make.log:3: nv.c:1:2: error: it does not build");
-    nvl_installed_driver_clear(&d);
-
-    /* another kernel's log says nothing of this one; a link that leads nowhere is no folder of headers */
-    replace(t, "/var/lib/dkms/nvidia-current-open/550.163.01/build/make.log",
-            "DKMS make.log for nvidia for kernel 6.1.0-1-pve (x86_64)\nnv.c:1:2: error: x\n");
-    put_link(t, "/lib/modules/6.2.0-1-pve/build", "/usr/src/headers");
-    read_installed(t, &d);
-    assert_null(d.build_log);
-    assert_false(d.has_headers);
-    nvl_installed_driver_clear(&d);
-
-    put(t, "/lib/modules/6.2.0-1-pve/updates/dkms/nvidia-current-open.ko.xz", "");
-    put(t, "/usr/src/headers/Makefile", "");
-    read_installed(t, &d);
-    assert_string_equal(d.module, "/lib/modules/6.2.0-1-pve/updates/dkms/nvidia-current-open.ko.xz");
-    assert_true(d.has_headers);
-    nvl_installed_driver_clear(&d);
-}
-
-static void test_enrolled(void **state)
-{
-    struct temp_root *t = *state;
-    struct nvl_installed_driver d;
-    static const char list[] = "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23";
-
-    put(t, "/proc/sys/kernel/osrelease", "6.2.0-1-pve\n");
-    read_installed(t, &d);
-    assert_null(d.signing_key);
-    assert_int_equal(d.enrolled, NVL_ENROLLED_UNKNOWN);
-    nvl_installed_driver_clear(&d);
-    put(t, "/var/lib/dkms/mok.pub", "certificate of this machine");
-    put(t, list, "attr other certificates");
-    read_installed(t, &d);
-    assert_string_equal(d.signing_key, "/var/lib/dkms/mok.pub");
-    assert_int_equal(d.enrolled, NVL_ENROLLED_NO);
-    nvl_installed_driver_clear(&d);
-    replace(t, list, "attr other; certificate of this machine; another");
-    read_installed(t, &d);
-    assert_int_equal(d.enrolled, NVL_ENROLLED_YES);
-    nvl_installed_driver_clear(&d);
-}
-
 #define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, setup_root, teardown_root)
 
 int main(void)
@@ -695,8 +617,6 @@ int main(void)
         WITH_ROOT(test_programs),
         WITH_ROOT(test_packages),
         WITH_ROOT(test_modprobe),
-        WITH_ROOT(test_installed),
-        WITH_ROOT(test_enrolled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

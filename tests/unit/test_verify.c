@@ -335,6 +335,17 @@ static void test_step_texts(void **state)
     assert_string_equal(step->fix, "nvlxc show 220");
     nvl_step_fix_from_table(&t.v, step, &(struct nvl_fix){"nvlxc gpus", NVL_FIX_ALL});
     assert_string_equal(step->fix, "nvlxc gpus");
+    /* what the host lacks is brought the way that its driver came */
+    const struct nvl_fix libraries = {"libnvidia-encode1 libnvcuvid1", NVL_FIX_LIBRARIES};
+    t.host.installed.origin = NVL_ORIGIN_DEBIAN;
+    nvl_step_fix_from_table(&t.v, step, &libraries);
+    assert_string_equal(step->fix, "apt install libnvidia-encode1 libnvcuvid1   # version 550.163.01\n"
+                                   "nvlxc driver sync\npct reboot 220");
+    t.host.installed.origin = NVL_ORIGIN_RUN;
+    nvl_step_fix_from_table(&t.v, step, &libraries);
+    assert_null(strstr(step->fix, "apt"));
+    assert_non_null(strstr(step->fix, "\nsh NVIDIA-Linux-x86_64-550.163.01.run --no-kernel-modules\n"
+                                      "nvlxc driver sync\npct reboot 220"));
     trial_clear(&t);
 }
 

@@ -179,9 +179,25 @@ static int copy_packages(const struct driver_place *c)
         if (version == NULL || nvl_strv_contains(&done, packages[i]))
             continue;
         nvl_strv_push(&done, packages[i]);
-        nvl_buf_addf(&b, "Package: %s\nStatus: install ok installed\nVersion: %s\n\n", packages[i], version);
+        /* whose the driver's package is its maintainer says: two archives have it by one name */
+        nvl_autofree char *maker =
+            packages[i] == c->driver.package ? nvl_package_maintainer(c->root, packages[i]) : NULL;
+        nvl_buf_addf(&b, "Package: %s\nStatus: install ok installed\n%s%s%sVersion: %s\n\n", packages[i],
+                     maker != NULL ? "Maintainer: " : "", maker != NULL ? maker : "",
+                     maker != NULL ? "\n" : "", version);
     }
     return write_lines(c, "/var/lib/dpkg/status", &b);
+}
+
+/* What NVIDIA's installer leaves says that the driver is its own. */
+static int copy_installer(const struct driver_place *c)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && nvl_installer_marks[i] != NULL; i++)
+        if (nvl_root_exists(c->root, nvl_installer_marks[i]))
+            r = write_empty(c, nvl_installer_marks[i]);
+    return r;
 }
 
 /* A process is its name, under a number of our own. */
@@ -251,8 +267,8 @@ static int copy_rules(const struct driver_place *c)
 static int copy_parts(const struct driver_place *c)
 {
     static int (*const parts[])(const struct driver_place *) = {
-        copy_modprobe, copy_command_line, copy_firmware,          copy_modules,  copy_dkms,
-        copy_packages, copy_services,     copy_firmware_settings, copy_machines, copy_rules,
+        copy_modprobe,  copy_command_line, copy_firmware,          copy_modules,  copy_dkms,  copy_packages,
+        copy_installer, copy_services,     copy_firmware_settings, copy_machines, copy_rules,
     };
     static const char *const cgroup[] = {"cgroup", NULL};
     int r = copy_lines(c, "/proc/mounts", cgroup);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "driver/advice.h"
 #include "base/paths.h"
 #include "bundle/build.h"
 #include "bundle/firmware.h"
@@ -128,16 +129,20 @@ static void say_synced(const struct drivers *d, const char *version, const struc
 
     nvl_format_size(result->bytes, size, sizeof size);
     nvl_say(d->ctx, "%s: %s (%zu files, %s)", version, did, result->n_files, size);
-    for (size_t i = 0; i < result->missing.count; i++)
-        nvl_say(d->ctx, "  %s", result->missing.items[i]);
+    nvl_auto(nvl_strv_clear) struct nvl_strv missing = {0};
+    nvl_missing_lines(&d->ctx->root, &d->userspace, &result->missing, NVL_CAP_ALL, &missing);
+    for (size_t i = 0; i < missing.count; i++)
+        nvl_say(d->ctx, "  %s", missing.items[i]);
 }
 
-static json_t *json_synced(const char *version, const struct nvl_sync_result *result)
+static json_t *json_synced(const struct drivers *d, const char *version, const struct nvl_sync_result *result)
 {
+    nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0};
     json_t *missing = json_array();
 
-    for (size_t i = 0; i < result->missing.count; i++)
-        json_array_append_new(missing, json_string(result->missing.items[i]));
+    nvl_missing_lines(&d->ctx->root, &d->userspace, &result->missing, NVL_CAP_ALL, &lines);
+    for (size_t i = 0; i < lines.count; i++)
+        json_array_append_new(missing, json_string(lines.items[i]));
     return json_pack("{s:s, s:b, s:I, s:I, s:o}", "version", version, "changed", (int)result->changed,
                      "files", (json_int_t)result->n_files, "bytes", (json_int_t)result->bytes, "missing",
                      missing);
@@ -154,7 +159,7 @@ static int keep_bundle(const struct drivers *d, const char *version, json_t *syn
     if (bundle != NULL && bundle->complete) {
         struct nvl_sync_result as_is = {.n_files = bundle->n_files, .bytes = bundle->bytes};
         nvl_say(d->ctx, "%s: kept as it is; its files are no longer installed on the host", version);
-        json_array_append_new(synced, json_synced(version, &as_is));
+        json_array_append_new(synced, json_synced(d, version, &as_is));
         return 0;
     }
     nvl_error_host(err, -ENOENT, "%s %s, but its user-space files are not installed (installed: %s)",
@@ -164,8 +169,7 @@ static int keep_bundle(const struct drivers *d, const char *version, json_t *syn
         nvl_error_hint(err, "reboot, so that driver %s is loaded, or install the user-space of %s",
                        d->userspace.versions.items[0], version);
     else
-        nvl_error_hint(err,
-                       "install the user-space of %s (Debian: libcuda1, nvidia-smi), then: nvlxc driver sync",
+        nvl_error_hint(err, "install the user-space of %s (nvlxc doctor says how), then: nvlxc driver sync",
                        version);
     return -ENOENT;
 }
@@ -180,7 +184,7 @@ static int sync_one(struct drivers *d, const char *version, json_t *synced, stru
     if (r < 0)
         return nvl_error_prefix(err, "%s", version);
     say_synced(d, version, &result);
-    json_array_append_new(synced, json_synced(version, &result));
+    json_array_append_new(synced, json_synced(d, version, &result));
     return 0;
 }
 

@@ -42,9 +42,10 @@ static bool is_kept_out(const struct nvl_host_facts *facts, const char *module,
     return lines->count > 0;
 }
 
-static void say_not_kept_out(const struct nvl_check *check, const char *module, const char *lines,
-                             struct nvl_findings *findings)
+static void say_not_kept_out(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                             const char *module, const char *lines, struct nvl_findings *findings)
 {
+    nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
     nvl_autofree char *title = nvl_xasprintf("nothing keeps %s from taking the GPU at the next boot", module);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING, title);
 
@@ -57,8 +58,9 @@ static void say_not_kept_out(const struct nvl_check *check, const char *module, 
         f, "whichever of the two drivers is loaded first has the GPU. Debian's blacklist comes with "
            "libcuda1 and the graphics packages, not with the kernel module; Proxmox VE's own "
            "blacklist names nvidiafb alone");
-    nvl_finding_fix(f, "printf '%s' > /etc/modprobe.d/nvlxc-blacklist.conf\nupdate-initramfs -u -k all",
-                    lines);
+    nvl_strv_pushf(&fix, "printf '%s' > /etc/modprobe.d/nvlxc-blacklist.conf", lines);
+    nvl_advise_initramfs(&facts->system, &fix);
+    nvl_finding_fix_lines(f, &fix);
 }
 
 static void check_nouveau_blacklist(const struct nvl_check *check, const struct nvl_host_facts *facts,
@@ -69,7 +71,7 @@ static void check_nouveau_blacklist(const struct nvl_check *check, const struct 
     if ((knows_kernel(facts) && !kernel_has(facts, "drivers/gpu/drm/nouveau")) ||
         is_kept_out(facts, "nouveau", &lines))
         return;
-    say_not_kept_out(check, "nouveau", "blacklist nouveau\\n", findings);
+    say_not_kept_out(check, facts, "nouveau", "blacklist nouveau\\n", findings);
 }
 
 static void check_nova_blacklist(const struct nvl_check *check, const struct nvl_host_facts *facts,
@@ -79,7 +81,7 @@ static void check_nova_blacklist(const struct nvl_check *check, const struct nvl
 
     if (!kernel_has(facts, "drivers/gpu/nova-core") || is_kept_out(facts, "nova_core", &lines))
         return;
-    say_not_kept_out(check, "nova_core", "blacklist nova_core\\nblacklist nova_drm\\n", findings);
+    say_not_kept_out(check, facts, "nova_core", "blacklist nova_core\\nblacklist nova_drm\\n", findings);
 }
 
 static void check_initramfs(const struct nvl_check *check, const struct nvl_host_facts *facts,
@@ -105,7 +107,9 @@ static void check_initramfs(const struct nvl_check *check, const struct nvl_host
         nvl_finding_cause(
             f, "the initramfs has a copy of modprobe's configuration of its own, and loads modules "
                "before the root file system is there: nouveau can take the GPU in it");
-        nvl_finding_fix(f, "update-initramfs -u -k all");
+        nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
+        nvl_advise_initramfs(&facts->system, &fix);
+        nvl_finding_fix_lines(f, &fix);
         return;
     }
 }
@@ -125,6 +129,7 @@ static void check_headers_kept(const struct nvl_check *check, const struct nvl_h
                                struct nvl_findings *findings)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
+    struct nvl_driver_need need = nvl_driver_need_of(facts);
     nvl_autofree char *meta = nvl_headers_meta_package(&facts->system);
 
     if (facts->installed.dkms_name == NULL || meta == NULL ||
@@ -143,7 +148,7 @@ static void check_headers_kept(const struct nvl_check *check, const struct nvl_h
         f, "dkms builds the module for a new kernel only where that kernel's headers are installed; "
            "this package brings them with each kernel. Without it the GPU is gone after a kernel "
            "update");
-    nvl_add_headers_install(&fix, &facts->system);
+    nvl_advise_headers(&need, &fix);
     nvl_finding_fix_lines(f, &fix);
 }
 

@@ -2,6 +2,7 @@
 #include "doctor/families.h"
 #include "doctor/host/shared.h"
 #include "host/gpu_reason.h"
+#include "driver/replace.h"
 
 #define PCI_FOLDER "/sys/bus/pci/devices"
 
@@ -162,6 +163,8 @@ static void check_machine_claims(const struct nvl_check *check, const struct nvl
 static void say_fit(const struct nvl_check *check, const struct nvl_host_facts *facts,
                     enum nvl_gpu_fit wanted, struct nvl_findings *findings)
 {
+    struct nvl_driver_need need = nvl_driver_need_of(facts);
+
     for (size_t i = 0; i < facts->host.gpus.count; i++) {
         nvl_auto(nvl_gpu_reason_clear) struct nvl_gpu_reason fit = {0};
         if (facts->reasons[i].fit != wanted)
@@ -171,6 +174,7 @@ static void say_fit(const struct nvl_check *check, const struct nvl_host_facts *
         struct nvl_finding *f = add_gpu_finding(findings, check, NVL_SEVERITY_ERROR, facts, gpu, fit.what);
         nvl_finding_evidence_lines(f, &fit.evidence);
         nvl_finding_cause(f, "%s", fit.cause);
+        nvl_advise_gpu(&need, gpu, wanted, facts->surroundings.version, &fit.fix);
         nvl_finding_fix_lines(f, &fit.fix);
     }
 }

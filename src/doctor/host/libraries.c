@@ -44,7 +44,9 @@ static void explain_useless_bundle(struct nvl_finding *f, const struct nvl_host_
 static void check_libraries_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
                                    struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+    const struct nvl_strv none = {0};
+    struct nvl_driver_need need = nvl_driver_need_of(facts);
     const char *loaded = facts->host.driver.version;
     bool served = is_served(facts);
 
@@ -62,10 +64,9 @@ static void check_libraries_absent(const struct nvl_check *check, const struct n
     nvl_finding_cause(f,
                       "the kernel module is here alone. Debian's nvidia-driver only recommends libcuda1 and "
                       "nvidia-smi: with --no-install-recommends they stay away");
-    if (nvl_has_apt(&facts->system))
-        nvl_finding_fix(f, "apt install libcuda1 nvidia-smi   # version %s\nnvlxc driver sync", loaded);
-    else
-        nvl_finding_fix(f, "install the driver's libraries of version %s\nnvlxc driver sync", loaded);
+    nvl_advise_libraries(&need, loaded, &none, &fix);
+    nvl_strv_push(&fix, "nvlxc driver sync");
+    nvl_finding_fix_lines(f, &fix);
 }
 
 static bool has_loaded_version(const struct nvl_host_facts *facts)
@@ -87,7 +88,8 @@ static bool is_mismatch(const struct nvl_host_facts *facts)
 static void check_libraries_mismatch(const struct nvl_check *check, const struct nvl_host_facts *facts,
                                      struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+    struct nvl_driver_need need = nvl_driver_need_of(facts);
     const char *loaded = facts->host.driver.version;
     bool served = is_served(facts);
 
@@ -107,13 +109,13 @@ static void check_libraries_mismatch(const struct nvl_check *check, const struct
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "libraries work with the kernel module of exactly their version. NVML says "
                          "\"Driver/library version mismatch\", CUDA gives error 803");
-    if (is_upgrade(facts))
-        nvl_finding_fix(f, "reboot");
-    else
-        nvl_finding_fix(f,
-                        "install the libraries of %s, or the kernel module of %s, then:\nreboot\n"
-                        "nvlxc driver sync",
-                        loaded, facts->userspace.versions.items[0]);
+    if (is_upgrade(facts)) {
+        nvl_strv_push(&fix, "reboot");
+    } else {
+        nvl_advise_mismatch(&need, loaded, facts->userspace.versions.items[0], &fix);
+        nvl_strv_push(&fix, "nvlxc driver sync");
+    }
+    nvl_finding_fix_lines(f, &fix);
 }
 
 static void check_upgrade_pending(const struct nvl_check *check, const struct nvl_host_facts *facts,
@@ -160,30 +162,23 @@ static bool names_essential(const char *missing)
     return false;
 }
 
-/* "video: libnvidia-encode.so.1 is not installed: apt install libnvidia-encode1": what is missing of one
- * capability, what to install, and whether it is essential. */
-static bool take_missing(const char *line, const char *word, struct nvl_strv *evidence, struct nvl_strv *fix)
-{
-    const char *last = line;
-
-    for (const char *next = strstr(line, ": "); next != NULL; next = strstr(next + 2, ": "))
-        last = next;
-    if (strncmp(line, word, strlen(word)) != 0 || line[strlen(word)] != ':' || last == line)
-        return false;
-    nvl_strv_pushf(evidence, "%.*s", (int)(last - line), line);
-    nvl_strv_push(fix, last + 2);
-    return names_essential(line);
-}
-
 static void say_missing(const struct nvl_check *check, const struct nvl_host_facts *facts,
-                        const struct nvl_strv *missing, unsigned capability, struct nvl_findings *findings)
+                        const struct nvl_missing *missing, unsigned capability, struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, packages = {0}, fix = {0};
+    struct nvl_driver_need need = nvl_driver_need_of(facts);
     nvl_autofree char *word = nvl_capabilities_format(capability);
     bool essential = false;
 
-    for (size_t i = 0; i < missing->count; i++)
-        essential |= take_missing(missing->items[i], word, &evidence, &fix);
+    for (size_t i = 0; i < missing->count; i++) {
+        const struct nvl_missing_files *m = &missing->items[i];
+        if (m->capability != capability)
+            continue;
+        nvl_strv_push(&evidence, m->text);
+        for (size_t p = 0; p < m->packages.count; p++)
+            nvl_strv_push(&packages, m->packages.items[p]);
+        essential |= names_essential(m->text);
+    }
     if (evidence.count == 0)
         return;
     nvl_autofree char *granted = nvl_granted_names(facts);
@@ -191,10 +186,12 @@ static void say_missing(const struct nvl_check *check, const struct nvl_host_fac
         nvl_xasprintf("containers are granted %s, and some of its libraries are not on this host", word);
     struct nvl_finding *f =
         nvl_host_finding(findings, check, essential ? NVL_SEVERITY_WARNING : NVL_SEVERITY_NOTE, title);
+    nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
     nvl_strv_pushf(&evidence, "containers with a grant: %s", granted);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "a bundle holds what is installed on the host: what is missing here is missing in "
                          "containers, and programs say that they cannot load it");
+    nvl_advise_libraries(&need, facts->host.driver.version, &packages, &fix);
     nvl_strv_push(&fix, "nvlxc driver sync");
     nvl_finding_fix_lines(f, &fix);
 }
@@ -202,7 +199,7 @@ static void say_missing(const struct nvl_check *check, const struct nvl_host_fac
 static void check_libraries_incomplete(const struct nvl_check *check, const struct nvl_host_facts *facts,
                                        struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv missing = {0};
+    nvl_auto(nvl_missing_clear) struct nvl_missing missing = {0};
     unsigned granted = granted_capabilities(facts);
 
     if (!has_loaded_version(facts) || granted == 0)
@@ -274,14 +271,14 @@ static void check_bundle_damaged(const struct nvl_check *check, const struct nvl
 }
 
 const struct nvl_check nvl_library_checks[] = {
-    {"libraries-absent", "Are the driver's libraries installed?", 90, NVL_NEEDS_VERSION, NULL,
+    {"libraries-absent", "Are the driver's libraries installed?", 90, NVL_NEEDS_VERSION, "driver-vgpu",
      NVL_OF_HOST(check_libraries_absent)},
     {"libraries-mismatch", "Do libraries and module fit?", 100, NVL_NEEDS_VERSION, NULL,
      NVL_OF_HOST(check_libraries_mismatch)},
     {"upgrade-pending", "Does no upgrade wait for a reboot?", 110, NVL_NEEDS_VERSION, NULL,
      NVL_OF_HOST(check_upgrade_pending)},
     {"libraries-incomplete", "Are the libraries here that containers are granted?", 120, NVL_NEEDS_VERSION,
-     NULL, NVL_OF_HOST(check_libraries_incomplete)},
+     "driver-vgpu", NVL_OF_HOST(check_libraries_incomplete)},
     {"bundle-absent", "Is there a bundle of the loaded version?", 130, NVL_NEEDS_VERSION | NVL_NEEDS_GRANTS,
      NULL, NVL_OF_HOST(check_bundle_absent)},
     {"bundle-damaged", "Are the bundles as their manifests say?", 140, 0,

@@ -1,20 +1,13 @@
 /* The kernel module that is on disk: may it load, has it, and will it find its firmware. */
 #include "doctor/host/shared.h"
 #include "doctor/families.h"
+#include "driver/package_names.h"
 #include "host/modprobe.h"
 
 #define HOLDERS     "gpu-absent gpu-nouveau gpu-nova gpu-vfio gpu-other-driver"
 #define MISFITS     "gpu-too-new gpu-too-old gpu-flavour"
 #define SECURE_BOOT "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 #define MOK_LIST    "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
-
-/* What modprobe takes for the module's file: its name without what is behind it; the caller frees. */
-static char *module_name(const char *path)
-{
-    const char *name = strrchr(path, '/') + 1;
-
-    return nvl_xstrndup(name, strcspn(name, "."));
-}
 
 static bool is_refused_by_firmware(const struct nvl_host_facts *facts)
 {
@@ -29,7 +22,7 @@ static void check_secure_boot(const struct nvl_check *check, const struct nvl_ho
 
     if (facts->host.driver.loaded || d->module == NULL || !is_refused_by_firmware(facts))
         return;
-    nvl_autofree char *name = module_name(d->module);
+    struct nvl_driver_need need = nvl_driver_need_of(facts);
     struct nvl_finding *f =
         nvl_host_finding(findings, check, NVL_SEVERITY_ERROR,
                          "Secure Boot is on, and the key that signs the kernel module is not enrolled");
@@ -45,16 +38,7 @@ static void check_secure_boot(const struct nvl_check *check, const struct nvl_ho
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "with Secure Boot the kernel loads only modules that are signed by a key that the "
                          "firmware knows (modprobe: \"Key was rejected by service\")");
-    if (d->signing_key == NULL) {
-        nvl_strv_push(&fix, "apt install mokutil");
-        nvl_strv_push(&fix, "dkms generate_mok");
-        nvl_strv_pushf(&fix, "dkms build %s/%s -k %s --force && dkms install %s/%s -k %s --force",
-                       d->dkms_name != NULL ? d->dkms_name : name, d->version, facts->system.kernel,
-                       d->dkms_name != NULL ? d->dkms_name : name, d->version, facts->system.kernel);
-    }
-    nvl_strv_pushf(&fix, "mokutil --import %s",
-                   d->signing_key != NULL ? d->signing_key : "/var/lib/dkms/mok.pub");
-    nvl_strv_push(&fix, "reboot   # choose \"Enroll MOK\" on the blue screen");
+    nvl_advise_signing(&need, &fix);
     nvl_finding_fix_lines(f, &fix);
 }
 
@@ -68,7 +52,7 @@ static void check_not_loaded(const struct nvl_check *check, const struct nvl_hos
 
     if (facts->host.driver.loaded || (d->module == NULL && !unknown_kernel) || is_refused_by_firmware(facts))
         return;
-    nvl_autofree char *name = d->module != NULL ? module_name(d->module) : nvl_xstrdup("nvidia");
+    nvl_autofree char *name = nvl_module_name(d);
     nvl_autofree char *title =
         nvl_xasprintf("the kernel module is not loaded, though the driver %s is installed", d->version);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
@@ -140,6 +124,8 @@ static void check_firmware(const struct nvl_check *check, const struct nvl_host_
 {
     const char *loaded = facts->host.driver.version;
     const struct nvl_gpu *user = NULL;
+    struct nvl_driver_need need = nvl_driver_need_of(facts);
+    nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
     bool is_upgraded =
         facts->userspace.versions.count > 0 && !nvl_strv_contains(&facts->userspace.versions, loaded);
 
@@ -156,7 +142,11 @@ static void check_firmware(const struct nvl_check *check, const struct nvl_host_
                          loaded, user->pci, loaded);
     nvl_finding_cause(f, "the module reads it whenever a GPU initialises: after a reset, or when the first "
                          "program opens the GPU again. A package upgrade takes the old version's away");
-    nvl_finding_fix(f, is_upgraded ? "reboot" : "apt install --reinstall firmware-nvidia-gsp");
+    if (is_upgraded)
+        nvl_strv_push(&fix, "reboot");
+    else
+        nvl_advise_firmware(&need, &fix);
+    nvl_finding_fix_lines(f, &fix);
 }
 
 const struct nvl_check nvl_module_checks[] = {

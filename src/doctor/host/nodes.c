@@ -39,6 +39,9 @@ static const struct kind {
 static void check_uvm(const struct nvl_check *check, const struct nvl_host_facts *facts,
                       struct nvl_findings *findings)
 {
+    nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
+    struct nvl_driver_need need = nvl_driver_need_of(facts);
+
     if (facts->host.majors.uvm >= 0)
         return;
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "nvidia-uvm is not loaded");
@@ -49,8 +52,13 @@ static void check_uvm(const struct nvl_check *check, const struct nvl_host_facts
     nvl_finding_cause(f,
                       "nothing loads it at boot: the first CUDA program that runs as root on the host does. "
                       "Until then nvidia-smi works, but CUDA programs in containers fail with error 999");
-    nvl_finding_fix(f, "%smodprobe nvidia-uvm\nnvidia-modprobe -c 0 -u",
-                    facts->has_nvidia_modprobe ? "" : "apt install nvidia-modprobe\n");
+    bool has_modprobe = facts->has_nvidia_modprobe || nvl_advise_tool(&need, "nvidia-modprobe", &fix);
+    nvl_strv_push(&fix, "modprobe nvidia-uvm");
+    nvl_strv_push(&fix, has_modprobe
+                            ? "nvidia-modprobe -c 0 -u"
+                            : "mknod -m 0666 /dev/nvidia-uvm c $(awk '$2 == \"nvidia-uvm\" { print $1 }' "
+                              "/proc/devices) 0");
+    nvl_finding_fix_lines(f, &fix);
 }
 
 static void add_commands(struct nvl_strv *fix, const struct nvl_node *node, bool has_modprobe)
@@ -178,7 +186,7 @@ static void check_node_modes(const struct nvl_check *check, const struct nvl_hos
 }
 
 const struct nvl_check nvl_node_checks[] = {
-    {"uvm-not-loaded", "Is nvidia-uvm loaded?", 10, NVL_NEEDS_LOADED, NULL, NVL_OF_HOST(check_uvm)},
+    {"uvm-not-loaded", "Is nvidia-uvm loaded?", 10, NVL_NEEDS_LOADED, "driver-vgpu", NVL_OF_HOST(check_uvm)},
     {"node-missing", "Are the device nodes there?", 20, NVL_NEEDS_LOADED, NULL,
      NVL_OF_HOST(check_missing_nodes)},
     {"node-not-device", "Are they devices?", 30, NVL_NEEDS_LOADED, NULL, NVL_OF_HOST(check_not_devices)},

@@ -26,6 +26,8 @@ static void check_persistence(const struct nvl_check *check, const struct nvl_ho
                               struct nvl_findings *findings)
 {
     static const char *const programs[] = {"/usr/bin/nvidia-persistenced", "/usr/sbin/nvidia-persistenced"};
+    nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
+    struct nvl_driver_need need = nvl_driver_need_of(facts);
     bool is_installed =
         nvl_root_exists(facts->root, programs[0]) || nvl_root_exists(facts->root, programs[1]);
 
@@ -40,8 +42,10 @@ static void check_persistence(const struct nvl_check *check, const struct nvl_ho
                       "without it the driver lets a GPU go when its last program ends, and sets it up again "
                       "for the next one: the first program waits seconds, and an idle GPU may stay at high "
                       "power");
-    nvl_finding_fix(f, "%ssystemctl enable --now nvidia-persistenced",
-                    is_installed ? "" : "apt install nvidia-persistenced\n");
+    is_installed = is_installed || nvl_advise_tool(&need, "nvidia-persistenced", &fix);
+    /* the mode that the daemon has taken the place of does without a package */
+    nvl_strv_push(&fix, is_installed ? "systemctl enable --now nvidia-persistenced" : "nvidia-smi -pm 1");
+    nvl_finding_fix_lines(f, &fix);
 }
 
 /* The major nvidia-nvswitch is registered on every machine; a switch shows in this folder alone. */

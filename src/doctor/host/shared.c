@@ -68,23 +68,6 @@ bool nvl_driver_is_installed(const struct nvl_host_facts *facts)
            facts->userspace.versions.count > 0;
 }
 
-bool nvl_has_apt(const struct nvl_system *system)
-{
-    return system->is_proxmox || (system->id != NULL && strcmp(system->id, "debian") == 0);
-}
-
-void nvl_add_headers_install(struct nvl_strv *fix, const struct nvl_system *system)
-{
-    nvl_autofree char *package = nvl_headers_package(system);
-    nvl_autofree char *meta = nvl_headers_meta_package(system);
-
-    if (package != NULL)
-        nvl_strv_pushf(fix, "apt install %s%s%s", meta != NULL ? meta : "", meta != NULL ? " " : "", package);
-    else
-        nvl_strv_pushf(fix, "install the headers of kernel %s, and of later ones as they come",
-                       system->kernel != NULL ? system->kernel : "$(uname -r)");
-}
-
 char *nvl_granted_names(const struct nvl_host_facts *facts)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};

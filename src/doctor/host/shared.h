@@ -2,6 +2,7 @@
 #pragma once
 
 #include "doctor/check.h"
+#include "driver/advice.h"
 
 /* Adds one of the host. */
 struct nvl_finding *nvl_host_finding(struct nvl_findings *findings, const struct nvl_check *check,
@@ -19,11 +20,6 @@ void nvl_finding_fix_lines(struct nvl_finding *f, const struct nvl_strv *lines);
 
 /* "FILE: LINE" for the first line of a file; nothing where it cannot be read. */
 void nvl_add_first_line(struct nvl_strv *lines, const struct nvl_root *root, const char *path);
-/* "apt install NAMES" with the headers of the running kernel and, with `meta`, of later ones; in words on
- * distributions whose names are not known. */
-void nvl_add_headers_install(struct nvl_strv *fix, const struct nvl_system *system);
-/* Whether apt brings the driver here. */
-bool nvl_has_apt(const struct nvl_system *system);
 /* The names of the containers that have a grant, "220, web"; NULL for none. The caller frees. */
 char *nvl_granted_names(const struct nvl_host_facts *facts);
 /* The loaded version, else what would be loaded; "" where unknown. The same for the flavour. */

@@ -1,0 +1,36 @@
+/* How each distribution manages NVIDIA's driver: its own commands, as far as they are known. */
+#pragma once
+
+#include "host/system.h"
+
+/* Whose commands manage packages here. */
+enum nvl_family {
+    NVL_FAMILY_OTHER,
+    NVL_FAMILY_DEBIAN, /* and Proxmox VE */
+    NVL_FAMILY_UBUNTU,
+    NVL_FAMILY_FEDORA,
+    NVL_FAMILY_RHEL,
+    NVL_FAMILY_SUSE,
+    NVL_FAMILY_ARCH,
+    NVL_FAMILY_GENTOO,
+    NVL_FAMILY_NIXOS,
+    NVL_FAMILIES
+};
+
+/* By os-release's ID and ID_LIKE. */
+enum nvl_family nvl_family_of(const struct nvl_system *system);
+
+enum nvl_driver_action {
+    NVL_ACTION_INSTALL,   /* the driver: kernel module, libraries, nvidia-smi */
+    NVL_ACTION_UPGRADE,   /* to the newest that the distribution has */
+    NVL_ACTION_HEADERS,   /* of the kernel that runs */
+    NVL_ACTION_REBUILD,   /* the module, for the kernel that runs */
+    NVL_ACTION_LIBRARIES, /* for programs, where the module is here already */
+    NVL_ACTION_INITRAMFS, /* made again, of every kernel */
+    NVL_ACTIONS
+};
+
+/* Appends the commands of a distribution, a line each; false where none is known. Debian's driver is not
+ * among them: it depends on the release and the kernel (driver/advice.h). */
+bool nvl_distribution_add(const struct nvl_system *system, enum nvl_driver_action action,
+                          struct nvl_strv *fix);

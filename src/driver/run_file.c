@@ -1,0 +1,105 @@
+/* The installer's lines: what it needs, what is in its way, and its options. */
+#include "driver/run_file.h"
+
+#include <string.h>
+
+#include "driver/distribution.h"
+#include "driver/package_names.h"
+
+#define RUN_FILE "NVIDIA-Linux-x86_64-%s.run"
+#define RUN_URL  "https://download.nvidia.com/XFree86/Linux-x86_64"
+
+const char *nvl_need_kernel(const struct nvl_driver_need *need)
+{
+    return need->system->kernel != NULL ? need->system->kernel : "$(uname -r)";
+}
+
+void nvl_advise_headers(const struct nvl_driver_need *need, struct nvl_strv *fix)
+{
+    nvl_autofree char *packages = nvl_header_names(need->system);
+
+    if (packages[0] != '\0')
+        nvl_strv_pushf(fix, "apt install %s", packages);
+    else if (!nvl_distribution_add(need->system, NVL_ACTION_HEADERS, fix))
+        nvl_strv_pushf(fix, "install the headers of kernel %s, and of later ones as they come",
+                       nvl_need_kernel(need));
+}
+
+/* What is in the installer's way: packages of the driver. */
+void nvl_add_purge(const struct nvl_driver_need *need, struct nvl_strv *fix)
+{
+    const struct nvl_installed_driver *d = need->installed;
+    nvl_autofree char *base = nvl_series_package("nvidia-alternative", d->series);
+
+    if (d->origin == NVL_ORIGIN_DEBIAN && d->package != NULL)
+        nvl_strv_pushf(fix, "apt purge %s %s   # Debian's driver and all that builds on it", base,
+                       d->package);
+    else if (d->origin == NVL_ORIGIN_DEBIAN)
+        nvl_strv_pushf(fix, "apt purge %s   # Debian's driver and all that builds on it", base);
+}
+
+static void add_build_tools(const struct nvl_driver_need *need, struct nvl_strv *fix)
+{
+    nvl_autofree char *headers = nvl_header_names(need->system);
+    const struct nvl_installed_driver *d = need->installed;
+
+    if ((nvl_family_of(need->system) == NVL_FAMILY_DEBIAN) && headers[0] != '\0' &&
+        (!d->has_headers || !d->has_dkms))
+        nvl_strv_pushf(fix, "apt install %s%s", d->has_dkms ? "" : "dkms ", headers);
+    else if (!d->has_headers)
+        nvl_advise_headers(need, fix);
+}
+
+/* The option for the kernel module's flavour; "" where the installer chooses. Since 560 it has names for
+ * both, before that a folder's for the open one. */
+static const char *flavour_option(const char *version, enum nvl_flavour flavour)
+{
+    bool has_names = version == NULL || nvl_version_compare(version, "560") >= 0;
+
+    if (flavour == NVL_FLAVOUR_OPEN)
+        return has_names ? " --kernel-module-type=open" : " -m=kernel-open";
+    return flavour == NVL_FLAVOUR_PROPRIETARY && has_names ? " --kernel-module-type=proprietary" : "";
+}
+
+void nvl_add_run(const char *version, const char *options, const char *flavour, struct nvl_strv *fix)
+{
+    nvl_strv_pushf(fix, "wget " RUN_URL "/%s/" RUN_FILE, version, version);
+    nvl_strv_pushf(fix, "sh " RUN_FILE "%s%s", version, options, flavour);
+}
+
+void nvl_add_by_hand(const struct nvl_driver_need *need, const struct nvl_by_hand *h, struct nvl_strv *fix)
+{
+    enum nvl_flavour known = need->loaded->loaded ? need->loaded->flavour : need->installed->flavour;
+    const char *option = flavour_option(h->version, h->flavour != NVL_FLAVOUR_UNKNOWN ? h->flavour : known);
+
+    if (h->version == NULL) {
+        nvl_strv_pushf(fix, "use NVIDIA's installer of %s: sh " RUN_FILE " --dkms%s", h->text, "VERSION",
+                       option);
+        return;
+    }
+    nvl_strv_pushf(fix, "# NVIDIA's driver %s", h->text);
+    nvl_add_purge(need, fix);
+    add_build_tools(need, fix);
+    nvl_add_run(h->version, " --dkms", option, fix);
+}
+
+void nvl_add_run_again(const struct nvl_driver_need *need, enum nvl_flavour flavour, const char *options,
+                       struct nvl_strv *fix)
+{
+    const char *version =
+        need->installed->version[0] != '\0' ? need->installed->version : need->loaded->version;
+    const struct nvl_kernel_range *row = nvl_support_driver(need->support, version, NULL, flavour);
+    enum nvl_kernel_fit fit =
+        need->system->kernel != NULL ? nvl_kernel_fits(row, need->system->kernel) : NVL_KERNEL_UNKNOWN;
+    nvl_auto(nvl_by_hand_clear) struct nvl_by_hand newer = {0};
+
+    bool works = need->loaded->loaded && strcmp(need->loaded->version, version) == 0;
+    if ((!works && (fit == NVL_KERNEL_TOO_NEW || fit == NVL_KERNEL_FAILS)) || version[0] == '\0') {
+        nvl_choose_by_hand(need, nvl_need_kernel(need), version[0] != '\0' ? version : NULL, &newer);
+        newer.flavour = flavour != NVL_FLAVOUR_UNKNOWN ? flavour : newer.flavour;
+        nvl_add_by_hand(need, &newer, fix);
+        return;
+    }
+    add_build_tools(need, fix);
+    nvl_add_run(version, options, flavour_option(version, flavour), fix);
+}
