@@ -15,15 +15,23 @@ const char nvl_gpu_lost_cause[] =
 const char nvl_gpu_lost_fix[] = "journalctl -k -g 'NVRM|Xid'\n"
                                 "reboot   # where it happens again: look at power, cooling and the slot";
 
+static bool is_well(enum nvl_gpu_state state)
+{
+    return state == NVL_GPU_IS_USABLE || state == NVL_GPU_IS_MIG || state == NVL_GPU_IS_UNUSED;
+}
+
 void nvl_gpu_context_read(const struct nvl_host *host, struct nvl_gpu_context *context)
 {
-    bool all_driven = true;
+    bool all_driven = true, all_usable = true;
 
     *context = (struct nvl_gpu_context){0};
-    for (size_t i = 0; i < host->gpus.count; i++)
+    for (size_t i = 0; i < host->gpus.count; i++) {
         all_driven = all_driven && host->gpus.items[i].driver == NVL_GPU_NVIDIA;
+        all_usable = all_usable && is_well(nvl_gpu_state(&host->gpus.items[i]));
+    }
     bool is_known = !all_driven && nvl_support_read(&context->support, NULL) == 0;
-    nvl_modprobe_read(host->root, &context->modprobe);
+    if (!all_usable) /* why not stands in there; it takes a folder's worth of files */
+        nvl_modprobe_read(host->root, &context->modprobe);
     nvl_vm_devices_read(host->root, &context->vms);
     context->surroundings = (struct nvl_gpu_surroundings){.host = host,
                                                           .modprobe = &context->modprobe,
