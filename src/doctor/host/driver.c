@@ -181,6 +181,9 @@ static void check_vgpu(const struct nvl_check *check, const struct nvl_host_fact
         nvl_host_finding(findings, check, NVL_SEVERITY_ERROR,
                          "the driver is NVIDIA's host driver for virtual GPUs (vGPU), which "
                          "has no CUDA");
+    nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
+    nvl_finding_explains(f, NVL_SUBJECT_NODE, "/dev/nvidia-uvm");
+    nvl_finding_explains(f, NVL_SUBJECT_NODE, "/dev/nvidia-uvm-tools");
     nvl_finding_evidence(f, "no libcuda.so.1 is installed; %s",
                          facts->modules.nvidia_vgpu_vfio ? "/proc/modules: nvidia_vgpu_vfio"
                                                          : "libnvidia-vgpu.so is");

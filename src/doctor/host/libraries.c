@@ -186,6 +186,7 @@ static void say_missing(const struct nvl_check *check, const struct nvl_host_fac
         nvl_xasprintf("containers are granted %s, and some of its libraries are not on this host", word);
     struct nvl_finding *f =
         nvl_host_finding(findings, check, essential ? NVL_SEVERITY_WARNING : NVL_SEVERITY_NOTE, title);
+    nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
     nvl_strv_pushf(&evidence, "containers with a grant: %s", granted);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "a bundle holds what is installed on the host: what is missing here is missing in "
