@@ -3,5 +3,5 @@
 
 #include "host/gpu.h"
 
-/* Fills mig_enabled, migs and n_migs; `gpu` has its device minor. */
+/* Fills mig_enabled, migs and n_migs; `gpu` already has its device minor. */
 void nvl_gpu_read_migs(const struct nvl_root *root, struct nvl_gpu *gpu);
