@@ -52,7 +52,7 @@ setup() {
     # doctor knows its rules, and what it tells to do is no command that refuses
     run nvlxc doctor box
     [[ $output != *"no device rule"* ]]
-    [[ $output == *"# first remove the NVIDIA lines of /etc/lxc/gpu.conf"* ]]
+    [[ $output == *"# after you have removed the NVIDIA lines of /etc/lxc/gpu.conf"* ]]
     # done as it says
     sed -i '/lxc.include/d' "$HOST/var/lib/lxc/box/config"
     run -0 nvlxc attach box --gpu 0
@@ -216,10 +216,8 @@ LINES
     has box hook-environment cause "it sets LD_PRELOAD. LXC" "as the host's root"
     sed -i 's/^lxc.environment = LD_PRELOAD=/lxc.environment.runtime = LD_PRELOAD=/' "$HOST/var/lib/lxc/box/config"
     speaks box
-    # without any hook nothing is run; another one's is enough
+    # also before the first hook: attach would add it
     lxc box 'lxc.environment = LD_PRELOAD=/evil.so'
-    speaks box
-    lxc box 'lxc.environment = LD_PRELOAD=/evil.so' 'lxc.hook.mount = /usr/share/lxcfs/lxc.mount.hook'
     speaks box hook-environment error
     ct 300 'arch: amd64' 'lxc.environment: LD_PRELOAD=/evil.so'
     speaks 300 hook-environment error

@@ -372,7 +372,11 @@ static void print_shown(const struct nvl_context *ctx, const struct shown *s)
         nvl_say(ctx, "by hand, %s", s->by_hand.items[i]);
     for (size_t i = 0; i < s->strays.count; i++)
         nvl_say(ctx, "by hand, without effect, %s", s->strays.items[i]);
-    if (s->by_hand.count > 0 || s->strays.count > 0)
+    const struct nvl_setting *included = nvl_effective_foreign_file(&s->target.effective);
+    if (included != NULL)
+        nvl_say(ctx, "nvlxc does not edit %s, which the config includes: remove its NVIDIA lines there first",
+                included->file);
+    else if (s->by_hand.count > 0 || s->strays.count > 0)
         nvl_say(ctx, "`nvlxc attach %s --replace --dry-run` shows what nvlxc would write in their place",
                 s->target.name);
 }
