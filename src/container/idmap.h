@@ -9,6 +9,14 @@ struct nvl_idmap {
     unsigned uid0, gid0; /* the host's uid and gid of the container's root */
 };
 
+/* One lxc.idmap line: "u 0 100000 65536". */
+struct nvl_mapping {
+    char kind; /* 'u', 'g' */
+    unsigned inside, outside, count;
+};
+/* False where it is none. */
+bool nvl_mapping_parse(const char *value, struct nvl_mapping *mapping);
+
 /* -EINVAL for a line that is no mapping, and where the lines map no user or no group for the container's
  * root. */
 int nvl_idmap_read(const struct nvl_effective *effective, struct nvl_idmap *map, struct nvl_error *err);
