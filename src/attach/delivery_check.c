@@ -170,9 +170,10 @@ static int find_libraries(const struct nvl_root *root, unsigned capabilities, st
     if (places->libraries.count == 0)
         add_known(root, &places->libraries);
     if (places->libraries.count == 0) {
-        nvl_error_host(err, -ENOENT, "the host's library folders contain neither libcuda.so.1 nor libnvidia-ml.so.1");
+        nvl_error_host(err, -ENOENT,
+                       "the host's library folders contain neither libcuda.so.1 nor libnvidia-ml.so.1");
         nvl_error_hint(err, "install the driver's libraries (nvlxc doctor says how); --libraries bundle "
-                            "takes them from other places too");
+                            "finds them elsewhere, too");
         return -ENOENT;
     }
     if (nvl_root_exists(root, "/etc/alternatives"))

@@ -40,7 +40,7 @@ refuses() {
     refuses 2 "unexpected argument '221'" attach 220 221
     refuses 2 "unexpected argument '220'" list 220
     refuses 2 "show needs an argument" show
-    refuses 2 "--capabilities is given twice" attach 220 --capabilities video --capabilities video
+    refuses 2 "--capabilities is given more than once" attach 220 --capabilities video --capabilities video
 }
 
 @test "what cannot be a GPU or a capability" {
@@ -56,7 +56,7 @@ refuses() {
 
 @test "a GPU that is not here: the error lists those that are" {
     there="0 NVIDIA RTX A5500 Laptop GPU GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689"
-    refuses 1 "this host has no GPU 1; it has: $there" attach 220 --gpu 1
+    refuses 1 "no GPU 1 on this host; it has: $there" attach 220 --gpu 1
     refuses 1 "$there" attach 220 --gpu 0000:02:00.0
     refuses 1 "$there" attach 220 --gpu GPU-00000000-fcc4-0110-615b-c894a0d7c689
     refuses 1 "$there" attach 220 --gpu 0 --gpu 7
@@ -65,8 +65,8 @@ refuses() {
 @test "unknown, ambiguous and foreign containers" {
     local command
     for command in attach detach show; do
-        refuses 1 "there is no container nosuch; there are: 220, 221" $command nosuch
-        refuses 1 "several containers are called web: root/web, alice/web" $command web
+        refuses 1 "no container nosuch; there are: 220, 221" $command nosuch
+        refuses 1 "several containers have the name web: root/web, alice/web" $command web
         refuses 1 "CT 330 is on the node pve2" $command 330
         refuses 1 "no container ../../etc" $command ../../etc
     done
@@ -111,13 +111,13 @@ refuses() {
     # one that only attach's lines would make too large
     { cat "$host/etc/pve/lxc/221.conf"; head -c 1048000 /dev/zero | tr '\0' '#'; echo; } >"$BATS_TEST_TMPDIR/big"
     cp "$BATS_TEST_TMPDIR/big" "$host/etc/pve/lxc/221.conf"
-    refuses 1 "with the grant's lines the config would be larger than 1 MiB" attach 221
+    refuses 1 "the grant would make the config larger than 1 MiB" attach 221
 }
 
 @test "absent files and folders" {
     rm -r "$host/etc/pve" "$host/var/lib/lxc" "$host/home"
     mkdir "$host/home"
-    refuses 1 "there is no container 220, nor any other: looked in" attach 220
+    refuses 1 "no container 220, nor any other; searched" attach 220
     run -1 --separate-stderr "$NVLXC" --root "$host/absent" attach 220
     [[ $stderr == *"cannot open the root directory"* ]]
 }
@@ -184,7 +184,7 @@ as_alice() {
     before=$(state "$host")
     as_alice attach 220
     [ "$status" -eq 1 ]
-    [[ $stderr == *"there is no container 220; there are: media, web"*"run it with sudo"* ]]
+    [[ $stderr == *"no container 220; there are: media, web"*"run it with sudo"* ]]
     [ "$(state "$host")" = "$before" ]
 
     # a folder of alice's in which root made the config

@@ -65,7 +65,7 @@ clean() {
 
 @test "the disk is mounted, cleaned, unmounted; the config is as before" {
     run -0 nvlxc detach 900
-    says "900: its config gives it no GPU any more" "removed from its root file system: " /usr/local/bin/nvidia-smi
+    says "900: its config no longer grants a GPU" "removed from its root file system: " /usr/local/bin/nvidia-smi
     [[ $output != *stay* && $output != *mounted* ]]
     clean
     [ "$(cat /run/pct.log)" = $'mount 900\nunmount 900' ]

@@ -65,11 +65,11 @@ teardown_file() {
 
 @test "detach --live and attach --live while it runs, by root; the files are the container's root's" {
     run -0 nvlxc detach media --live
-    says "taken out of the running container: devices nvidia-uvm nvidia-uvm-tools nvidia0 nvidiactl" "removed from its root file system"
+    says "removed from the running container: devices nvidia-uvm nvidia-uvm-tools nvidia0 nvidiactl" "removed from its root file system"
     run ! as_alice lxc-attach -n media --clear-env -- ls /dev/nvidia0
     [ ! -e /home/alice/.local/share/lxc/media/rootfs/etc/ld.so.conf.d/00-nvlxc.conf ]
     run -0 nvlxc attach media --live
-    says "brought into the running container: devices nvidia0 nvidiactl" "driver 550.163.01"
+    says "added to the running container: devices nvidia0 nvidiactl" "driver 550.163.01"
     run ! as_alice lxc-attach -n media --clear-env -- sh -c "exec 3< /dev/nvidia0"
     says "No such device or address"
     run -0 as_alice lxc-attach -n media --clear-env -- sh -c 'LD_PRELOAD=libcuda.so.1 cat /proc/self/maps'
@@ -129,7 +129,7 @@ answers() {
 @test "what answers for her container never ends: verify and doctor do" {
     printf '#!/bin/sh\nexec sleep 1000\n' > /run/answer/lxc-info
     PATH=/run/answer:$PATH run -1 timeout 40 nvlxc verify media
-    says "its init is not found"
+    says "its init was not found"
     PATH=/run/answer:$PATH run -1 timeout 40 nvlxc doctor media
 }
 

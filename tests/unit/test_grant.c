@@ -152,8 +152,8 @@ static void test_bad_grants(void **state)
     static const struct {
         const char *devices, *capabilities, *message;
     } cases[] = {
-        {"0,all", NULL, "NVIDIA_VISIBLE_DEVICES: 'all' cannot stand beside other GPUs in '0,all'"},
-        {"none,0", NULL, "NVIDIA_VISIBLE_DEVICES: 'none' cannot stand beside other GPUs in 'none,0'"},
+        {"0,all", NULL, "NVIDIA_VISIBLE_DEVICES: 'all' cannot be combined with other GPUs in '0,all'"},
+        {"none,0", NULL, "NVIDIA_VISIBLE_DEVICES: 'none' cannot be combined with other GPUs in 'none,0'"},
         {"0,bogus", NULL, "NVIDIA_VISIBLE_DEVICES: 'bogus' names no GPU"},
         {"0", "gpu", "NVIDIA_DRIVER_CAPABILITIES: unknown driver capability: gpu"},
     };
@@ -284,8 +284,9 @@ static void test_missing(void **state)
     check(&two_gpus, "MIG-" UUID_0 "/1/0", "utility", "nvidiactl",
           "MIG-" UUID_0 "/1/0 is not on this host: GPU 0 has no MIG device, MIG is off");
     check(&two_gpus, MIG_X, "utility", "nvidiactl",
-          MIG_X " is known to NVML alone: 'nvlxc attach' turns it into MIG-GPU-…/GI/CI, the form that can be "
-                "resolved at each start");
+          "only NVML knows " MIG_X
+          ": 'nvlxc attach' turns it into MIG-GPU-…/GI/CI, the form that resolves at "
+          "each start");
     check(&two_gpus, "7," UUID_X, "utility", "nvidiactl",
           "GPU 7 is not on this host: it has GPUs 0 and 1; vfio-pci holds the GPU at 0000:02:00.0, not "
           "nvidia\n" UUID_X

@@ -169,7 +169,8 @@ static int keep_bundle(const struct drivers *d, const char *version, json_t *syn
         nvl_error_hint(err, "reboot to load driver %s, or install the user-space files of %s",
                        d->userspace.versions.items[0], version);
     else
-        nvl_error_hint(err, "install the user-space files of %s (nvlxc doctor says how), then: nvlxc driver sync",
+        nvl_error_hint(err,
+                       "install the user-space files of %s (nvlxc doctor says how), then: nvlxc driver sync",
                        version);
     return -ENOENT;
 }
