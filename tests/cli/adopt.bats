@@ -161,7 +161,7 @@ setup() {
     cmp "$host/etc/pve/lxc/220.conf" "$CONFIGS/pve/astray.conf"
 
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 220 --replace
-    says "4 lines about NVIDIA that nvlxc did not write are gone"
+    says "removed 4 lines about NVIDIA that nvlxc did not write"
     [[ $stderr != *"no effect"* ]]
     run -0 "$NVLXC" --root "$host" detach 220
     cmp "$host/etc/pve/lxc/220.conf" "$CONFIGS/pve/astray.bare"
@@ -189,5 +189,5 @@ setup() {
     run -0 "$NVLXC" attach --help
     says "--replace" "config without a GPU, not these lines"
     run -0 "$NVLXC" detach --help
-    says "lines that \`attach --replace\` took out do not"
+    says "which \`attach --replace\` removed do not come back"
 }

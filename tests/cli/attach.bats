@@ -269,7 +269,7 @@ C
     grep -qx 'lxc.environment: NVIDIA_VISIBLE_DEVICES=MIG-GPU-6b1f0c9e-d2a7-4c38-9f54-7ae3b8d61c05/2/1' \
         "$host/etc/pve/lxc/220.conf"
     run -1 --separate-stderr on_machine "$host" "$NVLXC" attach 220 --gpu MIG-99999999-2222-3333-4444-555555555555
-    says "no GPU MIG-99999999" "/1/0
+    says "no GPU MIG-99999999" "/1/0"
 
     # a captured host's is not asked
     run -3 --separate-stderr "$NVLXC" --root "$host" attach 220 --gpu $uuid

@@ -45,12 +45,12 @@ refuses() {
 
 @test "what cannot be a GPU or a capability" {
     refuses 2 "GPU-3291" attach 220 --gpu GPU-3291
-    refuses 2 "'nvidia0' names no GPU" attach 220 --gpu nvidia0
-    refuses 2 "names no GPU" attach 220 --gpu -1
-    refuses 2 "names no GPU" attach 220 --gpu 'MIG-GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689/1'
+    refuses 2 "'nvidia0' does not name a GPU" attach 220 --gpu nvidia0
+    refuses 2 "does not name a GPU" attach 220 --gpu -1
+    refuses 2 "does not name a GPU" attach 220 --gpu 'MIG-GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689/1'
     refuses 2 "--gpu is empty" attach 220 --gpu ''
-    refuses 2 "--gpu all stands alone" attach 220 --gpu all --gpu 0
-    refuses 2 "--gpu none stands alone" attach 220 --gpu 0,none
+    refuses 2 "--gpu all cannot be combined with other GPUs" attach 220 --gpu all --gpu 0
+    refuses 2 "--gpu none cannot be combined with other GPUs" attach 220 --gpu 0,none
     refuses 2 "cuda" attach 220 --capabilities compute,cuda
 }
 
@@ -102,7 +102,7 @@ refuses() {
 
     "$NVLXC" --root "$host" --quiet attach 221
     sed -i 's/VISIBLE_DEVICES=.*/VISIBLE_DEVICES=two cards/' "$host/etc/pve/lxc/221.conf"
-    refuses 1 "221.conf: NVIDIA_VISIBLE_DEVICES: 'two cards' names no GPU" show 221
+    refuses 1 "221.conf: NVIDIA_VISIBLE_DEVICES: 'two cards' does not name a GPU" show 221
 }
 
 @test "a config over 1 MiB" {
@@ -161,7 +161,7 @@ refuses_on() {
     fill='dd if=/dev/zero of="$folder/fill" bs=1k 2>/dev/null || true'
     refuses_on etc/pve/nodes/pve/lxc "$fill" 1 \
         "/etc/pve/lxc/220.conf: cannot write 220.conf.tmp" 220
-    refuses_on var/lib/lxc/web "$fill" 1 "No space left on device; make room on that file system" root/web
+    refuses_on var/lib/lxc/web "$fill" 1 "No space left on device; free space on that file system" root/web
 }
 
 @test "the file system is read-only" {
@@ -213,7 +213,7 @@ as_alice() {
 @test "a user's own container: attached by the user, who cannot build the bundle" {
     as_alice attach media
     [ "$status" -eq 0 ]
-    [[ $stderr == *"warning: the driver bundle of 550.163.01 is not there yet; build it as root"* ]]
+    [[ $stderr == *"warning: the driver bundle of 550.163.01 is missing; build it as root"* ]]
     grep -q '^lxc.environment = NVIDIA_VISIBLE_DEVICES=GPU-' "$host/home/alice/.local/share/lxc/media/config"
     [ ! -e "$host/var/lib/nvlxc" ]
 }

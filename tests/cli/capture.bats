@@ -155,7 +155,7 @@ round_trip() {
 
 @test "capture: says what is inside, and that no serial number is" {
     run -0 "$NVLXC" --root "$(fixture a5500-550)" capture "$BATS_TEST_TMPDIR/out.tar"
-    [[ "$output" == *"no serial numbers"* ]]
+    [[ "$output" == *"no serial number "* ]]
     [[ "$output" == *"UUID"* ]]
 }
 

@@ -174,7 +174,7 @@ $STORE/$V/lib64/gbm/nvidia-drm_gbm.so /usr/lib/gbm/nvidia-drm_gbm.so" ]
     container box --gpu 0
     nvlxc detach box --quiet
     run -1 nvlxc cdi box
-    says "nvlxc gave box no GPU" "nvlxc attach box"
+    says "box has no grant from nvlxc" "nvlxc attach box"
     nvlxc attach box --gpu none --quiet
     run -3 nvlxc cdi box
     says "this host has none of the GPUs granted to box"
@@ -250,7 +250,7 @@ $STORE/$V/lib64/gbm/nvidia-drm_gbm.so /usr/lib/gbm/nvidia-drm_gbm.so" ]
     says "/etc/cdi/nvlxc.json exists and is not a regular file"
     [ -L "$host/etc/cdi/nvlxc.json" ]
     run -1 nvlxc cdi --output /dev/nvidia0
-    says "no regular file"
+    says "not a regular file"
     [ -c "$host/dev/nvidia0" ]
     run -1 nvlxc cdi --output /nowhere/at/all.json
     says "cannot write /nowhere/at/all.json: its folder: No such file"
@@ -263,7 +263,7 @@ $STORE/$V/lib64/gbm/nvidia-drm_gbm.so /usr/lib/gbm/nvidia-drm_gbm.so" ]
     echo 'kind: nvidia.com/gpu' > "$host/run/cdi/nvidia.yaml"
     echo 'kind: example.com/gpu' > "$host/etc/cdi/example.yaml"
     run -0 --separate-stderr nvlxc cdi --output /etc/cdi/nvlxc.json
-    [[ $stderr == *"/run/cdi/nvidia.yaml describes nvidia.com/gpu too"* ]]
+    [[ $stderr == *"/run/cdi/nvidia.yaml also describes nvidia.com/gpu"* ]]
     [[ $stderr != *example.yaml* ]]
     [[ $stderr != *nvlxc.json* ]]
 }

@@ -70,7 +70,7 @@ listing() {
     sync
     upgrade
     run -0 "$NVLXC" --root "$HOST" driver sync --dry-run
-    [[ $output == *"$OLD: its firmware would be put into /lib/firmware/updates/nvidia/$OLD until the reboot"* ]]
+    [[ $output == *"$OLD: its firmware would be placed in /lib/firmware/updates/nvidia/$OLD until the reboot"* ]]
     [ ! -e "$HOST$UPDATES" ]
     sync
     [[ ${lines[0]} == "$OLD: its firmware is placed in /lib/firmware/updates/nvidia/$OLD until the reboot: the upgrade removed it" ]]

@@ -282,7 +282,7 @@ lay_out() {
     local host
     host=$(fixture no-driver)
     run -3 "$NVLXC" --root "$host" driver sync
-    [[ $output == "nvlxc: no NVIDIA driver is here"* ]]
+    [[ $output == "nvlxc: no NVIDIA driver on this host"* ]]
     [ ! -e "$host$STORE" ]
     run -0 "$NVLXC" --root "$host" driver list
     [[ $output == "no driver bundle"* ]]
@@ -304,7 +304,7 @@ lay_out() {
         skip "another user cannot reach the build folder"
     fi
     run -3 setpriv --reuid 65534 --clear-groups "$NVLXC" driver sync
-    [[ $output == *"only root can"* ]]
+    [[ $output == *"must run as root"* ]]
 }
 
 @test "a full disk: the store is as it was, the error says how much is needed and free" {

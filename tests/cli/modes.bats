@@ -157,7 +157,7 @@ setup() {
     sed -i 's|/dev/nvidia1 dev/nvidia1|/dev/nvidia0 dev/nvidia0|' "$host/etc/pve/lxc/220.conf"
     run -1 "$NVLXC" --root "$host" show 220
     says "not among them: /dev/nvidia1" "not of this grant: /dev/nvidia0" \
-        "run \`nvlxc attach 220 --nodes=static --libraries=none\` with the same GPUs again"
+        "run \`nvlxc attach 220 --nodes=static --libraries=none\` again with the same GPUs"
     [ "$("$NVLXC" --root "$host" --json show 220 | jq -c '.entries.missing + .entries.other')" = '["/dev/nvidia1","/dev/nvidia0"]' ]
     run -0 "$NVLXC" --root "$host" attach 220 --gpu 0 --nodes=static --libraries=none
     run -0 "$NVLXC" --root "$host" show 220
@@ -273,5 +273,5 @@ setup() {
     run -1 --separate-stderr "$NVLXC" --root "$host" attach 222 --gpu $h100 --exclusive
     says "already belongs to 220, 221"
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 222 --gpu $h100
-    says "was given to 220 alone" "was given to 221 alone"
+    says "220 has exclusive use of" "221 has exclusive use of"
 }

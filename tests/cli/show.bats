@@ -20,7 +20,7 @@ attached() {
     [[ ${lines[0]} == "220 (Proxmox CT, running): /etc/pve/lxc/220.conf" ]]
     [[ $output == *"$GPU; compute,utility"* ]]
     [[ $output == *"GPU 0, NVIDIA RTX A5500 Laptop GPU ($GPU)"* ]]
-    [[ $output == *"550.163.01, bundle /var/lib/nvlxc/driver/550.163.01 is there"* ]]
+    [[ $output == *"550.163.01, bundle /var/lib/nvlxc/driver/550.163.01 exists"* ]]
     [[ $output =~ /dev/nvidia-uvm\ +506:0\ +506:0\ +ok ]]
     [[ $output == *"a deny-list, needs no rules"* ]]
 }
@@ -74,7 +74,7 @@ attached() {
     attached 221
     sed -i '/nvidia-uvm rw/d' "$host/etc/pve/lxc/221.conf"
     run -1 "$NVLXC" --root "$host" show 221
-    [[ $output == *"an allow-list; it keeps out: /dev/nvidia-uvm"* ]]
+    [[ $output == *"an allow-list; it blocks: /dev/nvidia-uvm"* ]]
 }
 
 @test "another driver is loaded than the bundle is of: it is said" {

@@ -176,7 +176,7 @@ pct start 302" ]
     run -0 "$NVLXC" --root "$host" attach 300
     [[ $output == *"already attached, nothing to change"* ]]
     run -0 --separate-stderr template ollama --ctid 300
-    [[ $stderr == *"there is a CT 300 already"* ]]
+    [[ $stderr == *"CT 300 already exists"* ]]
 }
 
 @test "attach --workload: its capabilities, with those that are named beside it" {
@@ -245,7 +245,7 @@ pct start 302" ]
     run -0 template
     [[ $output == "no templates in /etc/nvlxc/templates and /usr/share/nvlxc/templates" ]]
     run -2 template ollama
-    [[ $output == *"/etc/nvlxc/templates and /usr/share/nvlxc/templates hold none"* ]]
+    [[ $output == *"/etc/nvlxc/templates and /usr/share/nvlxc/templates contain no template"* ]]
     host=$(fixture no-driver)
     mkdir -p "$host/usr/share/nvlxc"
     cp -r "$NVL_SOURCE/data/templates" "$host/usr/share/nvlxc/"

@@ -127,7 +127,7 @@ has_gpu() {
     run -0 nvlxc detach ct --live
     says "removed from the running container: devices nvidia0 nvidiactl, driver 535.261.03, its view" \
         "removed from its root file system: "
-    [[ $output != *"may stay"* ]]
+    [[ $output != *"may remain"* ]]
     as_before ct
     cmp /var/lib/lxc/ct/config /run/ct.config
     run -0 nvlxc detach ct --live

@@ -60,7 +60,7 @@ teardown_file() {
         "$BUNDLE/lib64/libcuda.so.550.163.01, the kernel module's version"
     # only root can
     run -3 as_alice nvlxc verify media
-    says "only root can"
+    says "must run as root"
 }
 
 @test "detach --live and attach --live while it runs, by root; the files are the container's root's" {
@@ -78,7 +78,7 @@ teardown_file() {
     [ "$(stat -c %u /home/alice/.local/share/lxc/media/rootfs/etc/ld.so.cache)" = 200000 ]
     # she cannot: it takes mounts of the host's
     run -3 as_alice nvlxc attach media --live
-    says "only root can"
+    says "must run as root"
 }
 
 # process_of COMMAND: its number, once it runs.

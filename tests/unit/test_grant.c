@@ -154,7 +154,7 @@ static void test_bad_grants(void **state)
     } cases[] = {
         {"0,all", NULL, "NVIDIA_VISIBLE_DEVICES: 'all' cannot be combined with other GPUs in '0,all'"},
         {"none,0", NULL, "NVIDIA_VISIBLE_DEVICES: 'none' cannot be combined with other GPUs in 'none,0'"},
-        {"0,bogus", NULL, "NVIDIA_VISIBLE_DEVICES: 'bogus' names no GPU"},
+        {"0,bogus", NULL, "NVIDIA_VISIBLE_DEVICES: 'bogus' does not name a GPU"},
         {"0", "gpu", "NVIDIA_DRIVER_CAPABILITIES: unknown driver capability: gpu"},
     };
 
@@ -319,13 +319,13 @@ static void test_missing_on_poor_hosts(void **state)
           "no GPU can be given on this host: the nvidia driver has no GPU here");
     host.gpus = (struct nvl_gpus){silent, 1};
     check(&host, UUID_0, "utility", "nvidiactl",
-          UUID_0 " is not on this host: it has GPU 0; GPU 0 does not say its UUID before its first use: run "
+          UUID_0 " is not on this host: it has GPU 0; GPU 0 has no UUID before its first use: run "
                  "nvidia-smi on the host");
     silent[0].was_used = true;
     check(&host, UUID_0, "utility", "nvidiactl",
-          UUID_0
-          " is not on this host: it has GPU 0; GPU 0 was used and says no UUID: it does not come up, see the "
-          "kernel log");
+          UUID_0 " is not on this host: it has GPU 0; GPU 0 has no UUID although it was used: it does not "
+                 "come up, see "
+                 "the kernel log");
     silent[0].is_lost = true;
     check(&host, UUID_0, "utility", "nvidiactl",
           UUID_0 " is not on this host: it has GPU 0; GPU 0 has fallen off the bus");

@@ -79,7 +79,7 @@ static void mistakes_are_named(void **state)
         {"{" SMALL ", \"environment\": [5]}", "\"environment\" contains something other"},
         {"{\"summary\": \"s\", \"capabilities\": \"compute\", \"memory\": 0, \"cores\": 1, \"disk\": 1, "
          "\"install\": []}",
-         "16 MiB of \"memory\" at least"},
+         "needs at least 16 MiB of \"memory\""},
     };
 
     (void)state;
@@ -147,7 +147,7 @@ static void local_templates_come_first(void **state)
     struct nvl_template none;
     assert_int_equal(nvl_template_find(&t->root, "c", &none, &err), -ENOENT);
     assert_string_equal(err.message, "unknown template 'c'");
-    assert_string_equal(err.hint, "there are a, b, wrong");
+    assert_string_equal(err.hint, "templates: a, b, wrong");
     assert_int_equal(nvl_template_find(&t->root, "../b", &none, &err), -ENOENT);
     assert_int_equal(nvl_template_find(&t->root, "wrong", &none, &err), -EINVAL);
     assert_int_equal(err.exit, NVL_EXIT_FAILED);
@@ -160,7 +160,8 @@ static void a_host_without_templates_says_where_they_would_be(void **state)
     struct nvl_error err = {0};
 
     assert_int_equal(nvl_template_find(&t->root, "ollama", &none, &err), -ENOENT);
-    assert_non_null(strstr(err.hint, "/etc/nvlxc/templates and /usr/share/nvlxc/templates hold none"));
+    assert_non_null(
+        strstr(err.hint, "/etc/nvlxc/templates and /usr/share/nvlxc/templates contain no template"));
 }
 
 /* Every line of the text is one that the dialect knows, and the grant is the one that was asked for. */
