@@ -1,4 +1,4 @@
-/* Which of the host's users a container's root is. */
+/* Finds the host's user that is a container's root. */
 #include "container/idmap.h"
 
 #include <errno.h>
@@ -7,7 +7,7 @@
 
 struct root_ids {
     unsigned lines;    /* lxc.idmap lines in force */
-    bool has_u, has_g; /* one that maps the container's 0 */
+    bool has_u, has_g; /* one maps the container's 0 */
     unsigned uid0, gid0;
 };
 
@@ -34,8 +34,8 @@ static int take_mapping(struct root_ids *m, const char *value, struct nvl_error 
     struct nvl_mapping mapping;
 
     if (!nvl_mapping_parse(value, &mapping)) {
-        nvl_error_set(err, -EINVAL, "lxc.idmap: %.80s is not a mapping", value);
-        nvl_error_hint(err, "it looks like \"u 0 100000 65536\"");
+        nvl_error_set(err, -EINVAL, "lxc.idmap: '%.80s' is not a mapping", value);
+        nvl_error_hint(err, "a mapping looks like \"u 0 100000 65536\"");
         return -EINVAL;
     }
     m->lines++;
@@ -61,7 +61,7 @@ int nvl_idmap_read(const struct nvl_effective *effective, struct nvl_idmap *map,
             return nvl_error_prefix(err, "%s:%zu", s->file, s->number);
     }
     if (m.lines > 0 && (!m.has_u || !m.has_g)) {
-        nvl_error_set(err, -EINVAL, "%s: lxc.idmap gives the container's root no %s on the host",
+        nvl_error_set(err, -EINVAL, "%s: lxc.idmap maps the container's root to no %s of the host",
                       effective->path, m.has_u ? "group" : "user");
         nvl_error_hint(err, "add a line like \"%s 0 100000 65536\"", m.has_u ? "g" : "u");
         return -EINVAL;

@@ -1,4 +1,4 @@
-/* Users out of /etc/passwd, and their ranges of ids. */
+/* Reads users from /etc/passwd, and their ranges of ids. */
 #include "container/users.h"
 
 #include <errno.h>
@@ -29,7 +29,7 @@ static bool is_good_home(const char *home)
     return home[0] == '/' && home[1] != '\0' && strstr(home, "/../") == NULL && !nvl_has_suffix(home, "/..");
 }
 
-/* Service users often share one home: of those, who logs in counts. */
+/* Service users often share one home: of those, a user who logs in wins. */
 static void take_user(struct nvl_users *users, const struct passwd *entry)
 {
     char *home = entry->pw_dir;

@@ -41,7 +41,7 @@ setup() {
     run -0 nvlxc show box
     [[ $output == *"/etc/lxc/gpu.conf:3: lxc.mount.entry = /dev/nvidia0 "* ]]
     run -1 nvlxc attach other --gpu 0 --exclusive
-    says "is already given to box"
+    says "already belongs to box"
     [ "$(cat "$HOST/var/lib/lxc/other/config")" = 'lxc.uts.name = other' ]
     # nvlxc edits no file that others may include too
     for option in '' --replace; do
@@ -83,7 +83,7 @@ setup() {
     run -1 nvlxc attach box --gpu 0
     says "lxc.include: cannot read /etc/lxc/gone.conf" "restore it, or remove its lxc.include line"
     run -1 nvlxc attach other --gpu 0 --exclusive
-    says "which GPUs another container has is not known" "/etc/lxc/gone.conf"
+    says "cannot tell which GPUs another container has" "/etc/lxc/gone.conf"
     run -0 nvlxc attach other --gpu 0
     # detach does not need it
     run -0 nvlxc detach box
