@@ -1,7 +1,6 @@
-/* Taking nvlxc's files out of a root file system: detach undoes what attach and the hook did. The
- * root file system is reached while its container is stopped: where it is a directory of this host, and on
- * Proxmox's storages through `pct mount`.
- */
+/* Removes nvlxc's files from a root file system: detach undoes what attach and the hook did. The root file
+ * system is reachable while its container is stopped: as a directory of this host, or on Proxmox's storages
+ * through `pct mount`. */
 #include "apply/clean.h"
 
 #include <errno.h>
@@ -19,14 +18,15 @@
 #include "inject/node_copies.h"
 
 /* The root file system of a stopped Proxmox CT whose disk is a volume of a storage (LVM, ZFS, Ceph, an image
- * file): `pct mount` brings it, wherever it is. Source: pct(1) of pve-container, which knows every kind. */
+ * file): `pct mount` mounts it, whatever the storage. Source: pct(1) of pve-container, which knows every
+ * kind. */
 struct pct_mount {
     const char *ctid;
-    sigset_t signals; /* the caller's: between mount and unmount none ends the program */
+    sigset_t signals; /* the caller's: no signal ends the program between mount and unmount */
 };
 
-/* Its exit status or a negative errno. What it says on stderr (a task's warnings, why it failed) is for the
- * user; that it mounted the CT is not. */
+/* Its exit status or a negative errno. The user sees its stderr (a task's warnings, why it failed), but not
+ * the message that it mounted the CT. */
 static int run_pct(const char *verb, const char *ctid)
 {
     const char *const argv[] = {"pct", verb, ctid, NULL};
@@ -37,7 +37,7 @@ static int run_pct(const char *verb, const char *ctid)
 
 static char *pct_failure(const char *verb, const char *ctid, int status)
 {
-    return status < 0 ? nvl_xasprintf("`pct %s %s` cannot be run: %s", verb, ctid, strerror(-status))
+    return status < 0 ? nvl_xasprintf("cannot run `pct %s %s`: %s", verb, ctid, strerror(-status))
                       : nvl_xasprintf("`pct %s %s` failed with status %d", verb, ctid, status);
 }
 
@@ -53,7 +53,7 @@ static void hold_signals(sigset_t *before)
     sigprocmask(SIG_BLOCK, &ending, before);
 }
 
-/* Closes and unmounts it. Where it fails, *why says what to do. */
+/* Closes and unmounts it. If that fails, *why says what to do. */
 static int unmount_with_pct(struct pct_mount *m, struct nvl_root *rootfs, char **why)
 {
     nvl_root_close(rootfs);
@@ -66,8 +66,8 @@ static int unmount_with_pct(struct pct_mount *m, struct nvl_root *rootfs, char *
     return r < 0 ? r : -EIO;
 }
 
-/* Opens the mounted root file system. While it is mounted the CT carries Proxmox's `lock: mounted`. Where it
- * fails, nothing is mounted, and *why says why; the caller frees it. */
+/* Opens the mounted root file system. While it is mounted the CT has Proxmox's `lock: mounted`. If it fails,
+ * nothing is mounted, and *why says why; the caller frees it. */
 static int mount_with_pct(struct pct_mount *m, const struct nvl_container *c, struct nvl_root *rootfs,
                           char **why)
 {
@@ -87,13 +87,13 @@ static int mount_with_pct(struct pct_mount *m, const struct nvl_container *c, st
         return 0;
     }
     r = -errno;
-    *why = nvl_xasprintf("%s cannot be opened: %s", path, strerror(-r));
+    *why = nvl_xasprintf("cannot open %s: %s", path, strerror(-r));
     nvl_autofree char *ignored = NULL;
     unmount_with_pct(m, rootfs, &ignored);
     return r;
 }
 
-/* What may be there is what the grant injects. */
+/* What the grant injects may be there. */
 static int out_of_reach(struct nvl_cleaned *cleaned, const struct nvl_effective *effective, char *why)
 {
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
@@ -112,7 +112,7 @@ static void refresh_linker(const struct nvl_root *root, const struct nvl_root *r
     nvl_autofd int ldconfig = nvl_ldconfig_open(root);
 
     if (ldconfig < 0)
-        nvl_error_errno(&err, ldconfig, "the host's ldconfig cannot be opened");
+        nvl_error_errno(&err, ldconfig, "cannot open the host's ldconfig");
     else
         nvl_ldconfig_run(rootfs, ldconfig, map->privileged ? (uid_t)-1 : map->uid0,
                          map->privileged ? (gid_t)-1 : map->gid0, &err);
@@ -120,7 +120,7 @@ static void refresh_linker(const struct nvl_root *root, const struct nvl_root *r
         return;
     nvl_strv_push(&cleaned->remaining, "/etc/ld.so.cache");
     if (cleaned->why == NULL)
-        cleaned->why = nvl_xasprintf("its linker cache could not be written again: %s", err.message);
+        cleaned->why = nvl_xasprintf("cannot rebuild its linker cache: %s", err.message);
 }
 
 static void remove_entries(const struct nvl_root *root, const struct nvl_root *rootfs,
@@ -146,7 +146,7 @@ void nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootf
         remove_entries(root, rootfs, map, cleaned);
 }
 
-/* On the machine itself, a Proxmox CT whose disk is not a directory. */
+/* Whether it is, on the machine itself, a Proxmox CT whose disk is not a directory. */
 static bool is_for_pct(const struct nvl_root *root, const struct nvl_container *c,
                        const struct nvl_effective *effective)
 {
@@ -163,7 +163,7 @@ static int clean_with_pct(const struct nvl_root *root, const struct nvl_containe
 
     if (mount_with_pct(&mount, c, &rootfs, &why) < 0)
         return out_of_reach(cleaned, effective, why);
-    if (nvl_container_is_running(root, c)) /* `lock: mounted` does not keep it from being started */
+    if (nvl_container_is_running(root, c)) /* `lock: mounted` does not stop anyone from starting it */
         cleaned->running = true;
     else
         nvl_clean_entries(root, &rootfs, map, false, cleaned);

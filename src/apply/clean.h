@@ -1,4 +1,4 @@
-/* Taking nvlxc's files out of a container's root file system after `detach`. */
+/* Removes nvlxc's files from a container's root file system after `detach`. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,23 +12,23 @@ struct nvl_idmap;
 struct nvl_root;
 
 struct nvl_cleaned {
-    struct nvl_strv removed;   /* taken away (with dry_run: what would be) */
-    struct nvl_strv remaining; /* what stays or, where the root file system cannot be reached, may be there */
-    char *why;                 /* why it stays; NULL where nothing does */
-    bool unreachable;          /* the root file system could not be looked at */
-    struct nvl_strv problems;  /* what else went wrong on the way, each with what to do */
-    bool running;              /* only that is why: once it is stopped, its files can be removed */
+    struct nvl_strv removed;   /* removed (with dry_run: would be removed) */
+    struct nvl_strv remaining; /* what stays or, if the root file system is unreachable, may be there */
+    char *why;                 /* why it stays; NULL if nothing does */
+    bool unreachable;          /* the root file system could not be read */
+    struct nvl_strv problems;  /* what else went wrong, each with what to do */
+    bool running;              /* the only reason: once the container stops, its files can be removed */
 };
 
-/* A Proxmox CT on a storage is mounted with `pct mount` meanwhile (not with dry_run). Where the root file
- * system cannot be reached (running, an image file of plain LXC): nothing is done, and `remaining` lists the
- * files that may stay, with `why`. The linker cache is written again where it names the
- * bundle. An error only where the config cannot be understood. */
+/* Mounts a Proxmox CT on a storage with `pct mount` meanwhile (not with dry_run). If the root file system is
+ * unreachable (running, an image file of plain LXC), it does nothing: `remaining` lists the files that may be
+ * there, with `why`. Rebuilds the linker cache if it names the bundle. Fails only if the config cannot be
+ * parsed. */
 int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
                      const struct nvl_effective *effective, bool dry_run, struct nvl_cleaned *cleaned,
                      struct nvl_error *err);
-/* The same in a root file system that is open already: below its mounts, or of a running container that has
- * none of nvlxc's mounts any more. */
+/* The same in an open root file system: below its mounts, or of a running container that no longer has any of
+ * nvlxc's mounts. */
 void nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootfs,
                        const struct nvl_idmap *map, bool dry_run, struct nvl_cleaned *cleaned);
 void nvl_cleaned_clear(struct nvl_cleaned *cleaned);

@@ -1,4 +1,4 @@
-/* Writing a plan. Proxmox and LXC's tools edit the same files, so the config is locked as they lock it,
+/* Writes a plan. Proxmox and LXC's tools edit the same files, so the config is locked the way they lock it,
  * compared with what the plan was made from, and replaced by a rename: complete or not at all. */
 #include "apply/commit.h"
 
@@ -15,7 +15,7 @@
 #include "container/users.h"
 #include "plan/plan.h"
 
-/* Proxmox's own: PVE/LXC/Config.pm locks this file for 10 s at most. */
+/* Proxmox's own limit: PVE/LXC/Config.pm locks this file for 10 s at most. */
 #define LOCK_DIR     "/run/lock/lxc"
 #define LOCK_SECONDS 10
 
@@ -27,7 +27,7 @@ static int64_t monotonic_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* Polls: a blocking flock could not be given up without a signal. */
+/* Polls: only a signal could interrupt a blocking flock. */
 static int lock_descriptor(int fd)
 {
     const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
@@ -43,7 +43,7 @@ static int lock_descriptor(int fd)
     return 0;
 }
 
-/* Who may not write learns that root may. */
+/* Tells a user without permission that root has it. */
 static int lacks_permission(struct nvl_error *err, int code)
 {
     if ((code == -EACCES || code == -EPERM) && geteuid() != 0 && err != NULL) {
@@ -53,7 +53,7 @@ static int lacks_permission(struct nvl_error *err, int code)
     return code;
 }
 
-/* Gives the locked descriptor: the lock lasts until it is closed. */
+/* Returns the locked descriptor: closing it releases the lock. */
 static int lock_pve(const struct nvl_root *root, const struct nvl_container *c, struct nvl_error *err)
 {
     nvl_autofree char *path = nvl_xasprintf(LOCK_DIR "/pve-config-%s.lock", c->name);
@@ -66,8 +66,8 @@ static int lock_pve(const struct nvl_root *root, const struct nvl_container *c, 
         return lacks_permission(err, nvl_error_errno(err, fd, "cannot open the lock file %s", path));
     int r = lock_descriptor(fd);
     if (r == -ETIMEDOUT) {
-        nvl_error_set(err, r, "%s is locked by another program for more than %d s; nothing was written", path,
-                      LOCK_SECONDS);
+        nvl_error_set(err, r, "another program has held the lock %s for more than %d s; nothing was written",
+                      path, LOCK_SECONDS);
         nvl_error_hint(
             err, "wait until its task has ended (a start, a backup, pct set), then run the command again");
         return r;
@@ -82,24 +82,25 @@ static int lock_folder(int folder, const struct nvl_container *c, struct nvl_err
     int r = lock_descriptor(folder);
 
     if (r == -ETIMEDOUT) {
-        nvl_error_set(err, r,
-                      "the folder of %s is locked by another program for more than %d s; nothing was written",
-                      c->config_path, LOCK_SECONDS);
+        nvl_error_set(
+            err, r,
+            "another program has held the lock on the folder of %s for more than %d s; nothing was written",
+            c->config_path, LOCK_SECONDS);
         nvl_error_hint(err, "wait until it is done, then run the command again");
         return r;
     }
     return r < 0 ? nvl_error_errno(err, r, "cannot lock the folder of %s", c->config_path) : 0;
 }
 
-/* What makes a write wrong whatever it says. Quorum: pmxcfs takes the owner's write permission away from the
- * link /etc/pve/local, and Proxmox's tools ask exactly that. */
+/* What forbids any write. Quorum: pmxcfs takes the owner's write permission away from the link
+ * /etc/pve/local, and Proxmox's tools check exactly that. */
 static int check_pve_may_write(const struct nvl_root *root, const struct nvl_container *c,
                                const struct nvl_config *base, struct nvl_error *err)
 {
     struct stat st;
 
     if (c->node != NULL) {
-        nvl_error_set(err, -EPERM, "CT %s is on the node %s: its config can only be changed there", c->name,
+        nvl_error_set(err, -EPERM, "CT %s is on the node %s: only that node can change its config", c->name,
                       c->node);
         nvl_error_hint(err, "ssh %s, and run the command there", c->node);
         return -EPERM;
@@ -107,7 +108,7 @@ static int check_pve_may_write(const struct nvl_root *root, const struct nvl_con
     const char *lock = nvl_config_get(base, "lock");
     if (lock != NULL) {
         nvl_error_set(err, -EBUSY, "CT %s is locked (lock: %s); nothing was written", c->name, lock);
-        nvl_error_hint(err, "wait until that task has ended; if none runs any more: pct unlock %s", c->name);
+        nvl_error_hint(err, "wait until that task has ended; if none is running: pct unlock %s", c->name);
         return -EBUSY;
     }
     if (nvl_root_exists(root, "/etc/pve/nodes") &&
@@ -120,7 +121,7 @@ static int check_pve_may_write(const struct nvl_root *root, const struct nvl_con
     return 0;
 }
 
-/* Where the config's path is resolved: a user's own folders may hold links, which must not lead out of the
+/* Where the config's path is resolved: a user's own folders may contain links, which must not lead out of the
  * home. */
 static int open_config_place(const struct nvl_root *root, const struct nvl_container *c,
                              struct nvl_root *place, const char **inside)
@@ -134,8 +135,8 @@ static int open_config_place(const struct nvl_root *root, const struct nvl_conta
     return fd < 0 ? fd : 0;
 }
 
-/* The folder as a descriptor that can be locked. Whoever owns an LXC container could put a link in its place.
- */
+/* Opens the folder as a descriptor that can be locked. The owner of an LXC container could replace it by a
+ * link. */
 static int open_config_folder(const struct nvl_root *root, const struct nvl_container *c, const char **name,
                               struct nvl_error *err)
 {
@@ -146,15 +147,15 @@ static int open_config_folder(const struct nvl_root *root, const struct nvl_cont
     int fd = open_config_place(root, c, &place, &inside);
     if (fd == 0) {
         nvl_autofree char *folder = nvl_xstrndup(inside, strlen(inside) - strlen(*name) - 1);
-        /* /etc/pve/lxc is a link of pmxcfs's own */
+        /* pmxcfs makes /etc/pve/lxc a link */
         int nofollow = c->kind == NVL_CONTAINER_LXC ? O_NOFOLLOW : 0;
         fd = nvl_root_openat(&place, folder, O_RDONLY | O_DIRECTORY | nofollow);
     }
-    /* a link that is not followed is no directory */
+    /* a link that is not followed is not a directory */
     if (fd == -ELOOP || (fd == -ENOTDIR && c->kind == NVL_CONTAINER_LXC)) {
         nvl_error_set(err, -ELOOP, "the folder of %s is a symbolic link; nothing was written",
                       c->config_path);
-        nvl_error_hint(err, "move the container's folder to its place in %s", c->lxcpath);
+        nvl_error_hint(err, "move the container's folder itself to %s", c->lxcpath);
         return -ELOOP;
     }
     if (fd < 0)
@@ -174,7 +175,7 @@ static int compare_with_base(int folder, const char *name, const struct nvl_cont
     if (fd < 0 && errno == ELOOP) {
         nvl_error_set(err, -ELOOP, "%s is a symbolic link; nothing was written", c->config_path);
         nvl_error_hint(
-            err, "put the file itself there: writing would replace the link and leave its target as it is");
+            err, "put the file itself there: writing would replace the link and leave its target unchanged");
         return -ELOOP;
     }
     int r = fd < 0 ? -errno : nvl_fd_read(fd, NVL_CONFIG_MAX, &text, &len);
@@ -203,7 +204,7 @@ static int write_plan(int folder, const char *name, const struct nvl_container *
         return 0;
     nvl_error_prefix(err, "%s", c->config_path);
     if (r == -ENOSPC || r == -EDQUOT)
-        nvl_error_hint(err, "make room on that file system, then run the command again");
+        nvl_error_hint(err, "free space on that file system, then run the command again");
     return lacks_permission(err, r);
 }
 

@@ -1,4 +1,4 @@
-/* Unmounting in a running container. */
+/* Unmounts in a running container. */
 #include "apply/eject.h"
 
 #include <ctype.h>
@@ -14,10 +14,10 @@
 #include "inject/bind.h"
 #include "inject/proc_view.h"
 
-#define STACK_MAX 16 /* mounts on one place: it is a container's to make more of them meanwhile */
+#define STACK_MAX 16 /* mounts on one place: the container may add more meanwhile */
 
-/* What is mounted on that name. The name is resolved once more by the kernel, but in a folder that is open:
- * what the container puts there meanwhile is its own. Programs that have it open keep it. */
+/* Unmounts what is mounted on that name. The kernel resolves the name once more, but in an open folder:
+ * whatever the container puts there meanwhile is its own. Programs that have it open keep it. */
 static int unmount_name(int parent, const char *name)
 {
     if (fchdir(parent) < 0)
@@ -67,7 +67,7 @@ static bool is_dri_of_nvidia(const struct nvl_host *host, const char *name)
     return false;
 }
 
-/* By name: a node whose number the driver no longer has is to go as well. */
+/* Compares names: a node whose number the driver no longer has must go as well. */
 static bool is_candidate(const struct nvl_host *host, const char *folder, const char *name)
 {
     static const char *const common[] = {"nvidiactl", "nvidia-modeset", "nvidia-uvm", "nvidia-uvm-tools"};
@@ -91,7 +91,7 @@ static bool is_node_kept(const char *path, const struct stat *st, const struct n
     return false;
 }
 
-/* The device that is mounted there; false where nothing is, or something else. */
+/* The device that is mounted there; false if there is none, or something else. */
 static bool find_mounted_node(const struct nvl_root *rootfs, const char *path, struct stat *st)
 {
     nvl_autofd int fd = nvl_root_openat(rootfs, path, O_PATH | O_NOFOLLOW);
@@ -100,7 +100,7 @@ static bool find_mounted_node(const struct nvl_root *rootfs, const char *path, s
            S_ISCHR(st->st_mode);
 }
 
-/* And the empty file that it was mounted on. */
+/* Removes the empty file that it was mounted on. */
 static void remove_place(const struct nvl_root *rootfs, const char *path)
 {
     const char *name;
@@ -118,7 +118,7 @@ static void eject_node(const struct nvl_ejection *e, const char *path, const str
     int r = e->only_look ? 0 : unmount_path(e->rootfs, path);
 
     if (r < 0) {
-        nvl_strv_pushf(&e->ejected->problems, "%s cannot be taken out: %s", path, strerror(-r));
+        nvl_strv_pushf(&e->ejected->problems, "cannot remove %s: %s", path, strerror(-r));
         return;
     }
     if (!e->only_look)
@@ -145,7 +145,7 @@ static void eject_nodes_of(const struct nvl_ejection *e, const char *folder, con
         if (find_mounted_node(e->rootfs, path, &st) && !is_node_kept(path, &st, keep, n_keep))
             eject_node(e, path, &st, names);
     }
-    /* made for the nodes; where it holds more it stays */
+    /* made for the nodes; it stays if it contains more */
     const char *name;
     nvl_autofd int parent = nvl_root_open_parent(e->rootfs, folder, &name);
     if (parent >= 0 && !e->only_look && names->count > before && strcmp(folder, "/dev") != 0)
@@ -172,7 +172,7 @@ static bool is_same_file_at(const struct nvl_root *root, const char *path, int f
     return there >= 0 && nvl_bind_is(there, fd);
 }
 
-/* Whether one of the host's bundles is mounted there: its version. One that was removed meanwhile is a folder
+/* The version, if one of the host's bundles is mounted there. A bundle that was removed meanwhile is a folder
  * without a name on the bundles' file system. */
 static char *find_mounted_bundle(const struct nvl_ejection *e)
 {
@@ -190,7 +190,7 @@ static char *find_mounted_bundle(const struct nvl_ejection *e)
     }
     if (fstatat(there, "", &st, AT_EMPTY_PATH) == 0 && st.st_nlink == 0 &&
         nvl_root_stat(e->host->root, NVL_BUNDLE_DIR, 0, &store) == 0 && st.st_dev == store.st_dev)
-        return nvl_xstrdup("of a bundle that is gone");
+        return nvl_xstrdup("of a removed bundle");
     return NULL;
 }
 
@@ -202,8 +202,8 @@ void nvl_eject_driver(const struct nvl_ejection *e, int keep)
             return;
         int r = e->only_look ? 0 : unmount_path(e->rootfs, NVL_MOUNT_POINT);
         if (r < 0)
-            nvl_strv_pushf(&e->ejected->problems,
-                           "the driver cannot be unmounted from " NVL_MOUNT_POINT ": %s", strerror(-r));
+            nvl_strv_pushf(&e->ejected->problems, "cannot unmount the driver from " NVL_MOUNT_POINT ": %s",
+                           strerror(-r));
         else
             nvl_strv_pushf(&e->ejected->what, "driver %s", version);
         if (r < 0 || e->only_look)
@@ -220,7 +220,7 @@ void nvl_eject_view(const struct nvl_ejection *e, const struct nvl_proc_view *ke
             return;
         int r = e->only_look ? 0 : unmount_path(e->rootfs, NVL_PROC_NVIDIA);
         if (r < 0)
-            nvl_strv_pushf(&e->ejected->problems, "its view of " NVL_PROC_NVIDIA " cannot be unmounted: %s",
+            nvl_strv_pushf(&e->ejected->problems, "cannot unmount its view of " NVL_PROC_NVIDIA ": %s",
                            strerror(-r));
         else if (!said)
             nvl_strv_push(&e->ejected->what, "its view of " NVL_PROC_NVIDIA);

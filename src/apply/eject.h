@@ -1,6 +1,6 @@
-/* Ejecting from a running container's mounts what was injected: by the start hook or live, which is the same.
- * Run in its mount namespace. What was injected is told by what it is, not by its name: the driver's devices,
- * a bundle of this host, a view of /proc/driver/nvidia; and only where it is mounted. */
+/* Ejects from a running container's mounts what the start hook or `attach --live` injected, which is the
+ * same. Runs in its mount namespace. It recognizes what was injected by what it is, not by its name: the
+ * driver's devices, a bundle of this host, a view of /proc/driver/nvidia; and only if it is mounted. */
 #pragma once
 
 #include <stdbool.h>
@@ -32,10 +32,10 @@ struct nvl_ejection {
     struct nvl_ejected *ejected;
 };
 
-/* The nodes that are not among `keep`. */
+/* Ejects the nodes that are not among `keep`. */
 void nvl_eject_nodes(const struct nvl_ejection *e, const struct nvl_node *keep, size_t n_keep);
-/* Every bundle, down to the one that `keep` refers to; -1: every one. */
+/* Ejects every bundle, down to the one that `keep` refers to; -1: every one. */
 void nvl_eject_driver(const struct nvl_ejection *e, int keep);
-/* The view, but for one that shows what `keep` shows (NULL: every one). */
+/* Ejects the view, unless it shows what `keep` shows (NULL: every one). */
 void nvl_eject_view(const struct nvl_ejection *e, const struct nvl_proc_view *keep);
 void nvl_ejected_clear(struct nvl_ejected *ejected);

@@ -1,4 +1,4 @@
-/* The way into a running container's mounts. */
+/* Enters a running container's mounts. */
 #include "apply/enter.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include "container/container.h"
 #include "container/state.h"
 
-/* "         0     200000      65536" lines: the host's id of one of the container's. */
+/* "         0     200000      65536" lines: the host's id for an id of the container. */
 static bool find_mapped_id(const char *map, unsigned inside, unsigned *id)
 {
     const char *line;
@@ -53,7 +53,7 @@ static int read_id_map(const struct nvl_root *host, pid_t pid, const char *file,
     return r == 0 && !find_mapped_id(*map, 0, id_of_root) ? -ENOENT : r;
 }
 
-/* The kernel's link; the root handle follows none. */
+/* A link of the kernel's, which the root handle does not follow. */
 static int open_namespace(pid_t pid, const char *kind)
 {
     nvl_autofree char *path = nvl_xasprintf("/proc/%d/ns/%s", (int)pid, kind);
@@ -71,7 +71,7 @@ static int same_namespace(int a, int b)
     return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
-/* The container's root is not the host's. nvl_container_init has seen whose the user namespace is. */
+/* Checks that the container's root is not the host's. nvl_container_init has checked the user namespace. */
 static int check_user_namespace(const struct nvl_entry_point *e, const struct nvl_container *c,
                                 struct nvl_error *err)
 {
@@ -132,7 +132,7 @@ int nvl_entry_point_open(struct nvl_entry_point *e, const struct nvl_root *host,
     if (r == 0)
         r = check_mount_namespace(e, err);
     if (r == 0 && (nvl_container_init(c, NULL) != e->init || !is_init_alive(e)))
-        r = nvl_error_set(err, -ESRCH, "the container was stopped or restarted meanwhile");
+        r = nvl_error_set(err, -ESRCH, "the container stopped or restarted meanwhile");
     return r;
 }
 
@@ -166,6 +166,6 @@ int nvl_entry_point_become_root(const struct nvl_entry_point *e)
         return -errno;
     setfsgid(e->gid0);
     setfsuid(e->uid0);
-    /* they say what was before, and nothing of success */
+    /* they hold the errnos from before, and nothing of success */
     return (uid_t)setfsuid((uid_t)-1) == e->uid0 && (gid_t)setfsgid((gid_t)-1) == e->gid0 ? 0 : -EPERM;
 }

@@ -1,4 +1,4 @@
-/* attach and detach in a container that runs. */
+/* attach and detach in a running container. */
 #include "apply/live.h"
 
 #include <errno.h>
@@ -22,10 +22,9 @@
 #include "inject/inject.h"
 #include "inject/node_copies.h"
 
-#define LIVE_SECONDS                                                                                         \
-    90 /* a file system of the container's may never answer; ldconfig has a limit of its own */
+#define LIVE_SECONDS 90 /* a file system of the container's may never answer; ldconfig has its own limit */
 
-/* All that the child works with. */
+/* What the child works with. */
 struct changing {
     const struct nvl_root *root;
     const struct nvl_host *host;
@@ -48,8 +47,8 @@ static void eject_and_inject(const struct changing *c, const struct nvl_root *ro
         nvl_inject_put(c->in, rootfs);
 }
 
-/* After the way back: the linker's cache is written by a program of the host, started from the host's mounts.
- */
+/* Runs after leaving the container: a program of the host writes the linker's cache, started from the host's
+ * mounts. */
 static void finish_change(const struct changing *c, const struct nvl_root *rootfs)
 {
     const struct nvl_entry_point *e = c->entry;
@@ -133,7 +132,7 @@ static void take_record(struct nvl_live_result *result, const struct nvl_record 
     }
 }
 
-/* Adds what the child sent; -EPROTO where it did not come to its end. */
+/* Adds what the child sent; -EPROTO if the child did not finish. */
 static int receive_result(int fd, struct nvl_live_result *result)
 {
     nvl_auto(nvl_buf_clear) struct nvl_buf records = {0};
@@ -146,7 +145,7 @@ static int receive_result(int fd, struct nvl_live_result *result)
     return r;
 }
 
-/* The child's exit status is where it ended, for the message. */
+/* The child's exit status tells how far it got, for the message. */
 enum child_end { CAME_BACK, NOT_SENT, NOT_ENTERED, NOT_BECOME, NOT_LEFT };
 
 static enum child_end change_in_child(const struct changing *c, int out)
@@ -172,27 +171,25 @@ static enum child_end change_in_child(const struct changing *c, int out)
 static int explain_child_end(int status, struct nvl_error *err)
 {
     static const char *const where[] = {
-        [CAME_BACK] = "its result is incomplete",
-        [NOT_SENT] = "its result could not be sent",
-        [NOT_ENTERED] = "its mounts cannot be entered",
-        [NOT_BECOME] = "its root's ids cannot be taken",
-        [NOT_LEFT] = "there is no way back from its mounts",
+        [CAME_BACK] = "its result is incomplete",     [NOT_SENT] = "cannot send its result",
+        [NOT_ENTERED] = "cannot enter its mounts",    [NOT_BECOME] = "cannot take the ids of its root",
+        [NOT_LEFT] = "cannot return from its mounts",
     };
 
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-        return nvl_error_set(err, -ETIMEDOUT, "the running container could not be changed: no end after %d s",
+        return nvl_error_set(err, -ETIMEDOUT, "cannot change the running container: not done after %d s",
                              LIVE_SECONDS);
     if (WIFSIGNALED(status))
-        return nvl_error_set(err, -EIO, "the running container could not be changed: ended by signal %d",
+        return nvl_error_set(err, -EIO, "cannot change the running container: killed by signal %d",
                              WTERMSIG(status));
     int end = WEXITSTATUS(status);
-    return nvl_error_set(err, -EIO, "the running container could not be changed: %s",
+    return nvl_error_set(err, -EIO, "cannot change the running container: %s",
                          end >= 0 && (size_t)end < NVL_LENGTH(where) ? where[end] : "it failed");
 }
 
 static int run_change(const struct changing *c, struct nvl_error *err)
 {
-    /* what the child reports of is its own and comes back by the pipe; what is here already stays */
+    /* the child reports its own outcome through the pipe; what is here already stays */
     struct nvl_live_result of_child = {0};
     struct changing child_c = *c;
     int ends[2], status;
@@ -217,7 +214,7 @@ static int run_change(const struct changing *c, struct nvl_error *err)
     return r < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0 ? explain_child_end(status, err) : 0;
 }
 
-/* What the hook did on the host. It is worth knowing, and no more: what the container lacks shows later. */
+/* What the hook did on the host is only a note: what the container lacks shows later. */
 static void take_host_outcome(const char *data, size_t len, int status, struct nvl_strv *notes)
 {
     nvl_auto(nvl_outcome_clear) struct nvl_outcome host = {0};
@@ -225,7 +222,7 @@ static void take_host_outcome(const char *data, size_t len, int status, struct n
     size_t pos = 0;
 
     if (nvl_records_check(data, len) < 0) {
-        nvl_strv_pushf(notes, "on the host before: the hook did not say what it did (status %d)", status);
+        nvl_strv_pushf(notes, "on the host: the hook did not report what it did (status %d)", status);
         return;
     }
     while (nvl_records_next(data, len, &pos, &record))
@@ -233,10 +230,10 @@ static void take_host_outcome(const char *data, size_t len, int status, struct n
     const struct nvl_strv *const lists[] = {&host.done, &host.problems, &host.notes};
     for (size_t i = 0; i < NVL_LENGTH(lists); i++)
         for (size_t n = 0; n < lists[i]->count; n++)
-            nvl_strv_pushf(notes, "on the host before: %s", lists[i]->items[n]);
+            nvl_strv_pushf(notes, "on the host: %s", lists[i]->items[n]);
 }
 
-/* What a start runs first: modules, nodes, bundle. By the hook itself, as the host's root. */
+/* Runs what a start runs first (modules, nodes, bundle): the hook itself, as the host's root. */
 static void run_pre_start(const struct nvl_root *root, const struct nvl_container *c,
                           const struct nvl_grant *grant, struct nvl_outcome *outcome)
 {
@@ -261,7 +258,7 @@ static void run_pre_start(const struct nvl_root *root, const struct nvl_containe
     take_host_outcome(data, len, status, &outcome->notes);
 }
 
-/* As pre-start does, of root's containers: for those of users nobody does. */
+/* As pre-start does for containers of root: nobody does it for those of users. */
 static void make_node_copies(const struct nvl_container *c, const struct nvl_host *host,
                              const struct nvl_grant *grant, const struct nvl_entry_point *e,
                              struct nvl_outcome *outcome)
@@ -276,8 +273,8 @@ static void make_node_copies(const struct nvl_container *c, const struct nvl_hos
         nvl_node_copies_remove(host->root, c->name);
 }
 
-/* Whether a filter hangs on the cgroup of its init, or above. Where none does, a first rule would make one
- * that denies all else, /dev/null too. */
+/* Whether its init's cgroup, or one above, has a filter. If none has, a first rule would make one that denies
+ * everything else, /dev/null too. */
 static bool is_filter_in_force(const struct nvl_root *root, pid_t init)
 {
     nvl_autofree char *group = nvl_process_cgroup(root, init);
@@ -293,8 +290,8 @@ static bool is_filter_in_force(const struct nvl_root *root, pid_t init)
     return syscall(SYS_bpf, BPF_PROG_QUERY, &query, sizeof query) == 0 && query.query.prog_cnt > 0;
 }
 
-/* By LXC's own tool, since LXC keeps the list: "allow" or "deny" for each device, to be read and written. A
- * line of `problems` for what LXC refuses. */
+/* Uses LXC's own tool, since LXC keeps the list: "allow" or "deny" for each device, for reading and writing.
+ * Adds a line to `problems` for each that LXC refuses. */
 static void change_rules(const struct nvl_container *c, const char *verb, const struct nvl_device *devices,
                          size_t count, struct nvl_strv *problems)
 {
@@ -307,7 +304,7 @@ static void change_rules(const struct nvl_container *c, const char *verb, const 
         int r = nvl_tool_run(argv, NVL_TOOL_SECONDS, text, sizeof text);
         if (r != 0)
             nvl_strv_pushf(problems,
-                           "its device filter was not changed for %s (lxc-cgroup %s \"%s\": status %d)",
+                           "cannot change its device filter for %s (lxc-cgroup %s \"%s\": status %d)",
                            devices[i].path, key, rule, r);
     }
 }
@@ -345,7 +342,7 @@ static bool is_injected(const struct nvl_injection *in, const struct nvl_device 
     return false;
 }
 
-/* What was ejected: for the filter, and whom it still serves. */
+/* Updates the filter for what was ejected, and finds the programs that still have it open. */
 static void follow_up_ejected(const struct changing *c, const struct nvl_container *container, bool filter)
 {
     struct nvl_ejected *ejected = &c->result->ejected;
@@ -362,8 +359,8 @@ static int open_loaded_driver(struct nvl_host *host, const struct nvl_root *root
 
     if (r == 0 && (!host->driver.loaded || host->driver.version[0] == '\0')) {
         r = nvl_error_host(err, -ENODEV,
-                           "NVIDIA's kernel module is not loaded on the host: there is nothing to bring");
-        nvl_error_hint(err, "nvlxc host says why");
+                           "NVIDIA's kernel module is not loaded on the host: there is nothing to add");
+        nvl_error_hint(err, "see 'nvlxc host'");
     }
     return r;
 }
@@ -384,7 +381,7 @@ int nvl_live_attach(const struct nvl_root *root, const struct nvl_container *con
 
     int r = nvl_effective_grant(effective, &grant, err);
     if (r <= 0)
-        return r < 0 ? r : nvl_error_set(err, -ENOENT, "its config gives it no GPU");
+        return r < 0 ? r : nvl_error_set(err, -ENOENT, "its config grants no GPU");
     run_pre_start(root, container, &grant, &result->injected);
     r = open_loaded_driver(&host, root, err);
     if (r == 0)

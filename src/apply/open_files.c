@@ -1,4 +1,4 @@
-/* Open device nodes, from /proc/PID/fd. A node that was unmounted stays open for those who have it. */
+/* Open device nodes, from /proc/PID/fd. An unmounted node stays open for programs that have it. */
 #include "apply/open_files.h"
 
 #include <ctype.h>
@@ -48,8 +48,8 @@ static void read_program_name(const struct nvl_root *root, const char *pid, stru
             *p = '?';
 }
 
-/* The device that a descriptor refers to. A file system of the container's is not asked: it may not answer.
- */
+/* The device that a descriptor refers to. It does not query the container's file systems: they may not
+ * answer. */
 static const struct nvl_device *find_open_device(const char *pid, const char *fd,
                                                  const struct nvl_device *devices, size_t n_devices)
 {

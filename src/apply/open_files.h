@@ -10,7 +10,7 @@ struct nvl_root;
 
 struct nvl_program {
     pid_t pid;     /* as the host knows it */
-    char name[32]; /* its own word; printable */
+    char name[32]; /* as the program gives it; printable */
     struct nvl_strv devices;
 };
 
@@ -19,7 +19,7 @@ struct nvl_programs {
     size_t count;
 };
 
-/* Those of init's pid namespace and of the ones in it (containers in the container). */
+/* Those in init's pid namespace and in nested ones (containers in the container). */
 void nvl_programs_find(const struct nvl_root *root, pid_t init, const struct nvl_device *devices,
                        size_t n_devices, struct nvl_programs *programs);
 void nvl_programs_clear(struct nvl_programs *programs);

@@ -7,7 +7,7 @@
 #include "container/entry.h"
 #include "container/foreign.h"
 
-/* A line by hand: in force, or one that landed in a section where it has no effect. */
+/* A line by hand: in force, or without effect because it landed in a section. */
 typedef void visit_fn(void *data, const char *key, const char *value);
 
 static size_t visit_lines(const struct nvl_effective *e, visit_fn *visit, void *data)
@@ -28,9 +28,9 @@ static size_t visit_lines(const struct nvl_effective *e, visit_fn *visit, void *
     return n;
 }
 
-/* What the lines say, gathered. */
+/* What the lines say, collected. */
 struct said {
-    const char *devices, *capabilities; /* NULL for none; the last one counts */
+    const char *devices, *capabilities; /* NULL for none; the last one wins */
     struct nvl_strv nodes;              /* named by path */
     bool mounts_libraries;
 };
@@ -83,7 +83,7 @@ static void take_node(const char *path, const struct nvl_host *host, struct nvl_
     const struct nvl_gpu *gpu = gpu_by_minor(&host->gpus, minor);
     if (gpu == NULL) {
         if (warnings != NULL)
-            nvl_strv_pushf(warnings, "the replaced lines name %s, which is no GPU of this host", path);
+            nvl_strv_pushf(warnings, "the replaced lines name %s, which is not a GPU of this host", path);
         return;
     }
     const char *text = gpu->uuid[0] != '\0' ? gpu->uuid : gpu->pci;
@@ -121,7 +121,7 @@ void nvl_adopt_gpus(const struct nvl_effective *effective, const struct nvl_host
 
 /* ---- capabilities ---- */
 
-/* A node of /dev/dri may come by a line that is not about NVIDIA, and stays. */
+/* A node of /dev/dri may come from a line that is not about NVIDIA and stays. */
 static bool has_dri(const struct nvl_effective *e)
 {
     struct nvl_strv nvl_auto(nvl_strv_clear) nodes = {0};
@@ -188,7 +188,7 @@ void nvl_holding_clear(struct nvl_holding *holding)
 
 /* ---- several containers and one GPU ---- */
 
-/* A whole GPU brings all its MIG devices. */
+/* A whole GPU includes all its MIG devices. */
 static bool overlaps(const struct nvl_resolved_gpu *a, const struct nvl_resolved_gpu *b)
 {
     return a->gpu == b->gpu && (a->mig == NULL || b->mig == NULL || a->mig == b->mig);
@@ -216,21 +216,19 @@ static int refuse(const struct nvl_strv *holders, const char *gpu, struct nvl_er
 {
     nvl_autofree char *names = nvl_strv_join(holders, ", ");
 
-    nvl_error_set(err, -EBUSY, "--exclusive: %s is already given to %s", gpu, names);
+    nvl_error_set(err, -EBUSY, "--exclusive: %s already belongs to %s", gpu, names);
     nvl_error_hint(err,
-                   "take it from there first (`nvlxc show %s` says by which lines it has it), or leave "
+                   "take the GPU from it first (`nvlxc show %s` lists the lines that give it), or leave "
                    "--exclusive out: several containers can share a GPU",
                    holders->items[0]);
     return -EBUSY;
 }
 
-/* Of a config that cannot be read it is not known what it gives: for a promise that is too little. */
+/* An unreadable config may give any GPU, so it rules out a promise of exclusive use. */
 static int refuse_unknown(const struct nvl_error *why, struct nvl_error *err)
 {
-    nvl_error_set(err, -EBUSY, "--exclusive: which GPUs another container has is not known: %s",
-                  why->message);
-    nvl_error_hint(err, "%s",
-                   why->hint[0] != '\0' ? why->hint : "mend that config, or leave --exclusive out");
+    nvl_error_set(err, -EBUSY, "--exclusive: cannot tell which GPUs another container has: %s", why->message);
+    nvl_error_hint(err, "%s", why->hint[0] != '\0' ? why->hint : "fix that config, or leave --exclusive out");
     return -EBUSY;
 }
 
@@ -257,7 +255,7 @@ int nvl_sharing_check(const struct nvl_target *target, const struct nvl_host *ho
         nvl_autofree char *gpu = gpu_text(shared);
         nvl_strv_push(&holders, name);
         if (other.is_exclusive)
-            nvl_strv_pushf(warnings, "%s was given to %s alone (--exclusive)", gpu, name);
+            nvl_strv_pushf(warnings, "%s has exclusive use of %s (--exclusive)", name, gpu);
         if (first == NULL)
             first = TAKE_PTR(gpu);
     }

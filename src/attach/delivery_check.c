@@ -1,4 +1,4 @@
-/* The ways in which `attach` can carry a grant out. */
+/* Checks the ways in which `attach` can deliver a grant. */
 #include "attach/delivery_check.h"
 
 #include <errno.h>
@@ -13,15 +13,15 @@
 #include "host/userspace.h"
 
 #define PVE_CONTAINER     "pve-container"
-#define PVE_CONTAINER_DEV "5.0.7" /* the first that knows dev[n] */
+#define PVE_CONTAINER_DEV "5.0.7" /* the first version that knows dev[n] */
 
 int nvl_delivery_parse(const char *nodes, const char *libraries, struct nvl_delivery *delivery,
                        struct nvl_error *err)
 {
     if (nodes != NULL && !nvl_nodes_mode_parse(nodes, &delivery->nodes))
-        return nvl_error_usage(err, "--nodes %.60s: there are hook, dev and static", nodes);
+        return nvl_error_usage(err, "--nodes %.60s: give hook, dev or static", nodes);
     if (libraries != NULL && !nvl_libraries_mode_parse(libraries, &delivery->libraries))
-        return nvl_error_usage(err, "--libraries %.60s: there are bundle, host and none", libraries);
+        return nvl_error_usage(err, "--libraries %.60s: give bundle, host or none", libraries);
     return 0;
 }
 
@@ -30,9 +30,8 @@ int nvl_delivery_parse(const char *nodes, const char *libraries, struct nvl_deli
 static int check_dev(const struct nvl_root *root, const struct nvl_container *c, struct nvl_error *err)
 {
     if (c->kind != NVL_CONTAINER_PVE) {
-        nvl_error_usage(err,
-                        "--nodes dev is for Proxmox CTs: dev[n] entries are Proxmox's own, LXC has none");
-        nvl_error_hint(err, "leave it out (the start hook binds the nodes), or take --nodes static");
+        nvl_error_usage(err, "--nodes dev works only for Proxmox CTs: LXC has no dev[n] entries");
+        nvl_error_hint(err, "leave it out (the start hook binds the nodes), or use --nodes static");
         return -EINVAL;
     }
     nvl_autofree char *version = nvl_package_version(root, PVE_CONTAINER);
@@ -52,25 +51,25 @@ static void warn_about_dev(const struct nvl_root *root, const struct nvl_resolve
         struct nvl_node node = resolved->nodes[i];
         nvl_node_check(root, &node);
         if (node.state == NVL_NODE_MISSING)
-            nvl_strv_pushf(warnings, "%s is missing on the host now: the CT does not start until it is there",
+            nvl_strv_pushf(warnings, "%s is missing on the host: the CT does not start until it exists",
                            node.path);
     }
     nvl_strv_push(
         warnings,
-        "Proxmox refuses to start a CT while a node of its dev[n] entries is missing; nothing makes "
-        "/dev/nvidia-uvm after a reboot but nvlxc-boot.service: keep that enabled");
+        "Proxmox does not start a CT while a node of its dev[n] entries is missing; only nvlxc-boot.service "
+        "makes /dev/nvidia-uvm after a reboot: keep it enabled");
 }
 
 static void warn_about_static(struct nvl_strv *warnings)
 {
     nvl_strv_push(warnings,
-                  "the mount entries name today's nodes: after a change of GPUs or of MIG devices, run "
-                  "attach again");
+                  "the mount entries name today's nodes: after a change of GPUs or MIG devices, run attach "
+                  "again");
 }
 
 /* ---- the host's libraries ---- */
 
-/* "debian 12", NULL where it does not say both. */
+/* "debian 12"; NULL if it does not give both. */
 static char *release_of(const struct nvl_root *root)
 {
     struct nvl_system nvl_auto(nvl_system_clear) system = {0};
@@ -121,15 +120,15 @@ static int check_release(const struct nvl_root *root, const struct nvl_target *t
     }
     nvl_error_set(
         err, -EXDEV,
-        "--libraries host puts the host's whole library folder in the place of the container's, and they "
-        "are not of the same release: the host's is %s, the container's %s",
+        "--libraries host replaces the container's library folder with the host's, but they are not of the "
+        "same release: the host's is %s, the container's %s",
         host, container);
-    nvl_error_hint(
-        err, "leave it out, the bundle fits every release; --force insists, and may break its programs");
+    nvl_error_hint(err,
+                   "leave it out: the bundle fits every release; --force insists and may break its programs");
     return -EXDEV;
 }
 
-/* The folder in which the host's loader finds the soname. */
+/* Finds the folder in which the host's loader finds the soname. */
 static void add_found(const struct nvl_root *root, const struct nvl_ldcache *cache, enum nvl_elf_class elf,
                       const char *soname, struct nvl_strv *folders)
 {
@@ -171,9 +170,10 @@ static int find_libraries(const struct nvl_root *root, unsigned capabilities, st
     if (places->libraries.count == 0)
         add_known(root, &places->libraries);
     if (places->libraries.count == 0) {
-        nvl_error_host(err, -ENOENT, "no library folder of the host has libcuda.so.1 or libnvidia-ml.so.1");
+        nvl_error_host(err, -ENOENT,
+                       "the host's library folders contain neither libcuda.so.1 nor libnvidia-ml.so.1");
         nvl_error_hint(err, "install the driver's libraries (nvlxc doctor says how); --libraries bundle "
-                            "takes them from other places too");
+                            "finds them elsewhere, too");
         return -ENOENT;
     }
     if (nvl_root_exists(root, "/etc/alternatives"))
@@ -193,15 +193,15 @@ static void warn_about_libraries(const struct nvl_root *root, const struct nvl_t
         !nvl_strv_contains(&us.versions, loaded))
         nvl_strv_pushf(
             warnings,
-            "the host's libraries are of %s, the loaded module is %s: they do not work together until "
-            "the host was rebooted; the bundle would",
+            "the host's libraries are %s, the loaded module is %s: they do not work together until the next "
+            "reboot; the bundle would",
             us.versions.items[0], loaded);
     if (nvl_idmap_read(&target->effective, &map, NULL) == 0 && map.privileged)
         nvl_strv_push(warnings, "the container is privileged: its root can remount the host's library folder "
-                                "writable, and change the host's files");
+                                "writable and change the host's files");
     nvl_strv_push(warnings,
-                  "the container's own library folder is hidden: installing or upgrading its packages "
-                  "fails while it has the host's");
+                  "the host's library folder hides the container's own: installing or upgrading packages in "
+                  "the container fails");
 }
 
 int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *target,
@@ -228,7 +228,7 @@ int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *tar
     return 0;
 }
 
-/* ---- what in a config keeps it from getting a grant ---- */
+/* ---- what in a config forbids a grant ---- */
 
 static int refuse_included(const struct nvl_target *target, const struct nvl_setting *s,
                            struct nvl_error *err)
@@ -239,8 +239,8 @@ static int refuse_included(const struct nvl_target *target, const struct nvl_set
                   target->name, text);
     nvl_error_hint(
         err,
-        "nvlxc does not edit included files, others may use them too: remove the line there, or the "
-        "line of %s that includes %s",
+        "nvlxc does not edit included files, since others may use them: remove the line there, or the line "
+        "of %s that includes %s",
         target->container->config_path, s->file);
     return -EEXIST;
 }

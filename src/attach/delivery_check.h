@@ -1,29 +1,29 @@
-/* The ways in which `attach` can carry a grant out: whether this host and this container allow them, and
- * which places of the host their lines name. */
+/* The ways in which `attach` can deliver a grant: whether this host and this container allow them, and which
+ * places of the host their lines name. */
 #pragma once
 
 #include "container/grant_lines.h"
 #include "container/target.h"
 #include "grant/resolve.h"
 
-/* The options' words; NULL for what is usual. Errors are usage errors. */
+/* Parses the options' words; NULL is the default. Errors are usage errors. */
 int nvl_delivery_parse(const char *nodes, const char *libraries, struct nvl_delivery *delivery,
                        struct nvl_error *err);
 
-/* Refuses, with the reason: dev[n] entries on plain LXC (a usage error) and with a pve-container that does
- * not know them; the host's library folders in a container of another release (with `force` that is a
- * warning), or where they hold no driver. Fills in the nodes and libraries of `places`; the rules are not its
- * business. What the user should know of the way goes to `warnings`. */
+/* Refuses, with the reason: dev[n] entries on plain LXC (a usage error) or with a pve-container that does not
+ * know them; the host's library folders in a container of another release (with `force` a warning), or if
+ * they contain no driver. Fills in the nodes and libraries of `places`, not its rules. Adds to `warnings`
+ * what the user should know of the way. */
 int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *target,
                        const struct nvl_host *host, const struct nvl_grant *grant,
                        const struct nvl_resolved *resolved, bool force, struct nvl_grant_places *places,
                        struct nvl_strv *warnings, struct nvl_error *err);
 
-/* Whether both are known and the same: "Debian 12" and "Debian 12". The texts are the caller's to free. */
+/* Whether both releases are known and equal: "Debian 12" and "Debian 12". The caller frees the texts. */
 bool nvl_is_same_release(const struct nvl_root *root, const struct nvl_target *target, char **host,
                          char **container);
 
-/* Refuses, with the line: an include that cannot be read, NVIDIA lines in a file that the config includes
- * (nvlxc edits no such file), and an environment that would run code of the container on the host once it has
- * a hook. */
+/* Refuses, naming the line: an include that cannot be read, NVIDIA lines in a file that the config includes
+ * (nvlxc never edits such a file), and an environment that would run code of the container on the host once
+ * the container has a hook. */
 int nvl_config_check(const struct nvl_root *root, const struct nvl_target *target, struct nvl_error *err);

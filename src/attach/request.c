@@ -1,4 +1,4 @@
-/* What `attach` is asked for, as a grant that stays true. */
+/* Turns the options of `attach` into a grant that stays valid. */
 #include "attach/request.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ int nvl_request_parse(const struct nvl_strv *gpus, const char *capabilities, boo
         bool all = strcmp(words.items[i], "all") == 0;
         if (all || strcmp(words.items[i], "none") == 0) {
             if (words.count > 1)
-                return nvl_error_usage(err, "--gpu %s stands alone, without other GPUs", words.items[i]);
+                return nvl_error_usage(err, "--gpu %s cannot be combined with other GPUs", words.items[i]);
             grant->devices = all ? NVL_DEVICES_ALL : NVL_DEVICES_NONE;
             return 0;
         }
@@ -38,8 +38,8 @@ int nvl_request_parse(const struct nvl_strv *gpus, const char *capabilities, boo
     return 0;
 }
 
-/* "0 NVIDIA RTX A5500 Laptop GPU GPU-…; vfio-pci holds the GPU at 0000:02:00.0": what can be named on this
- * host. Virtual functions are no GPUs. */
+/* "0 NVIDIA RTX A5500 Laptop GPU GPU-…; vfio-pci holds the GPU at 0000:02:00.0": what --gpu can name on this
+ * host. Virtual functions are not GPUs. */
 static char *what_there_is(const struct nvl_gpus *gpus, bool migs)
 {
     struct nvl_buf b = {0};
@@ -61,7 +61,7 @@ static char *what_there_is(const struct nvl_gpus *gpus, bool migs)
     return nvl_buf_take(&b);
 }
 
-/* Why this GPU of the machine cannot be given, and what to do. */
+/* Says why this GPU of the machine is not available, and what to do. */
 static int refuse_gpu(const struct nvl_host *host, const struct nvl_gpu *g, struct nvl_error *err)
 {
     nvl_auto(nvl_gpu_context_clear) struct nvl_gpu_context context = {0};
@@ -90,7 +90,7 @@ static int check_host(const struct nvl_host *host, struct nvl_error *err)
     if (first != NULL)
         return refuse_gpu(host, first, err);
     nvl_error_host(err, -ENODEV, "this host has no NVIDIA GPU");
-    nvl_error_hint(err, "see `lspci -d 10de:`; in a virtual machine the GPU must be passed through to it");
+    nvl_error_hint(err, "see `lspci -d 10de:`; a virtual machine needs the GPU passed through to it");
     return -ENODEV;
 }
 
@@ -99,8 +99,8 @@ static int refuse_unknown(const struct nvl_host *host, const struct nvl_selector
     nvl_autofree char *there =
         what_there_is(&host->gpus, s->kind == NVL_SELECT_MIG || s->kind == NVL_SELECT_MIG_UUID);
 
-    nvl_error_set(err, -ENOENT, "this host has no GPU %s; it has: %s", s->text, there);
-    nvl_error_hint(err, "`nvlxc gpus` shows what can be named");
+    nvl_error_set(err, -ENOENT, "no GPU %s on this host; it has: %s", s->text, there);
+    nvl_error_hint(err, "`nvlxc gpus` lists the GPUs");
     return -ENOENT;
 }
 
@@ -110,7 +110,8 @@ static int find_mig_uuid(const struct nvl_host *host, struct nvl_selector *s, st
     int r = nvl_nvml_find(host, &path, err);
 
     if (r < 0) {
-        nvl_error_hint(err, "`nvlxc gpus` shows the device as MIG-GPU-UUID/GI/CI, which needs no NVML");
+        nvl_error_hint(err,
+                       "`nvlxc gpus` shows the device as MIG-GPU-UUID/GI/CI, a form that works without NVML");
         return r;
     }
     r = nvl_nvml_find_mig(path, s->text, s->gpu, &s->gi, &s->ci, err);
@@ -130,7 +131,7 @@ static bool has_mig(const struct nvl_gpu *g, unsigned gi, unsigned ci)
     return false;
 }
 
-/* Writes the selector anew, in its stable form. */
+/* Rewrites the selector in its stable form. */
 static int stabilise(const struct nvl_host *host, struct nvl_selector *s, struct nvl_error *err)
 {
     int r = s->kind == NVL_SELECT_MIG_UUID ? find_mig_uuid(host, s, err) : 0;
@@ -161,8 +162,8 @@ static int only_gpu(const struct nvl_host *host, struct nvl_grant *grant, struct
         return nvl_selector_parse(only->uuid[0] != '\0' ? only->uuid : only->pci,
                                   NVL_APPEND(grant->selectors, grant->n_selectors), err);
     nvl_autofree char *there = what_there_is(&host->gpus, false);
-    nvl_error_usage(err, "this host has %zu NVIDIA GPUs, say which with --gpu: %s", n, there);
-    nvl_error_hint(err, "--gpu 0, --gpu GPU-…, --gpu all; it may be given again");
+    nvl_error_usage(err, "this host has %zu NVIDIA GPUs; choose with --gpu: %s", n, there);
+    nvl_error_hint(err, "--gpu 0, --gpu GPU-…, --gpu all; repeat it for several GPUs");
     return -EINVAL;
 }
 
@@ -185,7 +186,8 @@ void nvl_request_warn(const struct nvl_host *host, const struct nvl_resolved *re
         }
         if (g->mig_enabled && resolved->gpus[i].mig == NULL)
             nvl_strv_pushf(
-                warnings, "GPU %d is in MIG mode: CUDA needs one of its MIG devices, `nvlxc gpus` names them",
+                warnings,
+                "GPU %d is in MIG mode: CUDA needs one of its MIG devices, which `nvlxc gpus` lists",
                 g->index);
     }
 }

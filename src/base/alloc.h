@@ -1,7 +1,7 @@
 /* Memory and descriptors that release themselves at the end of a block, and lists that grow.
  *
- * Running out of memory is not an error that a caller could mend: the x-functions end the program
- * with one line on stderr (see nvl_oom_status). Everything else is reported through struct nvl_error. */
+ * No caller can recover from running out of memory: the x-functions end the program with one line on stderr
+ * (see nvl_oom_status). Everything else is reported through struct nvl_error. */
 #pragma once
 
 #include <stdarg.h>
@@ -31,7 +31,7 @@ void nvl_close_ptr(int *fd);
 /* Any other type T with `void F(T *)`. */
 #define nvl_auto(f) __attribute__((cleanup(f)))
 
-/* Give the value away: the variable is left empty, so that its cleanup does nothing. */
+/* Gives the value away: the variable becomes empty, so that its cleanup does nothing. */
 #define TAKE_PTR(p)                                                                                          \
     __extension__({                                                                                          \
         __typeof__(p) taken_ = (p);                                                                          \
@@ -45,8 +45,8 @@ void nvl_close_ptr(int *fd);
         taken_;                                                                                              \
     })
 
-/* Grows the list `items` of `count` elements by one zeroed element and gives its address; the caller
- * keeps nothing but `items` and `count`. Capacity doubles, so it is derived from count. */
+/* Grows the list `items` of `count` elements by one zeroed element and returns its address; the caller keeps
+ * only `items` and `count`. Capacity doubles, so it follows from count. */
 void *nvl_grow(void *items, size_t *count, size_t size);
 #define NVL_APPEND(items, count)                                                                             \
     __extension__({                                                                                          \

@@ -1,4 +1,4 @@
-/* One error, as it is told to the user. */
+/* The error that the user sees. */
 #include "base/error.h"
 
 #include <errno.h>

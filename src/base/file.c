@@ -1,4 +1,4 @@
-/* Whole files: read all of one, replace one atomically. */
+/* Whole files: reads one completely, replaces one atomically. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ int nvl_fd_read(int fd, size_t max, char **data, size_t *len)
     if (st.st_size > 0 && (uintmax_t)st.st_size > max)
         return -EFBIG;
 
-    /* Room for one byte more than the file says: a read that gives all it says and no more has seen its end.
+    /* Room for one byte more than the file's size: a read that returns exactly the size has reached the end.
      */
     size_t said = st.st_size > 0 ? (size_t)st.st_size : 0, cap = said > 0 ? said + 1 : 4096, n = 0;
     nvl_autofree char *text = nvl_xrealloc(NULL, cap + 1, 1);

@@ -1,7 +1,7 @@
-/* Folders and all that lies in them, walked by descriptor. nvl_root_make_folder makes one. */
+/* Folders with all their contents, walked by descriptor. nvl_root_make_folder makes a folder. */
 #pragma once
 
-/* Syncs the folder `name` and every folder in it. Files are synced by who writes them. */
+/* Syncs the folder `name` and every folder in it. The writers of files sync those. */
 int nvl_folder_sync(int at, const char *name);
-/* Removes `name` and all in it, following no link; 0 also where it is not there. */
+/* Removes `name` with its contents, following no link; 0 also if it does not exist. */
 int nvl_folder_remove(int at, const char *name);

@@ -1,4 +1,4 @@
-/* A command's output as a file. */
+/* Writes a command's output to a file. */
 #include "base/output_file.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@ int nvl_output_path(const struct nvl_root *root, const char *file, char **path, 
         return 0;
     }
     if (file[0] == '\0' || !nvl_root_is_machine(root))
-        return nvl_error_usage(err, "the file '%s': with --root its name must begin with a slash", file);
+        return nvl_error_usage(err, "the file '%s': with --root, give an absolute path", file);
     nvl_autofree char *here = getcwd(NULL, 0);
     if (here == NULL)
         return nvl_error_errno(err, -errno, "the file %s: the current folder", file);
@@ -33,7 +33,7 @@ bool nvl_output_has(const struct nvl_root *root, const char *path, const char *t
            memcmp(old, text, len) == 0;
 }
 
-/* A link, a device or a pipe would be gone, with a file in its place. */
+/* Replacing a link, a device or a pipe would remove it and leave a file in its place. */
 static int check_place(const struct nvl_root *root, const char *path, struct nvl_error *err)
 {
     struct stat st;
@@ -43,7 +43,7 @@ static int check_place(const struct nvl_root *root, const char *path, struct nvl
         return 0;
     if (r < 0)
         return nvl_error_errno(err, r, "cannot write %s", path);
-    nvl_error_set(err, -EEXIST, "%s is there and is no regular file: it would be replaced", path);
+    nvl_error_set(err, -EEXIST, "%s exists and is not a regular file: it would be replaced", path);
     nvl_error_hint(err, "name another file; without one the text goes to standard output");
     return -EEXIST;
 }

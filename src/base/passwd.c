@@ -1,10 +1,10 @@
-/* passwd(5) and group(5) by glibc's fgetpwent_r and fgetgrent_r: the functions that programs of the container
- * see them by. Both only parse; neither asks NSS, so a static program may have them. */
+/* passwd(5) and group(5) through glibc's fgetpwent_r and fgetgrent_r, with which programs of the container
+ * parse them too. Both only parse and do not use NSS, so a static program may call them. */
 #include "base/passwd.h"
 
 #include <errno.h>
 
-#define FILE_MAX (4u << 20) /* of a container */
+#define FILE_MAX (4u << 20) /* for a container's file */
 
 int nvl_accounts_open(struct nvl_accounts *accounts, const struct nvl_root *root, const char *path,
                       size_t max)
@@ -15,10 +15,11 @@ int nvl_accounts_open(struct nvl_accounts *accounts, const struct nvl_root *root
     int r = nvl_root_read(root, path, max, &accounts->text, &len);
     if (r < 0)
         return r;
-    /* one line can be all of the file; each member of a group takes a pointer, and two bytes of the line */
+    /* a line can be the whole file; each member of a group takes a pointer and two bytes of the line */
     accounts->size = 5 * len + 1024;
     accounts->fields = nvl_xrealloc(NULL, accounts->size, 1);
-    accounts->file = fmemopen(accounts->text, len + 1, "r"); /* with its NUL: it takes no empty buffer */
+    accounts->file =
+        fmemopen(accounts->text, len + 1, "r"); /* with its NUL, since it rejects an empty buffer */
     return accounts->file != NULL ? 0 : -errno;
 }
 

@@ -1,11 +1,11 @@
-/* Where nvlxc keeps its things: on the host, and in a container. The one place that says so. */
+/* Where nvlxc keeps its files, on the host and in a container. */
 #pragma once
 
 /* On the host. */
 #define NVL_BUNDLE_DIR                                                                                       \
     "/var/lib/nvlxc/driver"         /* VERSION/{bin,lib64,lib32,share,etc}, sonames, manifest.json */
-#define NVL_SONAMES_MAX (64u << 10) /* bytes of a bundle's list of sonames; some 2 KiB in truth */
-/* VERSION/gsp_*.bin, for the host's kernel: beside the bundles, since those are mounted into containers */
+#define NVL_SONAMES_MAX (64u << 10) /* bytes of a bundle's list of sonames; about 2 KiB in practice */
+/* VERSION/gsp_*.bin, for the host's kernel: outside of the bundles, which are mounted into containers */
 #define NVL_FIRMWARE_DIR    "/var/lib/nvlxc/firmware"
 #define NVL_NODE_COPIES_DIR "/dev/nvlxc" /* CONTAINER/NODE: inject/node_copies.h */
 #define NVL_HOOK_PROGRAM    "/usr/libexec/nvlxc/hook"

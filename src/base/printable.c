@@ -1,10 +1,10 @@
-/* UTF-8, and what a terminal obeys. */
+/* UTF-8, and the characters that a terminal obeys. */
 #include "base/printable.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-/* The length of the UTF-8 sequence that `s` begins with; 0 where it is none. */
+/* The length of the UTF-8 sequence at the start of `s`; 0 if there is none. */
 static size_t sequence_length(const unsigned char *s)
 {
     size_t len = *s < 0x80                 ? 1
@@ -16,15 +16,15 @@ static size_t sequence_length(const unsigned char *s)
     for (size_t i = 1; i < len; i++)
         if ((s[i] & 0xc0) != 0x80)
             return 0;
-    /* longer than it has to be, a surrogate, beyond the last: jansson takes none of them */
+    /* overlong, a surrogate, or beyond the last code point: jansson accepts none of them */
     if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
         (s[0] == 0xf4 && s[1] >= 0x90))
         return 0;
     return len;
 }
 
-/* What a terminal obeys: C0 and C1, and what turns the direction of writing, so that a line reads otherwise
- * than it is (U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069). */
+/* What a terminal obeys: C0 and C1, and the characters that change the direction of writing, so that a line
+ * reads differently (U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069). */
 static bool is_control(const unsigned char *s)
 {
     if (s[0] == 0xe2 && s[1] == 0x80)

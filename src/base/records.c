@@ -14,7 +14,7 @@ struct header {
 #define MAGIC   "nvlxcrec"
 #define VERSION 1
 
-/* A record's own: its bytes follow. */
+/* The header of a record: its bytes follow. */
 struct head {
     uint32_t tag, len;
 };

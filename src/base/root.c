@@ -1,4 +1,4 @@
-/* The root handle: every path of a host or of a container's root file system goes through here. */
+/* The root handle: every path of a host or of a container's root file system passes through here. */
 #include "base/root.h"
 
 #include <dirent.h>
@@ -66,7 +66,7 @@ int nvl_root_openat(const struct nvl_root *root, const char *path, int flags)
     do {
         r = nvl_sys_openat2(root->fd, below_root(path), (unsigned)flags | O_CLOEXEC,
                             (flags & O_CREAT) != 0 ? 0644 : 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
-    } while (r == -EAGAIN || r == -EINTR); /* a rename raced with `..`: openat2(2) asks to try again */
+    } while (r == -EAGAIN || r == -EINTR); /* a rename raced with `..`: openat2(2) says to try again */
     return r;
 }
 
@@ -96,7 +96,7 @@ int nvl_root_make_folder(const struct nvl_root *root, const char *path)
     if (parent < 0)
         return parent;
     if (mkdirat(parent, name, 0755) < 0)
-        return errno == EEXIST ? 0 : -errno; /* made by another meanwhile, or a link that leads nowhere */
+        return errno == EEXIST ? 0 : -errno; /* somebody else made it, or it is a link that leads nowhere */
     nvl_autofd int made = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return made < 0 || fchmod(made, 0755) < 0 ? -errno : 0;
 }
@@ -187,7 +187,7 @@ int nvl_root_each(const struct nvl_root *root, const char *path, void (*take)(vo
 
     if (fd < 0)
         return fd;
-    /* getdents64 itself: opendir's stream would take three system calls more for each folder */
+    /* getdents64 itself: opendir's stream would take three more system calls for each folder */
     _Alignas(struct dirent64) char entries[32768];
     ssize_t n;
     while ((n = getdents64(fd, entries, sizeof entries)) > 0)
@@ -213,7 +213,7 @@ int nvl_root_list(const struct nvl_root *root, const char *path, struct nvl_strv
     return r;
 }
 
-/* What the kernel says an open file's path is; without a slash at its end, so "" for "/". */
+/* The kernel's path of an open file, without a trailing slash, so "" for "/". */
 static int path_of_fd(int fd, char *path, size_t size)
 {
     char link[64];

@@ -1,5 +1,5 @@
-/* A child process. Its end is seen by a pidfd, not by the end of its output: what it left running may keep
- * that open. */
+/* A child process. A pidfd signals its end, not the end of its output: processes that it left running may
+ * keep that open. */
 #include "base/run.h"
 
 #include <errno.h>
@@ -15,11 +15,12 @@
 
 #include "base/file.h"
 
-/* What a pipe can still hold when its writer has ended, in reads: pipe(7), 64 KiB. More is another's. */
+/* What a pipe can still hold after its writer has ended, in reads: pipe(7), 64 KiB. More comes from others.
+ */
 #define CHUNK      16384
 #define LAST_READS 5
 
-/* Both ends of the pipes between the two; -1 for none. */
+/* Both ends of the pipes between parent and child; -1 for none. */
 struct run_pipes {
     int output[2], failure[2];
 };
@@ -95,7 +96,7 @@ _Noreturn static void become_child(const struct nvl_run *run, const struct run_p
         _exit(run->body(run->body_data));
     if (r == 0) {
         if (run->environment != NULL)
-            environ = (char **)run->environment; /* PATH too is looked up there */
+            environ = (char **)run->environment; /* PATH is also taken from it */
         execvp(run->argv[0], (char *const *)run->argv);
         r = -errno;
     }
@@ -103,7 +104,7 @@ _Noreturn static void become_child(const struct nvl_run *run, const struct run_p
     _exit(127);
 }
 
-/* Reads what has come. False at its end. */
+/* Reads what has arrived. False at its end. */
 static bool take_chunk(const struct nvl_run *run, int fd, struct nvl_buf *text, struct nvl_run_result *result)
 {
     char chunk[CHUNK];
@@ -120,7 +121,7 @@ static bool take_chunk(const struct nvl_run *run, int fd, struct nvl_buf *text, 
     return n > 0;
 }
 
-/* Until the child has ended, or its time is over. */
+/* Works until the child has ended, or its time is over. */
 static void collect_output(const struct nvl_run *run, int pidfd, int output, struct nvl_run_result *result)
 {
     unsigned long begin = read_clock_ms(), limit = (unsigned long)run->seconds * 1000;
@@ -159,7 +160,7 @@ int nvl_child_wait(pid_t child, int *status)
     return 0;
 }
 
-/* Before the child is waited for, so that its number is nobody else's yet. */
+/* Called before the child is reaped, so that its number is still its own. */
 static int end_run(const struct nvl_run *run, pid_t child, bool is_ended, struct nvl_run_result *result)
 {
     if (run->seconds > 0)
@@ -169,7 +170,7 @@ static int end_run(const struct nvl_run *run, pid_t child, bool is_ended, struct
     return nvl_child_wait(child, &result->status);
 }
 
-/* What kept the program from being started; 0 for nothing. */
+/* The error that kept the program from starting; 0 for none. */
 static int read_failure(int fd)
 {
     int r;
@@ -183,7 +184,7 @@ int nvl_run(const struct nvl_run *run, struct nvl_run_result *result)
 
     *result = (struct nvl_run_result){.text = nvl_xstrdup("")};
     int r = open_run_pipes(run, &p);
-    fflush(stdout); /* the child's output comes after ours */
+    fflush(stdout); /* so that the child's output comes after nvlxc's */
     pid_t child = r == 0 ? fork() : -1;
     if (child < 0)
         return r < 0 ? r : -errno;

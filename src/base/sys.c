@@ -1,4 +1,4 @@
-/* System calls in the house's form. */
+/* System calls with nvlxc's calling convention. */
 #include "base/sys.h"
 
 #include <errno.h>

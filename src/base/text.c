@@ -1,4 +1,4 @@
-/* Strings: a list of strings, a text that grows, numbers out of text. */
+/* Strings: lists of strings, growing text, numbers from text. */
 #include "base/text.h"
 
 #include <errno.h>
@@ -151,7 +151,7 @@ int nvl_parse_uint(const char *s, int base, uint64_t max, uint64_t *out)
 {
     char *end = NULL;
 
-    /* strtoull takes signs, blanks and a prefix: only a digit may begin. */
+    /* strtoull accepts signs, blanks and a prefix: only a digit may begin. */
     bool digit =
         (*s >= '0' && *s <= '9') || (base == 16 && ((*s >= 'a' && *s <= 'f') || (*s >= 'A' && *s <= 'F')));
     if (!digit || (base == 16 && (s[1] == 'x' || s[1] == 'X')))

@@ -1,4 +1,4 @@
-/* Specifications of the Container Device Interface, by jansson. */
+/* Specifications of the Container Device Interface, with jansson. */
 #include "cdi/format.h"
 
 #include <jansson.h>
@@ -40,7 +40,7 @@ void nvl_cdi_clear(struct nvl_cdi *cdi)
     *cdi = (struct nvl_cdi){0};
 }
 
-/* What is empty is left out. */
+/* Leaves out what is empty. */
 static json_t *json_edits(const struct nvl_cdi_edits *edits)
 {
     json_t *object = json_object(), *env = json_array(), *nodes = json_array(), *mounts = json_array();

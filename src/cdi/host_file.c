@@ -1,4 +1,4 @@
-/* Specifications as files: written, and the host's kept true. */
+/* Specifications as files: writes them, and keeps the host's up to date. */
 #include "cdi/host_file.h"
 
 #include "base/output_file.h"
@@ -50,16 +50,17 @@ void nvl_cdi_rivals(const struct nvl_root *root, const char *path, struct nvl_st
         for (size_t i = 0; i < names.count; i++) {
             nvl_autofree char *other = nvl_xasprintf("%s/%s", folders[f], names.items[i]);
             if (strcmp(other, path) != 0 && is_rival(root, other))
-                nvl_strv_pushf(warnings,
-                               "%s describes " NVL_CDI_KIND
-                               " too: where both name a device, engines take the one in /run/cdi, and in one "
-                               "folder neither; remove the one that is not wanted",
-                               other);
+                nvl_strv_pushf(
+                    warnings,
+                    "%s also describes " NVL_CDI_KIND
+                    ": if both files name a device, engines use the one in /run/cdi, and neither if "
+                    "they share a folder; remove the file that you do not want",
+                    other);
         }
     }
 }
 
-/* With the capabilities that it has. */
+/* Keeps the capabilities of the old file. */
 static int write_anew(const struct nvl_root *root, const char *old, const char *capabilities, bool dry_run,
                       struct nvl_cdi_update *update, struct nvl_error *err)
 {
@@ -89,7 +90,7 @@ int nvl_cdi_update(const struct nvl_root *root, const struct nvl_driver_version 
     if (nvl_root_read(root, NVL_CDI_FILE, FILE_SIZE_MAX, &old, &len) < 0)
         return 0;
     nvl_autofree char *capabilities = nvl_cdi_read_own(old, len, NVL_ENV_CAPABILITIES);
-    /* without a driver, or as long as its bundle is only said to be built, there is nothing to put in it */
+    /* without a driver, or as long as a dry run only promises its bundle, there is nothing to put in it */
     if (capabilities == NULL || loaded->version[0] == '\0' ||
         (dry_run && !nvl_bundle_is_present(root, loaded->version)))
         return 0;

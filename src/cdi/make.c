@@ -1,9 +1,9 @@
-/* A CDI specification made of a host or of a container's grant: both are a grant, resolved. Each device is a
+/* Makes a CDI specification of a host or of a container's grant: both are a resolved grant. Each device is a
  * grant of its own, so that its nodes are those that `attach` would give.
  *
- * How programs find the driver in an image that knows nothing of it, without a hook: not by variables, since
- * those of a specification replace the image's own PATH and LD_LIBRARY_PATH; the bundle's library folder is
- * bound once more, at places where glibc looks by itself. */
+ * How programs find the driver, without a hook, in an image that knows nothing of it: not by variables, since
+ * those of a specification replace the image's own PATH and LD_LIBRARY_PATH. Instead the bundle's library
+ * folder is bound once more, at places where glibc looks by itself. */
 #include "cdi/make.h"
 
 #include <errno.h>
@@ -17,8 +17,8 @@
 #include "inject/files.h"
 
 /* glibc's subfolders for better processors, which it tries first in each of its own folders: /usr/lib in
- * Debian and its relatives and in Arch, /usr/lib64 in Fedora and its relatives. The first two are known from
- * glibc 2.33 on, the others up to 2.36. */
+ * Debian, its relatives and Arch, /usr/lib64 in Fedora and its relatives. glibc knows the first two
+ * since 2.33, the others up to 2.36. */
 static const char *const library_folders[] = {"/usr/lib/glibc-hwcaps/x86-64-v2",
                                               "/usr/lib64/glibc-hwcaps/x86-64-v2", "/usr/lib/x86_64",
                                               "/usr/lib64/x86_64"};
@@ -27,7 +27,7 @@ struct source {
     struct nvl_host host;
     struct nvl_grant grant;
     struct nvl_resolved resolved;
-    bool is_container; /* else GPUs are counted as the host counts them */
+    bool is_container; /* else GPUs have the host's indexes */
 };
 
 static void cdi_source_clear(struct source *s)
@@ -50,7 +50,7 @@ static void take_nodes(const struct nvl_resolved *resolved, bool shared, struct 
             nvl_strv_push(paths, resolved->nodes[i].path);
 }
 
-/* A device that is this selector, under each of the names. */
+/* Adds a device for this selector under each of the names. */
 static int add_device(const struct source *s, struct nvl_cdi *cdi, const char *selector,
                       const struct nvl_strv *names, struct nvl_error *err)
 {
@@ -98,7 +98,7 @@ static bool is_file_given(const struct source *s, const struct nvl_gpu *gpu, con
     return false;
 }
 
-/* One GPU, where it is given as a whole, and its MIG devices. Gives how many devices were added. */
+/* Adds one GPU, if it is granted as a whole, and its MIG devices. Returns how many devices it added. */
 static int add_gpu_and_migs(const struct source *s, struct nvl_cdi *cdi, const struct nvl_gpu *gpu, int index,
                             struct nvl_error *err)
 {
@@ -112,7 +112,7 @@ static int add_gpu_and_migs(const struct source *s, struct nvl_cdi *cdi, const s
     return r < 0 ? r : (int)(cdi->n_devices - before);
 }
 
-/* In the order of the PCI bus, as NVML counts; a container's are counted anew, as they are in it. */
+/* In PCI bus order, like NVML; a container's GPUs get new indexes, as inside it. */
 static int add_devices(const struct source *s, struct nvl_cdi *cdi, struct nvl_error *err)
 {
     int n = 0;
@@ -128,7 +128,7 @@ static int add_devices(const struct source *s, struct nvl_cdi *cdi, struct nvl_e
     return 0;
 }
 
-/* An engine starts nothing while a node is missing; what it names is there again after the next boot. */
+/* An engine starts no container while a node is missing; a named node exists again after the next boot. */
 static void look_at_nodes(const struct source *s, struct nvl_strv *warnings)
 {
     for (size_t i = 0; i < s->resolved.n_nodes; i++) {
@@ -136,14 +136,14 @@ static void look_at_nodes(const struct source *s, struct nvl_strv *warnings)
         nvl_node_check(s->host.root, &node);
         if (node.state != NVL_NODE_OK && node.state != NVL_NODE_MODE)
             nvl_strv_pushf(warnings,
-                           "%s is named, and is %s now: no container with a GPU starts until it is mended, "
+                           "%s is named but is %s: no container with a GPU starts until it is fixed; "
                            "`nvlxc doctor` says how",
                            node.path,
                            node.state == NVL_NODE_STALE ? "stale" : nvl_node_state_name(node.state));
     }
 }
 
-/* Also without graphics some programs open it, where it is there. */
+/* Some programs open it even without graphics, if it is there. */
 static void add_modeset(const struct source *s, struct nvl_cdi_edits *edits)
 {
     struct nvl_node node = nvl_node_make(NVL_NODE_MODESET, 0, false, &s->host.majors, &s->host.params);
@@ -153,8 +153,7 @@ static void add_modeset(const struct source *s, struct nvl_cdi_edits *edits)
         nvl_strv_push(&edits->nodes, node.path);
 }
 
-/* `seen_at`: where the engine sees the bundle. A file that is not there would keep containers from starting.
- */
+/* `seen_at`: where the engine sees the bundle. A missing file would keep containers from starting. */
 static int add_bundle_files(const struct source *s, const char *seen_at, struct nvl_cdi_edits *edits,
                             struct nvl_error *err)
 {
@@ -169,7 +168,7 @@ static int add_bundle_files(const struct source *s, const char *seen_at, struct 
                  ? nvl_root_openat(s->host.root, folder, O_PATH | O_DIRECTORY)
                  : -ENOENT;
     if (fd < 0) {
-        nvl_error_host(err, fd, "there is no bundle of the loaded driver %s in %s", version, NVL_BUNDLE_DIR);
+        nvl_error_host(err, fd, "no bundle of the loaded driver %s in %s", version, NVL_BUNDLE_DIR);
         nvl_error_hint(err, "nvlxc driver sync");
         return fd;
     }
@@ -197,7 +196,7 @@ static int make_cdi(const struct source *s, struct nvl_cdi *cdi, struct nvl_strv
         r = add_devices(s, cdi, err);
     if (r < 0)
         return r;
-    /* void: NVIDIA's own runtime, where it is installed too, leaves such a container alone */
+    /* void: NVIDIA's own runtime, if installed too, leaves such a container alone */
     nvl_strv_push(&cdi->edits.env, NVL_ENV_DEVICES "=void");
     nvl_strv_pushf(&cdi->edits.env, NVL_ENV_CAPABILITIES "=%s", capabilities);
     take_nodes(&s->resolved, true, &cdi->edits.nodes);
@@ -242,7 +241,7 @@ static int read_container_grant(const struct nvl_target *target, struct nvl_gran
         return nvl_error_prefix(err, "%s", target->container->config_path);
     if (r > 0)
         return 0;
-    nvl_error_set(err, -ENOENT, "nvlxc gave %s no GPU: there is nothing to give on", target->name);
+    nvl_error_set(err, -ENOENT, "%s has no grant from nvlxc: there is nothing to pass on", target->name);
     nvl_error_hint(err, "nvlxc attach %s", target->name);
     return -ENOENT;
 }
@@ -264,14 +263,14 @@ int nvl_cdi_of_container(const struct nvl_root *root, const char *name, struct n
     for (size_t i = 0; i < s.resolved.missing.count; i++)
         nvl_strv_push(warnings, s.resolved.missing.items[i]);
     if (s.resolved.n_gpus == 0) {
-        nvl_error_host(err, -ENODEV, "%s is given no GPU that this host has", target.name);
+        nvl_error_host(err, -ENODEV, "this host has none of the GPUs granted to %s", target.name);
         nvl_error_hint(err, "nvlxc show %s", target.name);
         return -ENODEV;
     }
     if (s.grant.delivery.libraries != NVL_LIBRARIES_BUNDLE)
         nvl_strv_pushf(warnings,
-                       "%s does not have the driver from nvlxc (--libraries %s): the specification gives on "
-                       "the nodes alone",
+                       "%s does not have the driver from nvlxc (--libraries %s): the specification has only "
+                       "the nodes",
                        target.name, nvl_libraries_mode_name(s.grant.delivery.libraries));
     return make_cdi(&s, cdi, warnings, err);
 }

@@ -1,4 +1,4 @@
-/* Building a driver bundle while somebody looks on. */
+/* Builds a driver bundle and shows the progress. */
 #include "cli/bundle_step.h"
 
 #include <fcntl.h>
@@ -38,11 +38,11 @@ int nvl_sync_shown(const struct nvl_context *ctx, const struct nvl_userspace *us
     int r = nvl_bundle_sync(&ctx->root, us, version, dry_run, is_shown ? show_progress : NULL, &progress,
                             result, err);
     if (progress.percent >= 0)
-        fputs("\r\033[K", stderr); /* the line that follows says it all */
+        fputs("\r\033[K", stderr); /* the next line replaces the percentage */
     return r;
 }
 
-/* The nearest folder that exists decides. */
+/* Measures the nearest folder that exists. */
 static bool can_write(const struct nvl_root *root)
 {
     nvl_autofree char *path = nvl_xstrdup(NVL_BUNDLE_DIR);
@@ -79,8 +79,7 @@ void nvl_bundle_step(const struct nvl_context *ctx, const struct nvl_driver_vers
     if (version[0] == '\0' || nvl_bundle_is_present(&ctx->root, version))
         return;
     if (!dry_run && !can_write(&ctx->root)) {
-        nvl_strv_pushf(warnings,
-                       "the driver bundle of %s is not there yet; build it as root: nvlxc driver sync",
+        nvl_strv_pushf(warnings, "the driver bundle of %s is missing; build it as root: nvlxc driver sync",
                        version);
         return;
     }

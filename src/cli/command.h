@@ -1,4 +1,4 @@
-/* A command of the command line, and what all of them share. One cmd/VERB.c defines each; commands.c lists
+/* A command of the command line, and what all commands share. Each cmd/VERB.c defines one; commands.c lists
  * them. */
 #pragma once
 
@@ -16,12 +16,12 @@ struct nvl_command {
     const char *name;      /* "attach", "driver" */
     const char *arguments; /* "CT", "list|sync|prune [VERSION]", "" */
     const char *summary;   /* one line for --help */
-    const char *details;   /* more for `nvlxc COMMAND --help`; NULL for none */
+    const char *details;   /* more text for `nvlxc COMMAND --help`; NULL for none */
     size_t min_arguments, max_arguments;
     const struct nvl_option *options; /* ends with a nameless entry; NULL for none */
-    size_t values_size;               /* of the struct that the options fill in; it is zeroed before */
-    /* Prints its own output. Returns the exit status (enum nvl_exit), or a negative errno with err set. Lists
-     * in `values` are the command's to clear. */
+    size_t values_size;               /* of the struct that the options fill in; zeroed before parsing */
+    /* Prints its own output. Returns the exit status (enum nvl_exit), or a negative errno with err set. The
+     * command clears the lists in `values`. */
     int (*run)(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values,
                struct nvl_error *err);
 };

@@ -1,4 +1,4 @@
-/* The list of commands, in the order that --help shows. */
+/* The list of commands, in the order of --help. */
 #include "cli/command.h"
 
 extern const struct nvl_command nvl_cmd_gpus, nvl_cmd_host, nvl_cmd_attach, nvl_cmd_detach, nvl_cmd_list,

@@ -1,5 +1,5 @@
-/* nvlxc-doc: man pages (in scdoc's format) and shell completions out of the tables of commands and options,
- * so that they say what --help says. Printed on stdout at build time.
+/* nvlxc-doc: generates man pages (in scdoc's format) and shell completions from the tables of commands and
+ * options, so that they agree with --help. The build runs it and takes its stdout.
  *
  * usage: nvlxc-doc page COMMAND [PROSE]      the man page of one command
  *        nvlxc-doc man|bash|zsh TEMPLATE     the template, with its @LINES@ filled in */
@@ -14,8 +14,8 @@
 
 #define TEXT_MAX (1u << 20)
 
-/* Text as it stands, in one line: scdoc's own signs lose their meaning, some of which have one at the
- * beginning alone. */
+/* Escapes a text and puts it on one line. Some of scdoc's markup characters are special only at the start of
+ * a line. */
 static void add_text(struct nvl_buf *out, const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -52,7 +52,7 @@ static bool is_aligned(const char *paragraph, size_t len)
     return false;
 }
 
-/* Paragraph by paragraph; what is aligned by blanks keeps its lines. */
+/* Reflows each paragraph; lines that are aligned with blanks stay as they are. */
 static void add_details(struct nvl_buf *out, const char *details)
 {
     for (const char *at = details; *at != '\0';) {
@@ -70,7 +70,7 @@ static void add_details(struct nvl_buf *out, const char *details)
     }
 }
 
-/* `prose` is a text to put in, "" for none. */
+/* `prose` is a text to insert, "" for none. */
 static void add_command_page(const struct nvl_command *c, const char *prose, struct nvl_buf *out)
 {
     nvl_buf_addf(out, "nvlxc-%s(8) \"nvlxc " NVL_VERSION "\"\n\n# NAME\n\nnvlxc-%s - ", c->name, c->name);
@@ -89,13 +89,13 @@ static void add_command_page(const struct nvl_command *c, const char *prose, str
     nvl_buf_addf(out, "The options of every command are in *nvlxc*(8).\n\n");
     if (prose[0] != '\0')
         nvl_buf_addf(out, "%s\n", prose);
-    nvl_buf_addf(
-        out, "# EXIT STATUS\n\n0 done and all well, 1 it failed or something was found, 2 the command line "
-             "is wrong, 3 the host lacks what the command needs.\n\n# SEE ALSO\n\n*nvlxc*(8)\n");
+    nvl_buf_addf(out,
+                 "# EXIT STATUS\n\n0 success, 1 failure or a problem was found, 2 wrong command line, 3 the "
+                 "host lacks what the command needs.\n\n# SEE ALSO\n\n*nvlxc*(8)\n");
 }
 
-/* What a line of a template stands for: "@COMMANDS@" and "@OPTIONS@" of nvlxc(8). False where it stands for
- * itself. */
+/* Expands a placeholder line of a template: "@COMMANDS@" and "@OPTIONS@" of nvlxc(8). False for any other
+ * line. */
 static bool add_man_part(const char *line, struct nvl_buf *out)
 {
     if (strcmp(line, "@OPTIONS@") == 0) {
@@ -115,7 +115,7 @@ static bool add_man_part(const char *line, struct nvl_buf *out)
     return true;
 }
 
-/* Every capability, and `all`. */
+/* Every capability and `all`. */
 static char *capabilities(const char *separator)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
@@ -151,7 +151,7 @@ static void add_bash(struct nvl_buf *out)
     }
 }
 
-/* For single quotes, and for the signs that _arguments and _describe part their fields by. */
+/* Escapes for single quotes, and for the characters that separate fields in _arguments and _describe. */
 static void add_zsh_text(struct nvl_buf *out, const char *text)
 {
     nvl_auto(nvl_buf_clear) struct nvl_buf fields = {0};
@@ -161,7 +161,7 @@ static void add_zsh_text(struct nvl_buf *out, const char *text)
     nvl_buf_add_quoted(out, fields.data != NULL ? fields.data : "");
 }
 
-/* What completions/_nvlxc.in has a function for. */
+/* The values for which completions/_nvlxc.in has a function. */
 static bool is_completed(const char *word)
 {
     static const char *const known[] = {"CT", "SEL", "LIST", "VERSION", "DIR", "FILE"};
@@ -242,8 +242,8 @@ static void add_zsh(struct nvl_buf *out)
     }
 }
 
-/* The same of a completion ("bash", "zsh"): "@TABLES@". The shells' own files, completions/ in the source,
- * say how they are used. */
+/* The same for a completion ("bash", "zsh"): "@TABLES@". The shells' own files in completions/ say how they
+ * use the tables. */
 static bool add_completion_part(const char *shell, const char *line, struct nvl_buf *out)
 {
     if (strcmp(line, "@TABLES@") != 0)
@@ -303,13 +303,13 @@ int main(int argc, char **argv)
     nvl_autofree char *text = path != NULL ? read_template(path) : nvl_xstrdup("");
 
     if (argc < 3 || argc > 4)
-        return fail_doc("page COMMAND [PROSE], or man, bash or zsh and a TEMPLATE", "");
+        return fail_doc("usage: page COMMAND [PROSE], or man, bash or zsh with a TEMPLATE", "");
     if (text == NULL)
         return fail_doc("cannot read ", path);
     if (is_page) {
         const struct nvl_command *command = find_documented(argv[2]);
         if (command == NULL)
-            return fail_doc("there is no command ", argv[2]);
+            return fail_doc("unknown command ", argv[2]);
         add_command_page(command, text, &out);
     } else {
         fill_in(argv[1], text, &out);

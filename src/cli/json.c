@@ -1,4 +1,4 @@
-/* What commands say in JSON. */
+/* Builds the commands' JSON output. */
 #include "cli/json.h"
 
 #include <stdio.h>
@@ -10,9 +10,9 @@
 
 json_t *nvl_json_made(json_t *value)
 {
-    if (value == NULL) { /* no memory, or a text that should have gone through nvl_json_text */
+    if (value == NULL) { /* out of memory, or a text that should have gone through nvl_json_text */
         fflush(stdout);
-        fputs("nvlxc: an answer could not be put into JSON; without --json it can be read\n", stderr);
+        fputs("nvlxc: cannot write the result as JSON; run the command without --json\n", stderr);
         exit(NVL_EXIT_FAILED);
     }
     return value;
@@ -31,7 +31,7 @@ json_t *nvl_json_text(const char *s)
 {
     json_t *text = json_string(s);
 
-    if (text == NULL) { /* jansson takes UTF-8 alone */
+    if (text == NULL) { /* jansson accepts only UTF-8 */
         nvl_autofree char *copy = nvl_make_utf8(nvl_xstrdup(s));
         text = json_string(copy);
     }
@@ -76,7 +76,7 @@ json_t *nvl_json_capabilities(unsigned capabilities)
 {
     json_t *array = json_array();
 
-    /* one by one: all seven together are written as "all" */
+    /* one by one: nvl_capabilities_format would write all seven as "all" */
     for (unsigned bit = 1; bit <= NVL_CAP_ALL; bit <<= 1)
         if ((capabilities & bit) != 0) {
             nvl_autofree char *word = nvl_capabilities_format(bit);

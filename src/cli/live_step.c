@@ -1,4 +1,4 @@
-/* The running container as a step of `attach` and `detach`. */
+/* Changes the running container, as a step of `attach` and `detach`. */
 #include "cli/live_step.h"
 
 #include <errno.h>
@@ -11,26 +11,26 @@
 #include "container/target.h"
 #include "grant/grant.h"
 
-/* What Proxmox and LXC do themselves at a start, from the config's own entries. */
+/* Refuses what Proxmox and LXC themselves do at a start, from the config's own entries. */
 static int check_ways(const struct nvl_target *target, const struct nvl_grant *grant, struct nvl_error *err)
 {
     int r;
 
     if (grant->delivery.nodes == NVL_NODES_DEV) {
-        r = nvl_error_usage(
-            err, "--live cannot bring what --nodes dev writes: dev[n] entries are Proxmox's own, and "
-                 "take effect at a start");
+        r = nvl_error_usage(err,
+                            "--live does not work with --nodes dev: Proxmox applies its dev[n] entries only "
+                            "at a start");
         nvl_error_hint(
             err,
-            "leave out --live and restart the CT; from pve-container 6.0.4 on `pct set %s --devN PATH` "
-            "brings one into a running CT; or attach --nodes hook --live",
+            "leave out --live and restart the CT; or attach --nodes hook --live; since pve-container 6.0.4 "
+            "`pct set %s --devN PATH` adds a node to a running CT",
             target->container->name);
         return r;
     }
     if (grant->delivery.libraries == NVL_LIBRARIES_HOST) {
-        r = nvl_error_usage(
-            err, "--live cannot bring what --libraries host writes: it lies over the library folders "
-                 "that the container's programs are using");
+        r = nvl_error_usage(err,
+                            "--live does not work with --libraries host: it would mount over library folders "
+                            "that the container's programs are using");
         nvl_error_hint(err,
                        "leave out --live and restart the container, or attach --libraries bundle --live");
         return r;
@@ -51,10 +51,11 @@ int nvl_live_step_check(const struct nvl_context *ctx, const struct nvl_target *
     if (!step->is_running || (dry_run && !nvl_root_is_machine(&ctx->root)))
         return 0;
     if (!nvl_root_is_machine(&ctx->root))
-        return nvl_error_usage(err, "--live changes a running container of this machine: it has no --root");
+        return nvl_error_usage(
+            err, "--live changes a running container of this machine and does not work with --root");
     if (geteuid() != 0) {
-        r = nvl_error_host(err, -EPERM, "--live enters the container's mounts, which only root can");
-        nvl_error_hint(err, "run it with sudo, or without --live and restart the container");
+        r = nvl_error_host(err, -EPERM, "--live must run as root: it enters the container's mounts");
+        nvl_error_hint(err, "run it with sudo, or leave out --live and restart the container");
         return r;
     }
     return 0;
@@ -64,7 +65,9 @@ static int explain_live_failure(const struct nvl_target *target, bool dry_run, i
 {
     if (r == 0 || dry_run)
         return r;
-    nvl_error_prefix(err, "%s: its config is written, and takes effect at its next start; now", target->name);
+    nvl_error_prefix(err,
+                     "%s: the config is written and takes effect at the next start; applying it now failed",
+                     target->name);
     if (err->hint[0] == '\0') {
         nvl_autofree char *restart = nvl_container_restart(target->container);
         nvl_error_hint(err, "restart it: %s", restart);
@@ -119,7 +122,7 @@ static void say_programs(const struct nvl_context *ctx, const struct nvl_target 
 {
     for (size_t i = 0; i < programs->count; i++) {
         nvl_autofree char *devices = nvl_strv_join(&programs->items[i].devices, " ");
-        nvl_say(ctx, "%s: %s (pid %d) has %s open, and %s until it closes it or ends", target->name,
+        nvl_say(ctx, "%s: %s (pid %d) has %s open and %s until it closes it or exits", target->name,
                 programs->items[i].name, (int)programs->items[i].pid, devices,
                 dry_run ? "would keep it" : "keeps it");
     }
@@ -131,15 +134,14 @@ void nvl_live_step_say(const struct nvl_context *ctx, const struct nvl_target *t
     const struct nvl_live_result *r = &step->result;
 
     if (step->asked_for && !step->is_running)
-        nvl_say(ctx, "%s does not run: --live has nothing to do", target->name);
+        nvl_say(ctx, "%s is not running: --live has nothing to do", target->name);
     if (!step->done)
         return;
     say_programs(ctx, target, &r->programs, dry_run);
     say_list(ctx, target,
-             dry_run ? "would take out of the running container" : "taken out of the running container",
+             dry_run ? "would remove from the running container" : "removed from the running container",
              &r->ejected.what);
-    say_list(ctx, target,
-             dry_run ? "would bring into the running container" : "brought into the running container",
+    say_list(ctx, target, dry_run ? "would add to the running container" : "added to the running container",
              &r->injected.done);
     if (r->injected.done.count + r->ejected.what.count + r->injected.problems.count +
             r->ejected.problems.count ==

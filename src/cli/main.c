@@ -1,4 +1,4 @@
-/* The program: finds the command, parses its options, and tells its error. */
+/* The program: finds the command, parses its options, runs it and prints its error. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,10 +21,9 @@ static void print_help(void)
     }
     nvl_buf_addf(&out, "\noptions:\n");
     nvl_options_help(nvl_global_options, &out);
-    nvl_buf_addf(
-        &out,
-        "\n'nvlxc COMMAND --help' says more about one. Exit status: 0 done and all well, 1 it failed or "
-        "something was found,\n2 the command line is wrong, 3 the host lacks what the command needs.\n");
+    nvl_buf_addf(&out, "\nRun 'nvlxc COMMAND --help' for more. Exit status: 0 success, 1 failure or a\n"
+                       "problem was found, 2 wrong command line, 3 the host lacks what the command\n"
+                       "needs.\n");
     fputs(out.data, stdout);
 }
 
@@ -51,8 +50,8 @@ static const struct nvl_command *find_command(const char *name)
     return NULL;
 }
 
-/* The command is the first word that is neither an option nor an option's value: only --root takes a value
- * among the options that may stand before it. */
+/* The command is the first word that is neither an option nor the value of an option. Of the options that can
+ * precede it, only --root takes a value. */
 static const char *command_word(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -132,7 +131,7 @@ static int run_program(struct nvl_globals *globals, int argc, char **argv, struc
         return NVL_EXIT_OK;
     }
     if (!globals->help) {
-        nvl_error_usage(err, "no command is given");
+        nvl_error_usage(err, "no command given");
         nvl_error_hint(err, "'nvlxc --help' lists the commands");
         return -EINVAL;
     }
@@ -155,7 +154,7 @@ static void print_error(const struct nvl_error *err, bool json)
     }
 }
 
-/* jansson would open /dev/urandom for what the kernel has given the process already. */
+/* Without this jansson would open /dev/urandom for bytes that the kernel has already given the process. */
 static void seed_json(void)
 {
     size_t seed = 0;
@@ -171,12 +170,12 @@ int main(int argc, char **argv)
 
     seed_json();
     int r = run_program(&globals, argc, argv, &err);
-    /* what was printed must have reached its reader */
+    /* the output must have reached its reader */
     if ((fflush(stdout) != 0 || ferror(stdout)) && r >= 0) {
         r = nvl_error_errno(&err, -errno, "cannot write the output");
     }
     if (r < 0) {
-        /* a parse that failed half way may not have seen --json yet */
+        /* a parse that failed halfway may not have reached --json */
         for (int i = 1; i < argc && !globals.json; i++)
             globals.json = strcmp(argv[i], "--json") == 0;
         print_error(&err, globals.json);

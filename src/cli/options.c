@@ -26,7 +26,7 @@ static int store_value(const struct match *match, const char *value, struct nvl_
         break;
     case NVL_OPTION_STRING:
         if (*(const char **)match->to != NULL)
-            return nvl_error_usage(err, "%s is given twice", o->name);
+            return nvl_error_usage(err, "%s is given more than once", o->name);
         *(const char **)match->to = value;
         break;
     case NVL_OPTION_LIST:

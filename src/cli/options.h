@@ -1,4 +1,4 @@
-/* The one table-driven option parser: --help, completions and the man page come from the same table. */
+/* The table-driven option parser: --help, completions and man pages come from the same table. */
 #pragma once
 
 #include <stddef.h>
@@ -9,7 +9,7 @@
 enum nvl_option_kind {
     NVL_OPTION_FLAG,   /* --dry-run: bool = true */
     NVL_OPTION_STRING, /* --capabilities LIST: const char *, given once, points into argv */
-    NVL_OPTION_LIST,   /* --gpu SEL, may be given again: struct nvl_strv; the command clears it */
+    NVL_OPTION_LIST,   /* --gpu SEL, may be repeated: struct nvl_strv; the command clears it */
 };
 
 struct nvl_option {
@@ -20,16 +20,16 @@ struct nvl_option {
     size_t offset; /* of the variable in the struct of values: offsetof(struct …, field) */
 };
 
-/* One table of options and the struct that it fills in. */
+/* A table of options and the struct that it fills in. */
 struct nvl_option_set {
     const struct nvl_option *options; /* NULL for none */
     void *values;
 };
 
 /* Sorts argv into options (of any of the sets) and arguments. Options stand before or after the arguments;
- * "--opt VALUE" and "--opt=VALUE"; "--" ends them; "-" is an argument. Unknown options, missing and
+ * "--opt VALUE" and "--opt=VALUE"; "--" ends them; "-" is an argument. Unknown options and missing or
  * superfluous values are errors with exit status 2. */
 int nvl_options_parse(const struct nvl_option_set *sets, size_t n_sets, int argc, char **argv,
                       struct nvl_strv *arguments, struct nvl_error *err);
-/* The table as --help shows it, appended to `out`. */
+/* Appends the table to `out`, as --help shows it. */
 void nvl_options_help(const struct nvl_option *options, struct nvl_buf *out);

@@ -1,4 +1,4 @@
-/* Lines for people, and warnings. */
+/* Prints lines and warnings. */
 #include "cli/print.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* What the commands tell people. */
+/* Text output of the commands. */
 #pragma once
 
 #include "base/alloc.h"
@@ -6,9 +6,10 @@
 struct nvl_context;
 struct nvl_grant;
 
-/* Lines for people, on stdout, made printable; nothing with --quiet or --json. The last newline is added. */
+/* Prints a line on stdout, made printable; nothing with --quiet or --json. Adds the newline. */
 void nvl_say(const struct nvl_context *ctx, const char *fmt, ...) NVL_PRINTF(2, 3);
-/* "nvlxc: warning: …" on stderr, made printable, also with --quiet. The newline is added. */
+/* Prints "nvlxc: warning: …" on stderr, made printable, also with --quiet. Adds the newline. */
 void nvl_warn(const char *fmt, ...) NVL_PRINTF(1, 2);
-/* "; nodes dev; libraries none; exclusive": what is not as usual but `required`; the caller frees. */
+/* "; nodes dev; libraries none; exclusive": everything that is not default, except `required`; the caller
+ * frees. */
 char *nvl_grant_ways_text(const struct nvl_grant *grant);

@@ -1,6 +1,6 @@
-/* Tables for people, by libsmartcols. Its lines take several times what their text takes, so rows are kept as
- * text, and made into lines a few at a time. It is loaded when there is a table to print: most runs have
- * none. */
+/* Tables for people, by libsmartcols. Its lines take several times the memory of their text, so rows are kept
+ * as text and become lines a few at a time. The library is loaded only when there is a table to print: most
+ * runs print none. */
 #include "cli/table.h"
 
 #include <dlfcn.h>
@@ -33,7 +33,7 @@ struct nvl_table {
     struct nvl_strv columns;
     struct libscols_table *scols;
     size_t n_rows;
-    struct nvl_buf cells; /* of one row after the other, each with its NUL */
+    struct nvl_buf cells; /* row after row, each cell with its NUL */
 };
 
 static bool load_smartcols(void)
@@ -85,7 +85,7 @@ static void make_columns(struct nvl_table *table)
     }
 }
 
-/* Where the library is not installed: one tab between two columns. */
+/* Without the library a tab separates two columns. */
 static void print_plain(const struct nvl_table *table, FILE *to)
 {
     const char *cell = table->cells.data;
@@ -100,7 +100,7 @@ static void print_plain(const struct nvl_table *table, FILE *to)
     }
 }
 
-/* A line of the cells from `cell` on, which is moved behind them. */
+/* Makes a line of the cells from `cell` on, and moves `cell` past them. */
 static struct libscols_line *add_line(struct nvl_table *table, const char **cell)
 {
     struct libscols_line *line = check_result(lib.scols_table_new_line(table->scols, NULL));
@@ -111,7 +111,7 @@ static struct libscols_line *add_line(struct nvl_table *table, const char **cell
     return line;
 }
 
-/* The next rows' lines, instead of those before; gives the last, NULL where there are no more. */
+/* Replaces the lines by those of the next rows; returns the last line, NULL if no row is left. */
 static struct libscols_line *next_lines(struct nvl_table *table, size_t most, const char **cell)
 {
     struct libscols_line *last = NULL;
@@ -122,7 +122,7 @@ static struct libscols_line *next_lines(struct nvl_table *table, size_t most, co
     return last;
 }
 
-/* A row of cells that are as wide as the columns must be: what libsmartcols finds, printing to nowhere. */
+/* Makes a row of cells as wide as the columns must be, by letting libsmartcols print to nowhere. */
 static void find_widest(struct nvl_table *table, size_t at_a_time, struct nvl_buf *widest)
 {
     nvl_autofree size_t *widths = nvl_xcalloc(table->columns.count, sizeof *widths);
@@ -158,7 +158,7 @@ void nvl_table_print(struct nvl_table *table, FILE *to)
     }
     make_columns(table);
     lib.scols_table_set_stream(table->scols, to);
-    /* on a terminal libsmartcols looks at all cells to choose what to cut */
+    /* on a terminal libsmartcols looks at all cells to decide what to cut */
     if (table->n_rows <= few || isatty(fileno(to))) {
         next_lines(table, table->n_rows, &cell);
         lib.scols_print_table(table->scols);
@@ -166,7 +166,7 @@ void nvl_table_print(struct nvl_table *table, FILE *to)
     }
     find_widest(table, few, &widest);
     while ((last = next_lines(table, few, &cell)) != NULL) {
-        const char *behind = widest.data; /* it counts, and is not printed */
+        const char *behind = widest.data; /* counts for the width and is not printed */
         add_line(table, &behind);
         lib.scols_table_print_range(table->scols, NULL, last);
     }

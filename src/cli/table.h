@@ -1,5 +1,5 @@
-/* Tables for people, by libsmartcols: columns as wide as they must be, the last one cut on a terminal. Where
- * the library is not installed, columns are parted by tabs. */
+/* Tables for people, by libsmartcols: columns as wide as needed, the last one cut on a terminal. If the
+ * library is not installed, tabs separate the columns. */
 #pragma once
 
 #include <stdio.h>
@@ -12,6 +12,6 @@ struct nvl_table;
 struct nvl_table *nvl_table_new(const char *const *columns);
 /* One row, a string for each column; NULL prints "-". */
 void nvl_table_row(struct nvl_table *table, const char *const *cells);
-/* Once. */
+/* Prints the table. Call it once. */
 void nvl_table_print(struct nvl_table *table, FILE *to);
 void nvl_table_free(struct nvl_table *table);

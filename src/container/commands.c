@@ -1,9 +1,9 @@
-/* Commands for people to type, for one container. */
+/* Commands for people to type, for a single container. */
 #include "container/commands.h"
 
 #define AS_USER "as that user: "
 
-/* "-n web", with the folder where LXC's tools would not look by themselves: a user's own know theirs. */
+/* "-n web", plus the folder if LXC's tools would not look there by themselves: a user's own tools do. */
 static char *lxc_arguments(const struct nvl_container *c)
 {
     bool is_default = c->user != NULL || strcmp(c->lxcpath, "/var/lib/lxc") == 0;

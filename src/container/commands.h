@@ -1,5 +1,5 @@
-/* Commands for people to type: Proxmox's and LXC's own tools, for one container. Names that a user chose are
- * quoted as a shell reads them. The caller frees. */
+/* Commands for people to type: Proxmox's and LXC's own tools, for a single container. Names that a user chose
+ * are quoted for a shell. The caller frees. */
 #pragma once
 
 #include "container/container.h"

@@ -1,13 +1,12 @@
-/* A config as lines. Nothing is changed here: every line knows where it stands in the text, so that what is
- * written back is the same bytes. The two grammars: PVE/LXC/Config.pm of pve-container, and liblxc's parser.
- */
+/* A config as lines. This file changes nothing: every line knows its place in the text, so that writing it
+ * back gives the same bytes. The two grammars: PVE/LXC/Config.pm of pve-container, and liblxc's parser. */
 #include "container/config.h"
 
 #include <errno.h>
 
 #define PENDING "pve:pending"
 
-/* What Perl's \s and liblxc take as blank. */
+/* What Perl's \s and liblxc treat as blank. */
 static bool is_blank(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
@@ -23,7 +22,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* The text between two places, without the blanks around it. */
+/* The text between two places, without surrounding blanks. */
 static char *copy_trimmed(const char *start, const char *end)
 {
     while (start < end && is_blank(*start))
@@ -40,7 +39,7 @@ static bool is_rest_blank(const char *p, const char *end)
     return p == end;
 }
 
-/* "[name]" with two characters or more, and "[pve:pending]"; blanks may follow, in any case of letters. */
+/* "[name]" with two characters or more, and "[pve:pending]"; blanks may follow, and the case is ignored. */
 static bool parse_pve_section(const char *p, const char *end, struct nvl_line *line)
 {
     const char *close = memchr(p, ']', (size_t)(end - p));
@@ -60,8 +59,8 @@ static bool parse_pve_section(const char *p, const char *end, struct nvl_line *l
     return true;
 }
 
-/* Raw LXC lines, "lxc.key: value" or "lxc.key = value": no blank before the colon, any before the equals
- * sign. */
+/* Raw LXC lines, "lxc.key: value" or "lxc.key = value": no blank before the colon, any number before the
+ * equals sign. */
 static bool parse_pve_raw(const char *p, const char *end, struct nvl_line *line)
 {
     const char *q = p + 4;
@@ -81,8 +80,8 @@ static bool parse_pve_raw(const char *p, const char *end, struct nvl_line *line)
     return true;
 }
 
-/* Proxmox's own keys: letters and underscores, then digits, then the colon at once, and something behind it.
- */
+/* Proxmox's own keys: letters and underscores, then digits, then immediately the colon, and something after
+ * it. */
 static bool parse_pve_typed(const char *p, const char *end, struct nvl_line *line)
 {
     const char *q = p;
@@ -111,7 +110,7 @@ static enum nvl_line_kind parse_pve_line(const char *p, const char *end, struct 
     return parse_pve_raw(p, end, line) || parse_pve_typed(p, end, line) ? NVL_LINE_KEY : NVL_LINE_UNKNOWN;
 }
 
-/* Quotes around the whole value are taken off, as liblxc does. */
+/* Removes quotes around the whole value, as liblxc does. */
 static void unquote(char *value)
 {
     size_t len = strlen(value);
@@ -168,8 +167,8 @@ int nvl_config_parse(struct nvl_config *config, enum nvl_dialect dialect, char *
         size_t line = 1;
         for (const char *p = taken; p < nul; p++)
             line += *p == '\n';
-        nvl_error_set(err, -EINVAL, "the config is not a text: line %zu holds a NUL byte", line);
-        nvl_error_hint(err, "the file is damaged or of another kind; restore it from a backup");
+        nvl_error_set(err, -EINVAL, "the config is not a text: line %zu contains a NUL byte", line);
+        nvl_error_hint(err, "the file is damaged or not a config; restore it from a backup");
         return -EINVAL;
     }
     config->text = TAKE_PTR(taken);

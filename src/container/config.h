@@ -1,7 +1,7 @@
 /* A container's config as lines, in its two dialects: Proxmox ("key: value", sections) and LXC ("key =
  * value"). Every byte is kept: a config that is parsed and written unchanged is the same file. Grammar:
- * PVE/LXC/Config.pm of pve-container and lxc.container.conf(5). Hostile where the container belongs to a
- * user. */
+ * PVE/LXC/Config.pm of pve-container and lxc.container.conf(5). Hostile if the container belongs to a user.
+ */
 #pragma once
 
 #include "base/root.h"
@@ -20,10 +20,10 @@ enum nvl_line_kind {
 };
 
 struct nvl_line {
-    size_t start, len; /* in text, with its line end (absent on an unfinished last line) */
+    size_t start, len; /* in text, with its line end (which an unfinished last line lacks) */
     enum nvl_line_kind kind;
-    size_t section;    /* 0: the top section, the one that is in force */
-    char *key, *value; /* KEY: unescaped copies, blanks around them removed; SECTION: key is its name */
+    size_t section;    /* 0: the top section, which is in force */
+    char *key, *value; /* KEY: unescaped copies, without surrounding blanks; SECTION: key is its name */
 };
 
 struct nvl_config {
@@ -32,16 +32,17 @@ struct nvl_config {
     size_t len;
     struct nvl_line *lines;
     size_t n_lines;
-    struct nvl_majors majors; /* of its host now: whose device a rule's number is; UNKNOWN after parsing */
+    struct nvl_majors
+        majors; /* of its host now: tell whose device a rule's number is; UNKNOWN after parsing */
 };
 
-/* Takes `text` over. -EINVAL where it holds NUL bytes, -EFBIG over NVL_CONFIG_MAX. */
+/* Takes over `text`. -EINVAL if it contains NUL bytes, -EFBIG above NVL_CONFIG_MAX. */
 int nvl_config_parse(struct nvl_config *config, enum nvl_dialect dialect, char *text, size_t len,
                      struct nvl_error *err);
 void nvl_config_clear(struct nvl_config *config);
-/* An lxc.* key: Proxmox keeps these in their order, and sorts its own. */
+/* Whether it is an lxc.* key: Proxmox keeps these in their order, and sorts its own. */
 bool nvl_line_is_raw(const struct nvl_line *line);
 /* The value of a key of the top section that counts (the last one), NULL for none. */
 const char *nvl_config_get(const struct nvl_config *config, const char *key);
-/* A SECTION line of Proxmox's pending changes, which the next start applies. */
+/* Whether it is the SECTION line of Proxmox's pending changes, which the next start applies. */
 bool nvl_is_pending_section(const struct nvl_line *line);

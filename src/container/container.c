@@ -1,4 +1,4 @@
-/* One container: by its name, its config, whether it runs. */
+/* A single container: found by name, its config, whether it runs. */
 #include "container/container.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "container/users.h"
 
-/* What stands before the slash of a full name. */
+/* What precedes the slash of a full name. */
 static const char *owner_name(const struct nvl_container *c)
 {
     return c->kind == NVL_CONTAINER_PVE ? "pve" : c->user != NULL ? c->user : "root";
@@ -44,15 +44,15 @@ static int ambiguous(const struct nvl_containers *containers, const char *name, 
             nvl_strv_pushf(&names, "%s/%s", owner_name(c), name);
     }
     nvl_autofree char *list = nvl_strv_join(&names, ", ");
-    nvl_error_set(err, -EEXIST, "several containers are called %s: %s", name, list);
-    nvl_error_hint(err, "give the name with its owner, for instance %s", names.items[0]);
+    nvl_error_set(err, -EEXIST, "several containers have the name %s: %s", name, list);
+    nvl_error_hint(err, "give the name with its owner, for example %s", names.items[0]);
     return -EEXIST;
 }
 
 static int on_other_node(const struct nvl_container *c, struct nvl_error *err)
 {
     nvl_error_set(err, -EREMOTE, "CT %s is on the node %s, not on this one", c->name, c->node);
-    nvl_error_hint(err, "log in to %s, and run the command there", c->node);
+    nvl_error_hint(err, "log in to %s and run the command there", c->node);
     return -EREMOTE;
 }
 
@@ -71,17 +71,16 @@ static int unknown(const struct nvl_containers *containers, const char *name, st
     nvl_autofree char *there = nvl_strv_join(&names, ", ");
     nvl_autofree char *looked = nvl_strv_join(&containers->looked, ", ");
     if (containers->count > 0)
-        nvl_error_set(err, -ENOENT, "there is no container %.128s; there are: %s", name, there);
+        nvl_error_set(err, -ENOENT, "no container %.128s; there are: %s", name, there);
     else
-        nvl_error_set(err, -ENOENT, "there is no container %.128s, nor any other: looked in %s", name,
-                      looked);
+        nvl_error_set(err, -ENOENT, "no container %.128s, nor any other; searched %s", name, looked);
     if (geteuid() != 0)
-        nvl_error_hint(err, "Proxmox's and root's containers can be seen by root only: run it with sudo");
+        nvl_error_hint(err, "only root can see Proxmox's and root's containers: run it with sudo");
     return -ENOENT;
 }
 
-/* The index of the first of that name and that owner (NULL: whosever), one that is elsewhere only where there
- * is no other; n_entries for none. */
+/* The index of the first of that name and that owner (NULL: any), including other nodes only if this one has
+ * none; n_entries for none. */
 static size_t find_named(const struct nvl_containers *containers, const char *owner, const char *name)
 {
     size_t folder = 0, i, elsewhere = containers->n_entries;
@@ -142,8 +141,7 @@ static int cannot_read(const struct nvl_container *c, int code, const char *path
     else if (code == -ELOOP)
         nvl_error_set(err, code, "%s is a link; a user's config must be a file itself", path);
     else if (code == -EXDEV)
-        nvl_error_set(err, code, "%s lies outside of %s's home, and is not %s's own file", path, c->user,
-                      c->user);
+        nvl_error_set(err, code, "%s is outside of %s's home and not %s's own file", path, c->user, c->user);
     else if (code == -EFBIG)
         nvl_error_set(err, code, "%s is larger than %u MiB, more than a config can be", path,
                       NVL_CONFIG_MAX >> 20);
@@ -190,8 +188,8 @@ static uint64_t hash_of(const char *text, size_t len)
     return hash;
 }
 
-/* The name of liblxc's command socket, as /proc/net/unix shows an abstract one: '@' for the NUL before it.
- * Where it would not fit into an address, liblxc hashes lxcpath and name. */
+/* The name of liblxc's command socket, as /proc/net/unix shows an abstract one: '@' for the NUL before it. If
+ * it would not fit into an address, liblxc hashes lxcpath and name. */
 char *nvl_container_command_socket(const struct nvl_container *c)
 {
     const size_t room = sizeof((struct sockaddr_un *)NULL)->sun_path - 2; /* for the NULs before and behind */
@@ -203,7 +201,7 @@ char *nvl_container_command_socket(const struct nvl_container *c)
     return nvl_xasprintf("@lxc/%016" PRIx64 "/command", hash_of(container, strlen(container)));
 }
 
-/* "Num RefCount Protocol Flags Type St Inode Path": what is behind the seventh blank-separated field. */
+/* "Num RefCount Protocol Flags Type St Inode Path": what follows the seventh blank-separated field. */
 static const char *socket_path(const char *line, size_t len, size_t *path_len)
 {
     const char *p = line, *end = line + len;
@@ -227,7 +225,7 @@ static int compare_hashes(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Line by line: every socket of the machine has its own. */
+/* Line by line: the file lists every socket of the machine. */
 void nvl_running_read(const struct nvl_root *root, struct nvl_running *running)
 {
     char buffer[32768];

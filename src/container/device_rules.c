@@ -1,7 +1,7 @@
 /* What liblxc makes of the device rules (cgroups/cgfsng.c, conf.c). Loading keeps them as lists, in which an
- * empty value removes the rules of its own key: that is done when the config is read. Starting goes through
- * them: `a` alone sets the answer for the rest and forgets all before it, any other rule stays. Where no rule
- * is left, no filter is attached, whatever that answer is. */
+ * empty value removes the rules of its own key: that happens when the config is read. At a start, liblxc goes
+ * through them: a bare `a` sets the answer for the rest and drops all rules before it, any other rule stays.
+ * If no rule is left, it attaches no filter, whatever that answer is. */
 #include "container/device_rules.h"
 
 #include "container/entry.h"
@@ -42,7 +42,7 @@ static void take_dev_entries(struct nvl_device_rules *rules, const struct nvl_ef
     }
 }
 
-/* Those that Proxmox writes itself, or the config's. */
+/* Adds the rules that Proxmox itself writes, or those of the config. */
 static void take_settings(struct nvl_device_rules *rules, const struct nvl_effective *effective,
                           bool proxmoxs, bool without_ours)
 {
@@ -95,7 +95,7 @@ static bool number_matches(const char *text, size_t len, int number)
            (number >= 0 && nvl_parse_uint(word, 10, INT32_MAX, &value) == 0 && (int)value == number);
 }
 
-/* liblxc takes three letters at the most, and does not look at what stands behind them. */
+/* liblxc takes three letters at most, and ignores what follows them. */
 static bool reads_and_writes(const char *access)
 {
     size_t len = strspn(access, "rwm");

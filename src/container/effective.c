@@ -1,5 +1,5 @@
-/* The effective config, read. A user's config may include what it likes: itself, a FIFO, a folder of a
- * million files. So everything is counted. */
+/* Reads the effective config. A user's config may include anything: itself, a FIFO, a folder of a million
+ * files. So everything has a limit. */
 #include "container/effective.h"
 
 #include <errno.h>
@@ -29,7 +29,7 @@ struct reading {
 
 /* ---- lists ---- */
 
-/* The keys under which a whole family of lists is cleared: "lxc.hook =" empties every hook's. */
+/* The keys that clear a whole family of lists: "lxc.hook =" empties every hook's. */
 static bool is_cleared_by(const char *key, const char *cleared)
 {
     static const char *const families[] = {"lxc.hook", "lxc.cgroup", "lxc.cgroup2"};
@@ -53,7 +53,7 @@ static void drop_settings(struct nvl_effective *to, const char *cleared)
     to->count = kept;
 }
 
-/* Not NVL_APPEND: that takes the list's capacity from its count, which drop_settings makes smaller. */
+/* Not NVL_APPEND: that derives the list's capacity from its count, which drop_settings lowers. */
 static void push_setting(struct nvl_effective *to, struct nvl_setting setting)
 {
     if (to->count == to->capacity) {
@@ -63,7 +63,7 @@ static void push_setting(struct nvl_effective *to, struct nvl_setting setting)
     to->items[to->count++] = setting;
 }
 
-/* An lxc.* key is one more of a list, or, with an empty value, the end of the list before it. */
+/* An lxc.* key adds to a list or, with an empty value, ends the list before it. */
 static void take_raw(struct nvl_effective *to, struct nvl_setting setting)
 {
     if (setting.value[0] == '\0')
@@ -85,7 +85,7 @@ static struct nvl_included_file *add_file(struct nvl_effective *to, const char *
 
 static void walk_lines(struct reading *r, const struct nvl_config *config, const char *file);
 
-/* The first error is kept; what can be read is. */
+/* Keeps the first error, and reads what it can. */
 static void fail_include(struct reading *r, int code, struct nvl_error *err)
 {
     if (r->code == 0) {
@@ -102,8 +102,8 @@ static int read_file(struct reading *r, const char *path, const char *key, char 
     struct stat st;
 
     if (++r->files > FILES_MAX)
-        return nvl_error_set(err, -ELOOP, "%s: more than %d files are included", key, FILES_MAX);
-    /* looked at before it is opened: opening a device can already do something */
+        return nvl_error_set(err, -ELOOP, "%s: the config includes more than %d files", key, FILES_MAX);
+    /* check before opening: opening a device can already have an effect */
     int code = nvl_root_stat(r->root, path, 0, &st);
     if (code == 0 && !S_ISREG(st.st_mode))
         return nvl_error_set(err, -EINVAL, "%s: %s is not a regular file", key, path);
@@ -119,7 +119,7 @@ static int read_file(struct reading *r, const char *path, const char *key, char 
         return 0;
     free(*text);
     *text = NULL;
-    return nvl_error_set(err, -EFBIG, "%s: more than %u MiB are included", key, BYTES_MAX >> 20);
+    return nvl_error_set(err, -EFBIG, "%s: the config includes more than %u MiB", key, BYTES_MAX >> 20);
 }
 
 static int parse_include(struct reading *r, const char *path, struct nvl_included_file **file,
@@ -129,8 +129,8 @@ static int parse_include(struct reading *r, const char *path, struct nvl_include
     size_t len = 0;
 
     if (r->depth >= DEPTH_MAX) {
-        nvl_error_set(err, -ELOOP, "lxc.include: %s is included more than %d levels deep", path, DEPTH_MAX);
-        nvl_error_hint(err, "a file that includes itself? LXC cannot load it either");
+        nvl_error_set(err, -ELOOP, "lxc.include: %s is more than %d levels deep", path, DEPTH_MAX);
+        nvl_error_hint(err, "check for a file that includes itself; LXC cannot load it either");
         return -ELOOP;
     }
     int code = read_file(r, path, "lxc.include", &text, &len, err);
@@ -159,7 +159,7 @@ static void walk_file(struct reading *r, const char *path)
     r->depth--;
 }
 
-/* An absent folder is nothing, an absent file an error, as in liblxc. */
+/* As in liblxc, an absent folder is empty, and an absent file is an error. */
 static void walk_folder(struct reading *r, const char *folder)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
@@ -179,7 +179,7 @@ static void walk_folder(struct reading *r, const char *folder)
     }
 }
 
-/* A relative path counts from the folder in which lxc-start runs: "/" for what systemd and Proxmox start. */
+/* A relative path starts in the folder in which lxc-start runs: "/" for what systemd and Proxmox start. */
 static void walk_include(struct reading *r, const char *value)
 {
     nvl_autofree char *path = value[0] == '/' ? nvl_xstrdup(value) : nvl_xasprintf("/%s", value);
@@ -215,7 +215,7 @@ static void walk_lines(struct reading *r, const struct nvl_config *config, const
     }
 }
 
-/* The file that lxc.mount.fstab names, each of its lines as a mount entry. */
+/* Reads the file that lxc.mount.fstab names, each of its lines as a mount entry. */
 static void take_fstab(struct reading *r)
 {
     const char *path = nvl_effective_get(r->to, NVL_KEY_FSTAB), *start;
@@ -254,8 +254,8 @@ static bool says_yes(const char *value)
     return false;
 }
 
-/* What the config that Proxmox generates has before a CT's raw lines: its common.conf denies all but the base
- * devices, its userns.conf clears that and allows all but the console. A CT with an id map of its own counts
+/* What the config that Proxmox generates puts before a CT's raw lines: its common.conf denies all but the
+ * base devices, its userns.conf clears that and allows all but the console. A CT with its own id map counts
  * as unprivileged. */
 static void begin_as_proxmox(struct nvl_effective *to, const struct nvl_config *config)
 {
@@ -283,7 +283,7 @@ static void delete_pending(struct nvl_effective *to, const char *value)
         drop_settings(to, words.items[i] + (words.items[i][0] == '!'));
 }
 
-/* What waits for the next start: what it deletes goes first, then its keys come in the place of the old. Raw
+/* Applies what waits for the next start: first its deletions, then its keys in place of the old ones. Raw
  * lines have no effect there. */
 static void apply_pending(struct reading *r)
 {
@@ -312,7 +312,7 @@ static void apply_pending(struct reading *r)
     }
 }
 
-/* ---- whose ---- */
+/* ---- owners ---- */
 
 static bool is_variable(const struct nvl_setting *s)
 {
@@ -326,8 +326,8 @@ static enum nvl_about about(const struct nvl_effective *e, const struct nvl_sett
                                                &e->config->majors, s->key, s->value);
 }
 
-/* The own lines' owners are ownership.c's to say. What another file brings about NVIDIA was written by hand;
- * what says nothing by itself counts beside anything that does, wherever that stands. */
+/* ownership.c decides the owners of the config's own lines. What another file adds about NVIDIA was written
+ * by hand; a line that says nothing by itself counts beside any line that does, wherever that is. */
 static void find_owners(struct nvl_effective *e)
 {
     nvl_autofree enum nvl_line_owner *own = nvl_config_owners(e->config);
@@ -409,7 +409,7 @@ const char *nvl_effective_variable(const struct nvl_effective *effective, const 
     return NULL;
 }
 
-/* How the hook lines carry the grant out: the mount hook does the work, so its line counts. */
+/* How the hook lines deliver the grant: the mount hook does the work, so its line counts. */
 static bool read_delivery(const struct nvl_effective *e, struct nvl_delivery *delivery)
 {
     bool has_hook = false, has_mount = false;

@@ -1,4 +1,4 @@
-/* Mount entries and dev[n] entries, read. */
+/* Parses mount entries and dev[n] entries. */
 #include "container/entry.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 /* ---- mount entries ---- */
 
-/* "\040" for a blank, as fstab(5) has it; in place. */
+/* Decodes "\040" for a blank and the like, as in fstab(5); in place. */
 static void decode_octal(char *text)
 {
     char *to = text;

@@ -1,4 +1,4 @@
-/* What in a config is about NVIDIA. */
+/* Recognizes what in a config is about NVIDIA. */
 #include "container/foreign.h"
 
 #include "base/paths.h"
@@ -13,9 +13,9 @@ static const char *skip_slashes(const char *path)
     return path + strspn(path, "/");
 }
 
-/* A file, folder or node of NVIDIA's driver, as a mount entry's source, or as its target, which has no slash
- * before it. Elsewhere than in the system's own folders a name says nothing: data about NVIDIA is no driver.
- */
+/* A file, folder or node of NVIDIA's driver, as a mount entry's source, or as its target, which has no
+ * leading slash. Outside of the system's own folders a name means nothing: data about NVIDIA is not the
+ * driver. */
 static bool is_nvidia_path(const char *path)
 {
     static const char *const folders[] = {"usr/", "lib",        "etc/",  "proc/",
@@ -67,8 +67,8 @@ static enum nvl_about mount_about(const char *value)
     return nvl_is_library_folder(entry.source) ? NVL_ABOUT_MAYBE : NVL_ABOUT_OTHER;
 }
 
-/* LXC's own, /usr/share/lxc/hooks/nvidia; ours in a form that nvlxc does not write; and nodes made by hand.
- */
+/* LXC's own hook, /usr/share/lxc/hooks/nvidia; nvlxc's in a form that nvlxc does not write; and hooks that
+ * make nodes by hand. */
 static bool is_nvidia_hook(const char *value)
 {
     nvl_autofree char *program = nvl_xstrndup(value, strcspn(value, " \t"));
@@ -77,7 +77,7 @@ static bool is_nvidia_hook(const char *value)
            strstr(value, "nvidia-modprobe") != NULL;
 }
 
-/* Documentation/admin-guide/devices.txt: 234 to 254, then 384 to 511, are given out as drivers ask. */
+/* Documentation/admin-guide/devices.txt: the kernel assigns 234 to 254, then 384 to 511, as drivers ask. */
 static bool is_dynamic(uint64_t major)
 {
     return (major >= 234 && major <= 254) || (major >= 384 && major <= NVL_MAJOR_DYNAMIC_MAX);
@@ -115,7 +115,7 @@ static enum nvl_about rule_about(const struct nvl_majors *majors, const char *va
                                                                        : NVL_ABOUT_OTHER;
 }
 
-/* Also with a number that Proxmox does not know ("dev256"): it was meant as one. */
+/* Also with a number that Proxmox does not know ("dev256"): it was meant as an entry. */
 static bool is_passthrough(const char *key)
 {
     return nvl_has_prefix(key, "dev") && key[3] >= '0' && key[3] <= '9';
@@ -126,8 +126,8 @@ static bool is_rule(const char *key)
     return strcmp(key, "lxc.cgroup2.devices.allow") == 0 || strcmp(key, "lxc.cgroup.devices.allow") == 0;
 }
 
-/* The two say what a container is given. Others, as images bring them (NVIDIA_REQUIRE_CUDA), matter to LXC's
- * own hook alone. */
+/* The two variables that say what a container gets. Others, which images set (NVIDIA_REQUIRE_CUDA), matter
+ * only to LXC's own hook. */
 static enum nvl_about variable_about(const char *value)
 {
     if (nvl_has_prefix(value, NVL_ENV_DEVICES "=") || nvl_has_prefix(value, NVL_ENV_CAPABILITIES "="))

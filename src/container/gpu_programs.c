@@ -1,4 +1,4 @@
-/* Who uses the GPUs, by NVML; which container each is in, by its cgroup. */
+/* Which programs use the GPUs, by NVML, and in which container, by its cgroup. */
 #include "container/gpu_programs.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@ static int ask_nvml(const struct nvl_host *host, struct nvl_gpu_processes *proce
 
     if (!host->driver.loaded) {
         nvl_error_host(err, -ENODEV, "NVIDIA's kernel module is not loaded on the host: nothing uses a GPU");
-        nvl_error_hint(err, "nvlxc host says why");
+        nvl_error_hint(err, "see 'nvlxc host'");
         return -ENODEV;
     }
     int r = nvl_nvml_find(host, &path, err);

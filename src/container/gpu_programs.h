@@ -7,9 +7,9 @@
 /* One program on one GPU. */
 struct nvl_gpu_program {
     const struct nvl_gpu_process *process;
-    const struct nvl_gpu *gpu; /* NULL where /proc does not list it */
+    const struct nvl_gpu *gpu; /* NULL if /proc does not list it */
     char *container;           /* its unambiguous name; NULL for a program of the host */
-    char *name;                /* NULL where it has ended meanwhile */
+    char *name;                /* NULL if it has ended meanwhile */
 };
 
 struct nvl_gpu_programs {
@@ -18,8 +18,8 @@ struct nvl_gpu_programs {
     size_t count;
 };
 
-/* -ENODEV without a driver, -ENOENT without NVML of its version, -ENOSYS where that cannot be asked: err says
- * what to do. What is listed refers to `host`. */
+/* -ENODEV without a driver, -ENOENT without NVML of its version, -ENOSYS if NVML does not answer: err says
+ * what to do. The list refers to `host`. */
 int nvl_gpu_programs_read(const struct nvl_host *host, const struct nvl_containers *containers,
                           struct nvl_gpu_programs *programs, struct nvl_error *err);
 void nvl_gpu_programs_clear(struct nvl_gpu_programs *programs);

@@ -1,4 +1,4 @@
-/* By the grant, and by what the running container has of it. */
+/* Decides by the grant, and by what the running container has of it. */
 #include "container/gpu_use.h"
 
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include "container/state.h"
 #include "host/gpu_state.h"
 
-/* By its index or address, as one of all, or by a UUID that no other GPU has. */
+/* Whether it means the GPU by index or address, as one of all, or by a UUID that no other GPU has. */
 static bool can_mean(const struct nvl_grant *grant, const struct nvl_gpus *gpus, const struct nvl_gpu *gpu)
 {
     if (grant->devices == NVL_DEVICES_ALL)
@@ -22,8 +22,8 @@ static bool can_mean(const struct nvl_grant *grant, const struct nvl_gpus *gpus,
     return false;
 }
 
-/* A container may have got its grant after its start: then it has no node of the driver's. Where that cannot
- * be seen, as on a captured host, it counts as started with it. */
+/* A container may have got its grant after its start: then it has none of the driver's nodes. If that is not
+ * visible, as on a captured host, it counts as started with the grant. */
 static bool was_started_with_grant(const struct nvl_root *root, const struct nvl_container *c)
 {
     nvl_auto(nvl_root_close) struct nvl_root rootfs = NVL_ROOT_NONE;

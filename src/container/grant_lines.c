@@ -1,5 +1,5 @@
-/* The lines that nvlxc writes, and the grant that they say. Which lines of a config are whose: ownership.c.
- */
+/* The lines that nvlxc writes, and the grant that they express. ownership.c decides which lines of a config
+ * are whose. */
 #include "container/grant_lines.h"
 
 #include <errno.h>
@@ -9,14 +9,13 @@
 #include "container/foreign.h"
 #include "container/keys.h"
 
-/* Without `required` the line starts the container also where nvlxc is not installed; with it, it must not.
- */
+/* Without `required` the line starts the container even if nvlxc is not installed; with it, it must not. */
 #define HOOK_GUARDED  "sh -c '[ ! -x " NVL_HOOK_PROGRAM " ] || exec " NVL_HOOK_PROGRAM " \"$@\"' nvlxc"
 #define HOOK_REQUIRED NVL_HOOK_PROGRAM
 
 #define KEY_DEV "dev"
 
-/* Spelled out, as people do not: the node of another vendor's GPU must not be taken for ours. */
+/* Spelled out, unlike what people write: the node of another vendor's GPU must not pass for nvlxc's. */
 #define DEV_OPTIONS     ",mode=0666"
 #define DRI_DEV_OPTIONS DEV_OPTIONS ",uid=0,gid=0"
 
@@ -105,7 +104,7 @@ static enum nvl_grant_slot entry_slot(const char *value)
                                                  : NVL_SLOT_NONE;
 }
 
-/* An NVIDIA node's whatever else the entry says: its mode may have been changed in the web interface. */
+/* An NVIDIA node counts whatever else the entry says: the web interface may have changed its mode. */
 static enum nvl_grant_slot dev_slot(const char *value)
 {
     nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry entry = {0};
@@ -160,7 +159,7 @@ static void add(struct nvl_grant_line_list *lines, enum nvl_grant_slot slot, con
         (struct nvl_grant_line){.slot = slot, .key = key, .index = -1, .value = value};
 }
 
-/* What needs company stands directly above the mount hook. */
+/* Lines that need company stand directly above the mount hook. */
 static void add_company(struct nvl_grant_line_list *lines, const struct nvl_grant *grant,
                         const struct nvl_grant_places *places)
 {

@@ -1,14 +1,15 @@
-/* The lines that nvlxc writes into a config: the forms they have, and the lines that say a grant. There are
- * no marker comments (Proxmox moves every comment into the CT's notes): lines are known by what they say. */
+/* The lines that nvlxc writes into a config: their forms, and the lines that express a grant. There are no
+ * marker comments (Proxmox moves every comment into the CT's notes): nvlxc recognizes lines by what they say.
+ */
 #pragma once
 
 #include "container/config.h"
 #include "grant/grant.h"
 
-/* What a line of ours is for: two lines of the same slot say the same kind of thing, so one may replace the
- * other. */
+/* The purpose of one of nvlxc's lines: two lines of the same slot say the same kind of thing, so one may
+ * replace the other. */
 enum nvl_grant_slot {
-    NVL_SLOT_NONE, /* no line of a form that nvlxc writes */
+    NVL_SLOT_NONE, /* not a line of a form that nvlxc writes */
     NVL_SLOT_DEVICES,
     NVL_SLOT_CAPABILITIES,
     NVL_SLOT_PRE_START,
@@ -22,21 +23,22 @@ enum nvl_grant_slot {
     NVL_SLOT_DRI_RULE,  /* path-form, of /dev/dri/{card,renderD}N */
 };
 enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value);
-enum nvl_grant_slot nvl_line_slot(const struct nvl_line *line); /* NONE too where it is no KEY line */
+enum nvl_grant_slot nvl_line_slot(const struct nvl_line *line); /* NONE also if it is not a KEY line */
 /* LIBRARY, DRI_ENTRY, DRI_RULE: see ownership.h. */
 bool nvl_slot_needs_company(enum nvl_grant_slot slot);
-/* The value of a hook line: how the grant is carried out. False where it is not exactly what nvlxc writes. */
+/* Parses the value of a hook line: the delivery of the grant. False unless it is exactly what nvlxc writes.
+ */
 bool nvl_hook_line_parse(const char *value, struct nvl_delivery *delivery);
 
-/* What a grant's lines name of its host. */
+/* What a grant's lines name on its host. */
 struct nvl_grant_places {
     struct nvl_strv nodes;     /* device paths: for NODES_DEV and NODES_STATIC */
     struct nvl_strv rules;     /* device paths that need a rule of the container's filter */
     struct nvl_strv libraries; /* for LIBRARIES_HOST: folders (nvl_is_library_folder) */
-    bool has_smi;              /* and NVL_HOST_SMI */
+    bool has_smi;              /* also NVL_HOST_SMI */
 };
 void nvl_grant_places_clear(struct nvl_grant_places *places);
-#define NVL_HOST_SMI      "/usr/bin/nvidia-smi" /* followed to where it leads, at each start */
+#define NVL_HOST_SMI      "/usr/bin/nvidia-smi" /* links followed, at each start */
 #define NVL_CONTAINER_SMI "/opt/nvidia-container/nvidia-smi"
 
 struct nvl_grant_line {
@@ -49,7 +51,7 @@ struct nvl_grant_line_list {
     struct nvl_grant_line *items;
     size_t count;
 };
-/* The lines that say `grant`, in the order of writing; dev[n] are numbered from 0. `places` may be NULL. */
+/* The lines for `grant`, in the order of writing; dev[n] are numbered from 0. `places` may be NULL. */
 void nvl_grant_line_list_make(struct nvl_grant_line_list *lines, const struct nvl_grant *grant,
                               const struct nvl_grant_places *places);
 void nvl_grant_line_list_clear(struct nvl_grant_line_list *lines);

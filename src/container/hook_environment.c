@@ -1,4 +1,4 @@
-/* Variables that are dangerous where liblxc runs hooks. */
+/* Finds variables that are dangerous when liblxc runs hooks. */
 #include "container/hook_environment.h"
 
 #include <errno.h>
@@ -6,14 +6,14 @@
 #include "container/rootfs_path.h"
 
 #define KEY_HOOKS "lxc.environment.hooks"
-/* Debian's group for /usr/local, whose members are trusted as root is (Debian policy 9.1.2). */
+/* Debian's group for /usr/local, whose members have the same trust as root (Debian policy 9.1.2). */
 #define GID_STAFF 50
 
 const char nvl_hook_danger_fix[] = "move the variable to lxc.environment.runtime, which only the container's "
-                                   "own init sees (LXC 6 and newer), or "
-                                   "remove the line";
+                                   "own init sees (LXC 6 and newer), or remove the line";
 
-/* Of ld.so(8), bash(1) and dash(1); GCONV_PATH and LOCPATH name files that the C library loads code by. */
+/* From ld.so(8), bash(1) and dash(1); GCONV_PATH and LOCPATH name files from which the C library loads code.
+ */
 static bool is_dangerous(const char *name, size_t len)
 {
     static const char *const names[] = {"GLIBC_TUNABLES", "BASH_ENV", "ENV",        "SHELLOPTS",
@@ -44,7 +44,7 @@ static bool is_below(const char *path, const char *folder)
 }
 
 /* "/usr/lib/x86_64-linux-gnu/lxc/rootfs", where LXC mounts every container's root file system, and
- * "/var/lib/lxc/web/rootfs": what lies below any folder of that name belongs to a container. */
+ * "/var/lib/lxc/web/rootfs": what is below any folder of that name belongs to a container. */
 static bool is_of_a_container(const char *path, const char *rootfs)
 {
     const char *lxc = strstr(path, "/lxc/");
@@ -53,7 +53,7 @@ static bool is_of_a_container(const char *path, const char *rootfs)
            (lxc != NULL && (nvl_has_suffix(path, "/rootfs") || strstr(lxc, "/rootfs/") != NULL));
 }
 
-/* Whether only root can say what lies in it: each folder on the way that is there, to the deepest. */
+/* Whether only root controls its contents: checks each existing folder of the path, down to the deepest. */
 static const char *judge_way(const struct nvl_root *root, const char *path)
 {
     nvl_autofree char *part = nvl_xstrdup(path);
@@ -68,9 +68,9 @@ static const char *judge_way(const struct nvl_root *root, const char *path)
         if (r == -ENOENT)
             return NULL; /* nobody but root can make it */
         if (r < 0)
-            return "which cannot be looked at";
+            return "which cannot be examined";
         if (!is_roots_own(&st))
-            return "which somebody else than root can write";
+            return "which users other than root can write";
         if (end == '\0')
             return NULL;
         *p = end;
@@ -97,7 +97,7 @@ static const char *judge_folder(const struct nvl_root *root, const char *folder,
     return judge_way(root, real);
 }
 
-/* The loader takes colons and semicolons, and an empty part for the current folder. */
+/* The loader accepts colons and semicolons, and takes an empty part as the current folder. */
 static char *judge_library_path(const struct nvl_root *root, const char *value, const char *rootfs)
 {
     while (*value != '\0') {
@@ -117,7 +117,7 @@ static char *judge_library_path(const struct nvl_root *root, const char *value, 
 
 /* ---- variables ---- */
 
-/* A name without a value is taken over from the caller: the host's own. */
+/* A name without a value is inherited from the caller: the host's own. */
 static char *judge_variable(const struct nvl_root *root, const char *value, const char *rootfs)
 {
     const char *equals = strchr(value, '=');

@@ -1,18 +1,18 @@
-/* Which of the host's users a container's root is. */
+/* Finds the host's user that is a container's root. */
 #include "container/idmap.h"
 
 #include <errno.h>
 
 #define PVE_BASE 100000 /* PVE::LXC::parse_id_maps: u and g 0 100000 65536 */
 
-struct mapping {
+struct root_ids {
     unsigned lines;    /* lxc.idmap lines in force */
-    bool has_u, has_g; /* one that maps the container's 0 */
+    bool has_u, has_g; /* one maps the container's 0 */
     unsigned uid0, gid0;
 };
 
-/* "u 0 100000 65536": kind, first id in the container, first on the host, how many. */
-static int take_mapping(struct mapping *m, const char *value, struct nvl_error *err)
+/* Kind, first id in the container, first on the host, how many. */
+bool nvl_mapping_parse(const char *value, struct nvl_mapping *mapping)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
     uint64_t n[3];
@@ -21,25 +21,37 @@ static int take_mapping(struct mapping *m, const char *value, struct nvl_error *
     bool good = words.count == 4 && (strcmp(words.items[0], "u") == 0 || strcmp(words.items[0], "g") == 0);
     for (size_t i = 0; good && i < 3; i++)
         good = nvl_parse_uint(words.items[i + 1], 10, UINT32_MAX, &n[i]) == 0;
-    if (!good) {
-        nvl_error_set(err, -EINVAL, "lxc.idmap: %.80s is not a mapping", value);
-        nvl_error_hint(err, "it looks like \"u 0 100000 65536\"");
+    if (good)
+        *mapping = (struct nvl_mapping){.kind = words.items[0][0],
+                                        .inside = (unsigned)n[0],
+                                        .outside = (unsigned)n[1],
+                                        .count = (unsigned)n[2]};
+    return good;
+}
+
+static int take_mapping(struct root_ids *m, const char *value, struct nvl_error *err)
+{
+    struct nvl_mapping mapping;
+
+    if (!nvl_mapping_parse(value, &mapping)) {
+        nvl_error_set(err, -EINVAL, "lxc.idmap: '%.80s' is not a mapping", value);
+        nvl_error_hint(err, "a mapping looks like \"u 0 100000 65536\"");
         return -EINVAL;
     }
     m->lines++;
-    if (n[0] != 0 || n[2] == 0)
+    if (mapping.inside != 0 || mapping.count == 0)
         return 0;
-    bool *has = words.items[0][0] == 'u' ? &m->has_u : &m->has_g;
-    unsigned *id = words.items[0][0] == 'u' ? &m->uid0 : &m->gid0;
+    bool *has = mapping.kind == 'u' ? &m->has_u : &m->has_g;
+    unsigned *id = mapping.kind == 'u' ? &m->uid0 : &m->gid0;
     if (!*has) /* liblxc keeps the first that maps root */
-        *id = (unsigned)n[1];
+        *id = mapping.outside;
     *has = true;
     return 0;
 }
 
 int nvl_idmap_read(const struct nvl_effective *effective, struct nvl_idmap *map, struct nvl_error *err)
 {
-    struct mapping m = {0};
+    struct root_ids m = {0};
 
     *map = (struct nvl_idmap){0};
     for (size_t i = 0; i < effective->count; i++) {
@@ -49,7 +61,7 @@ int nvl_idmap_read(const struct nvl_effective *effective, struct nvl_idmap *map,
             return nvl_error_prefix(err, "%s:%zu", s->file, s->number);
     }
     if (m.lines > 0 && (!m.has_u || !m.has_g)) {
-        nvl_error_set(err, -EINVAL, "%s: lxc.idmap gives the container's root no %s on the host",
+        nvl_error_set(err, -EINVAL, "%s: lxc.idmap maps the container's root to no %s of the host",
                       effective->path, m.has_u ? "group" : "user");
         nvl_error_hint(err, "add a line like \"%s 0 100000 65536\"", m.has_u ? "g" : "u");
         return -EINVAL;

@@ -1,5 +1,5 @@
-/* The host's ids behind a container's: the lxc.idmap lines in force; Proxmox's `unprivileged: 1` is 0 100000
- * 65536. */
+/* The host's ids behind a container's: from the lxc.idmap lines in force; Proxmox's `unprivileged: 1` is
+ * 0 100000 65536. */
 #pragma once
 
 #include "container/effective.h"
@@ -9,6 +9,14 @@ struct nvl_idmap {
     unsigned uid0, gid0; /* the host's uid and gid of the container's root */
 };
 
-/* -EINVAL for a line that is no mapping, and where the lines map no user or no group for the container's
+/* One lxc.idmap line: "u 0 100000 65536". */
+struct nvl_mapping {
+    char kind; /* 'u', 'g' */
+    unsigned inside, outside, count;
+};
+/* False where it is none. */
+bool nvl_mapping_parse(const char *value, struct nvl_mapping *mapping);
+
+/* -EINVAL for a line that is not a mapping, and if the lines map no user or no group for the container's
  * root. */
 int nvl_idmap_read(const struct nvl_effective *effective, struct nvl_idmap *map, struct nvl_error *err);

@@ -1,4 +1,4 @@
-/* The keys of a config that several parts name. Source: lxc.container.conf(5). */
+/* Keys of a config that several parts name. Source: lxc.container.conf(5). */
 #pragma once
 
 #define NVL_KEY_ALLOW       "lxc.cgroup2.devices.allow"

@@ -1,5 +1,5 @@
-/* The list of containers: eight bytes for each and, of LXC's, the name. A search goes through the folders,
- * of which there are few, and by halves through the entries of each. */
+/* The list of containers: eight bytes for each and, for LXC's, the name. A search goes through the folders,
+ * which are few, and bisects the entries of each. */
 #include "container/list.h"
 
 #include <inttypes.h>
@@ -63,7 +63,7 @@ static struct key key_of(const struct nvl_containers *all, const struct nvl_cont
     return (struct key){folder, is_ct ? entry->name : 0, is_ct ? NULL : all->names.data + entry->name};
 }
 
-/* Proxmox's nodes are one list, by CTID. */
+/* All Proxmox nodes form one list, by CTID. */
 static int compare_keys(const struct key *x, const struct key *y)
 {
     if (x->folder->is_elsewhere != y->folder->is_elsewhere)
@@ -135,7 +135,7 @@ bool nvl_containers_have_ct(const struct nvl_containers *all, const char *name)
            all->folders[all->entries[i].folder].kind == NVL_CONTAINER_PVE;
 }
 
-/* One block: the struct, then the texts that are its own. */
+/* One block: the struct, followed by its own texts. */
 struct nvl_container *nvl_container_at(const struct nvl_containers *all, size_t i)
 {
     struct key key = key_of(all, &all->entries[i]);

@@ -1,6 +1,5 @@
-/* Where containers lie: Proxmox's cluster file system, root's lxcpath, and the users' own. Folders of users
- * hold what users put there, so names are checked and, of others' entries, only regular config files count.
- */
+/* Finds containers: in Proxmox's cluster file system, root's lxcpath, and the users' own. Users put anything
+ * into their folders, so names are checked and, for other users' entries, only regular config files count. */
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -16,13 +15,12 @@
 
 struct search {
     const struct nvl_root *root;
-    bool is_root; /* who asks */
+    bool is_root; /* the caller */
     uid_t uid;
     struct nvl_containers *found;
 };
 
-/* A folder that is not there holds nothing; one that cannot be read is the caller's business if it is the
- * caller's. */
+/* An absent folder is empty; an unreadable one is an error only if it is the caller's. */
 static int list_failed(int r, const char *root_name, const char *folder, bool is_own, struct nvl_error *err)
 {
     if (r == -ENOENT || !is_own)
@@ -30,7 +28,7 @@ static int list_failed(int r, const char *root_name, const char *folder, bool is
     return nvl_error_errno(err, r, "cannot read the folder %s%s, to look for containers", root_name, folder);
 }
 
-/* "220.conf"; of a CTID that is on two nodes the first counts. */
+/* "220.conf"; if two nodes have the CTID, the first counts. */
 static void take_ct(void *found, const char *file)
 {
     uint32_t ctid;
@@ -42,7 +40,7 @@ static void take_ct(void *found, const char *file)
         nvl_containers_add_ct(found, ctid);
 }
 
-/* One folder of CTs: this node's (node NULL), or another's, then kept apart unless asked for. */
+/* Adds a folder of CTs: this node's (node NULL), or another's, then kept apart unless asked for. */
 static int find_cts(struct search *s, const char *folder, const char *node, bool asked, struct nvl_error *err)
 {
     nvl_containers_add_folder(s->found, NVL_CONTAINER_PVE, folder, NULL, node)->is_elsewhere = !asked;
@@ -87,8 +85,8 @@ static bool is_good_name(const char *name)
     return true;
 }
 
-/* lxc.lxcpath of an lxc.conf, the first that is not empty as liblxc reads it, else the default; NULL where it
- * is no path that could be used. */
+/* lxc.lxcpath of an lxc.conf, the first that liblxc reads as not empty, else the default; NULL if it is not a
+ * usable path. */
 static char *read_lxcpath(const struct nvl_root *place, const char *conf, const char *fallback)
 {
     nvl_auto(nvl_config_clear) struct nvl_config config = {0};
@@ -122,7 +120,7 @@ static void take_roots(void *data, const char *name)
     nvl_autofree char *config =
         nvl_xasprintf("%s/%s/config", found->folders[found->n_folders - 1].path, name);
 
-    /* of a CT, that is what Proxmox generates at each start */
+    /* for a CT, Proxmox generates that file at each start */
     if (is_good_name(name) && !nvl_containers_have_ct(found, name) &&
         nvl_root_stat(s->root, config, AT_SYMLINK_NOFOLLOW, &st) == 0)
         nvl_containers_add_lxc(found, name);
@@ -142,18 +140,18 @@ static int find_roots(struct search *s, struct nvl_error *err)
     return r < 0 ? list_failed(r, s->root->name, lxcpath, s->is_root, err) : 0;
 }
 
-/* Of one user, while the folder is read. */
+/* The folder of one user, while it is read. */
 struct users_search {
     const struct search *s;
     const struct nvl_user *user;
     const char *lxcpath;
-    const struct nvl_root *place; /* where it is resolved: the home, or the host */
+    const struct nvl_root *place; /* where it is resolved: in the home, or on the host */
     const char *inside;           /* the part of lxcpath that is resolved there */
     bool has_some;
 };
 
-/* Whether what a user has as NAME/config counts: to the user itself everything, so that what is wrong with it
- * can be said; to root a regular file, and outside of the home the user's own. */
+/* Whether NAME/config of a user counts: for the users themselves anything, so that errors in it get reported;
+ * for root a regular file, and outside of the home one of the user's own. */
 static bool counts(const struct users_search *u, const char *name)
 {
     struct stat st;
@@ -215,7 +213,7 @@ static int find_user(const struct search *s, const struct nvl_user *user, struct
     return lxcpath != NULL ? find_users_own(s, user, &place, lxcpath, err) : 0;
 }
 
-/* Where users of the system are at home: folders that are root's, in which no user can have a container. */
+/* The homes of system users: folders of root's, in which no user can have a container. */
 static bool is_system_folder(const char *home)
 {
     static const char *const folders[] = {"/bin", "/sbin", "/usr/bin",  "/usr/sbin",   "/usr/games",
@@ -227,7 +225,7 @@ static bool is_system_folder(const char *home)
     return false;
 }
 
-/* Root looks into the homes of those who can have containers; who is not root into the own. */
+/* Root searches the homes of users who can have containers; anyone else searches their own. */
 static int find_users(const struct search *s, struct nvl_error *err)
 {
     struct nvl_users *users = &s->found->users;

@@ -24,7 +24,7 @@ void nvl_config_stray_lines(const struct nvl_config *config, struct nvl_strv *li
     }
 }
 
-/* The device paths that lines of ours name: by rules, or by entries. */
+/* The device paths that nvlxc's lines name: rules, or entries. */
 static void add_nodes_of_ours(const struct nvl_config *config, bool by_rules, struct nvl_strv *paths)
 {
     nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(config);

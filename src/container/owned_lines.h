@@ -1,4 +1,4 @@
-/* A config's lines about NVIDIA, told apart by whose they are. */
+/* A config's lines about NVIDIA, sorted by owner. */
 #pragma once
 
 #include "container/grant_lines.h"

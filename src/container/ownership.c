@@ -1,4 +1,4 @@
-/* Whose a config's line is: nvlxc's, somebody's by hand, or not about NVIDIA at all. */
+/* Decides who wrote a config's line: nvlxc, somebody by hand; or whether it is about NVIDIA at all. */
 #include "container/ownership.h"
 
 #include "container/entry.h"
@@ -15,8 +15,8 @@ static size_t top_end(const struct nvl_config *config)
     return end;
 }
 
-/* What the hook lines say of how the grant is carried out. Where they contradict each other all of it counts:
- * the lines of either way are ours. */
+/* What the hook lines say about the delivery of the grant. If they contradict each other, all of it counts:
+ * the lines of either way are nvlxc's. */
 struct ways {
     bool has_hook, is_dev, is_static;
 };
@@ -62,7 +62,7 @@ static bool is_ours(const struct ways *ways, enum nvl_grant_slot slot, bool is_i
     return false;
 }
 
-/* From below: lines that need company stand directly above our mount hook. */
+/* Goes upwards: lines that need company stand directly above nvlxc's mount hook. */
 static void find_ours(const struct nvl_config *config, size_t end, enum nvl_line_owner *owners)
 {
     struct ways ways = read_ways(config, end);
@@ -78,7 +78,7 @@ static void find_ours(const struct nvl_config *config, size_t end, enum nvl_line
     }
 }
 
-/* Variables do not count: they may be there for the sake of a program. */
+/* Variables do not count: they may serve a program. */
 static bool is_clear(const struct nvl_config *config, const struct nvl_line *line)
 {
     return line->kind == NVL_LINE_KEY && strcmp(line->key, NVL_KEY_ENVIRONMENT) != 0 &&
@@ -112,7 +112,7 @@ static void find_by_hand(const struct nvl_config *config, size_t end, enum nvl_l
     }
 }
 
-/* A dev[n] entry in the pending section is in force from the next start on. */
+/* A dev[n] entry in the pending section takes effect at the next start. */
 static void find_pending(const struct nvl_config *config, size_t end, enum nvl_line_owner *owners)
 {
     struct ways ways = read_ways(config, end);
@@ -144,7 +144,7 @@ enum nvl_line_owner *nvl_config_owners(const struct nvl_config *config)
 
 /* ---- astray ---- */
 
-/* A hook line of ours shows that the section is a true snapshot: nvlxc writes none there. */
+/* A hook line of nvlxc's shows that the section is a true snapshot: nvlxc writes none there. */
 static bool is_tools_section(const struct nvl_config *config, size_t from, size_t to)
 {
     bool any_clear = false;
@@ -158,7 +158,7 @@ static bool is_tools_section(const struct nvl_config *config, size_t from, size_
     return any_clear;
 }
 
-/* Marks the lines of one section, [from, to), and says whether there is one. */
+/* Marks the lines of one section, [from, to), and returns whether there are any. */
 static bool mark_section(const struct nvl_config *config, size_t from, size_t to, bool *strays)
 {
     bool any = false, is_pending = nvl_is_pending_section(&config->lines[from]);
@@ -169,7 +169,7 @@ static bool mark_section(const struct nvl_config *config, size_t from, size_t to
         const struct nvl_line *line = &config->lines[i];
         if (line->kind != NVL_LINE_KEY || nvl_line_about(config, line) == NVL_ABOUT_OTHER)
             continue;
-        /* Proxmox's own entries wait in the pending section for the next start, as they should */
+        /* Proxmox's own entries rightly wait in the pending section for the next start */
         strays[i] = nvl_line_is_raw(line) || !is_pending;
         any = any || strays[i];
     }

@@ -1,4 +1,4 @@
-/* Where a container's root file system lies, as its config says, and whether root may go in. */
+/* Finds a container's root file system by its config, and decides whether root may enter it. */
 #include "container/rootfs_path.h"
 
 #include <errno.h>
@@ -56,15 +56,15 @@ static char *lxc_path(const struct nvl_effective *effective, char **why)
     return NULL;
 }
 
-/* A user writes their own config: its path must not lead root into a root file system that is not theirs.
- * Theirs belongs to the container's root, who is never the host's. */
+/* Users write their own configs: a path must not lead root into a root file system that is not theirs. Theirs
+ * belongs to the container's root, who is never the host's. */
 static char *refusal(const struct nvl_root *root, const struct nvl_container *c, const struct nvl_idmap *map,
                      int fd, const char *path)
 {
     struct stat st, top;
 
     if (fstat(fd, &st) < 0 || fstat(root->fd, &top) < 0)
-        return nvl_xasprintf("%s cannot be looked at: %s", path, strerror(errno));
+        return nvl_xasprintf("cannot examine %s: %s", path, strerror(errno));
     if (st.st_dev == top.st_dev && st.st_ino == top.st_ino)
         return nvl_xasprintf("%s is the host's own root directory", path);
     if (c->user != NULL && (map->privileged || map->uid0 == 0 || st.st_uid != map->uid0))
@@ -88,7 +88,7 @@ int nvl_container_open_rootfs(const struct nvl_root *root, const struct nvl_cont
         return -ENOENT;
     nvl_autofd int fd = nvl_root_openat(root, path, O_PATH | O_DIRECTORY);
     if (fd < 0) {
-        *why = nvl_xasprintf("%s cannot be opened: %s", path, strerror(-fd));
+        *why = nvl_xasprintf("cannot open %s: %s", path, strerror(-fd));
         return fd;
     }
     *why = refusal(root, c, map, fd, path);

@@ -1,4 +1,4 @@
-/* A running container's init and cgroup. */
+/* Finds a running container's init and cgroup. */
 #include "container/state.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 #include "base/run.h"
 
-/* Root's and Proxmox's are 0. */
+/* Containers of root and of Proxmox have 0. */
 static uid_t owner_of(const struct nvl_container *c)
 {
     return c->owner != NULL ? c->owner->uid : 0;
@@ -29,7 +29,7 @@ int nvl_container_answerer(const struct nvl_container *c, uid_t *uid)
     if (len > sizeof address.sun_path)
         return -ENAMETOOLONG;
     memcpy(address.sun_path, name, len);
-    address.sun_path[0] = '\0'; /* '@' stands for it */
+    address.sun_path[0] = '\0'; /* shown as '@' */
     nvl_autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 ||
         connect(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) <
@@ -40,7 +40,7 @@ int nvl_container_answerer(const struct nvl_container *c, uid_t *uid)
     return 0;
 }
 
-/* The kernel's link; a root handle follows none. */
+/* A link of the kernel's, which a root handle does not follow. */
 static int open_user_namespace(pid_t pid)
 {
     nvl_autofree char *path = nvl_xasprintf("/proc/%d/ns/user", (int)pid);
@@ -49,7 +49,7 @@ static int open_user_namespace(pid_t pid)
     return fd < 0 ? -errno : fd;
 }
 
-/* Who made the process's user namespace; 1 where it is the caller's own. */
+/* The user who made the process's user namespace; 1 if it is the caller's own. */
 static int find_maker(pid_t pid, uid_t *uid)
 {
     nvl_autofd int theirs = open_user_namespace(pid), own = open_user_namespace(getpid());
@@ -64,7 +64,7 @@ static int find_maker(pid_t pid, uid_t *uid)
     return ioctl(theirs, NS_GET_OWNER_UID, uid) < 0 ? -errno : 0;
 }
 
-/* A container's name cannot be taken for an option. */
+/* A container's name cannot pass for an option. */
 static pid_t ask_for_init(const struct nvl_container *c)
 {
     const char *const argv[] = {"lxc-info", "-P", c->lxcpath, "-n", c->name, "-pH", NULL};
@@ -83,15 +83,15 @@ static int check_maker(pid_t init, uid_t owner, struct nvl_error *err)
     int r = find_maker(init, &maker);
 
     if (r < 0)
-        return nvl_error_errno(err, r, "cannot see whose process %d is", (int)init);
+        return nvl_error_errno(err, r, "cannot tell whose process %d is", (int)init);
     if (r == 1 && owner != 0)
         return nvl_error_set(
             err, -EPERM, "process %d is not the init of that container: it shares its users with the host",
             (int)init);
     if (r == 0 && maker != owner)
         return nvl_error_set(err, -EPERM,
-                             "process %d is not the init of that container: its users were set up by user "
-                             "%u, the container is user %u's",
+                             "process %d is not the init of that container: user %u set up its users, but "
+                             "the container belongs to user %u",
                              (int)init, maker, owner);
     return 0;
 }
@@ -101,12 +101,12 @@ pid_t nvl_container_init(const struct nvl_container *c, struct nvl_error *err)
     uid_t owner = owner_of(c), answerer = 0;
     bool is_answered = nvl_container_answerer(c, &answerer) == 0;
     if (is_answered && answerer != owner)
-        return nvl_error_set(err, -EPERM, "user %u answers for container %s, which is user %u's", answerer,
-                             c->name, owner);
+        return nvl_error_set(err, -EPERM, "user %u answers for container %s, which belongs to user %u",
+                             answerer, c->name, owner);
     pid_t init = is_answered ? ask_for_init(c) : 0;
     if (init <= 1)
         return nvl_error_set(err, -ESRCH,
-                             "container %s runs, but its init is not found (lxc-info -P %s -n %s -p)",
+                             "container %s is running, but its init was not found (lxc-info -P %s -n %s -p)",
                              c->name, c->lxcpath, c->name);
     int r = check_maker(init, owner, err);
     return r < 0 ? r : init;
@@ -126,8 +126,8 @@ char *nvl_process_cgroup(const struct nvl_root *root, pid_t pid)
     return NULL;
 }
 
-/* "lxc.payload.web", and "web" of "lxc/web" and "lxc.payload/web"; NULL for none. The slice of a user before
- * it tells whose it is. */
+/* "lxc.payload.web", and "web" of "lxc/web" and "lxc.payload/web"; NULL for none. A user's slice before it
+ * tells whose it is. */
 static const char *payload_name(const struct nvl_strv *parts, uid_t *uid)
 {
     static const char dotted[] = "lxc.payload.", slice[] = "user-";
@@ -173,7 +173,7 @@ struct nvl_container *nvl_container_of_cgroup(const struct nvl_containers *all, 
     const char *dash = name != NULL ? strrchr(name, '-') : NULL;
     if (c != NULL || dash == NULL || dash[1] == '\0' || dash[1 + strspn(dash + 1, "0123456789")] != '\0')
         return c;
-    /* liblxc adds "-1" where a cgroup of that name is left from before */
+    /* liblxc adds "-1" if an older cgroup of that name still exists */
     nvl_autofree char *shorter = nvl_xstrndup(name, (size_t)(dash - name));
     return find_owned(all, shorter, uid);
 }

@@ -1,5 +1,5 @@
-/* The container that a command works on: found by its name, with its config. And how containers are told to
- * people. */
+/* The container that a command works on: finds it by name and reads its config. Also the words for containers
+ * in messages. */
 #pragma once
 
 #include "container/commands.h"
@@ -11,10 +11,10 @@ struct nvl_target {
     char *name; /* unambiguous */
     struct nvl_config config;
     struct nvl_effective effective;
-    struct nvl_error incomplete; /* where an include could not be read: which, and why; else code 0 */
+    struct nvl_error incomplete; /* if an include could not be read: which, and why; else code 0 */
 };
 
-/* Another node's CT is refused with the node's name: GPUs and locks are that node's own. */
+/* Refuses another node's CT, naming the node: GPUs and locks belong to that node. */
 int nvl_target_open(const struct nvl_root *root, const char *name, struct nvl_target *target,
                     struct nvl_error *err);
 void nvl_target_close(struct nvl_target *target);

@@ -1,4 +1,4 @@
-/* Users out of /etc/passwd, and their ranges of ids. */
+/* Reads users from /etc/passwd, and their ranges of ids. */
 #include "container/users.h"
 
 #include <errno.h>
@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/passwd.h"
+#include "container/subids.h"
 
 #define FILE_MAX (16u << 20)
 
@@ -28,7 +29,7 @@ static bool is_good_home(const char *home)
     return home[0] == '/' && home[1] != '\0' && strstr(home, "/../") == NULL && !nvl_has_suffix(home, "/..");
 }
 
-/* Service users often share one home: of those, who logs in counts. */
+/* Service users often share one home: of those, a user who logs in wins. */
 static void take_user(struct nvl_users *users, const struct passwd *entry)
 {
     char *home = entry->pw_dir;
@@ -85,21 +86,6 @@ void nvl_users_clear(struct nvl_users *users)
     *users = (struct nvl_users){0};
 }
 
-/* "subid: sss" in nsswitch.conf: newuidmap asks that source then, and reads no file. */
-static bool has_other_source(const struct nvl_root *root)
-{
-    nvl_autofree char *text = NULL;
-    const char *line, *value;
-    size_t len, line_len, value_len, pos = 0;
-
-    if (nvl_root_read(root, "/etc/nsswitch.conf", FILE_MAX, &text, &len) < 0)
-        return false;
-    while (nvl_next_line(text, len, &pos, &line, &line_len))
-        if (nvl_line_value(line, line_len, "subid", &value, &value_len))
-            return !(value_len >= 5 && memcmp(value, "files", 5) == 0);
-    return false;
-}
-
 /* "alice:100000:65536", or "1000:…". */
 void nvl_id_ranges_read(const struct nvl_root *root, struct nvl_id_ranges *ranges)
 {
@@ -108,7 +94,7 @@ void nvl_id_ranges_read(const struct nvl_root *root, struct nvl_id_ranges *range
     size_t len, line_len, pos = 0;
 
     *ranges = (struct nvl_id_ranges){0};
-    if (has_other_source(root) || nvl_root_read(root, "/etc/subuid", FILE_MAX, &text, &len) < 0)
+    if (!nvl_subids_are_files(root) || nvl_root_read(root, "/etc/subuid", FILE_MAX, &text, &len) < 0)
         return;
     ranges->is_known = true;
     while (nvl_next_line(text, len, &pos, &line, &line_len)) {

@@ -1,4 +1,4 @@
-/* The users of a host, whose containers lie in their homes: for finding, reading and writing them. */
+/* The users of a host whose containers are in their homes: to find, read and write them. */
 #pragma once
 
 #include "base/root.h"
@@ -14,24 +14,24 @@ struct nvl_users {
     size_t count;
 };
 
-/* The users of /etc/passwd but root, by name, one for each home. None where the file is absent. */
+/* The users of /etc/passwd except root, by name, one for each home. None if the file is absent. */
 int nvl_users_read(const struct nvl_root *root, struct nvl_users *users, struct nvl_error *err);
 void nvl_users_clear(struct nvl_users *users);
 
-/* Who has a range of ids in /etc/subuid: without one a user's containers have no root but the user. */
+/* The users with a range of ids in /etc/subuid: without one, the root of a user's container is the user. */
 struct nvl_id_ranges {
     bool is_known;
     struct nvl_strv owners; /* names and uids, sorted */
 };
-/* Not known where the file cannot be read, or where nsswitch.conf has ids come from elsewhere. */
+/* Unknown if the file cannot be read, or if nsswitch.conf takes ids from elsewhere. */
 void nvl_id_ranges_read(const struct nvl_root *root, struct nvl_id_ranges *ranges);
-/* Also where it is not known. */
+/* True also if it is unknown. */
 bool nvl_id_ranges_has(const struct nvl_id_ranges *ranges, const struct nvl_user *user);
 void nvl_id_ranges_clear(struct nvl_id_ranges *ranges);
 
-/* Where a path that a user chose lies: below the home no link leads out of it, elsewhere it is the host's
- * root. *inside is the path there (points into path). The caller closes `place`. */
+/* Where a path that a user chose is resolved: below the home, so that no link leads out of it; elsewhere from
+ * the host's root. *inside is the path there (points into path). The caller closes `place`. */
 int nvl_user_open_place(const struct nvl_root *root, const struct nvl_user *user, const char *path,
                         struct nvl_root *place, const char **inside);
-/* Whether that is below the home. */
+/* Whether the path is below the home. */
 bool nvl_user_owns_path(const struct nvl_user *user, const char *path);

@@ -19,5 +19,5 @@ extern const struct nvl_check nvl_gpu_checks[], nvl_driver_checks[], nvl_module_
     nvl_library_checks[], nvl_node_checks[], nvl_service_checks[], nvl_boot_checks[], nvl_guest_checks[];
 /* A container: */
 extern const struct nvl_check nvl_grant_checks[], nvl_rule_checks[], nvl_major_checks[], nvl_mount_checks[],
-    nvl_line_checks[], nvl_start_checks[], nvl_running_checks[], nvl_file_checks[], nvl_linker_checks[],
-    nvl_user_checks[];
+    nvl_obstacle_checks[], nvl_line_checks[], nvl_start_checks[], nvl_running_checks[], nvl_file_checks[],
+    nvl_linker_checks[], nvl_user_checks[];

@@ -1,4 +1,4 @@
-/* How a grant is carried out, as words. */
+/* The delivery of a grant, in words. */
 #include "grant/delivery.h"
 
 static const char *const nodes_words[] = {
@@ -6,7 +6,7 @@ static const char *const nodes_words[] = {
 static const char *const libraries_words[] = {
     [NVL_LIBRARIES_BUNDLE] = "bundle", [NVL_LIBRARIES_HOST] = "host", [NVL_LIBRARIES_NONE] = "none"};
 
-/* The place of the word in the list, its length where it is not there. */
+/* The index of the word in the list; the list's length if it is not there. */
 static size_t find_word(const char *const *words, size_t n, const char *word)
 {
     size_t i = 0;

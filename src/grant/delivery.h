@@ -1,5 +1,5 @@
-/* How a grant is carried out: the options of `attach` and the arguments of the start hook's line in a config,
- * which are the same words. They are parsed and written here only. What is usual is left out. */
+/* How a grant is delivered: the options of `attach`, and the same words as arguments of the start hook's line
+ * in a config. Only this room parses and writes them. Defaults are left out. */
 #pragma once
 
 #include "base/text.h"
@@ -11,7 +11,7 @@ enum nvl_nodes_mode {
     NVL_NODES_STATIC, /* mount entries in the config */
 };
 
-/* How the driver's files do. */
+/* How the driver's files come into it. */
 enum nvl_libraries_mode {
     NVL_LIBRARIES_BUNDLE, /* the start hook mounts the bundle of the loaded version */
     NVL_LIBRARIES_HOST,   /* mount entries of the host's own library folders */
@@ -31,8 +31,8 @@ const char *nvl_libraries_mode_name(enum nvl_libraries_mode mode);
 bool nvl_nodes_mode_parse(const char *word, enum nvl_nodes_mode *mode);
 bool nvl_libraries_mode_parse(const char *word, enum nvl_libraries_mode *mode);
 
-/* "--required --exclusive --nodes=dev --libraries=none", in this order; "" where all is as usual. The caller
+/* "--required --exclusive --nodes=dev --libraries=none", in this order; "" for the defaults. The caller
  * frees. */
 char *nvl_delivery_arguments(const struct nvl_delivery *delivery);
-/* Takes one of these arguments; false where it is none. */
+/* Parses one of these arguments; false for any other. */
 bool nvl_delivery_take_argument(struct nvl_delivery *delivery, const char *argument);

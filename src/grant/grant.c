@@ -1,4 +1,4 @@
-/* The text form of a grant: NVIDIA's two variables, read and written. */
+/* The text form of a grant: reads and writes NVIDIA's two variables. */
 #include "grant/grant.h"
 
 #include <errno.h>
@@ -18,14 +18,14 @@ static const struct {
 
 static int no_selector(const char *text, struct nvl_error *err)
 {
-    int r = nvl_error_usage(err, "'%.60s' names no GPU", text);
+    int r = nvl_error_usage(err, "'%.60s' does not name a GPU", text);
 
     nvl_error_hint(err, "give an index (0), a UUID (GPU-…), a PCI address (0000:01:00.0), a MIG device "
                         "(MIG-GPU-…/GI/CI or MIG-…), or 'all'; 'nvlxc gpus' lists them");
     return r;
 }
 
-/* "GPU-UUID/GI/CI" behind "MIG-". */
+/* "GPU-UUID/GI/CI" after "MIG-". */
 static bool parse_mig(const char *text, struct nvl_selector *selector)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv parts = {0};
@@ -101,7 +101,7 @@ static void add_selector(struct nvl_grant *grant, const struct nvl_selector *sel
     *NVL_APPEND(grant->selectors, grant->n_selectors) = *selector;
 }
 
-/* A list of selectors, or one of the words that stand for all of the variable. */
+/* A list of selectors, or one of the words that stand for the whole variable. */
 static int parse_devices(struct nvl_grant *grant, const char *text, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv items = {0};
@@ -118,8 +118,8 @@ static int parse_devices(struct nvl_grant *grant, const char *text, struct nvl_e
             if (strcmp(items.items[i], whole[w].word) != 0)
                 continue;
             if (items.count > 1)
-                return nvl_error_usage(err, "'%s' cannot stand beside other GPUs in '%.200s'", whole[w].word,
-                                       text);
+                return nvl_error_usage(err, "'%s' cannot be combined with other GPUs in '%.200s'",
+                                       whole[w].word, text);
             grant->devices = whole[w].devices;
             return 0;
         }
@@ -157,7 +157,7 @@ int nvl_capabilities_parse(const char *text, unsigned *capabilities, struct nvl_
         nvl_autofree char *list = nvl_strv_join(&unknown, ", ");
         int r = nvl_error_usage(err, "unknown driver %s: %.200s",
                                 unknown.count == 1 ? "capability" : "capabilities", list);
-        nvl_error_hint(err, "there are compute, utility, video, graphics, display, ngx, compat32, and all");
+        nvl_error_hint(err, "valid are compute, utility, video, graphics, display, ngx, compat32, and all");
         return r;
     }
     *capabilities = bits != 0 ? bits : NVL_CAP_DEFAULT;
@@ -177,7 +177,7 @@ int nvl_grant_parse(struct nvl_grant *grant, const char *devices, const char *ca
     if (r < 0) {
         nvl_error_prefix(err, "%s", variable);
         if (err != NULL)
-            err->exit = NVL_EXIT_FAILED; /* it stands in a config, not on the command line */
+            err->exit = NVL_EXIT_FAILED; /* a config is wrong, not the command line */
         nvl_grant_clear(grant);
     }
     return r;

@@ -1,6 +1,5 @@
-/* A grant: what a container's config gives it. Its text form is the two variables that NVIDIA's container
- * tools and LXC's own hook use, NVIDIA_VISIBLE_DEVICES and NVIDIA_DRIVER_CAPABILITIES, with the same values.
- */
+/* A grant: what a container's config gives it. Its text form is the two variables of NVIDIA's container tools
+ * and LXC's own hook, NVIDIA_VISIBLE_DEVICES and NVIDIA_DRIVER_CAPABILITIES, with the same values. */
 #pragma once
 
 #include "grant/delivery.h"
@@ -25,14 +24,14 @@ enum nvl_capability {
 enum nvl_selector_kind {
     NVL_SELECT_INDEX,    /* "0" */
     NVL_SELECT_UUID,     /* "GPU-…" */
-    NVL_SELECT_PCI,      /* "0000:01:00.0": for a GPU whose UUID the driver does not say */
+    NVL_SELECT_PCI,      /* "0000:01:00.0": for a GPU whose UUID the driver does not give */
     NVL_SELECT_MIG,      /* "MIG-GPU-…/GI/CI": a MIG device, in the form that /proc resolves */
-    NVL_SELECT_MIG_UUID, /* "MIG-…": known to NVML alone; attach turns it into the form above */
+    NVL_SELECT_MIG_UUID, /* "MIG-…": only NVML knows it; attach turns it into the form above */
 };
 
 struct nvl_selector {
     enum nvl_selector_kind kind;
-    char text[80];          /* as it stands in the variable */
+    char text[80];          /* as the variable has it */
     unsigned index;         /* INDEX */
     char gpu[NVL_UUID_MAX]; /* UUID and MIG: the GPU's UUID; PCI: the address */
     unsigned gi, ci;        /* MIG */
@@ -49,14 +48,14 @@ struct nvl_grant {
     struct nvl_delivery delivery;
 };
 
-/* One selector: an index, a UUID, a PCI address, a MIG form. -EINVAL says what it should look like. */
+/* Parses one selector: an index, a UUID, a PCI address, a MIG form. -EINVAL says what it should look like. */
 int nvl_selector_parse(const char *text, struct nvl_selector *selector, struct nvl_error *err);
-/* The variables' values; NULL for an absent one (then capabilities are the default, compute and utility).
+/* Parses the variables' values; NULL for an absent one (capabilities then default to compute and utility).
  * Unknown capability words are an error that names them. */
 int nvl_grant_parse(struct nvl_grant *grant, const char *devices, const char *capabilities,
                     struct nvl_error *err);
 int nvl_capabilities_parse(const char *text, unsigned *capabilities, struct nvl_error *err);
-/* The values to write; the caller frees. Capabilities in the order compute,utility,video,…; all seven are
+/* The values to write; the caller frees. Capabilities in the order compute,utility,video,…; all seven become
  * "all". */
 char *nvl_grant_devices(const struct nvl_grant *grant);
 char *nvl_capabilities_format(unsigned capabilities);

@@ -1,5 +1,5 @@
-/* Who a grant means on this host at this moment, and which nodes that takes. What it names in vain is said in
- * words by missing.c. */
+/* Resolves a grant on this host at this moment: its GPUs and the nodes that they need. What it names in vain
+ * is said in words. */
 #include "grant/resolve.h"
 
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 /* ---- what is missing, in words ---- */
 
-/* "0 and 1", "0, 1 and 2": items that are joined for people. */
+/* "0 and 1", "0, 1 and 2": joins items for people. */
 static char *join(const struct nvl_strv *items)
 {
     struct nvl_buf b = {0};
@@ -18,7 +18,7 @@ static char *join(const struct nvl_strv *items)
     return nvl_buf_take(&b);
 }
 
-/* "GPU 0", or by its address where nvidia does not count it. */
+/* "GPU 0", or its address if nvidia does not count it. */
 static void name_gpu(const struct nvl_gpu *gpu, char *name, size_t size)
 {
     if (gpu->index >= 0)
@@ -27,7 +27,7 @@ static void name_gpu(const struct nvl_gpu *gpu, char *name, size_t size)
         snprintf(name, size, "the GPU at %s", gpu->pci);
 }
 
-/* What this host has: "it has GPUs 0 and 1", with a word on each GPU that cannot be used. */
+/* What this host has: "it has GPUs 0 and 1", with a remark on each GPU that cannot be used. */
 static char *what_is_here(const struct nvl_host *host)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv indexes = {0}, reasons = {0};
@@ -53,8 +53,8 @@ static char *what_is_here(const struct nvl_host *host)
                                            : "the nvidia driver is not loaded");
 }
 
-/* A GPU that was not used since boot has no UUID yet, and one that does not come up never will: it may well
- * be the one that is looked for. */
+/* A GPU that was not used since boot has no UUID yet, and one that does not come up never gets one: either
+ * may be the GPU that the grant means. */
 static char *who_has_no_uuid(const struct nvl_host *host)
 {
     for (size_t i = 0; i < host->gpus.count; i++) {
@@ -63,11 +63,10 @@ static char *who_has_no_uuid(const struct nvl_host *host)
         char name[64];
         name_gpu(gpu, name, sizeof name);
         if (state == NVL_GPU_IS_UNUSED)
-            return nvl_xasprintf(
-                "; %s does not say its UUID before its first use: run nvidia-smi on the host", name);
+            return nvl_xasprintf("; %s has no UUID before its first use: run nvidia-smi on the host", name);
         if (state == NVL_GPU_IS_SILENT)
-            return nvl_xasprintf("; %s was used and says no UUID: it does not come up, see the kernel log",
-                                 name);
+            return nvl_xasprintf(
+                "; %s has no UUID although it was used: it does not come up, see the kernel log", name);
         if (state == NVL_GPU_IS_LOST && gpu->uuid[0] == '\0')
             return nvl_xasprintf("; %s has fallen off the bus", name);
     }
@@ -103,8 +102,8 @@ void nvl_missing_selector(struct nvl_strv *missing, const struct nvl_host *host,
     if (selector->kind == NVL_SELECT_MIG_UUID)
         nvl_strv_pushf(
             missing,
-            "%s is known to NVML alone: 'nvlxc attach' turns it into MIG-GPU-…/GI/CI, the form that "
-            "can be resolved at each start",
+            "only NVML knows %s: 'nvlxc attach' turns it into MIG-GPU-…/GI/CI, the form that resolves at "
+            "each start",
             text);
     else if (why != NULL)
         nvl_strv_pushf(missing, "%s%s cannot be used: %s",

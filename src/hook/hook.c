@@ -1,6 +1,6 @@
-/* What the hook does. The host made ready for containers, before one starts (pre-start) and once after the
- * machine has booted (prepare): what only its root can do, where it is needed. Then the GPU's nodes and the
- * driver, put into the container that is being started (mount). */
+/* What the hook does. It prepares the host before a container starts (pre-start) and once after boot
+ * (prepare): only what needs the host's root, and only if needed. Then it puts the GPU's nodes and the driver
+ * into the starting container (mount). */
 #include "hook/hook.h"
 
 #include <errno.h>
@@ -18,18 +18,18 @@
 #include "inject/inject.h"
 #include "inject/node_copies.h"
 
-/* ---- the container before its start, as its config says ---- */
+/* ---- the container before its start, according to its config ---- */
 
 /* What pre-start knows of the container: liblxc sets its environment only later. */
 struct starting {
     struct nvl_config config;
     struct nvl_effective effective;
-    struct nvl_error incomplete; /* where an include could not be read */
+    struct nvl_error incomplete; /* set if an include could not be read */
     bool has_grant;
     struct nvl_grant grant;
 };
 
-/* From LXC_CONFIG_FILE. What cannot be read is left out. */
+/* From LXC_CONFIG_FILE. Leaves out what cannot be read. */
 static void read_starting(const struct nvl_root *host, const struct nvl_hook_call *call,
                           struct starting *starting)
 {
@@ -54,8 +54,7 @@ static void starting_clear(struct starting *starting)
     nvl_config_clear(&starting->config);
 }
 
-/* Makes the container's own nodes (inject/node_copies.h), where it needs any. `seen` are nodes of the host.
- */
+/* Makes the container's own nodes (inject/node_copies.h), if it needs any. `seen` are nodes of the host. */
 static void make_node_copies(const struct starting *starting, const struct nvl_host *host,
                              const struct nvl_seen_nodes *seen, const struct nvl_hook_call *call,
                              struct nvl_outcome *report)
@@ -81,8 +80,8 @@ static void make_node_copies(const struct starting *starting, const struct nvl_h
 
 #define MODPROBE "/sbin/modprobe"
 
-/* Runs a program of the host with an empty environment and waits; its exit status, or a negative errno. What
- * it prints goes to standard error: standard output is the hook's own word. */
+/* Runs a program of the host with an empty environment and waits; its exit status, or a negative errno. Its
+ * output goes to standard error: standard output is for the hook's own line. */
 static int run_host_program(const char *const *argv)
 {
     static char *const environment[] = {(char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
@@ -111,12 +110,12 @@ static void load_modules(struct nvl_host *host, const struct nvl_root *root, enu
     else if (host->majors.uvm >= 0)
         nvl_strv_push(&outcome->done, "nvidia-uvm loaded");
     else
-        nvl_strv_pushf(&outcome->problems,
-                       "nvidia-uvm cannot be loaded (modprobe: status %d): see 'nvlxc host'", status);
+        nvl_strv_pushf(&outcome->problems, "cannot load nvidia-uvm (modprobe: status %d): see 'nvlxc host'",
+                       status);
 }
 
-/* Until its first use after a boot the driver does not say a GPU's UUID, and a grant may name it by that.
- * Opening the node is a use. Whether there was one to learn. */
+/* The driver gives no UUID for a GPU until its first use after boot, but a grant may name it by UUID. Opening
+ * the node is a use. Returns whether any GPU had its UUID to learn. */
 static bool learn_uuids(const struct nvl_host *host)
 {
     bool is_any = false;
@@ -145,9 +144,8 @@ static void ensure_bundle(const struct nvl_host *host, struct nvl_outcome *outco
     if (nvl_root_exists(host->root, sonames))
         nvl_strv_pushf(&outcome->done, "driver bundle %s built", version);
     else
-        nvl_strv_pushf(&outcome->problems,
-                       "the driver bundle %s cannot be built (nvlxc driver sync: status %d)", version,
-                       status);
+        nvl_strv_pushf(&outcome->problems, "cannot build the driver bundle %s (nvlxc driver sync: status %d)",
+                       version, status);
 }
 
 void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root *root,
@@ -159,7 +157,7 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
     struct nvl_error err;
 
     if (geteuid() != 0)
-        return; /* a user's container: the host's root prepares it by 'nvlxc attach' and at boot */
+        return; /* a user's container: the host's root prepares it with 'nvlxc attach' and at boot */
     read_starting(root, call, &starting);
     enum nvl_gpus_depth depth = starting.has_grant ? nvl_grant_depth(&starting.grant) : NVL_GPUS_PROC;
     if (nvl_host_read(&host, root, depth, &err) < 0) {
@@ -182,7 +180,7 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
         ensure_bundle(&host, outcome);
 }
 
-/* A GPU that another driver has (vfio-pci, nouveau) was given away on purpose. */
+/* A GPU with another driver (vfio-pci, nouveau) was given away on purpose. */
 static bool has_gpu_for_driver(const struct nvl_gpus *gpus)
 {
     for (size_t i = 0; i < gpus->count; i++)
@@ -203,9 +201,9 @@ static bool has_bundle(const struct nvl_root *root)
     return false;
 }
 
-/* Loads the driver where nothing speaks against it. An administrator's `blacklist nvidia` does, and so -b:
- * without it modprobe heeds that for aliases only. A machine that never had the driver has nothing to say
- * either; one whose containers have had it does. */
+/* Loads the driver if nothing forbids it. An administrator's `blacklist nvidia` does, hence -b: without it
+ * modprobe heeds a blacklist only for aliases. A machine that never had the driver gets no message; one whose
+ * containers have had it does. */
 static void load_kernel_driver(const struct nvl_root *root, struct nvl_outcome *outcome)
 {
     static const char *const look[] = {MODPROBE, "-q", "-n", "nvidia", NULL};
@@ -214,21 +212,20 @@ static void load_kernel_driver(const struct nvl_root *root, struct nvl_outcome *
 
     if (run_host_program(look) != 0) {
         if (has_bundle(root))
-            nvl_strv_push(&outcome->problems,
-                          "there is no NVIDIA kernel module for the kernel that runs: was it built? "
-                          "see 'nvlxc host'");
+            nvl_strv_push(&outcome->problems, "no NVIDIA kernel module for the running kernel: was it built? "
+                                              "see 'nvlxc host'");
         return;
     }
     int status = run_host_program(load);
     if (nvl_driver_version_read(root, &driver, NULL) == 0 && driver.loaded)
         nvl_strv_push(&outcome->done, "nvidia loaded");
     else if (status != 0)
-        nvl_strv_pushf(&outcome->problems, "nvidia cannot be loaded (modprobe: status %d): see 'nvlxc host'",
+        nvl_strv_pushf(&outcome->problems, "cannot load nvidia (modprobe: status %d): see 'nvlxc host'",
                        status);
 }
 
-/* Containers with `graphics` open its node. nvidia-drm is left to the administrator: it may take the console.
- */
+/* Containers with `graphics` open its node. Loading nvidia-drm is up to the administrator: it may take over
+ * the console. */
 static void load_modeset(const struct nvl_root *root)
 {
     static const char *const argv[] = {MODPROBE, "-q", "-b", "nvidia-modeset", NULL};
@@ -245,7 +242,7 @@ void nvl_hook_prepare(const struct nvl_root *root, struct nvl_outcome *outcome)
     struct nvl_error err;
 
     if (geteuid() != 0) {
-        nvl_strv_push(&outcome->problems, "only root can make the host ready for containers");
+        nvl_strv_push(&outcome->problems, "must run as root to prepare the host for containers");
         return;
     }
     int r = nvl_host_read(&host, root, NVL_GPUS_ALL, &err);
@@ -280,7 +277,7 @@ static void mount_into(const struct nvl_hook_call *call, const struct nvl_root *
     nvl_inject_link(&in, rootfs, (uid_t)-1, (gid_t)-1);
 }
 
-/* The pre-start hook has opened each GPU without a UUID, where it was root's: a user's container has its
+/* For containers of root, the pre-start hook has opened each GPU without a UUID. A user's container has its
  * config elsewhere. */
 static bool has_used_gpus(const struct nvl_hook_call *call)
 {

@@ -1,6 +1,6 @@
-/* The start hook's way in: who calls, for which container; at the end one line for the log, and whether the
- * start goes on. Source of arguments and variables: lxc.container.conf(5), 'CONTAINER HOOKS', both hook
- * versions. */
+/* The start hook's entry point: which hook is called, for which container; at the end one line for the log,
+ * and whether the start goes on. Source of arguments and variables: lxc.container.conf(5), 'CONTAINER HOOKS',
+ * both hook versions. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -25,8 +25,8 @@ static char *take_variable(const char *name)
     return value != NULL ? nvl_xstrdup(value) : NULL;
 }
 
-/* The config's line gives how the grant is carried out, then liblxc its own: version 0 the arguments NAME,
- * "lxc", TYPE; version 1 none, and LXC_HOOK_TYPE. */
+/* The config's line gives the delivery of the grant first, then liblxc adds its own: version 0 the arguments
+ * NAME, "lxc", TYPE; version 1 none, but LXC_HOOK_TYPE. */
 static void read_call(int argc, char **argv, struct nvl_hook_call *call)
 {
     int first = 1;
@@ -67,8 +67,8 @@ static void add_part(struct nvl_buf *line, const char *label, const struct nvl_s
     nvl_buf_addf(line, "%s%s", label, text);
 }
 
-/* One datagram, without a time of its own: whoever receives it stamps it. syslog(3) would read the time
- * zone's file first. Where there is no log, liblxc's has the line. */
+/* One datagram without a time: the receiver stamps it. syslog(3) would read the time zone's file first. If
+ * there is no log, liblxc's log has the line. */
 static void send_to_log(int priority, const char *text)
 {
     static const struct sockaddr_un log = {.sun_family = AF_UNIX, .sun_path = _PATH_LOG};
@@ -80,7 +80,7 @@ static void send_to_log(int priority, const char *text)
         sendto(fd, message, strlen(message), MSG_NOSIGNAL, (const struct sockaddr *)&log, sizeof log);
 }
 
-/* NULL where there is nothing to say; the caller frees. */
+/* NULL if there is nothing to say; the caller frees. */
 static char *format_line(const struct nvl_outcome *outcome, const char *container, bool is_start_refused)
 {
     struct nvl_buf line = {0};
@@ -99,7 +99,7 @@ static char *format_line(const struct nvl_outcome *outcome, const char *containe
     return nvl_buf_take(&line);
 }
 
-/* Gives the line, for stdout; the caller frees. */
+/* Returns the line, for stdout; the caller frees. */
 static char *log_outcome(const struct nvl_outcome *outcome, const char *container, bool is_start_refused)
 {
     char *line = format_line(outcome, container, is_start_refused);
@@ -110,7 +110,7 @@ static char *log_outcome(const struct nvl_outcome *outcome, const char *containe
 }
 
 /* One line to the system log (tag nvlxc) and to stdout, which liblxc copies to its own log: "web: done, done;
- * but: problem; note: note". Control characters are replaced. Nothing where there is nothing to say. */
+ * but: problem; note: note". Control characters are replaced. No line if there is nothing to say. */
 static void say_outcome(const struct nvl_outcome *outcome, const char *container, bool is_start_refused)
 {
     nvl_autofree char *line = log_outcome(outcome, container, is_start_refused);
@@ -121,8 +121,8 @@ static void say_outcome(const struct nvl_outcome *outcome, const char *container
     nvl_fd_write(STDOUT_FILENO, copy, strlen(copy));
 }
 
-/* The same for nvlxc itself: the line to the system log, and the outcome to stdout as records, also where
- * there is nothing to say. */
+/* The same for nvlxc itself: the line to the system log, and the outcome as records to stdout, even if there
+ * is nothing to say. */
 static void send_outcome(const struct nvl_outcome *outcome, const char *container)
 {
     nvl_autofree char *line = log_outcome(outcome, container, false);
@@ -147,7 +147,7 @@ static void dispatch_call(const struct nvl_hook_call *call, struct nvl_outcome *
         nvl_hook_prepare(&host, outcome);
     else
         nvl_strv_pushf(&outcome->problems,
-                       "called as hook '%s': only lxc.hook.pre-start and lxc.hook.mount are known",
+                       "called as unknown hook '%s': use lxc.hook.pre-start and lxc.hook.mount",
                        call->type != NULL ? call->type : "");
 }
 
@@ -164,7 +164,7 @@ int main(int argc, char **argv)
     nvl_oom_status = call.delivery.required ? EXIT_FAILURE : EXIT_SUCCESS;
 
     dispatch_call(&call, &outcome);
-    /* pre-start prepares; whether the container has what it was granted is decided where it is mounted */
+    /* pre-start prepares; the mount hook decides whether the container has what it was granted */
     bool is_refused = call.delivery.required && outcome.problems.count > 0 && call.type != NULL &&
                       strcmp(call.type, "mount") == 0;
     const char *container = call.container != NULL ? call.container : "?";

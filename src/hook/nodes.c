@@ -1,4 +1,4 @@
-/* Device nodes on the host: what `mknod` is needed for, and nothing that is right already is touched. */
+/* Device nodes on the host: makes those that need `mknod`, and leaves correct ones alone. */
 #include "hook/nodes.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ static int make_host_node(const struct nvl_root *root, const struct nvl_node *no
     if (parent < 0)
         return parent;
     if (node->state == NVL_NODE_NOT_DEVICE) {
-        /* only what `create=file` leaves goes: an empty file */
+        /* remove only what `create=file` leaves: an empty file */
         if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) || st.st_size > 0)
             return -EEXIST;
     }
@@ -34,7 +34,7 @@ static int make_host_node(const struct nvl_root *root, const struct nvl_node *no
         return -errno;
     /* umask is 022 here: the mode is set after */
     if (mknodat(parent, name, S_IFCHR | 0600, makedev((unsigned)node->major, (unsigned)node->minor)) < 0)
-        return errno == EEXIST ? 0 : -errno; /* another start was faster */
+        return errno == EEXIST ? 0 : -errno; /* another start made it first */
     if (fchownat(parent, name, params->uid, params->gid, AT_SYMLINK_NOFOLLOW) < 0 ||
         fchmodat(parent, name, node->mode, 0) < 0)
         return -errno;
@@ -107,7 +107,7 @@ void nvl_nodes_ensure_mig_tools(const struct nvl_host *host, struct nvl_seen_nod
 {
     static const struct {
         const char *file;
-        unsigned minor; /* as /proc/driver/nvidia-caps/mig-minors always has them */
+        unsigned minor; /* as /proc/driver/nvidia-caps/mig-minors always gives them */
     } tools[] = {{MIG_TOOLS "/config", 1}, {MIG_TOOLS "/monitor", 2}};
 
     if (!host->params.modify_device_files)

@@ -1,4 +1,4 @@
-/* Putting one thing of the host into the container's root file system. */
+/* Puts a single thing of the host into the container's root file system. */
 #include "inject/bind.h"
 
 #include <errno.h>
@@ -45,7 +45,7 @@ void nvl_bind_folder_close(struct nvl_bind_folder *folder)
     *folder = NVL_BIND_FOLDER_NONE;
 }
 
-/* Makes `folder` the one that the node is in, and gives the node's name there. */
+/* Opens the node's folder as `folder`, and returns the node's name in it. */
 static const char *enter_bind_folder(const struct nvl_root *root, struct nvl_bind_folder *folder,
                                      const char *path)
 {
@@ -59,7 +59,7 @@ static const char *enter_bind_folder(const struct nvl_root *root, struct nvl_bin
     return path + len + 1;
 }
 
-/* Looked at through the mount itself: what is checked is what is mounted. */
+/* Checks through the mount itself, so that what is checked is what is mounted. */
 static int clone_node(int folder, const char *name, const struct nvl_node *node)
 {
     struct stat st;
@@ -87,7 +87,7 @@ int nvl_bind_open_node(const struct nvl_root *host, int copies, struct nvl_bind_
     return mount_fd;
 }
 
-/* The file to mount on: made, or an empty one that is there already. 1 where it is the device itself. */
+/* The file to mount on: a new one, or an existing empty one. 1 if it is the device itself. */
 static int open_node_target(int parent, const char *name, const struct nvl_node *node, int *target)
 {
     struct stat st;

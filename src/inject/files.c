@@ -1,8 +1,8 @@
-/* nvlxc's files in a container's root file system: which there are, written, and removed. Programs look for
- * these at fixed places outside of the bundle, each by the rule of its own loader: OpenCL's and Vulkan's read
- * folders of ICD files, glvnd one of vendor files, GBM and VDPAU open a library in a folder of their own
- * beside the container's libraries, OptiX reads its data from /usr/share. What the ICD files name, the linker
- * finds in the bundle. */
+/* nvlxc's files in a container's root file system: lists, writes and removes them. Programs look for these at
+ * fixed places outside of the bundle, each by the rule of its own loader: OpenCL's and Vulkan's read folders
+ * of ICD files, glvnd one of vendor files, GBM and VDPAU open a library in a folder of their own beside the
+ * container's libraries, OptiX reads its data from /usr/share. The linker finds in the bundle what the ICD
+ * files name. */
 #include "inject/files.h"
 
 #include <errno.h>
@@ -15,15 +15,15 @@
 #include "inject/linker_conf.h"
 
 enum entry_kind {
-    ENTRY_FOLDER, /* the mount point, with the folders above it, where they are missing */
-    ENTRY_LINKER, /* the folders that the linker is to search */
+    ENTRY_FOLDER, /* the mount point, with missing folders above it */
+    ENTRY_LINKER, /* the folders that the linker searches */
     ENTRY_LINK,   /* to a file of the bundle */
 };
 
-/* What an entry's path begins with. */
+/* The start of an entry's path. */
 enum entry_base {
-    BASE_ROOT,  /* nothing: it is whole */
-    BASE_LIB64, /* the folder of the container's own libraries: distributions name it in three ways */
+    BASE_ROOT,  /* nothing: the path is complete */
+    BASE_LIB64, /* the folder of the container's own libraries, which distributions name in three ways */
     BASE_LIB32,
 };
 
@@ -33,14 +33,14 @@ struct entry {
     const char *path;
     const char *target;    /* LINK: below the bundle */
     unsigned capabilities; /* wanted with any of these; 0: always */
-    unsigned n_folders;    /* so many folders above it are made where they are missing */
+    unsigned n_folders;    /* this many folders above it are made if missing */
 };
 
-/* An entry at one path that it can have. */
+/* An entry at one of its possible paths. */
 struct place {
     const struct entry *entry;
     char *path;
-    bool is_used;   /* the one of its paths that this root file system uses */
+    bool is_used;   /* this root file system uses this path */
     bool is_wanted; /* by the grant at hand */
 };
 
@@ -73,9 +73,8 @@ static const struct entry entries[] = {
      NVL_CAP_VIDEO, 1},
 };
 
-/* Of several that are there, the first is the one that the container's loaders use: Debian's and its
- * relatives' first, which have an almost empty /usr/lib64 too; Fedora's; Arch's, whose /usr/lib64 is a link.
- */
+/* If several exist, the container's loaders use the first: that of Debian and its relatives, which have an
+ * almost empty /usr/lib64 too; then Fedora's; then Arch's, whose /usr/lib64 is a link. */
 #define BASES_MAX 3
 static const char *const bases[][BASES_MAX] = {
     [BASE_ROOT] = {""},
@@ -104,7 +103,7 @@ static bool is_entry_granted(const struct entry *e, unsigned capabilities)
     return e->capabilities == 0 || (e->capabilities & capabilities) != 0;
 }
 
-/* The folders that may be made for it, outer ones first; a FOLDER is among its own. */
+/* The folders that may be made for it, outer ones first; a FOLDER includes itself. */
 static void list_place_folders(const struct place *place, struct nvl_strv *folders)
 {
     const char *path = place->path, *end[8];
@@ -134,7 +133,7 @@ static void add_place(struct places *places, const struct entry *entry, const ch
             nvl_strv_push(&places->folders, folders.items[i]);
 }
 
-/* One of the paths is the entry's, below whichever base. */
+/* Whether one of the paths is the entry's, below any base. */
 static bool is_place_named(const struct entry *entry, const struct nvl_strv *paths)
 {
     for (size_t i = 0; i < paths->count; i++)
@@ -143,9 +142,9 @@ static bool is_place_named(const struct entry *entry, const struct nvl_strv *pat
     return false;
 }
 
-/* Whether each base is there; looked at once, for the first entry that has it. */
+/* Whether each base exists; checked once, for the first entry that needs it. */
 struct base_states {
-    const struct nvl_root *rootfs; /* NULL: all are */
+    const struct nvl_root *rootfs; /* NULL: all do */
     enum { NOT_LOOKED, THERE, ABSENT } state[NVL_LENGTH(bases)][BASES_MAX];
 };
 
@@ -170,7 +169,7 @@ static void add_places(struct places *places, const struct entry *entry, struct 
     }
 }
 
-/* With a root file system: the paths that can be there. With NULL: all, the first of each used. */
+/* With a root file system: the paths that can exist. With NULL: all, with the first of each as used. */
 static void make_places(struct places *places, const struct nvl_root *rootfs)
 {
     struct base_states b = {.rootfs = rootfs};
@@ -180,7 +179,7 @@ static void make_places(struct places *places, const struct nvl_root *rootfs)
         add_places(places, &entries[i], &b);
 }
 
-/* Of those in a root file system: what these capabilities bring, and what is at one of these paths. A start
+/* The places in a root file system that these capabilities need, or that have one of these paths. A start
  * looks at no others. */
 static void make_some_places(struct places *places, const struct nvl_root *rootfs, unsigned capabilities,
                              const struct nvl_strv *paths)
@@ -202,7 +201,7 @@ static void places_clear(struct places *places)
     *places = (struct places){0};
 }
 
-/* Whether the link is one of ours: into the bundle. */
+/* Whether the link is nvlxc's: it leads into the bundle. */
 static bool is_our_link(const struct nvl_root *rootfs, const char *path)
 {
     nvl_autofree char *target = NULL;
@@ -225,7 +224,7 @@ static int open_mount_point(const struct nvl_root *rootfs)
     return nvl_root_openat(rootfs, NVL_MOUNT_POINT, O_PATH | O_DIRECTORY | O_NOFOLLOW);
 }
 
-/* The link is there and as it should be: then nothing above it needs to be looked at. */
+/* Whether the link exists and is correct: then there is no need to look at the folders above it. */
 static bool is_link_as_wanted(const struct nvl_root *rootfs, const struct place *place)
 {
     nvl_autofree char *now = NULL;
@@ -234,7 +233,7 @@ static bool is_link_as_wanted(const struct nvl_root *rootfs, const struct place 
            strcmp(now + strlen(NVL_MOUNT_POINT), place->entry->target) == 0;
 }
 
-/* The folder above `path` is there, or will be. */
+/* Whether the folder above `path` exists, or will exist. */
 static bool has_parent(const struct nvl_root *rootfs, const char *path, const struct nvl_strv *made)
 {
     nvl_autofree char *above = nvl_xstrndup(path, (size_t)(strrchr(path, '/') - path));
@@ -242,8 +241,8 @@ static bool has_parent(const struct nvl_root *rootfs, const char *path, const st
     return nvl_strv_contains(made, above) || nvl_root_exists(rootfs, above);
 }
 
-/* Adds those of the place's folders that are missing. What lies deeper than the table says is left to the
- * container: an image without it has no use for the entry either. The mount point is made in any case. */
+/* Adds the missing folders of the place. The container itself must have the deeper ones: an image without
+ * them has no use for the entry. The mount point is made in any case. */
 static void add_missing_folders(const struct nvl_root *rootfs, const struct place *place,
                                 struct nvl_strv *made)
 {
@@ -274,7 +273,7 @@ static int make_link(const struct nvl_root *rootfs, const struct place *place, c
         return parent == -ENOENT ? 0 : parent;
     if (is_our_link(rootfs, place->path))
         unlinkat(parent, name, 0);
-    /* what else stands there is the container's own and stays */
+    /* anything else there is the container's own and stays */
     return symlinkat(target, parent, name) < 0 && errno != EEXIST ? -errno : 0;
 }
 
@@ -284,7 +283,7 @@ static void say_problem(struct nvl_strv *notes, const char *what, const char *pa
         nvl_strv_pushf(notes, "cannot %s %s in the container: %s", what, path, strerror(-r));
 }
 
-/* Of an earlier start that noted nothing, anything may be there. */
+/* An earlier start that noted nothing may have left anything. */
 static void find_wanted_places(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
                                struct nvl_linker_conf *conf, struct places *places)
 {
@@ -302,15 +301,15 @@ static void find_wanted_places(const struct nvl_root *rootfs, const struct nvl_e
     }
 }
 
-/* Whether an earlier start has made the link, as far as is known. */
+/* Whether an earlier start has made the link, as far as the notes say. */
 static bool is_noted(const struct nvl_linker_conf *conf, const struct place *place)
 {
     return place->entry->kind == ENTRY_LINK &&
            (conf->text == NULL || nvl_strv_contains(&conf->links, place->path));
 }
 
-/* Links that the grant no longer has, or the bundle; the folders that were made for them; then what is there
- * of `made` is what the wanted ones use. */
+/* Removes links that the grant or the bundle no longer has, and the folders that were made for them; `made`
+ * then has only folders that wanted entries use. */
 static void remove_surplus(const struct nvl_root *rootfs, const struct places *places,
                            struct nvl_linker_conf *conf, struct nvl_strv *notes)
 {
@@ -327,7 +326,7 @@ static void remove_surplus(const struct nvl_root *rootfs, const struct places *p
                 nvl_linker_conf_remove_folders(rootfs, conf, &needed));
 }
 
-/* Notes what is wanted and what has to be made for it, before it is. */
+/* Notes what is wanted and what has to be made for it, before making it. */
 static void note_what_is_made(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
                               const struct places *places, const struct nvl_strv *lacking,
                               struct nvl_linker_conf *conf, struct nvl_strv *notes)
@@ -376,7 +375,7 @@ int nvl_entries_write(const struct nvl_root *rootfs, const struct nvl_entries_wa
     return mount_point >= 0 ? TAKE_FD(mount_point) : open_mount_point(rootfs);
 }
 
-/* What is to be removed. In an image that can keep no note, the mount point counts as conf. */
+/* What to remove. In an image that can hold no notes, the mount point stands in for the conf file. */
 static void read_conf(const struct nvl_root *rootfs, const struct places *places,
                       struct nvl_linker_conf *conf)
 {
@@ -386,7 +385,7 @@ static void read_conf(const struct nvl_root *rootfs, const struct places *places
         nvl_strv_push(&conf->folders, NVL_MOUNT_POINT);
 }
 
-/* Whether what stands at the place was made by nvlxc and would go. */
+/* Whether nvlxc made what is at the place, so that it would go. */
 static bool is_made_by_us(const struct nvl_root *rootfs, const struct place *place,
                           const struct nvl_strv *made)
 {
@@ -406,7 +405,7 @@ static bool is_made_by_us(const struct nvl_root *rootfs, const struct place *pla
            nvl_root_list(rootfs, place->path, &names) == 0 && names.count == 0;
 }
 
-/* The places of that kind that are ours, removed; folders are left to nvl_linker_conf_remove_folders. */
+/* Removes the places of that kind that are nvlxc's; nvl_linker_conf_remove_folders removes folders. */
 static void remove_kind(const struct nvl_root *rootfs, const struct places *places, enum entry_kind kind,
                         const struct nvl_strv *made, struct nvl_strv *removed, struct nvl_strv *notes)
 {
@@ -431,7 +430,7 @@ void nvl_entries_remove(const struct nvl_root *rootfs, struct nvl_strv *removed,
     remove_kind(rootfs, &places, ENTRY_LINK, &conf.folders, removed, notes);
     remove_kind(rootfs, &places, ENTRY_FOLDER, &conf.folders, removed, notes);
     say_problem(notes, "remove", "a folder of nvlxc", nvl_linker_conf_remove_folders(rootfs, &conf, NULL));
-    /* last: it says which folders are nvlxc's */
+    /* last: it notes which folders are nvlxc's */
     remove_kind(rootfs, &places, ENTRY_LINKER, &conf.folders, removed, notes);
 }
 

@@ -1,4 +1,4 @@
-/* A grant's nodes and driver, from the host into a root file system. */
+/* Puts a grant's nodes and driver from the host into a root file system. */
 #include "inject/inject.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@ static void open_granted_nodes(struct nvl_injection *in, const char *container)
                                              &in->nodes[i].is_copy);
 }
 
-/* Where it has no such group, or one that its ids do not reach, only its root has the node. */
+/* If the container has no such group, or its id is not mapped, only its root gets the node. */
 void nvl_inject_give(const struct nvl_injection *in, const struct nvl_root *rootfs, nvl_gid_of *gid_of,
                      const void *data)
 {
@@ -40,7 +40,7 @@ void nvl_inject_give(const struct nvl_injection *in, const struct nvl_root *root
     }
 }
 
-/* The folder of the loaded module's version; its files fit no other. */
+/* Opens the bundle of the loaded module's version; the files of another do not work with it. */
 static int open_loaded_bundle(struct nvl_injection *in)
 {
     nvl_autofree char *path = nvl_xasprintf("%s/%s", NVL_BUNDLE_DIR, in->host->driver.version);
@@ -101,11 +101,11 @@ static const char *node_problem(const struct nvl_node *node, int r)
     if (node->major < 0)
         return "has no driver on the host";
     if (r == -ENODEV)
-        return "is not the driver's device on the host: remove it, so that it is made again";
+        return "is not the driver's device on the host: remove it, and nvlxc makes it again";
     if (r == -ENOENT)
         return "is missing on the host";
     if (r == -EEXIST)
-        return "cannot be bound: something else stands there in the container";
+        return "cannot be bound: something else exists there in the container";
     return strerror(-r);
 }
 
@@ -129,16 +129,15 @@ static void put_granted_nodes(struct nvl_injection *in, const struct nvl_root *r
     }
 }
 
-/* Nodes that the config's own mount entries have brought by now. Proxmox's come later, in its autodev hook.
- */
+/* Checks the nodes that the config's own mount entries have added by now. Proxmox adds its entries later, in
+ * its autodev hook. */
 static void look_for_nodes(const struct nvl_injection *in, const struct nvl_root *rootfs)
 {
     for (size_t i = 0; i < in->resolved.n_nodes; i++)
         if (!nvl_bind_has_node(rootfs, &in->resolved.nodes[i]))
-            nvl_strv_pushf(
-                &in->outcome->problems,
-                "%s was not brought by the config's mount entries: run 'nvlxc show' and attach again",
-                in->resolved.nodes[i].path);
+            nvl_strv_pushf(&in->outcome->problems,
+                           "the config's mount entries did not add %s: run 'nvlxc show' and attach again",
+                           in->resolved.nodes[i].path);
 }
 
 static int put_bundle(const struct nvl_injection *in, int mount_point)
@@ -169,7 +168,7 @@ static void put_driver(struct nvl_injection *in, const struct nvl_root *rootfs)
     else if (r == 0 || !in->into_running)
         nvl_strv_pushf(&in->outcome->done, "driver %s", version);
     if (r < 0)
-        nvl_root_close(&in->bundle); /* then there is nothing to link */
+        nvl_root_close(&in->bundle); /* nothing to link then */
 }
 
 static void put_view(struct nvl_injection *in, const struct nvl_root *rootfs)
@@ -197,7 +196,7 @@ void nvl_inject_put(struct nvl_injection *in, const struct nvl_root *rootfs)
     put_view(in, rootfs);
 }
 
-/* A container that ldconfig can do nothing for, and why. */
+/* Says for which container ldconfig can do nothing, and why. */
 static bool needs_no_ldconfig(const struct nvl_injection *in, const struct nvl_root *rootfs)
 {
     bool is_musl = nvl_linker_is_musl(rootfs), has_conf = nvl_root_exists(rootfs, "/etc/ld.so.conf");
@@ -206,8 +205,8 @@ static bool needs_no_ldconfig(const struct nvl_injection *in, const struct nvl_r
         nvl_strv_push(&in->outcome->problems,
                       "its C library is musl, which cannot load NVIDIA's driver (glibc only)");
     else if (!has_conf)
-        nvl_strv_push(&in->outcome->notes, "no /etc/ld.so.conf in it: its programs find the driver by "
-                                           "LD_LIBRARY_PATH=" NVL_MOUNT_POINT "/lib64");
+        nvl_strv_push(&in->outcome->notes, "it has no /etc/ld.so.conf: set LD_LIBRARY_PATH=" NVL_MOUNT_POINT
+                                           "/lib64, so that its programs find the driver");
     return is_musl || !has_conf;
 }
 
@@ -232,13 +231,13 @@ void nvl_inject_link(struct nvl_injection *in, const struct nvl_root *rootfs, ui
     nvl_autofd int ldconfig = nvl_ldconfig_open(in->host->root);
     if (ldconfig < 0)
         nvl_strv_pushf(problems,
-                       "no static ldconfig on the host (%s): its programs find the driver "
-                       "by LD_LIBRARY_PATH=" NVL_MOUNT_POINT "/lib64",
+                       "no static ldconfig on the host (%s): set LD_LIBRARY_PATH=" NVL_MOUNT_POINT
+                       "/lib64 in the container, so that its programs find the driver",
                        strerror(-ldconfig));
     else if (nvl_ldconfig_run(rootfs, ldconfig, uid, gid, &err) < 0)
         nvl_strv_push(problems, err.message);
     else if (!nvl_linker_is_current(rootfs, sonames, len, want_32))
-        nvl_strv_push(problems, "its linker cache does not take the bundle: does its /etc/ld.so.conf "
+        nvl_strv_push(problems, "its linker cache does not include the bundle: does its /etc/ld.so.conf "
                                 "include /etc/ld.so.conf.d?");
     else
         nvl_strv_push(&in->outcome->done, "linker cache refreshed");

@@ -1,4 +1,4 @@
-/* The container's dynamic linker, and the host's ldconfig run on its cache. */
+/* The container's dynamic linker; runs the host's ldconfig on its cache. */
 #include "inject/linker.h"
 
 #include <elf.h>
@@ -18,8 +18,7 @@
 #include "base/run.h"
 #include "host/ldcache.h"
 
-/* Long enough for a large root file system on a slow disk; a hostile one cannot hold up the start for longer.
- */
+/* Enough for a large root file system on a slow disk; a hostile one cannot hold up the start for longer. */
 #define LDCONFIG_SECONDS 60
 
 bool nvl_linker_is_musl(const struct nvl_root *rootfs)
@@ -44,7 +43,7 @@ static bool is_cached(const struct nvl_ldcache *cache, const char *line, size_t 
 
     if (blank == NULL || !nvl_copy(folder, sizeof folder, line, (size_t)(blank - line)) ||
         !nvl_copy(soname, sizeof soname, blank + 1, len - (size_t)(blank - line) - 1))
-        return true; /* not a line that sync writes: nothing to hold against the cache */
+        return true; /* not a line that sync writes: no reason to reject the cache */
     bool is_32 = strcmp(folder, "lib32") == 0;
     if (is_32 && !want_32)
         return true;
@@ -85,7 +84,7 @@ bool nvl_linker_names_bundle(const struct nvl_root *rootfs)
     return nvl_ldcache_read(&cache, rootfs) == 0 && names_below(&cache, NVL_MOUNT_POINT "/");
 }
 
-/* A program that needs no interpreter: one of the container would otherwise be run in its place. */
+/* A program that needs no interpreter: otherwise the kernel would run one from the container. */
 static bool is_static_program(int fd)
 {
     Elf64_Ehdr header;
@@ -118,7 +117,7 @@ int nvl_ldconfig_open(const struct nvl_root *host)
     return r;
 }
 
-/* While there is a capability to do it with: before the user changes. */
+/* Before the user changes, while there are still capabilities. */
 static int empty_bounding_set(void)
 {
     for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
@@ -152,7 +151,7 @@ struct confined {
     gid_t gid;
 };
 
-/* In the child. Returns only on failure, with an errno for an exit status. */
+/* Runs in the child. Returns only on failure, with an errno as exit status. */
 static int confine_and_exec(void *data)
 {
     static char *const argv[] = {(char *)"ldconfig", (char *)"-X", NULL}; /* -X: only the cache, no links */
@@ -176,8 +175,7 @@ static int confine_and_exec(void *data)
     return errno;
 }
 
-/* ldconfig keeps notes for its next run. Where a root file system has none, nvlxc leaves none.
- */
+/* ldconfig keeps notes for its next run. If a root file system has none, nvlxc leaves none. */
 #define AUX_FOLDER "/var/cache/ldconfig"
 #define AUX_FILE   AUX_FOLDER "/aux-cache"
 
@@ -203,12 +201,13 @@ static int run_ldconfig_confined(const struct nvl_root *rootfs, int ldconfig_fd,
     int r = nvl_run(&run, &result);
     if (r == -ETIMEDOUT)
         return nvl_error_set(err, -EIO,
-                             "ldconfig on the container's root file system had not ended after %d s",
+                             "ldconfig on the container's root file system did not finish within %d s",
                              LDCONFIG_SECONDS);
     if (r < 0)
         return nvl_error_errno(err, r, "cannot run ldconfig");
     if (WIFSIGNALED(result.status))
-        return nvl_error_set(err, -EIO, "ldconfig on the container's root file system was ended by signal %d",
+        return nvl_error_set(err, -EIO,
+                             "ldconfig on the container's root file system was killed by signal %d",
                              WTERMSIG(result.status));
     if (WEXITSTATUS(result.status) != 0)
         return nvl_error_set(err, -EIO, "ldconfig on the container's root file system failed with status %d",

@@ -1,6 +1,6 @@
-/* The linker's configuration, and what nvlxc has made. It is noted in that file, since it is the one text of
- * nvlxc in a root file system, and since it is seen whether the container runs or not. A thing is noted
- * before it is made: none is forgotten. */
+/* The linker's configuration, with notes of what nvlxc has made. They are in that file because it is nvlxc's
+ * only text in a root file system, and visible whether the container runs or not. A thing is noted before it
+ * is made, so none is forgotten. */
 #include "inject/linker_conf.h"
 
 #include <errno.h>
@@ -92,7 +92,7 @@ int nvl_linker_conf_remove_folders(const struct nvl_root *rootfs, struct nvl_lin
         }
         nvl_autofd int parent = nvl_root_open_parent(rootfs, folder, &name);
         int r = parent < 0 ? parent : unlinkat(parent, name, AT_REMOVEDIR) < 0 ? -errno : 0;
-        /* the container has put something into it, or has a link or a file of its own there now */
+        /* the container has put something into it, or has its own link or file there now */
         if (r == -ENOTEMPTY || r == -EEXIST)
             nvl_strv_push(&left, folder);
         else if (r < 0 && r != -ENOENT && r != -ENOTDIR && result == 0)

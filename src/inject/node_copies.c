@@ -18,7 +18,7 @@ static bool is_closed(const struct nvl_node *node)
     return is_device && node->kind != NVL_NODE_CAP && (node->found_mode & 0006) != 0006;
 }
 
-/* Before there was a group render, udev gave both kinds to video. */
+/* Before the group render existed, udev gave both kinds to video. */
 bool nvl_node_copy_group(const struct nvl_root *rootfs, const struct nvl_node *node, const char **name,
                          unsigned *gid)
 {
@@ -49,7 +49,7 @@ int nvl_node_copies_open(const struct nvl_root *root, const char *container)
     return path != NULL ? nvl_root_openat(root, path, O_PATH | O_DIRECTORY | O_NOFOLLOW) : -ENOENT;
 }
 
-/* Made anew each time: its group may be the one of a start before. */
+/* Recreated each time: the old one may have the group of an earlier start. */
 static int make_copy(int folder, uid_t uid, gid_t gid, const struct nvl_node *node)
 {
     const char *name = node_copy_name(node);
@@ -83,7 +83,7 @@ static void remove_other_copies(const struct nvl_root *root, const char *path, i
             unlinkat(folder, names.items[i], 0);
 }
 
-/* Only the container's root may enter: the group's number can be one that users of the host have. */
+/* Only the container's root may enter: users of the host may have the group's number. */
 static int make_copies_folder(const struct nvl_root *root, const char *path, uid_t uid, gid_t gid)
 {
     int r = nvl_root_make_folder(root, path);
@@ -120,7 +120,7 @@ void nvl_node_copies_make(const struct nvl_root *root, const struct nvl_resolved
     nvl_autofd int folder = path != NULL ? make_copies_folder(root, path, uid, gid) : -EINVAL;
 
     if (folder < 0) {
-        nvl_strv_pushf(problems, "cannot make nodes of the container's own: %s", strerror(-folder));
+        nvl_strv_pushf(problems, "cannot make the container's own nodes: %s", strerror(-folder));
         return;
     }
     remove_other_copies(root, path, folder, resolved->nodes, resolved->n_nodes);

@@ -19,9 +19,9 @@
 #define PROC_NVIDIA NVL_PROC_NVIDIA
 #define PROC_MAX    (64u << 10)
 #define DEPTH_MAX   8    /* capabilities/gpu0/mig/gi1/ci0 */
-#define ENTRIES_MAX 4096 /* what is looked at may be the container's own */
+#define ENTRIES_MAX 4096 /* the container may have made what is looked at */
 
-/* The host's folder, and the new tmpfs. Nobody but this program can write to the latter: its own names can be
+/* The host's folder, and the new tmpfs. Only this program can write to the latter, so its names can be
  * trusted. */
 struct view {
     int host, fd;
@@ -35,7 +35,7 @@ static int write_view_text(const struct view *view, const char *name, const char
     return fd < 0 ? -errno : nvl_fd_write(fd, text, len);
 }
 
-/* The host's params, with the line that keeps the container's libraries from making nodes. */
+/* The host's params, plus the line that stops the container's libraries from making nodes. */
 static int write_params(const struct view *view, const char *text)
 {
     nvl_auto(nvl_buf_clear) struct nvl_buf out = {0};
@@ -51,8 +51,8 @@ static int write_params(const struct view *view, const char *text)
     return write_view_text(view, "params", out.data != NULL ? out.data : "", out.len);
 }
 
-/* The module's parameters, which it takes once, at its load; so a copy says the same for good, and is no
- * mount, of which each costs the start of a container (docs/performance.md). */
+/* The module takes its parameters once, when it loads. So a copy stays correct and needs no mount, each of
+ * which delays the start of a container (docs/performance.md). */
 static int copy_registry(const struct view *view)
 {
     nvl_autofd int fd = openat(view->host, "registry", O_RDONLY | O_CLOEXEC);
@@ -65,7 +65,7 @@ static int copy_registry(const struct view *view)
     return r < 0 ? r : write_view_text(view, "registry", text, len);
 }
 
-/* What to mount on: a folder or a file. -EEXIST where it is there already. */
+/* Makes what to mount on: a folder or a file. -EEXIST if it already exists. */
 static int make_mount_target(const struct view *view, const char *name, bool is_folder)
 {
     int r = is_folder ? mkdirat(view->fd, name, 0755) : mknodat(view->fd, name, S_IFREG | 0644, 0);
@@ -73,8 +73,8 @@ static int make_mount_target(const struct view *view, const char *name, bool is_
     return r < 0 ? -errno : 0;
 }
 
-/* The host's folder or file of that name, and the place for it; what the host lacks is left out. With the
- * mounts below it: where the host is a container itself, its `gpus` may hold some. */
+/* Adds the host's folder or file of that name with a place for it; skips what the host lacks. It includes the
+ * mounts below: if the host is itself a container, its `gpus` may have some. */
 static int add_view_entry(const struct view *view, const char *name, bool is_folder)
 {
     nvl_autofd int mount_fd = nvl_sys_clone_tree(view->host, name);
@@ -88,7 +88,7 @@ static int add_view_entry(const struct view *view, const char *name, bool is_fol
         if (r == 0)
             r = make_mount_target(view, name, is_folder);
     }
-    if (r == -EEXIST) /* two MIG devices share a GPU, and maybe an instance */
+    if (r == -EEXIST) /* two MIG devices share a GPU, and perhaps an instance */
         return 0;
     if (r == 0 && view->made->is_from_host)
         r = nvl_sys_make_private(mount_fd);
@@ -110,7 +110,7 @@ static int add_format(const struct view *view, bool is_folder, const char *fmt, 
     return add_view_entry(view, name, is_folder);
 }
 
-/* Of the GPU's MIG capabilities those that are granted. */
+/* Adds the granted ones of the GPU's MIG capabilities. */
 static int add_gpu_capabilities(const struct view *view, const struct nvl_resolved_gpu *given)
 {
     const struct nvl_gpu *gpu = given->gpu;
@@ -139,7 +139,7 @@ static bool has_every_gpu(const struct nvl_host *host, const struct nvl_resolved
     return n > 0 && resolved->n_gpus == n;
 }
 
-/* One mount for all of them where there is nothing to hide. */
+/* Uses one mount for all of them if there is nothing to hide. */
 static int add_gpus_to_view(const struct nvl_host *host, const struct view *view,
                             const struct nvl_resolved *resolved)
 {
@@ -199,7 +199,7 @@ void nvl_proc_view_clear(struct nvl_proc_view *v)
     *v = NVL_PROC_VIEW_NONE;
 }
 
-/* The view that is mounted: a read-only tmpfs, which the driver's own folder is not. */
+/* Whether the view is mounted: a read-only tmpfs, unlike the driver's own folder. */
 static int open_mounted_view(const struct nvl_root *rootfs)
 {
     struct statfs fs;
@@ -222,13 +222,13 @@ bool nvl_proc_view_is_there(const struct nvl_root *rootfs)
 
 struct describing {
     const struct nvl_root *view;
-    const struct nvl_strv *mounts; /* not mounted yet; NULL: told by their file system */
+    const struct nvl_strv *mounts; /* not mounted yet; NULL: recognized by their file system */
     dev_t dev;
     unsigned n_entries;
     struct nvl_buf text;
 };
 
-/* What stands there, as a text: its own files with what they say, and where something is mounted. */
+/* The contents as a text: the view's own files with their contents, and the mount points. */
 static int describe_view(struct describing *d, const char *folder, unsigned depth)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
@@ -276,7 +276,7 @@ int nvl_proc_view_put(const struct nvl_proc_view *v, const struct nvl_root *root
 
     if (target < 0)
         return target == -ENOENT ? 1 : target;
-    /* attached first: a mount can only be moved onto a tree that is attached itself */
+    /* attach the tmpfs first: a mount can only be moved onto an attached tree */
     int r = nvl_sys_move_mount(v->mount_fd, target);
     if (r < 0)
         return r;

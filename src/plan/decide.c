@@ -1,5 +1,5 @@
-/* Which lines of a config stay as they are, which make room for a wanted one, which go, and where the wanted
- * ones go that have no place yet. The same request again must find every line in its place. */
+/* Decides which lines of a config stay, which are replaced by a wanted line, which go, and where the
+ * remaining wanted lines go. The same request again must find every line in its place. */
 #include "plan/decide.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ static const struct nvl_line *line_of(const struct nvl_config_edit *e, size_t i)
     return &e->config->lines[i];
 }
 
-/* A later entry of the same number is the one that Proxmox takes. */
+/* Of two entries with the same number, Proxmox takes the later one. */
 static bool is_shadowed(const struct nvl_config_edit *e, size_t i)
 {
     for (size_t k = i + 1; k < e->config->n_lines && line_of(e, k)->section == 0; k++)
@@ -57,7 +57,7 @@ static bool keep_if_wanted(struct nvl_config_edit *e, size_t i)
     return false;
 }
 
-/* A line of ours that is not wanted any more makes room for a wanted one of its kind. */
+/* An unwanted line of nvlxc's makes room for a wanted one of its kind. */
 static void replace_if_possible(struct nvl_config_edit *e, size_t i)
 {
     enum nvl_grant_slot slot = nvl_line_slot(line_of(e, i));
@@ -71,7 +71,7 @@ static void replace_if_possible(struct nvl_config_edit *e, size_t i)
         }
 }
 
-/* Whether the line can be one of the grant's: of the section that counts, and in force. */
+/* Whether the line can belong to the grant: in force, and in the section that counts. */
 static bool can_stay(const struct nvl_config_edit *e, size_t i)
 {
     const struct nvl_line *line = line_of(e, i);
@@ -94,7 +94,7 @@ static void settle_taken(struct nvl_config_edit *e)
             replace_if_possible(e, i);
 }
 
-/* What needs company stays where it stands directly above the mount hook that stays. */
+/* Lines that need company stay if they stand directly above the mount hook that stays. */
 static void settle_company(struct nvl_config_edit *e)
 {
     size_t n = e->config->n_lines;
@@ -112,14 +112,14 @@ static void settle_company(struct nvl_config_edit *e)
     }
 }
 
-/* ---- what somebody else's line brings already ---- */
+/* ---- what other lines already bring ---- */
 
 static bool is_dri(enum nvl_grant_slot slot)
 {
     return slot == NVL_SLOT_DRI_DEV || slot == NVL_SLOT_DRI_ENTRY;
 }
 
-/* The same node, or all of /dev/dri. */
+/* Whether the line brings the same node, or all of /dev/dri. */
 static bool brings(const struct nvl_line *line, const char *path, size_t len)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
@@ -134,8 +134,8 @@ static bool brings(const struct nvl_line *line, const char *path, size_t len)
     return false;
 }
 
-/* A /dev/dri node is as well another vendor's business: where a line that is not ours brings it, that is
- * enough, and mounting it twice would be one mount too many. */
+/* A /dev/dri node may belong to another vendor: if a line that is not nvlxc's brings it, that is enough, and
+ * a second mount would be one too many. */
 static void leave_to_others(struct nvl_config_edit *e)
 {
     for (size_t w = 0; w < e->wanted.count; w++) {
@@ -152,7 +152,7 @@ static void leave_to_others(struct nvl_config_edit *e)
 
 /* ---- numbers of dev[n] ---- */
 
-/* "delete: dev3,!swap" of the pending section: at the next start the entry goes, whatever it is by then. */
+/* "delete: dev3,!swap" of the pending section: the next start deletes the entry, whatever it says by then. */
 static void mark_deleted(const char *value, bool *used)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
@@ -184,7 +184,7 @@ static void mark_used(const struct nvl_config_edit *e, bool *used)
     }
 }
 
-/* A replaced entry keeps its number; a new one gets the first that is free. */
+/* A replaced entry keeps its number; a new one gets the first free number. */
 static int number_devs(struct nvl_config_edit *e, struct nvl_error *err)
 {
     bool used[DEV_COUNT] = {false};
@@ -200,7 +200,8 @@ static int number_devs(struct nvl_config_edit *e, struct nvl_error *err)
         while (next < DEV_COUNT && used[next])
             next++;
         if (next == DEV_COUNT)
-            return nvl_error_set(err, -ENOSPC, "Proxmox's entries dev0 to dev255 are all in use");
+            return nvl_error_set(err, -ENOSPC,
+                                 "the config already uses all of Proxmox's entries dev0 to dev255");
         e->wanted.items[w].index = next++;
     }
     return 0;
@@ -208,8 +209,8 @@ static int number_devs(struct nvl_config_edit *e, struct nvl_error *err)
 
 /* ---- where ---- */
 
-/* Behind the last lxc line of ours that stays; else at the end of the top section, before the blank lines
- * that set the next section apart. Proxmox moves its own keys about, so dev[n] entries do not count. */
+/* After nvlxc's last remaining lxc line; else at the end of the top section, before the blank lines that
+ * separate it from the next. Proxmox reorders its own keys, so dev[n] entries do not count. */
 static size_t insert_position(const struct nvl_config_edit *e)
 {
     size_t end = 0, behind_ours = 0;

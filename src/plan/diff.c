@@ -1,17 +1,17 @@
-/* A unified diff. What is equal at both ends is set aside, the rest compared by Myers' greedy method ("An
- * O(ND) difference algorithm", 1986) with a bound on its work; beyond it the rest is shown as replaced whole.
+/* A unified diff. It sets equal lines at both ends aside and compares the rest by Myers' greedy method ("An
+ * O(ND) difference algorithm", 1986), with a bound on the work; beyond it, the rest counts as replaced.
  */
 #include "plan/diff.h"
 
 #define CONTEXT 3
-/* Edits tried at most, in files of usual size and in large ones: what attach changes is a few lines. */
+/* The most edits to try, in files of usual size and in large ones: attach changes a few lines. */
 #define EDITS_MAX       512
 #define EDITS_MAX_LARGE 64
 #define LARGE           20000 /* lines */
 
 struct line {
     const char *start;
-    size_t len; /* with the line end, absent on an unfinished last line */
+    size_t len; /* with the line end, which an unfinished last line lacks */
 };
 
 struct side {
@@ -50,12 +50,10 @@ struct middle {
     bool *removed, *added;
 };
 
-/* The furthest x reached on each diagonal (x - y) after each number of edits: row d holds diagonals -d to d.
- */
+/* The furthest x on each diagonal (x - y) after each number of edits: row d holds diagonals -d to d. */
 static long *row_of(long *rows, long d)
 {
-    return rows + d * d +
-           d; /* rows 0 to d - 1 take d * d places; the diagonal 0 of row d stands in its middle */
+    return rows + d * d + d; /* rows 0 to d - 1 take d * d places; diagonal 0 of row d is in its middle */
 }
 
 static bool comes_from_above(const long *before, long k, long d)
@@ -63,7 +61,7 @@ static bool comes_from_above(const long *before, long k, long d)
     return k == -d || (k != d && before[k - 1] < before[k + 1]);
 }
 
-/* One more edit on every diagonal; true where the end of both is reached. */
+/* Makes one more edit on every diagonal; true if it reaches the end of both. */
 static bool advance(const struct middle *mid, long *rows, long d)
 {
     long *now = row_of(rows, d);
@@ -135,9 +133,9 @@ static void compare(struct side *old, struct side *new)
                                     .added = new->changed + head});
 }
 
-/* ---- sliding: of several equal ways to say a change, the one that diff -u says ---- */
+/* ---- sliding: of several equivalent changes, choose the one that diff -u prints ---- */
 
-/* A run of changed lines [start, end), and the place on the other side that stands beside its start. */
+/* A run of changed lines [start, end), and the place on the other side that corresponds to its start. */
 struct run {
     size_t start, end, other;
 };
@@ -149,7 +147,7 @@ static size_t skip_changed(const struct side *s, size_t i)
     return i;
 }
 
-/* The line behind the run is the run's first: the run may as well be one lower. */
+/* If the line after the run equals its first, the run can move down by one. */
 static bool can_slide_down(const struct side *s, const struct run *run)
 {
     return run->end < s->n && is_equal(&s->lines[run->start], &s->lines[run->end]);
@@ -168,8 +166,8 @@ static void slide_up(struct side *s, struct run *run)
     s->changed[--run->end] = false;
 }
 
-/* As low as it goes, growing by the runs that it meets; but beside a change of the other side where it comes
- * past one, so that both are one change. */
+/* Moves the run as far down as possible, merging the runs that it meets; but if it passes a change of the
+ * other side, it stays beside that one, so that both form one change. */
 static void settle(struct side *s, const struct side *other, struct run *run)
 {
     size_t beside = other->changed[run->other] ? run->start : SIZE_MAX;
@@ -189,7 +187,7 @@ static void settle(struct side *s, const struct side *other, struct run *run)
 
 static void slide(struct side *s, const struct side *other)
 {
-    size_t i = 0, j = 0; /* j stands beside i: as many unchanged lines lie before it */
+    size_t i = 0, j = 0; /* j corresponds to i: as many unchanged lines precede it */
 
     while (i < s->n) {
         if (!s->changed[i]) {
@@ -250,7 +248,7 @@ static void print_hunk(struct nvl_buf *out, const struct side *old, const struct
     }
 }
 
-/* From the change at (i, j) on: changes with at most twice the context between them share a hunk. */
+/* From the change at (i, j) on: changes at most two contexts apart share a hunk. */
 static struct hunk make_hunk(const struct side *old, const struct side *new, size_t i, size_t j)
 {
     size_t before = i < CONTEXT ? i : CONTEXT, gap = 0;

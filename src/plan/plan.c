@@ -11,7 +11,7 @@
 
 /* ---- refusing ---- */
 
-/* A line as it may stand in a message: without its end, not too long, nothing that a terminal would obey. */
+/* A line for a message: without its end, not too long, nothing that a terminal would obey. */
 static char *quote_line(const struct nvl_config *config, const struct nvl_line *line)
 {
     const size_t most = 80;
@@ -46,7 +46,7 @@ static int refuse_by_hand(const struct nvl_config *config, const enum nvl_line_o
         nvl_strv_pushf(&named, "and %zu more", n - most);
     nvl_autofree char *list = nvl_strv_join(&named, ", ");
     nvl_error_set(err, -EEXIST, "the config has NVIDIA lines that nvlxc did not write: %s", list);
-    nvl_error_hint(err, "--replace puts nvlxc's lines in their place; see what it changes with --replace "
+    nvl_error_hint(err, "--replace puts nvlxc's lines in their place; check the change with --replace "
                         "--dry-run");
     return -EEXIST;
 }
@@ -66,7 +66,7 @@ static bool *take_lines(const struct nvl_config *config, const enum nvl_line_own
 
 /* ---- writing ---- */
 
-/* Each line begins on a line of its own, also behind a last line that has no end. */
+/* Each line begins on a line of its own, even after a last line that has no end. */
 static void add_bytes(struct nvl_buf *out, const char *bytes, size_t len)
 {
     if (out->len > 0 && out->data[out->len - 1] != '\n')
@@ -89,7 +89,7 @@ static const char *line_end_of(const char *line, size_t len)
     return line[len - 1] == '\n' ? "\n" : "";
 }
 
-/* Wanted lines that have no place yet: those that need company where the mount hook stays, or all others. */
+/* Adds wanted lines that have no place yet: those that need company near the mount hook, or all others. */
 static void add_missing(struct nvl_buf *out, const struct nvl_config_edit *e, bool company)
 {
     bool has_mount = e->mount_at < e->config->n_lines;
@@ -124,8 +124,8 @@ static void write_text(const struct nvl_config_edit *e, struct nvl_plan *plan)
     }
     if (e->insert_at == config->n_lines)
         add_missing(&out, e, false);
-    /* A file whose last line had no end keeps that, whichever line is last now: so detach, which takes the
-     * lines behind it away, knows that the end it finds before them was added by attach. */
+    /* A file whose last line had no end keeps that, whichever line is last now. So detach, which removes the
+     * lines after it, knows that attach added the end that it finds before them. */
     bool unfinished = config->len > 0 && config->text[config->len - 1] != '\n';
     if (unfinished && out.len > 0 && out.data[out.len - 1] == '\n')
         out.data[--out.len] = '\0';
@@ -143,7 +143,7 @@ static int make(struct nvl_config_edit *e, struct nvl_plan *plan, struct nvl_err
     write_text(e, plan);
     if (plan->len > NVL_CONFIG_MAX) {
         nvl_plan_clear(plan);
-        return nvl_error_set(err, -EFBIG, "with the grant's lines the config would be larger than %u MiB",
+        return nvl_error_set(err, -EFBIG, "the grant would make the config larger than %u MiB",
                              NVL_CONFIG_MAX >> 20);
     }
     return 0;
@@ -181,7 +181,7 @@ int nvl_plan_attach(const struct nvl_config *config, const struct nvl_grant *gra
 {
     int r = attach_once(config, grant, places, replace, plan, err);
 
-    /* What is left of a damaged grant may be known for ours only beside the new lines: until nothing changes.
+    /* The rest of a damaged grant may be recognized only beside the new lines: repeat until nothing changes.
      */
     for (int round = 0; r == 0 && round < ROUNDS_MAX; round++) {
         nvl_auto(nvl_config_clear) struct nvl_config next = {0};

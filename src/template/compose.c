@@ -1,5 +1,5 @@
-/* The texts of a template. Proxmox writes a config's keys by byte order, then lxc.environment.runtime, then
- * the other lxc keys as they stand: written so, its first write changes nothing. */
+/* The texts of a template. Proxmox writes a config's keys in byte order, then lxc.environment.runtime, then
+ * the other lxc keys in their order. compose does the same, so Proxmox's first write changes nothing. */
 #include "template/compose.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ static void add_grant(struct nvl_buf *out, enum nvl_dialect dialect, const struc
         nvl_buf_addf(out, "%s\n", lines.items[i]);
 }
 
-/* In an image there is nothing that would ask for an address: Proxmox does it from outside. */
+/* An image has nothing that would request an address: Proxmox does it from outside. */
 static void add_net(struct nvl_buf *out, const struct nvl_composition *c)
 {
     nvl_buf_addf(out, "name=eth0,bridge=%s%s,ip=dhcp,type=veth", c->bridge,
@@ -82,7 +82,7 @@ char *nvl_compose_lxc(const struct nvl_composition *c)
     nvl_buf_addf(&out, "lxc.cgroup2.cpu.max = %u 100000\n", t->cores * 100000);
     if (c->is_oci)
         nvl_buf_addf(&out, "lxc.init.cmd = %s\nlxc.signal.halt = SIGTERM\n", t->entrypoint);
-    /* its NVIDIA_… ones would stand against the grant's */
+    /* the image's own NVIDIA_… variables would contradict the grant */
     for (size_t i = 0; c->is_oci && i < t->environment.count; i++)
         if (!nvl_has_prefix(t->environment.items[i], "NVIDIA_"))
             nvl_buf_addf(&out, "lxc.environment = %s\n", t->environment.items[i]);
@@ -102,7 +102,7 @@ static char *archive_name(const char *image)
     return name;
 }
 
-/* Brings the file that the CT is made of; *volume is how `pct create` is told it. */
+/* Commands that fetch the file for the CT; *volume is its name for `pct create`. */
 static void add_source(struct nvl_buf *out, const struct nvl_composition *c, char **volume)
 {
     const struct nvl_template *t = c->template;
@@ -187,8 +187,8 @@ bool nvl_is_bridge_name(const char *s)
     return true;
 }
 
-/* Proxmox's storages, as far as the name of a CT's volume goes. Source: /etc/pve/storage.cfg, sections of
- * "type: name" with indented properties (pve-docs, pvesm); volume names of PVE::Storage's plugins. */
+/* Proxmox's storages, as far as they decide the name of a CT's volume. Source: /etc/pve/storage.cfg, sections
+ * of "type: name" with indented properties (pve-docs, pvesm); volume names of PVE::Storage's plugins. */
 #define STORAGE_CFG "/etc/pve/storage.cfg"
 
 struct storage {

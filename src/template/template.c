@@ -1,4 +1,4 @@
-/* Reading templates. A user may write one: each mistake is said with its file and its place. */
+/* Reads templates. Users may write them: each mistake is reported with its file and its place. */
 #include "template/template.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@ static void drop_template_json(json_t **value)
     json_decref(*value);
 }
 
-/* What reads one file's object; the first error stays. */
+/* Reads one file's object; the first error stays. */
 struct reader {
     json_t *object;
     struct nvl_error *err;
@@ -33,7 +33,7 @@ static json_t *take_value(struct reader *reader, const char *key, bool required)
     return value;
 }
 
-/* It goes into a line of a config, or onto a terminal. */
+/* Whether the text may go into a line of a config, or onto a terminal. */
 static bool is_line(const char *s)
 {
     for (; *s != '\0'; s++)
@@ -49,7 +49,7 @@ static char *take_string(struct reader *reader, const char *key, bool required)
     if (value == NULL || reader->r < 0)
         return NULL;
     if (!json_is_string(value) || json_string_length(value) == 0 || !is_line(json_string_value(value))) {
-        reader->r = nvl_error_set(reader->err, -EINVAL, "\"%s\" is not a text of one line", key);
+        reader->r = nvl_error_set(reader->err, -EINVAL, "\"%s\" is not a single-line text", key);
         return NULL;
     }
     return nvl_xstrdup(json_string_value(value));
@@ -83,7 +83,7 @@ static void take_list(struct reader *reader, const char *key, bool required, str
     {
         if (!json_is_string(item) || !is_line(json_string_value(item)))
             reader->r = nvl_error_set(reader->err, -EINVAL,
-                                      "\"%s\" holds something else than texts of one line", key);
+                                      "\"%s\" contains something other than single-line texts", key);
         else
             nvl_strv_push(list, json_string_value(item));
     }
@@ -121,11 +121,11 @@ static void check_list(struct reader *reader, const char *key, const struct nvl_
 {
     for (size_t i = 0; i < list->count && reader->r == 0; i++)
         if (!is_right(list->items[i]))
-            reader->r = nvl_error_set(reader->err, -EINVAL, "\"%s\": '%.100s' is not of the form %s", key,
+            reader->r = nvl_error_set(reader->err, -EINVAL, "\"%s\": '%.100s' does not have the form %s", key,
                                       list->items[i], form);
 }
 
-/* Words that Proxmox and the shell take as they are. */
+/* Words that go to Proxmox and the shell unquoted. */
 static void check_words(struct reader *reader, const struct nvl_template *t)
 {
     static const char *const ostypes[] = {"alpine", "archlinux", "centos", "debian",   "devuan",   "fedora",
@@ -167,7 +167,7 @@ static void check_keys(struct reader *reader)
     json_object_foreach(reader->object, key, value)
     {
         if (reader->r == 0 && !nvl_strv_contains(&reader->known, key))
-            reader->r = nvl_error_set(reader->err, -EINVAL, "there is no key \"%.100s\"", key);
+            reader->r = nvl_error_set(reader->err, -EINVAL, "unknown key \"%.100s\"", key);
     }
 }
 
@@ -195,8 +195,8 @@ static void read_object(struct reader *reader, struct nvl_template *t)
         nvl_strv_push(&t->features, "nesting=1");
     if (reader->r == 0 && (t->memory < 16 || t->cores == 0 || t->disk == 0))
         reader->r = nvl_error_set(reader->err, -EINVAL,
-                                  "a container wants 16 MiB of \"memory\" at least, and "
-                                  "\"cores\" and \"disk\" of more than 0");
+                                  "a container needs at least 16 MiB of \"memory\", and \"cores\" and "
+                                  "\"disk\" above 0");
     check_words(reader, t);
     check_keys(reader);
 }
@@ -210,7 +210,7 @@ int nvl_template_parse(struct nvl_template *t, const char *text, size_t len, str
     if (object == NULL)
         return nvl_error_set(err, -EINVAL, "line %d, column %d: %s", where.line, where.column, where.text);
     if (!json_is_object(object))
-        return nvl_error_set(err, -EINVAL, "it is not a JSON object");
+        return nvl_error_set(err, -EINVAL, "not a JSON object");
     struct reader reader = {.object = object, .err = err};
     read_object(&reader, t);
     nvl_strv_clear(&reader.known);
@@ -236,9 +236,9 @@ static int read_template_file(const struct nvl_root *root, const char *folder, c
         return nvl_error_errno(err, r, "the template %s", path);
     r = nvl_template_parse(t, text, len, err);
     if (r < 0) {
-        nvl_error_hint(err, "%s/ollama.json is one to compare with", NVL_TEMPLATES);
+        nvl_error_hint(err, "compare it with %s/ollama.json", NVL_TEMPLATES);
         if (err != NULL)
-            err->exit = NVL_EXIT_FAILED; /* it stands in a file, not on the command line */
+            err->exit = NVL_EXIT_FAILED; /* a file is wrong, not the command line */
         return nvl_error_prefix(err, "the template %s", path);
     }
     t->name = nvl_xstrdup(name);
@@ -248,7 +248,7 @@ static int read_template_file(const struct nvl_root *root, const char *folder, c
 
 static const char *const folders[] = {NVL_TEMPLATES_LOCAL, NVL_TEMPLATES};
 
-/* The names of both folders, sorted, each once. */
+/* The names in both folders, sorted, each once. */
 static int list_names(const struct nvl_root *root, struct nvl_strv *names, struct nvl_error *err)
 {
     for (size_t f = 0; f < NVL_LENGTH(folders); f++) {
@@ -268,7 +268,7 @@ static int list_names(const struct nvl_root *root, struct nvl_strv *names, struc
     return 0;
 }
 
-/* The folder whose file of that name counts; NULL for none. */
+/* The folder whose file of that name takes precedence; NULL for none. */
 static const char *template_folder(const struct nvl_root *root, const char *name)
 {
     for (size_t f = 0; f < NVL_LENGTH(folders); f++) {
@@ -307,12 +307,12 @@ int nvl_template_find(const struct nvl_root *root, const char *name, struct nvl_
     const char *folder = is_name(name) ? template_folder(root, name) : NULL;
     if (folder != NULL)
         return read_template_file(root, folder, name, t, err);
-    nvl_error_usage(err, "there is no template '%.100s'", name);
+    nvl_error_usage(err, "unknown template '%.100s'", name);
     if (list_names(root, &names, NULL) == 0 && names.count > 0) {
         nvl_autofree char *list = nvl_strv_join(&names, ", ");
-        nvl_error_hint(err, "there are %s", list);
+        nvl_error_hint(err, "templates: %s", list);
     } else {
-        nvl_error_hint(err, "%s and %s hold none", folders[0], folders[1]);
+        nvl_error_hint(err, "%s and %s contain no template", folders[0], folders[1]);
     }
     if (err != NULL)
         err->code = -ENOENT;

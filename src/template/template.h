@@ -1,5 +1,5 @@
-/* Workload templates: what programs like Ollama or Jellyfin want of a container. One JSON file for each, so
- * that anyone can add one; /etc/nvlxc/templates comes before /usr/share/nvlxc/templates. The files say:
+/* Workload templates: what programs like Ollama or Jellyfin need of a container. Each is a JSON file, so that
+ * anyone can add one; /etc/nvlxc/templates takes precedence over /usr/share/nvlxc/templates. The keys:
  *
  *   summary       one line                              required
  *   capabilities  "compute,utility"                     required
@@ -23,7 +23,7 @@
 
 struct nvl_template {
     char *name; /* the file's, without ".json": lower-case letters, digits, '-' */
-    char *path; /* where it was read from */
+    char *path; /* the file that it was read from */
     char *summary;
     unsigned capabilities; /* of grant/grant.h */
     unsigned memory, swap; /* MiB */
@@ -38,14 +38,15 @@ struct nvl_templates {
     size_t count;
 };
 
-/* All of them. One whose file is wrong is left out, and `problems` gets a line that says what and where. */
+/* Reads all templates. Leaves out one whose file is wrong; `problems` gets a line that says what and where.
+ */
 int nvl_templates_read(const struct nvl_root *root, struct nvl_templates *templates,
                        struct nvl_strv *problems, struct nvl_error *err);
 void nvl_templates_clear(struct nvl_templates *templates);
 
-/* One by its name; -ENOENT names those that there are. */
+/* Finds a template by name; -ENOENT lists the existing ones. */
 int nvl_template_find(const struct nvl_root *root, const char *name, struct nvl_template *t,
                       struct nvl_error *err);
 void nvl_template_clear(struct nvl_template *t);
-/* The text of a file. For tests and fuzzing. */
+/* Parses the text of a file. For tests and fuzzing. */
 int nvl_template_parse(struct nvl_template *t, const char *text, size_t len, struct nvl_error *err);

@@ -45,7 +45,7 @@ setup() {
     cmp "$BATS_TEST_TMPDIR/before" "$conf"
     [ "$(grep -c '^-lxc' "$BATS_TEST_TMPDIR/diff")" -eq 7 ]
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 223 --replace
-    says "7 lines about NVIDIA that nvlxc did not write are gone" "gives back the config without a GPU, not these lines"
+    says "removed 7 lines about NVIDIA that nvlxc did not write" "restores the config without a GPU, not these lines"
     # the diff is what it did
     patch -s -o "$BATS_TEST_TMPDIR/patched" "$BATS_TEST_TMPDIR/before" <"$BATS_TEST_TMPDIR/diff"
     cmp "$BATS_TEST_TMPDIR/patched" "$conf"
@@ -156,12 +156,12 @@ setup() {
     [[ $output =~ 220\ .*by\ hand ]]
 
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 220
-    says "NVIDIA lines behind the [section] have no effect" "nvlxc detach 220 && nvlxc attach 220 --replace"
+    says "NVIDIA lines after the [section] have no effect" "nvlxc detach 220 && nvlxc attach 220 --replace"
     run -0 "$NVLXC" --root "$host" detach 220
     cmp "$host/etc/pve/lxc/220.conf" "$CONFIGS/pve/astray.conf"
 
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 220 --replace
-    says "4 lines about NVIDIA that nvlxc did not write are gone"
+    says "removed 4 lines about NVIDIA that nvlxc did not write"
     [[ $stderr != *"no effect"* ]]
     run -0 "$NVLXC" --root "$host" detach 220
     cmp "$host/etc/pve/lxc/220.conf" "$CONFIGS/pve/astray.bare"
@@ -187,7 +187,7 @@ setup() {
 
 @test "--help says what does not come back" {
     run -0 "$NVLXC" attach --help
-    says "--replace" "detach then gives back the config without a GPU"
+    says "--replace" "config without a GPU, not these lines"
     run -0 "$NVLXC" detach --help
-    says "lines that \`attach --replace\` took out do not"
+    says "which \`attach --replace\` removed do not come back"
 }

@@ -133,7 +133,7 @@ make_libraries() {
     host=$(fixture a5500-550)
     sed -i /devices/d "$host/var/lib/lxc/box/config"
     run -0 --separate-stderr "$NVLXC" --root "$host" attach box
-    [[ $stderr == *"nothing keeps it from making nodes of the host's other GPUs"* ]]
+    [[ $stderr == *"nothing prevents it from making nodes of the host's other GPUs"* ]]
     ! grep -q devices.allow "$host/var/lib/lxc/box/config"
     run -0 --separate-stderr "$NVLXC" --root "$host" attach root/web
     [[ $stderr != *"nothing keeps it"* ]]
@@ -178,7 +178,7 @@ make_libraries() {
     make_ct "$host"
     run -2 --separate-stderr "$NVLXC" --root "$host" attach 220
     [ -z "$output" ]
-    [[ $stderr == *"this host has 2 NVIDIA GPUs, say which with --gpu"* ]]
+    [[ $stderr == *"this host has 2 NVIDIA GPUs; choose with --gpu"* ]]
     [[ $stderr == *"0 NVIDIA GeForce RTX 3090 GPU-9d2c1f60-7b3e-4a55-8e21-0c64f5d0a1b2"* ]]
     [[ $stderr == *"1 NVIDIA GeForce RTX 4090 GPU-e07a54c3-21f8-4d0b-b6a9-58c3d92e7f14"* ]]
     ! grep -q NVIDIA "$host/etc/pve/lxc/220.conf"
@@ -269,7 +269,7 @@ C
     grep -qx 'lxc.environment: NVIDIA_VISIBLE_DEVICES=MIG-GPU-6b1f0c9e-d2a7-4c38-9f54-7ae3b8d61c05/2/1' \
         "$host/etc/pve/lxc/220.conf"
     run -1 --separate-stderr on_machine "$host" "$NVLXC" attach 220 --gpu MIG-99999999-2222-3333-4444-555555555555
-    says "this host has no GPU MIG-99999999" "/1/0"
+    says "no GPU MIG-99999999" "/1/0"
 
     # a captured host's is not asked
     run -3 --separate-stderr "$NVLXC" --root "$host" attach 220 --gpu $uuid

@@ -40,23 +40,23 @@ refuses() {
     refuses 2 "unexpected argument '221'" attach 220 221
     refuses 2 "unexpected argument '220'" list 220
     refuses 2 "show needs an argument" show
-    refuses 2 "--capabilities is given twice" attach 220 --capabilities video --capabilities video
+    refuses 2 "--capabilities is given more than once" attach 220 --capabilities video --capabilities video
 }
 
 @test "what cannot be a GPU or a capability" {
     refuses 2 "GPU-3291" attach 220 --gpu GPU-3291
-    refuses 2 "'nvidia0' names no GPU" attach 220 --gpu nvidia0
-    refuses 2 "names no GPU" attach 220 --gpu -1
-    refuses 2 "names no GPU" attach 220 --gpu 'MIG-GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689/1'
+    refuses 2 "'nvidia0' does not name a GPU" attach 220 --gpu nvidia0
+    refuses 2 "does not name a GPU" attach 220 --gpu -1
+    refuses 2 "does not name a GPU" attach 220 --gpu 'MIG-GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689/1'
     refuses 2 "--gpu is empty" attach 220 --gpu ''
-    refuses 2 "--gpu all stands alone" attach 220 --gpu all --gpu 0
-    refuses 2 "--gpu none stands alone" attach 220 --gpu 0,none
+    refuses 2 "--gpu all cannot be combined with other GPUs" attach 220 --gpu all --gpu 0
+    refuses 2 "--gpu none cannot be combined with other GPUs" attach 220 --gpu 0,none
     refuses 2 "cuda" attach 220 --capabilities compute,cuda
 }
 
 @test "a GPU that is not here: the error lists those that are" {
     there="0 NVIDIA RTX A5500 Laptop GPU GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689"
-    refuses 1 "this host has no GPU 1; it has: $there" attach 220 --gpu 1
+    refuses 1 "no GPU 1 on this host; it has: $there" attach 220 --gpu 1
     refuses 1 "$there" attach 220 --gpu 0000:02:00.0
     refuses 1 "$there" attach 220 --gpu GPU-00000000-fcc4-0110-615b-c894a0d7c689
     refuses 1 "$there" attach 220 --gpu 0 --gpu 7
@@ -65,8 +65,8 @@ refuses() {
 @test "unknown, ambiguous and foreign containers" {
     local command
     for command in attach detach show; do
-        refuses 1 "there is no container nosuch; there are: 220, 221" $command nosuch
-        refuses 1 "several containers are called web: root/web, alice/web" $command web
+        refuses 1 "no container nosuch; there are: 220, 221" $command nosuch
+        refuses 1 "several containers have the name web: root/web, alice/web" $command web
         refuses 1 "CT 330 is on the node pve2" $command 330
         refuses 1 "no container ../../etc" $command ../../etc
     done
@@ -102,7 +102,7 @@ refuses() {
 
     "$NVLXC" --root "$host" --quiet attach 221
     sed -i 's/VISIBLE_DEVICES=.*/VISIBLE_DEVICES=two cards/' "$host/etc/pve/lxc/221.conf"
-    refuses 1 "221.conf: NVIDIA_VISIBLE_DEVICES: 'two cards' names no GPU" show 221
+    refuses 1 "221.conf: NVIDIA_VISIBLE_DEVICES: 'two cards' does not name a GPU" show 221
 }
 
 @test "a config over 1 MiB" {
@@ -111,13 +111,13 @@ refuses() {
     # one that only attach's lines would make too large
     { cat "$host/etc/pve/lxc/221.conf"; head -c 1048000 /dev/zero | tr '\0' '#'; echo; } >"$BATS_TEST_TMPDIR/big"
     cp "$BATS_TEST_TMPDIR/big" "$host/etc/pve/lxc/221.conf"
-    refuses 1 "with the grant's lines the config would be larger than 1 MiB" attach 221
+    refuses 1 "the grant would make the config larger than 1 MiB" attach 221
 }
 
 @test "absent files and folders" {
     rm -r "$host/etc/pve" "$host/var/lib/lxc" "$host/home"
     mkdir "$host/home"
-    refuses 1 "there is no container 220, nor any other: looked in" attach 220
+    refuses 1 "no container 220, nor any other; searched" attach 220
     run -1 --separate-stderr "$NVLXC" --root "$host/absent" attach 220
     [[ $stderr == *"cannot open the root directory"* ]]
 }
@@ -161,7 +161,7 @@ refuses_on() {
     fill='dd if=/dev/zero of="$folder/fill" bs=1k 2>/dev/null || true'
     refuses_on etc/pve/nodes/pve/lxc "$fill" 1 \
         "/etc/pve/lxc/220.conf: cannot write 220.conf.tmp" 220
-    refuses_on var/lib/lxc/web "$fill" 1 "No space left on device; make room on that file system" root/web
+    refuses_on var/lib/lxc/web "$fill" 1 "No space left on device; free space on that file system" root/web
 }
 
 @test "the file system is read-only" {
@@ -184,7 +184,7 @@ as_alice() {
     before=$(state "$host")
     as_alice attach 220
     [ "$status" -eq 1 ]
-    [[ $stderr == *"there is no container 220; there are: media, web"*"run it with sudo"* ]]
+    [[ $stderr == *"no container 220; there are: media, web"*"run it with sudo"* ]]
     [ "$(state "$host")" = "$before" ]
 
     # a folder of alice's in which root made the config
@@ -213,7 +213,7 @@ as_alice() {
 @test "a user's own container: attached by the user, who cannot build the bundle" {
     as_alice attach media
     [ "$status" -eq 0 ]
-    [[ $stderr == *"warning: the driver bundle of 550.163.01 is not there yet; build it as root"* ]]
+    [[ $stderr == *"warning: the driver bundle of 550.163.01 is missing; build it as root"* ]]
     grep -q '^lxc.environment = NVIDIA_VISIBLE_DEVICES=GPU-' "$host/home/alice/.local/share/lxc/media/config"
     [ ! -e "$host/var/lib/nvlxc" ]
 }

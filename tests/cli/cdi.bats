@@ -145,7 +145,7 @@ $STORE/$V/lib64/gbm/nvidia-drm_gbm.so /usr/lib/gbm/nvidia-drm_gbm.so" ]
     # with their names in it, of whomever they are there
     [ "$(nodes 0)" = "/dev/nvidia0 /dev/dri/card2 /dev/dri/renderD129" ]
     run -2 nvlxc cdi box --capabilities compute
-    says "whose grant has its own"
+    says "does not go with a container"
 }
 
 @test "a container with a MIG device: that one alone" {
@@ -164,20 +164,20 @@ $STORE/$V/lib64/gbm/nvidia-drm_gbm.so /usr/lib/gbm/nvidia-drm_gbm.so" ]
     run -0 --separate-stderr nvlxc cdi box
     is_valid
     [ -z "$(jq -r '.containerEdits.mounts // empty' <<< "$output")" ]
-    [[ $stderr == *"--libraries none"*"the nodes alone"* ]]
+    [[ $stderr == *"--libraries none"*"only the nodes"* ]]
 }
 
 @test "containers that have nothing to give on" {
     host two-gpus-535
     run -1 nvlxc cdi nobody
-    says "there is no container nobody"
+    says "no container nobody"
     container box --gpu 0
     nvlxc detach box --quiet
     run -1 nvlxc cdi box
-    says "nvlxc gave box no GPU" "nvlxc attach box"
+    says "box has no grant from nvlxc" "nvlxc attach box"
     nvlxc attach box --gpu none --quiet
     run -3 nvlxc cdi box
-    says "box is given no GPU that this host has"
+    says "this host has none of the GPUs granted to box"
     # a card that was taken out is named, the other one is there
     nvlxc attach box --gpu 0 --gpu 1 --quiet
     rm -r "$host/proc/driver/nvidia/gpus/$(nvlxc --json gpus | jq -r '.gpus[1].pci')"
@@ -201,11 +201,11 @@ $STORE/$V/lib64/gbm/nvidia-drm_gbm.so /usr/lib/gbm/nvidia-drm_gbm.so" ]
     says "GPU 0000:01:00.0 has no device minor" "journalctl -k"
     run -0 --separate-stderr sync_driver --json driver sync
     [ "$(jq -c .cdi <<< "$output")" = null ]
-    [[ $stderr == *"/etc/cdi/nvlxc.json is left as it was: "* ]]
+    [[ $stderr == *"/etc/cdi/nvlxc.json was not updated: "* ]]
     [ "$(jq '.devices | length' "$host/etc/cdi/nvlxc.json")" = 3 ]
     host=$(fixture a5500-550)
     run -3 nvlxc cdi --output /etc/cdi/nvlxc.json
-    says "there is no bundle of the loaded driver 550.163.01" "nvlxc driver sync"
+    says "no bundle of the loaded driver 550.163.01" "nvlxc driver sync"
     [ ! -e "$host/etc/cdi" ]
 }
 
@@ -213,11 +213,11 @@ $STORE/$V/lib64/gbm/nvidia-drm_gbm.so /usr/lib/gbm/nvidia-drm_gbm.so" ]
     host stale-uvm
     run -0 --separate-stderr nvlxc cdi
     [[ $(shared) == *" /dev/nvidia-uvm "* ]]
-    [[ $stderr == *"warning: /dev/nvidia-uvm is named, and is stale now"*"nvlxc doctor"* ]]
+    [[ $stderr == *"warning: /dev/nvidia-uvm is named but is stale"*"nvlxc doctor"* ]]
     rm "$host/dev/nvidia0"
     run -0 --separate-stderr nvlxc cdi
     [ "$(nodes 0)" = /dev/nvidia0 ]
-    [[ $stderr == *"/dev/nvidia0 is named, and is missing now"* ]]
+    [[ $stderr == *"/dev/nvidia0 is named but is missing"* ]]
 }
 
 @test "--output: the folder is made, the file is whole; the same again writes nothing" {
@@ -239,7 +239,7 @@ $STORE/$V/lib64/gbm/nvidia-drm_gbm.so /usr/lib/gbm/nvidia-drm_gbm.so" ]
     [ -s "$host/run/cdi/a.json" ]
     # the machine's own root takes a name in the current folder, too
     run -2 nvlxc cdi --output a.json
-    says "must begin with a slash"
+    says "give an absolute path"
 }
 
 @test "--output refuses what it would destroy, and says what is in the way" {
@@ -247,10 +247,10 @@ $STORE/$V/lib64/gbm/nvidia-drm_gbm.so /usr/lib/gbm/nvidia-drm_gbm.so" ]
     mkdir "$host/etc/cdi"
     ln -s ../../outside "$host/etc/cdi/nvlxc.json"
     run -1 nvlxc cdi --output /etc/cdi/nvlxc.json
-    says "/etc/cdi/nvlxc.json is there and is no regular file"
+    says "/etc/cdi/nvlxc.json exists and is not a regular file"
     [ -L "$host/etc/cdi/nvlxc.json" ]
     run -1 nvlxc cdi --output /dev/nvidia0
-    says "no regular file"
+    says "not a regular file"
     [ -c "$host/dev/nvidia0" ]
     run -1 nvlxc cdi --output /nowhere/at/all.json
     says "cannot write /nowhere/at/all.json: its folder: No such file"
@@ -263,7 +263,7 @@ $STORE/$V/lib64/gbm/nvidia-drm_gbm.so /usr/lib/gbm/nvidia-drm_gbm.so" ]
     echo 'kind: nvidia.com/gpu' > "$host/run/cdi/nvidia.yaml"
     echo 'kind: example.com/gpu' > "$host/etc/cdi/example.yaml"
     run -0 --separate-stderr nvlxc cdi --output /etc/cdi/nvlxc.json
-    [[ $stderr == *"/run/cdi/nvidia.yaml describes nvidia.com/gpu too"* ]]
+    [[ $stderr == *"/run/cdi/nvidia.yaml also describes nvidia.com/gpu"* ]]
     [[ $stderr != *example.yaml* ]]
     [[ $stderr != *nvlxc.json* ]]
 }

@@ -35,7 +35,7 @@ make_rootfs() {
     run -0 "$NVLXC" --root "$host" attach 220
     run -0 "$NVLXC" --root "$host" detach 220
     [[ $output == *"keeps its GPU until it stops or restarts: pct reboot 220"* ]]
-    [[ $output == *"may stay in its root file system: "*"(it is running)"* ]]
+    [[ $output == *"may remain in its root file system: "*"(it is running)"* ]]
 
     make_rootfs "$host/var/lib/lxc/web/rootfs"
     run -0 "$NVLXC" --root "$host" attach root/web
@@ -86,7 +86,7 @@ make_rootfs() {
 
     # the host has none: the cache stays, and it is said
     run -0 "$NVLXC" --root "$host" detach root/web
-    [[ $output == *"stays in its root file system: /etc/ld.so.cache"* ]]
+    [[ $output == *"remains in its root file system: /etc/ld.so.cache"* ]]
 
     cp "$ldconfig" "$host/usr/sbin/ldconfig"
     run -0 "$NVLXC" --root "$host" detach root/web

@@ -21,18 +21,6 @@ nvlxc() {
     "$NVL_BUILD/src/cli/nvlxc" --root "$HOST" "$@"
 }
 
-# The one command of Proxmox that fixes name, on the fixture's files.
-pct() {
-    local conf=$PVE/$2.conf
-    [ "$1" = set ] || return 1
-    if [ "$3" = --delete ]; then
-        local key
-        for key in ${4//,/ }; do sed -i "/^$key:/d" "$conf"; done
-    else
-        sed -i "s|^${3#-}:.*|${3#-}: $4|" "$conf"
-    fi
-}
-
 # mend CT ID: runs the commands of the fix; words are left out.
 mend() {
     run_commands "$(part "$1" "$2" fix)"

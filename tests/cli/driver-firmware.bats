@@ -70,16 +70,16 @@ listing() {
     sync
     upgrade
     run -0 "$NVLXC" --root "$HOST" driver sync --dry-run
-    [[ $output == *"$OLD: its firmware would be put into /lib/firmware/updates/nvidia/$OLD until the reboot"* ]]
+    [[ $output == *"$OLD: its firmware would be placed in /lib/firmware/updates/nvidia/$OLD until the reboot"* ]]
     [ ! -e "$HOST$UPDATES" ]
     sync
-    [[ ${lines[0]} == "$OLD: its firmware is put into /lib/firmware/updates/nvidia/$OLD until the reboot: the upgrade took it away" ]]
+    [[ ${lines[0]} == "$OLD: its firmware is placed in /lib/firmware/updates/nvidia/$OLD until the reboot: the upgrade removed it" ]]
     diff -r "$BATS_TEST_TMPDIR/before" "$HOST$UPDATES/nvidia/$OLD"
     [ "$(find "$HOST$UPDATES" ! -type d | wc -l)" = 2 ]
     [ "$(stat -c %a "$HOST$UPDATES/nvidia/$OLD/gsp_ga10x.bin")" = 644 ]
     listing >"$BATS_TEST_TMPDIR/listing"
     sync
-    [[ ${lines[0]} == "$OLD: its firmware lies in /lib/firmware/updates/nvidia/$OLD until the reboot" ]]
+    [[ ${lines[0]} == "$OLD: its firmware is in /lib/firmware/updates/nvidia/$OLD until the reboot" ]]
     listing | diff "$BATS_TEST_TMPDIR/listing" -
     # the next boot's firmware is the packages' business
     [ ! -e "$HOST$KEPT/$NEW" ]
@@ -91,10 +91,10 @@ listing() {
     sync
     reboot
     run -0 "$NVLXC" --root "$HOST" driver sync --dry-run
-    [[ ${lines[0]} == "$NEW: its firmware would be kept (2 files, 684 KiB), and what was lent to the kernel taken away" ]]
+    [[ ${lines[0]} == "$NEW: its firmware would be kept (2 files, 684 KiB), and the copy for the kernel removed" ]]
     [ -e "$HOST$UPDATES/nvidia/$OLD/gsp_ga10x.bin" ]
     sync
-    [[ ${lines[0]} == "$NEW: its firmware kept (2 files, 684 KiB), and what was lent to the kernel taken away" ]]
+    [[ ${lines[0]} == "$NEW: its firmware kept (2 files, 684 KiB), and the copy for the kernel removed" ]]
     [ ! -e "$HOST$UPDATES" ]
     [ "$(ls "$HOST$KEPT")" = $NEW ]
     diff -r "$HOST$LIB/$NEW" "$HOST$KEPT/$NEW"
@@ -106,7 +106,7 @@ listing() {
     sync
     cp -a "$BATS_TEST_TMPDIR/before" "$HOST$LIB/$OLD"
     sync
-    [[ ${lines[0]} == "firmware lent to the kernel until the reboot: taken away from /lib/firmware/updates/nvidia" ]]
+    [[ ${lines[0]} == "firmware that the kernel no longer needs: removed from /lib/firmware/updates/nvidia" ]]
     [ ! -e "$HOST$UPDATES" ]
     diff -r "$HOST$LIB/$OLD" "$HOST$KEPT/$OLD"
 }
@@ -210,5 +210,5 @@ listing() {
     [ ! -e "$HOST/var/lib/nvlxc" ]
     run -3 "$NVLXC" --root "$HOST" driver sync
     run -2 "$NVLXC" --root "$HOST" driver prune --if-present
-    [[ $output == *"--if-present goes with sync"* ]]
+    [[ $output == *"--if-present works only with sync"* ]]
 }

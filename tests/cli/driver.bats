@@ -263,7 +263,7 @@ lay_out() {
     [[ ${lines[1]} == "$old: removed ("* ]]
     [ "$(store "$host")" = ".lock $V " ]
     run -1 "$NVLXC" --root "$host" driver prune "$old"
-    [[ $output == *"there is no driver bundle $old"* ]]
+    [[ $output == *"no driver bundle $old"* ]]
 }
 
 @test "the loaded driver's files are gone, and it has no bundle: an error that says what to do, but the other is built" {
@@ -272,8 +272,8 @@ lay_out() {
     loaded "$host" 535.261.03
     run -3 --separate-stderr "$NVLXC" --root "$host" driver sync
     [[ $output == "$V: built ("* ]]
-    [[ $stderr == "nvlxc: the kernel module that is loaded is 535.261.03, but its user-space files are not installed"* ]]
-    [[ $stderr == *"reboot, so that driver $V is loaded, or install the user-space of 535.261.03"* ]]
+    [[ $stderr == "nvlxc: the loaded kernel module is 535.261.03, but its user-space files are not installed"* ]]
+    [[ $stderr == *"reboot to load driver $V, or install the user-space files of 535.261.03"* ]]
     run -3 "$NVLXC" --root "$host" driver sync 470.256.02
     [[ $output == *"470.256.02"*"not installed (installed: $V)"* ]]
 }
@@ -282,7 +282,7 @@ lay_out() {
     local host
     host=$(fixture no-driver)
     run -3 "$NVLXC" --root "$host" driver sync
-    [[ $output == "nvlxc: no NVIDIA driver is here"* ]]
+    [[ $output == "nvlxc: no NVIDIA driver on this host"* ]]
     [ ! -e "$host$STORE" ]
     run -0 "$NVLXC" --root "$host" driver list
     [[ $output == "no driver bundle"* ]]
@@ -304,7 +304,7 @@ lay_out() {
         skip "another user cannot reach the build folder"
     fi
     run -3 setpriv --reuid 65534 --clear-groups "$NVLXC" driver sync
-    [[ $output == *"only root can"* ]]
+    [[ $output == *"must run as root"* ]]
 }
 
 @test "a full disk: the store is as it was, the error says how much is needed and free" {

@@ -41,7 +41,7 @@ setup() {
     run -0 nvlxc show box
     [[ $output == *"/etc/lxc/gpu.conf:3: lxc.mount.entry = /dev/nvidia0 "* ]]
     run -1 nvlxc attach other --gpu 0 --exclusive
-    says "is already given to box"
+    says "already belongs to box"
     [ "$(cat "$HOST/var/lib/lxc/other/config")" = 'lxc.uts.name = other' ]
     # nvlxc edits no file that others may include too
     for option in '' --replace; do
@@ -52,7 +52,7 @@ setup() {
     # doctor knows its rules, and what it tells to do is no command that refuses
     run nvlxc doctor box
     [[ $output != *"no device rule"* ]]
-    [[ $output == *"# first remove the NVIDIA lines of /etc/lxc/gpu.conf"* ]]
+    [[ $output == *"# after you have removed the NVIDIA lines of /etc/lxc/gpu.conf"* ]]
     # done as it says
     sed -i '/lxc.include/d' "$HOST/var/lib/lxc/box/config"
     run -0 nvlxc attach box --gpu 0
@@ -83,7 +83,7 @@ setup() {
     run -1 nvlxc attach box --gpu 0
     says "lxc.include: cannot read /etc/lxc/gone.conf" "restore it, or remove its lxc.include line"
     run -1 nvlxc attach other --gpu 0 --exclusive
-    says "which GPUs another container has is not known" "/etc/lxc/gone.conf"
+    says "cannot tell which GPUs another container has" "/etc/lxc/gone.conf"
     run -0 nvlxc attach other --gpu 0
     # detach does not need it
     run -0 nvlxc detach box
@@ -216,11 +216,75 @@ LINES
     has box hook-environment cause "it sets LD_PRELOAD. LXC" "as the host's root"
     sed -i 's/^lxc.environment = LD_PRELOAD=/lxc.environment.runtime = LD_PRELOAD=/' "$HOST/var/lib/lxc/box/config"
     speaks box
-    # without any hook nothing is run; another one's is enough
+    # also before the first hook: attach would add it
     lxc box 'lxc.environment = LD_PRELOAD=/evil.so'
-    speaks box
-    lxc box 'lxc.environment = LD_PRELOAD=/evil.so' 'lxc.hook.mount = /usr/share/lxcfs/lxc.mount.hook'
     speaks box hook-environment error
     ct 300 'arch: amd64' 'lxc.environment: LD_PRELOAD=/evil.so'
     speaks 300 hook-environment error
+}
+
+@test "dev[n] of a device that is not there, whosever it is: the start fails, and what is there instead is named" {
+    HOST=$(fixture a5500-550)
+    ct 220 'arch: amd64' 'dev0: /dev/dri/card0,gid=44' 'dev1: /dev/dri/renderD128,gid=104' 'dev2: /dev/ttyUSB0' 'unprivileged: 1'
+    speaks 220 dev-absent error
+    has 220 dev-absent evidence "/etc/pve/lxc/220.conf:2: dev0: /dev/dri/card0,gid=44" \
+        "/dev/dri/card0 is no device of the host; it has /dev/dri/card1" "/dev/ttyUSB0 is no device of the host"
+    [[ $(part 220 dev-absent evidence) != *renderD128* ]]
+    has 220 dev-absent fix "pct set 220 -dev0 /dev/dri/card1,gid=44" "pct set 220 --delete dev2"
+    run_commands "$(part 220 dev-absent fix)"
+    speaks 220
+    # also where the GPU came by nvlxc
+    ct 221 'arch: amd64' 'dev0: /dev/nvidia0' 'dev1: /dev/dri/card0,gid=44' 'unprivileged: 1'
+    run -0 nvlxc attach 221 --replace
+    speaks 221 dev-absent error
+}
+
+@test "an id map that /etc/subgid does not allow: the start fails, with the line to add" {
+    HOST=$(fixture a5500-550)
+    mkdir -p "$HOST/usr/bin"
+    touch "$HOST/usr/bin/newuidmap" "$HOST/usr/bin/newgidmap"
+    echo 'root:100000:65536' > "$HOST/etc/subuid"
+    printf '%s\n' 'root:100000:65000' 'root:165000:536' > "$HOST/etc/subgid"
+    ct 220 'arch: amd64' 'unprivileged: 1' 'lxc.idmap: u 0 100000 65536' 'lxc.idmap: g 0 100000 44' 'lxc.idmap: g 44 44 1' \
+        'lxc.idmap: g 45 100045 62' 'lxc.idmap: g 107 104 1' 'lxc.idmap: g 108 100108 65428'
+    run -0 nvlxc attach 220
+    speaks 220 idmap-forbidden error
+    has 220 idmap-forbidden evidence "220.conf:5: lxc.idmap: g 44 44 1" "/etc/subgid does not give root the ids 44 to 44" "104 to 104"
+    has 220 idmap-forbidden fix "echo root:44:1 >> /etc/subgid" "echo root:104:1 >> /etc/subgid"
+    [ "$(part 220 idmap-forbidden fix | wc -l)" = 2 ]
+    part 220 idmap-forbidden fix | sed "s|>> /etc|>> $HOST/etc|" | sh
+    speaks 220
+    # a user's container has the user's ranges, and newuidmap asks the source that nsswitch.conf names
+    mkdir -p "$HOST/home/alice/.local/share/lxc/mapped"
+    printf '%s\n' 'lxc.idmap = u 0 300000 65536' 'lxc.idmap = g 0 300000 65536' > "$HOST/home/alice/.local/share/lxc/mapped/config"
+    chown -R --reference="$HOST/home/alice" "$HOST/home/alice/.local"
+    echo 'alice:200000:65536' | tee -a "$HOST/etc/subuid" >> "$HOST/etc/subgid"
+    speaks mapped idmap-forbidden error
+    has mapped idmap-forbidden fix "echo alice:300000:65536 >> /etc/subuid"
+    echo 'subid: sss' >> "$HOST/etc/nsswitch.conf"
+    speaks mapped
+}
+
+@test "a root file system without a place for the driver: the cause, not one more restart" {
+    HOST=$(fixture a5500-550)
+    local root=$HOST/var/lib/lxc/box/rootfs
+    mkdir -p "$root"/{etc/ld.so.conf.d,lib64,usr/local}
+    echo 'include /etc/ld.so.conf.d/*.conf' > "$root/etc/ld.so.conf"
+    touch "$root/lib64/ld-linux-x86-64.so.2"
+    lxc box 'lxc.rootfs.path = dir:/var/lib/lxc/box/rootfs' 'lxc.rootfs.options = noatime,ro'
+    run -0 nvlxc attach box
+    speaks box mount-point error
+    has box mount-point evidence "/var/lib/lxc/box/config:2: lxc.rootfs.options = noatime,ro" "/usr/local/nvidia is not there yet"
+    has box mount-point fix "take ro out of line 2 of /var/lib/lxc/box/config"
+    # what a start of a writable one makes
+    mkdir "$root/usr/local/nvidia"
+    speaks box
+    rm -r "$root/usr/local"
+    ln -s /srv/none "$root/usr/local"
+    sed -i '/options/d' "$HOST/var/lib/lxc/box/config"
+    speaks box mount-point error
+    has box mount-point evidence "/usr/local -> /srv/none"
+    has box mount-point fix "lxc-start -n box" "mkdir -p /srv/none"
+    mkdir -p "$root/srv/none"
+    speaks box
 }

@@ -26,7 +26,7 @@ runs() {
 
 @test "one that does not run: a note, and the config is changed" {
     run -0 "$NVLXC" --root "$host" attach root/web --live
-    says "root/web does not run: --live has nothing to do" "it is there from the container's next start on"
+    says "root/web is not running: --live has nothing to do" "the container gets it at its next start"
     grep -q NVIDIA_VISIBLE_DEVICES "$web"
     run -0 "$NVLXC" --root "$host" --json detach --live root/web
     [ "$(jq -c .live <<<"$output")" = '{"running":false,"brought":[],"taken":[],"problems":[],"notes":[],"programs":[]}' ]
@@ -48,7 +48,7 @@ runs() {
     runs
     run -0 "$NVLXC" --root "$host" attach root/web --live --dry-run
     says "+lxc.environment = NVIDIA_VISIBLE_DEVICES=" \
-        "would bring into the running container: devices nvidia0 nvidiactl nvidia-uvm nvidia-uvm-tools, driver 550.163.01"
+        "would add to the running container: devices nvidia0 nvidiactl nvidia-uvm nvidia-uvm-tools, driver 550.163.01"
     run -0 "$NVLXC" --root "$host" --json attach root/web --live --dry-run --libraries none --capabilities utility
     [ "$(jq -c .live.brought <<<"$output")" = '["devices nvidia0 nvidiactl","its view of /proc/driver/nvidia"]' ]
     cmp "$BATS_TEST_TMPDIR/before" "$web"
@@ -63,9 +63,9 @@ runs() {
 
 @test "what only a start can bring is refused before anything is written" {
     run -2 "$NVLXC" --root "$host" attach 220 --nodes dev --live
-    says "dev[n] entries are Proxmox's own" "pct set 220 --devN PATH" "pve-container 6.0.4"
+    says "applies its dev[n] entries only at a start" "pct set 220 --devN PATH" "pve-container 6.0.4"
     ! grep -q NVIDIA_VISIBLE "$host/etc/pve/lxc/220.conf"
     run -2 "$NVLXC" --root "$host" attach root/web --libraries host --force --live
-    says "it lies over the library folders that the container's programs are using"
+    says "it would mount over library folders that the container's programs are using"
     cmp "$BATS_TEST_TMPDIR/before" "$web"
 }

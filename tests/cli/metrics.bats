@@ -156,7 +156,7 @@ EOF
     [[ $output == *"nvlxc: cannot write /var/lib/none/nvlxc.prom: its folder: No such file or directory"* ]]
     run -2 "$NVLXC" --root "$host" metrics nvlxc.prom
     run -2 "$NVLXC" --root "$host" --json metrics
-    [[ $output == *"metrics have one form"* ]]
+    [[ $output == *"metrics has no JSON output"* ]]
 }
 
 @test "what is no regular file is not replaced: a device, a pipe, a link" {
@@ -166,7 +166,7 @@ EOF
     local name
     for name in pipe link null; do
         run -1 "$NVLXC" --root "$host" metrics /run/$name
-        [[ $output == *"/run/$name is there and is no regular file"* ]]
+        [[ $output == *"/run/$name exists and is not a regular file"* ]]
     done
     [ -p "$host/run/pipe" ] && [ -L "$host/run/link" ] && [ -c "$host/run/null" ]
 }

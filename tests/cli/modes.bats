@@ -47,7 +47,7 @@ setup() {
     sed -i '1a dev1: /dev/ttyUSB0,gid=20\ndev0: /dev/dri/renderD128,gid=104' "$conf"
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 220 --nodes dev
     says "capabilities compute,utility; nodes dev" \
-        "Proxmox refuses to start a CT while a node of its dev[n] entries is missing" "nvlxc-boot.service"
+        "Proxmox does not start a CT while a node of its dev[n] entries is missing" "nvlxc-boot.service"
     [ "$(grep '^dev' "$conf")" = "$(printf '%s\n' 'dev1: /dev/ttyUSB0,gid=20' 'dev0: /dev/dri/renderD128,gid=104' \
         'dev2: /dev/nvidia0,mode=0666' 'dev3: /dev/nvidiactl,mode=0666' 'dev4: /dev/nvidia-uvm,mode=0666' \
         'dev5: /dev/nvidia-uvm-tools,mode=0666')" ]
@@ -105,20 +105,20 @@ setup() {
 
 @test "--nodes dev on plain LXC, and words that are none: the command line is wrong" {
     run -2 --separate-stderr "$NVLXC" --root "$host" attach root/web --nodes dev
-    says "dev[n] entries are Proxmox's own, LXC has none" "--nodes static"
+    says "LXC has no dev[n] entries" "--nodes static"
     run -2 --separate-stderr "$NVLXC" --root "$host" attach 220 --nodes devs
-    says "there are hook, dev and static"
+    says "give hook, dev or static"
     run -2 --separate-stderr "$NVLXC" --root "$host" attach 220 --libraries mine
-    says "there are bundle, host and none"
+    says "give bundle, host or none"
 }
 
 @test "--nodes dev: a node that is missing is said, by attach and by show" {
     rm "$host/dev/nvidia-uvm"
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 220 --nodes dev
-    says "/dev/nvidia-uvm is missing on the host now: the CT does not start until it is there"
+    says "/dev/nvidia-uvm is missing on the host: the CT does not start until it exists"
     run -1 "$NVLXC" --root "$host" show 220
     says "nodes:   by Proxmox's dev[n] entries: /dev/nvidia0, /dev/nvidiactl, /dev/nvidia-uvm, /dev/nvidia-uvm-tools" \
-        "while one of them is missing on the host, Proxmox does not start the CT"
+        "Proxmox does not start the CT while one of them is missing on the host"
 }
 
 @test "--nodes static: an entry and, in an allow-list, a rule for every node of the grant" {
@@ -157,7 +157,7 @@ setup() {
     sed -i 's|/dev/nvidia1 dev/nvidia1|/dev/nvidia0 dev/nvidia0|' "$host/etc/pve/lxc/220.conf"
     run -1 "$NVLXC" --root "$host" show 220
     says "not among them: /dev/nvidia1" "not of this grant: /dev/nvidia0" \
-        "run \`nvlxc attach 220 --nodes=static --libraries=none\` with the same GPUs again"
+        "run \`nvlxc attach 220 --nodes=static --libraries=none\` again with the same GPUs"
     [ "$("$NVLXC" --root "$host" --json show 220 | jq -c '.entries.missing + .entries.other')" = '["/dev/nvidia1","/dev/nvidia0"]' ]
     run -0 "$NVLXC" --root "$host" attach 220 --gpu 0 --nodes=static --libraries=none
     run -0 "$NVLXC" --root "$host" show 220
@@ -167,7 +167,7 @@ setup() {
     conf=$host/var/lib/lxc/web/config
     release "$host/var/lib/lxc/web/rootfs" debian 13
     run -0 --separate-stderr "$NVLXC" --root "$host" attach root/web --libraries host
-    says "installing or upgrading its packages fails"
+    says "installing or upgrading packages in the container fails"
     [[ $stderr != *privileged* ]]
     [ "$(grep '^lxc.mount.entry' "$conf")" = "$(printf 'lxc.mount.entry = %s\n' \
         '/usr/lib/x86_64-linux-gnu usr/lib/x86_64-linux-gnu none ro,bind,optional,create=dir' \
@@ -211,10 +211,10 @@ setup() {
     release "$host/var/lib/lxc/web/rootfs" debian 13
     sed -i 's/550\.163\.01/560.35.03/' "$host/proc/driver/nvidia/version"
     run -0 --separate-stderr "$NVLXC" --root "$host" attach root/web --libraries host
-    says "the host's libraries are of 550.163.01, the loaded module is 560.35.03"
+    says "the host's libraries are 550.163.01, the loaded module is 560.35.03"
     rm -r "$host/usr/lib/x86_64-linux-gnu"
     run -3 --separate-stderr "$NVLXC" --root "$host" attach root/web --libraries host
-    says "no library folder of the host has libcuda.so.1"
+    says "the host's library folders contain neither libcuda.so.1"
 }
 
 @test "--libraries none: no bundle is built, the hook is told" {
@@ -224,7 +224,7 @@ setup() {
     [[ $stderr != *bundle* ]]
     [ "$(grep -c '^lxc.hook.*nvlxc --libraries=none$' "$host/etc/pve/lxc/220.conf")" -eq 2 ]
     run -0 "$NVLXC" --root "$host" show 220
-    says "the container has files of its own, which must be of this version"
+    says "the container has its own files, which must be of this version"
 }
 
 @test "list and show say the ways, in JSON too" {
@@ -243,11 +243,11 @@ setup() {
 
 @test "--exclusive: refused where another container has the GPU, by a grant or by hand; remembered" {
     run -1 --separate-stderr "$NVLXC" --root "$host" attach 220 --exclusive
-    says "GPU 0, NVIDIA RTX A5500 Laptop GPU ($GPU) is already given to 223" "\`nvlxc show 223\`"
+    says "GPU 0, NVIDIA RTX A5500 Laptop GPU ($GPU) already belongs to 223" "\`nvlxc show 223\`"
     : >"$host/etc/pve/lxc/223.conf"
     run -0 "$NVLXC" --root "$host" attach root/web
     run -1 --separate-stderr "$NVLXC" --root "$host" attach 220 --exclusive
-    says "is already given to root/web"
+    says "already belongs to root/web"
     ! grep -q NVIDIA "$host/etc/pve/lxc/220.conf"
     run -0 "$NVLXC" --root "$host" detach root/web
 
@@ -255,7 +255,7 @@ setup() {
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 220 --exclusive
     says "nothing to change"
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 221
-    says "warning: GPU 0, NVIDIA RTX A5500 Laptop GPU ($GPU) was given to 220 alone (--exclusive)"
+    says "warning: 220 has exclusive use of GPU 0, NVIDIA RTX A5500 Laptop GPU ($GPU) (--exclusive)"
     # sharing is usual
     run -0 "$NVLXC" --root "$host" detach 220
     run -0 --separate-stderr "$NVLXC" --root "$host" attach box
@@ -271,7 +271,7 @@ setup() {
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 221 --gpu MIG-$h100/1/0 --exclusive
     [[ $stderr != *alone* ]]
     run -1 --separate-stderr "$NVLXC" --root "$host" attach 222 --gpu $h100 --exclusive
-    says "is already given to 220, 221"
+    says "already belongs to 220, 221"
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 222 --gpu $h100
-    says "was given to 220 alone" "was given to 221 alone"
+    says "220 has exclusive use of" "221 has exclusive use of"
 }

@@ -42,7 +42,7 @@ root/web  0   104 compute  3 MiB    vllm
     run -0 on_machine "$host" "$NVLXC" ps media
     [ "$output" = "nothing in that container uses a GPU now" ]
     run -1 on_machine "$host" "$NVLXC" ps nobody
-    [[ $output == *"there is no container nobody"* ]]
+    [[ $output == *"no container nobody"* ]]
 }
 
 @test "ps --json has all keys; what is not known is null" {

@@ -380,7 +380,7 @@ refuses() {
     run -2 --separate-stderr "$NVLXC" --root "$HOST" host set-up
     [[ "$stderr" == *"unknown word 'set-up'"* ]]
     run -2 --separate-stderr "$NVLXC" --root "$HOST" host --yes
-    [[ "$stderr" == *"go with 'host setup'"* ]]
+    [[ "$stderr" == *"work only with 'host setup'"* ]]
     run -2 --separate-stderr "$NVLXC" --root "$HOST" host setup --dry-run --yes
     run -2 --separate-stderr "$NVLXC" --root "$HOST" host setup --yes
     [[ "$stderr" == *"captured host"* ]]

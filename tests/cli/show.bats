@@ -20,9 +20,9 @@ attached() {
     [[ ${lines[0]} == "220 (Proxmox CT, running): /etc/pve/lxc/220.conf" ]]
     [[ $output == *"$GPU; compute,utility"* ]]
     [[ $output == *"GPU 0, NVIDIA RTX A5500 Laptop GPU ($GPU)"* ]]
-    [[ $output == *"550.163.01, bundle /var/lib/nvlxc/driver/550.163.01 is there"* ]]
+    [[ $output == *"550.163.01, bundle /var/lib/nvlxc/driver/550.163.01 exists"* ]]
     [[ $output =~ /dev/nvidia-uvm\ +506:0\ +506:0\ +ok ]]
-    [[ $output == *"a deny-list, no rules are needed"* ]]
+    [[ $output == *"a deny-list, needs no rules"* ]]
 }
 
 @test "--json: stable keys" {
@@ -74,14 +74,14 @@ attached() {
     attached 221
     sed -i '/nvidia-uvm rw/d' "$host/etc/pve/lxc/221.conf"
     run -1 "$NVLXC" --root "$host" show 221
-    [[ $output == *"an allow-list; it keeps out: /dev/nvidia-uvm"* ]]
+    [[ $output == *"an allow-list; it blocks: /dev/nvidia-uvm"* ]]
 }
 
 @test "another driver is loaded than the bundle is of: it is said" {
     attached 220
     sed -i 's/550\.163\.01/560.35.03/' "$host/proc/driver/nvidia/version"
     run -0 "$NVLXC" --root "$host" show 220
-    [[ $output == *"560.35.03, bundle /var/lib/nvlxc/driver/560.35.03 is not there (nvlxc driver sync)"* ]]
+    [[ $output == *"560.35.03, bundle /var/lib/nvlxc/driver/560.35.03 is missing (nvlxc driver sync)"* ]]
 }
 
 @test "MIG devices and their capability nodes" {

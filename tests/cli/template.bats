@@ -143,7 +143,7 @@ lxc.hook.mount = $HOOK" ]
     run -0 --separate-stderr template ollama --lxc --oci
     [[ $output == *"lxc.init.cmd = /bin/ollama serve"*"lxc.environment = OLLAMA_HOST="* ]]
     [ "$(grep -c NVIDIA_VISIBLE_DEVICES <<<"$output")" -eq 1 ]
-    [[ $stderr == *"an image asks for no address itself"* ]]
+    [[ $stderr == *"the image requests no address itself"* ]]
 }
 
 @test "--pct: commands that a shell takes, with attach's own options" {
@@ -176,7 +176,7 @@ pct start 302" ]
     run -0 "$NVLXC" --root "$host" attach 300
     [[ $output == *"already attached, nothing to change"* ]]
     run -0 --separate-stderr template ollama --ctid 300
-    [[ $stderr == *"there is a CT 300 already"* ]]
+    [[ $stderr == *"CT 300 already exists"* ]]
 }
 
 @test "attach --workload: its capabilities, with those that are named beside it" {
@@ -185,7 +185,7 @@ pct start 302" ]
     run -0 "$NVLXC" --root "$host" attach 220 --workload ollama --capabilities graphics
     grep -qx 'lxc.environment: NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics' "$host/etc/pve/lxc/220.conf"
     run -2 "$NVLXC" --root "$host" attach 220 --workload nonsense
-    [[ $output == *"--workload: there is no template 'nonsense'"*"there are comfyui"* ]]
+    [[ $output == *"--workload: unknown template 'nonsense'"*"templates: comfyui"* ]]
     echo '{' >"$host/etc/nvlxc/templates/ollama.json"
     run -1 "$NVLXC" --root "$host" attach 220 --workload ollama
     [[ $output == *"--workload: the template /etc/nvlxc/templates/ollama.json: line "* ]]
@@ -218,7 +218,7 @@ pct start 302" ]
 
 @test "errors: exit 2, and they say what is right" {
     run -2 template nonsense
-    [[ $output == *"there is no template 'nonsense'"*"there are comfyui, docker"* ]]
+    [[ $output == *"unknown template 'nonsense'"*"templates: comfyui, docker"* ]]
     run -2 template ollama --ctid 99
     [[ $output == *"'99' is not a number from 100 to 999999999"* ]]
     run -2 template ollama --ctid 300 --lxc
@@ -245,7 +245,7 @@ pct start 302" ]
     run -0 template
     [[ $output == "no templates in /etc/nvlxc/templates and /usr/share/nvlxc/templates" ]]
     run -2 template ollama
-    [[ $output == *"/etc/nvlxc/templates and /usr/share/nvlxc/templates hold none"* ]]
+    [[ $output == *"/etc/nvlxc/templates and /usr/share/nvlxc/templates contain no template"* ]]
     host=$(fixture no-driver)
     mkdir -p "$host/usr/share/nvlxc"
     cp -r "$NVL_SOURCE/data/templates" "$host/usr/share/nvlxc/"

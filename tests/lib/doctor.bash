@@ -1,5 +1,5 @@
 # What doctor says of one container: for the tests of its checks. Sourced by bats; `nvlxc` is the program or a function.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # HOST is set by who sources this
 
 # findings CT: what doctor says of the container alone, as JSON.
 findings() {
@@ -36,4 +36,16 @@ run_commands() {
         esac
     done <<< "$1"
     [ $ran = 1 ]
+}
+
+# pct set: the one command of Proxmox that fixes name, on the files of the fixture $HOST.
+pct() {
+    local conf=$HOST/etc/pve/lxc/$2.conf
+    [ "$1" = set ] || return 1
+    if [ "$3" = --delete ]; then
+        local key
+        for key in ${4//,/ }; do sed -i "/^$key:/d" "$conf"; done
+    else
+        sed -i "s|^${3#-}:.*|${3#-}: $4|" "$conf"
+    fi
 }

@@ -119,7 +119,7 @@ nodes_of() {
     rm -rf /dev/nvidia*
     modprobe_is 'exit 1'
     run -0 $HOOK --prepare
-    says "nvidia-uvm cannot be loaded (modprobe: status 1): see 'nvlxc host'"
+    says "cannot load nvidia-uvm (modprobe: status 1): see 'nvlxc host'"
     [ -c /dev/nvidia0 ]
     [ ! -e /dev/nvidia-uvm ]
     grep -q '^<28>' /run/syslog # a warning of a daemon
@@ -152,7 +152,7 @@ nodes_of() {
     modprobe_is 'exit 1'
     mkdir -p /var/lib/nvlxc/driver/550.163.01
     run -0 $HOOK --prepare
-    says "there is no NVIDIA kernel module for the kernel that runs: was it built? see 'nvlxc host'"
+    says "no NVIDIA kernel module for the running kernel: was it built? see 'nvlxc host'"
     rm -r /var/lib/nvlxc/driver/550.163.01
 }
 
@@ -168,13 +168,13 @@ nodes_of() {
     driver_waits a5500-550
     modprobe_is 'case "$*" in *-n*) exit 0 ;; esac; exit 1'
     run -0 $HOOK --prepare
-    says "nvidia cannot be loaded (modprobe: status 1): see 'nvlxc host'"
+    says "cannot load nvidia (modprobe: status 1): see 'nvlxc host'"
 }
 
 @test "only root can" {
     rm /dev/nvidia0
     run -0 setpriv --reuid 1000 --regid 1000 --clear-groups $HOOK --prepare
-    says 'only root can make the host ready'
+    says 'must run as root to prepare the host'
     [ ! -e /dev/nvidia0 ]
 }
 

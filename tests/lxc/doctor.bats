@@ -257,3 +257,37 @@ END
     [ "$status" -le 1 ]
     speaks priv
 }
+
+@test "a read-only root file system, and a link that leads nowhere: the cause is named while it runs, and its fix mends it" {
+    # as no start has left it yet
+    nvlxc detach priv --quiet
+    [ ! -e /var/lib/lxc/priv/rootfs/usr/local/nvidia ]
+    echo 'lxc.rootfs.options = ro' >> /var/lib/lxc/priv/config
+    nvlxc attach priv --quiet
+    start priv
+    speaks priv mount-point error
+    has priv mount-point fix "take ro out of line" "/var/lib/lxc/priv/config"
+    # as it says
+    stop priv
+    sed -i '/^lxc.rootfs.options/d' /var/lib/lxc/priv/config
+    start priv
+    stop priv
+    echo 'lxc.rootfs.options = ro' >> /var/lib/lxc/priv/config
+    start priv
+    speaks priv
+    run -0 loads priv libcuda.so.1
+    stop priv
+    sed -i '/^lxc.rootfs.options/d' /var/lib/lxc/priv/config
+    nvlxc detach priv --quiet
+    mv /var/lib/lxc/priv/rootfs/usr/local /var/lib/lxc/priv/rootfs/usr/kept
+    ln -s /srv/none /var/lib/lxc/priv/rootfs/usr/local
+    nvlxc attach priv --quiet
+    start priv
+    speaks priv mount-point error
+    mend priv mount-point
+    speaks priv
+    run -0 loads priv libcuda.so.1
+    stop priv
+    rm /var/lib/lxc/priv/rootfs/usr/local
+    mv /var/lib/lxc/priv/rootfs/usr/kept /var/lib/lxc/priv/rootfs/usr/local
+}

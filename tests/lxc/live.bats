@@ -70,7 +70,7 @@ has_gpu() {
     remember ct
     [ "$(opens ct /dev/nvidia1)" = missing ]
     run -0 nvlxc attach ct --gpu 0 --live
-    says "brought into the running container: devices nvidia1 nvidiactl" "driver 535.261.03" "linker cache refreshed"
+    says "added to the running container: devices nvidia1 nvidiactl" "driver 535.261.03" "linker cache refreshed"
     [[ $output != *"restart it"* ]]
     has_gpu ct 1
     mounts ct > /run/ct.live
@@ -111,8 +111,8 @@ has_gpu() {
 
 @test "another grant: its nodes come, those of the earlier one go" {
     run -0 nvlxc attach ct --gpu 1 --live
-    says "taken out of the running container: devices nvidia1, its view" \
-        "brought into the running container: devices nvidia0, its view"
+    says "removed from the running container: devices nvidia1, its view" \
+        "added to the running container: devices nvidia0, its view"
     has_gpu ct 0
     run -0 nvlxc --json attach ct --gpu 1 --capabilities utility --live
     [ "$(jq -r '.live.taken[0]' <<< "$output")" = "devices nvidia-uvm nvidia-uvm-tools" ]
@@ -122,12 +122,12 @@ has_gpu() {
 
 @test "detach: everything as before its first attach, the config byte for byte" {
     run -0 nvlxc detach ct --live --dry-run
-    says "would take out of the running container: devices nvidia0 nvidiactl" "driver 535.261.03"
+    says "would remove from the running container: devices nvidia0 nvidiactl" "driver 535.261.03"
     [ "$(opens ct /dev/nvidia0)" = allowed ]
     run -0 nvlxc detach ct --live
-    says "taken out of the running container: devices nvidia0 nvidiactl, driver 535.261.03, its view" \
+    says "removed from the running container: devices nvidia0 nvidiactl, driver 535.261.03, its view" \
         "removed from its root file system: "
-    [[ $output != *"may stay"* ]]
+    [[ $output != *"may remain"* ]]
     as_before ct
     cmp /var/lib/lxc/ct/config /run/ct.config
     run -0 nvlxc detach ct --live
@@ -169,7 +169,7 @@ has_gpu() {
     run -0 nvlxc --json detach priv --live --dry-run
     [ "$(jq -r '.live.programs[] | "\(.name) \(.devices[0])"' <<< "$output")" = "perl /dev/nvidia0" ]
     run -0 nvlxc detach priv --live
-    says "priv: perl (pid " ") has /dev/nvidia0 open, and keeps it until it closes it or ends"
+    says "priv: perl (pid " ") has /dev/nvidia0 open and keeps it until it closes it or exits"
     [ "$(opens priv /root/other)" = filtered ]
     pkill -f sysopen
     rm /var/lib/lxc/priv/rootfs/root/{other,own}
@@ -244,7 +244,7 @@ on the host before: /dev/nvidia1 made (it was missing)" ]
     mount --bind /run/other-hook /usr/libexec/nvlxc/hook
     run -0 nvlxc --json attach ct --gpu 0 --live
     umount /usr/libexec/nvlxc/hook
-    [ "$(jq -r '.live.notes[]' <<< "$output")" = "on the host before: the hook did not say what it did (status 0)" ]
+    [ "$(jq -r '.live.notes[]' <<< "$output")" = "on the host: the hook did not report what it did (status 0)" ]
     has_gpu ct 1
     run -0 nvlxc detach ct --live
     as_before ct
@@ -255,7 +255,7 @@ on the host before: /dev/nvidia1 made (it was missing)" ]
     run -0 start ct
     run -0 inside ct sh -c 'echo mine > /dev/nvidia1'
     run -1 nvlxc attach ct --gpu 0 --live
-    says "/dev/nvidia1 cannot be bound: something else stands there in the container"
+    says "/dev/nvidia1 cannot be bound: something else exists there in the container"
     [ "$(inside ct cat /dev/nvidia1)" = mine ]
     run -0 nvlxc detach ct --live
     [ "$(inside ct cat /dev/nvidia1)" = mine ]
@@ -264,9 +264,9 @@ on the host before: /dev/nvidia1 made (it was missing)" ]
 
 @test "one that does not run: the config is changed, and it is said" {
     run -0 nvlxc attach ct --gpu 0 --live
-    says "ct does not run: --live has nothing to do" "from the container's next start on"
+    says "ct is not running: --live has nothing to do" "the container gets it at its next start"
     run -0 nvlxc detach ct --live
-    says "ct does not run: --live has nothing to do"
+    says "ct is not running: --live has nothing to do"
     cmp /var/lib/lxc/ct/config /run/ct.config
 }
 
@@ -333,7 +333,7 @@ PYTHON
         sleep 0.1
     done
     run -1 timeout 20 nvlxc attach ct --gpu 0 --live
-    says "answers for container ct, which is user 0's" "its config is written"
+    says "answers for container ct, which belongs to user 0" "the config is written
     run -1 timeout 20 nvlxc verify ct
     says "answers for container ct, which is user 0's"
     run -1 timeout 20 nvlxc doctor ct

@@ -136,7 +136,7 @@ back() {
     run -0 start ct
     [ "$(opens ct /dev/nvidia-uvm)" = missing ]
     run -0 syslog_of ct
-    says "/dev/nvidia-uvm was not brought by the config's mount entries"
+    says "the config's mount entries did not add /dev/nvidia-uvm"
     run -1 nvlxc show ct
     says "not among them: /dev/nvidia-uvm"
     stop ct

@@ -80,7 +80,7 @@ owner_of() {
 @test "the same brought into a running container, and taken out of it" {
     run -0 start ct
     run -0 nvlxc detach ct --live
-    says "taken out of the running container: devices " "renderD128"
+    says "removed from the running container: devices " "renderD128"
     run ! inside ct ls /dev/dri
     [ ! -e $OWN ]
     run -0 nvlxc attach ct --capabilities compute,utility,graphics --live

@@ -65,7 +65,7 @@ clean() {
 
 @test "the disk is mounted, cleaned, unmounted; the config is as before" {
     run -0 nvlxc detach 900
-    says "900: its config gives it no GPU any more" "removed from its root file system: " /usr/local/bin/nvidia-smi
+    says "900: its config no longer grants a GPU" "removed from its root file system: " /usr/local/bin/nvidia-smi
     [[ $output != *stay* && $output != *mounted* ]]
     clean
     [ "$(cat /run/pct.log)" = $'mount 900\nunmount 900' ]
@@ -81,14 +81,14 @@ clean() {
 @test "--dry-run mounts nothing, and says what may be there" {
     nvlxc detach 900 --dry-run > /run/dry
     run -0 cat /run/dry
-    says "may stay in its root file system: " /usr/local/bin/nvidia-smi "(\`pct mount 900\` is needed to see them)"
+    says "may remain in its root file system: " /usr/local/bin/nvidia-smi "(\`pct mount 900\` is needed to see them)"
     [ ! -e /run/pct.log ]
 }
 
 @test "a CT that cannot be mounted: the config is written, and what may stay is said with why" {
     touch /run/pct-mount-fails
     run -0 nvlxc detach 900
-    says "mount of CT 900 goes wrong" "may stay in its root file system: " "(\`pct mount 900\` failed with status 25)"
+    says "mount of CT 900 goes wrong" "may remain in its root file system: " "(\`pct mount 900\` failed with status 25)"
     cmp $CONF /run/900.conf
     mv /usr/sbin/pct /usr/sbin/pct.real
     nvlxc attach 900

@@ -60,16 +60,16 @@ teardown_file() {
         "$BUNDLE/lib64/libcuda.so.550.163.01, the kernel module's version"
     # only root can
     run -3 as_alice nvlxc verify media
-    says "only root can"
+    says "must run as root"
 }
 
 @test "detach --live and attach --live while it runs, by root; the files are the container's root's" {
     run -0 nvlxc detach media --live
-    says "taken out of the running container: devices nvidia-uvm nvidia-uvm-tools nvidia0 nvidiactl" "removed from its root file system"
+    says "removed from the running container: devices nvidia-uvm nvidia-uvm-tools nvidia0 nvidiactl" "removed from its root file system"
     run ! as_alice lxc-attach -n media --clear-env -- ls /dev/nvidia0
     [ ! -e /home/alice/.local/share/lxc/media/rootfs/etc/ld.so.conf.d/00-nvlxc.conf ]
     run -0 nvlxc attach media --live
-    says "brought into the running container: devices nvidia0 nvidiactl" "driver 550.163.01"
+    says "added to the running container: devices nvidia0 nvidiactl" "driver 550.163.01"
     run ! as_alice lxc-attach -n media --clear-env -- sh -c "exec 3< /dev/nvidia0"
     says "No such device or address"
     run -0 as_alice lxc-attach -n media --clear-env -- sh -c 'LD_PRELOAD=libcuda.so.1 cat /proc/self/maps'
@@ -78,7 +78,7 @@ teardown_file() {
     [ "$(stat -c %u /home/alice/.local/share/lxc/media/rootfs/etc/ld.so.cache)" = 200000 ]
     # she cannot: it takes mounts of the host's
     run -3 as_alice nvlxc attach media --live
-    says "only root can"
+    says "must run as root"
 }
 
 # process_of COMMAND: its number, once it runs.
@@ -129,7 +129,7 @@ answers() {
 @test "what answers for her container never ends: verify and doctor do" {
     printf '#!/bin/sh\nexec sleep 1000\n' > /run/answer/lxc-info
     PATH=/run/answer:$PATH run -1 timeout 40 nvlxc verify media
-    says "its init is not found"
+    says "its init was not found"
     PATH=/run/answer:$PATH run -1 timeout 40 nvlxc doctor media
 }
 

@@ -182,7 +182,7 @@ autopkgtest() {
     echo theirs >/lib/firmware/updates/other.bin
     printf 'program: 0.1.0 4711 1\nstate: 00\n' >/var/lib/nvlxc/search # of an earlier version
     run -0 dpkg -P nvlxc
-    says 'left in /var/lib/lxc/ct/config, which is not touched' 'lxc.hook.pre-start' 'NVIDIA_VISIBLE_DEVICES'
+    says 'these lines remain in /var/lib/lxc/ct/config' 'lxc.hook.pre-start' 'NVIDIA_VISIBLE_DEVICES'
     cmp /var/lib/lxc/ct/config /run/ct.attached
     [ -z "$(ls -A /var/lib/nvlxc)" ]
     [ ! -e /lib/firmware/updates/nvidia ]
@@ -215,5 +215,5 @@ autopkgtest() {
     cmp /var/lib/lxc/ct/config /run/ct.plain
     run -0 dpkg -P nvlxc
     [[ $output != *grant* ]]
-    [[ $output != *"left in"* ]]
+    [[ $output != *"these lines remain"* ]]
 }

@@ -293,7 +293,7 @@ static void test_texts_that_are_no_config(void **state)
     assert_null(config.text);
     memcpy(nul, "a\nb", 3);
     assert_int_equal(nvl_config_parse(&config, LXC, nul, 6, &err), -EINVAL);
-    assert_contains(err.message, "line 2 holds a NUL byte");
+    assert_contains(err.message, "line 2 contains a NUL byte");
     assert_int_equal(config.n_lines, 0);
 }
 
@@ -912,14 +912,14 @@ static void test_by_name(void **state)
 
     assert_int_equal(nvl_container_by_name(&all, "web", &c, &err), -EEXIST);
     assert_null(c);
-    assert_string_equal(err.message, "several containers are called web: root/web, alice/web");
+    assert_string_equal(err.message, "several containers have the name web: root/web, alice/web");
     assert_contains(err.hint, "root/web");
     assert_int_equal(nvl_container_by_name(&all, "330", &c, &err), -EREMOTE);
     assert_contains(err.message, "CT 330 is on the node two");
     assert_int_equal(nvl_container_by_name(&all, "pve/330", &c, &err), -EREMOTE);
     assert_int_equal(nvl_container_by_name(&all, "root/media", &c, &err), -ENOENT);
     assert_null(c);
-    assert_string_equal(err.message, "there is no container root/media; there are: 220, 1000, box, root/web, "
+    assert_string_equal(err.message, "no container root/media; there are: 220, 1000, box, root/web, "
                                      "media, alice/web");
 }
 
@@ -933,8 +933,7 @@ static void test_nothing_there(void **state)
     nvl_auto(nvl_containers_clear) struct nvl_containers none = find(h, false);
     assert_int_equal(none.count, 0);
     assert_int_equal(nvl_container_by_name(&none, "web", &c, &err), -ENOENT);
-    assert_string_equal(err.message,
-                        "there is no container web, nor any other: looked in /etc/pve/lxc, /var/lib/lxc");
+    assert_string_equal(err.message, "no container web, nor any other; searched /etc/pve/lxc, /var/lib/lxc");
 }
 
 static void test_lxcpath(void **state)
@@ -1023,7 +1022,7 @@ static void test_links_of_users(void **state)
     nvl_config_clear(&config);
     assert_int_equal(chown(outside, 0, 0), 0);
     assert_int_equal(nvl_container_read_config(&h->root, bobs, &config, &err), -EXDEV);
-    assert_contains(err.message, "lies outside of bob's home");
+    assert_contains(err.message, "is outside of bob's home");
 }
 
 /* The same host as bob, who is not root, sees it. */

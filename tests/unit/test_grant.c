@@ -152,9 +152,9 @@ static void test_bad_grants(void **state)
     static const struct {
         const char *devices, *capabilities, *message;
     } cases[] = {
-        {"0,all", NULL, "NVIDIA_VISIBLE_DEVICES: 'all' cannot stand beside other GPUs in '0,all'"},
-        {"none,0", NULL, "NVIDIA_VISIBLE_DEVICES: 'none' cannot stand beside other GPUs in 'none,0'"},
-        {"0,bogus", NULL, "NVIDIA_VISIBLE_DEVICES: 'bogus' names no GPU"},
+        {"0,all", NULL, "NVIDIA_VISIBLE_DEVICES: 'all' cannot be combined with other GPUs in '0,all'"},
+        {"none,0", NULL, "NVIDIA_VISIBLE_DEVICES: 'none' cannot be combined with other GPUs in 'none,0'"},
+        {"0,bogus", NULL, "NVIDIA_VISIBLE_DEVICES: 'bogus' does not name a GPU"},
         {"0", "gpu", "NVIDIA_DRIVER_CAPABILITIES: unknown driver capability: gpu"},
     };
 
@@ -284,8 +284,9 @@ static void test_missing(void **state)
     check(&two_gpus, "MIG-" UUID_0 "/1/0", "utility", "nvidiactl",
           "MIG-" UUID_0 "/1/0 is not on this host: GPU 0 has no MIG device, MIG is off");
     check(&two_gpus, MIG_X, "utility", "nvidiactl",
-          MIG_X " is known to NVML alone: 'nvlxc attach' turns it into MIG-GPU-…/GI/CI, the form that can be "
-                "resolved at each start");
+          "only NVML knows " MIG_X
+          ": 'nvlxc attach' turns it into MIG-GPU-…/GI/CI, the form that resolves at "
+          "each start");
     check(&two_gpus, "7," UUID_X, "utility", "nvidiactl",
           "GPU 7 is not on this host: it has GPUs 0 and 1; vfio-pci holds the GPU at 0000:02:00.0, not "
           "nvidia\n" UUID_X
@@ -318,13 +319,13 @@ static void test_missing_on_poor_hosts(void **state)
           "no GPU can be given on this host: the nvidia driver has no GPU here");
     host.gpus = (struct nvl_gpus){silent, 1};
     check(&host, UUID_0, "utility", "nvidiactl",
-          UUID_0 " is not on this host: it has GPU 0; GPU 0 does not say its UUID before its first use: run "
+          UUID_0 " is not on this host: it has GPU 0; GPU 0 has no UUID before its first use: run "
                  "nvidia-smi on the host");
     silent[0].was_used = true;
     check(&host, UUID_0, "utility", "nvidiactl",
-          UUID_0
-          " is not on this host: it has GPU 0; GPU 0 was used and says no UUID: it does not come up, see the "
-          "kernel log");
+          UUID_0 " is not on this host: it has GPU 0; GPU 0 has no UUID although it was used: it does not "
+                 "come up, see "
+                 "the kernel log");
     silent[0].is_lost = true;
     check(&host, UUID_0, "utility", "nvidiactl",
           UUID_0 " is not on this host: it has GPU 0; GPU 0 has fallen off the bus");

@@ -55,8 +55,8 @@ static void mistakes_are_named(void **state)
         {"[]", "not a JSON object"},
         {"{}", "\"summary\" is missing"},
         {"{\"summary\": \"s\", \"summary\": \"t\"}", "duplicate object key"},
-        {"{\"summary\": \"a\\nb\"}", "\"summary\" is not a text of one line"},
-        {"{\"summary\": 5}", "\"summary\" is not a text of one line"},
+        {"{\"summary\": \"a\\nb\"}", "\"summary\" is not a single-line text"},
+        {"{\"summary\": 5}", "\"summary\" is not a single-line text"},
         {"{\"summary\": \"s\"}", "\"capabilities\" is missing"},
         {"{\"summary\": \"s\", \"capabilities\": \"compute,fast\"}",
          "\"capabilities\": unknown driver capability: fast"},
@@ -65,21 +65,21 @@ static void mistakes_are_named(void **state)
         {"{\"summary\": \"s\", \"capabilities\": \"compute\", \"memory\": -1}",
          "\"memory\" is not a whole number"},
         {"{" SMALL ", \"swap\": 99999999999}", "\"swap\" is not a whole number"},
-        {"{" SMALL ", \"gpu\": 1}", "there is no key \"gpu\""},
+        {"{" SMALL ", \"gpu\": 1}", "unknown key \"gpu\""},
         {"{" SMALL ", \"ostype\": \"windows\"}", "Proxmox does not know 'windows'"},
         {"{" SMALL ", \"os_template\": \"x'; rm -rf /\"}", "\"os_template\" is not"},
         {"{" SMALL ", \"features\": \"nesting=1\"}", "\"features\" is not a list"},
-        {"{" SMALL ", \"features\": [\"nesting\"]}", "'nesting' is not of the form nesting=1"},
-        {"{" SMALL ", \"features\": [\"nesting=1\\nlxc.x: y\"]}", "\"features\" holds something else"},
-        {"{" SMALL ", \"features\": [\"nesting=1' x\"]}", "is not of the form nesting=1"},
+        {"{" SMALL ", \"features\": [\"nesting\"]}", "'nesting' does not have the form nesting=1"},
+        {"{" SMALL ", \"features\": [\"nesting=1\\nlxc.x: y\"]}", "\"features\" contains something other"},
+        {"{" SMALL ", \"features\": [\"nesting=1' x\"]}", "does not have the form nesting=1"},
         {"{" SMALL ", \"image\": \"x\"}", "\"image\" and \"entrypoint\" belong together"},
         {"{" SMALL ", \"entrypoint\": \"x\"}", "\"image\" and \"entrypoint\" belong together"},
         {"{" SMALL ", \"image\": \"x; y\", \"entrypoint\": \"x\"}", "\"image\" is not the name of an image"},
-        {"{" SMALL ", \"environment\": [\"PATH\"]}", "'PATH' is not of the form NAME=value"},
-        {"{" SMALL ", \"environment\": [5]}", "\"environment\" holds something else"},
+        {"{" SMALL ", \"environment\": [\"PATH\"]}", "'PATH' does not have the form NAME=value"},
+        {"{" SMALL ", \"environment\": [5]}", "\"environment\" contains something other"},
         {"{\"summary\": \"s\", \"capabilities\": \"compute\", \"memory\": 0, \"cores\": 1, \"disk\": 1, "
          "\"install\": []}",
-         "16 MiB of \"memory\" at least"},
+         "needs at least 16 MiB of \"memory\""},
     };
 
     (void)state;
@@ -140,14 +140,14 @@ static void local_templates_come_first(void **state)
     assert_int_equal(problems.count, 1);
     assert_string_equal(
         problems.items[0],
-        "the template /etc/nvlxc/templates/wrong.json: \"summary\" is not a text of one line");
+        "the template /etc/nvlxc/templates/wrong.json: \"summary\" is not a single-line text");
 
     assert_int_equal(nvl_template_find(&t->root, "b", &one, &err), 0);
     assert_string_equal(one.verify, "mine");
     struct nvl_template none;
     assert_int_equal(nvl_template_find(&t->root, "c", &none, &err), -ENOENT);
-    assert_string_equal(err.message, "there is no template 'c'");
-    assert_string_equal(err.hint, "there are a, b, wrong");
+    assert_string_equal(err.message, "unknown template 'c'");
+    assert_string_equal(err.hint, "templates: a, b, wrong");
     assert_int_equal(nvl_template_find(&t->root, "../b", &none, &err), -ENOENT);
     assert_int_equal(nvl_template_find(&t->root, "wrong", &none, &err), -EINVAL);
     assert_int_equal(err.exit, NVL_EXIT_FAILED);
@@ -160,7 +160,8 @@ static void a_host_without_templates_says_where_they_would_be(void **state)
     struct nvl_error err = {0};
 
     assert_int_equal(nvl_template_find(&t->root, "ollama", &none, &err), -ENOENT);
-    assert_non_null(strstr(err.hint, "/etc/nvlxc/templates and /usr/share/nvlxc/templates hold none"));
+    assert_non_null(
+        strstr(err.hint, "/etc/nvlxc/templates and /usr/share/nvlxc/templates contain no template"));
 }
 
 /* Every line of the text is one that the dialect knows, and the grant is the one that was asked for. */

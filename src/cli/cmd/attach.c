@@ -1,5 +1,5 @@
-/* nvlxc attach: gives GPUs to a container, by its config. The host decides what can be named, the plan what
- * changes, the commit writes; a running container sees it after its restart. */
+/* nvlxc attach: gives GPUs to a container through its config. The host decides which GPUs there are, the plan
+ * what changes, the commit writes; a running container gets the GPU at its restart. */
 #include <stdio.h>
 
 #include "plan/diff.h"
@@ -26,33 +26,32 @@ struct attach_values {
 };
 
 static const struct nvl_option attach_options[] = {
-    {"--gpu", "SEL", "a GPU by index, UUID, PCI address or MIG device; all; none; may be given again",
-     NVL_OPTION_LIST, offsetof(struct attach_values, gpus)},
-    {"--capabilities", "LIST", "compute,utility,video,graphics,display,ngx,compat32 or all (compute,utility)",
-     NVL_OPTION_STRING, offsetof(struct attach_values, capabilities)},
-    {"--workload", "NAME",
-     "a template's capabilities (`nvlxc template` lists them), with those of --capabilities",
-     NVL_OPTION_STRING, offsetof(struct attach_values, workload)},
-    {"--nodes", "WAY", "who brings the device nodes: hook, dev (Proxmox's dev[n] entries) or static (hook)",
-     NVL_OPTION_STRING, offsetof(struct attach_values, nodes)},
-    {"--libraries", "WAY", "the driver's files: bundle, host (the host's library folders) or none (bundle)",
-     NVL_OPTION_STRING, offsetof(struct attach_values, libraries)},
-    {"--required", NULL, "the container shall not start without what is granted", NVL_OPTION_FLAG,
+    {"--gpu", "SEL", "index, UUID, PCI, MIG device, all, none; repeatable", NVL_OPTION_LIST,
+     offsetof(struct attach_values, gpus)},
+    {"--capabilities", "LIST", "what its programs may do (default: compute,utility)", NVL_OPTION_STRING,
+     offsetof(struct attach_values, capabilities)},
+    {"--workload", "NAME", "add the capabilities of this template", NVL_OPTION_STRING,
+     offsetof(struct attach_values, workload)},
+    {"--nodes", "WAY", "who adds device nodes: hook (default), dev or static", NVL_OPTION_STRING,
+     offsetof(struct attach_values, nodes)},
+    {"--libraries", "WAY", "the driver's files: bundle (default), host or none", NVL_OPTION_STRING,
+     offsetof(struct attach_values, libraries)},
+    {"--required", NULL, "refuse to start the container without its grant", NVL_OPTION_FLAG,
      offsetof(struct attach_values, required)},
-    {"--exclusive", NULL, "no other container shall have these GPUs", NVL_OPTION_FLAG,
+    {"--exclusive", NULL, "share these GPUs with no other container", NVL_OPTION_FLAG,
      offsetof(struct attach_values, exclusive)},
-    {"--replace", NULL, "take out NVIDIA lines written by hand; what they give is the default here",
-     NVL_OPTION_FLAG, offsetof(struct attach_values, replace)},
-    {"--force", NULL, "--libraries host also where host and container are of different releases",
-     NVL_OPTION_FLAG, offsetof(struct attach_values, force)},
-    {"--live", NULL, "bring it into the running container now, without a restart", NVL_OPTION_FLAG,
+    {"--replace", NULL, "replace NVIDIA lines that were written by hand", NVL_OPTION_FLAG,
+     offsetof(struct attach_values, replace)},
+    {"--force", NULL, "allow --libraries host across different releases", NVL_OPTION_FLAG,
+     offsetof(struct attach_values, force)},
+    {"--live", NULL, "change the running container now, without a restart", NVL_OPTION_FLAG,
      offsetof(struct attach_values, live)},
-    {"--dry-run", NULL, "show what would change, and change nothing", NVL_OPTION_FLAG,
+    {"--dry-run", NULL, "show what would change, without changing it", NVL_OPTION_FLAG,
      offsetof(struct attach_values, dry_run)},
     {0},
 };
 
-/* All that one attach knows. */
+/* The state of one attach. */
 struct attach {
     struct nvl_target target;
     struct nvl_host host;
@@ -61,7 +60,7 @@ struct attach {
     struct nvl_grant_places places;
     struct nvl_strv warnings;
     struct nvl_plan plan;
-    size_t n_replaced; /* lines that were not nvlxc's and go */
+    size_t n_replaced; /* lines that nvlxc did not write and that are removed */
     struct nvl_live_step live;
 };
 
@@ -80,11 +79,11 @@ static void attach_clear(struct attach *a)
 static void warn_about_grant(struct attach *a)
 {
     if (a->host.driver.version[0] == '\0')
-        nvl_strv_push(&a->warnings, "no NVIDIA driver is loaded: the container gets nothing until one is");
+        nvl_strv_push(&a->warnings, "no NVIDIA driver is loaded: the container gets no GPU until one is");
     nvl_request_warn(&a->host, &a->resolved, &a->warnings);
 }
 
-/* The config that the rules are for: where lines by hand go, the filter is what the rest makes of it. */
+/* The config for which rules are needed. If lines by hand are removed, the other lines make up the filter. */
 static int read_bare(const struct attach *a, bool replace, struct nvl_config *bare, struct nvl_error *err)
 {
     const struct nvl_config *config = &a->target.config;
@@ -111,18 +110,18 @@ static int choose_rules(const struct nvl_context *ctx, struct attach *a, bool re
     if (r < 0)
         return r;
     enum nvl_device_filter filter = nvl_device_filter(c, &effective);
-    /* Proxmox makes the rules for its dev[n] entries itself */
+    /* Proxmox itself makes the rules for its dev[n] entries */
     for (size_t i = 0; filter == NVL_FILTER_ALLOW && i < a->resolved.n_nodes; i++)
         if (a->grant.delivery.nodes != NVL_NODES_DEV)
             nvl_strv_push(&a->places.rules, a->resolved.nodes[i].path);
     if (map.privileged && c->user == NULL && filter == NVL_FILTER_NONE)
         nvl_strv_push(&a->warnings,
-                      "the container is privileged and has no device filter: nothing keeps it from making "
+                      "the container is privileged and has no device filter: nothing prevents it from making "
                       "nodes of the host's other GPUs");
     return 0;
 }
 
-/* What the command line does not name, the replaced lines do. */
+/* Takes from the replaced lines what the command line does not name. */
 static void adopt(const struct attach_values *values, struct attach *a)
 {
     unsigned capabilities = nvl_adopt_capabilities(&a->target.effective);
@@ -147,13 +146,13 @@ static void look_at_lines(struct attach *a, bool replace)
         nvl_autofree char *list = nvl_strv_join(&strays, "; ");
         nvl_strv_pushf(
             &a->warnings,
-            "NVIDIA lines behind the [section] have no effect, and come back with a rollback: %s; to "
-            "take them out: nvlxc detach %s && nvlxc attach %s --replace",
+            "NVIDIA lines after the [section] have no effect and come back with a rollback: %s; to remove "
+            "them: nvlxc detach %s && nvlxc attach %s --replace",
             list, a->target.name, a->target.name);
     }
 }
 
-/* What is named beside it is added to what the workload needs. */
+/* Adds what --capabilities names to what the workload needs. */
 static int take_workload(const struct nvl_context *ctx, const struct attach_values *values, struct attach *a,
                          struct nvl_error *err)
 {
@@ -199,7 +198,7 @@ static int resolve_request(const struct nvl_context *ctx, const char *name,
     return r;
 }
 
-/* Everything that is decided before anything is written. */
+/* Decides everything before anything is written. */
 static int prepare_attach(const struct nvl_context *ctx, const char *name, const struct attach_values *values,
                           struct attach *a, struct nvl_error *err)
 {
@@ -222,7 +221,7 @@ static int prepare_attach(const struct nvl_context *ctx, const char *name, const
     if (r < 0)
         return r;
     if (nvl_root_is_machine(&ctx->root) && !nvl_root_exists(&ctx->root, NVL_HOOK_PROGRAM))
-        nvl_strv_push(&a->warnings, NVL_HOOK_PROGRAM " is not installed: containers start without their GPU");
+        nvl_strv_push(&a->warnings, NVL_HOOK_PROGRAM " is not installed: containers start without a GPU");
     return nvl_plan_attach(&a->target.config, &a->grant, &a->places, values->replace, &a->plan, err);
 }
 
@@ -239,25 +238,24 @@ static void say_granted(const struct nvl_context *ctx, const struct attach *a)
             nvl_say(ctx, "%s: %s", a->target.name, text);
     }
     if (a->grant.devices == NVL_DEVICES_NONE)
-        nvl_say(ctx, "%s: the driver without a GPU", a->target.name);
+        nvl_say(ctx, "%s: the driver, but no GPU", a->target.name);
     nvl_autofree char *ways = nvl_grant_ways_text(&a->grant);
     nvl_say(ctx, "%s: capabilities %s%s%s", a->target.name, words,
-            a->grant.delivery.required ? "; required: it does not start without them" : "", ways);
+            a->grant.delivery.required ? "; required: the container does not start without them" : "", ways);
     if (a->n_replaced > 0)
         nvl_say(ctx,
-                "%s: %zu lines about NVIDIA that nvlxc did not write are gone; `nvlxc detach` gives back the "
-                "config "
-                "without a GPU, not these lines",
+                "%s: removed %zu lines about NVIDIA that nvlxc did not write; `nvlxc detach` restores the "
+                "config without a GPU, not these lines",
                 a->target.name, a->n_replaced);
 }
 
 static void say_when(const struct nvl_context *ctx, const struct attach *a)
 {
     if (!nvl_container_is_running(&ctx->root, a->target.container)) {
-        nvl_say(ctx, "it is there from the container's next start on");
+        nvl_say(ctx, "the container gets it at its next start");
     } else if (!a->live.asked_for) {
         nvl_autofree char *restart = nvl_container_restart(a->target.container);
-        nvl_say(ctx, "the container is running, restart it: %s; or run this again with --live", restart);
+        nvl_say(ctx, "the container is running; restart it: %s; or run this again with --live", restart);
     }
 }
 
@@ -320,30 +318,30 @@ const struct nvl_command nvl_cmd_attach = {
     .name = "attach",
     .arguments = "CT",
     .summary = "give GPUs to a container",
-    .details =
-        "CT is a Proxmox CTID or the name of an LXC container; where several have one name, pve/220, "
-        "root/web\n"
-        "or alice/web. Without --gpu it is the host's only GPU. What is written are UUIDs, so that "
-        "the grant\n"
-        "stays the same GPU when cards change places. A running container gets it at its next start, or at "
-        "once\n"
-        "with --live: nodes, driver and rules then are what its next start would give it, and nodes of an "
-        "earlier\n"
-        "grant go. Programs that run already must be started again to use it.\n"
-        "\n"
-        "--nodes dev: Proxmox's own entries; a CT does not start while a node of them is missing on the "
-        "host.\n"
-        "--nodes static: mount entries that name the nodes as they are today.\n"
-        "--libraries host: the host's whole library folder in the place of the container's, and "
-        "/etc/alternatives;\n"
-        "nvidia-smi is in /opt/nvidia-container. --libraries none: the container has a driver of its "
-        "own.\n"
-        "\n"
-        "--replace takes out what recipes and other tools wrote: rules, mounts, dev[n] entries, LXC's "
-        "nvidia hook,\n"
-        "also where it landed in a snapshot's section. detach then gives back the config without a GPU, "
-        "not those\n"
-        "lines: keep a copy, or look at --dry-run first.",
+    .details = "CT is a Proxmox CTID or the name of an LXC container; if several containers\n"
+               "share a name, add the owner: pve/220, root/web, alice/web. Without --gpu, attach\n"
+               "gives the host's only GPU. It writes UUIDs, so the grant stays with its GPU when\n"
+               "cards change places.\n"
+               "\n"
+               "A running container gets the GPU at its next start. With --live it gets nodes,\n"
+               "driver and rules now, as its next start would add them, and loses the nodes of\n"
+               "an earlier grant. Restart programs that run already so that they use the GPU.\n"
+               "\n"
+               "--capabilities takes compute, utility, video, graphics, display, ngx and\n"
+               "compat32, separated by commas, or all. `nvlxc template` lists the workloads.\n"
+               "\n"
+               "--nodes hook: the start hook binds the nodes. --nodes dev: Proxmox's own dev[n]\n"
+               "entries; a CT does not start while one of their nodes is missing on the host.\n"
+               "--nodes static: mount entries that name the nodes as they are today.\n"
+               "\n"
+               "--libraries host: the host's whole library folder and /etc/alternatives in place\n"
+               "of the container's; nvidia-smi is in /opt/nvidia-container. --libraries none:\n"
+               "the container has its own driver.\n"
+               "\n"
+               "--replace removes what recipes and other tools wrote: rules, mounts, dev[n]\n"
+               "entries, LXC's nvidia hook, even if it landed in a snapshot's section. What\n"
+               "these lines grant is the default for this attach. detach later restores the\n"
+               "config without a GPU, not these lines: keep a copy, or check --dry-run first.",
     .min_arguments = 1,
     .max_arguments = 1,
     .options = attach_options,

@@ -1,4 +1,4 @@
-/* nvlxc bench: what a container's GPU does, beside the host's own. */
+/* nvlxc bench: the speed of a container's GPU, compared with the host's own. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,9 +16,9 @@ struct bench_values {
 };
 
 static const struct nvl_option bench_options[] = {
-    {"--rounds", "N", "measure so often on each side, and take the median (default: 5)", NVL_OPTION_STRING,
+    {"--rounds", "N", "measurements on each side, for the median (default: 5)", NVL_OPTION_STRING,
      offsetof(struct bench_values, rounds)},
-    {"--target", "RATIO", "exit 1 where a ratio is lower, as 0.99", NVL_OPTION_STRING,
+    {"--target", "RATIO", "exit 1 if any ratio is lower, for example 0.99", NVL_OPTION_STRING,
      offsetof(struct bench_values, target)},
     {0},
 };
@@ -47,7 +47,7 @@ static int read_bench_request(const struct bench_values *values, struct bench_re
     if (values->rounds != NULL && (nvl_parse_uint(values->rounds, 10, 99, &rounds) < 0 || rounds == 0))
         return nvl_error_usage(err, "--rounds takes 1 to 99, not '%s'", values->rounds);
     if (values->target != NULL && !parse_ratio(values->target, &request->target))
-        return nvl_error_usage(err, "--target takes a ratio above 0, at most 2, as 0.99, not '%s'",
+        return nvl_error_usage(err, "--target takes a ratio above 0 and up to 2, like 0.99, not '%s'",
                                values->target);
     request->rounds = (unsigned)rounds;
     return 0;
@@ -81,7 +81,7 @@ static void print_bench_json(const char *name, const struct bench_request *reque
                              measures));
 }
 
-/* Three digits that count, as far as there are so many; the unit behind them. */
+/* Three significant digits if there are as many; then the unit. */
 static char *amount(double value, const char *unit)
 {
     return nvl_xasprintf("%.*f %s", value < 10 ? 2 : value < 100 ? 1 : 0, value, unit);
@@ -146,10 +146,9 @@ static int run_bench(struct nvl_context *ctx, const struct nvl_strv *arguments, 
 const struct nvl_command nvl_cmd_bench = {
     .name = "bench",
     .arguments = "CT",
-    .summary = "the same CUDA work on the host and in a running container, and the ratio of the two",
-    .details =
-        "Both sides use the first GPU that the container was given. It exits 1 where a ratio is below\n"
-        "--target.",
+    .summary = "compare CUDA speed in a running container with the host",
+    .details = "Both sides run the same CUDA work on the container's first GPU. It exits 1 if a\n"
+               "ratio is below --target.",
     .min_arguments = 1,
     .max_arguments = 1,
     .options = bench_options,

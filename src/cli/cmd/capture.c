@@ -1,5 +1,4 @@
-/* nvlxc capture: the facts of this host as a tar file, to report a problem with or to make a fixture host of.
- */
+/* nvlxc capture: the facts of this host as a tar file, for a bug report or as a fixture host. */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -23,9 +22,9 @@
 #define SECURE_BOOT     EFI_FOLDER "/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 #define BUNDLE_FILE_MAX (4u << 20)
 
-/* What the host's checks read beyond the readers of the host room: the driver's place in a host. Only what is
- * about the driver is taken of files that say more: modprobe's configuration, the kernel's command line,
- * dpkg's status. */
+/* What the host's checks read beyond the readers of the host room: the driver's place in a host. Files with
+ * more content (modprobe's configuration, the kernel's command line, dpkg's status) are reduced to what is
+ * about the driver. */
 struct driver_place {
     const struct nvl_root *root;
     int dirfd;
@@ -52,7 +51,7 @@ static bool names_any(const char *line, size_t len, const char *const words[])
     return false;
 }
 
-/* Those lines of a file that hold one of the words. */
+/* The lines of a file that contain one of the words. */
 static int copy_lines(const struct driver_place *c, const char *path, const char *const words[])
 {
     nvl_auto(nvl_buf_clear) struct nvl_buf b = {0};
@@ -85,7 +84,7 @@ static int copy_modprobe(const struct driver_place *c)
     return r;
 }
 
-/* The command line names disks and may name secrets: only the words that keep modules out. */
+/* The command line names disks and may hold secrets: capture only the words that keep modules out. */
 static int copy_command_line(const struct driver_place *c)
 {
     static const char *const words[] = {"nouveau", "nova_core", "nvidia", "vfio", "cgroup", NULL};
@@ -130,7 +129,7 @@ static int copy_firmware(const struct driver_place *c)
     return r;
 }
 
-/* Where the kernel's modules are known at all, that the other drivers' are not there says something too. */
+/* If the kernel's modules are known at all, the absence of the other drivers' modules is information too. */
 static int copy_modules(const struct driver_place *c)
 {
     static const char *const folders[] = {"build", "kernel/drivers", "kernel/drivers/gpu/drm/nouveau",
@@ -189,7 +188,7 @@ static int copy_packages(const struct driver_place *c)
     return write_lines(c, "/var/lib/dpkg/status", &b);
 }
 
-/* What NVIDIA's installer leaves says that the driver is its own. */
+/* The files that NVIDIA's installer leaves show that the driver came from it. */
 static int copy_installer(const struct driver_place *c)
 {
     int r = 0;
@@ -200,7 +199,7 @@ static int copy_installer(const struct driver_place *c)
     return r;
 }
 
-/* A process is its name, under a number of our own. */
+/* Captures a process as its name, under a made-up number. */
 static int copy_services(const struct driver_place *c)
 {
     static const struct {
@@ -228,7 +227,7 @@ static int copy_firmware_settings(const struct driver_place *c)
     return r;
 }
 
-/* Of a VM its number, and which PCI devices it has, mappings resolved. */
+/* Captures of a VM its number and its PCI devices, with mappings resolved. */
 static int copy_machines(const struct driver_place *c)
 {
     nvl_auto(nvl_vm_devices_clear) struct nvl_vm_devices vms = {0};
@@ -331,11 +330,11 @@ static bool is_compressed(const char *file)
     return nvl_has_suffix(file, ".gz") || nvl_has_suffix(file, ".tgz");
 }
 
-/* tar of everything in `dir` to the descriptor `out`. */
+/* Writes a tar of everything in `dir` to the descriptor `out`. */
 static int run_tar(const char *dir, bool compress, int out, struct nvl_error *err)
 {
-    /* sparse: the files of bundles are holes; numeric owners: the name of whoever captures is nobody's
-     * business */
+    /* sparse: the files of bundles are holes; numeric owners: the archive must not name the user who captures
+     */
     const char *const argv[] = {"tar",
                                 "-C",
                                 dir,
@@ -353,18 +352,18 @@ static int run_tar(const char *dir, bool compress, int out, struct nvl_error *er
 
     int status = nvl_run_status(&run);
     if (status == -ENOENT) {
-        nvl_error_host(err, -ENOENT, "the program tar is not installed");
+        nvl_error_host(err, -ENOENT, "tar is not installed");
         nvl_error_hint(err, "apt install tar");
         return -ENOENT;
     }
     if (status < 0)
         return nvl_error_errno(err, status, "cannot start tar");
-    return status == 0 ? 0 : nvl_error_set(err, -EIO, "tar could not write the file");
+    return status == 0 ? 0 : nvl_error_set(err, -EIO, "tar failed to write the file");
 }
 
 static int refuse_existing(const char *file, struct nvl_error *err)
 {
-    nvl_error_set(err, -EEXIST, "%s exists already", file);
+    nvl_error_set(err, -EEXIST, "%s already exists", file);
     nvl_error_hint(err, "name another file, or remove it first");
     return -EEXIST;
 }
@@ -379,7 +378,7 @@ static int create(const char *file, struct nvl_error *err)
                            : nvl_error_errno(err, -errno, "cannot create %s", file);
 }
 
-/* A file of a bundle by its size alone: a hole. */
+/* A bundle's file is captured by its size only: a hole. */
 static int add_hole(const struct nvl_root *root, int dirfd, const char *path, struct nvl_error *err)
 {
     struct stat st;
@@ -393,7 +392,7 @@ static int add_hole(const struct nvl_root *root, int dirfd, const char *path, st
     return r;
 }
 
-/* The shape of a bundle: what its manifest names and is there. */
+/* The shape of a bundle: the files that its manifest names and that exist. */
 static int add_shape(const struct nvl_root *root, int dirfd, const char *version, struct nvl_error *err)
 {
     nvl_auto(nvl_manifest_clear) struct nvl_manifest m = {0};
@@ -414,7 +413,7 @@ static int add_shape(const struct nvl_root *root, int dirfd, const char *version
     return r;
 }
 
-/* What describes a bundle; none of the driver's files. */
+/* The files that describe a bundle; none of the driver's files. */
 static int add_bundles(const struct nvl_root *root, int dirfd, struct nvl_error *err)
 {
     static const char *const files[] = {"manifest.json", "sonames"};
@@ -439,7 +438,7 @@ static int add_bundles(const struct nvl_root *root, int dirfd, struct nvl_error 
     return r;
 }
 
-/* nvl_capture takes what the readers of the host read; what commands look at beyond that is added here. */
+/* nvl_capture takes what the readers of the host read; this adds what commands look at beyond that. */
 static int capture(const struct nvl_root *root, const char *dir, struct nvl_error *err)
 {
     nvl_autofd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -452,7 +451,7 @@ static int capture(const struct nvl_root *root, const char *dir, struct nvl_erro
     return r >= 0 ? add_bundles(root, fd, err) : r;
 }
 
-/* The file is there complete, or not at all. */
+/* The file appears complete, or not at all. */
 static int write_archive(const char *file, const char *dir, struct stat *st, struct nvl_error *err)
 {
     nvl_autofd int fd = create(file, err);
@@ -476,7 +475,7 @@ static int run_capture(struct nvl_context *ctx, const struct nvl_strv *arguments
     char size[16];
 
     (void)values;
-    if (access(file, F_OK) == 0) /* said before the work is done; create() decides */
+    if (access(file, F_OK) == 0) /* fails before the work is done; create() decides */
         return refuse_existing(file, err);
     int r = make_tree(&dir, err);
     if (r >= 0)
@@ -490,25 +489,22 @@ static int run_capture(struct nvl_context *ctx, const struct nvl_strv *arguments
     nvl_format_size((uint64_t)st.st_size, size, sizeof size);
     nvl_say(ctx, "%s (%s): what nvlxc reads of this host's GPUs, driver, device nodes and library names.",
             file, size);
-    nvl_say(ctx, "It holds no serial numbers and no container's config; each GPU's UUID is in it.");
-    nvl_say(ctx, "Unpacked into a folder: nvlxc --root FOLDER gpus");
+    nvl_say(ctx, "It contains the UUID of each GPU, but no serial number and no container's config.");
+    nvl_say(ctx, "To use it, unpack it into a folder: nvlxc --root FOLDER gpus");
     return NVL_EXIT_OK;
 }
 
 const struct nvl_command nvl_cmd_capture = {
     .name = "capture",
     .arguments = "FILE",
-    .summary = "write this host's facts into a tar file, without serial numbers",
-    .details = "The file holds what nvlxc reads of the host: the driver's files in /proc, the GPUs in sysfs, "
-               "the names\n"
-               "of device nodes, libraries, modules and firmware, modprobe's lines about them. No file of "
-               "the driver itself, no container's "
-               "config and\n"
-               "no serial number is in it; the UUIDs of the GPUs are. It is compressed where its name ends "
-               "in .gz or\n"
-               ".tgz. A FILE that exists is not overwritten.\n"
+    .summary = "write this host's facts to a tar file for a bug report",
+    .details = "The file holds what nvlxc reads of the host: the driver's files in /proc, the\n"
+               "GPUs in sysfs, the names of device nodes, libraries, modules and firmware, and\n"
+               "modprobe's lines about them. It contains the GPUs' UUIDs, but none of the\n"
+               "driver's own files, no container's config and no serial number. If its name ends\n"
+               "in .gz or .tgz, it is compressed. An existing FILE is not overwritten.\n"
                "\n"
-               "Unpacked into a folder, `nvlxc --root FOLDER` shows that host on any machine.",
+               "Unpack it into a folder: `nvlxc --root FOLDER` shows that host on any machine.",
     .min_arguments = 1,
     .max_arguments = 1,
     .run = run_capture,

@@ -1,4 +1,4 @@
-/* nvlxc cdi: a CDI specification for container engines, of the host or of a container's grant. */
+/* nvlxc cdi: a CDI specification for container engines, for the host or for a container's grant. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -12,12 +12,10 @@ struct cdi_values {
 };
 
 static const struct nvl_option cdi_options[] = {
-    {"--capabilities", "LIST",
-     "compute,utility,video,graphics,display,ngx,compat32 or all (compute,utility); a CT's are those of its "
-     "grant",
-     NVL_OPTION_STRING, offsetof(struct cdi_values, capabilities)},
-    {"--output", "FILE", "write it there, in the place of what was there; engines read " NVL_CDI_FOLDER,
-     NVL_OPTION_STRING, offsetof(struct cdi_values, output)},
+    {"--capabilities", "LIST", "not with CT (default: compute,utility)", NVL_OPTION_STRING,
+     offsetof(struct cdi_values, capabilities)},
+    {"--output", "FILE", "replace FILE with it; engines read " NVL_CDI_FOLDER, NVL_OPTION_STRING,
+     offsetof(struct cdi_values, output)},
     {0},
 };
 
@@ -52,7 +50,7 @@ static int run_cdi(struct nvl_context *ctx, const struct nvl_strv *arguments, vo
     bool of_container = arguments->count > 0;
 
     if (of_container && values->capabilities != NULL)
-        return nvl_error_usage(err, "cdi: --capabilities goes without a container, whose grant has its own");
+        return nvl_error_usage(err, "cdi: --capabilities does not go with a container: its grant names them");
     int r = values->output != NULL ? nvl_output_path(&ctx->root, values->output, &path, err) : 0;
     if (r == 0)
         r = of_container ? nvl_cdi_of_container(&ctx->root, arguments->items[0], &cdi, &warnings, err)
@@ -75,18 +73,19 @@ static int run_cdi(struct nvl_context *ctx, const struct nvl_strv *arguments, vo
 const struct nvl_command nvl_cmd_cdi = {
     .name = "cdi",
     .arguments = "[CT]",
-    .summary = "a CDI specification: GPUs for podman, Docker and CRI-O",
-    .details =
-        "Without CT it is for engines on this host: all its GPUs, and the bundle of the loaded driver. "
-        "`driver\n"
-        "sync` keeps " NVL_CDI_FILE " true, through upgrades of the driver and other GPUs; files\n"
-        "of other names stay as they are written.\n"
-        "\n"
-        "With CT it is for engines that run inside that container: what it is granted, as it is there. It is "
-        "true\n"
-        "until the grant changes.\n"
-        "\n"
-        "Devices are nvidia.com/gpu=0 (by index), =GPU-UUID, =0:1 and =MIG-GPU-UUID:GI:CI (MIG), and =all.",
+    .summary = "print a CDI specification for podman, Docker and CRI-O",
+    .details = "Without CT the specification is for engines on this host: all its GPUs, and the\n"
+               "bundle of the loaded driver. `driver sync` keeps " NVL_CDI_FILE " up to\n"
+               "date through driver upgrades and changes of GPUs; it leaves other files alone.\n"
+               "\n"
+               "With CT it is for engines that run inside that container: what the grant gives,\n"
+               "as the container sees it. It is valid until the grant changes.\n"
+               "\n"
+               "--capabilities takes compute, utility, video, graphics, display, ngx and\n"
+               "compat32, separated by commas, or all.\n"
+               "\n"
+               "Devices are nvidia.com/gpu=0 (by index), =GPU-UUID, =0:1 and =MIG-GPU-UUID:GI:CI\n"
+               "(MIG), and =all.",
     .max_arguments = 1,
     .options = cdi_options,
     .values_size = sizeof(struct cdi_values),

@@ -1,5 +1,4 @@
-/* nvlxc detach: takes a container's grant out of its config, and nvlxc's files out of its root file system.
- */
+/* nvlxc detach: removes a container's grant from its config, and nvlxc's files from its root file system. */
 #include <stdio.h>
 
 #include "plan/diff.h"
@@ -16,9 +15,9 @@ struct detach_values {
 };
 
 static const struct nvl_option detach_options[] = {
-    {"--live", NULL, "take it out of the running container now, without a restart", NVL_OPTION_FLAG,
+    {"--live", NULL, "change the running container now, without a restart", NVL_OPTION_FLAG,
      offsetof(struct detach_values, live)},
-    {"--dry-run", NULL, "show what would change, and change nothing", NVL_OPTION_FLAG,
+    {"--dry-run", NULL, "show what would change, without changing it", NVL_OPTION_FLAG,
      offsetof(struct detach_values, dry_run)},
     {0},
 };
@@ -61,8 +60,7 @@ static void say_config(const struct nvl_context *ctx, const struct detach *d, bo
     if (!d->plan.changes && by_hand.count > 0) {
         nvl_say(ctx,
                 "%s has no GPU from nvlxc; nothing to change: its lines about NVIDIA were written by hand "
-                "and stay "
-                "(`nvlxc show %s` lists them)",
+                "and stay (`nvlxc show %s` lists them)",
                 d->target.name, d->target.name);
     } else if (!d->plan.changes) {
         nvl_say(ctx, "%s has no GPU; nothing to change", d->target.name);
@@ -71,7 +69,7 @@ static void say_config(const struct nvl_context *ctx, const struct detach *d, bo
         if (!ctx->quiet && !ctx->json)
             fputs(nvl_make_printable(diff), stdout);
     } else {
-        nvl_say(ctx, "%s: its config gives it no GPU any more", d->target.name);
+        nvl_say(ctx, "%s: its config no longer grants a GPU", d->target.name);
         if (!d->live.asked_for && nvl_container_is_running(&ctx->root, d->target.container)) {
             nvl_autofree char *restart = nvl_container_restart(d->target.container);
             nvl_say(ctx,
@@ -82,7 +80,7 @@ static void say_config(const struct nvl_context *ctx, const struct detach *d, bo
     }
 }
 
-/* Without a grant, files that only might be there are not worth a word. */
+/* Without a grant, files that are only possibly there are not worth a line. */
 static void say_cleaned(const struct nvl_context *ctx, const struct detach *d, bool dry_run)
 {
     const struct nvl_cleaned *cleaned = &d->cleaned;
@@ -93,13 +91,13 @@ static void say_cleaned(const struct nvl_context *ctx, const struct detach *d, b
         nvl_say(ctx, "%s from its root file system: %s", dry_run ? "would remove" : "removed", removed);
     if (cleaned->remaining.count == 0 || (cleaned->unreachable && !d->plan.changes))
         return;
-    nvl_say(ctx, "%s in its root file system: %s (%s)", cleaned->unreachable ? "may stay" : "stays",
+    nvl_say(ctx, "%s in its root file system: %s (%s)", cleaned->unreachable ? "may remain" : "remains",
             remaining, cleaned->why);
     if (cleaned->running && !dry_run)
-        nvl_say(ctx, "once it is stopped, run `nvlxc detach %s` again to remove them", d->target.name);
+        nvl_say(ctx, "after it stops, run `nvlxc detach %s` again to remove them", d->target.name);
 }
 
-/* The config is written: what cannot be cleaned now is told, and does not undo it. */
+/* The config is already written: a failed cleanup is reported and does not undo it. */
 static int clean_container(const struct nvl_context *ctx, struct detach *d, bool dry_run,
                            struct nvl_error *err)
 {
@@ -152,17 +150,14 @@ static int run_detach(struct nvl_context *ctx, const struct nvl_strv *arguments,
 const struct nvl_command nvl_cmd_detach = {
     .name = "detach",
     .arguments = "CT",
-    .summary = "take the GPUs from a container again",
-    .details =
-        "The config is as it was before attach, byte for byte; but lines that `attach --replace` took "
-        "out do not\n"
-        "come back. Files that the start hook left in the "
-        "container's\n"
-        "root file system are removed where it is stopped; on Proxmox's storages with `pct mount`. With "
-        "--live\n"
-        "nodes, driver and files are taken out of the running container; programs that have the GPU open "
-        "are\n"
-        "named, and keep it until they close it or end.",
+    .summary = "take the GPUs from a container",
+    .details = "The config becomes what it was before attach, byte for byte, except that lines\n"
+               "which `attach --replace` removed do not come back. If the container is stopped,\n"
+               "detach also removes the files that the start hook left in its root file system;\n"
+               "on Proxmox's storages it uses `pct mount`.\n"
+               "\n"
+               "--live removes nodes, driver and files from the running container. Programs that\n"
+               "have the GPU open keep it until they close it or exit; detach names them.",
     .min_arguments = 1,
     .max_arguments = 1,
     .options = detach_options,

@@ -1,4 +1,4 @@
-/* nvlxc doctor: what is wrong with this host and its containers, why, and what mends it. */
+/* nvlxc doctor: finds what is wrong with this host and its containers, why, and how to fix it. */
 #include <stdio.h>
 
 #include "cli/command.h"
@@ -12,9 +12,9 @@ struct doctor_values {
 };
 
 static const struct nvl_option doctor_options[] = {
-    {"--report", NULL, "print Markdown for a forum or an issue, without names, addresses and secrets",
-     NVL_OPTION_FLAG, offsetof(struct doctor_values, report)},
-    {"--deep", NULL, "read all of the driver bundles and compare their checksums", NVL_OPTION_FLAG,
+    {"--report", NULL, "print Markdown to post, without names and addresses", NVL_OPTION_FLAG,
+     offsetof(struct doctor_values, report)},
+    {"--deep", NULL, "read the driver bundles and verify their checksums", NVL_OPTION_FLAG,
      offsetof(struct doctor_values, deep)},
     {0},
 };
@@ -34,7 +34,7 @@ static json_t *json_findings(const struct nvl_findings *findings)
     return array;
 }
 
-/* Each line of a text behind `indent` blanks. */
+/* Prints each line of a text after `indent` blanks. */
 static void say_indented(const struct nvl_context *ctx, int indent, const char *text)
 {
     size_t pos = 0, line_len, len = text != NULL ? strlen(text) : 0;
@@ -44,7 +44,7 @@ static void say_indented(const struct nvl_context *ctx, int indent, const char *
         nvl_say(ctx, "%*s%.*s", indent, "", (int)line_len, line);
 }
 
-/* Broken at blanks; `first` stands before the first line, blanks of its length before the others. */
+/* Wraps at blanks; `first` precedes the first line, as many blanks precede the others. */
 static void say_wrapped(const struct nvl_context *ctx, const char *first, const char *text)
 {
     int indent = (int)strlen(first);
@@ -81,7 +81,7 @@ static void print_whole_finding(const struct nvl_context *ctx, size_t number, co
     nvl_say(ctx, "%s", "");
 }
 
-/* What --quiet leaves: the titles of errors and warnings. */
+/* The output of --quiet: the titles of errors and warnings. */
 static void print_titles(const struct nvl_findings *findings)
 {
     for (size_t i = 0; i < findings->count; i++) {
@@ -121,7 +121,7 @@ static char *scope_text(const struct nvl_diagnosis *d)
                          d->containers.count == 1 ? "" : "s", names);
 }
 
-/* What was asked, by group: the all-clear is worth as much as its questions. */
+/* Lists the questions that were asked, by group: an all-clear is worth as much as its questions. */
 static void print_questions(const struct nvl_context *ctx, const struct nvl_diagnosis *d)
 {
     for (const struct nvl_check_family *family = nvl_check_families; family->name != NULL; family++) {
@@ -182,18 +182,17 @@ static int run_doctor(struct nvl_context *ctx, const struct nvl_strv *arguments,
 const struct nvl_command nvl_cmd_doctor = {
     .name = "doctor",
     .arguments = "[CT]",
-    .summary = "find what is wrong, why, and the command that mends it",
-    .details =
-        "The host is always looked at, and with it the container CT, or all containers: their configs, and "
-        "the\n"
-        "root file systems of those that have a grant or NVIDIA lines written by hand. A finding is an error "
-        "(it\n"
-        "keeps a container from its GPU, now or at its next start), a warning (it will, or it keeps some "
-        "programs\n"
-        "from it) or a note (nothing is wrong). Nothing is changed. --quiet leaves the titles of errors and "
-        "warnings.\n"
-        "\n"
-        "Exit status: 0 no error and no warning was found, 1 otherwise.",
+    .summary = "find what is wrong, why, and the command that fixes it",
+    .details = "doctor always checks the host; with it the container CT, or all containers:\n"
+               "their configs, and the root file systems of those that have a grant or NVIDIA\n"
+               "lines written by hand. It changes nothing.\n"
+               "\n"
+               "A finding is an error (it keeps a container from its GPU, now or at its next\n"
+               "start), a warning (it will, or it keeps some programs from the GPU) or a note\n"
+               "(nothing is wrong). --quiet prints only the titles of errors and warnings,\n"
+               "--report leaves out names, addresses and secrets.\n"
+               "\n"
+               "Exit status: 0 no error and no warning was found, 1 otherwise.",
     .max_arguments = 1,
     .options = doctor_options,
     .values_size = sizeof(struct doctor_values),

@@ -19,14 +19,14 @@ struct driver_values {
 };
 
 static const struct nvl_option driver_options[] = {
-    {"--dry-run", NULL, "sync, prune: say what would be done, and change nothing", NVL_OPTION_FLAG,
+    {"--dry-run", NULL, "sync, prune: show what would change, change nothing", NVL_OPTION_FLAG,
      offsetof(struct driver_values, dry_run)},
-    {"--if-present", NULL, "sync: all is well where no driver is installed", NVL_OPTION_FLAG,
+    {"--if-present", NULL, "sync: succeed if no driver is installed", NVL_OPTION_FLAG,
      offsetof(struct driver_values, if_present)},
     {0},
 };
 
-/* The host's drivers and bundles, as all three verbs need them. */
+/* The host's drivers and bundles, for all three verbs. */
 struct drivers {
     struct nvl_context *ctx;
     bool dry_run, if_present;
@@ -60,7 +60,7 @@ static const struct nvl_bundle *find_listed_bundle(const struct drivers *d, cons
     return NULL;
 }
 
-/* "loaded, in use by 2", "" for a bundle that nothing needs. */
+/* "loaded, in use by 2"; "" for a bundle that nothing needs. */
 static char *state_of(const struct nvl_bundle *bundle)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
@@ -148,7 +148,7 @@ static json_t *json_synced(const struct drivers *d, const char *version, const s
                      missing);
 }
 
-/* A version whose files the host no longer has: what matters is whether its bundle was built in time. */
+/* For a version whose files the host no longer has: what matters is whether its bundle was built in time. */
 static int keep_bundle(const struct drivers *d, const char *version, json_t *synced, struct nvl_error *err)
 {
     const struct nvl_bundle *bundle = find_listed_bundle(d, version);
@@ -163,13 +163,14 @@ static int keep_bundle(const struct drivers *d, const char *version, json_t *syn
         return 0;
     }
     nvl_error_host(err, -ENOENT, "%s %s, but its user-space files are not installed (installed: %s)",
-                   is_loaded ? "the kernel module that is loaded is" : "a bundle was asked for driver",
-                   version, installed);
+                   is_loaded ? "the loaded kernel module is" : "a bundle was requested for driver", version,
+                   installed);
     if (is_loaded && d->userspace.versions.count > 0)
-        nvl_error_hint(err, "reboot, so that driver %s is loaded, or install the user-space of %s",
+        nvl_error_hint(err, "reboot to load driver %s, or install the user-space files of %s",
                        d->userspace.versions.items[0], version);
     else
-        nvl_error_hint(err, "install the user-space of %s (nvlxc doctor says how), then: nvlxc driver sync",
+        nvl_error_hint(err,
+                       "install the user-space files of %s (nvlxc doctor says how), then: nvlxc driver sync",
                        version);
     return -ENOENT;
 }
@@ -188,7 +189,7 @@ static int sync_one(struct drivers *d, const char *version, json_t *synced, stru
     return 0;
 }
 
-/* The loaded driver's first: it is the one that containers need now. */
+/* The loaded driver comes first: containers need its bundle now. */
 static void wanted_versions(const struct drivers *d, struct nvl_strv *versions)
 {
     if (d->loaded.version[0] != '\0')
@@ -207,22 +208,20 @@ static void say_firmware(const struct nvl_context *ctx, const char *version, boo
     nvl_format_size(result->bytes, size, sizeof size);
     if (result->n_placed > 0)
         nvl_say(ctx,
-                "%s: its firmware %sput into " NVL_FIRMWARE_UPDATES
-                "/%s until the reboot: the upgrade took it away",
+                "%s: its firmware %splaced in " NVL_FIRMWARE_UPDATES
+                "/%s until the reboot: the upgrade removed it",
                 version, dry_run ? "would be " : "is ", version);
     else if (result->is_placed)
-        nvl_say(ctx, "%s: its firmware lies in " NVL_FIRMWARE_UPDATES "/%s until the reboot", version,
-                version);
+        nvl_say(ctx, "%s: its firmware is in " NVL_FIRMWARE_UPDATES "/%s until the reboot", version, version);
     else if (result->n_kept > 0)
         nvl_say(ctx, "%s: its firmware %skept (%zu files, %s)%s", version, would, result->n_files, size,
-                result->n_removed > 0 ? ", and what was lent to the kernel taken away" : "");
+                result->n_removed > 0 ? ", and the copy for the kernel removed" : "");
     else if (result->n_removed > 0)
-        nvl_say(ctx, "firmware lent to the kernel until the reboot: %staken away from " NVL_FIRMWARE_UPDATES,
-                would);
+        nvl_say(ctx, "firmware that the kernel no longer needs: %sremoved from " NVL_FIRMWARE_UPDATES, would);
 }
 
-/* The loaded driver's firmware, which it may ask for again: kept, put where the kernel looks while an upgrade
- * is pending, taken away after. *json stays as it is where there is none. */
+/* The loaded driver may ask for its firmware again, so it is kept, placed where the kernel looks while an
+ * upgrade is pending, and removed afterwards. *json stays as it is if there is no firmware. */
 static int sync_firmware(const struct drivers *d, json_t **json, struct nvl_error *err)
 {
     struct nvl_firmware_result result;
@@ -240,7 +239,7 @@ static int sync_firmware(const struct drivers *d, json_t **json, struct nvl_erro
     return 0;
 }
 
-/* *json stays as it is where there is none of nvlxc's, or where it is left. */
+/* *json stays as it is if there is no file of nvlxc's, or if it is left alone. */
 static int sync_cdi(const struct drivers *d, json_t **json, struct nvl_error *err)
 {
     nvl_auto(nvl_cdi_update_clear) struct nvl_cdi_update update = {0};
@@ -248,8 +247,8 @@ static int sync_cdi(const struct drivers *d, json_t **json, struct nvl_error *er
     int r = nvl_cdi_update(&d->ctx->root, &d->loaded, d->dry_run, &update, err);
     if (r < 0)
         return r;
-    if (update.left_because != NULL) /* that is not the bundles' failure: prune shall follow at boot */
-        nvl_warn("%s is left as it was: %s", NVL_CDI_FILE, update.left_because);
+    if (update.left_because != NULL) /* not a failure of the bundles: at boot, prune must follow */
+        nvl_warn("%s was not updated: %s", NVL_CDI_FILE, update.left_because);
     if (update.changed)
         nvl_say(d->ctx, "%s: %s", NVL_CDI_FILE,
                 d->dry_run ? "would be brought up to date" : "brought up to date");
@@ -258,7 +257,7 @@ static int sync_cdi(const struct drivers *d, json_t **json, struct nvl_error *er
     return 0;
 }
 
-/* The first error is the program's; those after it are told at once. */
+/* The program reports the first error; later ones are printed at once. */
 static void gather_error(int r, const struct nvl_error *one, int *failed, struct nvl_error *err)
 {
     if (r >= 0)
@@ -276,7 +275,7 @@ static int sync_all(struct drivers *d, const struct nvl_strv *wanted, struct nvl
     json_t *synced = json_array(), *firmware = json_null(), *cdi = json_null();
     int failed = 0;
 
-    /* the firmware first: after an upgrade, until it lies there, no GPU could initialise */
+    /* the firmware first: after an upgrade no GPU can initialize until it is there */
     if (d->loaded.version[0] != '\0' && nvl_strv_contains(wanted, d->loaded.version)) {
         struct nvl_error one = {0};
         gather_error(sync_firmware(d, &firmware, &one), &one, &failed, err);
@@ -306,7 +305,7 @@ static int run_sync(struct drivers *d, const struct nvl_strv *asked, struct nvl_
     if (wanted.count > 0 || d->if_present)
         return sync_all(d, &wanted, err);
     nvl_error_host(err, -ENODEV,
-                   "no NVIDIA driver is here: no kernel module is loaded, no user-space is installed");
+                   "no NVIDIA driver on this host: no kernel module is loaded, no user-space is installed");
     nvl_error_hint(err, "install the driver, then: nvlxc driver sync");
     return -ENODEV;
 }
@@ -327,7 +326,7 @@ static int prune_one(const struct drivers *d, const struct nvl_bundle *bundle, j
     return 0;
 }
 
-/* What is needed stays; asked for by its version, that is an error. */
+/* What is needed stays; requested by its version, that is an error. */
 static int prune_or_keep(const struct drivers *d, const struct nvl_bundle *bundle, bool is_asked,
                          json_t *removed, json_t *kept, struct nvl_error *err)
 {
@@ -346,9 +345,8 @@ static int prune_all(const struct drivers *d, const struct nvl_strv *asked, json
 {
     for (size_t i = 0; i < asked->count; i++)
         if (find_listed_bundle(d, asked->items[i]) == NULL) {
-            nvl_error_set(err, -ENOENT, "there is no driver bundle %s in %s", asked->items[i],
-                          NVL_BUNDLE_DIR);
-            nvl_error_hint(err, "nvlxc driver list shows those that are there");
+            nvl_error_set(err, -ENOENT, "no driver bundle %s in %s", asked->items[i], NVL_BUNDLE_DIR);
+            nvl_error_hint(err, "`nvlxc driver list` shows the bundles");
             return -ENOENT;
         }
     for (size_t i = 0; i < d->bundles.count; i++) {
@@ -369,7 +367,7 @@ static int run_prune(const struct drivers *d, const struct nvl_strv *asked, stru
 
     int r = prune_all(d, asked, removed, kept, err);
     if (r == 0 && json_array_size(removed) + json_array_size(kept) == 0)
-        nvl_say(d->ctx, "no driver bundle is there");
+        nvl_say(d->ctx, "no driver bundles");
     json_t *json = json_pack("{s:b, s:o, s:o}", "dry_run", (int)d->dry_run, "removed", removed, "kept", kept);
     if (d->ctx->json)
         nvl_print_json(json);
@@ -389,13 +387,13 @@ static int check_line(const struct nvl_strv *arguments, const struct driver_valu
     if (is_list && arguments->count > 1)
         return nvl_error_usage(err, "driver list: unexpected argument '%s'", arguments->items[1]);
     if (is_list && values->dry_run)
-        return nvl_error_usage(err, "driver list: --dry-run goes with sync and prune");
+        return nvl_error_usage(err, "driver list: --dry-run works only with sync and prune");
     if (values->if_present && strcmp(verb, "sync") != 0)
-        return nvl_error_usage(err, "driver %s: --if-present goes with sync", verb);
+        return nvl_error_usage(err, "driver %s: --if-present works only with sync", verb);
     for (size_t i = 1; i < arguments->count; i++)
         if (!nvl_is_version(arguments->items[i], strlen(arguments->items[i])) ||
             strlen(arguments->items[i]) >= NVL_VERSION_MAX)
-            return nvl_error_usage(err, "driver %s: '%s' is not a driver version, as 550.163.01 is", verb,
+            return nvl_error_usage(err, "driver %s: '%s' is not a driver version like 550.163.01", verb,
                                    arguments->items[i]);
     return 0;
 }
@@ -412,7 +410,7 @@ static int run_driver(struct nvl_context *ctx, const struct nvl_strv *arguments,
     if (r < 0)
         return r;
     if (strcmp(verb, "list") != 0 && !values->dry_run && nvl_root_is_machine(&ctx->root) && geteuid() != 0) {
-        nvl_error_host(err, -EPERM, "driver %s writes in %s: only root can", verb, NVL_BUNDLE_DIR);
+        nvl_error_host(err, -EPERM, "driver %s must run as root: it writes to %s", verb, NVL_BUNDLE_DIR);
         nvl_error_hint(err, "sudo nvlxc driver %s", verb);
         return -EPERM;
     }
@@ -429,15 +427,14 @@ static int run_driver(struct nvl_context *ctx, const struct nvl_strv *arguments,
 const struct nvl_command nvl_cmd_driver = {
     .name = "driver",
     .arguments = "list|sync|prune [VERSION]...",
-    .summary = "driver bundles: what containers get",
-    .details =
-        "list   shows the bundles in " NVL_BUNDLE_DIR ".\n"
-        "sync   builds or updates the bundle of the loaded driver and of every other that is installed,\n"
-        "       or of the versions given. Keeps the loaded driver's GSP firmware too: where an upgrade took\n"
-        "       it away, the kernel finds it in /lib/firmware/updates until the reboot.\n"
-        "prune  removes those that are neither loaded, nor pending (installed for the next boot), nor in "
-        "use\n"
-        "       by a running container.",
+    .summary = "list, build and remove driver bundles",
+    .details = "list   shows the bundles in " NVL_BUNDLE_DIR ", which containers get.\n"
+               "sync   builds or updates the bundle of the loaded driver and of every other\n"
+               "       installed one, or of the given versions. It also keeps the loaded\n"
+               "       driver's GSP firmware: if an upgrade removes it, the kernel finds it in\n"
+               "       /lib/firmware/updates until the reboot.\n"
+               "prune  removes bundles that are neither loaded, nor pending (installed for the\n"
+               "       next boot), nor in use by a running container.",
     .min_arguments = 1,
     .max_arguments = 16,
     .options = driver_options,

@@ -1,5 +1,5 @@
 /* nvlxc gpus: which GPUs this host has, what drives each, which device nodes belong to it and which
- * containers were given it. */
+ * containers have it. */
 #include <errno.h>
 
 #include "cli/command.h"
@@ -31,7 +31,7 @@ static void holders_clear(struct holders *holders)
     *holders = (struct holders){0};
 }
 
-/* A config that cannot be read or understood costs a warning, not the listing. */
+/* A config that cannot be read or parsed costs a warning, not the listing. */
 static void add_gpu_holder(struct nvl_host *host, const struct nvl_containers *containers,
                            const struct nvl_container *c, struct holders *holders)
 {
@@ -58,7 +58,7 @@ static void holders_find(struct nvl_host *host, struct holders *holders)
     struct nvl_error err = {0};
 
     if (nvl_containers_find(host->root, false, &containers, &err) < 0) {
-        nvl_warn("which containers have a GPU is unknown: %s", err.message);
+        nvl_warn("cannot tell which containers have a GPU: %s", err.message);
         return;
     }
     holders->known = true;
@@ -68,8 +68,8 @@ static void holders_find(struct nvl_host *host, struct holders *holders)
     }
 }
 
-/* Whether the container was given this GPU (mig NULL: it, or any part of it), or this MIG device. The
- * whole GPU does not bring its MIG devices: each has nodes of its own. */
+/* Whether the container has this GPU (mig NULL: all or any part of it), or this MIG device. The whole GPU
+ * does not include its MIG devices: each has nodes of its own. */
 static bool holds(const struct holder *holder, const struct nvl_gpu *gpu, const struct nvl_mig *mig)
 {
     for (size_t i = 0; i < holder->holding.resolved.n_gpus; i++) {
@@ -89,7 +89,7 @@ static void mig_nodes(const struct nvl_host *host, const struct nvl_mig *mig, st
         nvl_node_check(host->root, &nodes[i]);
 }
 
-/* The form that --gpu takes and /proc resolves; NULL where the GPU's own UUID is unknown. */
+/* The form that --gpu takes and /proc resolves; NULL if the GPU's own UUID is unknown. */
 static char *mig_uuid(const struct nvl_gpu *gpu, const struct nvl_mig *mig)
 {
     return gpu->uuid[0] != '\0' ? nvl_xasprintf("MIG-%s/%u/%u", gpu->uuid, mig->gi, mig->ci) : NULL;
@@ -175,7 +175,7 @@ static char *holders_cell(const struct holders *holders, const struct nvl_gpu *g
     return names.count > 0 ? nvl_strv_join(&names, ", ") : NULL;
 }
 
-/* "nvidia", and a word where the other columns do not show what is wrong: "nvidia (lost)"; NULL for none. */
+/* "nvidia", with a word if the other columns do not show what is wrong: "nvidia (lost)"; NULL for none. */
 static char *driver_cell(const struct nvl_gpu *gpu)
 {
     nvl_autofree char *remark = nvl_gpu_remark(gpu);
@@ -194,7 +194,7 @@ static void gpu_row(struct nvl_table *table, const struct nvl_host *host, const 
 
     nvl_gpu_nodes(host, gpu, false, &nodes, &n_nodes);
     nvl_autofree char *index = gpu->index >= 0 ? nvl_xasprintf("%d", gpu->index) : NULL;
-    /* what lspci -nn shows, where no driver of NVIDIA's tells the name */
+    /* what lspci -nn shows, if no driver of NVIDIA's gives the name */
     nvl_autofree char *model =
         gpu->model[0] != '\0' ? nvl_xstrdup(gpu->model) : nvl_xasprintf("PCI 10de:%04x", gpu->pci_device);
     nvl_autofree char *driver = driver_cell(gpu);
@@ -269,18 +269,19 @@ static int run_gpus(struct nvl_context *ctx, const struct nvl_strv *arguments, v
 const struct nvl_command nvl_cmd_gpus = {
     .name = "gpus",
     .arguments = "",
-    .summary = "list the GPUs, their device nodes, and which containers have them",
-    .details =
-        "INDEX counts the GPUs that NVIDIA's driver drives, in the order of the PCI bus, as nvidia-smi "
-        "does;\n"
-        "it need not be the number of the device node. `attach --gpu` takes INDEX, UUID or PCI.\n"
-        "\n"
-        "NODES are the GPU's own; 'nvlxc host' tells of those that all GPUs share. What is wrong with one\n"
-        "stands behind it: missing, not a device, stale (another number than the driver has now), mode.\n"
-        "\n"
-        "A MIG device stands below its GPU; its UUID has the form MIG-GPU-UUID/GI/CI, since the one that\n"
-        "nvidia-smi shows is known to NVIDIA's library alone. `attach --gpu` takes both.\n"
-        "\n"
-        "A host without an NVIDIA GPU gives an empty list, which is not an error.",
+    .summary = "list GPUs, their device nodes and their containers",
+    .details = "INDEX counts the GPUs that NVIDIA's driver drives, in PCI bus order, as\n"
+               "nvidia-smi does; it may differ from the number of the device node. `attach\n"
+               "--gpu` takes INDEX, UUID or PCI.\n"
+               "\n"
+               "NODES are the GPU's own; 'nvlxc host' shows those that all GPUs share. A word\n"
+               "after a node says what is wrong with it: missing, not a device, stale (not the\n"
+               "driver's current number), mode.\n"
+               "\n"
+               "MIG devices follow their GPU. Their UUID has the form MIG-GPU-UUID/GI/CI, since\n"
+               "only NVIDIA's library knows the one that nvidia-smi shows. `attach --gpu` takes\n"
+               "both.\n"
+               "\n"
+               "On a host without an NVIDIA GPU the list is empty, which is not an error.",
     .run = run_gpus,
 };

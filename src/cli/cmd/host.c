@@ -1,4 +1,4 @@
-/* nvlxc host: whether this host can serve GPUs to containers, in a few lines. */
+/* nvlxc host: whether this host can give GPUs to containers, in a few lines. */
 #include <errno.h>
 
 #include "cli/cmd/host_setup.h"
@@ -144,8 +144,8 @@ static void add_nodes_line(const struct nvl_host_facts *facts, struct nvl_strv *
                        facts->n_nodes);
 }
 
-/* One line for each subject, "driver     550.163.01 (open), loaded"; none for what is not there. What is
- * wrong with it is for the checks to say. */
+/* One line for each subject, "driver     550.163.01 (open), loaded"; none for what is absent. The checks say
+ * what is wrong with it. */
 static void add_status(const struct nvl_host_facts *facts, struct nvl_strv *lines)
 {
     add_gpu_lines(&facts->host.gpus, lines);
@@ -206,41 +206,38 @@ static int run_host(struct nvl_context *ctx, const struct nvl_strv *arguments, v
     if (arguments->count == 1 && strcmp(arguments->items[0], "setup") == 0)
         return nvl_host_setup(ctx, options, err);
     if (arguments->count == 1)
-        return nvl_error_usage(err, "host: unknown word '%s': setup, or nothing", arguments->items[0]);
+        return nvl_error_usage(err, "host: unknown word '%s': give setup or nothing", arguments->items[0]);
     if (options->dry_run || options->yes || options->capabilities != NULL)
-        return nvl_error_usage(err, "host: --dry-run, --yes and --capabilities go with 'host setup'");
+        return nvl_error_usage(err, "host: --dry-run, --yes and --capabilities work only with 'host setup'");
     return show_host(ctx, err);
 }
 
 static const struct nvl_option host_options[] = {
-    {"--dry-run", NULL, "setup: print the steps, each with its reason and exact commands, and change nothing",
-     NVL_OPTION_FLAG, offsetof(struct nvl_setup_options, dry_run)},
-    {"--yes", NULL, "setup: carry the steps out without asking", NVL_OPTION_FLAG,
+    {"--dry-run", NULL, "setup: show steps, reasons and commands, change nothing", NVL_OPTION_FLAG,
+     offsetof(struct nvl_setup_options, dry_run)},
+    {"--yes", NULL, "setup: carry out the steps without asking", NVL_OPTION_FLAG,
      offsetof(struct nvl_setup_options, yes)},
-    {"--capabilities", "LIST", "setup: what containers are to be able to do (compute,utility)",
-     NVL_OPTION_STRING, offsetof(struct nvl_setup_options, capabilities)},
+    {"--capabilities", "LIST", "setup: what containers do (default: compute,utility)", NVL_OPTION_STRING,
+     offsetof(struct nvl_setup_options, capabilities)},
     {0},
 };
 
 const struct nvl_command nvl_cmd_host = {
     .name = "host",
     .arguments = "[setup]",
-    .summary = "show the state of this host, or set it up: driver, modules, device nodes",
-    .details =
-        "setup  installs the driver that fits this kernel and its GPUs: shows the steps, asks once, carries "
-        "them out.\n"
-        "       What is done already is left alone, so it can be run again at any point. Debian 12 and 13, "
-        "Proxmox VE 8\n"
-        "       and 9.\n"
-        "\n"
-        "Without it: first what there is, then what is worth knowing (note) and what is wrong (problem), "
-        "with what to do\n"
-        "below it: the host's part of 'nvlxc doctor', which also says why. A driver upgrade that waits for "
-        "its reboot is a\n"
-        "note while the bundle of the loaded version is there: containers keep using that one.\n"
-        "\n"
-        "Exit status: 0 all is well, 1 something is wrong, 3 there is no NVIDIA GPU or its driver is "
-        "not loaded.",
+    .summary = "show the state of this host, or set up its driver",
+    .details = "setup  installs the driver that fits this kernel and its GPUs: it shows the\n"
+               "       steps, asks once and carries them out. It leaves finished steps alone, so\n"
+               "       you can run it again at any point. It supports Debian 12 and 13, and\n"
+               "       Proxmox VE 8 and 9.\n"
+               "\n"
+               "Without setup, host shows what there is, then what is worth knowing (note) and\n"
+               "what is wrong (problem), each with what to do. This is the host's part of 'nvlxc\n"
+               "doctor', which also says why. A driver upgrade that waits for a reboot is a note\n"
+               "as long as the bundle of the loaded version exists: containers keep using it.\n"
+               "\n"
+               "Exit status: 0 all is well, 1 something is wrong, 3 there is no NVIDIA GPU or\n"
+               "its driver is not loaded.",
     .max_arguments = 1,
     .options = host_options,
     .values_size = sizeof(struct nvl_setup_options),

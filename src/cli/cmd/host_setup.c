@@ -23,7 +23,7 @@ static json_t *json_step(const struct nvl_setup_step *step)
     }
     for (size_t i = 0; i < step->n_edits; i++) {
         const struct nvl_edit *e = &step->edits[i];
-        json_t *text = json_stringn(e->new_text, e->new_len); /* NULL where it is not UTF-8 */
+        json_t *text = json_stringn(e->new_text, e->new_len); /* NULL if it is not UTF-8 */
         json_array_append_new(edits, json_pack("{s:s,s:b,s:o}", "path", e->path, "exists",
                                                (int)(e->old_text != NULL), "text",
                                                text != NULL ? text : json_null()));
@@ -60,7 +60,7 @@ static void print_plan(const struct nvl_setup_plan *plan)
     fputs(text.data, stdout);
 }
 
-/* An impossible step is the error itself: its number, why, and what is left. */
+/* An impossible step is itself the error: its number, why, and what is left. */
 static int refuse_setup(const struct nvl_setup_plan *plan, const struct nvl_setup_step *step,
                         struct nvl_error *err)
 {
@@ -89,7 +89,7 @@ static int ask_to_go_on(size_t n_steps, struct nvl_error *err)
     char answer[16];
 
     if (!isatty(STDIN_FILENO)) {
-        nvl_error_set(err, -EINVAL, "host setup asks before it changes anything, and there is no terminal");
+        nvl_error_set(err, -EINVAL, "host setup asks before it changes anything, but there is no terminal");
         nvl_error_hint(err, "--dry-run shows the plan, --yes carries it out");
         return -EINVAL;
     }
@@ -98,7 +98,7 @@ static int ask_to_go_on(size_t n_steps, struct nvl_error *err)
     if (fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y'))
         return 0;
     nvl_error_set(err, -ECANCELED, "nothing was changed");
-    nvl_error_hint(err, "nvlxc host setup asks again");
+    nvl_error_hint(err, "to start over: nvlxc host setup");
     return -ECANCELED;
 }
 
@@ -107,7 +107,7 @@ static void say_line(void *data, const char *line)
     nvl_say(data, "%s", line);
 }
 
-/* What only a person can do, at the end. */
+/* Says at the end what only a person can do. */
 static void say_yours(const struct nvl_context *ctx, const struct nvl_setup_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
@@ -124,16 +124,16 @@ static void say_yours(const struct nvl_context *ctx, const struct nvl_setup_plan
                                     : "'nvlxc host' says whether all is well");
 }
 
-/* Two at once would step on each other's files; the kernel lets go of the lock when we end. */
+/* Two setups at once would overwrite each other's files; the kernel releases the lock when this one ends. */
 static int lock(struct nvl_error *err)
 {
     int fd = open("/run/lock/nvlxc-setup.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
         close(fd);
-        return nvl_error_set(err, -EBUSY, "host setup is running already");
+        return nvl_error_set(err, -EBUSY, "another host setup is running");
     }
-    return fd; /* without /run/lock there is nobody else either */
+    return fd; /* without /run/lock there is no other setup either */
 }
 
 static int carry_out(struct nvl_context *ctx, const struct nvl_setup_options *options, unsigned capabilities,
@@ -169,11 +169,11 @@ static int check_caller(const struct nvl_context *ctx, const struct nvl_setup_op
     if (options->dry_run)
         return options->yes ? nvl_error_usage(err, "host setup: --dry-run and --yes exclude each other") : 0;
     if (ctx->json)
-        return nvl_error_usage(err, "host setup: --json goes with --dry-run");
+        return nvl_error_usage(err, "host setup: --json works only with --dry-run");
     if (!nvl_root_is_machine(&ctx->root))
-        return nvl_error_usage(err, "host setup: a captured host cannot be set up; --dry-run shows its plan");
+        return nvl_error_usage(err, "host setup: cannot set up a captured host; --dry-run shows its plan");
     if (geteuid() != 0) {
-        nvl_error_host(err, -EPERM, "host setup installs packages: only root can");
+        nvl_error_host(err, -EPERM, "host setup must run as root: it installs packages");
         nvl_error_hint(err, "sudo nvlxc host setup, or --dry-run for the plan");
         return -EPERM;
     }
@@ -202,7 +202,7 @@ int nvl_host_setup(struct nvl_context *ctx, const struct nvl_setup_options *opti
     if (options->dry_run)
         return NVL_EXIT_OK;
     if (nvl_setup_first(&plan, NVL_SETUP_PENDING) == NULL) {
-        nvl_say(ctx, "nothing is to be done by this");
+        nvl_say(ctx, "nothing to do");
         say_yours(ctx, &plan);
         return NVL_EXIT_OK;
     }

@@ -1,4 +1,4 @@
-/* nvlxc host setup, as cmd/host.c's table of options calls it. */
+/* nvlxc host setup, for the option table of cmd/host.c. */
 #pragma once
 
 #include "cli/command.h"

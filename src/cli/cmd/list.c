@@ -11,7 +11,7 @@ struct list_values {
 };
 
 static const struct nvl_option list_options[] = {
-    {"--cluster", NULL, "also the CTs of the other Proxmox nodes", NVL_OPTION_FLAG,
+    {"--cluster", NULL, "include the CTs of the other Proxmox nodes", NVL_OPTION_FLAG,
      offsetof(struct list_values, cluster)},
     {0},
 };
@@ -51,7 +51,7 @@ static json_t *json_row(const struct row *row)
                      "by_hand", (int)row->by_hand);
 }
 
-/* As json_dumpf writes it, but that it stands two levels deeper. */
+/* As json_dumpf writes it, but two levels deeper. */
 static int write_deeper(const char *text, size_t len, void *to)
 {
     for (size_t i = 0; i < len; i++) {
@@ -101,7 +101,7 @@ static int add_container(const struct nvl_containers *all, const struct nvl_cont
     int r = nvl_container_read_config(&l->ctx->root, c, &config, err);
     if (r < 0)
         return r;
-    /* what an include that cannot be read would add is not known: said, and the rest counts */
+    /* an unreadable include hides its lines: warn, and count the rest */
     if (nvl_effective_read(&l->ctx->root, c, &config, &effective, err) < 0)
         nvl_warn("%s", err->message);
     int has = nvl_effective_grant(&effective, &grant, err);
@@ -127,7 +127,7 @@ static int add_container(const struct nvl_containers *all, const struct nvl_cont
     return 0;
 }
 
-/* One container at a time: of those before it only the rows of the table are kept. */
+/* Reads one container at a time, and keeps only the table rows of those before it. */
 static void add_all_rows(const struct nvl_containers *all, struct listing *l)
 {
     for (size_t i = 0; i < all->count; i++) {
@@ -159,7 +159,7 @@ static int run_container_list(struct nvl_context *ctx, const struct nvl_strv *ar
     if (ctx->json)
         end_json(l.shown == 0);
     else if (l.shown == 0)
-        nvl_say(ctx, "no container has a GPU (`nvlxc attach CT` gives it one)");
+        nvl_say(ctx, "no container has a GPU (`nvlxc attach CT` gives one)");
     else if (!ctx->quiet)
         nvl_table_print(l.table, stdout);
     nvl_table_free(l.table);
@@ -169,8 +169,8 @@ static int run_container_list(struct nvl_context *ctx, const struct nvl_strv *ar
 const struct nvl_command nvl_cmd_list = {
     .name = "list",
     .arguments = "",
-    .summary = "containers with a grant",
-    .details = "Containers whose NVIDIA lines were written by hand are listed too, marked so.",
+    .summary = "list the containers with a grant",
+    .details = "It also lists and marks containers whose NVIDIA lines were written by hand.",
     .options = list_options,
     .values_size = sizeof(struct list_values),
     .run = run_container_list,

@@ -1,4 +1,4 @@
-/* nvlxc metrics: what Prometheus is to know of the GPUs of containers, and of what is wrong with them. */
+/* nvlxc metrics: GPUs of containers, and what is wrong with them, for Prometheus. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,8 +10,8 @@
 #include "container/gpu_programs.h"
 #include "base/output_file.h"
 
-/* One container on one GPU or MIG device. Names are printable here, and so need not be told apart as
- * containers are: what has the same labels is one sample. */
+/* One container on one GPU or MIG device. Names are printable here, so they need not be as distinct as
+ * containers: rows with the same labels are one sample. */
 struct use {
     const char *container;     /* NULL: the host's own programs */
     const char *uuid;          /* the GPU's */
@@ -55,7 +55,7 @@ static struct use *find_use(struct metrics *m, const struct use *like)
     return use;
 }
 
-/* What is granted is told with 0 programs too: a line that goes to 0 is a picture, one that ends is a riddle.
+/* A grant is reported with 0 programs too: a line that drops to 0 is visible, a line that ends is a riddle.
  */
 static void add_granted(struct metrics *m, const struct nvl_holder *holder)
 {
@@ -90,10 +90,10 @@ static void add_program(struct metrics *m, struct nvl_gpu_program *program)
 /* The text that Prometheus reads: families of samples, each with a name, a sentence on what it counts, and
  * labels. Source: Prometheus' documentation, 'Exposition formats', text format 0.0.4. All are gauges. */
 struct label {
-    const char *name, *value; /* a value that is NULL or "" leaves the label out, which means the same */
+    const char *name, *value; /* a value of NULL or "" omits the label, which means the same */
 };
 
-/* Samples follow; none is allowed. */
+/* Opens a family; its samples follow, possibly none. */
 static void add_family(struct nvl_buf *out, const char *name, const char *help)
 {
     nvl_buf_addf(out, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
@@ -111,7 +111,7 @@ static void add_label_value(struct nvl_buf *out, const char *value)
     }
 }
 
-/* No two of a family may have the same labels. Values are UTF-8. */
+/* Adds a sample. No two of a family may have the same labels. Values are UTF-8. */
 static void add_sample(struct nvl_buf *out, const char *name, const struct label *labels, size_t n_labels,
                        int64_t value)
 {
@@ -145,10 +145,10 @@ static void add_host(struct nvl_buf *out, const struct nvl_host *host)
     const struct label driver[] = {{"version", host->driver.version},
                                    {"flavour", nvl_flavour_name(host->driver.flavour)}};
 
-    add_family(out, "nvlxc_driver_info", "NVIDIA's kernel module that is loaded.");
+    add_family(out, "nvlxc_driver_info", "The loaded NVIDIA kernel module.");
     if (host->driver.loaded)
         add_sample(out, "nvlxc_driver_info", driver, NVL_LENGTH(driver), 1);
-    add_family(out, "nvlxc_gpu_info", "The GPUs that it drives.");
+    add_family(out, "nvlxc_gpu_info", "GPUs of the NVIDIA driver.");
     for (size_t i = 0; i < host->gpus.count; i++) {
         const struct nvl_gpu *gpu = &host->gpus.items[i];
         if (gpu->index < 0)
@@ -160,7 +160,7 @@ static void add_host(struct nvl_buf *out, const struct nvl_host *host)
     }
 }
 
-/* The first of that name. */
+/* The first container of that name. */
 static const struct nvl_holder *find_holder(const struct nvl_diagnosis *d, const char *name)
 {
     const struct nvl_holder *holder = d->holders;
@@ -172,12 +172,12 @@ static const struct nvl_holder *find_holder(const struct nvl_diagnosis *d, const
 
 static void add_grants(struct nvl_buf *out, const struct metrics *m)
 {
-    add_family(out, "nvlxc_container_gpu_granted", "GPUs and MIG devices that a container is given.");
+    add_family(out, "nvlxc_container_gpu_granted", "GPUs and MIG devices granted to a container.");
     for (size_t i = 0; i < m->n_uses; i++)
         if (m->uses[i].is_granted)
             add_use_sample(out, "nvlxc_container_gpu_granted", &m->uses[i], 1);
     add_family(out, "nvlxc_container_gpus_missing",
-               "How many of those that a container's config names are not on this host.");
+               "Number of GPUs and MIG devices that a container's config names and this host lacks.");
     for (size_t i = 0; i < m->diagnosis.warnings.count; i++)
         nvl_warn("%s", m->diagnosis.warnings.items[i]);
     for (size_t i = 0; i < m->diagnosis.n_holders; i++) {
@@ -195,14 +195,14 @@ static void add_grants(struct nvl_buf *out, const struct metrics *m)
 
 static void add_programs(struct nvl_buf *out, const struct metrics *m)
 {
-    add_family(out, "nvlxc_nvml_up", "Whether NVML says which programs use the GPUs.");
+    add_family(out, "nvlxc_nvml_up", "Whether NVML reports the programs that use the GPUs.");
     add_sample(out, "nvlxc_nvml_up", NULL, 0, m->has_programs);
     add_family(out, "nvlxc_container_gpu_programs",
-               "Programs that use a GPU, by container; the host's own have no container.");
+               "Programs that use a GPU, by container; the host's own have no container label.");
     for (size_t i = 0; i < m->n_uses && m->has_programs; i++)
         add_use_sample(out, "nvlxc_container_gpu_programs", &m->uses[i], m->uses[i].n_programs);
     add_family(out, "nvlxc_container_gpu_memory_bytes",
-               "Memory of a GPU that they have; not there where the driver does not say.");
+               "GPU memory of these programs; absent if the driver does not report it.");
     for (size_t i = 0; i < m->n_uses && m->has_programs; i++)
         if (!m->uses[i].hides_memory)
             add_use_sample(out, "nvlxc_container_gpu_memory_bytes", &m->uses[i], m->uses[i].memory);
@@ -216,7 +216,7 @@ static bool is_alike(const struct nvl_finding *a, const struct nvl_finding *b)
 static void add_findings(struct nvl_buf *out, const struct nvl_diagnosis *d)
 {
     add_family(out, "nvlxc_findings",
-               "What nvlxc doctor finds, by the check's id; the host's own have no container.");
+               "Findings of nvlxc doctor, by check id; the host's own have no container label.");
     for (size_t i = 0; i < d->findings.count; i++) {
         const struct nvl_finding *f = &d->findings.items[i];
         size_t before = 0, n = 0;
@@ -229,7 +229,7 @@ static void add_findings(struct nvl_buf *out, const struct nvl_diagnosis *d)
         if (before == 0)
             add_sample(out, "nvlxc_findings", labels, NVL_LENGTH(labels), (int64_t)n);
     }
-    add_family(out, "nvlxc_checks", "Questions that nvlxc doctor asked to find that.");
+    add_family(out, "nvlxc_checks", "Checks that nvlxc doctor ran.");
     add_sample(out, "nvlxc_checks", NULL, 0, (int64_t)d->asked);
 }
 
@@ -256,8 +256,8 @@ static int run_metrics(struct nvl_context *ctx, const struct nvl_strv *arguments
 
     (void)data;
     if (ctx->json) {
-        nvl_error_usage(err, "metrics have one form, which Prometheus reads");
-        nvl_error_hint(err, "the same as JSON: nvlxc --json ps, nvlxc --json gpus, nvlxc --json doctor");
+        nvl_error_usage(err, "metrics has no JSON output: it prints Prometheus' text format");
+        nvl_error_hint(err, "for JSON: nvlxc --json ps, nvlxc --json gpus, nvlxc --json doctor");
         return -EINVAL;
     }
     int r = arguments->count > 0 ? nvl_output_path(&ctx->root, arguments->items[0], &path, err) : 0;
@@ -270,8 +270,7 @@ static int run_metrics(struct nvl_context *ctx, const struct nvl_strv *arguments
     add_grants(&text, &m);
     add_programs(&text, &m);
     add_findings(&text, &m.diagnosis);
-    if (path !=
-        NULL) /* written anew also where it says the same: its age tells whether somebody still looks */
+    if (path != NULL) /* rewritten even if the text is the same: its age shows whether metrics still runs */
         return nvl_output_write(&ctx->root, path, text.data, NULL, err);
     fwrite(text.data, 1, text.len, stdout);
     return NVL_EXIT_OK;
@@ -280,23 +279,19 @@ static int run_metrics(struct nvl_context *ctx, const struct nvl_strv *arguments
 const struct nvl_command nvl_cmd_metrics = {
     .name = "metrics",
     .arguments = "[FILE]",
-    .summary = "for Prometheus: who uses which GPU, what is granted, what doctor finds",
-    .details =
-        "Prometheus' text format, on the standard output or into FILE, which is replaced as a whole: for "
-        "the\n"
-        "textfile collector of node_exporter, from a timer or from cron. Debian's reads the files *.prom in\n"
-        "/var/lib/prometheus/node-exporter:\n"
-        "\n"
-        "    * * * * * root nvlxc metrics /var/lib/prometheus/node-exporter/nvlxc.prom\n"
-        "\n"
-        "A GPU that a container is given is told with 0 programs too. Where NVML cannot be asked, "
-        "nvlxc_nvml_up\n"
-        "is 0 and the programs are left out; the reason goes to the standard error, and it is no failure. "
-        "Asking\n"
-        "NVML opens the GPUs: where no persistence daemon runs, that sets up an idle one each time, which "
-        "takes\n"
-        "seconds. What is wrong, as doctor says it, is in nvlxc_findings: an alert may watch those of\n"
-        "severity=\"error\".",
+    .summary = "print GPU use, grants and findings for Prometheus",
+    .details = "It prints Prometheus' text format on standard output, or replaces FILE with it:\n"
+               "for the textfile collector of node_exporter, from a timer or from cron. Debian's\n"
+               "collector reads *.prom in /var/lib/prometheus/node-exporter:\n"
+               "\n"
+               "    * * * * * root nvlxc metrics /var/lib/prometheus/node-exporter/nvlxc.prom\n"
+               "\n"
+               "A granted GPU is reported with 0 programs too. If NVML does not answer,\n"
+               "nvlxc_nvml_up is 0 and the programs are left out; the reason goes to standard\n"
+               "error and is not a failure. NVML opens the GPUs: without a persistence daemon,\n"
+               "that initializes an idle GPU each time, which takes seconds.\n"
+               "\n"
+               "nvlxc_findings has what doctor finds: let an alert watch severity=\"error\".",
     .max_arguments = 1,
     .run = run_metrics,
 };

@@ -57,7 +57,7 @@ static void add_json(json_t *array, const struct nvl_gpu_program *row)
                   nvl_json_string(row->name)));
 }
 
-/* The programs of one container (NULL: all, and the host's), where they are to go. */
+/* Adds the programs of one container (NULL: of all, and of the host) to the table or the array. */
 static size_t list_programs(const struct nvl_gpu_programs *programs, const char *wanted,
                             struct nvl_table *table, json_t *array)
 {
@@ -115,13 +115,11 @@ static int run_ps(struct nvl_context *ctx, const struct nvl_strv *arguments, voi
 const struct nvl_command nvl_cmd_ps = {
     .name = "ps",
     .arguments = "[CT]",
-    .summary = "which programs use the GPUs now, in which container, and their memory",
-    .details =
-        "Process numbers are the host's. The programs of all containers and of the host, or of CT alone; "
-        "\"-\" stands\n"
-        "for the host, and for memory that the driver does not tell. A program that has a GPU's node open "
-        "but no work\n"
-        "on it is not listed.",
+    .summary = "list the programs that use the GPUs, with their memory",
+    .details = "It lists the programs of the host and of all containers, or only those of CT,\n"
+               "with the host's process numbers. \"-\" stands for the host, and for memory that\n"
+               "the driver does not report. Programs that have a GPU's node open but run no work\n"
+               "on it are left out.",
     .max_arguments = 1,
     .run = run_ps,
 };

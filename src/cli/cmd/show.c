@@ -1,5 +1,5 @@
-/* nvlxc show: what a container's grant says, and what it comes to on this host now. It exits 1 where
- * something of it is not there. */
+/* nvlxc show: what a container's grant says, and what it resolves to on this host now. It exits 1 if part of
+ * the grant is not there. */
 #include "bundle/list.h"
 #include "cli/command.h"
 #include "container/owned_lines.h"
@@ -21,21 +21,22 @@
 struct shown {
     struct nvl_target target;
     bool running;
-    bool granted; /* else only the lines by hand count */
+    bool granted; /* if not, only the lines by hand count */
     struct nvl_grant grant;
     struct nvl_host host;
     struct nvl_resolved resolved; /* nodes are checked */
     bool bundle_present;          /* of host.driver.version */
     enum nvl_device_filter filter;
     struct nvl_strv rules;         /* nvlxc's, as the config has them */
-    struct nvl_strv rules_missing; /* nodes that the device filter will not let through */
-    struct nvl_strv entries; /* nodes that nvlxc's mount entries and dev[n] name; for these ways alone: */
+    struct nvl_strv rules_missing; /* nodes that the device filter blocks */
+    struct nvl_strv
+        entries; /* nodes that nvlxc's mount entries and dev[n] name; only for --nodes dev, static: */
     struct nvl_strv entries_missing;        /* nodes of the grant that no line names */
-    struct nvl_strv entries_other;          /* named, and not of the grant: the GPU has another number now */
-    char *host_release, *container_release; /* where they differ, with the host's libraries; else NULL */
+    struct nvl_strv entries_other;          /* named, but not of the grant: the GPU has another number now */
+    char *host_release, *container_release; /* if they differ, with the host's libraries; else NULL */
     struct nvl_strv by_hand, strays;
     /* filled in by look_inside */
-    bool has_rootfs; /* its root file system could be looked at */
+    bool has_rootfs; /* its root file system is readable */
     struct nvl_library_path library_path;
     struct nvl_strv closed; /* graphics nodes that nobody in the container may open */
 };
@@ -77,7 +78,7 @@ static int read_shown_grant(const struct nvl_context *ctx, const char *name, str
     return r < 0 ? nvl_error_prefix(err, "%s", s->target.container->config_path) : 0;
 }
 
-/* Whoever's line it is that brings a node: another's is as good. */
+/* Any line that brings the node will do, whoever wrote it. */
 static void named_by_anyone(const struct nvl_effective *effective, struct nvl_strv *paths)
 {
     for (size_t i = 0; i < effective->count; i++)
@@ -120,8 +121,8 @@ static void compare_releases(const struct nvl_context *ctx, struct shown *s)
     s->container_release = TAKE_PTR(container);
 }
 
-/* The host's owner and group alone may open them, and an unprivileged container has neither. NVIDIA's own
- * nodes have the mode that the driver is told; these have udev's. */
+/* Only the host's owner and group may open such nodes, and an unprivileged container has neither. The
+ * driver's parameters set the mode of NVIDIA's own nodes; udev sets that of these. */
 static void find_closed_nodes(struct shown *s)
 {
     for (size_t i = 0; i < s->resolved.n_nodes; i++) {
@@ -131,8 +132,8 @@ static void find_closed_nodes(struct shown *s)
     }
 }
 
-/* The container's own side: whether its programs find the driver by the library path that an image brings,
- * and whether anyone in it may open the graphics nodes. Neither is a fault of the grant. */
+/* The container's side: whether its programs find the driver by the library path that an image sets, and
+ * whether anyone in it may open the graphics nodes. Neither is a fault of the grant. */
 static void look_inside(const struct nvl_context *ctx, struct shown *s)
 {
     nvl_auto(nvl_root_close) struct nvl_root rootfs = NVL_ROOT_NONE;
@@ -143,8 +144,7 @@ static void look_inside(const struct nvl_context *ctx, struct shown *s)
 
     if (nvl_idmap_read(effective, &map, NULL) < 0)
         return;
-    /* the start hook of root's containers, and Proxmox's dev[n] entries, bring nodes of the container's own
-     */
+    /* the start hook of root's containers and Proxmox's dev[n] entries give the container nodes of its own */
     if (c->user != NULL ? s->grant.delivery.nodes != NVL_NODES_DEV
                         : !map.privileged && s->grant.delivery.nodes == NVL_NODES_STATIC)
         find_closed_nodes(s);
@@ -171,7 +171,7 @@ static int resolve(const struct nvl_context *ctx, struct shown *s, struct nvl_er
     for (size_t i = 0; i < s->resolved.n_nodes; i++) {
         struct nvl_node *node = &s->resolved.nodes[i];
         nvl_node_check(&ctx->root, node);
-        /* the rules of dev[n] entries are Proxmox's business */
+        /* Proxmox handles the rules of dev[n] entries */
         if (s->filter == NVL_FILTER_ALLOW && s->grant.delivery.nodes != NVL_NODES_DEV &&
             !nvl_strv_contains(&s->rules, node->path))
             nvl_strv_push(&s->rules_missing, node->path);
@@ -198,7 +198,7 @@ static bool is_shown_well(const struct shown *s)
            s->entries_other.count == 0;
 }
 
-/* NULL where the linker leads to the driver, and nothing else is set. */
+/* NULL if the linker finds the driver and nothing else is set. */
 static const char *library_path_text(const struct shown *s)
 {
     const struct nvl_library_path *path = &s->library_path;
@@ -206,7 +206,8 @@ static const char *library_path_text(const struct shown *s)
     if (path->state == NVL_LIBRARY_PATH_FINDS)
         return "its LD_LIBRARY_PATH names " NVL_MOUNT_POINT "/lib64";
     if (path->state == NVL_LIBRARY_PATH_OTHERS && path->has_linker)
-        return "its LD_LIBRARY_PATH does not name " NVL_MOUNT_POINT "/lib64, its linker's configuration does";
+        return "its LD_LIBRARY_PATH does not name " NVL_MOUNT_POINT
+               "/lib64, but its linker's configuration does";
     if (path->state == NVL_LIBRARY_PATH_OTHERS && !s->has_rootfs)
         return "its LD_LIBRARY_PATH does not name " NVL_MOUNT_POINT
                "/lib64: unless its linker's configuration does, its programs do not find the driver";
@@ -224,12 +225,12 @@ static void say_inside(const struct nvl_context *ctx, const struct shown *s)
     if (text != NULL)
         nvl_say(ctx, "image:   %s", text);
     if (s->library_path.shadowed != NULL)
-        nvl_say(ctx, "image:   its LD_LIBRARY_PATH leads to its own %s before the driver's",
+        nvl_say(ctx, "image:   its LD_LIBRARY_PATH finds its own %s before the driver's",
                 s->library_path.shadowed);
     if (s->closed.count > 0)
         nvl_say(
             ctx,
-            "closed:  %s: open to an owner and a group of the host alone, not to an unprivileged container "
+            "closed:  %s: open only to an owner and a group of the host, not to an unprivileged container "
             "(`nvlxc doctor %s`%s)",
             closed, s->target.name,
             s->target.container->user == NULL ? "; `attach --nodes hook` gives it nodes of its own" : "");
@@ -252,7 +253,7 @@ static const char *const filter_names[] = {
 static const char *const filter_texts[] = {
     [NVL_FILTER_NONE] = "none, every node opens",
     [NVL_FILTER_ALLOW] = "an allow-list",
-    [NVL_FILTER_DENY] = "a deny-list, no rules are needed",
+    [NVL_FILTER_DENY] = "a deny-list, needs no rules",
 };
 
 static void say_grant(const struct nvl_context *ctx, const struct shown *s)
@@ -282,26 +283,25 @@ static void say_driver(const struct nvl_context *ctx, const struct shown *s)
     if (!s->host.driver.loaded)
         nvl_say(ctx, "driver:  not loaded");
     else if (version[0] == '\0')
-        nvl_say(ctx, "driver:  loaded, of an unknown version");
+        nvl_say(ctx, "driver:  loaded, unknown version");
     else if (s->grant.delivery.libraries == NVL_LIBRARIES_NONE)
-        nvl_say(ctx, "driver:  %s; the container has files of its own, which must be of this version",
-                version);
+        nvl_say(ctx, "driver:  %s; the container has its own files, which must be of this version", version);
     else if (s->grant.delivery.libraries == NVL_LIBRARIES_HOST)
         nvl_say(ctx, "driver:  %s; the host's own library folders", version);
     else
         nvl_say(ctx, "driver:  %s, bundle %s/%s %s", version, NVL_BUNDLE_DIR, version,
-                s->bundle_present ? "is there" : "is not there (nvlxc driver sync)");
+                s->bundle_present ? "exists" : "is missing (nvlxc driver sync)");
 }
 
 static void say_again(const struct nvl_context *ctx, const struct shown *s, const char *what)
 {
     nvl_autofree char *ways = nvl_delivery_arguments(&s->grant.delivery);
 
-    nvl_say(ctx, "         run `nvlxc attach %s%s%s` with the same GPUs again to %s", s->target.name,
-            ways[0] != '\0' ? " " : "", ways, what);
+    nvl_say(ctx, "         to %s, run `nvlxc attach %s%s%s` again with the same GPUs", what, s->target.name,
+            ways[0] != '\0' ? " " : "", ways);
 }
 
-/* Nodes that the hook does not bring. */
+/* Shows the nodes that the hook does not add. */
 static void say_entries(const struct nvl_context *ctx, const struct shown *s)
 {
     nvl_autofree char *entries = nvl_strv_join(&s->entries, ", ");
@@ -313,13 +313,13 @@ static void say_entries(const struct nvl_context *ctx, const struct shown *s)
     nvl_say(ctx, "nodes:   by %s: %s",
             s->grant.delivery.nodes == NVL_NODES_DEV ? "Proxmox's dev[n] entries" : "mount entries", entries);
     if (s->grant.delivery.nodes == NVL_NODES_DEV)
-        nvl_say(ctx, "         while one of them is missing on the host, Proxmox does not start the CT");
+        nvl_say(ctx, "         Proxmox does not start the CT while one of them is missing on the host");
     if (s->entries_missing.count > 0)
         nvl_say(ctx, "         not among them: %s", missing);
     if (s->entries_other.count > 0)
         nvl_say(ctx, "         not of this grant: %s", other);
     if (s->entries_missing.count > 0 || s->entries_other.count > 0)
-        say_again(ctx, s, "write them anew");
+        say_again(ctx, s, "update them");
 }
 
 static void say_rules(const struct nvl_context *ctx, const struct shown *s)
@@ -327,7 +327,7 @@ static void say_rules(const struct nvl_context *ctx, const struct shown *s)
     nvl_autofree char *missing = nvl_strv_join(&s->rules_missing, ", ");
 
     nvl_say(ctx, "filter:  %s%s%s", filter_texts[s->filter],
-            s->rules_missing.count > 0 ? "; it keeps out: " : "", missing);
+            s->rules_missing.count > 0 ? "; it blocks: " : "", missing);
     if (s->rules_missing.count > 0)
         say_again(ctx, s, "add the rules");
 }
@@ -359,7 +359,7 @@ static void print_shown(const struct nvl_context *ctx, const struct shown *s)
         say_grant(ctx, s);
         say_driver(ctx, s);
         if (s->host_release != NULL)
-            nvl_say(ctx, "release: the host's is %s, the container's %s: the host's libraries may not fit it",
+            nvl_say(ctx, "release: %s on the host, %s in the container: the host's libraries may not fit it",
                     s->host_release, s->container_release);
         say_entries(ctx, s);
         say_rules(ctx, s);
@@ -372,7 +372,11 @@ static void print_shown(const struct nvl_context *ctx, const struct shown *s)
         nvl_say(ctx, "by hand, %s", s->by_hand.items[i]);
     for (size_t i = 0; i < s->strays.count; i++)
         nvl_say(ctx, "by hand, without effect, %s", s->strays.items[i]);
-    if (s->by_hand.count > 0 || s->strays.count > 0)
+    const struct nvl_setting *included = nvl_effective_foreign_file(&s->target.effective);
+    if (included != NULL)
+        nvl_say(ctx, "nvlxc does not edit %s, which the config includes: remove its NVIDIA lines there first",
+                included->file);
+    else if (s->by_hand.count > 0 || s->strays.count > 0)
         nvl_say(ctx, "`nvlxc attach %s --replace --dry-run` shows what nvlxc would write in their place",
                 s->target.name);
 }
@@ -419,7 +423,7 @@ static json_t *json_grant(const struct nvl_grant *grant)
                      nvl_libraries_mode_name(grant->delivery.libraries));
 }
 
-/* Without a grant nothing was looked at on the host: null. */
+/* null without a grant: then show does not look at the host. */
 static void print_shown_json(const struct shown *s)
 {
     const char *version = s->host.driver.version;
@@ -473,13 +477,11 @@ static int run_show(struct nvl_context *ctx, const struct nvl_strv *arguments, v
 const struct nvl_command nvl_cmd_show = {
     .name = "show",
     .arguments = "CT",
-    .summary = "one container's grant, and what it resolves to now",
-    .details =
-        "It exits 1 where something of the grant is not on this host, a device node is not as it "
-        "should be, the\n"
-        "container's device filter keeps a node out, or mount entries and dev[n] entries name other nodes "
-        "than the\n"
-        "grant's. NVIDIA lines that nvlxc did not write are shown as 'by hand'.",
+    .summary = "show a container's grant, and what it resolves to now",
+    .details = "It exits 1 if part of the grant is not on this host, a device node is not as it\n"
+               "should be, the container's device filter blocks a node, or mount entries and\n"
+               "dev[n] entries name other nodes than the grant's. 'by hand' marks NVIDIA lines\n"
+               "that nvlxc did not write.",
     .min_arguments = 1,
     .max_arguments = 1,
     .run = run_show,

@@ -1,4 +1,4 @@
-/* nvlxc template: ready configurations for workloads. It prints them and changes nothing. */
+/* nvlxc template: ready-made configurations for workloads. It prints them and changes nothing. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -14,25 +14,26 @@ struct template_values {
 };
 
 static const struct nvl_option template_options[] = {
-    {"--ctid", "N", "a Proxmox CT's config, of this number", NVL_OPTION_STRING,
+    {"--ctid", "N", "print the config of a Proxmox CT with this number", NVL_OPTION_STRING,
      offsetof(struct template_values, ctid)},
-    {"--pct", NULL, "with --ctid: the commands that make the CT", NVL_OPTION_FLAG,
+    {"--pct", NULL, "with --ctid: print the commands that create the CT", NVL_OPTION_FLAG,
      offsetof(struct template_values, pct)},
-    {"--lxc", NULL, "a plain LXC container's config", NVL_OPTION_FLAG, offsetof(struct template_values, lxc)},
-    {"--oci", NULL, "from the workload's own image instead of a system's", NVL_OPTION_FLAG,
+    {"--lxc", NULL, "print a plain LXC container's config", NVL_OPTION_FLAG,
+     offsetof(struct template_values, lxc)},
+    {"--oci", NULL, "use the workload's own image, not a system template", NVL_OPTION_FLAG,
      offsetof(struct template_values, oci)},
-    {"--gpu", "SEL", "a GPU, as `attach` takes it; may be given again", NVL_OPTION_LIST,
+    {"--gpu", "SEL", "a GPU, as `attach` takes it; repeatable", NVL_OPTION_LIST,
      offsetof(struct template_values, gpus)},
-    {"--hostname", "NAME", "the container's name (the template's)", NVL_OPTION_STRING,
+    {"--hostname", "NAME", "the container's name (default: the template's)", NVL_OPTION_STRING,
      offsetof(struct template_values, hostname)},
-    {"--storage", "NAME", "Proxmox's storage for its root file system (the first for containers)",
-     NVL_OPTION_STRING, offsetof(struct template_values, storage)},
-    {"--bridge", "NAME", "its network (vmbr0; lxcbr0 with --lxc)", NVL_OPTION_STRING,
+    {"--storage", "NAME", "Proxmox storage (default: the first for containers)", NVL_OPTION_STRING,
+     offsetof(struct template_values, storage)},
+    {"--bridge", "NAME", "its network (default: vmbr0; lxcbr0 with --lxc)", NVL_OPTION_STRING,
      offsetof(struct template_values, bridge)},
     {0},
 };
 
-/* Everything that one template is made into text with. */
+/* Everything that a template needs to become text. */
 struct composing {
     struct nvl_template template;
     struct nvl_grant grant;
@@ -102,7 +103,7 @@ static int run_template_list(const struct nvl_context *ctx, struct nvl_error *er
     return problems.count > 0 ? NVL_EXIT_FAILED : NVL_EXIT_OK;
 }
 
-/* Without a container to be made: what the workload wants. */
+/* Says what the workload needs, if no container is asked for. */
 static int describe_template(const struct nvl_context *ctx, const struct nvl_template *t)
 {
     nvl_autofree char *words = nvl_capabilities_format(t->capabilities);
@@ -193,10 +194,10 @@ static void warn_about(const struct nvl_context *ctx, const struct template_valu
     nvl_autofree char *path = nvl_xasprintf("/etc/pve/lxc/%u.conf", ctid);
 
     if (ctid != 0 && nvl_root_exists(&ctx->root, path))
-        nvl_warn("there is a CT %u already: %s", ctid, path);
+        nvl_warn("CT %u already exists: %s", ctid, path);
     if (values->lxc && values->oci)
         nvl_warn(
-            "an image asks for no address itself: add lxc.net.0.ipv4.address and lxc.net.0.ipv4.gateway");
+            "the image requests no address itself: add lxc.net.0.ipv4.address and lxc.net.0.ipv4.gateway");
 }
 
 static int compose(const struct nvl_context *ctx, const struct template_values *values, struct composing *c,
@@ -247,13 +248,11 @@ static int run_template(struct nvl_context *ctx, const struct nvl_strv *argument
 const struct nvl_command nvl_cmd_template = {
     .name = "template",
     .arguments = "[NAME]",
-    .summary = "ready configurations for workloads",
-    .details =
-        "Without NAME it lists the templates; with one alone it says what the workload wants and how it is "
-        "installed.\n"
-        "Templates are the files of /usr/share/nvlxc/templates; one of the same name in "
-        "/etc/nvlxc/templates comes\n"
-        "first. Nothing is changed: the config or the commands are printed.",
+    .summary = "print ready-made configurations for workloads",
+    .details = "Without NAME it lists the templates; with only NAME it says what the workload\n"
+               "needs and how to install it. Templates are the files in\n"
+               "/usr/share/nvlxc/templates; a file of the same name in /etc/nvlxc/templates\n"
+               "takes precedence. It prints the config or the commands and changes nothing.",
     .min_arguments = 0,
     .max_arguments = 1,
     .options = template_options,

@@ -1,4 +1,4 @@
-/* nvlxc verify: tries the GPU inside a container, and says at which step it fails, and why. */
+/* nvlxc verify: tries the GPU inside a container, and says which step fails and why. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -16,17 +16,16 @@ struct verify_values {
 };
 
 static const struct nvl_option verify_options[] = {
-    {"--workload", "NAME",
-     "only this workload: ollama, pytorch, tensorflow, ffmpeg, docker, podman, or a template's",
-     NVL_OPTION_STRING, offsetof(struct verify_values, workload)},
-    {"--user", "NAME", "the container's user that runs the workload (default: a known service's)",
-     NVL_OPTION_STRING, offsetof(struct verify_values, user)},
-    {"--timeout", "SECONDS", "give each command in the container this long (default: 30 to 180, as it needs)",
-     NVL_OPTION_STRING, offsetof(struct verify_values, timeout)},
+    {"--workload", "NAME", "only this workload, or that of a template", NVL_OPTION_STRING,
+     offsetof(struct verify_values, workload)},
+    {"--user", "NAME", "the workload's user (default: that of a known service)", NVL_OPTION_STRING,
+     offsetof(struct verify_values, user)},
+    {"--timeout", "SECONDS", "limit for each command (default: 30 to 180, as needed)", NVL_OPTION_STRING,
+     offsetof(struct verify_values, timeout)},
     {0},
 };
 
-/* A workload, or a template whose workload it is (Plex is tried with ffmpeg). NULL for NULL. */
+/* A workload, or a template whose workload it is (ffmpeg tries Plex). NULL for NULL. */
 static int find_workload(const struct nvl_context *ctx, const char *asked, char **workload,
                          struct nvl_error *err)
 {
@@ -38,11 +37,11 @@ static int find_workload(const struct nvl_context *ctx, const char *asked, char 
     if (!is_known && nvl_template_find(&ctx->root, asked, &t, NULL) < 0)
         return nvl_error_usage(
             err,
-            "no workload '%s' is known: ollama, pytorch, tensorflow, ffmpeg, jellyfin, docker, podman, "
+            "unknown workload '%s': give ollama, pytorch, tensorflow, ffmpeg, jellyfin, docker, podman, "
             "or the name of a template",
             asked);
     if (!is_known && t.verify == NULL)
-        return nvl_error_usage(err, "the template '%s' does not say how it is tried", asked);
+        return nvl_error_usage(err, "the template '%s' has no \"verify\" key", asked);
     if (asked != NULL)
         *workload = nvl_xstrdup(is_known ? asked : t.verify);
     return 0;
@@ -76,7 +75,7 @@ static void print_steps_json(const char *name, const struct nvl_steps *steps)
                              nvl_json_string(failure != NULL ? failure->id : NULL), "steps", array));
 }
 
-/* Each line of a text, indented. */
+/* Prints each line of a text, indented. */
 static void say_step_lines(const struct nvl_context *ctx, const char *title, const char *text)
 {
     const char *line;
@@ -158,10 +157,11 @@ static int run_verify(struct nvl_context *ctx, const struct nvl_strv *arguments,
 const struct nvl_command nvl_cmd_verify = {
     .name = "verify",
     .arguments = "CT",
-    .summary = "try the GPU inside a running container: nodes, libraries, NVML, CUDA, workloads",
-    .details =
-        "Each step is pass, fail or skip; the first that fails names its cause. Nothing is installed in the\n"
-        "container. It exits 1 where a step failed.",
+    .summary = "try the GPU inside a running container, step by step",
+    .details = "It tries nodes, libraries, NVML, CUDA and the workloads that it finds: ollama,\n"
+               "pytorch, tensorflow, ffmpeg, docker, podman. Each step is pass, fail or skip;\n"
+               "the first that fails names its cause. It installs nothing in the container, and\n"
+               "exits 1 if a step failed.",
     .min_arguments = 1,
     .max_arguments = 1,
     .options = verify_options,

@@ -245,24 +245,12 @@ static void check_marker_comments(const struct nvl_check *check, const struct nv
                     facts->container->config_path);
 }
 
-/* Every CT has hooks: those of pve-container's 01-pve.conf. */
-static bool runs_hooks(const struct nvl_container_facts *facts)
-{
-    bool found = facts->has_grant || facts->container->kind == NVL_CONTAINER_PVE;
-
-    for (size_t i = 0; i < facts->effective.count && !found; i++)
-        found = nvl_has_prefix(facts->effective.items[i].key, "lxc.hook.");
-    return found;
-}
-
 static void check_hook_environment(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                    struct nvl_findings *findings)
 {
     nvl_auto(nvl_hook_dangers_clear) struct nvl_hook_dangers dangers = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, reasons = {0};
 
-    if (!runs_hooks(facts))
-        return;
     nvl_hook_dangers_find(facts->host->root, facts->container, &facts->effective, &dangers);
     for (size_t i = 0; i < dangers.count; i++) {
         nvl_autofree char *text = nvl_setting_text(&facts->effective, dangers.items[i].setting);
@@ -274,11 +262,12 @@ static void check_hook_environment(const struct nvl_check *check, const struct n
     if (f == NULL)
         return;
     nvl_autofree char *why = nvl_strv_join(&reasons, "; ");
-    nvl_finding_cause(f,
-                      "it %s. LXC sets the variable for the host's shell that runs every hook, outside the "
-                      "container: the file that the variable names, from its image, would run as the host's "
-                      "%s. nvlxc attach refuses such a config",
-                      why, facts->container->user != NULL ? facts->container->user : "root");
+    nvl_finding_cause(
+        f,
+        "it %s. LXC sets the variable for the host's shell that runs every hook, outside the container: the "
+        "file that the variable names, from its image, runs as the host's %s as soon as the container has a "
+        "hook. nvlxc attach, which adds hooks, refuses such a config",
+        why, facts->container->user != NULL ? facts->container->user : "root");
     nvl_finding_fix(f, "%s", nvl_hook_danger_fix);
 }
 

@@ -38,18 +38,20 @@ struct probed {
 static char *mounted_version(const struct nvl_container_facts *facts)
 {
     nvl_autofree char *path = nvl_xasprintf("/proc/%d/mountinfo", (int)facts->init);
-    nvl_autofree char *text = NULL;
+    nvl_autofree char *text = NULL, *point = NULL;
     char *version = NULL;
     const char *line;
     size_t len, pos = 0, line_len;
 
-    if (nvl_root_read(facts->host->root, path, 8u << 20, &text, &len) < 0)
+    /* where it really lies: /usr/local may be a link */
+    if (nvl_root_read(facts->host->root, path, 8u << 20, &text, &len) < 0 ||
+        nvl_root_resolve(&facts->rootfs, NVL_MOUNT_POINT, &point) < 0)
         return NULL;
     while (nvl_next_line(text, len, &pos, &line, &line_len)) {
         nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
         nvl_autofree char *copy = nvl_xstrndup(line, line_len);
         nvl_strv_split(&words, copy, " ");
-        if (words.count < 6 || strcmp(words.items[4], NVL_MOUNT_POINT) != 0)
+        if (words.count < 6 || strcmp(words.items[4], point) != 0)
             continue;
         const char *slash = strrchr(words.items[3], '/');
         free(version); /* the last mount covers the others */
@@ -305,7 +307,7 @@ static void check_device_denied(const struct nvl_check *check, const struct nvl_
 const struct nvl_check nvl_running_checks[] = {
     {"start-outdated", "Does the running container have the current nodes and driver?", 60,
      NVL_NEEDS_LOADED | NVL_NEEDS_RUNNING,
-     "hook-missing bundle-absent grant-unreadable grant-incomplete " NVL_NO_NODES_ON_HOST,
+     "hook-missing bundle-absent grant-unreadable grant-incomplete mount-point " NVL_NO_NODES_ON_HOST,
      NVL_OF_CONTAINER(check_outdated)},
     {"device-filtered", "Does its device filter let it open its nodes?", 70, NVL_NEEDS_RUNNING,
      "start-outdated grant-rule-missing classic-major-stale classic-rule-missing cgroup-v1-rules "

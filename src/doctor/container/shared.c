@@ -76,21 +76,27 @@ static bool has_lines_to_replace(const struct nvl_container_facts *facts)
     return nvl_has_lines_by_hand(facts) || strays != NULL;
 }
 
+/* attach refuses while an included file has NVIDIA lines, which nobody but its owner edits. */
+static void add_included_remark(const struct nvl_container_facts *facts, struct nvl_buf *b)
+{
+    const struct nvl_setting *included = nvl_effective_foreign_file(&facts->effective);
+
+    if (included != NULL)
+        nvl_buf_addf(b, "   # after you have removed the NVIDIA lines of %s, which the config includes",
+                     included->file);
+}
+
 /* The command that writes the same grant with that delivery. */
 static char *attach_command(const struct nvl_container_facts *facts, const struct nvl_delivery *delivery)
 {
     struct nvl_buf b = {0};
 
-    const struct nvl_setting *included = nvl_effective_foreign_file(&facts->effective);
-    if (included != NULL)
-        nvl_buf_addf(&b,
-                     "# first remove the NVIDIA lines of %s, which the config includes: nvlxc does not edit "
-                     "that file\n",
-                     included->file);
     nvl_autofree char *name = nvl_shell_word(facts->name);
     nvl_buf_addf(&b, "nvlxc attach %s%s", name, has_lines_to_replace(facts) ? " --replace" : "");
-    if (!facts->has_grant)
+    if (!facts->has_grant) {
+        add_included_remark(facts, &b);
         return nvl_buf_take(&b);
+    }
     if (facts->grant.devices == NVL_DEVICES_ALL || facts->grant.devices == NVL_DEVICES_NONE)
         nvl_buf_addf(&b, " --gpu %s", facts->grant.devices == NVL_DEVICES_ALL ? "all" : "none");
     for (size_t i = 0; i < facts->grant.n_selectors; i++)
@@ -103,6 +109,7 @@ static char *attach_command(const struct nvl_container_facts *facts, const struc
         nvl_delivery_arguments(delivery); /* attach's options have the same names */
     if (arguments[0] != '\0')
         nvl_buf_addf(&b, " %s", arguments);
+    add_included_remark(facts, &b);
     return nvl_buf_take(&b);
 }
 
