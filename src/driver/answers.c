@@ -321,7 +321,7 @@ static char *text_of_unknown(const struct nvl_driver_need *need, const struct nv
     }
     if (newest == NULL && last != NULL)
         return nvl_xasprintf("a driver of branch %s", last);
-    return nvl_xasprintf("a driver newer than %s, the newest%s that nvlxc knows",
+    return nvl_xasprintf("a driver newer than %s, the newest that nvlxc knows%s",
                          newest != NULL ? newest : "this release of nvlxc",
                          last != NULL ? " for this GPU" : "");
 }

@@ -376,7 +376,7 @@ char *nvl_vm_claim_text(const struct nvl_claim *claim)
 {
     const struct nvl_vm_device *vm = claim->vm;
 
-    return nvl_xasprintf("VM %s names it, too (%s%s%s): when that VM starts, Proxmox VE takes the GPU away "
+    return nvl_xasprintf("VM %s names it too (%s%s%s): when that VM starts, Proxmox VE takes the GPU away "
                          "from NVIDIA's driver, and from the containers that use it",
                          vm->vm, vm->key, vm->starts_at_boot ? "; starts at boot" : "",
                          vm->runs ? "; runs" : "");

@@ -58,13 +58,13 @@ static void add_backports(struct nvl_setup *s)
     const struct nvl_source *debian = nvl_sources_find(&s->facts->sources, codename);
 
     if (!s->choice->backports || debian == NULL) {
-        nvl_setup_step_add(s->plan, "backports", "backports, only for the driver", NVL_SETUP_NOT_NEEDED,
+        nvl_setup_step_add(s->plan, "backports", "backports, for the driver only", NVL_SETUP_NOT_NEEDED,
                            installs_driver(s) ? nvl_xasprintf("the driver comes from %s", codename)
                                               : nvl_xasprintf("setup installs no package of the driver"));
         return;
     }
     struct nvl_setup_step *step =
-        nvl_setup_step_add(s->plan, "backports", "backports, only for the driver", NVL_SETUP_DONE,
+        nvl_setup_step_add(s->plan, "backports", "backports, for the driver only", NVL_SETUP_DONE,
                            nvl_xasprintf("the driver for kernel %s is in %s", s->choice->kernel, suite));
     bool is_todo = false;
     if (nvl_sources_find(&s->facts->sources, suite) == NULL) {
@@ -136,10 +136,9 @@ static void add_headers(struct nvl_setup *s)
                                              kernel, kernel));
         step->on_failure = "install the headers that belong to it, or boot a kernel of the distribution";
     } else if (packages.count == 0) {
-        nvl_setup_step_add(
-            s->plan, "headers", title, NVL_SETUP_DONE,
-            nvl_xasprintf("headers of kernel %s are installed%s", kernel,
-                          s->headers->count > 0 ? ", and so will those of the next ones" : ""));
+        nvl_setup_step_add(s->plan, "headers", title, NVL_SETUP_DONE,
+                           nvl_xasprintf("headers of kernel %s are installed%s", kernel,
+                                         s->headers->count > 0 ? ", and later kernels bring theirs" : ""));
     } else {
         struct nvl_setup_step *step = nvl_setup_step_add(
             s->plan, "headers", title, NVL_SETUP_PENDING,

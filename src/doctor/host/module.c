@@ -33,7 +33,7 @@ static void check_secure_boot(const struct nvl_check *check, const struct nvl_ho
         nvl_strv_push(&evidence, "/var/lib/dkms/mok.pub does not exist: nothing was signed");
     else
         nvl_strv_pushf(&evidence, MOK_LIST " %s %s",
-                       d->enrolled == NVL_ENROLLED_NO ? "does not hold" : "could not be read for",
+                       d->enrolled == NVL_ENROLLED_NO ? "does not contain" : "could not be read for",
                        d->signing_key);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "with Secure Boot the kernel loads only modules that are signed with a key that the "
