@@ -212,8 +212,8 @@ char *nvl_conflict_text(const struct nvl_driver_need *need, const struct nvl_gpu
     const struct nvl_generation *b = nvl_support_generation(need->support, other->pci_device);
     nvl_autofree char *for_a = drivers_of(a), *for_b = drivers_of(b);
 
-    return nvl_xasprintf("with %s the GPU %s (%s) does not work, with %s the GPU %s (%s)", for_a, other->pci,
-                         b->name, for_b, one->pci, a->name);
+    return nvl_xasprintf("with %s the GPU %s (%s) does not work, and with %s the GPU %s (%s) does not", for_a,
+                         other->pci, b->name, for_b, one->pci, a->name);
 }
 
 /* ---- NVIDIA's own drivers ---- */

@@ -304,7 +304,7 @@ END
     kernel_is 6.1.0-40-amd64
     speaks driver-absent:error
     has driver-absent fix "with driver 580 or an older one, proprietary modules the GPU 0000:02:00.0 (Blackwell) does not work" \
-        "with driver 570 or newer, open modules the GPU 0000:01:00.0 (Pascal)"
+        "with driver 570 or newer, open modules the GPU 0000:01:00.0 (Pascal) does not"
     run -3 --separate-stderr nvlxc host setup --dry-run
     says "no driver supports both GPU 0000:01:00.0 (10de:1b81, Pascal) and GPU 0000:02:00.0 (10de:2b85, Blackwell)"
 }

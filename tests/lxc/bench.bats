@@ -129,7 +129,7 @@ bench() {
     says "CUDA does not work in the container: libcuda does not load" "cannot open shared object" "nvlxc verify priv"
     stop priv
     run -1 nvlxc bench priv
-    says "container priv does not run" "lxc-start -n priv"
+    says "container priv is not running" "lxc-start -n priv"
     nvlxc detach priv --quiet
     start priv
     run -1 nvlxc bench priv

@@ -421,7 +421,7 @@ SH
     echo libnvidia-opencl.so.1 > "$R/etc/OpenCL/vendors/nvidia.icd"
     cp $STUBS/libnvcuvid.so "$R/usr/local/lib/libnvidia-opencl.so.1"
     verify 1 d12
-    step opencl fail evidence "libnvidia-opencl.so.1: no clGetExtensionFunctionAddress in it" cause "is not whole"
+    step opencl fail evidence "libnvidia-opencl.so.1: it has no clGetExtensionFunctionAddress" cause "is incomplete"
     rm -r "$R/etc/OpenCL" "$R/usr/local/lib/libnvidia-opencl.so.1"
     inside d12 ldconfig
 }
@@ -628,7 +628,7 @@ SH
 @test "Docker: its CDI specification is there, and speaks of what is there" {
     program /usr/bin/dockerd < /dev/null
     verify 1 d12
-    step cdi fail evidence "/usr/bin/dockerd is there" fix "nvlxc cdi d12 | lxc-attach -n d12 -- sh -c"
+    step cdi fail evidence "/usr/bin/dockerd is installed" fix "nvlxc cdi d12 | lxc-attach -n d12 -- sh -c"
     # the older way
     mkdir -p "$R/etc/nvidia-container-runtime"
     printf '[nvidia-container-cli]\n#no-cgroups = true\nno-cgroups = false\n' > "$R/etc/nvidia-container-runtime/config.toml"

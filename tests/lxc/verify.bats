@@ -92,7 +92,7 @@ check_no_driver() {
 @test "a container that does not run: the command that starts it" {
     stop d13
     run -1 nvlxc verify d13
-    says "container d13 does not run" "lxc-start -n d13"
+    says "container d13 is not running" "lxc-start -n d13"
     start d13
 }
 
@@ -117,7 +117,7 @@ check_no_driver() {
 
 @test "bad requests" {
     run -2 nvlxc verify d12 --workload chess
-    says "no workload 'chess'"
+    says "unknown workload 'chess'"
     run -2 nvlxc verify d12 --timeout 0
     run -1 nvlxc verify d12 --user nobody-here
     says "nobody-here"
@@ -209,7 +209,7 @@ check_no_driver() {
     verify 1 d12 --user alice
     step nodes fail evidence "no driver answers"
     step nodes-user fail evidence "alice: nvidia0 nvidiactl nvidia-uvm nvidia-uvm-tools: denied by its mode" \
-        cause "is for the container's root and its group video, in which alice is not" fix "in the container: usermod -aG video alice"
+        cause "is for the container's root and its group video, and alice is not in that group" fix "in the container: usermod -aG video alice"
     inside d12 usermod -aG video alice
     verify 1 d12 --user alice
     step nodes-user fail evidence "alice: nvidia0 nvidiactl nvidia-uvm nvidia-uvm-tools: no driver answers"

@@ -162,16 +162,14 @@ static void test_no_choice(void **state)
          "no driver supports both GPU 0000:01:00.0 (10de:1b81, Pascal) and GPU 0000:02:00.0 (10de:2b85, "
          "Blackwell)",
          "with driver 580 or an older one, proprietary modules the GPU 0000:02:00.0 (Blackwell) does not "
-         "work, "
-         "with driver 570 or newer, open modules the GPU 0000:01:00.0 (Pascal)"},
+         "work, and with driver 570 or newer, open modules the GPU 0000:01:00.0 (Pascal) does not"},
         {{"12", "6.1.0-40-amd64", 0x2684, 0, {NULL}, 0x1004},
          "no driver supports both GPU 0000:01:00.0 (10de:2684, Ada) and GPU 0000:02:00.0 (10de:1004, Kepler)",
-         "with driver 520 or newer the GPU 0000:02:00.0 (Kepler) does not work, with driver 470 or an older "
-         "one, "
-         "proprietary modules the GPU 0000:01:00.0 (Ada)"},
+         "with driver 520 or newer the GPU 0000:02:00.0 (Kepler) does not work, and with driver 470 or an "
+         "older one, proprietary modules the GPU 0000:01:00.0 (Ada) does not"},
         {{"13", "6.12.107+deb13-rt-amd64", 0x2438},
-         "kernel 6.12.107+deb13-rt-amd64 is a real-time one (PREEMPT_RT), and the driver does not build on "
-         "those",
+         "kernel 6.12.107+deb13-rt-amd64 is a real-time one (PREEMPT_RT), on which the driver does not "
+         "build",
          "boot another kernel, such as that of linux-image-amd64"},
     };
 
