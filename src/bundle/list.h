@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include <stdint.h>
+
 #include "host/driver_version.h"
 
 struct nvl_userspace;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "driver/origin.h"
+
 /* dkms builds for the kernel that runs and for the newest, where it finds their headers; one that fails makes
  * the package fail. Source: dkms's common.postinst. */
 static char *find_blocker(const struct nvl_driver_need *need, const struct nvl_kernel_range *row)

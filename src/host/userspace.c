@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/root.h"
+
 /* A folder that may hold libraries, and the class that they have if none of them can say so itself. */
 struct candidate {
     const char

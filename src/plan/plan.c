@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "base/error.h"
 #include "container/entry.h"
 #include "container/foreign.h"
 #include "container/ownership.h"
