@@ -1,4 +1,4 @@
-/* A bundle brought to what is installed on the host: built beside, moved into place. */
+/* Brings a bundle up to date with what is installed on the host: builds beside it, then moves into place. */
 #include "bundle/build.h"
 
 #include <errno.h>
@@ -16,10 +16,10 @@
 #include "bundle/select.h"
 #include "bundle/store.h"
 
-/* What is written. */
+/* What is being written. */
 struct stage {
     int store;              /* NVL_BUNDLE_DIR, locked */
-    bool has_bundle;        /* a folder of that version is there: it is brought up to date in place */
+    bool has_bundle;        /* a folder of that version exists: it is updated in place */
     struct nvl_manifest *m; /* of the whole bundle; files without checksum are copied */
 };
 
@@ -41,7 +41,7 @@ static bool leads_to_file(const struct nvl_manifest *m, const char *target)
     return false;
 }
 
-/* The links that stand for the manifest's libraries, and those of the bundle before that still lead to a
+/* The links that the manifest's libraries need, and those of the previous bundle that still lead to a
  * file. */
 static void add_links(struct nvl_manifest *m, const struct nvl_manifest *before)
 {
@@ -56,7 +56,7 @@ static void add_links(struct nvl_manifest *m, const struct nvl_manifest *before)
     nvl_manifest_sort(m);
 }
 
-/* Whether the bundle has this file as it should be, going by its inode only. */
+/* Whether the bundle has this file in the right state, judged only by its inode. */
 static bool has_file(int bundle, const struct nvl_bundle_file *file)
 {
     mode_t mode = nvl_has_prefix(file->path, "bin/") ? 0755 : 0644;
@@ -74,7 +74,7 @@ static bool has_link(int bundle, const struct nvl_bundle_link *link)
     return n >= 0 && (size_t)n == strlen(link->target) && memcmp(target, link->target, (size_t)n) == 0;
 }
 
-/* Whether all links and `sonames` are as the manifest wants them. */
+/* Whether all links and `sonames` match the manifest. */
 static bool has_rest(int bundle, const struct nvl_manifest *m)
 {
     for (size_t i = 0; i < m->n_links; i++)
@@ -145,7 +145,7 @@ static int move_into_bundle(int staged, int bundle, const char *path)
     return r < 0 ? r : renameat(staged, path, bundle, path) < 0 ? -errno : 0;
 }
 
-/* Containers have the bundle's folder mounted: it stays, and each file in it is the old or the new. */
+/* Containers have the bundle's folder mounted: it stays, and each file in it is either the old or the new. */
 static int move_bundle_files(int staged, int bundle, const struct nvl_manifest *m,
                              const struct nvl_strv *copied)
 {
@@ -210,7 +210,7 @@ static int build_stage(struct stage *stage, struct nvl_copier *copier, const str
     return r < 0 ? r : place_stage(stage, staged, bundle, temporary, &copied);
 }
 
-/* On an error the temporary folder is gone, and a bundle that was there is as it was. */
+/* On an error the temporary folder is removed, and an existing bundle is unchanged. */
 static int write_stage(struct stage *stage, struct nvl_copier *copier, const struct nvl_manifest *before,
                        struct nvl_error *err)
 {
@@ -226,7 +226,7 @@ static int write_stage(struct stage *stage, struct nvl_copier *copier, const str
     return r;
 }
 
-/* A bundle as it is found: its folder (-1 for none), and its manifest (empty where it cannot be read). */
+/* An existing bundle: its folder (-1 for none), and its manifest (empty if it cannot be read). */
 struct found {
     int fd;
     struct nvl_manifest m;

@@ -1,5 +1,5 @@
-/* A bundle built and brought up to date: what is new is made in a temporary folder beside it, then moved into
- * place, the manifest last. */
+/* Builds and updates a bundle: new files are made in a temporary folder beside it, then moved into place, the
+ * manifest last. */
 #pragma once
 
 #include "base/text.h"
@@ -15,13 +15,13 @@ struct nvl_sync_result {
     struct nvl_missing missing;
 };
 
-/* Builds the bundle of `version` from what is installed on the host: into a temporary folder beside it
- * (reflink where the file system can, a checksum while copying), fsynced, renamed. One that is there is
- * brought up to date in place, since containers have it mounted: what is new or has another size, time or
- * source is copied, each file replaced whole, the manifest last; what the host no longer has stays. No file
- * is read where nothing has changed. With dry_run only the result is filled in. -ENOENT where that version's
- * libcuda and libnvidia-ml are not installed; -EAGAIN where another sync is still at work after a minute;
- * -ENOSPC with what is needed and free. After an error the bundle is as it was. */
+/* Builds the bundle of `version` from what is installed on the host: in a temporary folder beside it (reflink
+ * if the file system can, a checksum while copying), fsynced, renamed. An existing bundle is updated in
+ * place, since containers have it mounted: what is new or has another size, time or source is copied, each
+ * file replaced whole, the manifest last; what the host no longer has stays. Reads no file if nothing has
+ * changed. With dry_run only the result is filled in. -ENOENT if that version's libcuda and libnvidia-ml are
+ * not installed; -EAGAIN if another sync is still at work after a minute; -ENOSPC with the needed and the
+ * free space. After an error the bundle is unchanged. */
 int nvl_bundle_sync(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
                     bool dry_run, nvl_progress_fn *progress, void *progress_data,
                     struct nvl_sync_result *result, struct nvl_error *err);

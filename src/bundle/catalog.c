@@ -1,6 +1,6 @@
-/* The table of the driver's files. What is left out on purpose: glvnd's loaders (libGL.so.1, libEGL.so.1),
- * which every distribution has, and what distributions build themselves against their own C library
- * (egl-wayland, egl-gbm, nvidia-modprobe, nvidia-persistenced). */
+/* The table of the driver's files. Left out on purpose: glvnd's loaders (libGL.so.1, libEGL.so.1), which
+ * every distribution has, and what distributions build themselves against their own C library (egl-wayland,
+ * egl-gbm, nvidia-modprobe, nvidia-persistenced). */
 #include "bundle/catalog.h"
 
 #include "base/alloc.h"
@@ -61,8 +61,8 @@ const struct nvl_catalog_file nvl_catalog[] = {
     LIBRARY("libnvidia-glsi.so", GRAPHICS, true, "libnvidia-eglcore"),
     LIBRARY("libnvidia-glvkspirv.so", GRAPHICS, true, "libnvidia-glvkspirv"),
     LIBRARY("libnvidia-rtcore.so", GRAPHICS, true, "libnvidia-rtcore"),
-    /* NVIDIA's tools hand these two out with compute; what needs them is graphics, and a host without it
-       lacks them */
+    /* NVIDIA's tools hand out these two with compute; the libraries that need them are graphics, and a host
+     * without it lacks them */
     LIBRARY("libnvidia-gpucomp.so", GRAPHICS, false, "libnvidia-gpucomp"), /* from 545 */
     LIBRARY("libnvidia-allocator.so.1", GRAPHICS, true, "libnvidia-allocator1"),
     LINK("gbm/nvidia-drm_gbm.so", GRAPHICS, "libnvidia-allocator1", "libnvidia-allocator.so.1"),

@@ -1,4 +1,4 @@
-/* One file of the host into the bundle. */
+/* Copies one file of the host into the bundle. */
 #include "bundle/copy.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "bundle/manifest.h"
 #include "host/elf.h"
 
-/* As its header has it, compiled in: no library is loaded for it. */
+/* Compiled in from its header: no library is loaded for it. */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -62,8 +62,8 @@ static bool has_space(struct nvl_copier *copier)
     return (uint64_t)fs.f_bavail * fs.f_frsize >= copier->total - copier->done;
 }
 
-/* Reads `from` to its end for the checksum, and writes it to `to` unless that is a clone. Beyond the size
- * that it had it is not followed: something is writing there. */
+/* Reads `from` to its end for the checksum, and writes it to `to` unless that is a clone. Does not read past
+ * its original size: something else is writing there. */
 static int transfer(struct nvl_copier *copier, const struct nvl_bundle_file *file, uint64_t size, int from,
                     int to, XXH3_state_t *sum)
 {
@@ -97,7 +97,7 @@ static int64_t time_in_ns(const struct timespec *t)
     return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
 }
 
-/* The source is read as it is when it is opened; an upgrade that writes it meanwhile shows in its time or
+/* The source is read in its state when it is opened; an upgrade that writes it meanwhile shows in its time or
  * size. */
 static int copy_bytes(struct nvl_copier *copier, struct nvl_bundle_file *file, int from, int to,
                       struct nvl_error *err)
@@ -108,7 +108,7 @@ static int copy_bytes(struct nvl_copier *copier, struct nvl_bundle_file *file, i
     if (fstat(from, &before) < 0)
         return -errno;
     if (!S_ISREG(before.st_mode))
-        return nvl_error_set(err, -EINVAL, "%s%s is no regular file", copier->root->name, file->source);
+        return nvl_error_set(err, -EINVAL, "%s%s is not a regular file", copier->root->name, file->source);
     int r = transfer(copier, file, (uint64_t)before.st_size, from, to, sum);
     if (r < 0 && r != -ESTALE)
         return r;
@@ -117,7 +117,7 @@ static int copy_bytes(struct nvl_copier *copier, struct nvl_bundle_file *file, i
     if (r == -ESTALE || after.st_size != before.st_size ||
         time_in_ns(&after.st_mtim) != time_in_ns(&before.st_mtim)) {
         nvl_error_set(err, -ESTALE, "%s%s changed while it was copied", copier->root->name, file->source);
-        nvl_error_hint(err, "wait until the driver's installation is done, then: nvlxc driver sync");
+        nvl_error_hint(err, "wait until the driver's installation has finished, then: nvlxc driver sync");
         return -ESTALE;
     }
     format_sum(sum, file->checksum);
@@ -132,7 +132,7 @@ static bool calls_itself_library(const char *path)
     return nvl_has_prefix(path, "lib") && strstr(path, ".so") != NULL;
 }
 
-/* A file that calls itself a library and is none (cut short, or left empty by a full disk) would stop
+/* A file with a library's name that is not a library (cut short, or left empty by a full disk) would stop
  * programs in containers, far from here. */
 static int read_soname(const struct nvl_copier *copier, struct nvl_bundle_file *file, int fd,
                        struct nvl_error *err)
@@ -142,7 +142,7 @@ static int read_soname(const struct nvl_copier *copier, struct nvl_bundle_file *
 
     int r = nvl_elf_read(fd, &elf);
     if (r == -ENOSYS) {
-        nvl_error_host(err, r, "cannot load libelf.so.1, which reads what libraries are called");
+        nvl_error_host(err, r, "cannot load libelf.so.1, which reads the names of libraries");
         nvl_error_hint(err, "install it (Debian: apt install libelf1)");
         return r;
     }

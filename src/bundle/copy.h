@@ -1,5 +1,5 @@
-/* Copies the driver's files into a folder: shared with the source where the file system can (reflink), hashed
- * on the way. Not public: for this room. */
+/* Copies the driver's files into a folder: shared with the source if the file system can (reflink), hashed on
+ * the way. Not public: for this room. */
 #pragma once
 
 #include <stdbool.h>
@@ -22,13 +22,13 @@ struct nvl_copier {
 };
 
 /* Makes the copy of one file at its path in the bundle, with mode and the source's time, synced; fills in its
- * checksum and soname, and size and mtime as they were while it was copied. Nothing is begun that the space
- * that is free would not hold: -ENOSPC without an error text. */
+ * checksum and soname, and its size and mtime during the copy. Does not begin a copy that the free space
+ * cannot hold: -ENOSPC without an error text. */
 int nvl_copy_file(struct nvl_copier *copier, struct nvl_bundle_file *file, struct nvl_error *err);
 
 /* The checksum of a bundle's files: XXH3, 128 bits (xxHash, https://xxhash.com), as XXH128 in hexadecimal,
- * the same that `xxhsum -H2` prints. It finds damage: who could forge a file of a bundle is root, and could
- * forge the manifest too. */
+ * which `xxhsum -H2` also prints. It finds damage: only root could forge a file of a bundle, and root could
+ * forge the manifest, too. */
 #define NVL_CHECKSUM_LENGTH 32
-/* Of what the descriptor gives from here to its end. */
+/* Of the descriptor's content from its position to the end. */
 int nvl_checksum_of(int fd, char text[NVL_CHECKSUM_LENGTH + 1]);

@@ -1,5 +1,5 @@
 /* GSP firmware: kept while its driver is loaded, lent to the kernel while an upgrade waits for the reboot,
- * and taken away again. */
+ * and then removed. */
 #include "bundle/firmware.h"
 
 #include <errno.h>
@@ -38,14 +38,14 @@ static bool is_firmware_off(const struct nvl_root *root)
     return false;
 }
 
-/* gsp_ga10x.bin, gsp_tu10x.bin; compressed where the distribution does that. */
+/* gsp_ga10x.bin, gsp_tu10x.bin; compressed if the distribution does that. */
 static bool is_firmware(const char *name)
 {
     return nvl_has_prefix(name, "gsp_") && (nvl_has_suffix(name, ".bin") || nvl_has_suffix(name, ".bin.xz") ||
                                             nvl_has_suffix(name, ".bin.zst"));
 }
 
-/* The names of firmware in FOLDER/VERSION; none where that is not there. */
+/* The names of firmware in FOLDER/VERSION; none if that does not exist. */
 static int list_firmware(const struct nvl_root *root, const char *folder, const char *version,
                          struct nvl_strv *names, struct nvl_error *err)
 {
@@ -69,7 +69,7 @@ static bool find_firmware(const struct nvl_root *root, const char *folder, const
     return nvl_root_stat(root, path, 0, st) == 0 && S_ISREG(st->st_mode);
 }
 
-/* Into place whole: what the kernel loads is all of it or nothing. */
+/* Moved into place as a whole: the kernel loads all of it or nothing. */
 static int copy_whole_file(const struct nvl_root *root, const char *source, uint64_t size, int to,
                            const char *name, struct nvl_error *err)
 {
@@ -77,7 +77,7 @@ static int copy_whole_file(const struct nvl_root *root, const char *source, uint
     struct nvl_copier copier = {.root = root, .dirfd = to, .total = size};
     struct nvl_bundle_file file = {.path = temporary, .source = from};
 
-    unlinkat(to, temporary, 0); /* of one that died: the lock is held */
+    unlinkat(to, temporary, 0); /* of a sync that died: the lock is held */
     int r = nvl_copy_file(&copier, &file, err);
     if (r == 0 && (renameat(to, temporary, to, name) < 0 || fsync(to) < 0))
         r = -errno;
@@ -118,7 +118,7 @@ static bool is_same_time(const struct stat *a, const struct stat *b)
     return a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/* What is installed now; what is kept and no longer installed stays. */
+/* Keeps what is installed now; what is kept and no longer installed stays. */
 static int keep_installed(const struct firmware *f, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
@@ -198,7 +198,7 @@ static bool is_same_content(const struct nvl_root *root, const char *a, const ch
     }
 }
 
-/* The folders that were made for it, as far as nothing else has come into them. */
+/* Removes the folders that were made for it, unless something else is in them now. */
 static void remove_empty_folders(const struct nvl_root *root, const char *version)
 {
     nvl_autofree char *path = nvl_xasprintf(NVL_FIRMWARE_UPDATES "/%s", version);
@@ -231,7 +231,7 @@ static int take_back_file(const struct firmware *f, const char *version, const c
     return 0;
 }
 
-/* What another version was lent, and what is installed again. */
+/* Takes back what was lent for another version, or is installed again. */
 static int take_back(const struct firmware *f, const char *version, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};

@@ -1,5 +1,5 @@
-/* The bundles that are there, what each is good for now, and who has it; removed, but never one that a
- * container has or will need. */
+/* The existing bundles, what each is good for now, and which containers have it; and their removal, but never
+ * of one that a container has or will need. */
 #include "bundle/list.h"
 
 #include <ctype.h>
@@ -68,7 +68,7 @@ int nvl_bundles_list(const struct nvl_root *root, const struct nvl_driver_versio
     return 0;
 }
 
-/* The n-th field of a line, fields being parted by blanks; from 0. */
+/* The n-th field of a line, from 0; blanks separate fields. */
 static bool mount_field(const char *line, size_t len, size_t n, const char **start, size_t *field_len)
 {
     const char *end = line + len, *at = line;
@@ -93,8 +93,8 @@ static bool ends_in(const char *s, size_t len, const char *suffix)
     return len >= n && memcmp(s + len - n, suffix, n) == 0;
 }
 
-/* "36 35 98:0 /var/lib/nvlxc/driver/550.163.01 /usr/local/nvidia ro …": where /var is a file system of its
- * own, the first path is shorter; while a container is being set up, the second one is longer. */
+/* "36 35 98:0 /var/lib/nvlxc/driver/550.163.01 /usr/local/nvidia ro …": if /var is a separate file system,
+ * the first path is shorter; while a container is being set up, the second one is longer. */
 static bool has_mount(const char *text, size_t len, const char *version)
 {
     nvl_autofree char *bundle = nvl_xasprintf("/nvlxc/driver/%s", version);
@@ -114,7 +114,7 @@ static bool begins_with_digit(const char *name)
     return isdigit((unsigned char)name[0]) != 0;
 }
 
-/* "mnt:[4026531841]"; the process's own number where the link cannot be read. */
+/* "mnt:[4026531841]"; the process's own number if the link cannot be read. */
 static char *namespace_of(const struct nvl_root *root, const char *pid, const char *kind)
 {
     nvl_autofree char *path = nvl_xasprintf("/proc/%s/ns/%s", pid, kind);
@@ -124,8 +124,8 @@ static char *namespace_of(const struct nvl_root *root, const char *pid, const ch
 }
 
 /* The containers that have the bundle of this version mounted: process namespaces with such a mount in one of
- * their mount namespaces, so that services with a mount namespace of their own do not count again. A
- * container's mounts show nowhere else. Sources: /proc/PID/mountinfo (proc(5)), /proc/PID/ns. */
+ * their mount namespaces, so that services with their own mount namespace do not count again. A container's
+ * mounts show nowhere else. Sources: /proc/PID/mountinfo (proc(5)), /proc/PID/ns. */
 static size_t count_users(const struct nvl_root *root, const char *version)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0}, seen = {0}, users = {0};
@@ -192,12 +192,13 @@ static int refuse_needed(const struct nvl_root *root, const char *version, struc
     if (loaded.loaded && strcmp(loaded.version, version) == 0)
         return nvl_error_set(err, -EBUSY, "the driver bundle %s is kept: that driver is loaded", version);
     if (loaded.loaded && loaded.version[0] == '\0')
-        return nvl_error_set(
-            err, -EBUSY, "the driver bundle %s is kept: the loaded driver does not say its version", version);
-    if (nvl_version_is_pending(version, &loaded, &us))
         return nvl_error_set(err, -EBUSY,
-                             "the driver bundle %s is kept: that driver is installed, and the next boot's",
+                             "the driver bundle %s is kept: the loaded driver does not report its version",
                              version);
+    if (nvl_version_is_pending(version, &loaded, &us))
+        return nvl_error_set(
+            err, -EBUSY, "the driver bundle %s is kept: that driver is installed, and the next boot loads it",
+            version);
     size_t users = count_users(root, version);
     if (users > 0) {
         nvl_error_set(err, -EBUSY, "the driver bundle %s is kept: %zu running container%s %s it", version,
@@ -208,7 +209,7 @@ static int refuse_needed(const struct nvl_root *root, const char *version, struc
     return 0;
 }
 
-/* Renamed first, so that no half of it bears its name. */
+/* Renamed first, so that no partial folder has its name. */
 static int remove_folder(int store, const char *version)
 {
     nvl_autofree char *temporary = nvl_store_temporary_name(version);

@@ -20,7 +20,7 @@ static void drop_manifest_json(json_t **value)
     json_decref(*value);
 }
 
-/* Paths of a manifest are used to make and to replace files: they stay in the bundle. */
+/* Paths of a manifest are used to make and to replace files: they must stay in the bundle. */
 static bool stays_inside(const char *path)
 {
     if (path == NULL || path[0] == '\0' || path[0] == '/')
@@ -221,7 +221,7 @@ void nvl_manifest_link_sonames(struct nvl_manifest *m)
         nvl_autofree char *link = nvl_xasprintf("%s/%s", dir, file->soname);
         if (strcmp(link, file->path) != 0)
             nvl_manifest_add_link(m, link, name + 1);
-        /* what Triton and programs that link with -lcuda look for */
+        /* the name that Triton and programs that link with -lcuda look for */
         nvl_autofree char *plain = nvl_xasprintf("%s/libcuda.so", dir);
         if (strcmp(file->soname, "libcuda.so.1") == 0)
             nvl_manifest_add_link(m, plain, file->soname);
@@ -243,7 +243,7 @@ char *nvl_manifest_sonames(const struct nvl_manifest *m)
     return nvl_strv_join(&lines, "");
 }
 
-/* ---- a bundle held against its manifest ---- */
+/* ---- comparing a bundle with its manifest ---- */
 
 /* The folder of one bundle. */
 struct look {
@@ -274,8 +274,8 @@ static void verify_file(const struct look *look, const struct nvl_bundle_file *f
                        (long long)st.st_size, (unsigned long long)file->size);
     else if (look->deep &&
              (read_checksum(look->fd, file->path, checksum) < 0 || strcmp(checksum, file->checksum) != 0)) {
-        nvl_strv_pushf(look->faults, "%s/%s has not the content that the manifest says (XXH128)", look->path,
-                       file->path);
+        nvl_strv_pushf(look->faults, "%s/%s does not have the content that the manifest names (XXH128)",
+                       look->path, file->path);
         nvl_strv_pushf(look->unseen, "%s/%s", look->path, file->path);
     }
 }
@@ -320,7 +320,7 @@ void nvl_bundle_verify(const struct nvl_root *root, const struct nvl_bundle *bun
     if (fd < 0 || !bundle->complete) {
         nvl_strv_pushf(faults, "%s%s: %s", path, fd < 0 ? "" : "/manifest.json",
                        fd < 0                          ? strerror(-fd)
-                       : bundle->unreadable == -EINVAL ? "is no manifest of that version"
+                       : bundle->unreadable == -EINVAL ? "is not a manifest of that version"
                                                        : strerror(-bundle->unreadable));
         return;
     }

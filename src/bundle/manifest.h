@@ -1,5 +1,5 @@
-/* What a bundle holds: its files, each with where it came from, and its links. Kept as manifest.json in the
- * bundle; the same lists say what a sync has chosen. Not public: for this room. */
+/* What a bundle contains: its files, each with its origin, and its links. Stored as manifest.json in the
+ * bundle; a sync uses the same lists for what it has chosen. Not public: for this room. */
 #pragma once
 
 #include "bundle/copy.h"
@@ -28,8 +28,8 @@ struct nvl_manifest {
     size_t n_links;
 };
 
-/* -ENOENT where there is none; -EINVAL for one that is damaged or not of that version: a path that leads out
- * of the bundle counts as damage. */
+/* -ENOENT if there is none; -EINVAL for one that is damaged or not of that version: a path that leads out of
+ * the bundle counts as damage. */
 int nvl_manifest_read(const struct nvl_root *root, const char *version, struct nvl_manifest *m);
 /* The same for text in memory. */
 int nvl_manifest_parse(const char *text, size_t len, const char *version, struct nvl_manifest *m);
@@ -40,7 +40,7 @@ void nvl_manifest_clear(struct nvl_manifest *m);
 struct nvl_bundle_file *nvl_manifest_find(const struct nvl_manifest *m, const char *path);
 /* Whether both name the same file of the host, unchanged. */
 bool nvl_bundle_file_same(const struct nvl_bundle_file *a, const struct nvl_bundle_file *b);
-/* Adds an empty one, or gives the one that is there; pointers from before are void. */
+/* Adds an empty one, or returns the existing one; earlier pointers become invalid. */
 struct nvl_bundle_file *nvl_manifest_add(struct nvl_manifest *m, const char *path);
 void nvl_manifest_add_link(struct nvl_manifest *m, const char *path, const char *target);
 void nvl_manifest_sort(struct nvl_manifest *m);
@@ -56,9 +56,9 @@ struct nvl_bundle;
 struct nvl_root;
 struct nvl_strv;
 
-/* Appends one line for each file and link of the bundle that is not as the manifest has it: missing, of
- * another size, leading elsewhere, and with `deep` (all of it is read) of other content. A manifest that
- * cannot be read is one line too. `unseen` gets the paths of those that a sync takes for good, since it does
- * not read them: they have to be removed before it. */
+/* Appends one line for each file and link of the bundle that does not match the manifest: missing, of another
+ * size, leading elsewhere, and with `deep` (which reads all of it) of other content. A manifest that cannot
+ * be read is also one line. `unseen` gets the paths of damaged files that a sync would consider good, since
+ * it does not read them: they must be removed before it. */
 void nvl_bundle_verify(const struct nvl_root *root, const struct nvl_bundle *bundle, bool deep,
                        struct nvl_strv *faults, struct nvl_strv *unseen);

@@ -1,4 +1,4 @@
-/* The search for each entry of the catalog, among the folders of the version and what belongs to them. */
+/* Searches each entry of the catalog in the folders of the version and in the folders that belong to them. */
 #include "bundle/select.h"
 
 #include <errno.h>
@@ -13,11 +13,11 @@
 
 #define MANY 5 /* names in one line */
 
-/* What a bundle should hold and the host does not have. */
+/* What a bundle should contain and the host does not have. */
 enum absence {
     PRESENT,
     ABSENT,       /* not installed */
-    OTHER_VERSION /* installed, but not of the bundle's version, as far as can be told */
+    OTHER_VERSION /* installed, but not of the bundle's version, as far as nvlxc can tell */
 };
 
 struct chooser {
@@ -26,11 +26,10 @@ struct chooser {
     const char *version;
     const struct nvl_manifest *known;
     struct nvl_manifest *chosen;
-    char **sources; /* for each entry of the catalog: the 64-bit file that was chosen; the manifest's */
+    char **sources;         /* for each entry of the catalog: the chosen 64-bit file; the manifest's */
     enum absence *absences; /* for each entry */
-    bool is_main; /* what is found counts for these two; not so 32-bit libraries, which are an extra */
-    struct nvl_strv
-        places; /* the folders that programs and data may lie in, nearest to the libraries first */
+    bool is_main;           /* findings count for these two; not for 32-bit libraries, which are an extra */
+    struct nvl_strv places; /* the folders that programs and data may be in, nearest to the libraries first */
 };
 
 static bool is_one_version(const struct chooser *c)
@@ -62,7 +61,7 @@ static bool inspect_file(const struct chooser *c, const char *path, struct nvl_b
     return true;
 }
 
-/* A bundle that holds the very file has been through this before. */
+/* A file that is already in the bundle was examined before. */
 static bool is_in_manifest(const struct chooser *c, const char *path, const struct nvl_bundle_file *file)
 {
     const struct nvl_bundle_file *known = nvl_manifest_find(c->known, path);
@@ -102,9 +101,8 @@ static char *versioned_name(const char *name, const char *version)
     return nvl_xasprintf("%.*s.%s", (int)(so + 3 - name), name, version);
 }
 
-/* Whether the folder of libraries counts, and may have the file: most of the catalog is in none of them. What
- * lies deeper
- * ("vdpau/…") is not in its list. */
+/* Whether the folder of libraries counts, and may have the file: most of the catalog is in none of them.
+ * Files in subfolders ("vdpau/…") are not in its list. */
 static bool dir_may_have(const struct chooser *c, size_t dir, enum nvl_elf_class elf, const char *name)
 {
     return dir_counts(c, &c->us->dirs[dir], elf) &&
@@ -155,7 +153,7 @@ static size_t voucher_of(size_t entry)
     return entry;
 }
 
-/* Whether a folder of libraries holds only this version. */
+/* Whether a folder of libraries contains only this version. */
 static bool dir_is_pure(const struct chooser *c, const char *dir, size_t len)
 {
     size_t count = 0;
@@ -165,7 +163,7 @@ static bool dir_is_pure(const struct chooser *c, const char *dir, size_t len)
     return count <= 1;
 }
 
-/* A file that says nothing of itself goes with the file that vouches for it. */
+/* A file without a version of its own goes with the file that vouches for it. */
 static bool is_vouched(const struct chooser *c, size_t entry, const struct nvl_bundle_file *file)
 {
     size_t voucher = voucher_of(entry);
@@ -200,7 +198,7 @@ static bool try_data(struct chooser *c, size_t entry, const char *path, const ch
     return fits;
 }
 
-/* Programs and data lie in a prefix of their libraries: /usr of /usr/lib/x86_64-linux-gnu, /usr/local/nvidia
+/* Programs and data are in a prefix of their libraries: /usr of /usr/lib/x86_64-linux-gnu, /usr/local/nvidia
  * of /usr/local/nvidia/lib64. The nearest one first, up to the root. */
 static void add_prefixes_above(struct nvl_strv *prefixes, const char *dir)
 {
@@ -216,7 +214,7 @@ static void add_prefixes_above(struct nvl_strv *prefixes, const char *dir)
     }
 }
 
-/* Those folders of the prefixes that are there: each is looked for once, not once for each file. */
+/* Those folders of the prefixes that exist: each is checked once, not once for each file. */
 static void find_data_places(struct chooser *c)
 {
     static const char *const folders[] = {"bin", "sbin", "share", "etc"};
@@ -235,7 +233,7 @@ static void find_data_places(struct chooser *c)
         }
 }
 
-/* Tries "PLACE/tail" in the places that end so. */
+/* Tries "PLACE/tail" in the places with that ending. */
 static bool try_places(struct chooser *c, size_t entry, const char *folder, const char *other,
                        const char *tail, const char *place)
 {
@@ -256,7 +254,7 @@ static void choose_program(struct chooser *c, size_t entry)
     try_places(c, entry, "/bin", "/sbin", name, place);
 }
 
-/* Some data lie beside the libraries; the rest in share or etc, whichever the distribution likes. */
+/* Some data are beside the libraries; the rest in share or etc, depending on the distribution. */
 static void choose_data(struct chooser *c, size_t entry)
 {
     const char *place = nvl_catalog[entry].name;
@@ -317,7 +315,7 @@ static void choose_entries(struct chooser *c)
     }
 }
 
-/* One of the two makes it a driver. */
+/* Either of the two makes it a driver. */
 static bool has_core_library(const struct nvl_manifest *chosen, const char *version)
 {
     nvl_autofree char *cuda = nvl_xasprintf("lib64/libcuda.so.%s", version);
@@ -355,7 +353,7 @@ static void report_absences(const enum absence *absences, unsigned capability, e
     nvl_autofree char *word = nvl_capabilities_format(capability);
     nvl_autofree char *list = nvl_strv_join(&names, ", ");
     const char *verb = names.count > 1 ? "are" : "is";
-    /* a host without a screen has no graphics at all: a dozen names would say no more */
+    /* a host without a screen has no graphics at all: a dozen names would tell no more */
     if (names.count == n_expected && n_expected > MANY)
         m.text = nvl_xasprintf("%s: none of its %zu files is installed%s%s", word, n_expected,
                                kind == ABSENT ? "" : " in version ", kind == ABSENT ? "" : version);
@@ -423,6 +421,6 @@ int nvl_bundle_lacks(const struct nvl_root *root, const struct nvl_userspace *us
 {
     nvl_auto(nvl_manifest_clear) struct nvl_manifest found = {0}, m = {0};
 
-    nvl_manifest_read(root, version, &found); /* an empty one means that every file is looked into */
+    nvl_manifest_read(root, version, &found); /* an empty one means that every file is examined */
     return nvl_select_files(root, us, version, &found, &m, missing, err);
 }

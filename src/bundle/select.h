@@ -8,12 +8,12 @@ struct nvl_manifest;
 struct nvl_root;
 struct nvl_userspace;
 
-/* What a bundle should hold of one capability, and the host does not have. */
+/* What a bundle should contain of one capability, and the host does not have. */
 struct nvl_missing_files {
     unsigned capability;      /* one bit */
     char *text;               /* "video: libnvidia-encode.so.1 is not installed" */
-    struct nvl_strv packages; /* that bring them, by Debian's names; may be empty. What brings them on this
-                                 host is told by driver/advice.h */
+    struct nvl_strv packages; /* that bring them, by Debian's names; may be empty. driver/advice.h tells what
+                                 brings them on this host */
 };
 struct nvl_missing {
     struct nvl_missing_files *items;
@@ -21,12 +21,12 @@ struct nvl_missing {
 };
 void nvl_missing_clear(struct nvl_missing *missing);
 
-/* Fills `chosen` (without checksums and sonames) with the files of `version`, and `missing` by capability as
- * nvl_sync_result has it. Files that `known` has, unchanged, are not read. -ENOENT where neither libcuda nor
- * libnvidia-ml of that version is there. */
+/* Fills `chosen` (without checksums and sonames) with the files of `version`, and `missing` by capability, in
+ * the form of nvl_sync_result. Files that `known` has, unchanged, are not read. -ENOENT if neither libcuda
+ * nor libnvidia-ml of that version exists. */
 int nvl_select_files(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
                      const struct nvl_manifest *known, struct nvl_manifest *chosen,
                      struct nvl_missing *missing, struct nvl_error *err);
-/* Only what the bundle of that version lacks, as a sync would say. */
+/* Only what the bundle of that version lacks, as a sync would report it. */
 int nvl_bundle_lacks(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
                      struct nvl_missing *missing, struct nvl_error *err);

@@ -1,4 +1,4 @@
-/* The folder of bundles: made, locked, swept. */
+/* The folder of bundles: makes, locks and sweeps it. */
 #include "bundle/store.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ static int take_store_lock(int fd, unsigned wait_ms, struct nvl_error *err)
         if (waited >= wait_ms) {
             nvl_error_set(err, -EAGAIN, "another nvlxc is writing in %s (waited %u s for its lock)",
                           NVL_BUNDLE_DIR, wait_ms / 1000);
-            nvl_error_hint(err, "run it again when that one is done; its process: fuser %s/.lock",
+            nvl_error_hint(err, "run it again when that one has finished; its process: fuser %s/.lock",
                            NVL_BUNDLE_DIR);
             return -EAGAIN;
         }
@@ -43,7 +43,7 @@ static bool is_temporary_name(const char *name)
     return name[0] == '.' && mark != NULL && nvl_is_version(name + 1, (size_t)(mark - name - 1));
 }
 
-/* Under the lock nobody else's is in use. */
+/* Under the lock nobody else uses one. */
 static void sweep_store(const struct nvl_root *root, int dirfd)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
@@ -113,6 +113,6 @@ int nvl_store_error(int dirfd, int code, const char *version, uint64_t needed, s
     nvl_error_set(err, code, "no space for the driver bundle %s/%s: it needs %s, %s are free%s",
                   NVL_BUNDLE_DIR, version, needs, has,
                   available >= needed ? "; the file system's inodes may be used up" : "");
-    nvl_error_hint(err, "make room there, or remove old bundles: nvlxc driver prune");
+    nvl_error_hint(err, "free space there, or remove old bundles: nvlxc driver prune");
     return code;
 }

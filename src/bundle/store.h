@@ -6,8 +6,8 @@
 /* How long a sync waits for another. */
 #define NVL_STORE_WAIT_MS 60000
 
-/* Makes the folder with those above it, and takes its lock (.lock in it). -EAGAIN where another one still
- * holds it after wait_ms. What a sync that died has left behind is removed. */
+/* Makes the folder with its parents, and takes its lock (.lock in it). -EAGAIN if another process still holds
+ * it after wait_ms. Removes what a dead sync has left. */
 int nvl_store_open(const struct nvl_root *root, unsigned wait_ms, int *dirfd, int *lockfd,
                    struct nvl_error *err);
 

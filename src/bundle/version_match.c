@@ -1,5 +1,5 @@
-/* Versions of files. In the real packages nvidia-smi, nvidia-cuda-mps-control and libnvidia-api.so.1 hold
- * their version as text; nvidia-debugdump, nvidia-cuda-mps-server, nvoptix.bin and the ICDs hold none. */
+/* Versions of files. In the real packages nvidia-smi, nvidia-cuda-mps-control and libnvidia-api.so.1 contain
+ * their version as text; nvidia-debugdump, nvidia-cuda-mps-server, nvoptix.bin and the ICDs contain none. */
 #include "bundle/version_match.h"
 
 #include <ctype.h>
@@ -25,8 +25,8 @@ static bool is_number_part(char c)
     return isdigit((unsigned char)c) || c == '.';
 }
 
-/* `text` has a byte before and one after what may match: 0 at the ends of the file. A full stop behind the
- * version ends it unless a digit follows, so two bytes behind are looked at. */
+/* `text` has a byte before and one after a possible match: 0 at the ends of the file. A full stop after the
+ * version ends it unless a digit follows, so two bytes after it are read. */
 static bool holds_word(const char *text, size_t len, const char *word, size_t word_len)
 {
     const char *at = text + 1, *end = text + len;
@@ -64,7 +64,7 @@ int nvl_content_has_version(const struct nvl_root *root, const char *path, const
         size_t len = kept + (size_t)n;
         if (holds_word(window, len, version, word_len))
             return 1;
-        kept = word_len + 3 < len ? word_len + 3 : len; /* with a byte before, and two behind */
+        kept = word_len + 3 < len ? word_len + 3 : len; /* with a byte before, and two after */
         memmove(window, window + len - kept, kept);
     }
 }

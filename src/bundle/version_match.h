@@ -1,15 +1,15 @@
-/* Whether a file is of a driver version. Names mostly say it; some files say it inside; the rest say nothing,
- * and are believed for the company they keep. Not public: for this room. */
+/* Whether a file has a driver version. Names mostly tell it; some files contain it; the rest tell nothing,
+ * and are judged by the files beside them. Not public: for this room. */
 #pragma once
 
 #include "base/root.h"
 
-/* The version in a library's name, "550.163.01" of "libcuda.so.550.163.01"; NULL where it has none. */
+/* The version in a library's name, "550.163.01" of "libcuda.so.550.163.01"; NULL if it has none. */
 const char *nvl_name_version(const char *name);
-/* Whether the file holds the version as a word (not as a part of a longer number). 1, 0, or a negative errno.
- */
+/* Whether the file contains the version as a word (not as a part of a longer number). 1, 0, or a negative
+ * errno. */
 int nvl_content_has_version(const struct nvl_root *root, const char *path, const char *version);
 /* Whether a small text file (an ICD) names this library. */
 bool nvl_text_names(const struct nvl_root *root, const char *path, const char *library);
-/* Whether two programs are of one installation: in one folder, or in bin and sbin of one prefix. */
+/* Whether two programs belong to one installation: in one folder, or in bin and sbin of one prefix. */
 bool nvl_same_installation(const char *path, const char *other);

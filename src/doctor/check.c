@@ -1,11 +1,11 @@
-/* Asks the checks: those whose needs are met. */
+/* Runs the checks whose needs are met. */
 #include "doctor/check.h"
 
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 #include "doctor/host/shared.h"
 
-/* Something is installed, nothing is loaded, and there is no module on disk for this kernel. */
+/* The driver is installed, not loaded, and has no module on disk for this kernel. */
 static bool lacks_module(const struct nvl_host_facts *facts)
 {
     return !facts->host.driver.loaded && nvl_driver_is_installed(facts) && facts->installed.module == NULL &&
@@ -94,7 +94,7 @@ void nvl_check_host(const struct nvl_host_facts *facts, struct nvl_findings *fin
     }
 }
 
-/* Where only the config was read, what asks for more is not asked, and not counted. */
+/* If only the config was read, checks that need more are neither run nor counted. */
 static bool is_within_depth(const struct nvl_check *check, const struct nvl_container_facts *facts)
 {
     return facts->depth == NVL_DEPTH_ALL ||

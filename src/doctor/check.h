@@ -1,28 +1,28 @@
-/* The checks: each is one row, {id, question, place, needs, folded_into, function}, in the file of its
- * subject, beside its function. The rows of one file make a list; families.c puts the lists together. */
+/* The checks: each is one row, {id, question, place, needs, folded_into, function}, beside its function in
+ * the file of its subject. The rows of one file make a list; families.c joins the lists. */
 #pragma once
 
 #include "doctor/facts.h"
 #include "doctor/findings.h"
 
-/* What a check needs to be asked at all, so that its function can count on it. Without it the check finds
+/* What a check needs before it runs, so that its function can rely on it. Without it the check finds
  * nothing. */
 enum nvl_needs {
     /* The host. */
     NVL_NEEDS_LOADED = 1u << 0,  /* NVIDIA's kernel module is loaded */
-    NVL_NEEDS_VERSION = 1u << 1, /* it is, and its version is understood */
+    NVL_NEEDS_VERSION = 1u << 1, /* the module is loaded, and nvlxc understands its version */
     NVL_NEEDS_UNBUILT = 1u << 2, /* the driver is installed, not loaded, and has no module for this kernel */
     NVL_NEEDS_NVIDIA = 1u << 3,  /* there is a GPU, and its driver is loaded or installed */
     NVL_NEEDS_GRANTS = 1u << 4,  /* a container of this host has a grant */
     /* The container. */
-    NVL_NEEDS_PVE = 1u << 5,      /* its config is one of Proxmox VE */
-    NVL_NEEDS_LXC = 1u << 6,      /* its config is one of LXC's own */
-    NVL_NEEDS_GRANT = 1u << 7,    /* it has a grant that can be read */
-    NVL_NEEDS_GPU_WISH = 1u << 8, /* it is to have a GPU: a grant that gives something, or lines by hand */
-    NVL_NEEDS_BUNDLE = 1u << 9,   /* its grant has nvlxc's bundle of the driver mounted in it */
-    NVL_NEEDS_DEPTH = 1u << 10,   /* more of it was looked at than its config: NVL_DEPTH_ALL */
-    NVL_NEEDS_ROOTFS = 1u << 11,  /* its root file system is within reach */
-    NVL_NEEDS_RUNNING = 1u << 12, /* it runs, its init is known, and its root file system is within reach */
+    NVL_NEEDS_PVE = 1u << 5,      /* its config is Proxmox VE's */
+    NVL_NEEDS_LXC = 1u << 6,      /* its config is plain LXC's */
+    NVL_NEEDS_GRANT = 1u << 7,    /* it has a grant that nvlxc can read */
+    NVL_NEEDS_GPU_WISH = 1u << 8, /* it should have a GPU: a grant that gives something, or lines by hand */
+    NVL_NEEDS_BUNDLE = 1u << 9,   /* its grant mounts nvlxc's bundle of the driver */
+    NVL_NEEDS_DEPTH = 1u << 10,   /* more than its config was read: NVL_DEPTH_ALL */
+    NVL_NEEDS_ROOTFS = 1u << 11,  /* its root file system is accessible */
+    NVL_NEEDS_RUNNING = 1u << 12, /* it runs, its init is known, and its root file system is accessible */
 };
 
 typedef void nvl_host_check(const struct nvl_check *check, const struct nvl_host_facts *facts,
@@ -36,10 +36,10 @@ struct nvl_check {
     const char *id;          /* stable: "uvm-node-stale" */
     const char *question;    /* "Is /dev/nvidia-uvm the driver's device?"; the all-clear lists it */
     unsigned place;          /* in its family: what blocks first has the lower number */
-    unsigned needs;          /* of enum nvl_needs */
-    const char *folded_into; /* ids, separated by blanks, of checks whose findings may explain its own, where
-                              * they are about the same (nvl_findings_finish); NULL for none */
-    enum nvl_scope scope;    /* which function it has */
+    unsigned needs;          /* from enum nvl_needs */
+    const char *folded_into; /* ids, separated by blanks, of checks whose findings may explain this one's if
+                                both are about the same thing (nvl_findings_finish); NULL for none */
+    enum nvl_scope scope;    /* selects the function */
     union {
         nvl_host_check *host;
         nvl_container_check *container;
@@ -49,8 +49,8 @@ struct nvl_check {
 #define NVL_OF_HOST(name)      .scope = NVL_SCOPE_HOST, .host = (name)
 #define NVL_OF_CONTAINER(name) .scope = NVL_SCOPE_CONTAINER, .container = (name)
 
-/* Runs the host's checks, or one container's, and appends what they find; of a container whose config alone
- * was read, those that need no more. `asked` counts checks. */
+/* Runs the host's checks, or one container's, and appends their findings; if only the container's config was
+ * read, only the checks that need no more. `asked` counts the checks. */
 void nvl_check_host(const struct nvl_host_facts *facts, struct nvl_findings *findings, size_t *asked);
 void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_findings *findings,
                          size_t *asked);

@@ -1,4 +1,4 @@
-/* Asking the checks: of the host, and of one container or all that may have to do with GPUs. */
+/* Runs the checks: of the host, and of one container or of all that may have to do with GPUs. */
 #include "doctor/diagnose.h"
 
 #include "base/printable.h"
@@ -29,7 +29,7 @@ static void describe_container(struct nvl_diagnosis *d, const struct nvl_contain
                    is_running ? "running" : "stopped");
 }
 
-/* What the grant resolves to is taken over. */
+/* Takes over what the grant resolves to. */
 static void keep_holder(struct nvl_diagnosis *d, struct nvl_container_facts *c)
 {
     struct nvl_holder *holder = NVL_APPEND(d->holders, d->n_holders);
@@ -57,8 +57,8 @@ static int diagnose_container(struct nvl_diagnosis *d, struct nvl_container *con
     return 0;
 }
 
-/* One that cannot be read does not keep the others from being looked at. Who has nothing to do with GPUs is
- * not mentioned. */
+/* An unreadable config does not stop the checks of the others. Containers that have nothing to do with GPUs
+ * are not mentioned. */
 static void diagnose_all(struct nvl_diagnosis *d)
 {
     for (size_t i = 0; i < d->facts.n_suspects; i++) {

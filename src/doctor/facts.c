@@ -1,4 +1,4 @@
-/* Reads the facts that checks judge: of the host, with the containers that are to have a GPU, and of one
+/* Reads the facts that checks judge: of the host, including the containers that should have a GPU, and of one
  * container. */
 #include "doctor/facts.h"
 
@@ -23,7 +23,7 @@ static void add_host_node(struct nvl_host_facts *f, enum nvl_node_kind kind)
     *NVL_APPEND(f->nodes, f->n_nodes) = node;
 }
 
-/* Every node that the loaded driver should have; none where no driver is loaded. */
+/* Every node that the loaded driver should have; none if no driver is loaded. */
 static void read_nodes(struct nvl_host_facts *f)
 {
     if (!f->host.driver.loaded)
@@ -38,7 +38,7 @@ static void read_nodes(struct nvl_host_facts *f)
         add_host_node(f, NVL_NODE_MODESET);
 }
 
-/* What fits what is asked only of what nvidia does not drive. */
+/* Only GPUs that nvidia does not drive raise the question which driver fits. */
 static int read_support(struct nvl_host_facts *f, struct nvl_error *err)
 {
     bool all_driven = f->host.driver.loaded;
@@ -57,7 +57,7 @@ static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
         nvl_installed_driver_read(f->root, &f->system, &f->userspace, &f->host.driver, &f->installed);
 }
 
-/* Of a GPU that the driver does not fit, which driver would. */
+/* For a GPU that the driver does not support, which driver would. */
 static void explain_gpu(const struct nvl_host_facts *f, const struct nvl_gpu *gpu,
                         struct nvl_gpu_reason *reason)
 {
@@ -87,8 +87,8 @@ static void read_reasons(struct nvl_host_facts *f)
         explain_gpu(f, &f->host.gpus.items[i], &f->reasons[i]);
 }
 
-/* A node that Proxmox wants to be there before anything of a start, or that a mount leaves out without a
- * word. nvlxc's own mount entries have its pre-start hook before them. */
+/* A node that Proxmox needs before anything else of a start, or that a mount silently leaves out. nvlxc's own
+ * mount entries need no check: its pre-start hook runs before them. */
 static bool needs_node_first(const struct nvl_setting *s)
 {
     if (s->owner == NVL_OWNER_OTHER || strstr(s->value, "/dev/nvidia") == NULL)
@@ -105,7 +105,7 @@ static bool starts_at_boot(const struct nvl_container *c, const struct nvl_effec
     return value != NULL && strcmp(value, "1") == 0;
 }
 
-/* Wherever it stands in the file, and in whatever form: a line that is not read, a section, a comment. */
+/* Wherever it stands in the file, and in any form: a line that is not read, a section, a comment. */
 static bool speaks_of_gpus(const struct nvl_config *config)
 {
     static const char *const words[] = {"nvidia", "nvlxc", "gpu", "cuda"};
@@ -113,7 +113,7 @@ static bool speaks_of_gpus(const struct nvl_config *config)
     for (size_t i = 0; i < NVL_LENGTH(words); i++)
         if (strcasestr(config->text, words[i]) != NULL)
             return true;
-    nvl_autofree bool *strays = nvl_config_strays(config); /* rules, which are numbers */
+    nvl_autofree bool *strays = nvl_config_strays(config); /* device rules contain only numbers */
     return strays != NULL;
 }
 
@@ -128,7 +128,7 @@ static void read_gpu_user(struct nvl_host_facts *f, size_t index)
 
     if (c->node != NULL)
         return;
-    /* what cannot be read is reported later, by the caller, who reads it again */
+    /* unreadable configs are reported later, by the caller, which reads them again */
     bool is_suspect = nvl_container_read_config(f->root, c, &config, &ignored) < 0 || speaks_of_gpus(&config);
     is_suspect = nvl_effective_read(f->root, c, &config, &effective, &ignored) < 0 || is_suspect;
     bool has_grant =
@@ -153,7 +153,7 @@ static void read_gpu_user(struct nvl_host_facts *f, size_t index)
     };
 }
 
-/* Each config is read once: who is to have a GPU, who is suspect, and which GPUs a running one must have
+/* Reads each config once: who should have a GPU, who is suspect, and which GPUs a running container must have
  * used. */
 static void read_gpu_users(struct nvl_host_facts *f)
 {

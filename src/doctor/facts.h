@@ -1,5 +1,5 @@
-/* The facts that checks judge: read once, before any check runs. All through the root handle, so that a
- * fixture host can have any fault planted. */
+/* The facts that checks judge, read once, before any check runs. All are read through the root handle, so
+ * that tests can plant any fault in a fixture host. */
 #pragma once
 
 #include "base/root.h"
@@ -19,83 +19,84 @@
 #include "host/system.h"
 #include "host/userspace.h"
 
-/* A container of this node that is to have a GPU. */
+/* A container of this node that should have a GPU. */
 struct nvl_gpu_user {
     char *name;             /* unambiguous */
-    bool has_grant;         /* else only lines by hand */
+    bool has_grant;         /* false: only lines by hand */
     unsigned capabilities;  /* of the grant */
-    bool needs_nodes_first; /* before it starts: dev[n], mount entries of nodes, or a hook that is not root's
-                             */
+    bool needs_nodes_first; /* it needs nodes before it starts: dev[n], mount entries of nodes, or a hook that
+                               does not run as root */
     bool starts_at_boot;    /* onboot, lxc.start.auto */
 };
 
-/* A container of this node whose config says something of GPUs, be it in a comment, or cannot be read. */
+/* A container of this node whose config mentions GPUs, even in a comment, or cannot be read. */
 struct nvl_suspect {
     size_t index; /* nvl_container_at */
-    bool is_user; /* is to have a GPU */
+    bool is_user; /* it should have a GPU */
 };
 
 struct nvl_host_facts {
     const struct nvl_root *root;
     struct nvl_host host; /* NVL_GPUS_ALL */
     struct nvl_modules modules;
-    struct nvl_userspace userspace; /* the driver's files that are installed */
+    struct nvl_userspace userspace; /* the installed files of the driver */
     struct nvl_bundles bundles;
     struct nvl_system system;
-    struct nvl_support support;            /* empty where nvidia drives every GPU */
-    struct nvl_installed_driver installed; /* quick: a glance at a loaded one */
+    struct nvl_support support;            /* empty if nvidia drives every GPU */
+    struct nvl_installed_driver installed; /* NVL_FACTS_QUICK reads little of a loaded one */
     struct nvl_modprobe modprobe;
     struct nvl_vm_devices vms;
-    struct nvl_gpu_surroundings surroundings; /* of the facts here: what GPUs are judged by */
-    struct nvl_gpu_reason *reasons;           /* of each GPU's state */
-    char *user_of_silent;     /* a container that was started with a GPU whose UUID is still unknown */
-    bool has_nvidia_modprobe; /* the program that makes nodes */
+    struct nvl_gpu_surroundings
+        surroundings;               /* what the states of GPUs are judged by; it points into these facts */
+    struct nvl_gpu_reason *reasons; /* one for each GPU's state */
+    char *user_of_silent;           /* a container that was started with a GPU whose UUID is still unknown */
+    bool has_nvidia_modprobe;       /* the program that makes nodes */
     struct nvl_containers containers; /* of this node */
-    struct nvl_node *nodes;           /* those that the host should have, each looked at */
+    struct nvl_node *nodes;           /* those that the host should have, each inspected */
     size_t n_nodes;
     struct nvl_gpu_user *users; /* of GPUs, among the containers */
     size_t n_users;
-    struct nvl_suspect *suspects; /* the users among them */
+    struct nvl_suspect *suspects; /* including the users */
     size_t n_suspects;
-    bool deep; /* checks may take seconds: read all of the bundles. The caller's wish */
+    bool deep; /* checks may take seconds: they read all of the bundles. The caller sets it */
 };
 
 enum nvl_depth {
     NVL_DEPTH_CONFIG, /* what its config says: cheap enough for every container */
-    NVL_DEPTH_ALL,    /* its root file system and its processes, too */
+    NVL_DEPTH_ALL,    /* also its root file system and its processes */
 };
 
 struct nvl_container_facts {
     const struct nvl_host_facts *host;
-    enum nvl_depth depth; /* CONFIG: is_running, init and rootfs are not known */
+    enum nvl_depth depth; /* CONFIG: is_running, init and rootfs are unknown */
     struct nvl_container *container;
     char *name; /* unambiguous */
     struct nvl_config config;
-    struct nvl_effective effective; /* what the next start makes of it, includes and all */
-    struct nvl_error incomplete;    /* where an include could not be read: which, and why; else code 0 */
+    struct nvl_effective effective; /* what the next start makes of it, with includes */
+    struct nvl_error incomplete;    /* if an include could not be read: which, and why; else code 0 */
     bool has_grant;
-    struct nvl_grant grant; /* where has_grant */
+    struct nvl_grant grant; /* valid if has_grant */
     struct nvl_resolved resolved;
     enum nvl_device_filter filter;
     struct nvl_idmap idmap;
     bool is_running;
-    pid_t init; /* its init, as the host's /proc knows it; 0 where not running or not found */
+    pid_t init;                  /* the host's pid of its init; 0 if it is not running or was not found */
     struct nvl_error init_error; /* why it was not found */
-    struct nvl_root rootfs; /* /proc/INIT/root of a running one (its mounts are seen), else its directory; fd
-                             * -1 where out of reach */
-    char *rootfs_why;       /* why it is out of reach */
+    struct nvl_root rootfs; /* /proc/INIT/root of a running one (which shows its mounts), else its directory;
+                               fd -1 if inaccessible */
+    char *rootfs_why;       /* why it is inaccessible */
 };
 
-/* quick, for `host`: what only a driver that is not loaded is asked for is read only of such a one. The same
- * checks find the same. */
+/* QUICK, for `host`: leaves out what only matters for a driver that is not loaded, if one is. The checks find
+ * the same. */
 enum nvl_facts_how { NVL_FACTS_ANEW, NVL_FACTS_QUICK };
 int nvl_host_facts_read(struct nvl_host_facts *facts, const struct nvl_root *root, enum nvl_facts_how how,
                         struct nvl_error *err);
-/* What fix texts about the driver (driver/advice.h) are made from; borrowed. */
+/* The input for fix texts about the driver (driver/advice.h); borrowed. */
 struct nvl_driver_need nvl_driver_need_of(const struct nvl_host_facts *facts);
 void nvl_host_facts_clear(struct nvl_host_facts *facts);
-/* An unreadable config is an error; all else that cannot be read is left empty. The container is taken over,
- * in any case. */
+/* An unreadable config is an error; everything else that cannot be read stays empty. The facts take the
+ * container over in any case. */
 int nvl_container_facts_read(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
                              struct nvl_container *container, struct nvl_error *err);
 /* The same to NVL_DEPTH_CONFIG. */
@@ -103,6 +104,6 @@ int nvl_container_facts_read_config(struct nvl_container_facts *facts, const str
                                     struct nvl_container *container, struct nvl_error *err);
 void nvl_container_facts_clear(struct nvl_container_facts *facts);
 
-/* Both, of the container that has this name. */
+/* Both the host's facts and those of the container with this name. */
 int nvl_facts_read(const struct nvl_root *root, const char *name, struct nvl_host_facts *host,
                    struct nvl_container_facts *facts, struct nvl_error *err);

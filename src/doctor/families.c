@@ -1,5 +1,5 @@
-/* The table of checks: the families, in the order of what blocks first, and the files that their rows lie in.
- */
+/* The table of checks: the families, in the order of what blocks first, and the files that contain their
+ * rows. */
 #include "doctor/families.h"
 
 #define LISTS(...)                                                                                           \

@@ -9,12 +9,12 @@ struct nvl_check_family {
 };
 extern const struct nvl_check_family nvl_check_families[]; /* ends with an entry without a name */
 
-/* The checks of a family by their place, in a list that ends with NULL; the caller frees it. */
+/* The checks of a family, ordered by their place; the list ends with NULL, and the caller frees it. */
 const struct nvl_check **nvl_family_checks(const struct nvl_check_family *family);
-/* A check's place among all; behind them where it is of no family. */
+/* A check's position among all; after all others if it belongs to no family. */
 size_t nvl_check_rank(const struct nvl_check *check);
 
-/* The rows of each file, which end with an entry without an id. The host: */
+/* The rows of each file; each list ends with an entry without an id. The host: */
 extern const struct nvl_check nvl_gpu_checks[], nvl_driver_checks[], nvl_module_checks[],
     nvl_library_checks[], nvl_node_checks[], nvl_service_checks[], nvl_boot_checks[], nvl_guest_checks[];
 /* A container: */

@@ -114,7 +114,7 @@ static bool lists_id(const char *ids, const char *id)
     return false;
 }
 
-/* Whether a finding may explain another: by its check, where it is, and since it is no note. */
+/* Whether a finding may explain another: its check is named, its place fits, and it is not a note. */
 static bool may_explain(const struct nvl_finding *root, const struct nvl_finding *f)
 {
     bool is_near =
@@ -135,7 +135,7 @@ static bool covers_subject(const struct nvl_subjects *subjects, const struct nvl
     return false;
 }
 
-/* `subject` NULL: the whole. */
+/* `subject` NULL: the whole host or container. */
 static bool is_explained(const struct nvl_findings *findings, const struct nvl_finding *f,
                          const struct nvl_subject *subject)
 {

@@ -1,6 +1,6 @@
-/* Findings: where a check (check.h) speaks, each has its evidence, its cause and the exact command or edit
- * that mends it. A check reads facts that were gathered before it (facts.h); it may look at more through the
- * same root handles, and changes nothing. */
+/* Findings: if a check (check.h) has something to report, the finding states its evidence, its cause and the
+ * exact command or edit that fixes it. A check reads facts that were gathered before it runs (facts.h); it
+ * may read more through the same root handles, and it changes nothing. */
 #pragma once
 
 #include "base/text.h"
@@ -9,7 +9,7 @@ struct nvl_check; /* check.h */
 
 enum nvl_severity {
     NVL_SEVERITY_ERROR,   /* it keeps a container from its GPU, now or at its next start */
-    NVL_SEVERITY_WARNING, /* it will, or it keeps some programs from it */
+    NVL_SEVERITY_WARNING, /* it will keep a container from its GPU, or already keeps some programs from it */
     NVL_SEVERITY_NOTE,    /* worth knowing; nothing is wrong */
 };
 
@@ -17,8 +17,7 @@ enum nvl_severity {
 enum nvl_subject_kind {
     NVL_SUBJECT_GPU,     /* by its PCI address */
     NVL_SUBJECT_NODE,    /* a device node, by its path */
-    NVL_SUBJECT_LIBRARY, /* a file of the driver that programs use, or the folder that it is in, by its path
-                          */
+    NVL_SUBJECT_LIBRARY, /* a file of the driver that programs use, or its folder, by its path */
     NVL_SUBJECT_BUNDLE,  /* of the driver, by its version */
     NVL_SUBJECT_MODULE,  /* a kernel module, by its name */
     NVL_SUBJECT_LINE,    /* a line of the config, by its key */
@@ -41,9 +40,9 @@ struct nvl_finding {
     char *title;     /* one line: what is wrong */
     char
         *evidence; /* what was found, literally: a line of a file, a number, a path; may have several lines */
-    char *cause;   /* why it is so, and what it does to programs: "CUDA fails with error 999" */
-    char *fix;     /* commands, one a line, or the edit in words; NULL where nothing has to be done */
-    struct nvl_subjects about;    /* none: it is about the whole host, or the whole container */
+    char *cause;   /* why this is so, and its effect on programs: "CUDA fails with error 999" */
+    char *fix;     /* commands, one a line, or the edit in words; NULL if there is nothing to do */
+    struct nvl_subjects about;    /* empty: it is about the whole host, or the whole container */
     struct nvl_subjects explains; /* what it is the cause of, besides what it is about */
 };
 
@@ -52,16 +51,16 @@ struct nvl_findings {
     size_t count;
 };
 
-/* Adds one; texts are copied, made printable, and may be NULL where the struct says so. The container's name
- * is the facts'. */
+/* Adds one; texts are copied and made printable, and may be NULL if the struct says so. The container's name
+ * comes from the facts. */
 struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct nvl_check *check,
                                     enum nvl_severity severity, const char *container, const char *title);
-/* Set the parts, formatted. */
+/* Each formats and sets a part. */
 void nvl_finding_evidence(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2, 3);
 void nvl_finding_cause(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2, 3);
 void nvl_finding_fix(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2, 3);
-/* Adds to what it is about, or explains; `name` NULL means all of that kind. The last adds each of the names.
- */
+/* Adds to the subjects that it is about, or that it explains; `name` NULL means all of that kind. The last
+ * adds each of the names. */
 void nvl_finding_about(struct nvl_finding *f, enum nvl_subject_kind kind, const char *name);
 void nvl_finding_explains(struct nvl_finding *f, enum nvl_subject_kind kind, const char *name);
 void nvl_finding_about_each(struct nvl_finding *f, enum nvl_subject_kind kind, const struct nvl_strv *names);
@@ -69,15 +68,15 @@ void nvl_findings_clear(struct nvl_findings *findings);
 
 /* Folds, then sorts: errors first, the host before its containers, table order.
  *
- * A finding is left out where root causes explain it, by the same thing, never by the ids of checks only:
- * - Its check names, in folded_into, the checks whose findings may explain it: those of the host and of the
- * same container, and no notes.
- * - Such a finding explains the subjects that it is about, and those that it is said to explain. One that is
- * about the whole explains everything.
- * - A finding is explained when each of its subjects is, be it by several others. One that is about the whole
- * is explained by one that is about the whole.
- */
+ * A finding is left out if root causes explain it. They must be about the same thing; the ids of checks never
+ * suffice:
+ * - A check names, in folded_into, the checks whose findings may explain its own: those of the host and of
+ *   the same container, except notes.
+ * - Such a finding explains the subjects that it is about, and those that it lists as explained. A finding
+ *   about the whole explains everything.
+ * - A finding is explained if each of its subjects is, if necessary by several others. Only a finding
+ *   about the whole explains one about the whole. */
 void nvl_findings_finish(struct nvl_findings *findings);
-/* Whether nothing has to be done: notes alone, or nothing. */
+/* Whether there is nothing to do: no findings, or only notes. */
 bool nvl_findings_are_notes(const struct nvl_findings *findings);
 const char *nvl_severity_name(enum nvl_severity severity); /* "error", "warning", "note" */

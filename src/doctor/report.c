@@ -1,4 +1,4 @@
-/* The report of doctor: what a helper in a forum asks first, and nothing that is nobody's business. */
+/* The report of doctor: what people in a forum ask for first, without private data. */
 #include "doctor/report.h"
 
 #include <ctype.h>
@@ -7,18 +7,18 @@
 #include "base/passwd.h"
 #include "doctor/check.h"
 
-/* ---- names, addresses and secrets left out ---- */
+/* ---- masks names, addresses and secrets ---- */
 
 struct mask {
-    struct nvl_strv hosts, users; /* names that are replaced where they stand as words */
+    struct nvl_strv hosts, users; /* names that are masked if they stand as words */
 };
 
 #define FILE_MAX_BYTES (1u << 20)
-#define UID_FIRST      1000 /* of people: login.defs' UID_MIN and UID_MAX */
+#define UID_FIRST      1000 /* people's ids: login.defs' UID_MIN and UID_MAX */
 #define UID_LAST       59999
-#define TOKEN_MIN      24 /* characters without a break: nobody names things so */
+#define TOKEN_MIN      24 /* characters without a break: no ordinary name is so long */
 
-/* Names that say nothing of anybody, and stand in paths and versions. */
+/* Names that identify nobody and occur in paths and versions. */
 static bool is_common(const char *name)
 {
     static const char *const common[] = {"pve",    "proxmox", "debian", "localhost", "lxc", "nvidia",
@@ -93,7 +93,7 @@ static size_t span_of(const char *s, const char *characters)
 
 #define HEX "0123456789abcdefABCDEF"
 
-/* Each looks at what `s` begins with and gives the length of what it knows, 0 for nothing. */
+/* Each checks what `s` begins with and returns the length of what it recognizes, 0 for nothing. */
 
 /* 3291dfa4-fcc4-0110-615b-c894a0d7c689 */
 static size_t uuid_length(const char *s)
@@ -157,7 +157,7 @@ static size_t ipv6_length(const char *s)
     return is_address && !is_word_byte(s[len]) ? len : 0;
 }
 
-/* A run of letters and digits that is nobody's word: "hf_…", a key in hexadecimal. */
+/* A run of letters and digits that is not a word: "hf_…", a key in hexadecimal. */
 static size_t token_length(const char *s)
 {
     size_t len = 0, digits = 0, upper = 0, lower = 0;
@@ -185,7 +185,7 @@ static size_t key_length(const char *s)
         if (strncasecmp(s, keys[i], len) != 0)
             continue;
         bool is_bearer = strcmp(keys[i], "bearer") == 0;
-        /* a longer name may go on: TOKEN_ID= */
+        /* a longer name may continue: TOKEN_ID= */
         while (is_word_byte(s[len]))
             len++;
         size_t blanks = span_of(s + len, " \t");
@@ -200,7 +200,7 @@ static size_t key_length(const char *s)
     return 0;
 }
 
-/* Case does not count for hosts; both ends must be those of a word. */
+/* Hosts' names ignore case; both ends must be ends of a word. */
 static size_t name_length(const struct nvl_strv *names, const char *s)
 {
     size_t longest = 0;
@@ -213,7 +213,7 @@ static size_t name_length(const struct nvl_strv *names, const char *s)
     return longest;
 }
 
-/* What stands behind "/home/" or "/etc/pve/nodes/" is a name, whoever's. */
+/* Whatever follows "/home/" or "/etc/pve/nodes/" is a name. */
 static size_t folder_length(const char *s, const char **mask)
 {
     static const struct {
@@ -239,7 +239,7 @@ static size_t account_length(const char *s)
     return len > 0 && s[len] == '@' && isalpha((unsigned char)s[len + 1]) ? len : 0;
 }
 
-/* Masks what begins at `s`; gives its length, 0 where nothing is to be masked. `starts` says that a word may
+/* Masks what begins at `s`; returns its length, 0 if there is nothing to mask. `starts` says that a word may
  * begin here. */
 static size_t mask_one(const struct mask *mask, const char *s, bool starts, struct nvl_buf *out)
 {
@@ -295,7 +295,7 @@ static void add_report_row(struct nvl_buf *out, const char *key, const char *val
     nvl_buf_addf(out, "| %s | %s |\n", key, value != NULL && value[0] != '\0' ? value : "unknown");
 }
 
-/* A name that a user chose is not to be read as Markdown. */
+/* Escapes a name that a user chose, so that it is not read as Markdown. */
 static char *markdown_text(const char *text)
 {
     struct nvl_buf b = {0};

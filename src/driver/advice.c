@@ -1,4 +1,4 @@
-/* The driver that is here, and what it lacks. */
+/* Fixes for the installed driver, and for what it lacks. */
 #include "driver/advice.h"
 
 #include "driver/distribution.h"
@@ -18,7 +18,7 @@ void nvl_advise_build(const struct nvl_driver_need *need, struct nvl_strv *fix)
     if (d->dkms_name != NULL || d->package != NULL)
         nvl_strv_pushf(fix, "dkms autoinstall -k %s", nvl_need_kernel(need));
     else if (!nvl_distribution_add(need->system, NVL_ACTION_REBUILD, fix))
-        nvl_strv_pushf(fix, "have the module built for kernel %s, as this distribution does it",
+        nvl_strv_pushf(fix, "build the module for kernel %s, by this distribution's own way",
                        nvl_need_kernel(need));
     nvl_strv_pushf(fix, "modprobe %s", name);
 }
@@ -63,8 +63,8 @@ void nvl_advise_signing(const struct nvl_driver_need *need, struct nvl_strv *fix
 
     if (d->signing_key == NULL && d->dkms_name == NULL && d->package == NULL) {
         if (d->origin != NVL_ORIGIN_RUN) {
-            nvl_strv_push(fix,
-                          "sign the module with a key that the firmware knows, as this distribution does it");
+            nvl_strv_push(
+                fix, "sign the module with a key that the firmware knows, by this distribution's own way");
             return;
         }
         nvl_add_run_again(need, d->flavour, " --dkms", fix);
@@ -113,9 +113,8 @@ void nvl_advise_libraries(const struct nvl_driver_need *need, const char *versio
         nvl_strv_pushf(fix, "put the libraries of version %s into %s", version, d->folder);
         break;
     case NVL_ORIGIN_VGPU:
-        nvl_strv_push(fix,
-                      "install NVIDIA's ordinary driver in place of the host driver for virtual GPUs, or one "
-                      "that is merged of both");
+        nvl_strv_push(fix, "replace the host driver for virtual GPUs with NVIDIA's ordinary driver, or with "
+                           "a merged one that has both");
         break;
     default:
         if (!nvl_distribution_add(need->system, NVL_ACTION_LIBRARIES, fix))
@@ -124,7 +123,7 @@ void nvl_advise_libraries(const struct nvl_driver_need *need, const char *versio
     }
 }
 
-/* As names on one line: all else is for doctor to say. */
+/* Names on one line; doctor has the rest. */
 static char *name_packages(const struct nvl_installed_driver *d, const struct nvl_strv *packages)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
@@ -178,14 +177,15 @@ void nvl_advise_firmware(const struct nvl_driver_need *need, struct nvl_strv *fi
     case NVL_ORIGIN_ARCHIVE:
         nvl_strv_pushf(fix, "apt install --reinstall %s", package);
         break;
-    case NVL_ORIGIN_RUN: /* the module is in use: the files are taken out of the archive alone */
+    case NVL_ORIGIN_RUN: /* the module is in use: extract only the files from the archive */
         nvl_add_run(version, " --extract-only", "", fix);
         nvl_strv_pushf(
             fix, "install -D -m 644 -t /lib/firmware/nvidia/%s NVIDIA-Linux-x86_64-%s/firmware/gsp_*.bin",
             version, version);
         break;
     default:
-        nvl_strv_pushf(fix, "install the GSP firmware of driver %s again, as it came here", version);
+        nvl_strv_pushf(fix, "install the GSP firmware of driver %s again, from the same source as the driver",
+                       version);
         break;
     }
 }

@@ -1,4 +1,4 @@
-/* The drivers of the table, held against a kernel and the host's GPUs. */
+/* Compares the drivers of the table with a kernel and the host's GPUs. */
 #include "driver/answers.h"
 
 #include <string.h>
@@ -35,7 +35,7 @@ static bool is_of_branch(const char *version, const char *branch)
     return strncmp(version, branch, len) == 0 && (version[len] == '.' || version[len] == '\0');
 }
 
-/* What the loaded driver drives, a driver of its branch does, whatever the table knows of it. */
+/* A driver of the loaded driver's branch drives what that one drives, whatever the table says. */
 static bool is_driven_by(const struct nvl_driver_need *need, const struct nvl_gpu *gpu, const char *version)
 {
     nvl_autofree char *branch = nvl_xstrndup(version, strspn(version, "0123456789"));
@@ -44,7 +44,7 @@ static bool is_driven_by(const struct nvl_driver_need *need, const struct nvl_gp
            is_of_branch(need->loaded->version, branch);
 }
 
-/* Of the first GPU that the driver does not fit; FITS where it fits each. */
+/* For the first GPU that the driver does not fit; FITS if it fits each. */
 static enum nvl_gpu_fit fit_gpus(const struct nvl_driver_need *need, const char *version,
                                  enum nvl_flavour flavour, const struct nvl_gpu **misfit)
 {
@@ -61,7 +61,7 @@ static enum nvl_gpu_fit fit_gpus(const struct nvl_driver_need *need, const char 
     return NVL_GPU_FITS;
 }
 
-/* Of a row that this host can get; false for one of another release or another series. */
+/* For a row that this host can get; false for one of another release or another series. */
 static bool find_supplier(const struct nvl_driver_need *need, const struct nvl_kernel_range *row,
                           enum nvl_supplier *supplier)
 {
@@ -93,7 +93,7 @@ static void add_answer(const struct nvl_driver_need *need, const char *kernel,
     a->fits_newest = a->fits && nvl_kernel_fits(row, nvl_newest_kernel(need)) == NVL_KERNEL_FITS;
 }
 
-/* The better one first; of equals the flavour that was added first, then the older driver. */
+/* The better one first; among equals the flavor that was added first, then the older driver. */
 static int compare_answers(const void *a, const void *b)
 {
     const struct nvl_driver_answer *x = a, *y = b;
@@ -122,7 +122,7 @@ static void sort_answers(struct nvl_driver_answers *answers)
 void nvl_driver_answers_rank(const struct nvl_driver_need *need, const char *kernel,
                              struct nvl_driver_answers *answers)
 {
-    /* going from one flavour of Debian's to the other removes packages */
+    /* switching between Debian's flavors removes packages */
     const char *package = need->installed->package;
     bool open_first = package != NULL && strcmp(package, "nvidia-open-kernel-dkms") == 0;
 
@@ -193,7 +193,7 @@ char *nvl_gpu_generation_text(const struct nvl_driver_need *need, const struct n
                          g != NULL ? g->name : "");
 }
 
-/* "580, proprietary", "570 or newer, open": which drivers have GPUs of the generation. */
+/* "580, proprietary", "570 or newer, open": which drivers support GPUs of the generation. */
 static char *drivers_of(const struct nvl_generation *g)
 {
     const char *flavour = g->open && g->proprietary ? ""
@@ -213,13 +213,13 @@ char *nvl_conflict_text(const struct nvl_driver_need *need, const struct nvl_gpu
     const struct nvl_generation *b = nvl_support_generation(need->support, other->pci_device);
     nvl_autofree char *for_a = drivers_of(a), *for_b = drivers_of(b);
 
-    return nvl_xasprintf("with %s the GPU %s (%s) stays out, with %s the GPU %s (%s)", for_a, other->pci,
+    return nvl_xasprintf("with %s the GPU %s (%s) does not work, with %s the GPU %s (%s)", for_a, other->pci,
                          b->name, for_b, one->pci, a->name);
 }
 
 /* ---- NVIDIA's own drivers ---- */
 
-/* The flavour that one of the GPUs needs; UNKNOWN where both will do. */
+/* The flavor that one of the GPUs needs; UNKNOWN if both work. */
 static enum nvl_flavour needed_flavour(const struct nvl_driver_need *need)
 {
     for (size_t i = 0; i < need->gpus->count; i++) {
@@ -247,7 +247,7 @@ static bool is_nvidias(const struct nvl_driver_answer *a)
     return a->supplier == NVL_SUPPLIER_NVIDIA;
 }
 
-/* Of NVIDIA's answers, oldest driver first: the first that fits, from `at` on and past `newer_than`. */
+/* Of NVIDIA's answers, oldest driver first: the first that fits, from `at` on and newer than `newer_than`. */
 static const struct nvl_driver_answer *next_fitting(const struct nvl_driver_answers *answers,
                                                     const struct nvl_driver_answer *after,
                                                     const char *newer_than)
@@ -268,7 +268,7 @@ static const struct nvl_driver_answer *next_fitting(const struct nvl_driver_answ
 }
 
 /* Whether every driver of a later branch fits the kernel, as far as the table knows: only then "or newer" may
- * leave the branch. Of 590, which has ended, none fits 6.19. */
+ * leave the branch. For example, none of 590, which has ended, fits 6.19. */
 static bool fit_later_branches(const struct nvl_driver_answers *answers, const struct nvl_driver_answer *a)
 {
     for (size_t i = 0; i < answers->count; i++) {
@@ -280,7 +280,7 @@ static bool fit_later_branches(const struct nvl_driver_answers *answers, const s
     return true;
 }
 
-/* The first of a later branch from which on any newer one will do; NULL for none. */
+/* The first of a later branch after which any newer one works; NULL for none. */
 static const struct nvl_driver_answer *next_unbounded(const struct nvl_driver_answers *answers,
                                                       const struct nvl_driver_answer *first)
 {
@@ -309,7 +309,7 @@ static char *text_of_fitting(const struct nvl_driver_need *need, const struct nv
     return nvl_xasprintf("%s, or %s or newer", of_branch, nvl_row_version(later->row));
 }
 
-/* Nothing that is known fits: newer than all that is. */
+/* Nothing known fits: the driver must be newer than all that are known. */
 static char *text_of_unknown(const struct nvl_driver_need *need, const struct nvl_driver_answers *answers)
 {
     const char *last = nvl_last_branch(need), *newest = NULL;
@@ -322,7 +322,7 @@ static char *text_of_unknown(const struct nvl_driver_need *need, const struct nv
     }
     if (newest == NULL && last != NULL)
         return nvl_xasprintf("a driver of branch %s", last);
-    return nvl_xasprintf("a driver newer than %s, the newest%s that nvlxc knows of",
+    return nvl_xasprintf("a driver newer than %s, the newest that nvlxc knows%s",
                          newest != NULL ? newest : "this release of nvlxc",
                          last != NULL ? " for this GPU" : "");
 }
@@ -332,7 +332,7 @@ static char *name_fitting(const struct nvl_driver_answers *answers, const struct
 {
     const char *oldest = first->row->from;
 
-    for (size_t i = 0; i < answers->count && oldest == NULL; i++) { /* which are in the order of versions */
+    for (size_t i = 0; i < answers->count && oldest == NULL; i++) { /* in the order of versions */
         const struct nvl_driver_answer *a = &answers->items[i];
         if (is_nvidias(a) && a->fits && strcmp(a->row->branch, first->row->branch) == 0)
             oldest = a->row->from;

@@ -18,15 +18,15 @@ struct nvl_driver_need {
 
 enum nvl_supplier { NVL_SUPPLIER_RELEASE, NVL_SUPPLIER_BACKPORTS, NVL_SUPPLIER_NVIDIA };
 
-/* A driver that could be had, and whether it fits. */
+/* An available driver, and whether it fits. */
 struct nvl_driver_answer {
     enum nvl_supplier supplier;
     const struct nvl_kernel_range *row;
     enum nvl_flavour flavour;
-    bool fits, fits_newest; /* this kernel and each GPU; the newest kernel that can boot, too */
+    bool fits, fits_newest; /* this kernel and each GPU; also the newest kernel that can boot */
     enum nvl_kernel_fit kernel_fit;
-    enum nvl_gpu_fit gpu_fit;  /* of the first GPU that it does not fit; FITS where there is none */
-    const struct nvl_gpu *gpu; /* that GPU; NULL. UNKNOWN is no fit: its PCI id is not in the table */
+    enum nvl_gpu_fit gpu_fit;  /* of the first GPU that it does not fit; FITS if there is none */
+    const struct nvl_gpu *gpu; /* that GPU; NULL. UNKNOWN means no fit: its PCI id is not in the table */
 };
 
 struct nvl_driver_answers {
@@ -34,37 +34,38 @@ struct nvl_driver_answers {
     size_t count;
 };
 
-/* All that this release's suites and NVIDIA have, for `kernel`: what fits first; of that what fits the newest
- * kernel too, the release's before that of backports before NVIDIA's, the flavour that is installed before
- * the other. Of Debian's packages beside the main ones those of the installed series. */
+/* All that this release's suites and NVIDIA have, for `kernel`: what fits first; among those the ones that
+ * also fit the newest kernel, the release's before those of backports before NVIDIA's, the installed flavor
+ * before the other. Of Debian's packages besides the main ones only those of the installed series. */
 void nvl_driver_answers_rank(const struct nvl_driver_need *need, const char *kernel,
                              struct nvl_driver_answers *answers);
 void nvl_driver_answers_clear(struct nvl_driver_answers *answers);
 
-/* Of those that can boot; the one that runs where none is known. */
+/* Of those that can boot; the running one if none is known. */
 const char *nvl_newest_kernel(const struct nvl_driver_need *need);
-/* The row's first version, or its branch where it is about all of it. */
+/* The row's first version, or its branch if the row covers all of it. */
 const char *nvl_row_version(const struct nvl_kernel_range *row);
 
-/* Two GPUs that no driver has both of, by branch or by flavour (Pascal and Blackwell). False for none. */
+/* Finds two GPUs that no driver supports together, by branch or by flavor (Pascal and Blackwell). False for
+ * none. */
 bool nvl_gpus_conflict(const struct nvl_driver_need *need, const struct nvl_gpu **one,
                        const struct nvl_gpu **other);
-/* Which of the two stays out with which driver; the caller frees. */
+/* Which of the two works with which driver; the caller frees. */
 char *nvl_conflict_text(const struct nvl_driver_need *need, const struct nvl_gpu *one,
                         const struct nvl_gpu *other);
 /* The first GPU whose PCI id is in no generation and that NVIDIA's driver does not have; NULL for none. */
 const struct nvl_gpu *nvl_gpu_unknown(const struct nvl_driver_need *need);
-/* The last branch that has all GPUs: "580"; NULL where none of them has a last one. */
+/* The last branch that supports all GPUs: "580"; NULL if none of them has a last one. */
 const char *nvl_last_branch(const struct nvl_driver_need *need);
 /* "GPU 0000:01:00.0 (10de:2b85, Blackwell)"; the caller frees. */
 char *nvl_gpu_generation_text(const struct nvl_driver_need *need, const struct nvl_gpu *gpu);
 
 /* NVIDIA's own drivers that fit, to be installed by hand. */
 struct nvl_by_hand {
-    bool fits;     /* some do; else `text` says what they must be newer than */
-    char *version; /* one that fits, to be named in a command; NULL where only its branch is known */
+    bool fits;     /* some fit; else `text` says what they must be newer than */
+    char *version; /* one that fits, for use in a command; NULL if only its branch is known */
     char *text; /* "580.142 or newer of branch 580, or 595.58.03 or newer": never past a GPU's last branch */
-    enum nvl_flavour flavour; /* that the GPUs need; UNKNOWN where both will do */
+    enum nvl_flavour flavour; /* that the GPUs need; UNKNOWN if both work */
 };
 
 /* Those newer than `newer_than`, or all of them with NULL. */

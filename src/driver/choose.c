@@ -1,12 +1,12 @@
-/* The choice of the driver: the best of Debian's that fits, and where none does, why. */
+/* The choice of the driver: the best of Debian's that fits, and if none fits, why. */
 #include "driver/choose.h"
 
 #include <string.h>
 
 #include "driver/origin.h"
 
-/* dkms builds for the kernel that runs and for the newest, where it finds their headers; one that fails makes
- * the package fail. Source: dkms's common.postinst. */
+/* dkms builds for the running kernel and for the newest, if it finds their headers; a failing build makes the
+ * package fail. Source: dkms's common.postinst. */
 static char *find_blocker(const struct nvl_driver_need *need, const struct nvl_kernel_range *row)
 {
     const struct nvl_strv *buildable = &need->installed->buildable;
@@ -22,13 +22,13 @@ static char *find_blocker(const struct nvl_driver_need *need, const struct nvl_k
     return NULL;
 }
 
-/* Debian's main packages: those of a series stay where they are, and are chosen nowhere. */
+/* Debian's main packages: installed ones of a series stay, but none is chosen. */
 static bool is_main_package(const struct nvl_driver_answer *a)
 {
     return a->supplier != NVL_SUPPLIER_NVIDIA && a->row->series == NULL;
 }
 
-/* Fills the choice in where a packaged driver fits the kernel. */
+/* Fills the choice in if a packaged driver fits the kernel. */
 static bool choose_package(const struct nvl_driver_need *need, const char *kernel, struct nvl_choice *c)
 {
     nvl_auto(nvl_driver_answers_clear) struct nvl_driver_answers answers;
@@ -61,13 +61,13 @@ static bool fits_any_package(const struct nvl_driver_need *need, const char *ker
     return choose_package(need, kernel, &probe);
 }
 
-/* Proxmox's kernel series by release: what its archive has, beside the table of drivers. Oldest first. */
+/* Proxmox's kernel series by release: what its archive has, besides the table of drivers. Oldest first. */
 static const struct {
     int pve;
     const char *series;
 } proxmox_kernels[] = {{8, "6.8"}, {8, "6.11"}, {8, "6.14"}, {9, "6.14"}, {9, "6.17"}, {9, "7.0"}};
 
-/* Another kernel of Proxmox's, one that is installed before one that is not, the newest first. */
+/* Another of Proxmox's kernels: installed ones before others, the newest first. */
 static bool choose_kernel(const struct nvl_driver_need *need, struct nvl_choice *c)
 {
     const struct nvl_strv *kernels = &need->installed->bootable;
@@ -89,8 +89,8 @@ static bool choose_kernel(const struct nvl_driver_need *need, struct nvl_choice 
     return false;
 }
 
-/* Another installed kernel of Debian's that a packaged driver fits: there is no tool to pin it, but it can be
- * chosen at boot. */
+/* Another installed kernel of Debian's that a packaged driver fits: there is no tool to pin it, but the user
+ * can choose it at boot. */
 static const char *find_other_kernel(const struct nvl_driver_need *need)
 {
     for (size_t i = need->installed->bootable.count; i-- > 0;)
@@ -117,7 +117,7 @@ static bool is_release_row(const struct nvl_driver_need *need, const struct nvl_
     return row->suite != NULL && nvl_has_prefix(row->suite, need->system->codename);
 }
 
-/* The branches that the release's main packages have, for messages: "550", "535". */
+/* The branches of the release's main packages, for messages: "550", "535". */
 static char *packaged_branches(const struct nvl_driver_need *need)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv branches = {0};
@@ -136,7 +136,7 @@ static bool drives(const struct nvl_generation *g, const struct nvl_kernel_range
            nvl_generation_fits(g, nvl_row_version(row), NVL_FLAVOUR_OPEN) == NVL_GPU_FITS;
 }
 
-/* A package that fits this GPU, the kernel left aside: a main one, or one of a series. NULL for none. */
+/* A package that fits this GPU, whatever the kernel: a main one, or one of a series. NULL for none. */
 static const struct nvl_kernel_range *find_package(const struct nvl_driver_need *need,
                                                    const struct nvl_generation *g, bool of_series)
 {
@@ -153,19 +153,19 @@ static void say_gpu_too_old(const struct nvl_driver_need *need, const struct nvl
 {
     const struct nvl_kernel_range *row = find_package(need, g, true);
 
-    c->problem =
-        nvl_xasprintf("%s is too old: its last driver is %s, packaged is %s", which, g->last, branches);
+    c->problem = nvl_xasprintf("%s is too old: its last driver is %s, but Debian packages %s", which, g->last,
+                               branches);
     if (row != NULL && nvl_kernel_fits(row, need->system->kernel) == NVL_KERNEL_FITS) {
         c->series = nvl_xstrdup(row->series);
         c->hint = nvl_xasprintf("install Debian's older driver: apt install nvidia-%s-kernel-dkms "
                                 "libnvidia-%s-cuda1 nvidia-%s-smi",
                                 row->series, row->series, row->series);
     } else {
-        c->hint = nvl_xasprintf("use NVIDIA's installer of %s, on a kernel that it knows", g->last);
+        c->hint = nvl_xasprintf("use NVIDIA's installer of %s, on a kernel that it supports", g->last);
     }
 }
 
-/* Says so where a GPU is the reason: unknown, or too new or too old for every packaged driver. */
+/* Says so if a GPU is the reason: unknown, or too new or too old for every packaged driver. */
 static bool say_no_driver_for_gpu(const struct nvl_driver_need *need, struct nvl_choice *c)
 {
     nvl_autofree char *branches = packaged_branches(need);
@@ -183,7 +183,7 @@ static bool say_no_driver_for_gpu(const struct nvl_driver_need *need, struct nvl
             return true;
         }
         nvl_choose_by_hand(need, need->system->kernel, NULL, &by_hand);
-        c->problem = nvl_xasprintf("%s needs driver %s or newer%s, packaged is %s", which,
+        c->problem = nvl_xasprintf("%s needs driver %s or newer%s, but Debian packages %s", which,
                                    g->first != NULL ? g->first : "of its own",
                                    g->proprietary ? "" : " with the open kernel modules", branches);
         c->hint = nvl_xasprintf("use NVIDIA's installer of %s%s", by_hand.text,
@@ -193,7 +193,7 @@ static bool say_no_driver_for_gpu(const struct nvl_driver_need *need, struct nvl
     return false;
 }
 
-/* What no row can answer: GPUs that no driver joins, and one that the table does not know. */
+/* What no row can answer: GPUs that no driver supports together, and one that the table does not know. */
 static bool say_gpus_are_the_matter(const struct nvl_driver_need *need, struct nvl_choice *c)
 {
     const struct nvl_gpu *one, *other;
@@ -205,10 +205,10 @@ static bool say_gpus_are_the_matter(const struct nvl_driver_need *need, struct n
     nvl_autofree char *which = nvl_gpu_generation_text(need, one);
     if (conflict) {
         nvl_autofree char *and_which = nvl_gpu_generation_text(need, other);
-        c->problem = nvl_xasprintf("no driver has both %s and %s", which, and_which);
+        c->problem = nvl_xasprintf("no driver supports both %s and %s", which, and_which);
         c->hint = nvl_conflict_text(need, one, other);
     } else {
-        c->problem = nvl_xasprintf("%s is unknown to nvlxc, and so is which driver fits it", which);
+        c->problem = nvl_xasprintf("nvlxc does not know %s, nor which driver fits it", which);
         c->hint = nvl_xstrdup("install the driver that NVIDIA names for this GPU "
                               "(https://www.nvidia.com/drivers), then: nvlxc host");
     }
@@ -224,8 +224,8 @@ static char *branch_of(const char *package_version)
     return nvl_xstrndup(upstream, strspn(upstream, "0123456789"));
 }
 
-/* Why packages that are installed stay, where they are not those that would be chosen: of NVIDIA's archive,
- * of a series, of a newer branch. NULL where they are. */
+/* Why installed packages stay though others would be chosen: they are from NVIDIA's archive, of a series, or
+ * of a newer branch. NULL if they are the chosen ones. */
 static char *why_package_stays(const struct nvl_driver_need *need, const struct nvl_choice *c)
 {
     const struct nvl_installed_driver *i = need->installed;
@@ -246,7 +246,7 @@ static char *why_package_stays(const struct nvl_driver_need *need, const struct 
                          i->package_version);
 }
 
-/* A driver that the usual packages would get in the way of. */
+/* A driver that conflicts with the usual packages. */
 static char *why_present_stays(const struct nvl_driver_need *need, const struct nvl_choice *c)
 {
     bool is_package = need->installed->package != NULL && need->installed->origin != NVL_ORIGIN_RUN;
@@ -259,8 +259,8 @@ static char *why_present_stays(const struct nvl_driver_need *need, const struct 
                : NULL;
 }
 
-/* The installer's own driver is brought to this kernel by itself: packages on top of it would take it away.
- */
+/* The installer's driver is rebuilt for this kernel by the installer itself: packages on top of it would
+ * remove it. */
 static void say_installer(const struct nvl_driver_need *need, struct nvl_choice *c)
 {
     const char *kernel = need->system->kernel, *version = need->installed->version;
@@ -270,13 +270,12 @@ static void say_installer(const struct nvl_driver_need *need, struct nvl_choice 
     enum nvl_kernel_fit fit = nvl_kernel_fits(row, kernel);
     nvl_auto(nvl_by_hand_clear) struct nvl_by_hand by_hand = {0};
 
-    c->problem = nvl_xasprintf("a driver of NVIDIA's own installer is here, and its module is not loaded");
+    c->problem = nvl_xasprintf("a driver of NVIDIA's own installer is here, but its module is not loaded");
     if (fit == NVL_KERNEL_TOO_NEW || fit == NVL_KERNEL_FAILS) {
         nvl_choose_by_hand(need, kernel, version, &by_hand);
-        c->hint =
-            nvl_xasprintf("%s is not for kernel %s: run NVIDIA's installer of %s, or nvidia-uninstall and "
-                          "then nvlxc host setup",
-                          version, kernel, by_hand.text);
+        c->hint = nvl_xasprintf("%s does not support kernel %s: run NVIDIA's installer of %s, or "
+                                "nvidia-uninstall and then nvlxc host setup",
+                                version, kernel, by_hand.text);
     } else {
         c->hint = nvl_xasprintf("run that installer again for kernel %s, or nvidia-uninstall and then nvlxc "
                                 "host setup",
@@ -293,10 +292,9 @@ static void choose_by_release(const struct nvl_driver_need *need, struct nvl_cho
         return;
     }
     if (strstr(system->kernel, "-rt-") != NULL && !need->loaded->loaded) {
-        c->problem = nvl_xasprintf("kernel %s is a real-time one (PREEMPT_RT), and the driver does not build "
-                                   "on those",
-                                   system->kernel);
-        c->hint = nvl_xasprintf("boot another kernel, as linux-image-amd64 has");
+        c->problem = nvl_xasprintf(
+            "kernel %s is a real-time one (PREEMPT_RT), on which the driver does not build", system->kernel);
+        c->hint = nvl_xasprintf("boot another kernel, such as that of linux-image-amd64");
         c->is_final = true;
         return;
     }

@@ -27,7 +27,7 @@ enum nvl_family nvl_family_of(const struct nvl_system *system)
 
     if (system->is_proxmox)
         return NVL_FAMILY_DEBIAN;
-    /* the ID, else the first word of ID_LIKE that is known: the nearest relative stands first */
+    /* the ID, else the first known word of ID_LIKE: the nearest relative comes first */
     nvl_strv_split(&words, system->id != NULL ? system->id : "", " ");
     nvl_strv_split(&words, system->like != NULL ? system->like : "", " ");
     for (size_t w = 0; w < words.count; w++)
@@ -41,7 +41,7 @@ enum nvl_family nvl_family_of(const struct nvl_system *system)
 #define DRACUT    "dracut --force --regenerate-all"
 #define INITRAMFS "update-initramfs -u -k all"
 
-/* Lines; KERNEL stands for the kernel that runs. */
+/* Lines; KERNEL stands for the running kernel. */
 static const char *const commands[NVL_FAMILIES][NVL_ACTIONS] = {
     [NVL_FAMILY_DEBIAN] = {[NVL_ACTION_REBUILD] = DKMS, [NVL_ACTION_INITRAMFS] = INITRAMFS},
     [NVL_FAMILY_UBUNTU] = {[NVL_ACTION_INSTALL] = "ubuntu-drivers install\nreboot",
@@ -87,7 +87,7 @@ static const char *const commands[NVL_FAMILIES][NVL_ACTIONS] = {
          [NVL_ACTION_REBUILD] = "nixos-rebuild boot && reboot"},
 };
 
-/* "-lts" of "6.12.60-1-lts", "" of "6.17.8-arch1-1": what Arch's package of that kernel is called after. */
+/* "-lts" of "6.12.60-1-lts", "" of "6.17.8-arch1-1": the suffix of Arch's package of that kernel. */
 static const char *arch_kind(const char *kernel)
 {
     static const char *const kinds[] = {"-lts", "-zen", "-hardened", "-rt"};

@@ -23,14 +23,14 @@ enum nvl_family nvl_family_of(const struct nvl_system *system);
 enum nvl_driver_action {
     NVL_ACTION_INSTALL,   /* the driver: kernel module, libraries, nvidia-smi */
     NVL_ACTION_UPGRADE,   /* to the newest that the distribution has */
-    NVL_ACTION_HEADERS,   /* of the kernel that runs */
-    NVL_ACTION_REBUILD,   /* the module, for the kernel that runs */
-    NVL_ACTION_LIBRARIES, /* for programs, where the module is here already */
-    NVL_ACTION_INITRAMFS, /* made again, of every kernel */
+    NVL_ACTION_HEADERS,   /* of the running kernel */
+    NVL_ACTION_REBUILD,   /* the module, for the running kernel */
+    NVL_ACTION_LIBRARIES, /* for programs, if the module is installed already */
+    NVL_ACTION_INITRAMFS, /* rebuild it, for every kernel */
     NVL_ACTIONS
 };
 
-/* Appends the commands of a distribution, a line each; false where none is known. Debian's driver is not
- * among them: it depends on the release and the kernel (driver/advice.h). */
+/* Appends the commands of a distribution, one a line; false if none is known. Debian's driver is not among
+ * them: it depends on the release and the kernel (driver/advice.h). */
 bool nvl_distribution_add(const struct nvl_system *system, enum nvl_driver_action action,
                           struct nvl_strv *fix);

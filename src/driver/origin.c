@@ -1,5 +1,5 @@
-/* Where the driver came from: the search for its kernel module, as a file, as dkms's build, as a package, and
- * for the traces of NVIDIA's installer. */
+/* Where the driver came from: searches for its kernel module as a file, as dkms's build, and as a package,
+ * and for the traces of NVIDIA's installer. */
 #include "driver/origin.h"
 
 #include <errno.h>
@@ -20,8 +20,8 @@
 #define MOK_LIST       "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
 #define MOK_LIST_MAX   (1u << 20)
 
-/* "tesla-535" of "nvidia-tesla-535", "legacy-390xx" of "nvidia-legacy-390xx": Debian's drivers beside the
- * main one, which nobody else names so. The caller frees; NULL for other names. */
+/* "tesla-535" of "nvidia-tesla-535", "legacy-390xx" of "nvidia-legacy-390xx": Debian's drivers besides the
+ * main one, a form that nobody else uses. The caller frees; NULL for other names. */
 static char *series_in(const char *name)
 {
     static const char *const kinds[] = {"tesla-", "legacy-"};
@@ -37,7 +37,7 @@ static char *series_in(const char *name)
 }
 
 /* "nvidia.ko", "nvidia-current.ko.xz", "nvidia-tesla-535.ko.zst": not the parts that build on it, and not the
- * kernel's own modules of a like name. */
+ * kernel's own modules with similar names. */
 static bool is_driver_file(const char *name)
 {
     static const char *const stems[] = {"nvidia", "nvidia-current", "nvidia-current-open", "nvidia-open"};
@@ -82,14 +82,15 @@ static void find_other_kernels(const struct nvl_root *root, const char *running,
     }
 }
 
-/* Packages of the module's source. "nvidia-kernel-dkms" is Debian's and NVIDIA's: its maintainer tells. */
+/* Packages of the module's source. Both Debian and NVIDIA have "nvidia-kernel-dkms": its maintainer tells
+ * them apart. */
 static const struct {
     const char *name;
     enum nvl_flavour flavour;
 } packages[] = {
-    {"nvidia-kernel-open-dkms", NVL_FLAVOUR_OPEN}, /* NVIDIA's alone */
+    {"nvidia-kernel-open-dkms", NVL_FLAVOUR_OPEN}, /* only NVIDIA's */
     {"nvidia-kernel-dkms", NVL_FLAVOUR_PROPRIETARY},
-    {"nvidia-open-kernel-dkms", NVL_FLAVOUR_OPEN}, /* Debian's alone */
+    {"nvidia-open-kernel-dkms", NVL_FLAVOUR_OPEN}, /* only Debian's */
     {"nvidia-tesla-550-kernel-dkms", NVL_FLAVOUR_PROPRIETARY},
     {"nvidia-tesla-535-kernel-dkms", NVL_FLAVOUR_PROPRIETARY},
     {"nvidia-tesla-470-kernel-dkms", NVL_FLAVOUR_PROPRIETARY},
@@ -126,8 +127,8 @@ static void glance_at_packages(const struct nvl_root *root, struct nvl_installed
             take_package(d, i);
 }
 
-/* dkms's entry: nvidia, nvidia-current, nvidia-current-open, nvidia-open, nvidia-tesla-…; of several versions
- * the newest. */
+/* dkms's entry: nvidia, nvidia-current, nvidia-current-open, nvidia-open, nvidia-tesla-…; the newest of
+ * several versions. */
 static void read_dkms(const struct nvl_root *root, struct nvl_installed_driver *d)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
@@ -171,7 +172,7 @@ static char *find_build_error(const char *text, size_t len)
     return NULL;
 }
 
-/* dkms keeps the log in the build folder where a build failed, and its first line says for which kernel. */
+/* dkms keeps the log of a failed build in the build folder; its first line names the kernel. */
 static void read_log(const struct nvl_root *root, const char *kernel, struct nvl_installed_driver *d)
 {
     nvl_autofree char *path =
@@ -201,7 +202,7 @@ static void read_signing_key(const struct nvl_root *root, struct nvl_installed_d
     int r = nvl_root_read(root, MOK_LIST, MOK_LIST_MAX, &list, &list_len);
     if (key == NULL || key_len == 0 || (r < 0 && r != -ENOENT))
         return;
-    /* an EFI signature list holds the certificates as they are */
+    /* an EFI signature list contains the certificates unchanged */
     bool is_there = r == 0 && memmem(list, list_len, key, key_len) != NULL;
     d->enrolled = is_there ? NVL_ENROLLED_YES : NVL_ENROLLED_NO;
 }
@@ -214,13 +215,13 @@ static void name_installed(const struct nvl_userspace *us, struct nvl_installed_
                                                        : "";
     const char *colon = strchr(version, ':'); /* an epoch, which NVIDIA's archive has had */
     const char *upstream = colon != NULL ? colon + 1 : version;
-    size_t len = strspn(upstream, "0123456789."); /* a package's is followed by -1 and the like */
+    size_t len = strspn(upstream, "0123456789."); /* a package's version continues with -1 and the like */
 
     if (nvl_is_version(upstream, len))
         nvl_copy(d->version, sizeof d->version, upstream, len);
 }
 
-/* NVIDIA's licences of the two, as MODULE_LICENSE has them in its sources. */
+/* NVIDIA's licenses of the two, as in MODULE_LICENSE of its sources. */
 static enum nvl_flavour flavour_of_module(const struct nvl_root *root, const char *path)
 {
     nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
@@ -233,7 +234,7 @@ static enum nvl_flavour flavour_of_module(const struct nvl_root *root, const cha
                                                   : NVL_FLAVOUR_UNKNOWN;
 }
 
-/* "nvidia-current", "nvidia-current-open", "nvidia-tesla-535": Debian's names, which say it. "nvidia" says
+/* "nvidia-current", "nvidia-current-open", "nvidia-tesla-535": Debian's names, which tell it. "nvidia" tells
  * nothing. */
 static enum nvl_flavour flavour_of_name(const char *name)
 {
@@ -244,7 +245,7 @@ static enum nvl_flavour flavour_of_name(const char *name)
     return strstr(name, "-open") != NULL ? NVL_FLAVOUR_OPEN : NVL_FLAVOUR_UNKNOWN;
 }
 
-/* The module that is built, before what a package or a name says of its source. */
+/* The built module counts before what a package or a name says of its source. */
 static void read_flavour(const struct nvl_root *root, struct nvl_installed_driver *d)
 {
     enum nvl_flavour built = d->module != NULL ? flavour_of_module(root, d->module) : NVL_FLAVOUR_UNKNOWN;
@@ -264,12 +265,12 @@ static bool has_library(const struct nvl_userspace *us, const char *prefix)
     return false;
 }
 
-/* A merged driver has the ordinary one's CUDA, too: it is no hindrance. */
+/* A merged driver also has the ordinary one's CUDA: it is no obstacle. */
 static bool is_vgpu_host(const struct nvl_root *root, const struct nvl_userspace *us)
 {
     struct nvl_modules modules;
 
-    bool is_recalled = us->n_dirs == 0 && us->versions.count > 0; /* what lies there is not known */
+    bool is_recalled = us->n_dirs == 0 && us->versions.count > 0; /* the contents are unknown */
 
     if (is_recalled || has_library(us, "libcuda.so."))
         return false;
@@ -283,7 +284,7 @@ static bool is_of_nvidia(const struct nvl_root *root, const char *package)
 
     if (maintainer != NULL)
         return strcasestr(maintainer, "@nvidia.com") != NULL || nvl_has_prefix(maintainer, "NVIDIA");
-    /* a captured host's packages have none; these are in NVIDIA's archive alone */
+    /* a captured host's packages have no maintainer; only NVIDIA's archive has these */
     return nvl_package_is_installed(root, "nvidia-driver-cuda") ||
            nvl_package_is_installed(root, "nvidia-kernel-open-dkms");
 }
@@ -294,7 +295,7 @@ static enum nvl_origin origin_of_package(const struct nvl_root *root, const stru
         return NVL_ORIGIN_ARCHIVE;
     if (strcmp(d->package, "nvidia-kernel-dkms") != 0)
         return NVL_ORIGIN_DEBIAN;
-    /* Debian's enters itself into dkms as nvidia-current */
+    /* Debian's driver is named nvidia-current in dkms */
     if (d->dkms_name != NULL && strcmp(d->dkms_name, "nvidia") != 0)
         return NVL_ORIGIN_DEBIAN;
     return is_of_nvidia(root, d->package) ? NVL_ORIGIN_ARCHIVE : NVL_ORIGIN_DEBIAN;
@@ -308,7 +309,8 @@ static bool has_name(const struct nvl_strv *names, const char *prefix)
     return false;
 }
 
-/* The first 64-bit folder with one of the two that make a driver: Debian has others flat. NULL for none. */
+/* The first 64-bit folder with one of the two libraries that make a driver: Debian has others flat. NULL for
+ * none. */
 static const char *find_library_folder(const struct nvl_userspace *us)
 {
     for (size_t i = 0; i < us->n_dirs; i++)
@@ -318,7 +320,8 @@ static const char *find_library_folder(const struct nvl_userspace *us)
     return NULL;
 }
 
-/* By libraries alone: Debian's lie in a folder of each driver, NVIDIA's archive's and installer's flat. */
+/* From libraries only: Debian's are in a folder per driver, those of NVIDIA's archive and installer are
+ * flat. */
 static enum nvl_origin origin_of_libraries(const struct nvl_root *root, const struct nvl_userspace *us,
                                            struct nvl_installed_driver *d)
 {
@@ -343,7 +346,7 @@ static enum nvl_origin origin_of_libraries(const struct nvl_root *root, const st
     return nvl_package_is_installed(root, "libnvidia-ml1") ? NVL_ORIGIN_ARCHIVE : NVL_ORIGIN_UNKNOWN;
 }
 
-/* The loaded one is the installer's, though packages of another version are left: what is loaded counts. */
+/* The loaded driver is the installer's, though packages of another version remain: the loaded one counts. */
 static bool is_loaded_from_installer(const struct nvl_driver_version *loaded,
                                      const struct nvl_installed_driver *d)
 {
@@ -360,7 +363,7 @@ static void forget_package(struct nvl_installed_driver *d, const struct nvl_driv
     nvl_copy(d->version, sizeof d->version, loaded->version, strlen(loaded->version));
 }
 
-/* Without a package: a name in dkms, the module's name, its libraries, the installer's files. */
+/* Without a package: by a name in dkms, the module's name, its libraries, the installer's files. */
 static enum nvl_origin origin_of_files(const struct nvl_root *root, const struct nvl_userspace *us,
                                        struct nvl_installed_driver *d)
 {

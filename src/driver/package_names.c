@@ -19,8 +19,8 @@ char *nvl_module_name(const struct nvl_installed_driver *installed)
                                      : nvl_xstrdup("nvidia-current");
 }
 
-/* Debian names the packages of a series after it: in the middle, where the main ones have nothing. Source:
- * the packages of nvidia-graphics-drivers-tesla-535 and -legacy-390xx. */
+/* Debian puts a series' name into the middle of its packages' names. Source: the packages of
+ * nvidia-graphics-drivers-tesla-535 and -legacy-390xx. */
 char *nvl_series_package(const char *package, const char *series)
 {
     static const struct {
@@ -53,8 +53,7 @@ char *nvl_series_package(const char *package, const char *series)
     return nvl_xstrdup(package);
 }
 
-/* NVIDIA's archive splits the same files into few metapackages: what programs compute with, and what draws.
- */
+/* NVIDIA's archive splits the same files into few metapackages: one for compute, one for graphics. */
 static const char *archive_package(const char *package)
 {
     static const char *const draws[] = {"libglx-",           "libegl-",

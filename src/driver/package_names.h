@@ -3,17 +3,16 @@
 
 #include "driver/answers.h"
 
-/* What modprobe takes for the driver's module: "nvidia-current"; the caller frees. */
+/* The name of the driver's module for modprobe: "nvidia-current"; the caller frees. */
 char *nvl_module_name(const struct nvl_installed_driver *installed);
-/* Debian's package of a series in place of the main one: "libnvidia-tesla-535-cuda1" for "libcuda1"; with
- * NULL a copy. The caller frees. */
+/* Debian's package of a series for the main one: "libnvidia-tesla-535-cuda1" for "libcuda1"; with NULL a
+ * copy. The caller frees. */
 char *nvl_series_package(const char *package, const char *series);
 /* The package that has the files of Debian's `package` on this host: of its series, or of NVIDIA's archive.
  * The caller frees. */
 char *nvl_package_here(const struct nvl_installed_driver *installed, const char *package);
-/* The module's package of NVIDIA's archive; of UNKNOWN flavour the one that is installed, else the open one.
- */
+/* The module's package of NVIDIA's archive; for flavor UNKNOWN the installed one, else the open one. */
 const char *nvl_archive_module(const struct nvl_installed_driver *installed, enum nvl_flavour flavour);
-/* Debian's and Proxmox's names of the headers of the kernel that runs, and of later ones; "" where none is
- * known. The caller frees. */
+/* Debian's and Proxmox's names of the headers of the running kernel, and of later ones; "" if none is known.
+ * The caller frees. */
 char *nvl_header_names(const struct nvl_system *system);

@@ -1,4 +1,4 @@
-/* From the driver that is here to one that fits, by where it came from. */
+/* From the installed driver to one that fits, by where it came from. */
 #include "driver/replace.h"
 
 #include <string.h>
@@ -22,21 +22,22 @@ static void add_distribution_driver(const struct nvl_driver_need *need, enum nvl
 
     if (last != NULL)
         nvl_strv_pushf(fix,
-                       "install NVIDIA's driver of branch %s, the last that has this GPU, as this "
-                       "distribution has it",
+                       "install NVIDIA's driver of branch %s, the last that supports this GPU, by this "
+                       "distribution's own way",
                        last);
     else if (!nvl_distribution_add(need->system, action, fix))
         nvl_strv_push(fix, "install NVIDIA's driver, with its kernel module, from the distribution");
 }
 
-/* By hand is told only what apt does without a change of its sources. */
+/* The lines by hand contain only what apt does without a change of its sources. */
 static void add_setup(const struct nvl_driver_need *need, const struct nvl_choice *c, struct nvl_strv *fix)
 {
     nvl_strv_push(fix, "nvlxc host setup");
     if (c->backports || c->needs_kernel || c->blocked_by != NULL || need->installed->package != NULL)
         return;
-    nvl_strv_push(fix, "or by hand, from contrib, non-free and non-free-firmware (stop where apt wants to "
-                       "remove a package):");
+    nvl_strv_push(
+        fix,
+        "or by hand, from contrib, non-free and non-free-firmware (stop if apt wants to remove a package):");
     nvl_advise_headers(need, fix);
     nvl_strv_pushf(fix,
                    "apt install %s nvidia-smi libcuda1 libnvidia-encode1 libnvidia-cfg1 "
@@ -45,14 +46,14 @@ static void add_setup(const struct nvl_driver_need *need, const struct nvl_choic
     nvl_strv_push(fix, "reboot");
 }
 
-/* Where Debian has no driver that fits. */
+/* If Debian has no driver that fits. */
 static void add_unpackaged(const struct nvl_driver_need *need, const struct nvl_choice *c,
                            const char *newer_than, struct nvl_strv *fix)
 {
     nvl_auto(nvl_by_hand_clear) struct nvl_by_hand h = {0};
 
     nvl_choose_by_hand(need, need->system->kernel, newer_than, &h);
-    if (c->is_final || c->series != NULL) /* another driver of NVIDIA's does not help, or need not */
+    if (c->is_final || c->series != NULL) /* another driver of NVIDIA's does not help, or is not needed */
         nvl_strv_pushf(fix, "%s", c->hint);
     else
         nvl_add_by_hand(need, &h, fix);
@@ -158,8 +159,8 @@ static void add_newer_of_debian(const struct nvl_driver_need *need, struct nvl_s
         add_unpackaged(need, &c, d->version, fix);
 }
 
-/* NVIDIA's archive has all branches; the newest is what apt takes, unless a branch is pinned. Source:
- * NVIDIA's driver installation guide, "Version locking". */
+/* NVIDIA's archive has all branches; apt takes the newest, unless a branch is pinned. Source: NVIDIA's driver
+ * installation guide, "Version locking". */
 static void add_archive(const struct nvl_driver_need *need, const struct nvl_by_hand *h,
                         enum nvl_flavour flavour, struct nvl_strv *fix)
 {
@@ -174,7 +175,7 @@ static void add_archive(const struct nvl_driver_need *need, const struct nvl_by_
         nvl_archive_module(need->installed, h->flavour != NVL_FLAVOUR_UNKNOWN ? h->flavour : flavour));
 }
 
-/* Boots what the driver that is here fits already. */
+/* Boots a kernel that the installed driver fits already. */
 static void add_other_kernel(const struct nvl_driver_need *need, struct nvl_strv *fix)
 {
     const struct nvl_strv *kernels = &need->installed->kernels;
@@ -187,7 +188,7 @@ static void add_other_kernel(const struct nvl_driver_need *need, struct nvl_strv
         nvl_strv_pushf(fix, "or reboot into kernel %s, which has the module", kernels->items[0]);
 }
 
-/* Another driver than the one of this version: a newer one where `newer_than` names it. */
+/* Another driver than the one of this version: a newer one if `newer_than` is set. */
 static void add_another(const struct nvl_driver_need *need, const char *newer_than, enum nvl_flavour flavour,
                         struct nvl_strv *fix)
 {
@@ -229,7 +230,7 @@ void nvl_advise_newer(const struct nvl_driver_need *need, struct nvl_strv *fix)
     add_other_kernel(need, fix);
 }
 
-/* GPUs that no driver joins: which one stays out is the user's choice. */
+/* GPUs that no driver supports together: the user chooses which one to leave out. */
 static bool add_conflict(const struct nvl_driver_need *need, struct nvl_strv *fix)
 {
     const struct nvl_gpu *one, *other;
@@ -237,12 +238,13 @@ static bool add_conflict(const struct nvl_driver_need *need, struct nvl_strv *fi
     if (!nvl_gpus_conflict(need, &one, &other))
         return false;
     nvl_autofree char *text = nvl_conflict_text(need, one, other);
-    nvl_strv_push(fix, "no driver has all GPUs of this host: choose which of them containers are to have");
+    nvl_strv_push(fix,
+                  "no driver supports all GPUs of this host: choose which of them containers should have");
     nvl_strv_push(fix, text);
     return true;
 }
 
-/* The other flavour of the driver that is here. */
+/* The other flavor of the installed driver. */
 static void add_other_flavour(const struct nvl_driver_need *need, enum nvl_flavour wanted,
                               struct nvl_strv *fix)
 {
@@ -284,7 +286,8 @@ static void add_last_branch(const struct nvl_driver_need *need, const struct nvl
     else if (h.fits && need->installed->origin != NVL_ORIGIN_DISTRIBUTION)
         nvl_add_by_hand(need, &h, fix);
     else
-        nvl_strv_pushf(fix, "install a driver of branch %s, the last one for %s, on a kernel that it is for",
+        nvl_strv_pushf(fix,
+                       "install a driver of branch %s, the last one for %s, on a kernel that it supports",
                        g->last, g->name);
 }
 

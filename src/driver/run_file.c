@@ -22,7 +22,7 @@ void nvl_advise_headers(const struct nvl_driver_need *need, struct nvl_strv *fix
     if (packages[0] != '\0')
         nvl_strv_pushf(fix, "apt install %s", packages);
     else if (!nvl_distribution_add(need->system, NVL_ACTION_HEADERS, fix))
-        nvl_strv_pushf(fix, "install the headers of kernel %s, and of later ones as they come",
+        nvl_strv_pushf(fix, "install the headers of kernel %s, and of later ones when they come",
                        nvl_need_kernel(need));
 }
 
@@ -33,10 +33,10 @@ void nvl_add_purge(const struct nvl_driver_need *need, struct nvl_strv *fix)
     nvl_autofree char *base = nvl_series_package("nvidia-alternative", d->series);
 
     if (d->origin == NVL_ORIGIN_DEBIAN && d->package != NULL)
-        nvl_strv_pushf(fix, "apt purge %s %s   # Debian's driver and all that builds on it", base,
+        nvl_strv_pushf(fix, "apt purge %s %s   # Debian's driver and everything that builds on it", base,
                        d->package);
     else if (d->origin == NVL_ORIGIN_DEBIAN)
-        nvl_strv_pushf(fix, "apt purge %s   # Debian's driver and all that builds on it", base);
+        nvl_strv_pushf(fix, "apt purge %s   # Debian's driver and everything that builds on it", base);
 }
 
 static void add_build_tools(const struct nvl_driver_need *need, struct nvl_strv *fix)
@@ -51,8 +51,8 @@ static void add_build_tools(const struct nvl_driver_need *need, struct nvl_strv 
         nvl_advise_headers(need, fix);
 }
 
-/* The option for the kernel module's flavour; "" where the installer chooses. Since 560 it has names for
- * both, before that a folder's for the open one. */
+/* The option for the kernel module's flavor; "" if the installer chooses. Since 560 it has names for both,
+ * earlier that of a folder for the open one. */
 static const char *flavour_option(const char *version, enum nvl_flavour flavour)
 {
     bool has_names = version == NULL || nvl_version_compare(version, "560") >= 0;

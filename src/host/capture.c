@@ -1,5 +1,5 @@
-/* Taking a host's facts along: what the readers of this room read, and nothing that says whose machine it is.
- * The result is a fixture for tests, and what a user can attach to a report. */
+/* Captures a host's facts: what the readers of this room read, and nothing that tells whose machine it is.
+ * The result is a fixture for tests, and users can attach it to a report. */
 #include "host/capture.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "host/tree.h"
 #include "host/userspace.h"
 
-#define COPY_MAX   (1u << 20) /* a larger file is left out: none of those that matter is */
+#define COPY_MAX   (1u << 20) /* a larger file is left out: none of those that matter is larger */
 #define TREE_DEPTH 6          /* capabilities/gpu0/mig/gi1/ci0/access */
 #define DEVICES    "/sys/bus/pci/devices"
 
@@ -21,7 +21,7 @@ struct capture {
     struct nvl_error *err;
 };
 
-/* "(root@pve1)" says where a module or kernel was built, which for DKMS is this machine. */
+/* "(root@pve1)" tells where a module or kernel was built, which for DKMS is this machine. */
 static void add_without_builders(struct nvl_buf *b, const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -36,7 +36,7 @@ static void add_without_builders(struct nvl_buf *b, const char *text, size_t len
     }
 }
 
-/* The addresses of loaded modules tell where the kernel lies in memory. */
+/* The addresses of loaded modules tell where the kernel is in memory. */
 static void add_without_addresses(struct nvl_buf *b, const char *text, size_t len)
 {
     static const char zero[] = "0x0000000000000000";
@@ -72,7 +72,7 @@ static int copy_file(const struct capture *c, const char *path, filter_fn *filte
     return nvl_tree_file(c->dirfd, path, b.data, b.len, c->err);
 }
 
-/* A directory with all that is in it, without following links. */
+/* A directory with everything in it, without following links. */
 static int copy_tree(const struct capture *c, const char *path, unsigned depth)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
@@ -120,7 +120,7 @@ static int copy_proc_and_etc(const struct capture *c)
     return r;
 }
 
-/* A GPU's folder of /proc by the name that it has there. */
+/* A GPU's folder of /proc, by its name there. */
 static int copy_proc_gpus(const struct capture *c)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
@@ -153,7 +153,8 @@ static int write_physical(const struct capture *c, const struct nvl_gpu *gpu)
     return nvl_tree_link(c->dirfd, path, target, c->err);
 }
 
-/* What a GPU that answers has there says where its memory lies; of one that does not, that it does not. */
+/* If a GPU answers, its configuration space would tell where its memory is; a captured host records only that
+ * a GPU does not answer. */
 static int write_lost(const struct capture *c, const struct nvl_gpu *gpu)
 {
     nvl_autofree char *path = nvl_xasprintf(DEVICES "/%s/config", gpu->pci);
@@ -207,8 +208,8 @@ static int copy_gpus(const struct capture *c)
     return r;
 }
 
-/* A device becomes a line of `list`; anything else in its place an empty file, which is as wrong there as
- * here. */
+/* A device becomes a line of `list`; anything else in its place an empty file, which is equally wrong in the
+ * capture. */
 static int note_node(const struct capture *c, const char *path, struct nvl_buf *list)
 {
     struct stat st;
@@ -247,7 +248,7 @@ static int copy_nodes(const struct capture *c)
     return r == 0 ? nvl_tree_file(c->dirfd, "/nodes", list.data, list.len, c->err) : r;
 }
 
-/* The name of a library: a file becomes an empty one, a link a link straight to where it leads. */
+/* The name of a library: a file becomes an empty one, and a link a link straight to its target. */
 static int copy_name(const struct capture *c, const char *path)
 {
     nvl_autofree char *dir = NULL, *real = NULL;
@@ -263,7 +264,7 @@ static int copy_name(const struct capture *c, const char *path)
     return r;
 }
 
-/* What the linker cache names has to lead to the same place here: /lib is a link to usr/lib. */
+/* What the linker cache names must lead to the same place here: /lib is a link to usr/lib. */
 static int copy_cached_names(const struct capture *c)
 {
     static const char *const links[] = {"/lib", "/lib32", "/lib64"};

@@ -1,4 +1,4 @@
-/* The reader of data/kernels.json, which the build makes a part of the program, and what its rows mean. */
+/* The reader of data/kernels.json, which the build compiles into the program, and the meaning of its rows. */
 #include "host/compat.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ static int read_strings(json_t *array, struct nvl_strv *v)
     return 0;
 }
 
-/* A key's string, copied; NULL where it is null. *r is set where it is neither. */
+/* A key's string, copied; NULL if it is null. Sets *r if it is neither. */
 static char *string_of(json_t *item, const char *key, int *r)
 {
     json_t *value = json_object_get(item, key);
@@ -124,7 +124,7 @@ int nvl_support_parse(struct nvl_support *s, const char *text, size_t len, struc
     int r = json != NULL ? read_all(s, json) : -EINVAL;
     if (r < 0) {
         nvl_support_clear(s);
-        return nvl_error_set(err, r, "the table of kernels and drivers is not as it should be%s%s",
+        return nvl_error_set(err, r, "the table of kernels and drivers is malformed%s%s",
                              json == NULL ? ": " : "", json == NULL ? why.text : "");
     }
     return 0;
@@ -191,7 +191,7 @@ static bool row_is_about(const struct nvl_kernel_range *row, const char *version
            (row->flavour == NULL || (flavour_name != NULL && strcmp(row->flavour, flavour_name) == 0));
 }
 
-/* Whether `a` says more than `b`; both are about the driver. */
+/* Whether `a` is more specific than `b`; both are about the driver. */
 static bool is_closer(const struct nvl_kernel_range *a, const struct nvl_kernel_range *b)
 {
     if ((a->package != NULL) != (b->package != NULL))

@@ -1,21 +1,21 @@
 /* What is known of drivers, kernels and GPUs: which driver builds on which kernel, and which generation of
- * GPUs a driver knows. The knowledge is data/kernels.json, a part of the program; doctor judges by it, and
- * whoever chooses a driver for a host may read its rows. */
+ * GPUs a driver supports. The source is data/kernels.json, compiled into the program; doctor judges by it,
+ * and code that chooses a driver for a host may read its rows. */
 #pragma once
 
 #include "base/text.h"
 #include "host/driver_version.h"
 
-/* One row: a driver, from a version of its branch on, and the kernels that it is for ("6.15": two numbers).
- */
+/* One row: a driver, from a version of its branch on, and the kernels that it supports ("6.15": two
+ * numbers). */
 struct nvl_kernel_range {
     char *branch;    /* "550" */
-    char *from;      /* the first version of the branch that it is true of; NULL for all */
-    char *package;   /* the Debian package's version that it is true of alone; NULL for any */
-    char *suite;     /* the suite that has the package: "trixie-backports"; NULL where package is */
-    char *series;    /* of Debian's packages beside the main ones: "tesla-535"; NULL for the main ones */
+    char *from;      /* the first version of the branch that it applies to; NULL for all */
+    char *package;   /* the only Debian package version that it applies to; NULL for any */
+    char *suite;     /* the suite that has the package: "trixie-backports"; NULL if package is */
+    char *series;    /* of Debian's packages besides the main ones: "tesla-535"; NULL for the main ones */
     char *flavour;   /* "open", "proprietary"; NULL for both */
-    char *min, *max; /* the oldest and newest kernel; NULL where not known */
+    char *min, *max; /* the oldest and newest kernel; NULL if unknown */
     struct nvl_strv fails; /* kernels on which it was seen to fail */
     char *basis;           /* "built", "claimed", "reported" */
     char *source;          /* who says so */
@@ -30,8 +30,9 @@ struct nvl_generation {
     char *name; /* "Ampere" */
     struct nvl_id_range *ids;
     size_t n_ids;
-    char *first, *last;     /* branches of the driver that know it; NULL for "since ever" and "still" */
-    bool open, proprietary; /* the flavours of the kernel module that can drive it */
+    char *first,
+        *last; /* branches of the driver that support it; NULL for "from the beginning" and "still" */
+    bool open, proprietary; /* the flavors of the kernel module that can drive it */
 };
 
 struct nvl_support {
@@ -41,13 +42,13 @@ struct nvl_support {
     size_t n_generations;
 };
 
-/* The program's own knowledge. */
+/* Reads the built-in table. */
 int nvl_support_read(struct nvl_support *support, struct nvl_error *err);
-/* The same from text. -EINVAL where it is not of that form. */
+/* The same from text. -EINVAL if the text does not have that form. */
 int nvl_support_parse(struct nvl_support *support, const char *text, size_t len, struct nvl_error *err);
 void nvl_support_clear(struct nvl_support *support);
 
-/* The row that says most of this driver: its package's before its version's before its branch's. NULL where
+/* The most specific row about this driver: its package's before its version's before its branch's. NULL if
  * nothing is known. `package_version` may be NULL. */
 const struct nvl_kernel_range *nvl_support_driver(const struct nvl_support *support, const char *version,
                                                   const char *package_version, enum nvl_flavour flavour);
@@ -59,7 +60,7 @@ enum nvl_kernel_fit {
     NVL_KERNEL_TOO_OLD,
     NVL_KERNEL_FAILS
 };
-/* `kernel` is a release, "6.17.2-1-pve". UNKNOWN where the range is NULL or says nothing of it. */
+/* `kernel` is a release, "6.17.2-1-pve". UNKNOWN if the range is NULL or does not cover it. */
 enum nvl_kernel_fit nvl_kernel_fits(const struct nvl_kernel_range *range, const char *kernel);
 
 /* NULL for a PCI device id that is in no generation. */
@@ -73,6 +74,6 @@ enum nvl_gpu_fit {
     NVL_GPU_NEEDS_OPEN,
     NVL_GPU_NEEDS_PROPRIETARY
 };
-/* Whether a driver of that version and flavour drives GPUs of the generation. */
+/* Whether a driver of that version and flavor drives GPUs of the generation. */
 enum nvl_gpu_fit nvl_generation_fits(const struct nvl_generation *generation, const char *version,
                                      enum nvl_flavour flavour);

@@ -1,4 +1,4 @@
-/* Walking through configuration files, line by line. */
+/* Walks through configuration files, line by line. */
 #include "host/config_lines.h"
 
 #define FILE_MAX  (1u << 20)

@@ -1,5 +1,5 @@
-/* The loaded kernel module's version and flavour, and versions as such: what they look like, which is newer.
- */
+/* The loaded kernel module's version and flavor, and versions in general: what they look like, which is
+ * newer. */
 #include "host/driver_version.h"
 
 #include <errno.h>
@@ -29,7 +29,7 @@ bool nvl_is_version(const char *s, size_t len)
     return len < NVL_VERSION_MAX && (groups == 2 || groups == 3);
 }
 
-/* Takes the number that begins *s and the dot behind it; its digits without leading zeros. */
+/* Takes the number that begins *s and the dot after it; its digits without leading zeros. */
 static size_t take_group(const char **s, const char **digits)
 {
     while (**s == '0')
@@ -82,7 +82,7 @@ void nvl_driver_version_parse(const char *text, size_t len, struct nvl_driver_ve
     size_t line_len, pos = 0;
 
     *v = (struct nvl_driver_version){.loaded = true};
-    /* The line "NVRM version: …" comes first; the next one names the compiler, with a version of its own. */
+    /* The line "NVRM version: …" comes first; the next one names the compiler, with that one's version. */
     while (nvl_next_line(text, len, &pos, &line, &line_len)) {
         const char *module = memmem(line, line_len, word, sizeof word - 1);
         if (module == NULL)

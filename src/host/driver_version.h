@@ -1,4 +1,4 @@
-/* The loaded kernel module: its version and flavour. Source: /proc/driver/nvidia/version (four shapes are
+/* The loaded kernel module: its version and flavor. Source: /proc/driver/nvidia/version (four shapes are
  * known, see tests/unit/test_host.c). */
 #pragma once
 
@@ -8,26 +8,26 @@
 struct nvl_error;
 struct nvl_root;
 
-#define NVL_VERSION_MAX 24 /* "550.163.01" and its like, with the NUL */
+#define NVL_VERSION_MAX 24 /* "550.163.01" and the like, with the NUL */
 
 enum nvl_flavour { NVL_FLAVOUR_UNKNOWN, NVL_FLAVOUR_PROPRIETARY, NVL_FLAVOUR_OPEN };
 
 struct nvl_driver_version {
     bool loaded;                   /* /proc/driver/nvidia/version exists */
-    char version[NVL_VERSION_MAX]; /* "" where not loaded or not understood */
+    char version[NVL_VERSION_MAX]; /* "" if not loaded or not understood */
     enum nvl_flavour flavour;
 };
 
 /* The text of /proc/driver/nvidia/version: the version is the first D.D[.D] token after "Module". */
 void nvl_driver_version_parse(const char *text, size_t len, struct nvl_driver_version *v);
-/* 0 also where no module is loaded. */
+/* 0 also if no module is loaded. */
 int nvl_driver_version_read(const struct nvl_root *root, struct nvl_driver_version *v, struct nvl_error *err);
-/* The same; *text gets the file as it stands there, the caller's, NULL where no module is loaded. */
+/* The same; *text gets the file's content, the caller's, NULL if no module is loaded. */
 int nvl_driver_version_read_text(const struct nvl_root *root, struct nvl_driver_version *v, char **text,
                                  struct nvl_error *err);
 const char *nvl_flavour_name(enum nvl_flavour flavour); /* "open", "proprietary", NULL */
 
-/* Whether `s` (its first len bytes) is a driver version: two or three groups of digits with dots between. */
+/* Whether `s` (its first len bytes) is a driver version: two or three groups of digits separated by dots. */
 bool nvl_is_version(const char *s, size_t len);
 /* Orders versions by their numbers: <0, 0, >0. */
 int nvl_version_compare(const char *a, const char *b);

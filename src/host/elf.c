@@ -1,5 +1,5 @@
-/* Class, soname and needed libraries of an ELF file, by its program headers: they are what the loader goes
- * by, and they stay when a file is stripped. libelf checks that what is asked for lies inside the file. */
+/* Class, soname and needed libraries of an ELF file, by its program headers: the loader uses them, and they
+ * remain when a file is stripped. libelf checks that each lookup stays inside the file. */
 #include "host/elf.h"
 
 #include <dlfcn.h>
@@ -7,8 +7,8 @@
 #include <gelf.h>
 #include <libelf.h>
 
-/* libelf is loaded for the first file: a new bundle alone has files to read, and with the libraries that it
- * needs itself it would be a good part of every other command. */
+/* libelf is loaded for the first file: only a new bundle has files to read, and libelf with its own
+ * dependencies would be a large part of every other command. */
 #define FUNCTIONS(DO)                                                                                        \
     DO(elf_begin)                                                                                            \
     DO(elf_end)                                                                                              \
@@ -80,7 +80,7 @@ static Elf_Data *read_dynamic(Elf *elf)
     return NULL;
 }
 
-/* The bytes that lie at an address once the file is loaded. */
+/* The bytes at an address once the file is loaded. */
 static Elf_Data *read_address(Elf *elf, GElf_Addr address, size_t size)
 {
     GElf_Phdr header;
@@ -128,7 +128,7 @@ static void read_names(Elf *elf, struct nvl_elf *out)
     GElf_Dyn entry;
 
     if (dynamic == NULL || dynamic->d_buf == NULL)
-        return; /* static, or not whole */
+        return; /* static, or incomplete */
     size_t count = dynamic->d_size / lib.gelf_fsize(elf, ELF_T_DYN, 1, EV_CURRENT);
     Elf_Data *strings =
         read_address(elf, dynamic_value(dynamic, count, DT_STRTAB), dynamic_value(dynamic, count, DT_STRSZ));
@@ -153,7 +153,7 @@ int nvl_elf_read(int fd, struct nvl_elf *elf)
     int r = load();
     if (r < 0)
         return r;
-    /* Not mapped: a file that is cut while it is read must not kill the program. */
+    /* Not mapped: a file that is truncated while it is read must not kill the program. */
     nvl_auto(end_elf) Elf *handle = lib.elf_begin(fd, ELF_C_READ, NULL);
     elf->elf = handle != NULL ? class_of(handle) : NVL_ELF_OTHER;
     if (elf->elf == NVL_ELF_OTHER)
@@ -190,7 +190,7 @@ char *nvl_elf_licence(int fd)
     if (info == NULL || info->d_buf == NULL)
         return NULL;
     for (const char *at = info->d_buf, *end = at + info->d_size; at < end;) {
-        size_t len = strnlen(at, (size_t)(end - at)); /* "key=value", each with a NUL behind it */
+        size_t len = strnlen(at, (size_t)(end - at)); /* "key=value", each followed by a NUL */
         if (len > sizeof key - 1 && memcmp(at, key, sizeof key - 1) == 0)
             return nvl_xstrndup(at + sizeof key - 1, len - (sizeof key - 1));
         at += len + 1;

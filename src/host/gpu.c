@@ -1,5 +1,5 @@
-/* GPUs: what the nvidia driver lists in /proc, joined with what the machine has in sysfs. The hook reads
- * /proc alone; commands read both, so that they can name a GPU that another driver holds. */
+/* GPUs: what the nvidia driver lists in /proc, joined with what the machine has in sysfs. The hook reads only
+ * /proc; commands read both, so that they can name a GPU that another driver holds. */
 #include "host/gpu.h"
 
 #include <errno.h>
@@ -111,7 +111,7 @@ static const struct {
     enum nvl_gpu_driver driver;
 } drivers[] = {
     {"nvidia", NVL_GPU_NVIDIA},  {"nouveau", NVL_GPU_NOUVEAU}, {"nova_core", NVL_GPU_NOVA},
-    {"nova-core", NVL_GPU_NOVA}, {"NovaCore", NVL_GPU_NOVA}, /* the name it gives itself in Linux 6.15 and
+    {"nova-core", NVL_GPU_NOVA}, {"NovaCore", NVL_GPU_NOVA}, /* its own name for itself in Linux 6.15 and
                                                                 later */
     {"vfio-pci", NVL_GPU_VFIO},
 };
@@ -242,7 +242,7 @@ static void read_information(const struct nvl_root *root, const char *name, stru
     size_t len;
 
     if (nvl_root_read(root, path, INFORMATION_MAX, &text, &len) < 0)
-        return; /* it is there, but nothing more is known of it */
+        return; /* it exists, but nothing more is known about it */
     nvl_copy(pci, sizeof pci, gpu->pci, strlen(gpu->pci));
     nvl_gpu_parse_information(text, len, gpu);
     nvl_copy(gpu->pci, sizeof gpu->pci, pci, strlen(pci));
@@ -308,7 +308,7 @@ struct identity {
     unsigned vendor, device, class; /* class and subclass */
 };
 
-/* "pci:v000010DEd00002204sv…sd…bc03sc00i00" says all of it; a captured host may not have it. */
+/* "pci:v000010DEd00002204sv…sd…bc03sc00i00" has everything; a captured host may not have it. */
 static bool read_identity(const struct nvl_root *root, const char *pci, struct identity *id)
 {
     nvl_autofree char *path = nvl_xasprintf(NVL_PCI_DEVICES "/%s/modalias", pci);
@@ -340,8 +340,8 @@ static void read_driver_link(const struct nvl_root *root, struct nvl_gpu *gpu)
     set_driver(gpu, slash != NULL ? slash + 1 : target);
 }
 
-/* A GPU that has fallen off the bus (Xid 79) answers nothing, and a read of nothing is all ones. Reading
- * wakes a GPU that sleeps without power: that one is left alone. */
+/* A GPU that has fallen off the bus (Xid 79) answers nothing, and a read then returns all ones. Reading wakes
+ * a GPU that sleeps without power, so such a GPU is not read. */
 static void read_lost(const struct nvl_root *root, struct nvl_gpu *gpu)
 {
     nvl_autofree char *state = nvl_xasprintf(NVL_PCI_DEVICES "/%s/power_state", gpu->pci);
@@ -373,13 +373,13 @@ static int read_sys(const struct nvl_root *root, struct nvl_gpus *gpus, struct n
             id.vendor != NVL_VENDOR_NVIDIA || (id.class != CLASS_VGA && id.class != CLASS_3D))
             continue;
         struct nvl_gpu *gpu = (struct nvl_gpu *)nvl_gpu_by_pci(gpus, pci);
-        if (gpu == NULL) { /* nvidia does not list it: whatever the link says drives it */
+        if (gpu == NULL) { /* nvidia does not list it: the link says what drives it */
             gpu = append(gpus, pci);
             read_driver_link(root, gpu);
             read_physical(root, gpu);
         }
         gpu->pci_device = id.device;
-        /* what another driver has, it may have put to sleep or be resetting */
+        /* another driver may have put its GPU to sleep or be resetting it */
         if (gpu->driver == NVL_GPU_NVIDIA || gpu->driver == NVL_GPU_NO_DRIVER)
             read_lost(root, gpu);
     }

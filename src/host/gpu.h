@@ -20,7 +20,7 @@ enum nvl_gpu_driver {
     NVL_GPU_OTHER_DRIVER,
 };
 
-/* One MIG compute instance: what a container can be given. */
+/* One MIG compute instance: what a container can get. */
 struct nvl_mig {
     unsigned gi, ci;
     /* Of /dev/nvidia-caps/nvidia-capN: DeviceFileMinor of the two `access` files. */
@@ -29,25 +29,25 @@ struct nvl_mig {
 
 struct nvl_gpu {
     char pci[NVL_PCI_MAX];   /* lower case, as in sysfs */
-    char uuid[NVL_UUID_MAX]; /* "" where the driver does not say */
-    char model[96];          /* the driver's name for it; "" where not driven by nvidia */
-    int minor;               /* of /dev/nvidiaN; -1 where unknown */
-    int index;           /* place in PCI order among those that nvidia drives and does not exclude, as NVML
-                          * counts; -1 for the others */
-    unsigned pci_device; /* PCI device id, 0x2438; 0 where sysfs was not read */
+    char uuid[NVL_UUID_MAX]; /* "" if the driver does not report it */
+    char model[96];          /* the driver's name for it; "" if not driven by nvidia */
+    int minor;               /* of /dev/nvidiaN; -1 if unknown */
+    int index; /* position in PCI order among those that nvidia drives and does not exclude, as NVML counts;
+                  -1 for the others */
+    unsigned pci_device; /* PCI device id, 0x2438; 0 if sysfs was not read */
     enum nvl_gpu_driver driver;
     char driver_name[32]; /* the driver link's last component; "" for none */
     int card, render;     /* N of /dev/dri/cardN and /dev/dri/renderDN, -1 for none */
     bool excluded;        /* "GPU Excluded: Yes" */
-    bool runs_firmware;   /* "GPU Firmware" names a version; "N/A" where it runs none */
-    bool mig_enabled;     /* capabilities/gpuN/mig exists and holds at least `config` or an instance */
+    bool runs_firmware;   /* "GPU Firmware" names a version; "N/A" if it runs none */
+    bool mig_enabled;     /* capabilities/gpuN/mig exists and contains at least `config` or an instance */
     struct nvl_mig *migs;
     size_t n_migs;
     /* The GPU that this is a virtual function of (SR-IOV: sysfs has a link physfn), "0000:17:00.0"; "" for a
-     * GPU of its own. A virtual function has neither index nor minor nor UUID. */
+     * physical GPU. A virtual function has no index, minor or UUID. */
     char physical[NVL_PCI_MAX];
     bool is_lost;  /* its PCI configuration space reads all 0xff: nothing answers there (NVL_GPUS_ALL) */
-    bool was_used; /* whoever knows it says so: something has opened it since the boot */
+    bool was_used; /* set by callers that know it: something has opened it since the boot */
 };
 
 struct nvl_gpus {
@@ -55,29 +55,29 @@ struct nvl_gpus {
     size_t count;
 };
 
-/* What to read. The hook needs no sysfs unless DRI nodes are asked for. */
+/* What to read. The hook needs no sysfs unless DRI nodes are requested. */
 enum nvl_gpus_depth {
-    NVL_GPUS_PROC, /* nvidia's GPUs and MIG from /proc alone; card and render are -1 */
-    NVL_GPUS_DRI,  /* and their card and render from sysfs */
+    NVL_GPUS_PROC, /* nvidia's GPUs and MIG, only from /proc; card and render are -1 */
+    NVL_GPUS_DRI,  /* also their card and render from sysfs */
     NVL_GPUS_ALL,  /* every NVIDIA GPU of the machine, whatever drives it */
 };
 
-/* 0 also where there is none. The list is the caller's. was_used is left false. */
+/* 0 also if there is none. The list is the caller's. was_used stays false. */
 int nvl_gpus_read(const struct nvl_root *root, enum nvl_gpus_depth depth, struct nvl_gpus *gpus,
                   struct nvl_error *err);
 void nvl_gpus_clear(struct nvl_gpus *gpus);
 
 const struct nvl_gpu *nvl_gpu_by_uuid(const struct nvl_gpus *gpus, const char *uuid);
 const struct nvl_gpu *nvl_gpu_by_index(const struct nvl_gpus *gpus, unsigned index);
-/* "01:00.0", "0000:01:00.0", "00000000:01:00.0", upper or lower case, into the form that sysfs has. False
- * where it is no PCI address. */
+/* Converts "01:00.0", "0000:01:00.0", "00000000:01:00.0", upper or lower case, to sysfs's form. False if it
+ * is not a PCI address. */
 bool nvl_pci_normalise(const char *text, char pci[NVL_PCI_MAX]);
 /* Whether this is "GPU-" and a UUID in digits: the driver prints question marks for a GPU that it has not
- * initialised. */
+ * initialized. */
 bool nvl_is_gpu_uuid(const char *s);
 /* Takes every form of nvl_pci_normalise. */
 const struct nvl_gpu *nvl_gpu_by_pci(const struct nvl_gpus *gpus, const char *pci);
-/* Marks those that nvidia drives and whose UUID it does not say as used. */
+/* Marks those that nvidia drives and whose UUID it does not report as used. */
 void nvl_gpus_mark_used(struct nvl_gpus *gpus);
 /* The text of .../information into `gpu` (pci, uuid, model, minor, excluded). For tests and fuzzing. */
 void nvl_gpu_parse_information(const char *text, size_t len, struct nvl_gpu *gpu);

@@ -1,4 +1,4 @@
-/* The search for claims: a place of the host's configuration after the other. */
+/* Searches for claims in one place of the host's configuration after the other. */
 #include "host/gpu_claims.h"
 
 #include <fnmatch.h>
@@ -10,7 +10,7 @@
 #define FILES_MAX 1024 /* of one folder */
 #define ANY_ID    0xffffffffu
 
-/* What is looked for. */
+/* What to search for. */
 struct search {
     const struct nvl_root *root;
     const struct nvl_modprobe *modprobe;
@@ -34,8 +34,8 @@ static bool is_word_end(char c)
 
 /* ---- ids: of a module's options, and of the kernel's command line ---- */
 
-/* "10de:2438", "10de:2438:1028:0b2b", "10de:ffffffff:ffffffff:ffffffff:00030000:ffff0000"; of a class that
- * is named all GPUs are. Source: pci_add_dynid's callers, drivers/vfio/pci/vfio_pci.c. */
+/* "10de:2438", "10de:2438:1028:0b2b", "10de:ffffffff:ffffffff:ffffffff:00030000:ffff0000"; a class that is
+ * named means all GPUs. Source: pci_add_dynid's callers, drivers/vfio/pci/vfio_pci.c. */
 static bool is_id_of(const char *id, const struct nvl_gpu *gpu)
 {
     unsigned vendor, device, part[2], class = 0x030000, mask = 0;
@@ -58,8 +58,7 @@ static char *find_listed_id(const char *list, const struct nvl_gpu *gpu)
     return NULL;
 }
 
-/* A command that edits a file with sed. What a package or the boot has elsewhere is hidden by a copy in /etc.
- */
+/* A command that edits a file with sed. A file of a package's or the boot's is hidden by a copy in /etc. */
 static void add_sed_edit(struct nvl_strv *fix, const char *edit, const char *file, const char *folder)
 {
     if (nvl_has_prefix(file, "/etc/"))
@@ -95,10 +94,10 @@ static void find_options(const struct search *s)
 
 /* ---- the kernel's command line ---- */
 
-/* Where the boot loader has a word of the command line. */
+/* A place where the boot loader has a word of the command line. */
 struct boot_word {
-    const char *word; /* the whole of it */
-    const char *part; /* what goes: an item of its list; NULL for all of it */
+    const char *word; /* all of it */
+    const char *part; /* what to remove: an item of its list; NULL for all of it */
     struct nvl_claim *claim;
 };
 
@@ -133,7 +132,7 @@ static void add_cmdline_claim(const struct nvl_root *root, const char *word, con
     nvl_visit_config_folders(root, folders, ".cfg", take_boot_line, &wanted);
     if (wanted.claim->fix.count == 0)
         nvl_strv_pushf(&wanted.claim->fix,
-                       "take %s out of the kernel's command line, in the boot loader's settings",
+                       "remove %s from the kernel's command line, in the boot loader's settings",
                        part != NULL ? part : word);
 }
 
@@ -160,7 +159,7 @@ static void find_cmdline_ids(const struct search *s)
 
 /* ---- lines of modprobe's that name the driver ---- */
 
-/* "alias pci:v000010DEd00002438sv*sd*bc03sc00i* vfio-pci": of the pattern, what is of vendor and device. */
+/* "alias pci:v000010DEd00002438sv*sd*bc03sc00i* vfio-pci": of the pattern, vendor and device. */
 static bool is_alias_of(const struct nvl_modprobe_line *line, const struct nvl_gpu *gpu, const char *driver)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
@@ -189,7 +188,7 @@ static void find_aliases(const struct search *s)
 
 /* ---- udev's rules ---- */
 
-/* One condition of a rule, `KEY=="A|B"`; true also where it is about what is not known here. */
+/* One condition of a rule, `KEY=="A|B"`; true also if it is about something unknown here. */
 static bool is_met(const char *key, size_t key_len, const char *values, size_t len, const struct nvl_gpu *gpu)
 {
     nvl_autofree char *device = nvl_xasprintf("0x%04x", gpu->pci_device);
@@ -288,7 +287,7 @@ static void look_at_script(const struct search *s, const char *path, unsigned af
     if (script.names_gpu && script.places.count > 0) {
         struct nvl_claim *claim = add_claim(s->claims, after);
         claim->places = script.places;
-        nvl_strv_pushf(&claim->fix, "take %s out of what %s gives to %s", s->gpu->pci, path, s->driver);
+        nvl_strv_pushf(&claim->fix, "remove %s from what %s gives to %s", s->gpu->pci, path, s->driver);
     } else {
         nvl_strv_clear(&script.places);
     }
@@ -362,7 +361,7 @@ void nvl_gpu_claims_read(const struct nvl_root *root, const struct nvl_modprobe 
 
 /* ---- what keeps NVIDIA's module away ---- */
 
-/* The module's names: as it is loaded, and as Debian's packages name the file. */
+/* The module's names: as loaded, and as Debian's packages name the file. */
 static bool is_nvidias_name(const char *name, size_t len)
 {
     static const char *const names[] = {"nvidia", "nvidia-current", "nvidia-current-open", "nvidia-open"};
@@ -423,7 +422,7 @@ void nvl_nvidia_barriers_read(const struct nvl_root *root, const struct nvl_modp
     find_cmdline_barriers(root, modprobe, claims);
 }
 
-/* ---- what came of it ---- */
+/* ---- the results ---- */
 
 void nvl_claims_clear(struct nvl_claims *claims)
 {

@@ -1,4 +1,4 @@
-/* One GPU's own device nodes, each looked at. */
+/* One GPU's own device nodes, each inspected. */
 #include "host/gpu_nodes.h"
 
 #include "base/alloc.h"
@@ -28,7 +28,7 @@ void nvl_gpu_nodes(const struct nvl_host *host, const struct nvl_gpu *gpu, bool 
     for (size_t i = 0; caps && i < gpu->n_migs; i++) {
         const unsigned minors[] = {gpu->migs[i].gi_minor, gpu->migs[i].ci_minor};
         for (size_t j = 0; j < NVL_LENGTH(minors); j++) {
-            /* the compute instances of one GPU instance stand together, and share its node */
+            /* the compute instances of one GPU instance are adjacent, and share its node */
             if (j == 0 && i > 0 && gpu->migs[i - 1].gi_minor == minors[0])
                 continue;
             struct nvl_node *node = NVL_APPEND(*nodes, *n_nodes);

@@ -1,4 +1,4 @@
-/* The words for each state of a GPU, and where they come from. */
+/* The texts for each state of a GPU, and where the state comes from. */
 #include "host/gpu_reason.h"
 
 #include <stdio.h>
@@ -9,11 +9,10 @@
 
 const char nvl_gpu_lost_cause[] =
     "the GPU has fallen off the bus, nothing answers there (Xid 79 in the kernel's log): power, heat, a "
-    "loose "
-    "card or riser, or a crashed firmware. Programs that use it fail or hang, and only a restart of the "
+    "loose card or riser, or crashed firmware. Programs that use it fail or hang, and only a restart of the "
     "machine brings it back";
-const char nvl_gpu_lost_fix[] = "journalctl -k -g 'NVRM|Xid'\n"
-                                "reboot   # where it happens again: look at power, cooling and the slot";
+const char nvl_gpu_lost_fix[] =
+    "journalctl -k -g 'NVRM|Xid'\nreboot   # if it happens again: check power, cooling and the slot";
 
 static bool is_well(enum nvl_gpu_state state)
 {
@@ -30,7 +29,7 @@ void nvl_gpu_context_read(const struct nvl_host *host, struct nvl_gpu_context *c
         all_usable = all_usable && is_well(nvl_gpu_state(&host->gpus.items[i]));
     }
     bool is_known = !all_driven && nvl_support_read(&context->support, NULL) == 0;
-    if (!all_usable) /* why not stands in there; it takes a folder's worth of files */
+    if (!all_usable) /* the configuration tells why not; reading it costs a folder's worth of files */
         nvl_modprobe_read(host->root, &context->modprobe);
     nvl_vm_devices_read(host->root, &context->vms);
     context->surroundings = (struct nvl_gpu_surroundings){.host = host,
@@ -59,7 +58,7 @@ static void add_fix_lines(struct nvl_strv *to, const char *text)
     nvl_strv_split(to, text, "\n");
 }
 
-/* The driver link of sysfs, as it stands there. */
+/* The driver link of sysfs, unchanged. */
 static void add_driver_link(struct nvl_strv *evidence, const struct nvl_root *root, const struct nvl_gpu *gpu)
 {
     nvl_autofree char *path = nvl_xasprintf(NVL_PCI_DEVICES "/%s/driver", gpu->pci), *target = NULL;
@@ -97,7 +96,7 @@ static void explain_rival(const struct nvl_gpu *gpu, const char *blacklist, stru
     }
 }
 
-/* What binds it there, and what keeps NVIDIA's driver away beside it: both have to go. */
+/* What binds the GPU to that driver, and what also keeps NVIDIA's driver away: both must go. */
 static void add_claims_of_driver(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
                                  struct nvl_gpu_reason *r)
 {
@@ -125,18 +124,16 @@ static bool is_found(const struct nvl_gpu_reason *r)
 static void explain_vfio(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
                          struct nvl_gpu_reason *r)
 {
-    static const char both[] =
-        "a GPU goes to one virtual machine or to any number of containers, not to both: "
-        "NVIDIA's driver on this host cannot use it";
+    static const char both[] = "a GPU serves one virtual machine or any number of containers, not both: "
+                               "NVIDIA's driver on this host cannot use it";
 
     add_claims_of_driver(s, gpu, r);
     set_what(r, nvl_xstrdup("is held by vfio-pci, for a virtual machine"),
-             is_found(r)
-                 ? nvl_xstrdup(both)
-                 : nvl_xasprintf("%s. What gave it to vfio-pci was not found: it is no line of "
-                                 "modprobe.d, the kernel's command line, udev's rules, driverctl, the "
-                                 "initramfs's scripts or a VM of Proxmox VE that names this GPU",
-                                 both));
+             is_found(r) ? nvl_xstrdup(both)
+                         : nvl_xasprintf("%s. What gave it to vfio-pci was not found: no line of modprobe.d, "
+                                         "the kernel's command line, udev's rules, driverctl, the "
+                                         "initramfs's scripts or a VM of Proxmox VE names this GPU",
+                                         both));
 }
 
 static void explain_held(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
@@ -151,7 +148,7 @@ static void explain_held(const struct nvl_gpu_surroundings *s, const struct nvl_
         explain_rival(gpu, "blacklist nova_core\\nblacklist nova_drm\\n", r);
     } else {
         explain_rival(gpu, NULL, r);
-        add_claims_of_driver(s, gpu, r); /* pci-stub takes ids as vfio-pci does */
+        add_claims_of_driver(s, gpu, r); /* pci-stub takes ids like vfio-pci */
     }
 }
 
@@ -161,23 +158,23 @@ static void add_any_driver(struct nvl_strv *fix)
 {
     nvl_strv_push(fix, "modprobe nvidia");
     nvl_strv_push(fix,
-                  "where that fails, install the driver and the headers of the running kernel, then reboot");
+                  "if that fails, install the driver and the headers of the running kernel, then reboot");
 }
 
 static const struct {
     const char *what, *cause;
 } unfit[] = {
-    [NVL_GPU_TOO_NEW] = {"is newer than the driver",
-                         "this version of the driver does not know the GPU and leaves it alone (\"NVRM: No "
-                         "NVIDIA GPU found\")"},
+    [NVL_GPU_TOO_NEW] =
+        {"is newer than the driver",
+         "this version of the driver does not know the GPU and ignores it (\"NVRM: No NVIDIA GPU found\")"},
     [NVL_GPU_TOO_OLD] = {"is too old for the driver",
-                         "this version of the driver no longer knows the GPU and leaves it alone"},
-    [NVL_GPU_NEEDS_OPEN] = {"needs the other flavour of the kernel module",
-                            "the open kernel modules drive GPUs with a GSP alone (Turing and newer), the "
-                            "proprietary ones none from Blackwell on"},
-    [NVL_GPU_NEEDS_PROPRIETARY] = {"needs the other flavour of the kernel module",
-                                   "the open kernel modules drive GPUs with a GSP alone (Turing and newer), "
-                                   "the proprietary ones none from Blackwell on"},
+                         "this version of the driver no longer supports the GPU and ignores it"},
+    [NVL_GPU_NEEDS_OPEN] = {"needs the other flavor of the kernel module",
+                            "the open kernel modules drive only GPUs with a GSP (Turing and newer); the "
+                            "proprietary ones drive none from Blackwell on"},
+    [NVL_GPU_NEEDS_PROPRIETARY] = {"needs the other flavor of the kernel module",
+                                   "the open kernel modules drive only GPUs with a GSP (Turing and newer); "
+                                   "the proprietary ones drive none from Blackwell on"},
 };
 
 void nvl_gpu_explain_fit(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
@@ -200,7 +197,7 @@ static void explain_refused(const struct nvl_gpu_surroundings *s, const struct n
                             struct nvl_gpu_reason *r)
 {
     set_what(r, nvl_xstrdup("has no driver, though NVIDIA's is loaded: it did not take the GPU"),
-             nvl_xstrdup("the kernel's log says why: a GPU without power or with too little room for its "
+             nvl_xstrdup("the kernel's log tells why: a GPU without power or with too little room for its "
                          "memory (BAR), one that this version does not know, or one that was unbound"));
     add_driver_link(&r->evidence, s->host->root, gpu);
     add_first_line(&r->evidence, s->host->root, "/proc/driver/nvidia/version");
@@ -218,7 +215,7 @@ static void explain_unloaded(const struct nvl_gpu_surroundings *s, const struct 
     nvl_claims_evidence(&barriers, &r->evidence);
     nvl_claims_fix(&barriers, false, &r->fix);
     set_what(r, nvl_xstrdup("has no driver: no NVIDIA driver is loaded"),
-             nvl_xstrdup(barriers.count > 0 ? "this host's configuration keeps it from being loaded"
+             nvl_xstrdup(barriers.count > 0 ? "this host's configuration keeps it from loading"
                                             : "it is not installed, or was not loaded since the boot"));
     add_any_driver(&r->fix);
 }
@@ -258,9 +255,8 @@ static void explain_excluded(const struct nvl_gpu_surroundings *s, const struct 
             nvl_strv_pushf(&r->fix, "sed -i 's/ *NVreg_ExcludedGpus=[^ ]*//' %s", lines.items[i].file);
         }
     if (r->fix.count == 0)
-        nvl_strv_push(&r->fix,
-                      "take NVreg_ExcludedGpus out of the driver's options (modprobe.d, kernel command "
-                      "line)");
+        nvl_strv_push(
+            &r->fix, "remove NVreg_ExcludedGpus from the driver's options (modprobe.d, kernel command line)");
     nvl_strv_push(&r->fix, "update-initramfs -u -k all");
     nvl_strv_push(&r->fix, "reboot");
 }
@@ -283,14 +279,14 @@ static void add_uuid_line(struct nvl_strv *evidence, const struct nvl_root *root
 static void explain_silent(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
                            struct nvl_gpu_reason *r)
 {
-    set_what(
-        r, nvl_xstrdup("does not come up: the driver says no UUID of it, though it was used"),
-        nvl_xstrdup("the driver learns the UUID when it initialises the GPU, and that failed: the kernel's "
-                    "log says why (\"RmInitAdapter failed\", an Xid)"));
+    set_what(r, nvl_xstrdup("does not come up: the driver reports no UUID for it, though it was used"),
+             nvl_xstrdup("the driver learns the UUID when it initializes the GPU, and that failed: the "
+                         "kernel's log tells why (\"RmInitAdapter failed\", an Xid)"));
     add_uuid_line(&r->evidence, s->host->root, gpu);
     nvl_strv_push(&r->fix, "journalctl -k -g 'NVRM|Xid'");
-    nvl_strv_push(&r->fix, "reboot   # where it stays so: look at power, the slot, and whether the driver is "
-                           "for this GPU");
+    nvl_strv_push(
+        &r->fix,
+        "reboot   # if it stays so: check power, the slot, and whether the driver supports this GPU");
 }
 
 static void explain_lost(const struct nvl_gpu *gpu, struct nvl_gpu_reason *r)
@@ -303,7 +299,7 @@ static void explain_lost(const struct nvl_gpu *gpu, struct nvl_gpu_reason *r)
 static void explain_unnumbered(const struct nvl_gpu *gpu, struct nvl_gpu_reason *r)
 {
     set_what(r, nvl_xstrdup("has no device minor"),
-             nvl_xstrdup("the driver lists the GPU and did not set it up: the kernel's log says why"));
+             nvl_xstrdup("the driver lists the GPU but did not set it up: the kernel's log tells why"));
     nvl_strv_pushf(&r->evidence, "/proc/driver/nvidia/gpus/%s/information has no Device Minor", gpu->pci);
     nvl_strv_push(&r->fix, "journalctl -k -g 'NVRM|Xid'");
 }
@@ -311,7 +307,7 @@ static void explain_unnumbered(const struct nvl_gpu *gpu, struct nvl_gpu_reason 
 static void explain_virtual(const struct nvl_gpu *gpu, struct nvl_gpu_reason *r)
 {
     set_what(r, nvl_xasprintf("is a virtual function of the GPU at %s, not a GPU of its own", gpu->physical),
-             nvl_xstrdup("virtual functions are for virtual machines; a container is given the GPU itself"));
+             nvl_xstrdup("virtual functions are for virtual machines; a container gets the GPU itself"));
     nvl_strv_pushf(&r->evidence, NVL_PCI_DEVICES "/%s/physfn leads to %s", gpu->pci, gpu->physical);
 }
 
@@ -361,7 +357,7 @@ void nvl_gpu_explain(const struct nvl_gpu_surroundings *s, const struct nvl_gpu 
             nvl_generation_fits(nvl_support_generation(s->support, gpu->pci_device), s->version, s->flavour);
     explain_state(s, gpu, r);
     if (gpu->driver == NVL_GPU_VFIO)
-        return; /* its claims are what was found */
+        return; /* its claims are the reasons */
     nvl_claims_clear(&r->claims);
     nvl_vm_claims_read(s->vms, gpu, &r->claims);
 }
@@ -380,8 +376,8 @@ char *nvl_vm_claim_text(const struct nvl_claim *claim)
 {
     const struct nvl_vm_device *vm = claim->vm;
 
-    return nvl_xasprintf(
-        "VM %s names it too (%s%s%s): when that VM starts, Proxmox VE takes the GPU away from "
-        "NVIDIA's driver, and from the containers that use it",
-        vm->vm, vm->key, vm->starts_at_boot ? "; starts at boot" : "", vm->runs ? "; runs" : "");
+    return nvl_xasprintf("VM %s names it too (%s%s%s): when that VM starts, Proxmox VE takes the GPU away "
+                         "from NVIDIA's driver, and from the containers that use it",
+                         vm->vm, vm->key, vm->starts_at_boot ? "; starts at boot" : "",
+                         vm->runs ? "; runs" : "");
 }

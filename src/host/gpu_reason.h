@@ -1,5 +1,5 @@
-/* Why a GPU is in its state, in words: what is to be seen (files and lines), what it does, and what mends it.
- * Where the cause was not found there is no fix. All that tell a user of a GPU take their words from here. */
+/* Why a GPU is in its state, in words: the evidence (files and lines), the effect, and the fix. If the cause
+ * was not found there is no fix. Everything that tells users about a GPU takes its texts from here. */
 #pragma once
 
 #include "host/compat.h"
@@ -12,37 +12,37 @@ struct nvl_gpu_surroundings {
     const struct nvl_host *host; /* NVL_GPUS_ALL */
     const struct nvl_modprobe *modprobe;
     const struct nvl_vm_devices *vms;
-    const struct nvl_support *support; /* NULL: whether the driver knows the GPU is not asked */
+    const struct nvl_support *support; /* NULL: do not ask whether the driver supports the GPU */
     const char *version;               /* of the driver that is loaded, or would be; "" for none */
     enum nvl_flavour flavour;
 };
 
-/* The same, read for a command that has nothing but the host; whether a driver that is not loaded would fit
- * is not asked. */
+/* The same, read for a command that has only the host; does not ask whether a driver that is not loaded would
+ * fit. */
 struct nvl_gpu_context {
     struct nvl_support support;
     struct nvl_modprobe modprobe;
     struct nvl_vm_devices vms;
-    struct nvl_gpu_surroundings surroundings; /* of these: not to be moved */
+    struct nvl_gpu_surroundings surroundings; /* points to these members: do not move the struct */
 };
 void nvl_gpu_context_read(const struct nvl_host *host, struct nvl_gpu_context *context);
 void nvl_gpu_context_clear(struct nvl_gpu_context *context);
 
 struct nvl_gpu_reason {
     enum nvl_gpu_state state;
-    enum nvl_gpu_fit fit; /* of the driver, where nvidia does not drive it */
-    char *what;           /* "is held by nouveau, …", to follow the GPU's name; NULL where all is well */
-    char *cause;          /* NULL where `what` is */
+    enum nvl_gpu_fit fit;     /* of the driver, if nvidia does not drive it */
+    char *what;               /* "is held by nouveau, …", to follow the GPU's name; NULL if all is well */
+    char *cause;              /* NULL if `what` is */
     struct nvl_strv evidence; /* lines */
-    struct nvl_strv fix;      /* commands or words, a line each; empty where nothing is known to mend it */
+    struct nvl_strv fix;      /* commands or words, one a line; empty if no fix is known */
     struct nvl_claims
         claims; /* of vfio-pci: what gave it the GPU; else the VMs that take it at their start */
 };
 
 void nvl_gpu_explain(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
                      struct nvl_gpu_reason *reason);
-/* The same of the driver's fit alone, which may be wrong also where another driver holds the GPU; `fit` is
- * one of those that do not fit. Without a fix: which driver would fit is told by driver/replace.h. */
+/* The same only for the driver's fit, which may be wrong even if another driver holds the GPU; `fit` is one
+ * of those that do not fit. Without a fix: driver/replace.h tells which driver would fit. */
 void nvl_gpu_explain_fit(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
                          enum nvl_gpu_fit fit, struct nvl_gpu_reason *reason);
 void nvl_gpu_reason_clear(struct nvl_gpu_reason *reason);

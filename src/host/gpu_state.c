@@ -1,4 +1,4 @@
-/* From what was read of a GPU to its state. */
+/* Derives a GPU's state from what was read of it. */
 #include "host/gpu_state.h"
 
 #include "base/alloc.h"
@@ -63,8 +63,8 @@ char *nvl_gpu_why_not(const struct nvl_gpu *gpu)
     if (gpu->driver != NVL_GPU_NVIDIA)
         return nvl_xasprintf("%s holds the GPU at %s, not nvidia", gpu->driver_name, gpu->pci);
     if (gpu->excluded)
-        return nvl_xasprintf("the nvidia driver is told to exclude the GPU at %s", gpu->pci);
-    return nvl_xasprintf("the nvidia driver gives no device minor for the GPU at %s", gpu->pci);
+        return nvl_xasprintf("the options of the nvidia driver exclude the GPU at %s", gpu->pci);
+    return nvl_xasprintf("the nvidia driver reports no device minor for the GPU at %s", gpu->pci);
 }
 
 char *nvl_gpu_remark(const struct nvl_gpu *gpu)

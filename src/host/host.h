@@ -13,7 +13,7 @@ struct nvl_host {
     struct nvl_majors majors;
     struct nvl_params params;
     struct nvl_gpus gpus;
-    /* /proc/driver/nvidia/version and params as they stand there; NULL where absent */
+    /* the contents of /proc/driver/nvidia/version and params; NULL if absent */
     char *version_text, *params_text;
 };
 

@@ -1,6 +1,5 @@
-/* Reading the linker cache. In a container it is the container's own file, so nothing in it is believed:
- * every count and offset is checked against the file's length before it is used, and a string must end inside
- * the file. */
+/* Reads the linker cache. A container's cache is not trusted: every count and offset is checked against the
+ * file's length before use, and every string must end inside the file. */
 #include "host/ldcache.h"
 
 #include <errno.h>
@@ -13,7 +12,7 @@
 static const char magic_old[] = "ld.so-1.7.0";
 static const char magic_new[] = "glibc-ld.so.cache1.1";
 
-/* Sizes and places of glibc's structures. */
+/* Sizes and offsets of glibc's structures. */
 enum {
     OLD_HEADER = 16, /* 11 bytes of magic, padding, a count of 4 bytes */
     OLD_ENTRY = 12,
@@ -26,7 +25,7 @@ enum {
     ENTRY_HWCAP_AT = 16,
 };
 
-#define ENDIAN_MASK 3 /* of the header's flags: 0 not said, 2 little, 3 big */
+#define ENDIAN_MASK 3 /* of the header's flags: 0 unspecified, 2 little, 3 big */
 #define ENDIAN_OWN  (__BYTE_ORDER == __LITTLE_ENDIAN ? 2 : 3)
 
 /* An entry's flags: the required architecture, and 3 for a library of glibc (the old libc5 had 2). */
@@ -34,10 +33,10 @@ enum {
 #define FLAGS_AARCH64 0x0a03u
 #define FLAGS_32      0x0003u /* i386 */
 
-/* Set in the upper half of hwcap where the entry is of a glibc-hwcaps folder. */
+/* Set in the upper half of hwcap if the entry belongs to a glibc-hwcaps folder. */
 #define HWCAP_EXTENSION (1ull << 62)
 
-/* The callers have checked that the bytes are there; they need not be aligned. */
+/* The callers have checked that the bytes exist; they need not be aligned. */
 static uint32_t get32(const struct nvl_ldcache *cache, size_t at)
 {
     uint32_t value;
@@ -77,7 +76,7 @@ static int parse_new(struct nvl_ldcache *cache, size_t at)
     return 0;
 }
 
-/* The new table stands behind the old one, aligned as its 64-bit members want: 8 bytes, on i386 4. */
+/* The new table follows the old one, aligned as its 64-bit members need: 8 bytes, on i386 4. */
 static int parse_old(struct nvl_ldcache *cache)
 {
     if (cache->len < OLD_HEADER)
@@ -91,7 +90,7 @@ static int parse_old(struct nvl_ldcache *cache)
         if (has_magic(cache, at, magic_new))
             return parse_new(cache, at);
     }
-    return 0; /* of a C library of the last century: nothing that we could use */
+    return 0; /* of a C library of the last century: nothing useful */
 }
 
 int nvl_ldcache_parse(struct nvl_ldcache *cache, char *data, size_t len)
@@ -150,7 +149,7 @@ bool nvl_ldcache_entry(const struct nvl_ldcache *cache, size_t i, struct nvl_ldc
     return entry->soname != NULL && entry->path != NULL;
 }
 
-/* Compares in place: a search looks at some thousand entries, and few are worth finding the end of their
+/* Compares in place: a search reads some thousand entries, and for few is it worth finding the end of their
  * strings. */
 static bool has_soname(const struct nvl_ldcache *cache, size_t at, const char *soname, size_t size)
 {

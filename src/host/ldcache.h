@@ -1,5 +1,5 @@
 /* The linker cache, /etc/ld.so.cache, of a host or of a container (then it is hostile: every offset is
- * checked). Format: glibc's sysdeps/generic/dl-cache.h, "glibc-ld.so.cache1.1", alone or behind the old
+ * checked). Format: glibc's sysdeps/generic/dl-cache.h, "glibc-ld.so.cache1.1", by itself or after the old
  * "ld.so-1.7.0" table. */
 #pragma once
 
@@ -17,7 +17,7 @@ struct nvl_ldcache {
     char *data; /* the file */
     size_t len;
     size_t entries_at, n_entries; /* the new table; n_entries 0 for an empty or foreign file */
-    size_t strings_at;            /* what its string offsets count from */
+    size_t strings_at;            /* the base of its string offsets */
 };
 
 struct nvl_ldcache_entry {
@@ -26,11 +26,11 @@ struct nvl_ldcache_entry {
     const char *path;
 };
 
-/* 0 and an empty cache where the file does not exist; -EINVAL where it is not a cache. */
+/* 0 and an empty cache if the file does not exist; -EINVAL if it is not a cache. */
 int nvl_ldcache_read(struct nvl_ldcache *cache, const struct nvl_root *root);
-/* The same for bytes in memory, which it takes over. For tests and fuzzing. */
+/* The same for bytes in memory, which the function takes over. For tests and fuzzing. */
 int nvl_ldcache_parse(struct nvl_ldcache *cache, char *data, size_t len);
-/* False where the entry's offsets lead outside the file. */
+/* False if the entry's offsets lead outside the file. */
 bool nvl_ldcache_entry(const struct nvl_ldcache *cache, size_t i, struct nvl_ldcache_entry *entry);
 /* The path that the loader takes for this soname: the first entry of that class (glibc-hwcaps variants, which
  * the driver never has, are skipped). NULL for none. */

@@ -1,5 +1,5 @@
-/* Character device majors out of /proc/devices. NVIDIA's are dynamic but for 195, and change with each boot.
- */
+/* Character device majors from /proc/devices. NVIDIA's are dynamic except for 195, and change with each
+ * boot. */
 #include "host/majors.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* Character device majors, as registered at this moment. Source: /proc/devices; whole names are compared,
- * since nvidia-caps is a prefix of nvidia-caps-imex-channels. A major that is not registered is -1. */
+/* Character device majors that are registered now. Source: /proc/devices; whole names are compared, since
+ * nvidia-caps is a prefix of nvidia-caps-imex-channels. A major that is not registered is -1. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,7 +17,7 @@ struct nvl_majors {
     int caps_imex; /* "nvidia-caps-imex-channels", dynamic */
     int nvswitch;  /* "nvidia-nvswitch", dynamic */
     int nvlink;    /* "nvidia-nvlink", dynamic */
-    bool others[NVL_MAJOR_DYNAMIC_MAX + 1]; /* majors that a driver of somebody else has */
+    bool others[NVL_MAJOR_DYNAMIC_MAX + 1]; /* majors of drivers that are not NVIDIA's */
 };
 
 #define NVL_MAJORS_UNKNOWN ((struct nvl_majors){-1, -1, -1, -1, -1, -1, {false}})

@@ -1,4 +1,4 @@
-/* What modprobe's configuration says of a module. Sources: modprobe.d(5), /proc/cmdline. */
+/* What modprobe's configuration says about a module. Sources: modprobe.d(5), /proc/cmdline. */
 #pragma once
 
 #include "base/text.h"
@@ -8,14 +8,14 @@ struct nvl_root;
 struct nvl_modprobe_line {
     char *file;    /* "/etc/modprobe.d/nvidia.conf" */
     size_t number; /* of the line in it, from 1 */
-    char *text;    /* the line; words parted by one blank */
+    char *text;    /* the line, its words separated by one blank */
 };
 struct nvl_modprobe_lines {
     struct nvl_modprobe_line *items;
     size_t count;
 };
 
-/* The folders that modprobe reads, in their order; ends with NULL. /lib is the same as /usr/lib where it is a
+/* The folders that modprobe reads, in their order; ends with NULL. /lib is the same as /usr/lib if it is a
  * link. */
 extern const char *const nvl_modprobe_folders[];
 
@@ -34,5 +34,5 @@ void nvl_modprobe_clear(struct nvl_modprobe *modprobe);
  * name. */
 void nvl_modprobe_find(const struct nvl_modprobe *modprobe, const char *verb, const char *module,
                        struct nvl_modprobe_lines *lines);
-/* Whether the kernel's command line has this word; of "name=value" also among others: "name=a,value,b". */
+/* Whether the kernel's command line has this word; for "name=value" also among others: "name=a,value,b". */
 bool nvl_cmdline_has(const struct nvl_modprobe *modprobe, const char *word);

@@ -6,7 +6,7 @@
 struct nvl_error;
 struct nvl_root;
 
-#define NVL_MODPROBE_PROGRAM "/usr/bin/nvidia-modprobe" /* makes device nodes, where it is installed */
+#define NVL_MODPROBE_PROGRAM "/usr/bin/nvidia-modprobe" /* makes device nodes, if it is installed */
 
 struct nvl_modules {
     bool nvidia, nvidia_uvm, nvidia_modeset, nvidia_drm;
@@ -14,5 +14,5 @@ struct nvl_modules {
     bool nouveau, nova_core, vfio_pci;
 };
 
-/* 0 and nothing loaded where the kernel has no modules at all (the file does not exist). */
+/* 0 and nothing loaded if the kernel has no modules at all (the file does not exist). */
 int nvl_modules_read(const struct nvl_root *root, struct nvl_modules *modules, struct nvl_error *err);

@@ -1,4 +1,4 @@
-/* Device nodes as the driver of this moment would have them, compared with what lies in /dev. */
+/* Device nodes as the loaded driver would have them, compared with what is in /dev. */
 #include "host/node.h"
 
 #include <errno.h>

@@ -8,8 +8,9 @@
 enum nvl_node_state {
     NVL_NODE_OK,
     NVL_NODE_MISSING,
-    NVL_NODE_NOT_DEVICE, /* a regular file or anything else: left by `create=file` with its source absent */
-    NVL_NODE_STALE,      /* a device, but another major or minor than the driver has now */
+    NVL_NODE_NOT_DEVICE, /* a regular file or anything else: left by `create=file` while its source was absent
+                          */
+    NVL_NODE_STALE,      /* a device, but with another major or minor than the driver has now */
     NVL_NODE_MODE,       /* right device, but its mode lacks bits that the driver's params ask for */
 };
 
@@ -26,20 +27,20 @@ enum nvl_node_kind {
 struct nvl_node {
     char path[48]; /* "/dev/nvidia0" */
     enum nvl_node_kind kind;
-    int major, minor; /* what it should be; major -1 where its driver is not loaded */
-    unsigned
-        mode; /* what it should be: 0666 from params, 0400/0444 for caps, 0 for "not ours to say" (DRI) */
+    int major, minor; /* what it should be; major -1 if its driver is not loaded */
+    unsigned mode;    /* what it should be: 0666 from params, 0400/0444 for caps, 0 for "not nvlxc's decision"
+                         (DRI) */
     /* what was found */
     enum nvl_node_state state;
-    int found_major, found_minor; /* -1 where not a device */
+    int found_major, found_minor; /* -1 if not a device */
     unsigned found_mode;
 };
 
-/* A node as it should be, not looked at yet. `minor` is N of the path for GPU, CAP and DRI; render selects
+/* A node as it should be, not inspected yet. `minor` is N of the path for GPU, CAP and DRI; render selects
  * renderDN for DRI. */
 struct nvl_node nvl_node_make(enum nvl_node_kind kind, unsigned minor, bool render,
                               const struct nvl_majors *majors, const struct nvl_params *params);
-/* Looks at it below the root and fills in what was found. No link is followed at the last component. */
+/* Inspects the node below the root and fills in what was found. Follows no link at the last component. */
 void nvl_node_check(const struct nvl_root *root, struct nvl_node *node);
 const char *
 nvl_node_state_name(enum nvl_node_state state); /* "ok", "missing", "not a device", "stale", "mode" */

@@ -1,5 +1,5 @@
-/* Asking NVML. The library is the host driver's own; it is opened only for the moment of the question, so
- * that nothing else of nvlxc depends on it being there. */
+/* Asks NVML. The library is the host driver's own; it is open only for the moment of the question, so that
+ * nothing else of nvlxc depends on it. */
 #include "host/nvml.h"
 
 #include <dlfcn.h>
@@ -30,7 +30,7 @@ static char *find_installed(const struct nvl_host *host)
     const char *version = host->driver.version;
     nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
 
-    nvl_userspace_read(host->root, &us, NULL); /* none where it fails */
+    nvl_userspace_read(host->root, &us, NULL); /* none if it fails */
     for (size_t i = 0; i < us.n_dirs; i++) {
         if (us.dirs[i].elf != NVL_ELF_64 || strcmp(us.dirs[i].version, version) != 0)
             continue;
@@ -58,7 +58,7 @@ int nvl_nvml_find(const struct nvl_host *host, char **path, struct nvl_error *er
         return 0;
     nvl_error_host(err, -ENOENT, "only NVML can answer this, and libnvidia-ml.so.%s is not installed",
                    host->driver.version);
-    nvl_error_hint(err, "install the driver's libraries (nvlxc doctor says how), or run nvlxc driver sync");
+    nvl_error_hint(err, "install the driver's libraries (nvlxc doctor shows how), or run nvlxc driver sync");
     return -ENOENT;
 }
 
@@ -152,10 +152,10 @@ static int ask_mig(const struct nvl_nvml *nvml, const char *uuid, char gpu_uuid[
     if (result == NVL_NVML_SUCCESS)
         result = f.ci(mig, ci);
     if (result != NVL_NVML_SUCCESS)
-        return nvl_error_set(err, -EIO, "NVML cannot say what %s is: %s", uuid, nvml->error_string(result));
+        return nvl_error_set(err, -EIO, "NVML cannot resolve %s: %s", uuid, nvml->error_string(result));
     text[sizeof text - 1] = '\0';
     if (!nvl_is_gpu_uuid(text))
-        return nvl_error_set(err, -EIO, "NVML names the GPU of %s '%s', which is no UUID", uuid, text);
+        return nvl_error_set(err, -EIO, "NVML names the GPU of %s '%s', which is not a UUID", uuid, text);
     nvl_copy(gpu_uuid, NVL_UUID_MAX, text, strlen(text));
     return 0;
 }
@@ -175,7 +175,7 @@ int nvl_nvml_find_mig(const char *library, const char *uuid, char gpu_uuid[NVL_U
 
 /* ---- who uses the GPUs ---- */
 
-#define SPARE       16         /* processes that may come between two questions */
+#define SPARE       16         /* processes that may start between two questions */
 #define NO_MEMORY   UINT64_MAX /* NVML_VALUE_NOT_AVAILABLE */
 #define NO_INSTANCE UINT32_MAX
 
@@ -218,7 +218,7 @@ static bool find_list_functions(const struct nvl_nvml *nvml, struct functions *f
            f->list[1] != NULL;
 }
 
-/* Asks until the room is enough. */
+/* Asks until the buffer is large enough. */
 static int list_of(list_fn *list, nvl_nvml_device device, struct info **infos, unsigned *count)
 {
     unsigned room = 0;
@@ -286,9 +286,9 @@ int nvl_nvml_processes(const char *library, struct nvl_gpu_processes *processes,
     for (unsigned i = 0; result == NVL_NVML_SUCCESS && i < count; i++)
         result = read_device(&f, i, processes);
     if (!has_all)
-        r = nvl_error_host(err, -ENOSYS, "NVML is too old to say which programs use a GPU (before 470)");
+        r = nvl_error_host(err, -ENOSYS, "NVML is too old to list the programs that use a GPU (before 470)");
     else if (result != NVL_NVML_SUCCESS)
-        r = nvl_error_set(err, -EIO, "NVML cannot say which programs use a GPU: %s",
+        r = nvl_error_set(err, -EIO, "NVML cannot list the programs that use a GPU: %s",
                           nvml.error_string(result));
     stop_nvml(&nvml);
     return r;

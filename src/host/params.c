@@ -1,4 +1,4 @@
-/* The driver's wishes for its device nodes, out of /proc/driver/nvidia/params. */
+/* The owner and mode that the driver wants for its device nodes, from /proc/driver/nvidia/params. */
 #include "host/params.h"
 
 #include <limits.h>

@@ -15,5 +15,5 @@ struct nvl_params {
 
 /* What cannot be read keeps the driver's own defaults: 1, 0:0, 0666. */
 void nvl_params_parse(const char *text, size_t len, struct nvl_params *params);
-/* *text gets the file as it stands there, the caller's; NULL where it cannot be read. */
+/* *text gets the file's content, the caller's; NULL if it cannot be read. */
 void nvl_params_read(const struct nvl_root *root, struct nvl_params *params, char **text);

@@ -1,5 +1,5 @@
-/* Which devices of the PCI bus are worth a look. A machine has up to some hundred, and sysfs has a file for
- * each answer; /proc/bus/pci/devices tells the vendors of all of them in one. */
+/* Which devices of the PCI bus need a closer look. A machine has up to some hundred, and sysfs has a file for
+ * each answer; /proc/bus/pci/devices tells the vendors of all of them in one file. */
 #include "host/pci.h"
 
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #define PROC_DEVICES_MAX (4u << 20)
 
 struct device {
-    unsigned place; /* bus, device, function: the file knows no domains */
+    unsigned place; /* bus, device, function: the file has no domains */
     unsigned vendor;
 };
 
@@ -35,7 +35,8 @@ static void read_devices(const struct nvl_root *root, struct devices *devices)
     }
 }
 
-/* What the file says of the device of that name in sysfs; in two domains two can have one place. */
+/* What the file says about the device with that name in sysfs; in two domains two devices can have the same
+ * address. */
 static bool find(const struct devices *devices, const char *name, bool *is_nvidias)
 {
     unsigned bus, slot, function;
@@ -62,8 +63,8 @@ int nvl_pci_list(const struct nvl_root *root, struct nvl_strv *names)
     if (r < 0)
         return r;
     read_devices(root, &devices);
-    /* it counts where it is about these very devices: a captured host has no such file, and a simulated one
-     * may have the machine's */
+    /* valid only if it is about these very devices: a captured host has no such file, and a simulated one may
+     * have the machine's */
     bool agrees = devices.count == names->count;
     for (size_t i = 0; i < names->count && agrees; i++) {
         agrees = find(&devices, names->items[i], &is_nvidias);

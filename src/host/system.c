@@ -9,7 +9,8 @@
 #define DPKG_STATUS_MAX (64u << 20)
 #define DPKG_INFO       "/var/lib/dpkg/info"
 #define SMALL_FILE_MAX  (64u << 10)
-/* The name and GUID are the UEFI specification's; efivarfs puts 4 bytes of attributes before the value. */
+/* The name and GUID come from the UEFI specification; efivarfs puts 4 bytes of attributes before the
+ * value. */
 #define EFI_FOLDER      "/sys/firmware/efi"
 #define SECURE_BOOT     EFI_FOLDER "/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 #define DEBIAN_TO_PVE   4 /* Proxmox VE 8 is built on Debian 12, 9 on 13 */
@@ -99,7 +100,7 @@ static enum nvl_secure_boot read_secure_boot(const struct nvl_root *root)
 
 int nvl_system_read(const struct nvl_root *root, struct nvl_system *s, struct nvl_error *err)
 {
-    (void)err; /* what is not there is unknown, and no error */
+    (void)err; /* what is missing is unknown, not an error */
     *s = (struct nvl_system){.pve_major = -1};
     read_release(root, s);
     read_kernel(root, s);
@@ -129,7 +130,7 @@ static bool is_debian_kernel(const struct nvl_system *s)
     return s->id != NULL && strcmp(s->id, "debian") == 0;
 }
 
-/* Before Proxmox VE 8 they were called after it. */
+/* The prefix of their names, which changed with Proxmox VE 8. */
 static const char *proxmox_prefix(const struct nvl_system *s)
 {
     return s->pve_major >= 0 && s->pve_major < 8 ? "pve" : "proxmox";
@@ -164,7 +165,7 @@ char *nvl_headers_meta_package(const struct nvl_system *s)
     return is_debian_kernel(s) && flavour != NULL ? nvl_xasprintf("linux-headers-%s", flavour) : NULL;
 }
 
-/* "Key: value" lines up to a blank one (deb822(5)); Status comes before the others that are asked for. */
+/* "Key: value" lines up to a blank one (deb822(5)); Status precedes the other requested fields. */
 static char *field_in(const char *paragraph, size_t len, const char *field)
 {
     size_t pos = 0, line_len, value_len;
@@ -193,8 +194,8 @@ static char *find_field(const char *text, size_t len, const char *package, const
     return value;
 }
 
-/* dpkg has a list of its files for each package that is installed, so that its status, which is long, need be
- * read for few. Where the folder is not there (a captured host) the status alone can say. */
+/* dpkg has a list of files for each installed package, so that its long status needs to be read for few. If
+ * the folder is missing (a captured host), only the status can tell. */
 enum listed { NOT_LISTED, LISTED, NO_LISTS };
 
 static enum listed is_listed(const struct nvl_root *root, const char *package)

@@ -10,40 +10,39 @@ struct nvl_root;
 enum nvl_secure_boot { NVL_SECURE_BOOT_UNKNOWN, NVL_SECURE_BOOT_OFF, NVL_SECURE_BOOT_ON };
 
 struct nvl_system {
-    char *id;                         /* os-release ID: "debian"; NULL where unknown */
+    char *id;                         /* os-release ID: "debian"; NULL if unknown */
     char *like;                       /* ID_LIKE: "rhel centos fedora"; NULL for none */
     char *version_id;                 /* "12", "13" */
     char *codename;                   /* "bookworm", "trixie" */
-    char *kernel;                     /* "6.14.8-2-pve"; NULL where unknown */
-    bool is_proxmox;                  /* /etc/pve is there */
-    int pve_major;                    /* 8, 9; -1 where not Proxmox or unknown */
+    char *kernel;                     /* "6.14.8-2-pve"; NULL if unknown */
+    bool is_proxmox;                  /* /etc/pve exists */
+    int pve_major;                    /* 8, 9; -1 if not Proxmox or unknown */
     bool has_systemd;                 /* /run/systemd/system */
-    enum nvl_secure_boot secure_boot; /* the EFI variable SecureBoot; OFF also where there is no EFI */
+    enum nvl_secure_boot secure_boot; /* the EFI variable SecureBoot; OFF also if there is no EFI */
 };
 
 int nvl_system_read(const struct nvl_root *root, struct nvl_system *system, struct nvl_error *err);
 void nvl_system_clear(struct nvl_system *system);
 
-/* Debian's and Proxmox's names of the headers for the running kernel: of the package for it alone, and of the
- * one that brings each later kernel's. NULL where the distribution or the kernel is another. The caller
- * frees.
- */
+/* Debian's and Proxmox's names of the headers for the running kernel: of the package for only that kernel,
+ * and of the one that brings each later kernel's. NULL if the distribution or the kernel is another. The
+ * caller frees. */
 char *nvl_headers_package(const struct nvl_system *system);
 char *nvl_headers_meta_package(const struct nvl_system *system);
 
-/* The version of an installed Debian package, from /var/lib/dpkg/status; NULL where it is not installed. The
+/* The version of an installed Debian package, from /var/lib/dpkg/status; NULL if it is not installed. The
  * caller frees. */
 char *nvl_package_version(const struct nvl_root *root, const char *package);
-/* The same for the first of them that is installed; *which is its place. */
+/* The same for the first of them that is installed; *which is its position. */
 char *nvl_package_version_of(const struct nvl_root *root, const char *const *packages, size_t n_packages,
                              size_t *which);
 
-/* Who makes the package that is installed, as dpkg has it: "NVIDIA Corporation <…>"; NULL where it is not
- * installed or does not say. The caller frees. */
+/* The maintainer of an installed package, according to dpkg: "NVIDIA Corporation <…>"; NULL if it is not
+ * installed or names none. The caller frees. */
 char *nvl_package_maintainer(const struct nvl_root *root, const char *package);
 
-/* Whether it is installed, where its version does not matter: without reading that long file where dpkg's
- * lists are there. A package that was removed and has left configuration files counts. */
+/* Whether it is installed, for callers that need no version: does not read that long file if dpkg's lists
+ * exist. A removed package that left configuration files counts. */
 bool nvl_package_is_installed(const struct nvl_root *root, const char *package);
 
 /* Whether the process that a pid file names is that program. */

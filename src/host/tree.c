@@ -1,4 +1,4 @@
-/* Writing a tree of small files below an empty directory. */
+/* Writes a tree of small files below an empty directory. */
 #include "host/tree.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/root.h"
 
-/* The path as the *at() calls take it. */
+/* The path in the form that the *at() calls take. */
 static const char *without_slash(const char *path)
 {
     while (*path == '/')

@@ -1,5 +1,5 @@
-/* Writing a tree of small files below an empty directory. A part of capture.c. Paths are absolute and mean
- * "below the directory"; parents are made; what is there already stays as it is. */
+/* Writes a tree of small files below an empty directory. A part of capture.c. Paths are absolute and mean
+ * "below the directory"; parents are made; existing files stay unchanged. */
 #pragma once
 
 #include "base/error.h"

@@ -1,4 +1,4 @@
-/* Finding the driver's libraries on the host. The linker cache says what programs take today; the known
+/* Finds the driver's libraries on the host. The linker cache tells what programs load today; the known
  * folders find what no cache names: Debian's nvidia/current behind its alternatives, a private prefix, a
  * driver container's tree. */
 #include "host/userspace.h"
@@ -11,14 +11,14 @@
 
 #include "base/root.h"
 
-/* A folder that may hold libraries, and the class that they have if none of them can say so itself. */
+/* A folder that may contain libraries, and the class that they have if none of them tells it itself. */
 struct candidate {
     const char
         *path; /* with '*' as its last component: each folder in it; "x-*": each that begins with "x-" */
     enum nvl_elf_class elf;
 };
 
-/* 64 before 32: whether a plain `lib` is a 32-bit folder shows by the lib64 beside it. */
+/* 64 before 32: the lib64 beside a plain `lib` tells whether that is a 32-bit folder. */
 static const struct candidate known[] = {
     {"/usr/lib/x86_64-linux-gnu/nvidia/*", NVL_ELF_64},
     {"/usr/lib/x86_64-linux-gnu", NVL_ELF_64},
@@ -45,9 +45,9 @@ static const struct candidate known[] = {
     {"/run/nvidia/driver/usr/lib", NVL_ELF_OTHER},
 };
 
-/* "libcuda.so.550.163.01" gives the version; NULL for every other name. NVIDIA numbers drivers with three
- * digits: what has fewer (libnvidia-container.so.1.17.4, libnvidia-egl-gbm.so.1.1.0) is a project of its own.
- * So are the libraries of nvidia-settings, whose version need not be the driver's. */
+/* "libcuda.so.550.163.01" contains the version; NULL for every other name. NVIDIA numbers drivers with three
+ * digits: names with fewer (libnvidia-container.so.1.17.4, libnvidia-egl-gbm.so.1.1.0) belong to other
+ * projects. So do the libraries of nvidia-settings, whose version may differ from the driver's. */
 static const char *version_of(const char *name)
 {
     if (!nvl_has_prefix(name, "libcuda.so.") && !nvl_has_prefix(name, "libnvidia-"))
@@ -60,7 +60,7 @@ static const char *version_of(const char *name)
     return nvl_is_version(so + 4, strlen(so + 4)) ? so + 4 : NULL;
 }
 
-/* 64 or 32 as the file's first bytes say; OTHER where it cannot be read, or is an empty file of a fixture. */
+/* 64 or 32 from the file's first bytes; OTHER if it cannot be read, or is an empty file of a fixture. */
 static enum nvl_elf_class class_of_file(const struct nvl_root *root, const char *dir, const char *name)
 {
     nvl_autofree char *path = nvl_xasprintf("%s/%s", dir, name);
@@ -74,7 +74,7 @@ static enum nvl_elf_class class_of_file(const struct nvl_root *root, const char 
     return head[4] == 2 ? NVL_ELF_64 : head[4] == 1 ? NVL_ELF_32 : NVL_ELF_OTHER;
 }
 
-/* A folder "lib" is 32-bit where a "lib64" beside it holds the driver too. */
+/* A folder "lib" is 32-bit if a "lib64" beside it contains the driver, too. */
 static enum nvl_elf_class class_by_name(const struct nvl_userspace *us, const char *dir)
 {
     nvl_autofree char *lib64 = nvl_xasprintf("%s64", dir);
@@ -117,7 +117,7 @@ static void note_versions(struct nvl_userspace *us, const struct nvl_strv *names
     }
 }
 
-/* Adds the folder once for each version that it holds. */
+/* Adds the folder once for each version that it contains. */
 static void add_folder(const struct nvl_root *root, struct nvl_userspace *us, const char *path,
                        enum nvl_elf_class expected)
 {
@@ -168,7 +168,7 @@ static void add_folder_of(const struct nvl_root *root, struct nvl_userspace *us,
     add_folder(root, us, dir, elf);
 }
 
-/* The folder of the real file first, then the one that the cache names: on Debian they differ, and hold
+/* The folder of the real file first, then the one that the cache names: on Debian they differ, and contain
  * different libraries. */
 static void add_cached(const struct nvl_root *root, struct nvl_userspace *us, const struct nvl_ldcache *cache)
 {
@@ -187,7 +187,7 @@ static void add_cached(const struct nvl_root *root, struct nvl_userspace *us, co
         }
 }
 
-/* Each folder whose path begins as the pattern does, up to its '*'. */
+/* Each folder whose path begins like the pattern, up to its '*'. */
 static void add_matching(const struct nvl_root *root, struct nvl_userspace *us, const char *pattern,
                          enum nvl_elf_class elf)
 {
@@ -213,7 +213,7 @@ int nvl_userspace_read(const struct nvl_root *root, struct nvl_userspace *us, st
     int r = nvl_ldcache_read(&cache, root);
     if (r == -EACCES || r == -EPERM)
         return nvl_error_errno(err, r, "cannot read %s/etc/ld.so.cache", root->name);
-    /* A cache that is broken or not glibc's says nothing; the folders still do. */
+    /* A cache that is broken or not glibc's tells nothing; the folders still do. */
     if (r == 0)
         add_cached(root, us, &cache);
     for (size_t i = 0; i < NVL_LENGTH(known); i++)

@@ -7,17 +7,17 @@
 #include "host/driver_version.h"
 #include "host/ldcache.h"
 
-/* One folder that holds libraries of the driver of one version and class. */
+/* One folder that contains libraries of the driver of one version and class. */
 struct nvl_library_dir {
     char *path;                    /* resolved: below the root, without links */
     enum nvl_elf_class elf;        /* 64 or 32 */
     char version[NVL_VERSION_MAX]; /* from the names libcuda.so.V / libnvidia-ml.so.V / libnvidia-*.so.V in it
                                     */
-    struct nvl_strv names;         /* all that lies in it, sorted */
+    struct nvl_strv names;         /* everything in it, sorted */
 };
 
 struct nvl_userspace {
-    struct nvl_library_dir *dirs; /* by order of preference; a folder with two versions is there twice */
+    struct nvl_library_dir *dirs; /* by order of preference; a folder with two versions occurs twice */
     size_t n_dirs;
     struct nvl_strv versions; /* those of 64-bit libcuda or libnvidia-ml, newest first, each once */
 };

@@ -1,5 +1,5 @@
-/* Reading the configs of VMs: the grammar is qemu-server's, of which only what concerns PCI devices and
- * starts is looked at. */
+/* Reads the configs of VMs: the grammar is qemu-server's; only what concerns PCI devices and starts is
+ * read. */
 #include "host/virtual_machines.h"
 
 #include <stdio.h>
@@ -47,7 +47,7 @@ static struct line *find_vm_line(struct vm *vm, const char *key)
     return NULL;
 }
 
-/* Of several lines of one key the last one counts; what is pending counts at the next start. */
+/* If a key has several lines the last one counts; pending values count at the next start. */
 static void set_line(struct vm *vm, const char *key, const char *value, char *place)
 {
     struct line *line = find_vm_line(vm, key);
@@ -63,7 +63,7 @@ static void set_line(struct vm *vm, const char *key, const char *value, char *pl
     line->goes = false;
 }
 
-/* "delete: hostpci0,!memory": a mark stands for "by force". */
+/* "delete: hostpci0,!memory": the mark means "by force". */
 static void delete_lines(struct vm *vm, const char *keys)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
@@ -94,7 +94,7 @@ static void take_vm_line(struct vm *vm, const char *path, size_t number, const c
         vm->is_template = value[0] == '1';
 }
 
-/* The config itself and what is pending; snapshots are other sections. */
+/* The config itself and pending changes; snapshots are other sections. */
 static void read_vm(const struct nvl_root *root, const char *path, struct vm *vm)
 {
     nvl_autofree char *text = NULL;
@@ -118,7 +118,7 @@ static void read_vm(const struct nvl_root *root, const char *path, struct vm *vm
     }
 }
 
-/* "01:00" and "0000:01:00.0" into sysfs's form, with a function only where one is named; NULL where it is no
+/* "01:00" and "0000:01:00.0" to sysfs's form, with a function only if one is named; NULL if it is not an
  * address. */
 static char *normalise_address(const char *text)
 {
@@ -164,7 +164,7 @@ static const char *find_property(const struct nvl_strv *pieces, const char *key)
     return NULL;
 }
 
-/* "map id=10de:2438,iommugroup=14,node=pve,path=0000:01:00.0": each node has its own. */
+/* "map id=10de:2438,iommugroup=14,node=pve,path=0000:01:00.0": each node has one of its own. */
 static void take_map(const char *text, const char *node, const struct vm *vm, const struct line *line,
                      const char *place, bool runs, struct nvl_vm_devices *devices)
 {

@@ -1,5 +1,5 @@
-/* What Proxmox's virtual machines of this node have of PCI devices: each address that a hostpciN of a VM
- * names, by itself or by a mapping. Sources: qemu-server's config (hostpciN, onboot, template, [PENDING]),
+/* Which PCI devices Proxmox's virtual machines of this node have: each address that a hostpciN of a VM names,
+ * directly or by a mapping. Sources: qemu-server's config (hostpciN, onboot, template, [PENDING]),
  * PVE::Mapping::PCI (/etc/pve/mapping/pci.cfg). */
 #pragma once
 
@@ -12,9 +12,9 @@ struct nvl_vm_device {
     char *key;              /* "hostpci0" */
     char *address;          /* "0000:01:00.0", or "0000:01:00" for all functions */
     struct nvl_strv places; /* "FILE:LINE: TEXT": the line of the VM, and the mapping's */
-    bool runs;              /* the VM, now */
+    bool runs;              /* the VM runs now */
     bool starts_at_boot;    /* onboot */
-    bool goes;              /* the running VM has it, and its next start has not: deleted, pending */
+    bool goes;              /* the running VM has it, but its next start does not: deleted, pending */
 };
 
 struct nvl_vm_devices {
@@ -22,8 +22,8 @@ struct nvl_vm_devices {
     size_t count;
 };
 
-/* Templates, which cannot start, and parts of a GPU (mdev=) are left out; so is what cannot be read. At most
- * some thousand VMs are looked at. */
+/* Leaves out templates, which cannot start, parts of a GPU (mdev=), and what cannot be read. Reads at most
+ * some thousand VMs. */
 void nvl_vm_devices_read(const struct nvl_root *root, struct nvl_vm_devices *devices);
 void nvl_vm_devices_clear(struct nvl_vm_devices *devices);
 /* Whether it names the PCI function ("0000:01:00.0"). */

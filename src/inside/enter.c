@@ -1,6 +1,6 @@
-/* The way into a container. It is entered directly and not by lxc-attach: a descriptor can be executed in it
- * (the probe needs no file in the container), a container of any user is entered alike, and what is run can
- * be given fewer rights than the container's own root has. */
+/* Enters a container. nvlxc enters it directly and not by lxc-attach: it can execute a descriptor there (the
+ * probe needs no file in the container), it enters a container of any user in the same way, and it can give
+ * what runs there fewer rights than the container's own root has. */
 #include "inside/enter.h"
 
 #include <errno.h>
@@ -119,7 +119,7 @@ static void read_profile(struct nvl_inside *in, const struct nvl_root *host)
         in->profile = TAKE_PTR(text);
 }
 
-/* The cgroup of its init, in the one hierarchy that can have a device filter. */
+/* The cgroup of its init, in the only hierarchy that can have a device filter. */
 static char *find_cgroup(const struct nvl_root *host, pid_t init)
 {
     nvl_autofree char *group = NULL;
@@ -129,7 +129,7 @@ static char *find_cgroup(const struct nvl_root *host, pid_t init)
     return group != NULL && group[1] != '\0' ? nvl_xasprintf(CGROUP_ROOT "%s", group) : NULL;
 }
 
-/* A folder of our own below it: then everything that a command leaves running can be ended. */
+/* A folder of our own below it, so that everything that a command leaves running can be killed. */
 static int open_cgroup(struct nvl_inside *in, const struct nvl_root *host)
 {
     nvl_autofree char *path = find_cgroup(host, in->init);
@@ -139,7 +139,7 @@ static int open_cgroup(struct nvl_inside *in, const struct nvl_root *host)
     nvl_autofd int theirs = nvl_root_openat(host, path, O_RDONLY | O_DIRECTORY);
     if (theirs < 0)
         return theirs;
-    if (nvl_cgroup_is(theirs, "frozen 1")) /* a process that joins it stands still */
+    if (nvl_cgroup_is(theirs, "frozen 1")) /* a process that joins it freezes */
         return -EBUSY;
     snprintf(in->name, sizeof in->name, "nvlxc-verify.%d", (int)getpid());
     if (mkdirat(theirs, in->name, 0755) == 0) {
@@ -169,17 +169,16 @@ int nvl_inside_open(struct nvl_inside *in, const struct nvl_root *host, pid_t in
         return nvl_error_errno(err, r, "cannot enter the container: /proc/%d", (int)init);
     if ((in->namespaces & CLONE_NEWNS) == 0 || (is_mapped && (in->namespaces & CLONE_NEWUSER) == 0))
         return nvl_error_set(err, -EINVAL,
-                             "process %d is not the init of that container: it shares %s with "
-                             "the host",
+                             "process %d is not the init of that container: it shares %s with the host",
                              (int)init, (in->namespaces & CLONE_NEWNS) == 0 ? "its mounts" : "its users");
     read_profile(in, host);
     r = open_cgroup(in, host);
     if (r == -EBUSY) {
-        nvl_error_set(err, r, "the container is frozen: nothing runs in it");
+        nvl_error_set(err, r, "the container is frozen: nothing can run in it");
         nvl_error_hint(err, "lxc-unfreeze -n NAME, or pct resume CTID");
     } else if (r < 0) {
-        nvl_error_errno(err, r, "cannot join the container's cgroup, so its device filter would not count");
-        nvl_error_hint(err, "nvlxc needs cgroup v2 alone (no hybrid layout) for this");
+        nvl_error_errno(err, r, "cannot join the container's cgroup, so its device filter would not apply");
+        nvl_error_hint(err, "nvlxc needs a host with only cgroup v2 (no hybrid layout) for this");
     }
     return r;
 }
@@ -188,7 +187,7 @@ void nvl_inside_close(struct nvl_inside *in)
 {
     if (in->parent >= 0) {
         nvl_cgroup_kill(in->cgroup);
-        /* the kernel takes a moment until the last process is out of it */
+        /* the kernel takes a moment until the last process has left it */
         for (int i = 0; i < 50 && unlinkat(in->parent, in->name, AT_REMOVEDIR) < 0 && errno == EBUSY; i++)
             usleep(10000);
         close(in->parent);

@@ -21,7 +21,7 @@ char *nvl_printable(const char *text, size_t len, size_t max)
     return copy;
 }
 
-/* The field up to the next tab. False where there is none. */
+/* The field up to the next tab. False if there is none. */
 static bool take_probe_field(const char **p, const char *end, const char **field, size_t *len)
 {
     const char *tab = memchr(*p, '\t', (size_t)(end - *p));

@@ -1,6 +1,6 @@
-/* From a process of the host to one of the container, and back with what it printed. Between the two it is
- * visible in neither: it holds the memory of nvlxc, so it may not be dumped or traced, and it has given up
- * its rights before it can be seen in the container. */
+/* From a process of the host to one of the container, and back with what it printed. In between the process
+ * is exposed to neither: it holds the memory of nvlxc, so it must not be dumped or traced, and it gives up
+ * its rights before the container can see it. */
 #include "inside/run.h"
 
 #include <errno.h>
@@ -34,7 +34,7 @@ static const char *child_step_name(int step)
     static const char *const names[] = {
         [JOIN_CGROUP] = "join its cgroup", [TAKE_PROFILE] = "take its AppArmor profile",
         [ENTER] = "enter its namespaces",  [DROP] = "drop capabilities",
-        [BECOME] = "become its user",      [CLOSE] = "close what is the host's",
+        [BECOME] = "become its user",      [CLOSE] = "close the host's descriptors",
         [START] = "start the program",
     };
 
@@ -49,7 +49,7 @@ _Noreturn static void fail_at(int report, enum child_step step, int error)
     _exit(1);
 }
 
-/* 0 is whoever writes it. */
+/* 0 means the writing process. */
 static int join_cgroup(const struct nvl_inside *in)
 {
     nvl_autofd int fd = openat(in->cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
@@ -57,7 +57,7 @@ static int join_cgroup(const struct nvl_inside *in)
     return fd < 0 ? -errno : nvl_fd_write(fd, "0", 1);
 }
 
-/* Takes effect when the program is started; a forked child keeps it. */
+/* Takes effect when the program starts; a forked child keeps it. */
 static int take_profile(const struct nvl_inside *in)
 {
     if (in->profile == NULL)
@@ -66,12 +66,12 @@ static int take_profile(const struct nvl_inside *in)
     nvl_autofd int fd = open("/proc/thread-self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         fd = open("/proc/thread-self/attr/exec", O_WRONLY | O_CLOEXEC);
-    /* the profile's name counts without a NUL */
+    /* the profile's name is written without a NUL */
     return fd < 0 ? -errno : nvl_fd_write(fd, command, strlen(command));
 }
 
-/* Root in a container opens what is not its own by CAP_DAC_OVERRIDE, as far as its init has it; nothing that
- * is run here needs more. A program started by root gets the bounding set. */
+/* Root in a container opens files of others by CAP_DAC_OVERRIDE, as far as its init has it; nothing that runs
+ * here needs more. A program that root starts gets the bounding set. */
 static int limit_capabilities(const struct nvl_inside *in)
 {
     for (int cap = 0; cap <= 63; cap++) {
@@ -82,7 +82,7 @@ static int limit_capabilities(const struct nvl_inside *in)
     return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-/* The sets beside the bounding set: with no_new_privs a program that root starts gets no more than is
+/* The sets besides the bounding set: with no_new_privs a program that root starts gets no more than is
  * permitted here. A user gets nothing. */
 static int keep_one_capability(const struct nvl_inside *in, bool is_root)
 {
@@ -106,7 +106,7 @@ static int become_user_inside(const struct nvl_account *user)
     return setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0 ? -errno : 0;
 }
 
-/* Standard input ends at once. What else stays open are the report and the program, and they close when it
+/* Standard input is empty. Only the report and the program also stay open, and they close when the program
  * starts: root of a privileged container may look into a process before that. */
 static int arrange_descriptors(int output, int *report, int *program)
 {
@@ -117,7 +117,7 @@ static int arrange_descriptors(int output, int *report, int *program)
         return -errno;
     if (dup2(ends[0], STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0)
         return -errno;
-    /* out of the way of both numbers first */
+    /* first move it out of the way of both numbers */
     high[0] = fcntl(*report, F_DUPFD_CLOEXEC, PROGRAM + 1);
     high[1] = *program >= 0 ? fcntl(*program, F_DUPFD_CLOEXEC, PROGRAM + 1) : -1;
     if (high[0] < 0 || (*program >= 0 && high[1] < 0) || dup3(high[0], REPORT, O_CLOEXEC) < 0 ||
@@ -141,7 +141,7 @@ _Noreturn static void start_program(const struct nvl_inside_command *command, in
         *NVL_APPEND(env, n_env) = command->environment->items[i];
     *NVL_APPEND(env, n_env) = NULL;
 
-    /* with the one that waits for it; asked for here, since a change of user forgets it */
+    /* die with the parent, which waits; set here, since a change of user resets it */
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -152,7 +152,7 @@ _Noreturn static void start_program(const struct nvl_inside_command *command, in
     fail_at(report, START, errno);
 }
 
-/* The pid namespace counts for children: so a second process, and this one waits for it. */
+/* The pid namespace applies to children: hence a second process, and this one waits for it. */
 _Noreturn static void start_and_wait(const struct nvl_inside_command *command, int program, int report)
 {
     struct child_report r = {NVL_CHILD_ENDED, 0, START};
@@ -178,7 +178,7 @@ _Noreturn static void enter_and_run(const struct nvl_inside *in, const struct nv
     const struct rlimit no_core = {0, 0};
     int r, program = command->program;
 
-    /* no terminal: a program of the container could write to it as if it were typed there */
+    /* no terminal: a program of the container could push input into it */
     setsid();
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -218,8 +218,8 @@ static int run_inside_child(void *data)
     enter_and_run(child->in, child->command, STDOUT_FILENO, child->report);
 }
 
-/* What the command left behind: the next one shall not meet it. On a machine that has much to do it takes a
- * while until the last one has been scheduled. */
+/* Ends what the command left running, so that the next command does not meet it. On a busy machine it takes a
+ * while until the last process has been scheduled. */
 static void empty_cgroup(const struct nvl_inside *in)
 {
     if (in->parent < 0)
@@ -295,7 +295,7 @@ static int http_get(uint16_t port, const char *path, int output)
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0 ||
         connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
         return errno;
-    /* 1.0: the answer ends with the connection, and comes in one piece */
+    /* 1.0: the answer ends with the connection, and is not sent in chunks */
     nvl_autofree char *request = nvl_xasprintf("GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n", path);
     int r = nvl_fd_write(fd, request, strlen(request));
     for (size_t sum = 0; r == 0 && sum < HTTP_MAX;) {
@@ -354,9 +354,9 @@ void nvl_output_clear(struct nvl_output *out)
 char *nvl_output_ending(const struct nvl_output *out, unsigned seconds)
 {
     if (out->timed_out)
-        return nvl_xasprintf("not done after %u s, so it was ended", seconds);
+        return nvl_xasprintf("did not end within %u s and was killed", seconds);
     if (out->error < 0)
-        return nvl_xasprintf("could not be run (%s): %s", out->at, strerror(-out->error));
+        return nvl_xasprintf("could not run (%s): %s", out->at, strerror(-out->error));
     if (WIFSIGNALED(out->status))
         return nvl_xasprintf("ended by signal %d (%s)", WTERMSIG(out->status),
                              strsignal(WTERMSIG(out->status)));

@@ -19,8 +19,8 @@
 
 enum { ATTRIBUTE_MULTIPROCESSORS = 16 };
 
-/* `nothing` returns at once. `compute` has eight chains of x = x * 0.5 + 1 in each thread, which end at 2
- * exactly whatever they began with; their sum is stored, so that the compiler cannot leave them out. */
+/* `nothing` returns at once. `compute` has eight chains of x = x * 0.5 + 1 in each thread, which end at
+ * exactly 2 whatever they began with; their sum is stored, so that the compiler cannot drop them. */
 #define FMA(n)   "    fma.rn.f32 %x" #n ", %x" #n ", 0f3F000000, 0f3F800000;\n"
 #define BEGIN(n) "    add.f32 %x" #n ", %start, 0f3F800000;\n"
 #define ADD(n)   "    add.f32 %sum, %sum, %x" #n ";\n"
@@ -76,7 +76,7 @@ static unsigned long now_ns(void)
     return (unsigned long)ts.s * 1000000000ul + (unsigned long)ts.ns;
 }
 
-/* One batch each, up to its end on the GPU; the driver's error. */
+/* One batch each, up to its end on the GPU; returns the driver's error. */
 static int copy_to_device(void)
 {
     int r = cu.to_device(at.a, at.pinned, BUFFER);
@@ -120,7 +120,8 @@ static int compute(void)
     return r != 0 ? r : cu.synchronize();
 }
 
-/* Batches until the time is over, three at least. Gives the error; *count and *ns what was done. */
+/* Repeats batches until the time is over, at least three. Returns the error; *count and *ns tell what was
+ * done. */
 static int repeat(int (*batch)(void), unsigned long limit, unsigned long *count, unsigned long *ns)
 {
     unsigned long begin = now_ns();
@@ -136,8 +137,8 @@ static int repeat(int (*batch)(void), unsigned long limit, unsigned long *count,
     return 0;
 }
 
-/* Measured after one batch that does not count. `work` is what one batch does, in units of which `scale` in a
- * nanosecond are one of what is said. */
+/* Measures after one batch that does not count. `work` is what one batch does; `scale` of its units in a
+ * nanosecond are one reported unit. */
 static int measure(const char *what, int (*batch)(void), unsigned long work, unsigned long scale)
 {
     unsigned long count = 0, ns = 1;
@@ -167,7 +168,7 @@ static int check_sums(void)
     return 1;
 }
 
-/* Wakes the GPU's clocks up and checks what it computes, before anything is measured. */
+/* Wakes the GPU's clocks and checks what it computes, before anything is measured. */
 static int warm_up(void)
 {
     unsigned long count, ns;
@@ -223,7 +224,7 @@ static void name_device(int device)
         uuid[12], uuid[13], uuid[14], uuid[15]);
 }
 
-/* Up to a context on the first device; says how long cuInit took. */
+/* Everything up to a context on the first device; reports how long cuInit took. */
 static int begin(int *device, void **context)
 {
     if (!cuda_load())

@@ -1,4 +1,5 @@
-/* The libraries of video, OpenCL and Vulkan: that the container's loader finds them, and what they need. */
+/* The libraries of video, OpenCL and Vulkan: whether the container's loader finds them, and what they
+ * need. */
 #include "probe/probe.h"
 
 #include <dlfcn.h>
@@ -16,12 +17,12 @@ void probe_video(void)
         return;
     int (*max_version)(uint32_t *) = (int (*)(uint32_t *))dlsym(encode, "NvEncodeAPIGetMaxSupportedVersion");
     if (max_version == NULL) {
-        say("nvenc", 1, "no NvEncodeAPIGetMaxSupportedVersion in it");
+        say("nvenc", 1, "it has no NvEncodeAPIGetMaxSupportedVersion");
         return;
     }
     try("NvEncodeAPIGetMaxSupportedVersion");
     int r = max_version(&version);
-    /* the major number stands above the lowest four bits */
+    /* the major number is above the lowest four bits */
     say("nvenc", r, "%u.%u", version >> 4, version & 15);
 }
 
@@ -30,5 +31,5 @@ void probe_library(const char *soname, const char *function)
     void *library = load(soname, function);
 
     if (library != NULL)
-        say("function", dlsym(library, function) != NULL ? 0 : 1, "no %s in it", function);
+        say("function", dlsym(library, function) != NULL ? 0 : 1, "it has no %s", function);
 }

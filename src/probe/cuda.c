@@ -1,5 +1,5 @@
-/* CUDA, by the driver's own interface: initialise, list the devices, and on each of them copy memory there
- * and back and run a kernel whose result is compared. */
+/* CUDA, by the driver's own interface: initializes it, lists the devices, and on each of them copies memory
+ * there and back and runs a kernel whose result is compared. */
 #include "probe/cuda.h"
 #include "probe/probe.h"
 
@@ -8,8 +8,8 @@
 #define BLOCK       256u
 #define FACTOR      2654435761u
 
-/* Each word becomes (word * FACTOR) xor its index. PTX ISA 6.0 is known to every driver from 384 on, and
- * Maxwell (sm_50) to every card that a current driver serves. */
+/* Each word becomes (word * FACTOR) xor its index. Every driver from 384 on supports PTX ISA 6.0, and every
+ * card that a current driver supports is Maxwell (sm_50) or newer. */
 static const char ptx[] = ".version 6.0\n"
                           ".target sm_50\n"
                           ".address_size 64\n"
@@ -99,7 +99,7 @@ static void use_memory(void)
     CALL("cuda.free", "cuMemFree", cu.release(address));
 }
 
-/* "device" with its ordinal as code begins what is said of it. */
+/* "device" with its ordinal as code precedes what is reported about it. */
 static void use_device(int ordinal)
 {
     char name[128] = "";

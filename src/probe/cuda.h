@@ -1,5 +1,5 @@
-/* CUDA's driver interface as the probe uses it, taken by name from libcuda; an error is a number, 0 is none.
- * Names and numbers are those of the CUDA Driver API. */
+/* CUDA's driver interface as the probe uses it, looked up by name in libcuda; an error is a number, 0 is
+ * none. Names and numbers are those of the CUDA Driver API. */
 #pragma once
 
 #include <stddef.h>
@@ -27,15 +27,15 @@ struct cuda {
     int (*function)(void **function, void *module, const char *name);
     int (*launch)(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
                   unsigned bz, unsigned shared, void *stream, void **parameters, void **extra);
-    /* NULL where a driver has none */
+    /* NULL if a driver has none */
     int (*device_uuid)(unsigned char uuid[16], int device);
     int (*error_name)(int code, const char **text);
     int (*error_string)(int code, const char **text);
 };
 extern struct cuda cu;
 
-/* Loads libcuda and takes its functions; says what it did. Gives whether all are there. */
+/* Loads libcuda and looks up its functions; reports what it did. Returns whether all exist. */
 int cuda_load(void);
-/* Says how a call went; gives whether it went well. */
+/* Reports the result of a call; returns whether it succeeded. */
 int cuda_went(const char *what, const char *call, int code);
 #define CALL(what, name, call) (try(name), cuda_went(what, name, call))

@@ -1,4 +1,4 @@
-/* Loading libcuda, and telling how its calls went. */
+/* Loads libcuda, and reports the results of its calls. */
 #include "probe/cuda.h"
 #include "probe/probe.h"
 

@@ -36,7 +36,7 @@ void say(const char *what, int code, const char *fmt, ...)
         if ((unsigned char)*p < ' ' || *p == 0x7f)
             *p = ' ';
     int n = snprintf(line, sizeof line, "nvlxc\t%s\t%d\t%s\n", what, code, text);
-    /* one write for each line: nothing of it is lost when a library ends the process */
+    /* one write for each line: no line is lost when a library ends the process */
     put(line, (size_t)n);
 }
 
@@ -49,7 +49,7 @@ long now_ms(void)
 {
     struct timespec ts = {0, 0};
 
-    /* clock_gettime itself moved to another library in its time */
+    /* clock_gettime moved from one library to another in glibc's history */
     syscall(SYS_clock_gettime, 1 /* CLOCK_MONOTONIC */, &ts);
     return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
@@ -68,8 +68,8 @@ static uintptr_t parse_hex(const char **p)
     }
 }
 
-/* One line of the memory map, "BEGIN-END rwxp OFFSET MAJ:MIN INODE   /PATH": whether it has the address and
- * names a file; then *path points to it. */
+/* One line of the memory map, "BEGIN-END rwxp OFFSET MAJ:MIN INODE   /PATH": whether it contains the address
+ * and names a file; then *path points to it. */
 static int line_has(const char *line, uintptr_t address, const char **path)
 {
     uintptr_t begin = parse_hex(&line);

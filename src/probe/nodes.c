@@ -1,11 +1,11 @@
-/* Whether device nodes can be opened, as who runs the probe. */
+/* Whether the user that runs the probe can open device nodes. */
 #include "probe/probe.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-/* The driver's own libraries open them for reading and writing; capability nodes are for reading alone. */
+/* The driver's own libraries open them for reading and writing; capability nodes only for reading. */
 static int open_node(const char *path, int flags)
 {
     int fd = open(path, flags | O_NONBLOCK | O_CLOEXEC);

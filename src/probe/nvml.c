@@ -1,4 +1,4 @@
-/* NVML: what nvidia-smi is made of. */
+/* NVML: the library behind nvidia-smi. */
 #include "probe/probe.h"
 
 #include <dlfcn.h>
@@ -58,7 +58,7 @@ void probe_nvml(void)
     init_fn *shutdown = (init_fn *)dlsym(library, "nvmlShutdown");
     error_string = (error_string_fn *)dlsym(library, "nvmlErrorString");
     if (init == NULL) {
-        say("nvml.init", -1, "no nvmlInit_v2 in it");
+        say("nvml.init", -1, "it has no nvmlInit_v2");
         return;
     }
     try("nvmlInit");

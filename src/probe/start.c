@@ -1,4 +1,4 @@
-/* The first instruction. The compiler's own start files would ask for the C library's newest way to start a
+/* The first instruction. The compiler's own start files would need the C library's newest way to start a
  * program (__libc_start_main of GLIBC_2.34), which older containers do not have; the first one still works
  * everywhere. Source: the System V ABI's x86-64 supplement, "Process Initialization". */
 

@@ -1,4 +1,4 @@
-/* Reading what host setup plans from. */
+/* Reads what host setup plans from. */
 #include "setup/inventory.h"
 
 #include <fcntl.h>
@@ -57,7 +57,7 @@ static struct nvl_setup_file *find_file(const struct nvl_root *root, const char 
     return file;
 }
 
-/* Makes a comment of that line. */
+/* Turns that line into a comment. */
 static void comment_out(struct nvl_setup_file *file, size_t number)
 {
     const char *at = file->new_text;
@@ -73,7 +73,7 @@ static void comment_out(struct nvl_setup_file *file, size_t number)
     file->new_text = text;
 }
 
-/* What is left over from a GPU that was a virtual machine's, or waits to become one's. */
+/* What remains from a GPU that a virtual machine had, or prepares one for a virtual machine. */
 static void read_passthrough(const struct nvl_root *root, const struct nvl_modprobe *modprobe,
                              struct nvl_setup_facts *facts)
 {
@@ -128,7 +128,7 @@ static void read_initramfs(const struct nvl_root *root, struct nvl_setup_facts *
     }
 }
 
-/* The list holds each key as it stands in its file. */
+/* The list contains each key byte for byte as in its file. */
 static bool key_is_pending(const struct nvl_root *root, const char *path)
 {
     nvl_autofree char *key = NULL, *list = NULL;
@@ -161,7 +161,7 @@ static void read_boot_unit(const struct nvl_root *root, struct nvl_setup_facts *
     }
 }
 
-/* The file holds the kernel's name and nothing else. Source: proxmox-boot-tool. */
+/* The file contains only the kernel's name. Source: proxmox-boot-tool. */
 static void read_pinned(const struct nvl_root *root, struct nvl_setup_facts *facts)
 {
     facts->pinned = read_text(root, "/etc/kernel/proxmox-boot-pin");

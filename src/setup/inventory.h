@@ -1,5 +1,5 @@
-/* What host setup has to know of the machine before it can plan: read once, through the root, so that the
- * plan itself does no input or output. */
+/* What host setup must know of the machine before it can plan: read once, through the root, so that the plan
+ * itself does no input or output. */
 #pragma once
 
 #include "driver/answers.h"
@@ -16,11 +16,11 @@ struct nvl_setup_package {
     char *name, *version;
 };
 
-/* A file of modprobe's configuration without the lines that keep NVIDIA's driver from being loaded. */
+/* A file of modprobe's configuration without the lines that keep NVIDIA's driver from loading. */
 struct nvl_setup_file {
-    char *source;   /* where the lines are */
-    char *path;     /* what is written: the same, or the copy in /etc that hides a package's */
-    char *old_text; /* NULL where it is a new file */
+    char *source;   /* the file with the lines */
+    char *path;     /* the file to write: the same, or the copy in /etc that hides a package's */
+    char *old_text; /* NULL for a new file */
     char *new_text;
 };
 
@@ -34,24 +34,24 @@ struct nvl_setup_facts {
     struct nvl_setup_package *packages; /* those looked up that are installed */
     size_t n_packages;
     char *pinned;                      /* Proxmox: the kernel that it always boots; NULL for the newest */
-    char *backports, *pin, *blacklist; /* the files that setup writes, as they are; NULL */
+    char *backports, *pin, *blacklist; /* current texts of the files that setup writes; NULL if absent */
     struct nvl_strv unwanted;     /* modules that a kernel here has and that take GPUs: nouveau, nova_core */
     struct nvl_strv blacklisted;  /* those of them that are blacklisted */
-    struct nvl_claims barriers;   /* what keeps NVIDIA's driver from being loaded */
-    struct nvl_setup_file *files; /* without those of the barriers that are lines of modprobe's */
+    struct nvl_claims barriers;   /* what keeps NVIDIA's driver from loading */
+    struct nvl_setup_file *files; /* without the barriers that are lines of modprobe's */
     size_t n_files;
-    struct nvl_claims claims; /* what gives a GPU to vfio-pci that it has not yet */
-    bool has_initramfs;       /* update-initramfs, and an image */
+    struct nvl_claims claims; /* what assigns a GPU to vfio-pci that it does not have yet */
+    bool has_initramfs;       /* update-initramfs exists, and an image */
     bool initramfs_is_old;    /* an image is older than our blacklist */
     bool key_is_pending;      /* the key that dkms signs with waits to be confirmed at the next boot */
     bool has_boot_unit, boot_unit_is_enabled;
 };
 
 int nvl_setup_facts_read(const struct nvl_root *root, struct nvl_setup_facts *facts, struct nvl_error *err);
-/* Looks packages up; what is installed joins `packages`. */
+/* Looks packages up; adds the installed ones to `packages`. */
 void nvl_setup_look_up(const struct nvl_root *root, const struct nvl_strv *names,
                        struct nvl_setup_facts *facts);
-/* What the chooser judges by, of these facts. */
+/* The chooser's input, from these facts. */
 struct nvl_driver_need nvl_setup_need(const struct nvl_setup_facts *facts, const struct nvl_support *support);
 void nvl_setup_facts_clear(struct nvl_setup_facts *facts);
 /* The version of an installed package; NULL. */

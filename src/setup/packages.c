@@ -1,10 +1,10 @@
-/* The names of packages: kernel headers by the kernel's name, the driver's by its flavour and by what the
+/* The names of packages: kernel headers by the kernel's name, the driver's by its flavor and by what the
  * capabilities need. */
 #include "setup/packages.h"
 
 #include "bundle/catalog.h"
 
-/* Kernels of the distribution's own making are called so; of others no package is known. */
+/* The distribution's own kernels have such names; no package is known for others. */
 static bool is_packaged(const char *kernel)
 {
     return nvl_has_suffix(kernel, "-amd64") || nvl_has_suffix(kernel, "-pve");
@@ -33,7 +33,8 @@ void nvl_header_packages(const struct nvl_setup_facts *facts, const struct nvl_c
     nvl_autofree char *image = nvl_image_package(&facts->system, choice->kernel);
     const char *version = image != NULL ? nvl_setup_installed(facts, image) : NULL;
 
-    if (choice->kernel_package != NULL) { /* `kernel` is a series; this brings the headers of each of it */
+    if (choice->kernel_package !=
+        NULL) { /* `kernel` is a series; this brings the headers of each of its kernels */
         nvl_strv_pushf(packages, "proxmox-headers-%s", choice->kernel);
         return;
     }
@@ -41,10 +42,10 @@ void nvl_header_packages(const struct nvl_setup_facts *facts, const struct nvl_c
         return;
     nvl_strv_push(packages, exact);
     if (nvl_has_prefix(image, "proxmox-kernel-")) {
-        /* a series that is not the default one has a package of its own for its next headers */
+        /* a series other than the default has its own package for its next headers */
         if (version != NULL || !choice->fits_newest)
             nvl_strv_pushf(packages, "proxmox-headers-%s", image + strlen("proxmox-kernel-"));
-        /* with the newest kernel's headers dkms would build for that too, and fail */
+        /* with the newest kernel's headers dkms would build for that kernel, too, and fail */
         if (choice->fits_newest)
             nvl_strv_push(packages, meta);
     } else if (version != NULL && strstr(version, "~bpo") != NULL) {
@@ -78,7 +79,7 @@ void nvl_driver_packages(const struct nvl_setup_facts *facts, const struct nvl_c
             push_once(packages, nvl_catalog[i].package);
     if (facts->system.secure_boot == NVL_SECURE_BOOT_ON) {
         nvl_strv_push(packages, "mokutil");
-        nvl_strv_push(packages, "openssl"); /* without it dkms makes no key, and signs nothing */
+        nvl_strv_push(packages, "openssl"); /* without it dkms makes no key and signs nothing */
     }
 }
 

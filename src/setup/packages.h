@@ -1,12 +1,12 @@
-/* Packages for host setup: the names of kernel headers by the kernel's name, of the driver by its flavour and
+/* Packages for host setup: the names of kernel headers by the kernel's name, of the driver by its flavor and
  * by what the capabilities need; and the command that installs them. */
 #pragma once
 
 #include "setup/inventory.h"
 #include "setup/steps.h"
 
-/* What keeps a kernel of this name up to date: "linux-image-amd64", "proxmox-kernel-6.14"; NULL for a kernel
- * of other making; the caller frees. */
+/* The package that keeps a kernel of this name up to date: "linux-image-amd64", "proxmox-kernel-6.14"; NULL
+ * for a kernel from elsewhere; the caller frees. */
 char *nvl_image_package(const struct nvl_system *system, const char *kernel);
 /* The packages of kernel headers, and of the driver with what the capabilities need. */
 void nvl_header_packages(const struct nvl_setup_facts *facts, const struct nvl_choice *choice,

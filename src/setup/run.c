@@ -1,4 +1,4 @@
-/* Carrying the plan out. */
+/* Carries the plan out. */
 #include "setup/run.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 #define OUTPUT_MAX (16u << 20) /* bytes kept of one command's output */
 
-#define AGAIN "then run 'nvlxc host setup' again: what is done stays done"
+#define AGAIN "then run 'nvlxc host setup' again: it keeps what is done"
 
 struct runner {
     const struct nvl_root *root;
@@ -35,7 +35,7 @@ static void say(const struct runner *r, const char *fmt, ...)
     }
 }
 
-/* A log that cannot be written is no reason not to set a host up. */
+/* A log that cannot be written is no reason not to set up a host. */
 static int open_log(const struct nvl_root *root)
 {
     const char *name;
@@ -59,7 +59,7 @@ static int write_edit(const struct runner *r, const struct nvl_edit *edit, struc
     struct stat st;
     int done = 0;
 
-    if (edit->old_text != NULL) { /* a file that is a link stays one: what it leads to is replaced */
+    if (edit->old_text != NULL) { /* a file that is a link stays one: its target is replaced */
         done = nvl_root_resolve(r->root, edit->path, &real);
     } else {
         nvl_autofree char *folder = nvl_xstrndup(edit->path, (size_t)(strrchr(edit->path, '/') - edit->path));
@@ -88,7 +88,7 @@ static void make_command_environment(bool is_unasked, bool is_parsed, struct nvl
         nvl_strv_push(environment, "DEBIAN_FRONTEND=noninteractive");
     if (is_parsed)
         nvl_strv_push(environment, "LC_ALL=C");
-    /* `su` without a dash leaves the folders of root's programs out, and dpkg needs them */
+    /* `su` without a dash omits the folders of root's programs, which dpkg needs */
     nvl_strv_push(environment, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     *NVL_APPEND(environment->items, environment->count) = NULL;
 }
@@ -108,8 +108,8 @@ static void show_output(void *data, const char *bytes, size_t len)
     log_output(data, bytes, len);
 }
 
-/* A command with its output into the log, and shown where that is wanted, or kept for a program to read:
- * then it asks nothing, and speaks English. */
+/* Runs a command with its output in the log, and either shown, if wanted, or kept for a program to read: then
+ * the command asks nothing, and speaks English. */
 static int run_logged(struct runner *r, const struct nvl_strv *command, bool is_parsed,
                       struct nvl_run_result *result)
 {
@@ -142,7 +142,7 @@ static bool next_field(const char **at, const char *end, const char **word, size
     return *len > 0;
 }
 
-/* What stands in the line's parentheses up to a blank; NULL where it has none. */
+/* What is in the line's parentheses up to a blank; NULL if it has none. */
 static char *copy_version(const char *line, const char *end)
 {
     const char *open = memchr(line, '(', (size_t)(end - line));
@@ -175,7 +175,7 @@ void nvl_simulation_parse(const char *text, size_t len, struct nvl_strv *removed
     }
 }
 
-/* Whether this version is of the branch and archive that were chosen: another archive in apt's sources, as
+/* Whether this version is of the chosen branch and archive: another archive in apt's sources, such as
  * NVIDIA's own, may have packages of the same names. */
 static bool is_chosen(const struct nvl_choice *choice, const char *version)
 {
@@ -191,12 +191,11 @@ static int refuse_removal(const struct nvl_strv *removed, struct nvl_error *err)
 
     nvl_error_set(err, -EBUSY, "this would remove %s: nothing was installed", names);
     nvl_error_hint(err,
-                   "find out with apt-get --simulate what is in conflict; NVIDIA's own installer needs no "
-                   "packages");
+                   "apt-get --simulate shows what is in conflict; NVIDIA's own installer needs no packages");
     return -EBUSY;
 }
 
-/* The dry run of apt that comes before each installation. */
+/* The dry run of apt that precedes each installation. */
 static int simulate(struct runner *r, const struct nvl_choice *choice, const struct nvl_strv *command,
                     struct nvl_error *err)
 {
@@ -219,16 +218,16 @@ static int simulate(struct runner *r, const struct nvl_choice *choice, const str
         const char *why = strstr(result.text, "E: ");
         return nvl_error_set(err, -EIO, "apt cannot install it: %.*s",
                              why != NULL ? (int)strcspn(why + 3, "\n") : 18,
-                             why != NULL ? why + 3 : "it does not say why");
+                             why != NULL ? why + 3 : "it gives no reason");
     }
     nvl_simulation_parse(result.text, result.len, &removed, dkms, &version);
     if (removed.count > 0)
         return refuse_removal(&removed, err);
     if (version != NULL && choice->kind == NVL_CHOICE_PACKAGE && !is_chosen(choice, version)) {
-        nvl_error_set(err, -EEXIST, "apt would install %s %s, where %s%s was chosen", dkms, version,
-                      choice->branch, choice->backports ? " of backports" : "");
+        nvl_error_set(err, -EEXIST, "apt would install %s %s, but %s%s was chosen", dkms, version,
+                      choice->branch, choice->backports ? " from backports" : "");
         nvl_error_hint(err,
-                       "apt-cache policy %s shows the archive that it comes from: take that out of apt's "
+                       "apt-cache policy %s shows the archive that it comes from: remove that from apt's "
                        "sources, or install its driver by hand",
                        dkms);
         return -EEXIST;
@@ -265,7 +264,7 @@ static int run_step(struct runner *r, const struct nvl_setup_plan *plan, const s
     return done;
 }
 
-/* What went wrong, in which step, and what to do: the step's own advice where the failure has none. */
+/* What went wrong, in which step, and what to do: the step's own advice if the failure has none. */
 static int fail(const struct runner *r, const struct nvl_setup_step *step, size_t number,
                 struct nvl_error *err)
 {
@@ -273,7 +272,7 @@ static int fail(const struct runner *r, const struct nvl_setup_step *step, size_
 
     if (err != NULL && err->hint[0] == '\0') {
         nvl_error_hint(err, "%s; the log is " NVL_SETUP_LOG "; " AGAIN,
-                       step->on_failure != NULL ? step->on_failure : "mend what it says");
+                       step->on_failure != NULL ? step->on_failure : "fix what it reports");
     }
     if (err != NULL)
         dprintf(r->log, "failed: %s; %s\n", err->message, err->hint);
@@ -304,7 +303,7 @@ static int run_as_it_is_now(struct runner *r, const struct nvl_setup_step *shown
     done = nvl_setup_plan_make(r->root, r->run->capabilities, &after, err);
     const struct nvl_setup_step *result = done == 0 ? nvl_setup_find(&after, shown->id) : NULL;
     if (result != NULL && result->state == NVL_SETUP_PENDING) {
-        nvl_error_set(err, -EIO, "it ran, and is not done: %s", result->reason);
+        nvl_error_set(err, -EIO, "the step ran without effect: %s", result->reason);
         return fail(r, step, number, err);
     }
     return done;

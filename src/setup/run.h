@@ -1,5 +1,5 @@
-/* Carrying the plan out: step by step, each looked at again before and after it. Says what it does through
- * the caller's function; the commands' own output passes through to stdout and into the log. */
+/* Carries the plan out, step by step, and checks each step before and after it. Reports progress through the
+ * caller's function; the commands' own output goes to stdout and into the log. */
 #pragma once
 
 #include "setup/setup.h"
@@ -8,19 +8,19 @@
 
 struct nvl_setup_run {
     unsigned capabilities;
-    bool quiet;   /* the commands' output goes into the log alone */
-    bool unasked; /* nobody answers questions: commands have no input, and debconf is told so */
+    bool quiet;   /* the commands' output goes only into the log */
+    bool unasked; /* nobody answers questions: commands get no input, and debconf is told so */
     void (*say)(void *data, const char *line); /* progress, without the newline */
     void *data;
 };
 
-/* Runs the steps of `plan` that are to do. Before each the host is read again: what is done by then is left
- * out; after each it must be done. Stops at the first that fails, with the hint of what to do; what was done
- * is kept, and is seen as done the next time. Only on the machine itself, as root. */
+/* Runs the pending steps of `plan`. Reads the host again before each step, and skips it if it is done by
+ * then; after it the step must be done. Stops at the first failure, with the hint what to do; finished steps
+ * are kept, and recognized as done the next time. Only on the machine itself, as root. */
 int nvl_setup_carry_out(const struct nvl_root *root, const struct nvl_setup_plan *plan,
                         const struct nvl_setup_run *run, struct nvl_error *err);
 
 /* What `apt-get --simulate` printed: the packages that it would remove, and the version of `package` that it
- * would install ("" where it would not; version may be NULL). For tests too. */
+ * would install ("" if none; version may be NULL). Public for tests. */
 void nvl_simulation_parse(const char *text, size_t len, struct nvl_strv *removed, const char *package,
                           char **version);

@@ -1,5 +1,5 @@
-/* The plan of host setup: what the machine is, which driver, then the steps in their order; and the plan as
- * people read it, numbered, with the reason of each and what exactly would be run and written. */
+/* The plan of host setup: what the machine is, which driver, then the steps in their order; and the plan for
+ * people, numbered, with each step's reason and exactly what it runs and writes. */
 #include "setup/setup.h"
 
 #include <errno.h>
@@ -10,14 +10,14 @@
 #include "setup/inventory.h"
 #include "setup/packages.h"
 
-#define WIDTH 96 /* of the text behind a step's number */
+#define WIDTH 96 /* of the text after a step's number */
 
 static const char *or_unknown(const char *s)
 {
     return s != NULL ? s : "unknown";
 }
 
-/* Debian 12 and 13, and Proxmox VE on them; the steps are made of their packages. */
+/* Debian 12 and 13, and Proxmox VE on them; the steps consist of their packages. */
 static int check_system(const struct nvl_setup_facts *facts, struct nvl_error *err)
 {
     const struct nvl_system *s = &facts->system;
@@ -29,12 +29,12 @@ static int check_system(const struct nvl_setup_facts *facts, struct nvl_error *e
         nvl_error_host(err, -ENOTSUP,
                        "host setup knows Debian 12 and 13 and Proxmox VE 8 and 9; this is %s %s",
                        or_unknown(s->id), or_unknown(s->version_id));
-        nvl_error_hint(err, "install NVIDIA's driver as this distribution has it, then: nvlxc host");
+        nvl_error_hint(err, "install NVIDIA's driver by this distribution's own way, then: nvlxc host");
         return -ENOTSUP;
     }
     if (s->kernel == NULL)
         return nvl_error_host(err, -ENOTSUP,
-                              "the kernel does not say its version in /proc/sys/kernel/osrelease");
+                              "the kernel does not report its version in /proc/sys/kernel/osrelease");
     return 0;
 }
 
@@ -51,19 +51,18 @@ static int check_gpus(const struct nvl_setup_facts *facts, struct nvl_error *err
     }
     if (held == NULL) {
         nvl_error_host(err, -ENODEV, "this host has no NVIDIA GPU");
-        nvl_error_hint(err,
-                       "a GPU that is plugged in and not here is for the firmware's settings; see: lspci");
+        nvl_error_hint(err, "if a GPU is plugged in but missing here, check the firmware's settings and the "
+                            "output of: lspci");
     } else {
         nvl_error_host(err, -ENODEV, "vfio-pci has the GPU %s%s, for virtual machines", held->pci,
                        facts->gpus.count > 1 ? " and the others" : "");
-        nvl_error_hint(err,
-                       "take its ids out of /etc/modprobe.d to have it on the host: nvlxc doctor names the "
-                       "line");
+        nvl_error_hint(
+            err, "to use it on the host, remove its ids from /etc/modprobe.d: nvlxc doctor names the line");
     }
     return -ENODEV;
 }
 
-/* What the choice itself asks for. */
+/* Looks up the packages that the choice itself asks for. */
 static void look_up_kernels(const struct nvl_root *root, struct nvl_setup_facts *facts)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
@@ -186,6 +185,6 @@ void nvl_setup_plan_show(const struct nvl_setup_plan *plan, struct nvl_buf *out)
         }
         if (step->installs)
             nvl_buf_addf(
-                out, "     (tried with --simulate first; nothing is run where it would remove a package)\n");
+                out, "     (tried with --simulate first; it does not run if it would remove a package)\n");
     }
 }

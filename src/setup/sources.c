@@ -1,4 +1,4 @@
-/* Apt's sources: reading both forms, and adding components without touching anything else. */
+/* Apt's sources: reads both forms, and adds components without touching anything else. */
 #include "setup/sources.h"
 
 #include <ctype.h>
@@ -10,7 +10,7 @@
 #define LISTS       "/var/lib/apt/lists"
 #define RELEASE_MAX (4u << 20) /* bytes; Debian's InRelease has some hundred kilobytes */
 
-/* What stands behind "scheme://" and a name with a password. */
+/* What follows "scheme://" and a name with a password. */
 static const char *behind_scheme(const char *uri)
 {
     const char *colon = strstr(uri, "://");
@@ -22,7 +22,7 @@ static const char *behind_scheme(const char *uri)
 }
 
 /* The name of an archive's Release in apt's lists: the URI's bytes that could trouble a shell as %xx, its
- * slashes as underlines. Source: apt's URItoFileName. */
+ * slashes as underscores. Source: apt's URItoFileName. */
 static char *list_name(const char *uri, const char *suite, const char *file)
 {
     nvl_auto(nvl_buf_clear) struct nvl_buf name = {0};
@@ -158,7 +158,7 @@ static void source_clear(struct nvl_source *s)
     free(s->signed_by);
 }
 
-/* Takes what is in `s` over where it is an entry that we can use: one with components, not a CD. */
+/* Takes over what is in `s` if it is an entry that setup can use: one with components, not a CD. */
 static void keep(struct nvl_sources *sources, struct nvl_source *s)
 {
     bool is_usable = s->uris.count > 0 && s->suites.count > 0 && s->components.count > 0 &&
@@ -241,7 +241,7 @@ static enum field field_named(const char *name, size_t len)
     return OTHER;
 }
 
-/* A stanza while it is read. */
+/* A stanza that is being read. */
 struct stanza {
     struct nvl_source source;
     struct nvl_strv types, enabled;

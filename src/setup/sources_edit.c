@@ -59,8 +59,8 @@ static bool is_of_release(const char *suite, const char *codename, bool backport
            (backports && strcmp(rest, "-backports") == 0);
 }
 
-/* Whether every archive and suite of `s` that is this release's has the component by some entry: by one of
- * the machine's, or by what was added to an earlier one. */
+/* Whether every archive and suite of `s` that is this release's has the component through some entry: one of
+ * the machine's, or one that an earlier addition extended. */
 static bool is_given(const struct nvl_sources *sources, const struct nvl_strv *added,
                      const struct nvl_source *s, const char *uri, const char *suite, const char *component)
 {
@@ -86,7 +86,7 @@ static bool lacks(const struct nvl_sources *sources, const struct nvl_strv *adde
     return false;
 }
 
-/* The file with what was added to its entries, which are in the file's order. */
+/* The file with the additions to its entries, which are in the file's order. */
 static void add_edit(const struct nvl_sources *sources, size_t file, const struct nvl_strv *added,
                      struct nvl_edit **edits, size_t *n_edits)
 {
@@ -139,8 +139,8 @@ char *nvl_sources_backports(const struct nvl_source *like, const char *codename,
     nvl_autofree char *words = nvl_strv_join(components, " ");
 
     nvl_buf_addf(&text,
-                 "# Written by nvlxc host setup: the NVIDIA driver alone comes from here, by %s.\n"
-                 "Types: deb\nURIs: %s\nSuites: %s-backports\nComponents: main %s\n",
+                 "# Written by nvlxc host setup: only the NVIDIA driver comes from here, by %s.\nTypes: "
+                 "deb\nURIs: %s\nSuites: %s-backports\nComponents: main %s\n",
                  NVL_SOURCES_PIN, uris, codename, words);
     if (like->signed_by != NULL)
         nvl_buf_addf(&text, "Signed-By:%s%s\n", like->signed_by[0] == '\n' ? "" : " ", like->signed_by);

@@ -1,4 +1,4 @@
-/* The steps of host setup: what one is, how its commands and edits are added, how they are found. The
+/* The steps of host setup: what a step is, and functions to add its commands and edits and to find it. The
  * families of steps (steps_apt.c, steps_driver.c, steps_boot.c) add theirs in the order of the plan. */
 #pragma once
 
@@ -11,8 +11,8 @@ enum nvl_setup_state {
     NVL_SETUP_DONE,
     NVL_SETUP_PENDING,
     NVL_SETUP_NOT_NEEDED,
-    NVL_SETUP_YOURS,      /* to be done by a person: a password to choose, a reboot */
-    NVL_SETUP_IMPOSSIBLE, /* nothing is run while one of these is in the plan */
+    NVL_SETUP_YOURS,      /* a person must do it: a password to choose, a reboot */
+    NVL_SETUP_IMPOSSIBLE, /* nothing runs while one of these is in the plan */
 };
 
 struct nvl_setup_step {
@@ -24,10 +24,9 @@ struct nvl_setup_step {
     size_t n_commands;
     struct nvl_edit *edits; /* written before the commands run */
     size_t n_edits;
-    bool installs; /* its one command is apt-get install: tried first by a dry run, which must remove nothing
-                    */
+    bool installs; /* its one command is apt-get install: a dry run comes first, which must remove nothing */
     bool leaves_no_trace;   /* the facts do not show that it was done (apt-get update) */
-    const char *on_failure; /* what to do where it fails */
+    const char *on_failure; /* what to do if it fails */
 };
 
 struct nvl_setup_plan {
@@ -47,25 +46,25 @@ struct nvl_setup {
     struct nvl_setup_plan *plan;
 };
 
-/* Appends a step; the reason is taken over. */
+/* Appends a step; takes the reason over. */
 struct nvl_setup_step *nvl_setup_step_add(struct nvl_setup_plan *plan, const char *id, const char *title,
                                           enum nvl_setup_state state, char *reason);
-/* One more command, its words up to a NULL. */
+/* Adds a command, its words up to a NULL. */
 struct nvl_strv *nvl_setup_step_command(struct nvl_setup_step *step, const char *word, ...)
     __attribute__((sentinel));
-/* A whole new file; nothing where it is as it should be. */
+/* A whole new file; nothing if it is already right. */
 bool nvl_setup_step_write(struct nvl_setup_step *step, const char *path, const char *old_text,
                           const char *new_text);
 
 const struct nvl_setup_step *nvl_setup_find(const struct nvl_setup_plan *plan, const char *id);
-/* The first step that is in this state; NULL. */
+/* The first step in this state; NULL. */
 const struct nvl_setup_step *nvl_setup_first(const struct nvl_setup_plan *plan, enum nvl_setup_state state);
 const char *nvl_setup_state_name(enum nvl_setup_state state); /* "to do" */
 
-/* A command as it would be typed into a shell; the caller frees. */
+/* A command as one would type it into a shell; the caller frees. */
 char *nvl_setup_command_text(const struct nvl_strv *argv);
 
-/* Whether the driver that is loaded is another version than the packages' once the plan is carried out. */
+/* Whether the loaded driver has another version than the packages after the plan is carried out. */
 bool nvl_driver_is_pending(const struct nvl_setup *setup);
 
 /* components, backports, update, kernel, headers */

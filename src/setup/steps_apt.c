@@ -1,13 +1,12 @@
-/* The steps that make apt ready: components, backports, lists, a kernel that a driver fits, headers. */
+/* The steps that prepare apt: components, backports, lists, a kernel that a driver fits, headers. */
 #include "setup/inventory.h"
 #include "setup/packages.h"
 
 static const char needed_components[] = "contrib non-free non-free-firmware";
-static const char apt_failed[] = "mend what apt says; an archive that refuses (Proxmox's enterprise archive "
-                                 "without a subscription) can be "
-                                 "switched off in /etc/apt/sources.list.d";
+static const char apt_failed[] = "fix what apt reports; an archive that refuses (Proxmox's enterprise "
+                                 "archive without a subscription) can be disabled in /etc/apt/sources.list.d";
 
-/* Whether anything is to be installed from the archive at all. */
+/* Whether anything needs to be installed from the archive. */
 static bool installs_driver(const struct nvl_setup *s)
 {
     return s->choice->kind == NVL_CHOICE_PACKAGE;
@@ -21,7 +20,7 @@ static void add_components(struct nvl_setup *s)
 
     if (!installs_driver(s)) {
         nvl_setup_step_add(s->plan, "components", "archive components", NVL_SETUP_NOT_NEEDED,
-                           nvl_xasprintf("no package of the driver is to be installed"));
+                           nvl_xasprintf("setup installs no package of the driver"));
         return;
     }
     if (nvl_sources_find(&s->facts->sources, codename) == NULL) {
@@ -42,14 +41,14 @@ static void add_components(struct nvl_setup *s)
     }
 }
 
-/* The driver alone from backports: whatever else is there stays at apt's 100. */
+/* Takes only the driver from backports: everything else there keeps apt's priority of 100. */
 static char *pin_text(const char *codename)
 {
-    return nvl_xasprintf("Explanation: Written by nvlxc host setup: the driver alone comes from backports.\n"
-                         "Package: src:nvidia-graphics-drivers src:nvidia-open-gpu-kernel-modules\n"
-                         "Pin: release n=%s-backports\n"
-                         "Pin-Priority: 500\n",
-                         codename);
+    return nvl_xasprintf(
+        "Explanation: Written by nvlxc host setup: only the driver comes from backports.\nPackage: "
+        "src:nvidia-graphics-drivers src:nvidia-open-gpu-kernel-modules\nPin: release "
+        "n=%s-backports\nPin-Priority: 500\n",
+        codename);
 }
 
 static void add_backports(struct nvl_setup *s)
@@ -59,13 +58,13 @@ static void add_backports(struct nvl_setup *s)
     const struct nvl_source *debian = nvl_sources_find(&s->facts->sources, codename);
 
     if (!s->choice->backports || debian == NULL) {
-        nvl_setup_step_add(s->plan, "backports", "backports, for the driver alone", NVL_SETUP_NOT_NEEDED,
+        nvl_setup_step_add(s->plan, "backports", "backports, for the driver only", NVL_SETUP_NOT_NEEDED,
                            installs_driver(s) ? nvl_xasprintf("the driver comes from %s", codename)
-                                              : nvl_xasprintf("no package of the driver is to be installed"));
+                                              : nvl_xasprintf("setup installs no package of the driver"));
         return;
     }
     struct nvl_setup_step *step =
-        nvl_setup_step_add(s->plan, "backports", "backports, for the driver alone", NVL_SETUP_DONE,
+        nvl_setup_step_add(s->plan, "backports", "backports, for the driver only", NVL_SETUP_DONE,
                            nvl_xasprintf("the driver for kernel %s is in %s", s->choice->kernel, suite));
     bool is_todo = false;
     if (nvl_sources_find(&s->facts->sources, suite) == NULL) {
@@ -79,7 +78,7 @@ static void add_backports(struct nvl_setup *s)
         step->state = NVL_SETUP_PENDING;
 }
 
-/* Where something is to be installed, from lists that may be old or are about to change. */
+/* If something is to be installed, from lists that may be old or are about to change. */
 static void add_update(struct nvl_setup *s)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv packages = {0};
@@ -91,12 +90,11 @@ static void add_update(struct nvl_setup *s)
             nvl_strv_push(&packages, s->plan->steps[i].id);
     if (packages.count == 0) {
         nvl_setup_step_add(s->plan, "update", "apt's lists", NVL_SETUP_NOT_NEEDED,
-                           nvl_xasprintf("nothing is to be installed"));
+                           nvl_xasprintf("there is nothing to install"));
         return;
     }
-    struct nvl_setup_step *step =
-        nvl_setup_step_add(s->plan, "update", "apt's lists", NVL_SETUP_PENDING,
-                           nvl_xasprintf("so that apt knows what its sources have now"));
+    struct nvl_setup_step *step = nvl_setup_step_add(s->plan, "update", "apt's lists", NVL_SETUP_PENDING,
+                                                     nvl_xasprintf("apt learns what its sources have now"));
     nvl_setup_step_command(step, "apt-get", "update", NULL);
     step->leaves_no_trace = true;
     step->on_failure = apt_failed;
@@ -117,36 +115,34 @@ static void add_kernel(struct nvl_setup *s)
 
 static void add_headers(struct nvl_setup *s)
 {
-    static const char no_headers[] =
-        "where the archive no longer has the headers of this kernel: upgrade the "
-        "kernel (apt-get dist-upgrade), reboot, and run it again";
+    static const char no_headers[] = "if the archive no longer has the headers of this kernel: upgrade the "
+                                     "kernel (apt-get dist-upgrade), reboot, and run it again";
     static const char title[] = "kernel headers";
     const char *kernel = s->choice->kernel;
     nvl_auto(nvl_strv_clear) struct nvl_strv packages = {0};
 
     if (s->choice->kind != NVL_CHOICE_PACKAGE) {
         nvl_setup_step_add(s->plan, "headers", title, NVL_SETUP_NOT_NEEDED,
-                           nvl_xasprintf("no module is to be built by this"));
+                           nvl_xasprintf("setup builds no module"));
         return;
     }
     bool is_running = strcmp(kernel, s->facts->system.kernel) == 0;
     nvl_missing_packages(s->facts, s->headers, &packages);
     if (s->headers->count == 0 && !(is_running && s->facts->installed.has_headers)) {
-        struct nvl_setup_step *step = nvl_setup_step_add(
-            s->plan, "headers", title, NVL_SETUP_IMPOSSIBLE,
-            nvl_xasprintf("kernel %s is neither Debian's nor Proxmox's, and its headers are not in "
-                          "/lib/modules/%s/build",
-                          kernel, kernel));
+        struct nvl_setup_step *step =
+            nvl_setup_step_add(s->plan, "headers", title, NVL_SETUP_IMPOSSIBLE,
+                               nvl_xasprintf("kernel %s is neither Debian's nor Proxmox's, and "
+                                             "/lib/modules/%s/build does not have its headers",
+                                             kernel, kernel));
         step->on_failure = "install the headers that belong to it, or boot a kernel of the distribution";
     } else if (packages.count == 0) {
-        nvl_setup_step_add(
-            s->plan, "headers", title, NVL_SETUP_DONE,
-            nvl_xasprintf("headers of kernel %s are installed%s", kernel,
-                          s->headers->count > 0 ? ", and those of the next ones will be" : ""));
+        nvl_setup_step_add(s->plan, "headers", title, NVL_SETUP_DONE,
+                           nvl_xasprintf("headers of kernel %s are installed%s", kernel,
+                                         s->headers->count > 0 ? ", and later kernels bring theirs" : ""));
     } else {
         struct nvl_setup_step *step = nvl_setup_step_add(
             s->plan, "headers", title, NVL_SETUP_PENDING,
-            nvl_xasprintf("the module is built for kernel %s, and again for each new kernel", kernel));
+            nvl_xasprintf("dkms builds the module for kernel %s, and again for each new kernel", kernel));
         nvl_setup_step_install(step, &packages, no_headers);
     }
 }

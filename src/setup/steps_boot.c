@@ -3,7 +3,7 @@
 #include "setup/inventory.h"
 #include "setup/packages.h"
 
-/* Last of what changes how the machine boots: the driver is there by then. */
+/* The last change to how the machine boots: the driver is installed by then. */
 static void add_pin(struct nvl_setup *s)
 {
     const struct nvl_choice *c = s->choice;
@@ -14,8 +14,9 @@ static void add_pin(struct nvl_setup *s)
         return;
     struct nvl_setup_step *step = nvl_setup_step_add(
         s->plan, "pin", "pin of that kernel", is_pinned ? NVL_SETUP_DONE : NVL_SETUP_PENDING,
-        nvl_xasprintf("kernel %s boots, whatever is newer, until 'proxmox-boot-tool kernel unpin'",
-                      c->kernel));
+        nvl_xasprintf(
+            "kernel %s boots, even if a newer one is installed, until 'proxmox-boot-tool kernel unpin'",
+            c->kernel));
     if (!is_pinned) {
         nvl_autofree char *kernel =
             c->kernel_package != NULL ? nvl_xasprintf("%s.X-pve", c->kernel) : nvl_xstrdup(c->kernel);
@@ -40,23 +41,22 @@ static void add_secure_boot(struct nvl_setup *s)
                            nvl_xasprintf("Secure Boot is off"));
     } else if (f->system.secure_boot == NVL_SECURE_BOOT_UNKNOWN) {
         nvl_setup_step_add(s->plan, "secure-boot", title, NVL_SETUP_NOT_NEEDED,
-                           nvl_xasprintf("the firmware does not say that Secure Boot is on"));
+                           nvl_xasprintf("the firmware does not report that Secure Boot is on"));
     } else if (!key_is_missing(f)) {
         nvl_setup_step_add(s->plan, "secure-boot", title, NVL_SETUP_DONE,
                            nvl_xasprintf("%s", f->loaded.loaded
                                                    ? "the kernel loads the module"
                                                    : "the firmware has the key that dkms signs with"));
     } else if (f->key_is_pending) {
-        nvl_setup_step_add(
-            s->plan, "secure-boot", title, NVL_SETUP_YOURS,
-            nvl_xasprintf("confirm the key at the next boot: Enroll MOK, and the password that you "
-                          "chose"));
+        nvl_setup_step_add(s->plan, "secure-boot", title, NVL_SETUP_YOURS,
+                           nvl_xasprintf("confirm the key at the next boot: choose Enroll MOK, and enter the "
+                                         "password that you chose"));
     } else {
         struct nvl_setup_step *step = nvl_setup_step_add(
             s->plan, "secure-boot", title, NVL_SETUP_YOURS,
-            nvl_xasprintf(
-                "Secure Boot is on: the kernel refuses a module whose key the firmware does not have; "
-                "this asks for a password, which the firmware asks for at the next boot (Enroll MOK)"));
+            nvl_xasprintf("Secure Boot is on: the kernel refuses a module whose key the firmware does not "
+                          "have. The command asks you to choose a password; the firmware asks for it at the "
+                          "next boot (Enroll MOK)"));
         nvl_setup_step_command(step, "mokutil", "--import", key, NULL);
     }
 }
@@ -74,10 +74,9 @@ static void add_boot_unit(struct nvl_setup *s)
         nvl_setup_step_add(s->plan, "boot", title, NVL_SETUP_DONE,
                            nvl_xasprintf("%s is enabled", NVL_SETUP_BOOT_UNIT));
     } else {
-        struct nvl_setup_step *step =
-            nvl_setup_step_add(s->plan, "boot", title, NVL_SETUP_PENDING,
-                               nvl_xasprintf("it loads nvidia-uvm and has every node made before "
-                                             "containers start"));
+        struct nvl_setup_step *step = nvl_setup_step_add(
+            s->plan, "boot", title, NVL_SETUP_PENDING,
+            nvl_xasprintf("it loads nvidia-uvm and makes every node before containers start"));
         nvl_setup_step_command(step, "systemctl", "enable", NVL_SETUP_BOOT_UNIT, NULL);
     }
 }
@@ -94,21 +93,21 @@ static bool is_refused_by_kernel(const struct nvl_setup_facts *f)
     return false;
 }
 
-/* Why the driver cannot be loaded before a reboot; NULL where it can. */
+/* Why the driver cannot load before a reboot; NULL if it can. */
 static char *reboot_reason(const struct nvl_setup *s)
 {
     const struct nvl_setup_facts *f = s->facts;
 
     if (s->choice->needs_kernel)
-        return nvl_xasprintf("kernel %s is not the one that runs", s->choice->kernel);
+        return nvl_xasprintf("kernel %s is not the running one", s->choice->kernel);
     if (f->modules.nouveau || f->modules.nova_core)
         return nvl_xasprintf("%s has the GPU until then", f->modules.nouveau ? "nouveau" : "nova_core");
     if (is_refused_by_kernel(f))
-        return nvl_xasprintf("the kernel that runs was told by module_blacklist= to refuse the driver");
+        return nvl_xasprintf("the running kernel has module_blacklist=, so it refuses the driver");
     if (key_is_missing(f))
         return nvl_xasprintf("the firmware learns the key at boot");
     if (f->loaded.loaded && nvl_driver_is_pending(s))
-        return nvl_xasprintf("driver %s stays loaded until then; containers go on with it",
+        return nvl_xasprintf("driver %s stays loaded until then, and containers keep using it",
                              f->loaded.version);
     return NULL;
 }
@@ -137,7 +136,8 @@ static void add_load(struct nvl_setup *s)
             nvl_setup_step_command(step, "modprobe", "nvidia", NULL);
             nvl_setup_step_command(step, "modprobe", "nvidia-uvm", NULL);
         }
-        step->on_failure = "the kernel's log says why: dmesg | grep -i -e nvrm -e nvidia; and nvlxc doctor";
+        step->on_failure =
+            "the kernel's log tells the reason: dmesg | grep -i -e nvrm -e nvidia; so does nvlxc doctor";
     }
 }
 

@@ -8,7 +8,7 @@ static bool is_main_driver(const char *package)
     return strcmp(package, "nvidia-kernel-dkms") == 0 || strcmp(package, "nvidia-open-kernel-dkms") == 0;
 }
 
-/* Our file with the lines that are missing; what somebody else wrote into it stays. */
+/* Our file with the missing lines added; lines that somebody else wrote into it stay. */
 static char *blacklist_text(const struct nvl_setup_facts *facts)
 {
     nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
@@ -50,7 +50,7 @@ static char *join_places(const struct nvl_claims *claims)
     return nvl_strv_join(&places, "; ");
 }
 
-/* Lines by which a GPU was a virtual machine's: those of modprobe's are edited here. */
+/* Lines from a time when a virtual machine had the GPU: setup edits those of modprobe's. */
 static void add_barriers_step(struct nvl_setup *s)
 {
     const struct nvl_setup_facts *f = s->facts;
@@ -61,17 +61,17 @@ static void add_barriers_step(struct nvl_setup *s)
     struct nvl_setup_step *step = nvl_setup_step_add(
         s->plan, "barriers", "lines that keep NVIDIA's driver away",
         f->n_files > 0 ? NVL_SETUP_PENDING : NVL_SETUP_YOURS,
-        nvl_xasprintf("it is not loaded at boot while they are there: %s%s", places,
-                      strstr(places, "/proc/cmdline: ") != NULL
-                          ? "; what is on the kernel's command line is yours to take out, in the boot "
-                            "loader's settings"
-                          : ""));
+        nvl_xasprintf(
+            "they keep the driver from loading at boot: %s%s", places,
+            strstr(places, "/proc/cmdline: ") != NULL
+                ? "; remove those on the kernel's command line yourself, in the boot loader's settings"
+                : ""));
     for (size_t i = 0; i < f->n_files; i++)
         nvl_setup_step_write(step, f->files[i].path, f->files[i].old_text, f->files[i].new_text);
 }
 
-/* Whether a GPU that vfio-pci is told to take shall be a virtual machine's at the next boot is not ours to
- * say. */
+/* If vfio-pci is told to take a GPU at the next boot, setup cannot know whether a virtual machine should have
+ * it. */
 static void add_claims_step(struct nvl_setup *s)
 {
     nvl_autofree char *places = join_places(&s->facts->claims);
@@ -79,13 +79,13 @@ static void add_claims_step(struct nvl_setup *s)
     if (s->facts->claims.count > 0)
         nvl_setup_step_add(
             s->plan, "claims", "GPU that vfio-pci is told to take", NVL_SETUP_YOURS,
-            nvl_xasprintf(
-                "containers have it until the next boot or until vfio-pci is loaded first: %s. To keep "
-                "it for containers, take its id out; nvlxc doctor has the commands",
-                places));
+            nvl_xasprintf("containers have it until the next boot, or until vfio-pci loads first: %s. To "
+                          "keep it for containers, remove its id; nvlxc doctor shows the commands",
+                          places));
 }
 
-/* An older package of the driver than the one that fits: from before the kernel, or from before backports. */
+/* A package of the driver that is older than the one that fits: from before the kernel, or from before
+ * backports. */
 static bool is_outdated(const struct nvl_setup *s)
 {
     const struct nvl_installed_driver *i = &s->facts->installed;
@@ -117,7 +117,7 @@ static char *driver_reason(const struct nvl_setup *s)
     return nvl_xasprintf("%s, %s module (%s); without X, with what %s needs%s", c->reason,
                          nvl_flavour_name(c->flavour), c->source, capabilities,
                          (s->capabilities & NVL_CAP_COMPAT32) != 0
-                             ? "; 32-bit libraries are yours to add (dpkg --add-architecture i386)"
+                             ? "; add 32-bit libraries yourself (dpkg --add-architecture i386)"
                              : "");
 }
 
@@ -142,24 +142,22 @@ static void add_driver(struct nvl_setup *s)
         nvl_missing_packages(s->facts, s->driver, &packages);
     if (!is_old && packages.count == 0) {
         nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_DONE,
-                           nvl_xasprintf("%s is installed, with all that was asked for",
+                           nvl_xasprintf("%s is installed, with everything that was asked for",
                                          s->facts->installed.package_version));
         return;
     }
     if (c->blocked_by != NULL) {
-        step = nvl_setup_step_add(
-            s->plan, "driver", title, NVL_SETUP_IMPOSSIBLE,
-            nvl_xasprintf("the headers of kernel %s are installed, and driver %s does not build on it: its "
-                          "package would fail",
-                          c->blocked_by, c->branch));
+        step = nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_IMPOSSIBLE,
+                                  nvl_xasprintf("the headers of kernel %s are installed, but driver %s does "
+                                                "not build on it: its package would fail",
+                                                c->blocked_by, c->branch));
         step->on_failure = "remove the headers of that kernel (apt-get remove), and run it again";
         return;
     }
     step = nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_PENDING, driver_reason(s));
-    nvl_setup_step_install(
-        step, is_old ? s->driver : &packages,
-        "if the module did not build, /var/lib/dkms/*/*/build/make.log says why, and nvlxc doctor "
-        "what it means");
+    nvl_setup_step_install(step, is_old ? s->driver : &packages,
+                           "if the module did not build, /var/lib/dkms/*/*/build/make.log has the error, and "
+                           "nvlxc doctor explains it");
 }
 
 static bool module_is_built(const struct nvl_setup *s)
@@ -184,12 +182,12 @@ static void add_module(struct nvl_setup *s)
         nvl_setup_step_add(s->plan, "module", title, NVL_SETUP_DONE,
                            nvl_xasprintf("built for kernel %s", kernel));
     } else {
-        struct nvl_setup_step *step =
-            nvl_setup_step_add(s->plan, "module", title, NVL_SETUP_PENDING,
-                               nvl_xasprintf("the driver's packages build it where they find "
-                                             "headers; this builds what is not built yet"));
+        struct nvl_setup_step *step = nvl_setup_step_add(
+            s->plan, "module", title, NVL_SETUP_PENDING,
+            nvl_xasprintf(
+                "the driver's packages build it if they find headers; this builds what is missing"));
         nvl_setup_step_command(step, "dkms", "autoinstall", "-k", kernel, NULL);
-        step->on_failure = "/var/lib/dkms/*/*/build/make.log says why, and nvlxc doctor what it means";
+        step->on_failure = "/var/lib/dkms/*/*/build/make.log has the error, and nvlxc doctor explains it";
     }
 }
 
@@ -204,15 +202,13 @@ static void add_initramfs(struct nvl_setup *s)
 
     if (!s->facts->has_initramfs) {
         nvl_setup_step_add(s->plan, "initramfs", title, NVL_SETUP_NOT_NEEDED,
-                           nvl_xasprintf("this host boots without one that update-initramfs makes"));
+                           nvl_xasprintf("this host does not boot with one from update-initramfs"));
     } else if (!is_pending && !s->facts->initramfs_is_old) {
         nvl_setup_step_add(s->plan, "initramfs", title, NVL_SETUP_DONE,
                            nvl_xasprintf("made after the blacklist was written"));
     } else {
-        step = nvl_setup_step_add(
-            s->plan, "initramfs", title, NVL_SETUP_PENDING,
-            nvl_xasprintf("the other drivers are loaded from there, before the blacklist is "
-                          "read"));
+        step = nvl_setup_step_add(s->plan, "initramfs", title, NVL_SETUP_PENDING,
+                                  nvl_xasprintf("it loads the other drivers before the blacklist is read"));
         nvl_setup_step_command(step, "update-initramfs", "-u", "-k", "all", NULL);
     }
 }

@@ -14,7 +14,7 @@
 #define HOST_OUTPUT 65536u
 #define ROUNDS_MAX  99u
 
-/* The probe's lines, and what divides their numbers into the unit. */
+/* The probe's lines, and the divisor that converts their numbers to the unit. */
 static const struct {
     const char *line, *id, *title, *unit;
     double divisor;
@@ -28,29 +28,29 @@ static const struct {
     {"bench.compute", "compute", "a computing kernel", "GFLOP/s", 1e3, false},
 };
 
-/* What one side gave in all rounds. */
+/* What one side measured in all rounds. */
 struct side {
     const char *name; /* "on the host" */
     double values[NVL_BENCH_MEASURES][ROUNDS_MAX];
     size_t count;
-    char uuid[48]; /* as CUDA says it, without "GPU-"; "" where it does not */
+    char uuid[48]; /* as CUDA reports it, without "GPU-"; "" if it does not */
     char gpu[96];
 };
 
-/* The first device of the grant, as CUDA_VISIBLE_DEVICES takes it. */
+/* The first device of the grant, in the form that CUDA_VISIBLE_DEVICES takes. */
 static int choose_gpu(const struct nvl_container_facts *f, const char *name, struct nvl_bench *bench,
                       struct nvl_error *err)
 {
     const struct nvl_resolved_gpu *first = f->resolved.n_gpus > 0 ? &f->resolved.gpus[0] : NULL;
 
     if (!f->has_grant || first == NULL) {
-        nvl_error_set(err, -ENODEV, "container %s was given no GPU of this host by nvlxc", f->name);
-        nvl_error_hint(err, "nvlxc attach %s; nvlxc show %s says what it has", name, name);
+        nvl_error_set(err, -ENODEV, "nvlxc gave container %s no GPU of this host", f->name);
+        nvl_error_hint(err, "nvlxc attach %s; nvlxc show %s lists what it has", name, name);
         return -ENODEV;
     }
     if (!nvl_is_gpu_uuid(first->gpu->uuid)) {
-        nvl_error_set(err, -ENODEV, "the driver does not say the UUID of GPU %s yet", first->gpu->pci);
-        nvl_error_hint(err, "nvidia-smi makes it learn it");
+        nvl_error_set(err, -ENODEV, "the driver does not report the UUID of GPU %s yet", first->gpu->pci);
+        nvl_error_hint(err, "run nvidia-smi: it makes the driver report the UUID");
         return -ENODEV;
     }
     if (first->mig != NULL)
@@ -61,7 +61,7 @@ static int choose_gpu(const struct nvl_container_facts *f, const char *name, str
     return 0;
 }
 
-/* The folder with the host's own libcuda; where an upgrade took the loaded version's away, the bundle's. */
+/* The folder with the host's own libcuda; if an upgrade removed the loaded version's, the bundle's. */
 static char *find_library_folder(const struct nvl_host_facts *host)
 {
     const struct nvl_userspace *us = &host->userspace;
@@ -103,7 +103,7 @@ static void run_on_host(const struct nvl_verify *v, const struct nvl_bench *benc
     nvl_probe_parse(run->out.text, run->out.len, &run->lines);
 }
 
-/* With CUDA_VISIBLE_DEVICES of ours in place of the config's. */
+/* With our CUDA_VISIBLE_DEVICES instead of the config's. */
 static void set_visible(struct nvl_verify *v, const struct nvl_bench *bench)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv old = v->environment;
@@ -122,7 +122,7 @@ static void run_in_container(struct nvl_verify *v, struct nvl_probe_run *run)
     nvl_verify_probe(v, arguments, NULL, run);
 }
 
-/* What the probe complained of; NULL where it measured all. The caller frees. */
+/* What the probe reported as wrong; NULL if it measured everything. The caller frees. */
 static char *complaint(const struct nvl_verify *v, const struct nvl_probe_run *run)
 {
     const struct nvl_probe_line *load = nvl_probe_find(&run->lines, "load"),
@@ -141,7 +141,7 @@ static char *complaint(const struct nvl_verify *v, const struct nvl_probe_run *r
         }
     }
     if (compared != NULL && compared->code != 0)
-        return nvl_xasprintf("the GPU computes wrongly: %s", compared->text);
+        return nvl_xasprintf("the GPU computes wrong results: %s", compared->text);
     return run->lines.ended ? NULL : nvl_probe_run_ending(v, run);
 }
 
@@ -172,7 +172,7 @@ static int take_round(const struct nvl_verify *v, const struct nvl_probe_run *ru
     if (why != NULL) {
         nvl_error_set(err, -EIO, "CUDA does not work %s: %s", side->name, why);
         if (strcmp(side->name, "on the host") == 0)
-            nvl_error_hint(err, "nvlxc doctor says what may be wrong");
+            nvl_error_hint(err, "nvlxc doctor looks for the cause");
         else
             nvl_error_hint(err, "nvlxc verify %s finds the cause", v->request->name);
         return -EIO;
@@ -228,7 +228,8 @@ static void compare_measures(struct side *host, struct side *container, struct n
     snprintf(bench->gpu, sizeof bench->gpu, "%s", host->gpu);
 }
 
-/* One after the other, each first in turn: what changes slowly, as the GPU's clocks, counts for both. */
+/* One after the other, each first in turn, so that slow changes, such as the GPU's clocks, affect both
+ * equally. */
 static int run_rounds(struct nvl_verify *v, struct nvl_bench *bench, struct nvl_error *err)
 {
     struct side host = {.name = "on the host"}, container = {.name = "in the container"};

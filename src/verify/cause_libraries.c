@@ -1,4 +1,4 @@
-/* Why a library of the driver is not loaded, or is the wrong one: by what the loader says, and what is
+/* Why a library of the driver is not loaded, or is the wrong one: from the loader's message, and from what is
  * mounted in the container. */
 #include "verify/cause_libraries.h"
 
@@ -14,7 +14,7 @@ void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const ch
     bool is_bundle = nvl_has_prefix(path, NVL_MOUNT_POINT "/");
 
     nvl_step_cause(step, "the kernel module is %s, this library is %s: they must be the same%s", loaded,
-                   version, is_bundle ? "; the module was changed after the container was started" : "");
+                   version, is_bundle ? "; the module changed after the container was started" : "");
     if (is_bundle)
         nvl_step_fix(step, "%s", v->request->restart);
     else if (v->facts->has_grant)
@@ -26,13 +26,13 @@ void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const ch
         nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->request->name, v->request->restart);
 }
 
-static const struct nvl_fix sync_packages = {"nvlxc driver sync (it says which package is missing)",
+static const struct nvl_fix sync_packages = {"nvlxc driver sync (it names the missing package)",
                                              NVL_FIX_THEN_RESTART};
 
-/* What the loader says of a file that it does not find: "NAME: cannot open shared object file: …". */
+/* The loader's message about a file that it does not find: "NAME: cannot open shared object file: …". */
 #define NOT_FOUND ": cannot open shared object file"
 
-/* "libx11-6" for "libX11.so.6", as Debian's policy has it (8.1); the caller frees. NULL for other names. */
+/* "libx11-6" for "libX11.so.6", by Debian's policy (8.1); the caller frees. NULL for other names. */
 static char *debian_package(const char *soname)
 {
     const char *so = strstr(soname, ".so.");
@@ -55,9 +55,10 @@ static void cause_needed(const struct nvl_verify *v, const char *soname, const c
     if (nvl_has_prefix(missing, "libnv") || nvl_has_prefix(missing, "libcuda."))
         nvl_step_fix_from_table(v, step, &sync_packages);
     else if (package != NULL)
-        nvl_step_fix(step, "in the container: apt install %s, or what has %s there", package, missing);
+        nvl_step_fix(step, "in the container: apt install %s, or the package that contains %s there", package,
+                     missing);
     else
-        nvl_step_fix(step, "in the container: install what has that library");
+        nvl_step_fix(step, "in the container: install the package that contains that library");
 }
 
 /* The library itself is not found. */
@@ -70,20 +71,22 @@ static void cause_absent(const struct nvl_verify *v, const char *soname, struct 
         nvl_step_cause(step,
                        "the driver is mounted at " NVL_MOUNT_POINT ", but the container's linker cache does "
                        "not name it, or it has none");
-        nvl_step_fix(step, "in the container: ldconfig; where it has no ldconfig, set "
-                           "LD_LIBRARY_PATH=" NVL_MOUNT_POINT "/lib64 for its programs (lxc.environment)");
+        nvl_step_fix(step,
+                     "in the container: ldconfig; if it has no ldconfig, set LD_LIBRARY_PATH=" NVL_MOUNT_POINT
+                     "/lib64 for its programs (lxc.environment)");
     } else if (nvl_root_exists(rootfs, NVL_MOUNT_POINT "/lib64/libcuda.so.1") ||
                nvl_root_exists(rootfs, NVL_MOUNT_POINT "/lib64/libnvidia-ml.so.1")) {
         nvl_step_cause(step,
-                       "the driver that is mounted at " NVL_MOUNT_POINT " lacks %s: its package is not "
-                       "installed on the host",
+                       "the driver that is mounted at " NVL_MOUNT_POINT
+                       " lacks %s: its package is not installed on the host",
                        soname);
         nvl_step_fix_from_table(v, step, &sync_packages);
     } else {
-        nvl_step_cause(step,
-                       "no driver is mounted at " NVL_MOUNT_POINT ": there was no bundle for %s when the "
-                       "container was started, or its start hook did not run",
-                       v->facts->host->host.driver.version);
+        nvl_step_cause(
+            step,
+            "no driver is mounted at " NVL_MOUNT_POINT
+            ": there was no bundle for %s when the container was started, or its start hook did not run",
+            v->facts->host->host.driver.version);
         nvl_step_fix(step, "nvlxc driver sync\n%s", v->request->restart);
     }
 }
@@ -99,5 +102,5 @@ void nvl_cause_of_library(const struct nvl_verify *v, const char *soname, const 
     else if (missing != NULL)
         cause_needed(v, soname, missing, step);
     else
-        nvl_step_cause(step, "the container's loader refuses it: %s", complaint);
+        nvl_step_cause(step, "the container's loader rejects it: %s", complaint);
 }

@@ -1,5 +1,5 @@
-/* Why a device node of the container cannot be used, and what mends it: by what stands there, what stands on
- * the host, and what opening it gave. */
+/* Why a device node of the container cannot be used, and what fixes it: from what is there, what is on the
+ * host, and the result of opening it. */
 #include "verify/cause_nodes.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@ static const char *node_name(const struct nvl_inside_node *n)
     return n->node.path;
 }
 
-/* A node of the host that is not as it should be has one way to be mended, whatever is wrong with it. */
+/* The fix for a wrong node of the host is the same, whatever is wrong with it. */
 static void fix_host_node(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)
 {
     if (n->on_host == NVL_NODE_NOT_DEVICE || n->on_host == NVL_NODE_STALE)
@@ -31,11 +31,10 @@ static void cause_missing(const struct nvl_verify *v, const struct nvl_inside_no
     bool is_uvm = n->node.kind == NVL_NODE_UVM;
 
     if (n->on_host == NVL_NODE_OK || n->on_host == NVL_NODE_MODE) {
-        nvl_step_cause(
-            step,
-            "%s is on the host but not in the container: it was started before the node or the grant "
-            "was there, or its start hook did not run%s",
-            node_name(n), is_uvm ? "; without it CUDA fails with error 999" : "");
+        nvl_step_cause(step,
+                       "%s is on the host but not in the container: the container was started before the "
+                       "node or the grant existed, or its start hook did not run%s",
+                       node_name(n), is_uvm ? "; without it CUDA fails with error 999" : "");
         nvl_step_fix(step, "%s", v->request->restart);
         return;
     }
@@ -49,15 +48,14 @@ static void cause_missing(const struct nvl_verify *v, const struct nvl_inside_no
 static void cause_stale(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)
 {
     if (n->node.state == NVL_NODE_NOT_DEVICE)
-        nvl_step_cause(
-            step,
-            "%s in the container is not a device: an empty file that a mount entry with `create=file` "
-            "left where its source was missing",
-            node_name(n));
+        nvl_step_cause(step,
+                       "%s in the container is not a device: it is an empty file that a mount entry with "
+                       "`create=file` left because its source was missing",
+                       node_name(n));
     else
         nvl_step_cause(step,
-                       "%s in the container has number %d:%d, the driver's is %d:%d now: the number is given "
-                       "out anew at each boot or load of the module, and this one is from before",
+                       "%s in the container has number %d:%d, but the driver's is %d:%d now: each boot or "
+                       "load of the module assigns the number anew, and this one is from an earlier one",
                        node_name(n), n->node.found_major, n->node.found_minor, n->node.major, n->node.minor);
     if (n->on_host == NVL_NODE_OK || n->on_host == NVL_NODE_MODE)
         nvl_step_fix(step, "%s", v->request->restart);
@@ -67,18 +65,17 @@ static void cause_stale(const struct nvl_verify *v, const struct nvl_inside_node
 
 static void cause_filtered(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)
 {
-    nvl_step_cause(
-        step,
-        "the container's device filter does not let %s (%d:%d) through: no rule in its config allows "
-        "it, or the number in the rule is an old one",
-        node_name(n), n->node.found_major, n->node.found_minor);
+    nvl_step_cause(step,
+                   "the container's device filter denies %s (%d:%d): no rule in its config allows it, or the "
+                   "number in the rule is outdated",
+                   node_name(n), n->node.found_major, n->node.found_minor);
     if (v->facts->has_grant)
         nvl_step_fix(step, "nvlxc attach %s\n%s", v->request->name, v->request->restart);
     else
         nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->request->name, v->request->restart);
 }
 
-/* All that have the same trouble, with blanks between; the caller frees. */
+/* All that have the same problem, separated by blanks; the caller frees. */
 static char *denied_nodes(const struct nvl_verify *v)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
@@ -90,7 +87,7 @@ static char *denied_nodes(const struct nvl_verify *v)
     return nvl_strv_join(&paths, " ");
 }
 
-/* The container's own copy of a node that the host keeps to a group (inject/node_copies.h). */
+/* The container's own copy of a node that the host reserves for a group (inject/node_copies.h). */
 static bool is_own(const struct nvl_verify *v, const struct nvl_inside_node *n)
 {
     struct stat inside, host;
@@ -100,7 +97,7 @@ static bool is_own(const struct nvl_verify *v, const struct nvl_inside_node *n)
            (inside.st_dev != host.st_dev || inside.st_ino != host.st_ino);
 }
 
-/* One of the groups of the container may open it. */
+/* Only a group of the container may open it. */
 static void cause_no_member(const struct nvl_verify *v, const struct nvl_inside_node *n,
                             struct nvl_step *step)
 {
@@ -108,9 +105,10 @@ static void cause_no_member(const struct nvl_verify *v, const struct nvl_inside_
     unsigned gid;
     bool has_group = nvl_node_copy_group(&v->facts->rootfs, &n->node, &group, &gid);
 
-    nvl_step_cause(step,
-                   "%s has mode %04o: it is for the container's root and its group %s, in which %s is not",
-                   node_name(n), n->node.found_mode, group, user);
+    nvl_step_cause(
+        step,
+        "%s has mode %04o: it is for the container's root and its group %s, and %s is not in that group",
+        node_name(n), n->node.found_mode, group, user);
     if (has_group)
         nvl_step_fix(step, "in the container: usermod -aG %s %s, and restart the service", group, user);
     else
@@ -159,7 +157,7 @@ void nvl_cause_of_node(const struct nvl_verify *v, const struct nvl_inside_node 
                        node_name(n), strerror(error));
         nvl_step_fix(step, "nvlxc host\ndmesg | grep -e NVRM -e Xid");
     } else {
-        nvl_step_cause(step, "opening %s fails: %s; the driver cannot initialise the GPU", node_name(n),
+        nvl_step_cause(step, "opening %s fails: %s; the driver cannot initialize the GPU", node_name(n),
                        strerror(error));
         nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid");
     }

@@ -1,6 +1,6 @@
-/* From an error to its cause. The driver's numbers are few and each has several causes; which it is here
- * follows from what was seen before: the nodes as they are in the container, the files that the loader took,
- * the host's state. */
+/* From an error to its cause. The driver has few error numbers, and each has several causes; the right one
+ * follows from earlier steps: the nodes as they are in the container, the files that the loader took, the
+ * host's state. */
 #include "verify/causes.h"
 
 #include "base/paths.h"
@@ -31,7 +31,7 @@ static bool has_kind(const struct nvl_verify *v, enum nvl_node_kind kind)
     return false;
 }
 
-/* Where a node explains the error, it does. */
+/* Names the node as the cause, if one explains the error. */
 static bool explained_by_node(const struct nvl_verify *v, unsigned kinds, struct nvl_step *step)
 {
     const struct nvl_inside_node *n = bad_node(v, kinds);
@@ -45,19 +45,17 @@ static bool explained_by_node(const struct nvl_verify *v, unsigned kinds, struct
 static void cause_mismatch(const struct nvl_verify *v, const char *path, struct nvl_step *step)
 {
     nvl_step_cause(step,
-                   "the container's %s is not of the kernel module's version, %s: the packages were upgraded "
-                   "without a reboot, or the container brings a driver of its own",
+                   "the container's %s does not have the kernel module's version, %s: the packages were "
+                   "upgraded without a reboot, or the container has its own driver",
                    path != NULL ? path : "driver library", v->facts->host->host.driver.version);
     if (path != NULL && !nvl_has_prefix(path, NVL_MOUNT_POINT "/"))
-        nvl_step_fix(
-            step,
-            "in the container: remove the driver that is installed there, so that the one at " NVL_MOUNT_POINT
-            " is taken");
+        nvl_step_fix(step, "in the container: remove the driver that is installed there, so that programs "
+                           "load the one at " NVL_MOUNT_POINT);
     else
         nvl_step_fix(step, "nvlxc driver sync\n%s", v->request->restart);
 }
 
-/* What stands for itself. */
+/* An error that has only one cause. */
 struct known_cause {
     int code;
     const char *cause;
@@ -78,26 +76,26 @@ static bool is_known_cause(const struct nvl_verify *v, const struct known_cause 
 
 static const struct known_cause nvml_causes[] = {
     {6,
-     "the driver answers, and finds no GPU that this container may use",
+     "the driver answers, but finds no GPU that this container may use",
      {"nvlxc show", NVL_FIX_CONTAINER}},
     {9,
-     "NVML reaches no driver: the kernel module is not loaded, or what answers at /dev/nvidiactl is not it",
+     "NVML reaches no driver: the kernel module is not loaded, or something else answers at /dev/nvidiactl",
      {"nvlxc host", NVL_FIX_ALL}},
     {13,
-     "libnvidia-ml is older than what asks it: the files of the driver are of different versions",
+     "libnvidia-ml is older than the program that uses it: the driver's files have different versions",
      {"nvlxc driver sync", NVL_FIX_THEN_RESTART}},
     {15, nvl_gpu_lost_cause, {nvl_gpu_lost_fix, NVL_FIX_ALL}},
     {16,
-     "the GPU waits for a reset",
-     {"nvidia-smi --gpu-reset -i 0, with nothing using it; else reboot the host", NVL_FIX_ALL}},
+     "the GPU needs a reset",
+     {"nvidia-smi --gpu-reset -i 0, while nothing uses it; else reboot the host", NVL_FIX_ALL}},
     {17,
      "the nodes can be opened, but what answers behind them does not work with a GPU: the kernel module "
-     "failed to initialise it, or another driver holds the number",
+     "failed to initialize it, or another driver has the number",
      {"nvlxc host\ndmesg | grep -e NVRM -e Xid", NVL_FIX_ALL}},
     {27,
-     "the driver is not ready: on machines with NVSwitch, the fabric manager does not run",
+     "the driver is not ready: on machines with NVSwitch, the fabric manager is not running",
      {"systemctl start nvidia-fabricmanager", NVL_FIX_ALL}},
-    {28, "none of the GPUs is one that this driver serves", {"nvlxc gpus", NVL_FIX_ALL}},
+    {28, "this driver supports none of the GPUs", {"nvlxc gpus", NVL_FIX_ALL}},
 };
 
 void nvl_cause_of_nvml(const struct nvl_verify *v, int code, struct nvl_step *step)
@@ -115,54 +113,55 @@ void nvl_cause_of_nvml(const struct nvl_verify *v, int code, struct nvl_step *st
     if (is_known_cause(v, nvml_causes, NVL_LENGTH(nvml_causes), code, step))
         return;
     if (code == 4)
-        nvl_step_cause(step, "a device node may not be opened, though root can: with MIG, the nodes below "
-                             "/dev/nvidia-caps");
+        nvl_step_cause(
+            step,
+            "a device node may not be opened, though root can: with MIG, the nodes below /dev/nvidia-caps");
     else
-        nvl_step_cause(step, "the driver does not say more than error %d; its own log does", code);
+        nvl_step_cause(step, "the driver reports only error %d; its log says more", code);
     nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid");
 }
 
 static const struct known_cause cuda_causes[] = {
     {2,
-     "the GPU's memory is used by other programs",
+     "other programs use the GPU's memory",
      {"nvidia-smi (on the host: it shows who uses it)", NVL_FIX_ALL}},
     {34,
-     "a stub of libcuda is taken, from a toolkit's `stubs` folder: it is for linking only",
-     {"in the container: take the stubs folder out of LD_LIBRARY_PATH and /etc/ld.so.conf.d, then ldconfig",
+     "programs load a stub of libcuda, from a toolkit's `stubs` folder: it is only for linking",
+     {"in the container: remove the stubs folder from LD_LIBRARY_PATH and /etc/ld.so.conf.d, then ldconfig",
       NVL_FIX_ALL}},
-    {46, "the GPU is in exclusive mode and in use, or waits for a reset", {"nvidia-smi -c 0", NVL_FIX_ALL}},
+    {46, "the GPU is in exclusive mode and in use, or needs a reset", {"nvidia-smi -c 0", NVL_FIX_ALL}},
     {100, "the driver sees no GPU for this container", {"nvlxc show", NVL_FIX_CONTAINER}},
-    {209, "this GPU is older than Maxwell: a kernel for it cannot be compiled", {NULL, NVL_FIX_ALL}},
+    {209, "this GPU is older than Maxwell: no kernel can be compiled for it", {NULL, NVL_FIX_ALL}},
     {214,
      "the GPU's memory has an error that could not be corrected",
      {"nvidia-smi -q -d ECC\nreboot the host", NVL_FIX_ALL}},
     {218,
-     "the PTX compiler refuses the kernel: libnvidia-ptxjitcompiler is of another version than libcuda",
+     "the PTX compiler rejects the kernel: libnvidia-ptxjitcompiler has another version than libcuda",
      {"nvlxc driver sync", NVL_FIX_THEN_RESTART}},
     {221,
-     "libnvidia-ptxjitcompiler.so.1 is not in the container: programs with PTX alone cannot run",
+     "libnvidia-ptxjitcompiler.so.1 is not in the container: programs that have only PTX cannot run",
      {"libnvidia-ptxjitcompiler1", NVL_FIX_LIBRARIES}},
     {222,
-     "the driver is older than the PTX: version 6.0 is known since driver 384",
+     "the driver is older than the PTX: it needs driver 384 or later, for PTX version 6.0",
      {"install a newer driver on the host", NVL_FIX_ALL}},
     {223,
      "CUDA_DISABLE_PTX_JIT is set",
-     {"take it out of the container's environment", NVL_FIX_THEN_RESTART}},
+     {"remove it from the container's environment", NVL_FIX_THEN_RESTART}},
     {304, "/proc or /sys is not mounted in the container, or not readable", {NULL, NVL_FIX_ALL}},
     {700,
-     "the kernel reached memory that is not its own: a fault of the GPU or the driver, for this kernel is "
-     "known to be right",
+     "the kernel accessed memory that is not its own: the GPU or the driver is at fault, since this kernel "
+     "is known to be right",
      {"dmesg | grep -e NVRM -e Xid", NVL_FIX_ALL}},
     {719, "the kernel failed on the GPU", {"dmesg | grep -e NVRM -e Xid", NVL_FIX_ALL}},
     {800, "the GPU is in exclusive or prohibited compute mode", {"nvidia-smi -c 0", NVL_FIX_ALL}},
     {802,
-     "the GPUs of this machine hang together by NVSwitch, and its fabric manager does not run or has "
-     "another version than the driver",
+     "NVSwitch connects the GPUs of this machine, and its fabric manager is not running or has another "
+     "version than the driver",
      {"systemctl enable --now nvidia-fabricmanager\nsystemctl status nvidia-fabricmanager", NVL_FIX_ALL}},
     {804,
-     "a CUDA compatibility library (cuda-compat, .../compat/libcuda.so) is taken; it works on data centre "
-     "GPUs alone",
-     {"in the container: apt remove 'cuda-compat-*', or take the compat folder out of LD_LIBRARY_PATH and "
+     "programs load a CUDA compatibility library (cuda-compat, .../compat/libcuda.so), which works only on "
+     "data center GPUs",
+     {"in the container: apt remove 'cuda-compat-*', or remove the compat folder from LD_LIBRARY_PATH and "
       "/etc/ld.so.conf.d, then ldconfig",
       NVL_FIX_ALL}},
     {805,
@@ -186,18 +185,16 @@ static void cause_unknown_cuda_error(const struct nvl_verify *v, struct nvl_step
         explained_by_node(v, KIND(CTL) | KIND(GPU) | KIND(CAP), step))
         return;
     if (!has_kind(v, NVL_NODE_UVM)) {
-        nvl_step_cause(step,
-                       "/dev/nvidia-uvm is not granted: it belongs to the capability compute, and without "
-                       "it CUDA fails with error 999");
+        nvl_step_cause(step, "/dev/nvidia-uvm is not granted: it belongs to the capability compute, and "
+                             "without it CUDA fails with error 999");
         nvl_step_fix(step, "nvlxc attach %s --capabilities compute,utility\n%s", v->request->name,
                      v->request->restart);
         return;
     }
-    nvl_step_cause(step,
-                   "the nodes are well, so it is the module nvidia-uvm itself: after the host was suspended "
-                   "it has to be loaded anew");
+    nvl_step_cause(step, "the nodes are right, so the module nvidia-uvm itself fails: it must be reloaded "
+                         "after a suspend of the host");
     nvl_step_fix(step,
-                 "dmesg | grep -e NVRM -e Xid\nrmmod nvidia_uvm && modprobe nvidia-uvm (with nothing using "
+                 "dmesg | grep -e NVRM -e Xid\nrmmod nvidia_uvm && modprobe nvidia-uvm (while nothing uses "
                  "the GPU)\n%s",
                  v->request->restart);
 }
@@ -211,7 +208,7 @@ static bool is_hidden(const struct nvl_verify *v, struct nvl_step *step)
                 nvl_printable(v->environment.items[i], strlen(v->environment.items[i]), 120);
             nvl_step_cause(step, "the container's config sets %s, which names no GPU of this container",
                            text);
-            nvl_step_fix(step, "take that lxc.environment line out of the config\n%s", v->request->restart);
+            nvl_step_fix(step, "remove that lxc.environment line from the config\n%s", v->request->restart);
             return true;
         }
     return false;
@@ -234,20 +231,20 @@ void nvl_cause_of_cuda(const struct nvl_verify *v, int code, struct nvl_step *st
         cause_mismatch(v, v->libcuda, step);
     else if (code == 101 && is_mig_without_instance(v)) {
         nvl_step_cause(step,
-                       "MIG is switched on and the GPU has no instance: as a whole it can then not be used");
+                       "MIG mode is on and the GPU has no instance: the GPU as a whole cannot be used then");
         nvl_step_fix(step,
-                     "nvidia-smi mig -cgi 19 -C (makes instances; nvidia-smi mig -lgip lists the profiles)\n"
-                     "or nvidia-smi -mig 0\nnvlxc attach %s --gpu GPU",
+                     "nvidia-smi mig -cgi 19 -C (creates instances; nvidia-smi mig -lgip lists the "
+                     "profiles)\nor nvidia-smi -mig 0\nnvlxc attach %s --gpu GPU",
                      v->request->name);
     } else if (code == 101) {
         if (!is_hidden(v, step))
             nvl_step_cause(step,
-                           "a device ordinal that does not exist: with MIG switched on, a GPU without an "
-                           "instance; else CUDA_VISIBLE_DEVICES names a GPU that the container has not");
+                           "the device ordinal does not exist: in MIG mode the GPU has no instance; "
+                           "otherwise CUDA_VISIBLE_DEVICES names a GPU that the container does not have");
         if (step->fix == NULL)
             nvl_step_fix(step, "nvidia-smi -L\nnvlxc show %s", v->request->name);
     } else if (!is_known_cause(v, cuda_causes, NVL_LENGTH(cuda_causes), code, step)) {
-        nvl_step_cause(step, "CUDA does not say more than error %d; the driver's log may", code);
+        nvl_step_cause(step, "CUDA reports only error %d; the driver's log may say more", code);
         nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid");
     }
 }

@@ -1,5 +1,5 @@
-/* Docker and podman in the container: they give a GPU on to their own containers by a CDI specification,
- * which must be there and speak of what is there. */
+/* Docker and podman in the container: they pass a GPU to their own containers by a CDI specification, which
+ * must exist and match what is there. */
 #include <stdio.h>
 
 #include "verify/parts.h"
@@ -44,7 +44,7 @@ static bool ends_word(char c)
              c == '_' || c == '/');
 }
 
-/* The first device node that it names and the container has not; the caller frees. */
+/* The first device node that it names and the container lacks; the caller frees. */
 static char *find_missing_node(const struct nvl_root *rootfs, const char *text, size_t len)
 {
     static const char prefix[] = "/dev/nvidia";
@@ -63,7 +63,7 @@ static char *find_missing_node(const struct nvl_root *rootfs, const char *text, 
     return NULL;
 }
 
-/* "libcuda.so.550.163.01" of another version than the module's; the caller frees. */
+/* "libcuda.so.550.163.01" with another version than the module's; the caller frees. */
 static char *find_other_version(const struct nvl_verify *v, const char *text, size_t len)
 {
     static const char prefix[] = "libcuda.so.";
@@ -92,12 +92,13 @@ static void judge_specification(struct nvl_verify *v, const char *path, const ch
     }
     struct nvl_step *step =
         node != NULL
-            ? nvl_step_add(v, "cdi", NVL_STEP_FAIL, "%s names %s, which the container has not", path, node)
-            : nvl_step_add(v, "cdi", NVL_STEP_FAIL, "%s names the driver %s, the kernel module is %s", path,
-                           version, v->facts->host->host.driver.version);
+            ? nvl_step_add(v, "cdi", NVL_STEP_FAIL, "%s names %s, which the container does not have", path,
+                           node)
+            : nvl_step_add(v, "cdi", NVL_STEP_FAIL, "%s names the driver %s, but the kernel module is %s",
+                           path, version, v->facts->host->host.driver.version);
     nvl_autofree char *write = nvl_container_write_cdi(v->facts->container, v->facts->name);
-    nvl_step_cause(step,
-                   "the specification was made for another grant or another driver: it does not follow them");
+    nvl_step_cause(
+        step, "the specification was made for another grant or another driver: it does not follow changes");
     if (strcmp(path, OWN_FILE) == 0)
         nvl_step_fix(step, "%s", write);
     else if (nvl_is_plain(path))
@@ -106,7 +107,7 @@ static void judge_specification(struct nvl_verify *v, const char *path, const ch
         nvl_step_fix(step, "in the container: delete that file\n%s", write);
 }
 
-/* The older way: NVIDIA's runtime, which in a container may not touch the device filter. */
+/* The older way: NVIDIA's runtime, which must not touch the device filter in a container. */
 static bool has_runtime(const struct nvl_root *rootfs)
 {
     nvl_autofree char *text = NULL;
@@ -148,10 +149,10 @@ static void verify_cdi(struct nvl_verify *v, bool asked_for)
                      "no CDI specification; NVIDIA's runtime with no-cgroups = true");
         return;
     }
-    struct nvl_step *step =
-        nvl_step_add(v, "cdi", NVL_STEP_FAIL,
-                     "%s is there, and no specification of nvidia.com/gpu in /etc/cdi or /run/cdi", program);
-    nvl_step_cause(step, "Docker and podman do not know of the GPU: their own containers will not get it");
+    struct nvl_step *step = nvl_step_add(
+        v, "cdi", NVL_STEP_FAIL,
+        "%s is installed, but no specification of nvidia.com/gpu is in /etc/cdi or /run/cdi", program);
+    nvl_step_cause(step, "Docker and podman do not know the GPU: their own containers do not get it");
     nvl_autofree char *write = nvl_container_write_cdi(v->facts->container, v->facts->name);
     nvl_step_fix(step, "%s", write);
 }

@@ -1,5 +1,5 @@
-/* What the probe found when it used the GPU: by NVML, and by CUDA up to a kernel whose result was compared.
- */
+/* What the probe found when it used the GPU: by NVML, and by CUDA up to a kernel whose result was
+ * compared. */
 #include <stdio.h>
 
 #include "inside/probe_output.h"
@@ -28,18 +28,17 @@ static char *join_evidence(const struct nvl_probe_run *run, const char *what, si
     return nvl_strv_join(&texts, "; ");
 }
 
-/* It did not come to its end. */
+/* The probe did not reach its end. */
 static void fail_unended(struct nvl_verify *v, const char *id, const struct nvl_probe_run *run)
 {
     nvl_autofree char *ending = nvl_probe_run_ending(v, run);
     struct nvl_step *step = nvl_step_add(v, id, NVL_STEP_FAIL, "%s", ending);
 
     if (run->out.timed_out)
-        nvl_step_cause(step,
-                       "the driver does not come back from that call: the GPU or its firmware hangs, or the "
-                       "first start of a GPU without the persistence daemon takes very long");
+        nvl_step_cause(step, "the driver does not return from that call: the GPU or its firmware hangs, or "
+                             "the first start of a GPU without the persistence daemon takes very long");
     else
-        nvl_step_cause(step, "the driver's library ends the program in that call");
+        nvl_step_cause(step, "the driver's library crashes the program in that call");
     nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid\nsystemctl start nvidia-persistenced");
 }
 
@@ -80,13 +79,13 @@ static void verify_nvml(struct nvl_verify *v)
     }
     nvl_autofree char *names = join_evidence(run, "nvml.name", &count);
     if (count == 0)
-        nvl_cause_of_nvml(v, 6, nvl_step_add(v, "nvml", NVL_STEP_FAIL, "NVML answers, and finds no GPU"));
+        nvl_cause_of_nvml(v, 6, nvl_step_add(v, "nvml", NVL_STEP_FAIL, "NVML answers, but finds no GPU"));
     else
         nvl_step_add(v, "nvml", NVL_STEP_PASS, "driver %s, %zu GPU%s: %s",
                      driver != NULL ? driver->text : "?", count, count == 1 ? "" : "s", names);
 }
 
-/* "cuInit CUDA_ERROR_UNKNOWN: unknown error", or the call alone where the library has no words. */
+/* "cuInit CUDA_ERROR_UNKNOWN: unknown error", or only the call if the library has no words. */
 static void fail_cuda(struct nvl_verify *v, const char *id, const struct nvl_probe_line *line)
 {
     const char *blank = strchr(line->text, ' ');
@@ -108,7 +107,7 @@ static bool judge_init(struct nvl_verify *v, const struct nvl_probe_run *run, si
     if (line != NULL) {
         struct nvl_step *step =
             nvl_step_add(v, "cuda-init", NVL_STEP_FAIL, "%s has no %s", v->libcuda, line->text);
-        nvl_step_cause(step, "this libcuda is not a whole one: too old, or not NVIDIA's");
+        nvl_step_cause(step, "this libcuda is incomplete: too old, or not NVIDIA's");
         return false;
     }
     line = nvl_probe_find(&run->lines, "cuda.init");
@@ -138,8 +137,8 @@ static bool judge_devices(struct nvl_verify *v, const struct nvl_probe_run *run,
     return error == NULL && *count > 0;
 }
 
-/* A part of the work on each device: all of them must have come to its comparison. `what` names its calls,
- * "WHAT.compared" that. */
+/* A part of the work on each device: all of them must have reached its comparison. `what` names its calls,
+ * "WHAT.compared" the comparison. */
 static bool judge_work(struct nvl_verify *v, const struct nvl_probe_run *run, const char *id,
                        const char *what, size_t devices)
 {
@@ -153,9 +152,8 @@ static bool judge_work(struct nvl_verify *v, const struct nvl_probe_run *run, co
         fail_cuda(v, id, error);
     } else if (wrong != NULL) {
         struct nvl_step *step = nvl_step_add(v, id, NVL_STEP_FAIL, "%s", wrong->text);
-        nvl_step_cause(step,
-                       "the GPU does not give back what it was given: its memory, the bus, or a translated "
-                       "address (IOMMU) is at fault");
+        nvl_step_cause(step, "the GPU does not return the data that it was given: its memory, the bus, or a "
+                             "translated address (IOMMU) is at fault");
         nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid -e AER -e DMAR -e AMD-Vi");
     } else if (count < devices && !run->lines.ended) {
         fail_unended(v, id, run);
@@ -178,7 +176,7 @@ static bool judge_kernel(struct nvl_verify *v, const struct nvl_probe_run *run, 
     return judge_work(v, run, "cuda-kernel", "cuda.kernel", *devices);
 }
 
-/* CUDA's steps: each needs those before it. The second gives the number of devices to the others. */
+/* CUDA's steps: each needs those before it. The second tells the others the number of devices. */
 static const struct {
     const char *id;
     bool (*judge)(struct nvl_verify *v, const struct nvl_probe_run *run, size_t *devices);

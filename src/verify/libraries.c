@@ -1,5 +1,5 @@
-/* Which files the container's loader takes for libnvidia-ml and libcuda, whether they are the kernel
- * module's, and what the container's nvidia-smi says. */
+/* Which files the container's loader takes for libnvidia-ml and libcuda, whether they have the kernel
+ * module's version, and what the container's nvidia-smi reports. */
 #include <stdio.h>
 #include <sys/wait.h>
 
@@ -13,8 +13,8 @@
 #include "verify/session.h"
 #include "verify/verify.h"
 
-/* The version of a library of the container: by its name, else, where the module's stands in it, that. NULL
- * where neither says. */
+/* The version of a library of the container: from its name, else the module's, if the file contains that.
+ * NULL if neither tells. */
 static char *version_in_name(const struct nvl_verify *v, const char *path)
 {
     const char *name = strrchr(path, '/'), *loaded = v->facts->host->host.driver.version;
@@ -31,7 +31,7 @@ static void judge_file(struct nvl_verify *v, const char *id, const char *path)
     const char *loaded = v->facts->host->host.driver.version;
 
     if (version == NULL)
-        nvl_step_add(v, id, NVL_STEP_PASS, "%s, whose version does not stand in it", path);
+        nvl_step_add(v, id, NVL_STEP_PASS, "%s, which does not tell its version", path);
     else if (strcmp(version, loaded) == 0)
         nvl_step_add(v, id, NVL_STEP_PASS, "%s, the kernel module's version", path);
     else if (strstr(path, "/compat/") != NULL)
@@ -42,7 +42,7 @@ static void judge_file(struct nvl_verify *v, const char *id, const char *path)
             nvl_step_add(v, id, NVL_STEP_FAIL, "%s is %s, the kernel module %s", path, version, loaded));
 }
 
-/* Gives the file, NULL where none was loaded. */
+/* Returns the file, NULL if none was loaded. */
 static char *judge_library(struct nvl_verify *v, const char *id, const char *soname,
                            const struct nvl_probe_run *run)
 {
@@ -51,7 +51,8 @@ static char *judge_library(struct nvl_verify *v, const char *id, const char *son
     if (line == NULL) {
         nvl_autofree char *ending = nvl_probe_run_ending(v, run);
         struct nvl_step *step = nvl_step_add(v, id, NVL_STEP_FAIL, "loading %s: %s", soname, ending);
-        nvl_step_cause(step, "the file that the loader takes for %s ends the program that loads it", soname);
+        nvl_step_cause(step, "the file that the loader takes for %s crashes the program that loads it",
+                       soname);
         return NULL;
     }
     if (line->code != 0) {
@@ -64,7 +65,7 @@ static char *judge_library(struct nvl_verify *v, const char *id, const char *son
     return nvl_xstrdup(nvl_probe_second(line->text));
 }
 
-/* nvidia-smi ends with NVML's number, but for these. */
+/* nvidia-smi ends with NVML's number, except in these cases. */
 static int nvml_code(int status)
 {
     return status == 255 ? 999 : status;
@@ -83,7 +84,7 @@ static void judge_smi(struct nvl_verify *v, const char *path, const struct nvl_o
     }
     struct nvl_step *step = nvl_step_add(v, "nvidia-smi", NVL_STEP_FAIL, "%s: %s: %s", path, ending, said);
     if (!went) {
-        nvl_step_cause(step, "it does not come to its end: the driver hangs or crashes");
+        nvl_step_cause(step, "it does not end by itself: the driver hangs or crashes");
         nvl_step_fix(step, "dmesg | grep -e NVRM -e Xid");
     } else if (none || WEXITSTATUS(out->status) == 6) {
         nvl_cause_of_nvml(v, 6, step);

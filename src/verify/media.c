@@ -1,5 +1,5 @@
-/* The libraries of video, OpenCL and Vulkan: they load where they were granted, and the files by which
- * programs find them are there. */
+/* The libraries of video, OpenCL and Vulkan: whether they load if they were granted, and whether the files
+ * exist by which programs find them. */
 #include <stdio.h>
 #include <sys/wait.h>
 
@@ -11,7 +11,7 @@
 #include "verify/session.h"
 #include "verify/verify.h"
 
-/* The probe's "load" line of a library; NULL where it did not come so far. */
+/* The probe's "load" line of a library; NULL if it did not get that far. */
 static const struct nvl_probe_line *load_line(const struct nvl_probe_run *run, const char *soname)
 {
     for (size_t i = 0; i < run->lines.count; i++)
@@ -20,7 +20,7 @@ static const struct nvl_probe_line *load_line(const struct nvl_probe_run *run, c
     return NULL;
 }
 
-/* The library is in the bundle: what its host's packages lack is not the container's fault. */
+/* The library is in the bundle: what the host's packages lack is not the container's fault. */
 static bool is_bundled(const struct nvl_verify *v, const char *soname)
 {
     nvl_autofree char *path = nvl_xasprintf(NVL_MOUNT_POINT "/lib64/%s", soname);
@@ -28,7 +28,7 @@ static bool is_bundled(const struct nvl_verify *v, const char *soname)
     return nvl_root_exists(&v->facts->rootfs, path);
 }
 
-/* Adds the failed step where the library does not load, or is not of the module's version. */
+/* Adds a failed step if the library does not load, or has another version than the module. */
 static bool loads(struct nvl_verify *v, const char *id, const char *soname, const struct nvl_probe_run *run,
                   const char **path)
 {
@@ -51,7 +51,7 @@ static bool loads(struct nvl_verify *v, const char *id, const char *soname, cons
     if (line != NULL)
         nvl_cause_of_library(v, soname, nvl_probe_second(line->text), step);
     else
-        nvl_step_cause(step, "loading it ends the program");
+        nvl_step_cause(step, "loading it crashes the program");
     return false;
 }
 
@@ -64,9 +64,9 @@ static void judge_function(struct nvl_verify *v, const char *id, const char *pat
     }
     struct nvl_step *step =
         nvl_step_add(v, id, NVL_STEP_FAIL, "%s: %s", path, line != NULL ? line->text : "it does not answer");
-    nvl_step_cause(step,
-                   "the library is there and does not do what it should: it is not whole, or not of the "
-                   "driver's version");
+    nvl_step_cause(
+        step,
+        "the library loads but does not work: it is incomplete, or has another version than the driver");
     nvl_step_fix(step, "nvlxc driver sync\n%s", v->request->restart);
 }
 
@@ -83,8 +83,8 @@ static void verify_video(struct nvl_verify *v)
         judge_function(v, "nvdec", path, nvl_probe_find(&run.lines, "nvdec"), "");
 }
 
-/* A library that programs find by a file that names it (an ICD). `variable` tells them of the bundle's own.
- */
+/* A library that programs find by a file that names it (an ICD). `variable` points them to the bundle's
+ * own. */
 struct named_library {
     const char *id, *function;
     const char *const *sonames; /* the usual first; ends with NULL */
@@ -92,7 +92,7 @@ struct named_library {
     const char *in_bundle, *variable;
 };
 
-/* Which of them the file names, by the soname or the loaded version's own name; NULL for none. */
+/* The first of them that the file names, by the soname or the loaded version's own name; NULL for none. */
 static const char *find_name(const struct nvl_verify *v, const struct named_library *l, const char *file)
 {
     const char *version = v->facts->host->host.driver.version;

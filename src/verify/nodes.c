@@ -1,4 +1,4 @@
-/* Whether the container has a C library that the driver can live with, and its device nodes: there, the
+/* Whether the container has a C library that the driver works with, and its device nodes: present, the
  * driver's own, and openable by its root and by the user that runs the workload. */
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include "doctor/facts.h"
 #include "verify/session.h"
 
-/* Opened for reading alone. */
+/* Opened only for reading. */
 static bool is_capability(const struct nvl_inside_node *n)
 {
     return n->node.kind == NVL_NODE_CAP;
@@ -21,12 +21,12 @@ static void add_inside_node(struct nvl_verify *v, const struct nvl_node *host_no
 
     n->node = *host_node;
     n->on_host = host_node->state;
-    /* debuggers alone use it */
+    /* only debuggers use it */
     n->needed = n->node.kind != NVL_NODE_UVM_TOOLS;
     nvl_node_check(&v->facts->rootfs, &n->node);
 }
 
-/* By hand anything may have been given: what there is of GPUs, and what every GPU needs. */
+/* Lines by hand may have given anything: the GPUs' nodes that exist, and what every GPU needs. */
 static void list_nodes(struct nvl_verify *v)
 {
     const struct nvl_container_facts *f = v->facts;
@@ -51,7 +51,7 @@ static struct nvl_inside_node *find_node(struct nvl_verify *v, const char *path)
     return NULL;
 }
 
-/* Opens all, as that user. What the probe does not speak of, it could not open. */
+/* Opens all, as that user. Nodes that the probe does not report could not be opened. */
 static void open_inside_nodes(struct nvl_verify *v, const struct nvl_account *user, struct nvl_probe_run *run)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
@@ -87,7 +87,7 @@ static const char *state_text(const struct nvl_inside_node *n, int error)
     case 0:
         return "opens";
     case EPERM:
-        return "kept out by the device filter (EPERM)";
+        return "denied by the device filter (EPERM)";
     case EACCES:
         return "denied by its mode (EACCES)";
     case ENXIO:
@@ -131,7 +131,7 @@ static void judge_node(struct nvl_verify *v, const char *id, bool as_user)
         nvl_cause_of_node(v, first, error_of(first, as_user), step);
 }
 
-/* A program that is started and reaches its end has all that it was linked with. */
+/* A program that starts and reaches its end has everything that it was linked with. */
 static bool judge_libc(struct nvl_verify *v, const struct nvl_probe_run *run)
 {
     const struct nvl_output *out = &run->out;
@@ -144,21 +144,18 @@ static bool judge_libc(struct nvl_verify *v, const struct nvl_probe_run *run)
     struct nvl_step *step = nvl_step_add(v, "libc", NVL_STEP_FAIL, "the probe: %s%s%s", ending,
                                          said[0] != '\0' ? "; it said: " : "", said);
     if (nvl_linker_is_musl(&v->facts->rootfs)) {
-        nvl_step_cause(step,
-                       "the container's C library is musl (Alpine and its like), which cannot load NVIDIA's "
-                       "libraries");
+        nvl_step_cause(
+            step, "the container's C library is musl (as in Alpine), which cannot load NVIDIA's libraries");
         nvl_step_fix(step, "use a container with glibc: Debian, Ubuntu, Rocky, Arch, …");
     } else if (out->error == -ENOENT) {
-        nvl_step_cause(step,
-                       "the container has no /lib64/ld-linux-x86-64.so.2: no glibc for x86-64, without which "
-                       "NVIDIA's libraries cannot be loaded");
+        nvl_step_cause(step, "the container has no /lib64/ld-linux-x86-64.so.2: without glibc for x86-64 it "
+                             "cannot load NVIDIA's libraries");
         nvl_step_fix(step, "use a container with glibc: Debian, Ubuntu, Rocky, Arch, …");
     } else if (out->error < 0) {
-        nvl_step_cause(step, "a program could not be started in the container");
+        nvl_step_cause(step, "nvlxc could not start a program in the container");
     } else {
-        nvl_step_cause(step,
-                       "the container's loader or C library does not bring a plain program to its end; a "
-                       "line in its /etc/ld.so.preload can do that");
+        nvl_step_cause(step, "the container's loader or C library does not run a plain program to its end; a "
+                             "line in its /etc/ld.so.preload can cause that");
     }
     return false;
 }
@@ -181,7 +178,7 @@ static void verify_nodes(struct nvl_verify *v)
     judge_node(v, "nodes", false);
     if (v->user.name == NULL) {
         nvl_step_add(v, "nodes-user", NVL_STEP_SKIP,
-                     "no service user of a known workload is in the container; --user names one");
+                     "the container has no service user of a known workload; --user names one");
         return;
     }
     open_inside_nodes(v, &v->user, &as_user);
@@ -192,8 +189,8 @@ static void verify_nodes(struct nvl_verify *v)
     nvl_autofree char *ending = nvl_probe_run_ending(v, &as_user);
     struct nvl_step *step = nvl_step_add(v, "nodes-user", NVL_STEP_FAIL, "as %s: %s", v->user.name, ending);
     nvl_step_cause(step,
-                   "nothing can be run as that user in the container: its uid %u may lie outside of what the "
-                   "container maps",
+                   "nothing can run as that user in the container: its uid %u may be outside the range that "
+                   "the container maps",
                    v->user.uid);
 }
 

@@ -1,5 +1,5 @@
-/* Ollama: whether its server runs, and what it computes on, by its own words: the log of its last start, and
- * where the models lie that are loaded now. */
+/* Ollama: whether its server runs, and what it computes on, as it reports itself: in the log of its last
+ * start, and where the models are that are loaded now. */
 #include "verify/ollama.h"
 
 #include <fcntl.h>
@@ -141,7 +141,7 @@ static uint64_t size_of(const json_t *model, const char *key)
 {
     json_int_t value = json_integer_value(json_object_get(model, key));
 
-    /* no sum of a few of them can overflow */
+    /* small enough that the sum of a few cannot overflow */
     return value > 0 && value < INT64_MAX / 1024 ? (uint64_t)value : 0;
 }
 
@@ -222,7 +222,7 @@ static bool read_log_file(const struct nvl_verify *v, struct nvl_ollama_log *log
     return false;
 }
 
-/* The journal, by the container's own journalctl: its format is its own. */
+/* The journal, by the container's own journalctl, since only that is sure to know its format. */
 static void read_journal(struct nvl_verify *v, struct nvl_ollama_log *log)
 {
     static const char *const program[] = {"/usr/bin/journalctl", "/bin/journalctl", NULL};
@@ -249,8 +249,9 @@ static void fail_on_cpu(struct nvl_verify *v, const char *evidence, const struct
     struct nvl_step *step = nvl_step_add(v, "ollama", NVL_STEP_FAIL, "%s", evidence);
 
     if (v->cuda_works) {
-        nvl_step_cause(step, "Ollama looks for GPUs when it starts, and found none then; CUDA works in this "
-                             "container now");
+        nvl_step_cause(
+            step,
+            "Ollama looks for GPUs when it starts, and found none then; CUDA works in this container now");
         nvl_step_fix(step, "in the container: systemctl restart ollama");
     } else if (log->cuda_error != 0) {
         nvl_cause_of_cuda(v, log->cuda_error, step);
@@ -259,7 +260,7 @@ static void fail_on_cpu(struct nvl_verify *v, const char *evidence, const struct
                        "CUDA does not work in this container (the step %s failed), so Ollama computes on "
                        "the CPU",
                        v->cuda_why_not != NULL ? v->cuda_why_not : "grant");
-        nvl_step_fix(step, "mend that first, then in the container: systemctl restart ollama");
+        nvl_step_fix(step, "fix that first, then in the container: systemctl restart ollama");
     }
 }
 
@@ -273,7 +274,7 @@ static void fail_silent(struct nvl_verify *v, uint16_t port, const struct nvl_ou
                            "what answers on 127.0.0.1:%u in the container is not Ollama%s", port,
                            answer->timed_out ? ": it takes too long" : "");
 
-    nvl_step_cause(step, "Ollama is installed but its server does not run, or listens elsewhere");
+    nvl_step_cause(step, "Ollama is installed but its server is not running, or listens elsewhere");
     nvl_step_fix(step, "in the container: systemctl start ollama; journalctl -u ollama -n 50");
 }
 
@@ -305,8 +306,7 @@ static void judge_models(struct nvl_verify *v, const char *version, const struct
     else
         nvl_step_add(
             v, "ollama", NVL_STEP_SKIP,
-            "version %s answers; no log of it was found and no model is loaded, so nothing says what it "
-            "computes on",
+            "version %s answers; it has no log and no model is loaded, so nothing tells what it computes on",
             version);
 }
 

@@ -1,4 +1,4 @@
-/* The parts of verify: each is defined in the file of its subject, verify.c has their order. */
+/* The parts of verify: each is defined in the file of its subject; verify.c has their order. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,9 +14,9 @@ extern const struct nvl_verify_part
     nvl_part_gpu; /* nvml, cuda-init, cuda-devices, cuda-memory, cuda-kernel */
 extern const struct nvl_verify_part nvl_part_media; /* nvenc, nvdec, opencl, vulkan */
 
-/* Tried where it is found in the container; `asked_for`: then that it is not found is a failure. */
+/* Tried if it is found in the container; with `asked_for` its absence is a failure. */
 struct nvl_workload {
-    const char *name, *other; /* as --workload has it; `other` may be NULL */
+    const char *name, *other; /* the names that --workload takes; `other` may be NULL */
     void (*verify)(struct nvl_verify *v, bool asked_for);
 };
 extern const struct nvl_workload nvl_workload_ollama, nvl_workload_pytorch, nvl_workload_tensorflow,

@@ -1,4 +1,4 @@
-/* The way into a container for verify and bench, and what is run there. */
+/* How verify and bench enter a container, and what they run there. */
 #include "verify/session.h"
 
 #include <errno.h>
@@ -39,7 +39,7 @@ const char *nvl_verify_find(const struct nvl_verify *v, const char *const *paths
     return NULL;
 }
 
-/* A user's own HOME: programs look there; nothing is left there (CUDA's cache is off). */
+/* With the user's own HOME, where programs look; nothing is left there (CUDA's cache is off). */
 static void run_inside(struct nvl_verify *v, const char *const *argv, int program,
                        const struct nvl_account *user, unsigned seconds, struct nvl_output *out)
 {
@@ -96,8 +96,8 @@ const char *nvl_probe_second(const char *text)
     return blank != NULL ? blank + 1 : "";
 }
 
-/* A copy in memory: a process of the container sees the file that runs in it, and as root of a privileged one
- * could write to the host's own. */
+/* A copy in memory: a process of the container sees the file that runs in it, and as root of a privileged
+ * container could write to the host's own. */
 static int seal_probe(const struct nvl_root *host, struct nvl_error *err)
 {
     nvl_autofree char *data = NULL;
@@ -107,11 +107,11 @@ static int seal_probe(const struct nvl_root *host, struct nvl_error *err)
     if (r < 0)
         return nvl_error_errno(err, r, "cannot read the probe, " NVL_PROBE_PROGRAM);
     nvl_autofd int fd = memfd_create("nvlxc-probe", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-    if (fd < 0 && errno == EINVAL) /* before Linux 6.3 all of them can be executed */
+    if (fd < 0 && errno == EINVAL) /* before Linux 6.3 every memfd is executable */
         fd = memfd_create("nvlxc-probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) {
         r = nvl_error_errno(err, -errno, "cannot hold the probe in memory (memfd_create)");
-        nvl_error_hint(err, "where it is forbidden: sysctl vm.memfd_noexec=1");
+        nvl_error_hint(err, "if the kernel forbids it: sysctl vm.memfd_noexec=1");
         return r;
     }
     r = nvl_fd_write(fd, data, len);
@@ -120,7 +120,7 @@ static int seal_probe(const struct nvl_root *host, struct nvl_error *err)
     return r < 0 ? nvl_error_errno(err, r, "cannot hold the probe in memory") : TAKE_FD(fd);
 }
 
-/* What the container's own programs get of its config, as far as it concerns the GPU. */
+/* The part of the config that the container's own programs get, if it concerns the GPU. */
 static void make_inside_environment(struct nvl_verify *v)
 {
     static const char *const wanted[] = {"LD_LIBRARY_PATH=", "CUDA_VISIBLE_DEVICES="};
@@ -168,23 +168,25 @@ void nvl_verify_close(struct nvl_verify *v)
     free(v->libnvidia_ml);
 }
 
-/* What keeps it from trying. */
+/* What prevents trying. */
 static int check_ready(const struct nvl_container_facts *f, const struct nvl_verify_request *request,
                        struct nvl_error *err)
 {
     if (!nvl_root_is_machine(f->host->root))
-        return nvl_error_usage(err, "%s runs programs in a container of this machine: it has no --root",
+        return nvl_error_usage(err,
+                               "%s runs programs in a container of this machine: it does not take --root",
                                request->command);
     if (geteuid() != 0)
-        return nvl_error_host(err, -EPERM, "%s enters the container, which only root can", request->command);
+        return nvl_error_host(err, -EPERM, "%s enters the container, which only root can do",
+                              request->command);
     if (!f->host->host.driver.loaded) {
         nvl_error_host(err, -ENODEV,
                        "NVIDIA's kernel module is not loaded on the host: no container can use a GPU");
-        nvl_error_hint(err, "nvlxc host says why");
+        nvl_error_hint(err, "nvlxc host shows why");
         return -ENODEV;
     }
     if (!f->is_running) {
-        nvl_error_set(err, -ESRCH, "container %s does not run", f->name);
+        nvl_error_set(err, -ESRCH, "container %s is not running", f->name);
         nvl_error_hint(err, "start it: %s", request->start);
         return -ESRCH;
     }

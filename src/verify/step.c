@@ -1,5 +1,5 @@
-/* What steps say. Much of it comes out of the container, so whatever a step was given is made printable here:
- * it can neither move a terminal's cursor nor break the JSON. */
+/* The texts of steps. Much of them comes from the container, so every text is made printable here: it can
+ * neither move a terminal's cursor nor break the JSON. */
 #include "verify/step.h"
 
 #include "base/printable.h"
@@ -8,7 +8,7 @@
 #include "verify/session.h"
 #include "verify/verify.h"
 
-/* A command to be pasted may have lines; other texts are cells of a table. */
+/* A command to be pasted may have several lines; other texts are cells of a table. */
 static char *one_line(char *text)
 {
     for (char *p = nvl_make_printable(text); *p != '\0'; p++)

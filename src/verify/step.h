@@ -1,4 +1,4 @@
-/* A step of verify: what was tried, what was seen, and where it failed, why and what to do. */
+/* A step of verify: what was tried, what was seen, and if it failed, why and what to do. */
 #pragma once
 
 #include <stddef.h>
@@ -15,7 +15,7 @@ struct nvl_step {
     enum nvl_step_result result;
     char *evidence; /* what was seen; for SKIP the reason */
     char *cause;    /* of FAIL: why; else NULL */
-    char *fix;      /* of FAIL: commands, one a line, or what to do in words; NULL where nobody knows */
+    char *fix;      /* of FAIL: commands, one a line, or what to do in words; NULL if no fix is known */
 };
 
 struct nvl_steps {
@@ -23,7 +23,7 @@ struct nvl_steps {
     size_t count;
 };
 
-/* Adds a step, its evidence formatted. The pointer is good until the next one is added. These three make
+/* Adds a step and formats its evidence. The pointer is valid until the next step is added. These three make
  * their texts printable; only a fix has lines. */
 struct nvl_step *nvl_step_add(struct nvl_verify *v, const char *id, enum nvl_step_result result,
                               const char *fmt, ...) NVL_PRINTF(4, 5);
@@ -32,19 +32,19 @@ void nvl_step_fix(struct nvl_step *step, const char *fmt, ...) NVL_PRINTF(2, 3);
 
 /* A fix that stands in a table. */
 struct nvl_fix {
-    const char *text; /* NULL: nobody knows one */
+    const char *text; /* NULL: none is known */
     enum {
-        NVL_FIX_ALL,          /* that is all of it */
-        NVL_FIX_THEN_RESTART, /* in the next line the command that restarts the container */
-        NVL_FIX_CONTAINER,    /* behind it the container's name */
+        NVL_FIX_ALL,          /* the text is complete */
+        NVL_FIX_THEN_RESTART, /* the next line is the command that restarts the container */
+        NVL_FIX_CONTAINER,    /* the container's name follows */
         NVL_FIX_LIBRARIES,    /* the text is Debian's names of packages with files of the driver that the host
-                                 lacks: what brings them there, a new bundle, and the restart */
+                                 lacks; the fix installs them, makes a new bundle and restarts */
     } more;
 };
 void nvl_step_fix_from_table(const struct nvl_verify *v, struct nvl_step *step, const struct nvl_fix *fix);
 
-/* A name that the container chose can stand in a fix: whoever pastes that into a shell gets the name and no
- * more. */
+/* Whether a name that the container chose can stand in a fix: whoever pastes that into a shell gets only the
+ * name. */
 bool nvl_is_plain(const char *name);
 
 /* The first that failed; NULL for none. */

@@ -6,7 +6,7 @@
 #include "doctor/facts.h"
 #include "verify/session.h"
 
-/* A GPU of the grant that is here and does not work: what the host says of it. */
+/* A GPU of the grant that is here and does not work: what the host reports about it. */
 static const struct nvl_gpu_reason *find_broken(const struct nvl_container_facts *f)
 {
     const struct nvl_host_facts *host = f->host;
@@ -34,7 +34,7 @@ static void fail_broken(struct nvl_verify *v, const char *devices, const struct 
         nvl_step_fix(step, "%s", fix);
 }
 
-/* False where the container was given nothing: then there is nothing to try. */
+/* False if the container was given nothing: then there is nothing to try. */
 static bool judge_grant(struct nvl_verify *v)
 {
     const struct nvl_container_facts *f = v->facts;
@@ -55,13 +55,13 @@ static bool judge_grant(struct nvl_verify *v)
         }
         struct nvl_step *step =
             nvl_step_add(v, "grant", NVL_STEP_FAIL, "%s; %s", devices, f->resolved.missing.items[0]);
-        nvl_step_cause(step, "the grant names what this host does not have");
+        nvl_step_cause(step, "the grant names something that this host does not have");
         nvl_step_fix(step, "nvlxc gpus\nnvlxc attach %s --gpu GPU\n%s", v->request->name,
                      v->request->restart);
         return true;
     }
     if (nvl_has_lines_by_hand(f)) {
-        nvl_step_add(v, "grant", NVL_STEP_PASS, "lines by hand in the config, no grant of nvlxc's");
+        nvl_step_add(v, "grant", NVL_STEP_PASS, "lines by hand in the config, no grant from nvlxc");
         return true;
     }
     struct nvl_step *step =
@@ -82,7 +82,7 @@ static bool is_asked_for(const struct nvl_verify *v, const char *name, const cha
            (strcmp(workload, name) == 0 || (other != NULL && strcmp(workload, other) == 0));
 }
 
-/* With a workload named, that one alone. */
+/* If a workload is named, only that one. */
 static void verify_workloads(struct nvl_verify *v)
 {
     static const struct nvl_workload *const workloads[] = {

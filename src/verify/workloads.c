@@ -1,4 +1,4 @@
-/* Workloads that are tried by running them: PyTorch, TensorFlow, ffmpeg. */
+/* Workloads that verify tries by running them: PyTorch, TensorFlow, ffmpeg. */
 #include "verify/workloads.h"
 
 #include <stdio.h>
@@ -66,7 +66,7 @@ static bool find_cause_of_message(const struct nvl_verify *v, const struct known
     return false;
 }
 
-/* What fails for a reason that was not recognised. */
+/* A failure whose reason was not recognized. */
 static void fail_workload(struct nvl_verify *v, const char *id, const char *what,
                           const struct nvl_output *out, unsigned seconds, const struct known_message *list)
 {
@@ -77,13 +77,13 @@ static void fail_workload(struct nvl_verify *v, const char *id, const char *what
     if (find_cause_of_message(v, list, out, step))
         return;
     if (out->timed_out)
-        nvl_step_cause(step, "it does not come to its end");
+        nvl_step_cause(step, "it does not end by itself");
     else
         nvl_step_cause(step,
                        "CUDA itself works in this container: the fault is in this program or its packages");
 }
 
-/* With CUDA out of order, a program that uses it says nothing new. */
+/* If CUDA does not work, a program that uses it tells nothing new. */
 static bool is_blocked(struct nvl_verify *v, const char *id)
 {
     if (v->cuda_works)
@@ -95,7 +95,7 @@ static bool is_blocked(struct nvl_verify *v, const char *id)
     return true;
 }
 
-/* A Python package, and what is done with it. 256 x 256 ones times themselves, summed, are 2^24 exactly. */
+/* A Python package, and the work to do with it. 256 x 256 ones times themselves, summed, are 2^24 exactly. */
 struct python_work {
     const char *id, *package, *code;
     const struct known_message *messages;
@@ -138,7 +138,7 @@ static char *find_python(const struct nvl_verify *v, const char *package)
     }
     for (size_t i = 0; i < prefixes.count; i++) {
         nvl_autofree char *python = nvl_xasprintf("%s/bin/python3", prefixes.items[i]);
-        /* what is in /usr/local/lib is also Debian's own Python's */
+        /* packages in /usr/local/lib also belong to Debian's own Python */
         bool has = has_package(rootfs, prefixes.items[i], package) ||
                    (strcmp(prefixes.items[i], "/usr") == 0 && has_package(rootfs, "/usr/local", package));
         if (has && nvl_root_exists(rootfs, python))
@@ -178,18 +178,18 @@ static void verify_pytorch(struct nvl_verify *v, bool asked_for)
         {"Found no NVIDIA driver", 100, NULL, {NULL, NVL_FIX_ALL}},
         {"nvlxc without CUDA",
          0,
-         "this PyTorch is a build for the CPU alone",
+         "this PyTorch build supports only the CPU",
          {"in the container: pip install --force-reinstall torch (from PyTorch's CUDA index)", NVL_FIX_ALL}},
         {"no kernel image is available",
          0,
-         "this PyTorch has no code for this GPU: too old, or too new",
+         "this PyTorch has no code for this GPU: the GPU is too old, or too new",
          {"in the container: install a PyTorch that names the GPU's architecture in "
           "torch.cuda.get_arch_list()",
           NVL_FIX_ALL}},
         {"driver on your system is too old",
          0,
-         "this PyTorch wants a newer CUDA than the host's driver has",
-         {"a newer driver on the host, or a PyTorch built for an older CUDA", NVL_FIX_ALL}},
+         "this PyTorch needs a newer CUDA than the host's driver has",
+         {"install a newer driver on the host, or a PyTorch built for an older CUDA", NVL_FIX_ALL}},
         {"out of memory", 2, NULL, {NULL, NVL_FIX_ALL}},
         {NULL, 0, NULL, {NULL, NVL_FIX_ALL}},
     };
@@ -214,16 +214,15 @@ static void verify_tensorflow(struct nvl_verify *v, bool asked_for)
         {"failed call to cuInit: CUDA_ERROR_NO_DEVICE", 100, NULL, {NULL, NVL_FIX_ALL}},
         {"Could not find cuda drivers",
          0,
-         "TensorFlow does not find libcuda.so.1 by the container's loader",
+         "the container's loader does not find libcuda.so.1 for TensorFlow",
          {"in the container: ldconfig", NVL_FIX_ALL}},
         {"Cannot dlopen some GPU libraries",
          0,
-         "TensorFlow lacks libraries of CUDA's toolkit (cuDNN and its like), which are not part of the "
-         "driver",
+         "TensorFlow lacks libraries of CUDA's toolkit (such as cuDNN), which are not part of the driver",
          {"in the container: pip install 'tensorflow[and-cuda]'", NVL_FIX_ALL}},
         {"nvlxc without CUDA",
          0,
-         "this TensorFlow is a build for the CPU alone",
+         "this TensorFlow build supports only the CPU",
          {"in the container: pip install 'tensorflow[and-cuda]'", NVL_FIX_ALL}},
         {NULL, 0, NULL, {NULL, NVL_FIX_ALL}},
     };
@@ -252,7 +251,7 @@ static const struct known_message ffmpeg_messages[] = {
       NVL_FIX_ALL}},
     {"Cannot load libcuda.so.1",
      0,
-     "ffmpeg does not find libcuda.so.1 by the container's loader",
+     "the container's loader does not find libcuda.so.1 for ffmpeg",
      {"in the container: ldconfig", NVL_FIX_ALL}},
     {"Cannot load libnvidia-encode.so.1",
      0,
@@ -263,7 +262,7 @@ static const struct known_message ffmpeg_messages[] = {
     {"Driver does not support the required nvenc API version",
      0,
      "this ffmpeg was built for a newer NVENC interface than the host's driver has",
-     {"a newer driver on the host, or an older ffmpeg", NVL_FIX_ALL}},
+     {"install a newer driver on the host, or an older ffmpeg", NVL_FIX_ALL}},
     {"OpenEncodeSessionEx failed: out of memory",
      0,
      "the GPU's memory is full, or its number of encoding sessions (3 to 12 on GeForce) is used up",
@@ -279,7 +278,7 @@ static const struct known_message ffmpeg_messages[] = {
     {NULL, 0, NULL, {NULL, NVL_FIX_ALL}},
 };
 
-/* As the workload's user where there is one: it must be able to do it. */
+/* As the workload's user if there is one: that user must be able to do it. */
 static void verify_ffmpeg(struct nvl_verify *v, bool asked_for)
 {
     static const char *const paths[] = {"/usr/lib/jellyfin-ffmpeg/ffmpeg", "/usr/local/bin/ffmpeg",

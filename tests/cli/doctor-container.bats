@@ -512,7 +512,7 @@ ids() {
     add "$PVE/220.conf" 'lxc.mount.entry: /dev/nvidia1 dev/nvidia1 none bind,optional,create=file'
     speaks 220 mount-source-missing error
     has 220 mount-source-missing evidence '/dev/nvidia1 does not exist'
-    has 220 mount-source-missing cause 'without a word' 'empty file'
+    has 220 mount-source-missing cause 'without a message' 'empty file'
     mend 220 mount-source-missing
     speaks 220
 }
@@ -529,7 +529,7 @@ ids() {
     speaks root/web library-folder-mounted error
     has root/web library-folder-mounted evidence 'the host is debian 13, the container debian 12'
     # alone it may be there for a reason of its own, and attach leaves it
-    has root/web library-folder-mounted fix 'take these lines out of /var/lib/lxc/web/config'
+    has root/web library-folder-mounted fix 'remove these lines from /var/lib/lxc/web/config'
     take_out root/web library-folder-mounted
     speaks root/web
 }
@@ -736,7 +736,7 @@ ids() {
     add "$WEB/config" 'lxc.environment = LD_LIBRARY_PATH=/usr/local/cuda/lib64/stubs:/usr/local/nvidia/lib64'
     speaks root/web cuda-stubs error
     has root/web cuda-stubs cause 'error 34'
-    has root/web cuda-stubs fix "take that folder out of LD_LIBRARY_PATH in /var/lib/lxc/web/config"
+    has root/web cuda-stubs fix "remove that folder from LD_LIBRARY_PATH in /var/lib/lxc/web/config"
     sed -i 's|/usr/local/cuda/lib64/stubs:||' "$WEB/config"
     speaks root/web
 }
@@ -767,7 +767,7 @@ ids() {
     speaks root/web cuda-compat error
     has root/web cuda-compat evidence 'RTX A5500 Laptop' /usr/local/cuda-12.8/compat/libcuda.so.1
     has root/web cuda-compat cause 804
-    has root/web cuda-compat fix "take that folder out of LD_LIBRARY_PATH in /var/lib/lxc/web/config"
+    has root/web cuda-compat fix "remove that folder from LD_LIBRARY_PATH in /var/lib/lxc/web/config"
     sed -i 's/^Model:.*/Model: \t NVIDIA H100 80GB HBM3/' "$HOST/proc/driver/nvidia/gpus/0000:01:00.0/information"
     speaks root/web
     local model

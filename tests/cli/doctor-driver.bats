@@ -106,7 +106,7 @@ no_driver() {
         "sh NVIDIA-Linux-x86_64-580.105.08.run --dkms" "proxmox-boot-tool kernel pin 6.14.8-2-pve"
     lacks "apt" "580.95.05"
     run -3 --separate-stderr nvlxc host setup --dry-run
-    says "580.95.05 is not for kernel 6.17.4-2-pve: run NVIDIA's installer of 580.105.08 or newer, or nvidia-uninstall"
+    says "580.95.05 does not support kernel 6.17.4-2-pve: run NVIDIA's installer of 580.105.08 or newer, or nvidia-uninstall"
 }
 
 @test "A1: the installer's driver with its other faults" {
@@ -303,10 +303,10 @@ END
     echo 0x2b85 >"$other/device"
     kernel_is 6.1.0-40-amd64
     speaks driver-absent:error
-    has driver-absent fix "with driver 580 or an older one, proprietary modules the GPU 0000:02:00.0 (Blackwell) stays out" \
+    has driver-absent fix "with driver 580 or an older one, proprietary modules the GPU 0000:02:00.0 (Blackwell) does not work" \
         "with driver 570 or newer, open modules the GPU 0000:01:00.0 (Pascal)"
     run -3 --separate-stderr nvlxc host setup --dry-run
-    says "no driver has both GPU 0000:01:00.0 (10de:1b81, Pascal) and GPU 0000:02:00.0 (10de:2b85, Blackwell)"
+    says "no driver supports both GPU 0000:01:00.0 (10de:1b81, Pascal) and GPU 0000:02:00.0 (10de:2b85, Blackwell)"
 }
 
 # a module with that licence: what modinfo prints
@@ -342,7 +342,7 @@ module_with_licence() {
     sed -i '/nvidia-uvm/d' "$HOST/proc/devices"
     speaks driver-vgpu:error
     has driver-vgpu evidence "no libcuda.so.1 is installed; /proc/modules: nvidia_vgpu_vfio"
-    has driver-vgpu fix "NVIDIA's ordinary driver in place of the host driver for virtual GPUs"
+    has driver-vgpu fix "replace the host driver for virtual GPUs with NVIDIA's ordinary driver"
     [ "$(nvlxc host | grep -c '^problem')" = 1 ]
     # merged: the ordinary one's libraries, too
     touch "$HOST/usr/lib/x86_64-linux-gnu/libcuda.so.580.95.05"

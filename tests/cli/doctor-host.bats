@@ -92,7 +92,7 @@ END
     speaks
     run -0 nvlxc doctor
     [[ ${lines[0]} == "nothing is wrong: "*" checks of the host; no container has a GPU" ]]
-    for word in GPU driver "device nodes" "Is nvidia-uvm loaded?" "Has the cluster quorum?"; do
+    for word in GPU driver "device nodes" "Is nvidia-uvm loaded?" "Does the cluster have quorum?"; do
         [[ $output == *"$word"* ]]
     done
     run -0 nvlxc --json doctor
@@ -246,7 +246,7 @@ vfio_by() {
     printf '%s\n' '#!/bin/sh' 'for dev in 0000:01:00.0 0000:01:00.1; do' \
         '    echo vfio-pci > /sys/bus/pci/devices/$dev/driver_override' 'done' > "$HOST/etc/initramfs-tools/scripts/init-top/vfio"
     has gpu-vfio evidence "/etc/initramfs-tools/scripts/init-top/vfio:3: echo vfio-pci"
-    has gpu-vfio fix "take 0000:01:00.0 out of" "update-initramfs -u -k all"
+    has gpu-vfio fix "remove 0000:01:00.0 from" "update-initramfs -u -k all"
     sed -i 's/0000:01/0000:02/g' "$HOST/etc/initramfs-tools/scripts/init-top/vfio"
     [ "$(part gpu-vfio fix)" = null ]
 }
@@ -430,7 +430,7 @@ vfio_by() {
     mkdir -p "$HOST/usr/lib/modules/6.8.12-4-pve/updates/dkms"
     touch "$HOST/usr/lib/modules/6.8.12-4-pve/updates/dkms/nvidia-current.ko.xz"
     speaks headers-missing:error
-    has headers-missing evidence "/lib/modules/$K/build leads nowhere" "kernel 6.8.12-4-pve has one" \
+    has headers-missing evidence "/lib/modules/$K/build does not exist, or is a broken link" "kernel 6.8.12-4-pve has one" \
         "package nvidia-kernel-dkms 550.163.01-2" "dkms: nvidia-current/550.163.01"
     has headers-missing fix "apt install proxmox-default-headers proxmox-headers-$K" "dkms autoinstall -k $K" \
         "modprobe nvidia-current"
@@ -510,7 +510,7 @@ secure_boot() {
     echo "a certificate" > "$HOST/var/lib/dkms/mok.pub"
     speaks driver-secure-boot:error
     has driver-secure-boot evidence "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c: 1" \
-        "does not hold /var/lib/dkms/mok.pub" "/lib/modules/$K/updates/dkms/nvidia-current.ko.xz is there"
+        "does not contain /var/lib/dkms/mok.pub" "/lib/modules/$K/updates/dkms/nvidia-current.ko.xz exists"
     has driver-secure-boot fix "mokutil --import /var/lib/dkms/mok.pub" reboot
     mokutil() { [ "$1" = --import ] && { printf 'list '; cat "$2"; } > "$list"; }
     mend driver-secure-boot
@@ -531,7 +531,7 @@ secure_boot() {
 @test "driver-not-loaded: built, and nothing says why" {
     unload
     speaks driver-not-loaded:error
-    has driver-not-loaded evidence "/proc/driver/nvidia/version does not exist" "nvidia-current.ko.xz is there"
+    has driver-not-loaded evidence "/proc/driver/nvidia/version does not exist" "nvidia-current.ko.xz exists"
     has driver-not-loaded cause "couldn't communicate with the NVIDIA driver"
     [ "$(part driver-not-loaded fix | head -1)" = "modprobe nvidia-current" ]
 }
@@ -656,7 +656,7 @@ real_host() {
     has bundle-damaged evidence "lib64/libcuda.so.1 -> libcuda.so.1.0, the manifest says libcuda.so.550.163.01"
     mend bundle-damaged
     echo '{' > "$bundle/manifest.json"
-    has bundle-damaged evidence "manifest.json: is no manifest of that version"
+    has bundle-damaged evidence "manifest.json: is not a manifest of that version"
     mend bundle-damaged
     [ "$(nvlxc --json doctor | jq -c '[.findings[].id]')" = "$before" ]
 }
@@ -668,7 +668,7 @@ real_host() {
     cp "$file" "$file.new" && printf x | dd of="$file.new" bs=1 seek=5000 conv=notrunc status=none && mv "$file.new" "$file"
     [[ $(nvlxc --json doctor | jq -r '.findings[].id') != *bundle* ]]
     part() { nvlxc --json doctor --deep | jq -r --arg id "$1" --arg key "$2" '.findings[] | select(.id == $id) | .[$key]'; }
-    has bundle-damaged evidence "libcuda.so.550.163.01 has not the content that the manifest says (XXH128)"
+    has bundle-damaged evidence "libcuda.so.550.163.01 does not have the content that the manifest names (XXH128)"
     mend bundle-damaged
     [[ $(nvlxc --json doctor --deep | jq -r '.findings[].id') != *bundle* ]]
 }
@@ -869,7 +869,7 @@ fault() {
     speaks
     echo "quiet modprobe.blacklist=nouveau,nvidia" > "$HOST/proc/cmdline"
     speaks nvidia-kept-out:warning
-    has nvidia-kept-out fix "take nvidia out of the kernel's command line"
+    has nvidia-kept-out fix "remove nvidia from the kernel's command line"
 }
 
 @test "vfio-ids: vfio-pci is told to take a GPU that is not bound yet" {

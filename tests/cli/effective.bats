@@ -228,7 +228,7 @@ LINES
     ct 220 'arch: amd64' 'dev0: /dev/dri/card0,gid=44' 'dev1: /dev/dri/renderD128,gid=104' 'dev2: /dev/ttyUSB0' 'unprivileged: 1'
     speaks 220 dev-absent error
     has 220 dev-absent evidence "/etc/pve/lxc/220.conf:2: dev0: /dev/dri/card0,gid=44" \
-        "/dev/dri/card0 is no device of the host; it has /dev/dri/card1" "/dev/ttyUSB0 is no device of the host"
+        "/dev/dri/card0 is not a device of the host; it has /dev/dri/card1" "/dev/ttyUSB0 is not a device of the host"
     [[ $(part 220 dev-absent evidence) != *renderD128* ]]
     has 220 dev-absent fix "pct set 220 -dev0 /dev/dri/card1,gid=44" "pct set 220 --delete dev2"
     run_commands "$(part 220 dev-absent fix)"
@@ -274,8 +274,8 @@ LINES
     lxc box 'lxc.rootfs.path = dir:/var/lib/lxc/box/rootfs' 'lxc.rootfs.options = noatime,ro'
     run -0 nvlxc attach box
     speaks box mount-point error
-    has box mount-point evidence "/var/lib/lxc/box/config:2: lxc.rootfs.options = noatime,ro" "/usr/local/nvidia is not there yet"
-    has box mount-point fix "take ro out of line 2 of /var/lib/lxc/box/config"
+    has box mount-point evidence "/var/lib/lxc/box/config:2: lxc.rootfs.options = noatime,ro" "/usr/local/nvidia does not exist yet"
+    has box mount-point fix "remove ro from line 2 of /var/lib/lxc/box/config"
     # what a start of a writable one makes
     mkdir "$root/usr/local/nvidia"
     speaks box

@@ -175,7 +175,7 @@ refuses() {
     [ "$(state driver)" = 'to do' ]
     mkdir -p "$HOST/lib/modules/7.2.12+deb13-amd64/build/include"
     refuses
-    [[ "$stderr" == *"the headers of kernel 7.2.12+deb13-amd64 are installed, and driver 550 does not build on it"* ]]
+    [[ "$stderr" == *"the headers of kernel 7.2.12+deb13-amd64 are installed, but driver 550 does not build on it"* ]]
 }
 
 @test "setup: Secure Boot, nouveau, nova_core, an initramfs and the boot unit" {

@@ -115,7 +115,7 @@ bench() {
     stub_says d12 "${EQUAL[@]}"
     host_says "${EQUAL[@]}" broken-kernel 1
     run -1 nvlxc bench d12
-    says "CUDA does not work on the host: the GPU computes wrongly: result 0 is 41700000 instead of 41800000" "nvlxc doctor says"
+    says "CUDA does not work on the host: the GPU computes wrong results: result 0 is 41700000 instead of 41800000" "nvlxc doctor looks for the cause"
     host_says "${EQUAL[@]}" cuInit -1
     run -1 nvlxc bench d12
     says "on the host: in cuInit: ended by signal 11"
@@ -133,7 +133,7 @@ bench() {
     nvlxc detach priv --quiet
     start priv
     run -1 nvlxc bench priv
-    says "container priv was given no GPU of this host by nvlxc" "nvlxc attach priv"
+    says "nvlxc gave container priv no GPU of this host" "nvlxc attach priv"
     stop priv
 }
 

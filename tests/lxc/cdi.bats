@@ -163,7 +163,7 @@ END
     run -0 start nest
     run nvlxc --json verify nest
     [ "$(jq -r '.steps[] | select(.id == "cdi") | .result + " " + .evidence' <<< "$output")" = \
-        "fail /etc/cdi/nvlxc.json names /dev/nvidia0, which the container has not" ]
+        "fail /etc/cdi/nvlxc.json names /dev/nvidia0, which the container does not have" ]
     run -0 sh -c "$(jq -r '.steps[] | select(.id == "cdi").fix' <<< "$output")"
     run -0 in_nest --device nvidia.com/gpu=0 debian-12 "$LOOK"
     says "/dev/nvidia1: No such device or address" "/dev/nvidia0: No such file"

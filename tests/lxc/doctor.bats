@@ -266,7 +266,7 @@ END
     nvlxc attach priv --quiet
     start priv
     speaks priv mount-point error
-    has priv mount-point fix "take ro out of line" "/var/lib/lxc/priv/config"
+    has priv mount-point fix "remove ro from line" "/var/lib/lxc/priv/config"
     # as it says
     stop priv
     sed -i '/^lxc.rootfs.options/d' /var/lib/lxc/priv/config

@@ -103,7 +103,7 @@ filter_denies() {
     smi_says priv 255 "Failed to initialize NVML: Unknown Error"
     local id
     for id in nodes nvidia-smi nvml cuda-init; do
-        step $id fail cause "the container's device filter does not let /dev/nvidia0 (195:0) through" fix "nvlxc attach priv"
+        step $id fail cause "the container's device filter denies /dev/nvidia0 (195:0)" fix "nvlxc attach priv"
     done
     step nvml fail evidence "nvmlInit gives 999, Unknown Error"
     step cuda-init fail evidence "cuInit gives 100"

@@ -100,7 +100,7 @@ with() {
     sed -i '$d' /var/lib/lxc/d12/config
     step nvidia-smi pass evidence "sees 7"
     [[ $(jq -r '.steps[] | select(.id == "nvidia-smi") | .evidence' <<< "$VERIFIED") = "sees 7" ]]
-    step cuda-init fail cause "sets CUDA_VISIBLE_DEVICES=7, which names no GPU" fix "take that lxc.environment line out"
+    step cuda-init fail cause "sets CUDA_VISIBLE_DEVICES=7, which names no GPU" fix "remove that lxc.environment line"
     program /usr/local/bin/nvidia-smi <<< $'#!/bin/sh\necho No devices were found'
     verify 1 d12
     step nvidia-smi fail evidence "exit status 0: No devices were found" cause "finds no GPU"
@@ -117,7 +117,7 @@ with() {
     step libcuda pass evidence "/usr/local/cuda/compat/libcuda.so.560.35.03, a CUDA compatibility library of 560.35.03"
     mv "$compat/libcuda.so.560.35.03" "$compat/libcuda.so.1"
     with "lxc.environment = LD_LIBRARY_PATH=/usr/local/cuda/compat" verify 0 d12
-    step libcuda pass evidence "/usr/local/cuda/compat/libcuda.so.1, whose version does not stand in it"
+    step libcuda pass evidence "/usr/local/cuda/compat/libcuda.so.1, which does not tell its version"
     printf '\000550.163.01\000' >> "$compat/libcuda.so.1"
     with "lxc.environment = LD_LIBRARY_PATH=/usr/local/cuda/compat" verify 0 d12
     step libcuda pass evidence "/usr/local/cuda/compat/libcuda.so.1, the kernel module's version"
@@ -139,7 +139,7 @@ with() {
     sed -i 's/NVIDIA_VISIBLE_DEVICES=.*/NVIDIA_VISIBLE_DEVICES=GPU-00000000-1111-2222-3333-444444444444/' /var/lib/lxc/d12/config
     verify 1 d12
     [ "$(first_failure)" = grant ]
-    step grant fail evidence "GPU-00000000-1111-2222-3333-444444444444" cause "names what this host does not have" fix "nvlxc gpus"
+    step grant fail evidence "GPU-00000000-1111-2222-3333-444444444444" cause "names something that this host does not have" fix "nvlxc gpus"
     cp /run/d12.config /var/lib/lxc/d12/config
 }
 
@@ -159,7 +159,7 @@ with() {
     echo 'far:x:200000:200000::/:/bin/sh' >> "$R/etc/passwd"
     verify 1 d12 --user far
     step nodes pass
-    step nodes-user fail evidence "as far: could not be run (become its user)" cause "its uid 200000 may lie outside"
+    step nodes-user fail evidence "as far: could not run (become its user)" cause "its uid 200000 may be outside"
     sed -i '$d' "$R/etc/passwd"
 }
 
@@ -181,7 +181,7 @@ cuda() {
     cuda 802 cuInit cuda-init
     step cuda-init fail evidence CUDA_ERROR_SYSTEM_NOT_READY cause "fabric manager" fix "systemctl enable --now nvidia-fabricmanager"
     cuda 803 cuInit cuda-init
-    step cuda-init fail evidence CUDA_ERROR_SYSTEM_DRIVER_MISMATCH cause "not of the kernel module's version, 550.163.01"
+    step cuda-init fail evidence CUDA_ERROR_SYSTEM_DRIVER_MISMATCH cause "does not have the kernel module's version, 550.163.01"
     cuda 804 cuInit cuda-init
     step cuda-init fail cause "CUDA compatibility library" fix "cuda-compat"
     # every node is well: then it is the module
@@ -194,7 +194,7 @@ cuda() {
     cuda 800 cuCtxCreate cuda-memory
     step cuda-memory fail cause "compute mode" fix "nvidia-smi -c 0"
     cuda 2 cuMemAlloc cuda-memory
-    step cuda-memory fail cause "memory is used by other programs"
+    step cuda-memory fail cause "other programs use the GPU's memory"
     cuda 221 cuModuleLoadData cuda-kernel
     step cuda-kernel fail cause "libnvidia-ptxjitcompiler.so.1 is not in the container"
     cuda 222 cuModuleLoadData cuda-kernel
@@ -208,7 +208,7 @@ cuda() {
 @test "what comes back is compared" {
     stub_says d12 broken-memory 1
     verify 1 d12
-    step cuda-memory fail evidence "instead of" cause "does not give back"
+    step cuda-memory fail evidence "instead of" cause "does not return the data"
     stub_says d12 broken-kernel 1
     verify 1 d12
     step cuda-memory pass
@@ -234,7 +234,7 @@ cuda() {
     echo 'lxc.mount.entry = /dev/nvidia-uvm dev/nvidia-uvm none bind,create=file 0 0' >> /var/lib/lxc/d12/config
     start d12
     verify 1 d12
-    step nodes fail evidence "nvidia-uvm: stale number" cause "has number 511:0, the driver's is 506:0"
+    step nodes fail evidence "nvidia-uvm: stale number" cause "has number 511:0, but the driver's is 506:0"
     step cuda-init fail cause "has number 511:0"
     # the file that create=file left where the source was missing
     stop d12
@@ -255,19 +255,19 @@ cuda() {
     stub_says d12 nvmlInit 18
     echo 18 > "$R/etc/stub-smi"
     verify 1 d12
-    step nvidia-smi fail evidence "exit status 18" cause "not of the kernel module's version"
+    step nvidia-smi fail evidence "exit status 18" cause "does not have the kernel module's version"
     step nvml fail evidence "nvmlInit gives 18, Driver/library version mismatch" fix "nvlxc driver sync"
     stub_says d12 nvmlInit 17
     echo 17 > "$R/etc/stub-smi"
     verify 1 d12
-    step nvml fail cause "failed to initialise it" fix "nvlxc host"
+    step nvml fail cause "failed to initialize it" fix "nvlxc host"
     rm "$R/etc/stub-smi"
     stub_says d12 nvmlDeviceGetHandleByIndex 15
     verify 1 d12
     step nvml fail evidence "nvmlDeviceGetHandleByIndex gives 15" cause "fallen off the bus"
     stub_says d12 nvmlDeviceGetCount 16
     verify 1 d12
-    step nvml fail evidence "nvmlDeviceGetCount gives 16" cause "waits for a reset"
+    step nvml fail evidence "nvmlDeviceGetCount gives 16" cause "needs a reset"
     stub_says d12 devices 0
     echo 6 > "$R/etc/stub-smi"
     verify 1 d12
@@ -280,11 +280,11 @@ cuda() {
 @test "a crash and a hang are told by their place" {
     stub_says d12 cuInit -1
     verify 1 d12
-    step cuda-init fail evidence "in cuInit: ended by signal 11" cause "ends the program in that call"
+    step cuda-init fail evidence "in cuInit: ended by signal 11" cause "crashes the program in that call"
     stub_says d12 cuLaunchKernel -2
     verify 1 d12 --timeout 3
     step cuda-memory pass
-    step cuda-kernel fail evidence "in cuLaunchKernel: not done after 3 s" cause "does not come back"
+    step cuda-kernel fail evidence "in cuLaunchKernel: did not end within 3 s" cause "does not return"
 }
 
 @test "hostile output: escape sequences, a flood, a program without end" {
@@ -307,7 +307,7 @@ exec yes
 SH
     local begin=$SECONDS
     verify 1 d12 --timeout 3
-    step nvidia-smi fail evidence "not done after 3 s"
+    step nvidia-smi fail evidence "did not end within 3 s"
     [ $((SECONDS - begin)) -lt 25 ]
     # what it started is gone with it
     run -1 pgrep -f 'sleep 4321'
@@ -336,7 +336,7 @@ while :; do sleep 1234; done
 SH
     local begin=$SECONDS
     verify 1 d12 --workload ffmpeg --timeout 2
-    step ffmpeg fail evidence "not done after 2 s, so it was ended" cause "does not come to its end"
+    step ffmpeg fail evidence "did not end within 2 s and was killed" cause "does not end by itself"
     [ $((SECONDS - begin)) -lt 15 ]
     run -1 pgrep -f 'sleep 1234'
     # ends at once, leaves something that holds the output
@@ -370,7 +370,7 @@ head -c 3000000 /dev/zero | tr '\0' x
 exec yes "$(head -c 60000 /dev/zero | tr '\0' y)"
 SH
     verify 1 d12 --workload ffmpeg --timeout 3
-    step ffmpeg fail evidence "not done after 3 s"
+    step ffmpeg fail evidence "did not end within 3 s"
     [ ${#VERIFIED} -lt 10000 ]
     rm "$R/usr/bin/ffmpeg"
     no_cgroup_left d12
@@ -440,7 +440,7 @@ SH
     inside d12 ldconfig
     stub_says d12 nvenc 7
     verify 1 d12
-    step nvenc fail cause "does not do what it should"
+    step nvenc fail cause "loads but does not work"
     stub_says d12 nvenc -1
     verify 1 d12
     step nvenc fail evidence "it does not answer"
@@ -519,7 +519,7 @@ SH
     [[ $(steps fail) != *tensorflow* ]]
     echo 'nvlxc without CUDA' > "$R/etc/stub-python"
     verify 1 d12 --workload pytorch
-    step pytorch fail cause "a build for the CPU alone" fix "pip install"
+    step pytorch fail cause "build supports only the CPU" fix "pip install"
     echo 'Cannot dlopen some GPU libraries. Please make sure' > "$R/etc/stub-python"
     verify 1 d12 --workload tensorflow
     step tensorflow fail cause "cuDNN" fix "tensorflow[and-cuda]"
@@ -548,7 +548,7 @@ ON_CPU='time=2025-03-01T10:00:01.000Z level=INFO source=types.go:130 msg="infere
     echo '{"models":[]}' > "$R/etc/stub-ollama.ps"
     inside d12 ollama 11434
     verify 0 d12
-    step ollama skip evidence "nothing says what it computes on"
+    step ollama skip evidence "nothing tells what it computes on"
     ollama_log "$LISTENING" "$ON_CPU" "$LISTENING" "$ON_GPU"
     verify 0 d12
     step ollama pass evidence "version 0.6.2, its log: inference compute\" id=GPU-3291dfa4 library=CUDA"
@@ -648,7 +648,7 @@ YAML
     step cdi pass evidence /etc/cdi/nvidia.yaml
     sed -i 's/nvidia0/nvidia7/' "$R/etc/cdi/nvidia.yaml"
     verify 1 d12
-    step cdi fail evidence "/dev/nvidia7, which the container has not" fix "in the container: rm /etc/cdi/nvidia.yaml" fix "nvlxc cdi d12 |"
+    step cdi fail evidence "/dev/nvidia7, which the container does not have" fix "in the container: rm /etc/cdi/nvidia.yaml" fix "nvlxc cdi d12 |"
     sed -i 's/nvidia7/nvidia0/; s/550.163.01/535.1.2/' "$R/etc/cdi/nvidia.yaml"
     verify 1 d12
     step cdi fail evidence "the driver 535.1.2"

@@ -124,7 +124,7 @@ check_no_driver() {
     run -1 nvlxc verify no-such-container
     run -2 nvlxc verify
     run -2 nvlxc --root "$NVL_SOURCE/tests/hosts/a5500-550" verify 220
-    says "it has no --root"
+    says "it does not take --root"
 }
 
 @test "musl and no C library at all: the first failure says so" {
@@ -133,7 +133,7 @@ check_no_driver() {
     step libc fail cause "is musl" fix "glibc"
     verify 1 busybox
     [ "$(steps fail)" = libc ]
-    step libc fail cause "no glibc for x86-64"
+    step libc fail cause "without glibc for x86-64"
 }
 
 @test "no grant: nothing is tried" {
@@ -163,7 +163,7 @@ check_no_driver() {
     sed -i '/cgroup2.devices.allow = \/dev\/nvidia/d' /var/lib/lxc/priv/config
     start priv
     verify 1 priv
-    step nodes fail evidence "kept out by the device filter (EPERM)" cause "device filter does not let /dev/nvidia0 (195:0) through" \
+    step nodes fail evidence "denied by the device filter (EPERM)" cause "device filter denies /dev/nvidia0 (195:0)" \
         fix "nvlxc attach priv"
     step nvidia-smi fail evidence "exit status 255: Failed to initialize NVML: Unknown Error" cause "device filter"
     step cuda-init fail cause "device filter"
@@ -244,7 +244,7 @@ check_no_driver() {
     start hand
     verify 1 hand
     step grant pass evidence "lines by hand"
-    step nodes fail evidence "kept out by the device filter (EPERM)" fix "nvlxc attach hand --replace"
+    step nodes fail evidence "denied by the device filter (EPERM)" fix "nvlxc attach hand --replace"
     stop hand
 }
 
@@ -292,7 +292,7 @@ check_no_driver() {
     echo 'not a library' > /var/lib/lxc/d12/rootfs/usr/local/lib/libcuda.so.1
     sed -i '$a lxc.environment = LD_LIBRARY_PATH=/usr/local/lib' /var/lib/lxc/d12/config
     verify 1 d12
-    step libcuda fail cause "the container's loader refuses it"
+    step libcuda fail cause "the container's loader rejects it"
     step cuda-init skip evidence "the step libcuda failed"
     sed -i '$d' /var/lib/lxc/d12/config
     rm /var/lib/lxc/d12/rootfs/usr/local/lib/libcuda.so.1

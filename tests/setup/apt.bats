@@ -196,7 +196,7 @@ CONTROL
     echo "$output$stderr"
     [ "$status" = 1 ]
     [[ "$stderr" == *"(update)"* ]]
-    [[ "$stderr" == *"can be switched off"* ]]
+    [[ "$stderr" == *"can be disabled"* ]]
     [ "$(step components | jq -r .state)" = 'done' ]
     rm "$ROOT/etc/apt/sources.list.d/pve-enterprise.sources"
     stops_at_headers

@@ -138,40 +138,42 @@ static void test_no_choice(void **state)
          "use NVIDIA's installer of 580.142 or newer of branch 580"},
         {{"13", "7.3.1+deb13-amd64", 0x1b81},
          "no packaged driver supports kernel 7.3.1+deb13-amd64",
-         "use NVIDIA's installer of a driver newer than 580.178.04, the newest for this GPU that nvlxc knows "
-         "of"},
+         "use NVIDIA's installer of a driver newer than 580.178.04, the newest that nvlxc knows for this "
+         "GPU"},
         {{"13", "7.3.1+deb13-amd64", 0x2438},
          "no packaged driver supports kernel 7.3.1+deb13-amd64",
-         "use NVIDIA's installer of a driver newer than 615.71.09, the newest that nvlxc knows of"},
+         "use NVIDIA's installer of a driver newer than 615.71.09, the newest that nvlxc knows"},
         {{"13", "6.12.107+deb13-amd64", 0x2b85}, /* RTX 5090 */
          "GPU 0000:01:00.0 (10de:2b85, Blackwell) needs driver 570 or newer with the open kernel modules, "
-         "packaged is 550",
+         "but Debian packages 550",
          "use NVIDIA's installer of 580 or newer, with --kernel-module-type=open"},
         {{"13", "6.12.107+deb13-amd64", 0x1004}, /* GTX 780 */
-         "GPU 0000:01:00.0 (10de:1004, Kepler) is too old: its last driver is 470, packaged is 550",
-         "use NVIDIA's installer of 470, on a kernel that it knows"},
+         "GPU 0000:01:00.0 (10de:1004, Kepler) is too old: its last driver is 470, but Debian packages 550",
+         "use NVIDIA's installer of 470, on a kernel that it supports"},
         {{"12", "6.1.0-40-amd64", 0x1004}, /* and Debian 12 has it */
-         "GPU 0000:01:00.0 (10de:1004, Kepler) is too old: its last driver is 470, packaged is 535",
+         "GPU 0000:01:00.0 (10de:1004, Kepler) is too old: its last driver is 470, but Debian packages 535",
          "install Debian's older driver: apt install nvidia-tesla-470-kernel-dkms "
          "libnvidia-tesla-470-cuda1 nvidia-tesla-470-smi"},
         {{"13", "6.12.107+deb13-amd64", 0x3002},
-         "GPU 0000:01:00.0 (10de:3002) is unknown to nvlxc, and so is which driver fits it",
+         "nvlxc does not know GPU 0000:01:00.0 (10de:3002), nor which driver fits it",
          "install the driver that NVIDIA names for this GPU (https://www.nvidia.com/drivers), then: nvlxc "
          "host"},
         /* two that no driver joins: by flavour, and by branch */
         {{"13", "6.12.107+deb13-amd64", 0x1b81, 0, {NULL}, 0x2b85},
-         "no driver has both GPU 0000:01:00.0 (10de:1b81, Pascal) and GPU 0000:02:00.0 (10de:2b85, "
+         "no driver supports both GPU 0000:01:00.0 (10de:1b81, Pascal) and GPU 0000:02:00.0 (10de:2b85, "
          "Blackwell)",
-         "with driver 580 or an older one, proprietary modules the GPU 0000:02:00.0 (Blackwell) stays out, "
+         "with driver 580 or an older one, proprietary modules the GPU 0000:02:00.0 (Blackwell) does not "
+         "work, "
          "with driver 570 or newer, open modules the GPU 0000:01:00.0 (Pascal)"},
         {{"12", "6.1.0-40-amd64", 0x2684, 0, {NULL}, 0x1004},
-         "no driver has both GPU 0000:01:00.0 (10de:2684, Ada) and GPU 0000:02:00.0 (10de:1004, Kepler)",
-         "with driver 520 or newer the GPU 0000:02:00.0 (Kepler) stays out, with driver 470 or an older one, "
+         "no driver supports both GPU 0000:01:00.0 (10de:2684, Ada) and GPU 0000:02:00.0 (10de:1004, Kepler)",
+         "with driver 520 or newer the GPU 0000:02:00.0 (Kepler) does not work, with driver 470 or an older "
+         "one, "
          "proprietary modules the GPU 0000:01:00.0 (Ada)"},
         {{"13", "6.12.107+deb13-rt-amd64", 0x2438},
          "kernel 6.12.107+deb13-rt-amd64 is a real-time one (PREEMPT_RT), and the driver does not build on "
          "those",
-         "boot another kernel, as linux-image-amd64 has"},
+         "boot another kernel, such as that of linux-image-amd64"},
     };
 
     (void)state;
@@ -209,7 +211,7 @@ static void test_by_hand(void **state)
         /* never one that is there already, or older */
         {"6.17.4-2-pve", 0x2438, "580.105.08", "580.126.18", "580.126.18 or newer", NVL_FLAVOUR_UNKNOWN},
         {"6.19.1", 0x2438, "590.48.01", "595.58.03", "595.58.03 or newer", NVL_FLAVOUR_UNKNOWN},
-        {"6.12.1", 0x2438, "615.71.09", NULL, "a driver newer than 615.71.09, the newest that nvlxc knows of",
+        {"6.12.1", 0x2438, "615.71.09", NULL, "a driver newer than 615.71.09, the newest that nvlxc knows",
          NVL_FLAVOUR_UNKNOWN},
         {"7.0.2-1-pve", 0x1b81, "580.142", "580.159.04", "580.159.04 or newer of branch 580",
          NVL_FLAVOUR_PROPRIETARY},

@@ -719,7 +719,7 @@ static void test_prune(void **state)
     assert_int_equal(nvl_bundle_remove(&t->root, &gone, &err), -EINVAL);
     /* a module that does not say its version may be any */
     put_text(t, "/proc/driver/nvidia/version", "NVRM version: ?\n");
-    assert_kept(t, OLD, "does not say its version");
+    assert_kept(t, OLD, "does not report its version");
 }
 
 /* Without a module, the newest that is installed is the next boot's. */

@@ -33,11 +33,11 @@ static void test_states(void **state)
     expect_state(gpu, "silent", "", "does not come up");
     gpu = well;
     gpu.excluded = true;
-    expect_state(gpu, "excluded", "the nvidia driver is told to exclude the GPU at 0000:01:00.0",
+    expect_state(gpu, "excluded", "the options of the nvidia driver exclude the GPU at 0000:01:00.0",
                  "excluded by the driver's options");
     gpu = well;
     gpu.minor = -1;
-    expect_state(gpu, "unnumbered", "the nvidia driver gives no device minor for the GPU at 0000:01:00.0",
+    expect_state(gpu, "unnumbered", "the nvidia driver reports no device minor for the GPU at 0000:01:00.0",
                  "");
     strcpy(gpu.physical, "0000:01:00.7");
     expect_state(gpu, "virtual-function",
@@ -87,7 +87,7 @@ static void test_without_driver(void **state)
 
     put_gpu(t, NULL);
     explain(t, "has no driver: no NVIDIA driver is loaded", SYS "/driver does not exist",
-            "modprobe nvidia\nwhere that fails, install the driver and the headers of the running kernel, "
+            "modprobe nvidia\nif that fails, install the driver and the headers of the running kernel, "
             "then reboot");
     put(t, "/usr/lib/modprobe.d/x.conf", "# x\nblacklist nvidia\nblacklist nvidia-drm\n");
     put(t, "/proc/cmdline", "quiet module_blacklist=nvidia,nouveau\n");
@@ -103,7 +103,7 @@ static void test_without_driver(void **state)
             "update-grub\n"
             "update-initramfs -u -k all\n"
             "modprobe nvidia\n"
-            "where that fails, install the driver and the headers of the running kernel, then reboot");
+            "if that fails, install the driver and the headers of the running kernel, then reboot");
 }
 
 static void test_stub(void **state)
@@ -117,7 +117,7 @@ static void test_stub(void **state)
     put(t, "/proc/cmdline", "pci-stub.ids=10de:2438 quiet\n");
     explain(t, "is held by pci-stub, so NVIDIA's driver cannot use it",
             SYS "/driver -> ../../drivers/pci-stub\n/proc/cmdline: pci-stub.ids=10de:2438",
-            "take 10de:2438 out of the kernel's command line, in the boot loader's settings\nreboot");
+            "remove 10de:2438 from the kernel's command line, in the boot loader's settings\nreboot");
 }
 
 /* Ids as vfio-pci takes them. */

@@ -340,9 +340,9 @@ static void test_missing_on_poor_hosts(void **state)
     check(&host, "all", "utility", "nvidia0 nvidiactl", "");
     host.gpus = (struct nvl_gpus){odd, 3};
     check(&host, "01:00.0", "utility", "nvidiactl",
-          "GPU 01:00.0 cannot be used: the nvidia driver is told to exclude the GPU at 0000:01:00.0");
+          "GPU 01:00.0 cannot be used: the options of the nvidia driver exclude the GPU at 0000:01:00.0");
     check(&host, "0", "utility", "nvidiactl",
-          "GPU 0 cannot be used: the nvidia driver gives no device minor for the GPU at 0000:02:00.0");
+          "GPU 0 cannot be used: the nvidia driver reports no device minor for the GPU at 0000:02:00.0");
     check(&host, "03:00.0", "utility", "nvidiactl",
           "GPU 03:00.0 cannot be used: no driver holds the GPU at 0000:03:00.0");
 }

@@ -241,9 +241,9 @@ static void test_endings(void **state)
     } cases[] = {
         {{.status = 9 << 8}, "exit status 9"},
         {{.status = 11}, "ended by signal 11 (Segmentation fault)"},
-        {{.timed_out = true, .status = 9}, "not done after 60 s, so it was ended"},
+        {{.timed_out = true, .status = 9}, "did not end within 60 s and was killed"},
         {{.error = -ENOENT, .at = "start the program"},
-         "could not be run (start the program): No such file or directory"},
+         "could not run (start the program): No such file or directory"},
     };
 
     (void)state;
@@ -357,7 +357,7 @@ static void library(struct trial *t, const char *soname, const char *complaint)
 static void test_library_causes(void **state)
 {
     const struct temp_root *root = *state;
-    static const char sync[] = "nvlxc driver sync (it says which package is missing)\npct reboot 220";
+    static const char sync[] = "nvlxc driver sync (it names the missing package)\npct reboot 220";
 #define NOT_THERE ": cannot open shared object file: No such file or directory"
     struct trial t;
 
@@ -370,7 +370,7 @@ static void test_library_causes(void **state)
     SAYS(&t, "lacks libcuda.so.1: its package is not installed on the host", sync);
     library(&t, "libnvidia-ml.so.1", "libnvidia-ml.so.1" NOT_THERE);
     SAYS(&t, "the container's linker cache does not name it",
-         "in the container: ldconfig; where it has no ldconfig, set LD_LIBRARY_PATH=/usr/local/nvidia/lib64 "
+         "in the container: ldconfig; if it has no ldconfig, set LD_LIBRARY_PATH=/usr/local/nvidia/lib64 "
          "for "
          "its programs (lxc.environment)");
 
@@ -380,16 +380,19 @@ static void test_library_causes(void **state)
     library(&t, "libnvidia-encode.so.1", "libcuda.so.1" NOT_THERE);
     SAYS(&t, "needs libcuda.so.1", sync);
     library(&t, "libGLX_nvidia.so.0", "libX11.so.6" NOT_THERE);
-    SAYS(&t, "needs libX11.so.6", "in the container: apt install libx11-6, or what has libX11.so.6 there");
+    SAYS(&t, "needs libX11.so.6",
+         "in the container: apt install libx11-6, or the package that contains libX11.so.6 there");
     library(&t, "libGLX_nvidia.so.0", "libXext.so.6" NOT_THERE);
-    SAYS(&t, "needs libXext.so.6", "in the container: apt install libxext6, or what has libXext.so.6 there");
+    SAYS(&t, "needs libXext.so.6",
+         "in the container: apt install libxext6, or the package that contains libXext.so.6 there");
     /* what a library says that it needs can be anything */
     library(&t, "x", "libodd;reboot.so.1" NOT_THERE);
-    SAYS(&t, "needs libodd;reboot.so.1", "in the container: install what has that library");
+    SAYS(&t, "needs libodd;reboot.so.1", "in the container: install the package that contains that library");
     library(&t, "x", "libodd.so.1 `reboot`" NOT_THERE);
-    SAYS(&t, "needs libodd.so.1 `reboot`", "in the container: install what has that library");
+    SAYS(&t, "needs libodd.so.1 `reboot`",
+         "in the container: install the package that contains that library");
     library(&t, "libcuda.so.1", "/usr/lib/libcuda.so.1: file too short");
-    SAYS(&t, "the container's loader refuses it: /usr/lib/libcuda.so.1: file too short", NULL);
+    SAYS(&t, "the container's loader rejects it: /usr/lib/libcuda.so.1: file too short", NULL);
     trial_clear(&t);
 }
 
@@ -399,7 +402,7 @@ static void test_version_causes(void **state)
 
     trial_init(&t, *state);
     nvl_cause_of_version(&t.v, "/usr/local/nvidia/lib64/libcuda.so.550.54.14", "550.54.14", begin(&t));
-    SAYS(&t, "the module was changed after the container was started", "pct reboot 220");
+    SAYS(&t, "the module changed after the container was started", "pct reboot 220");
     nvl_cause_of_version(&t.v, "/usr/lib/libcuda.so.535.1", "535.1", begin(&t));
     SAYS(&t, "the kernel module is 550.163.01, this library is 535.1: they must be the same",
          "in the container: remove the driver that is installed there (apt remove 'libnvidia-*' 'libcuda1', "
@@ -431,40 +434,40 @@ static void test_cuda_causes(void **state)
     t.v.nodes = &uvm;
     t.v.n_nodes = 1;
     nvl_cause_of_cuda(&t.v, 3, begin(&t));
-    SAYS(&t, "it is the module nvidia-uvm itself",
-         "dmesg | grep -e NVRM -e Xid\nrmmod nvidia_uvm && modprobe nvidia-uvm (with nothing using the GPU)\n"
+    SAYS(&t, "so the module nvidia-uvm itself fails",
+         "dmesg | grep -e NVRM -e Xid\nrmmod nvidia_uvm && modprobe nvidia-uvm (while nothing uses the GPU)\n"
          "pct reboot 220");
 
     nvl_cause_of_cuda(&t.v, 101, begin(&t));
-    SAYS(&t, "a device ordinal that does not exist", "nvidia-smi -L\nnvlxc show 220");
+    SAYS(&t, "the device ordinal does not exist", "nvidia-smi -L\nnvlxc show 220");
     gpu.mig_enabled = true;
     nvl_cause_of_cuda(&t.v, 101, begin(&t));
-    SAYS(&t, "MIG is switched on and the GPU has no instance",
-         "nvidia-smi mig -cgi 19 -C (makes instances; nvidia-smi mig -lgip lists the profiles)\nor "
+    SAYS(&t, "MIG mode is on and the GPU has no instance",
+         "nvidia-smi mig -cgi 19 -C (creates instances; nvidia-smi mig -lgip lists the profiles)\nor "
          "nvidia-smi -mig "
          "0\nnvlxc attach 220 --gpu GPU");
     gpu.n_migs = 1;
     nvl_cause_of_cuda(&t.v, 101, begin(&t));
-    SAYS(&t, "a device ordinal that does not exist", "nvidia-smi -L\nnvlxc show 220");
+    SAYS(&t, "the device ordinal does not exist", "nvidia-smi -L\nnvlxc show 220");
 
     nvl_cause_of_cuda(&t.v, 100, begin(&t));
     SAYS(&t, "sees no GPU for this container", "nvlxc show 220");
     nvl_strv_push(&t.v.environment, "CUDA_VISIBLE_DEVICES=7");
     nvl_cause_of_cuda(&t.v, 100, begin(&t));
     SAYS(&t, "sets CUDA_VISIBLE_DEVICES=7, which names no GPU",
-         "take that lxc.environment line out of the config\npct reboot 220");
+         "remove that lxc.environment line from the config\npct reboot 220");
     nvl_cause_of_cuda(&t.v, 101, begin(&t));
     SAYS(&t, "sets CUDA_VISIBLE_DEVICES=7",
-         "take that lxc.environment line out of the config\npct reboot 220");
+         "remove that lxc.environment line from the config\npct reboot 220");
 
     t.v.libcuda = (char *)"/usr/local/nvidia/lib64/libcuda.so.550.163.01";
     nvl_cause_of_cuda(&t.v, 803, begin(&t));
-    SAYS(&t, "is not of the kernel module's version, 550.163.01", "nvlxc driver sync\npct reboot 220");
+    SAYS(&t, "does not have the kernel module's version, 550.163.01", "nvlxc driver sync\npct reboot 220");
     t.v.libcuda = (char *)"/usr/lib/libcuda.so.1";
     nvl_cause_of_cuda(&t.v, 803, begin(&t));
-    SAYS(&t, "/usr/lib/libcuda.so.1 is not of",
-         "in the container: remove the driver that is installed there, so that the one at /usr/local/nvidia "
-         "is taken");
+    SAYS(&t, "/usr/lib/libcuda.so.1 does not have",
+         "in the container: remove the driver that is installed there, so that programs load the one at "
+         "/usr/local/nvidia");
     nvl_cause_of_cuda(&t.v, 209, begin(&t));
     SAYS(&t, "older than Maxwell", NULL);
     nvl_cause_of_cuda(&t.v, 12345, begin(&t));
@@ -490,10 +493,10 @@ static void test_nvml_causes(void **state)
     nvl_cause_of_nvml(&t.v, 12, begin(&t));
     SAYS(&t, "no driver is mounted at", "nvlxc driver sync\npct reboot 220");
     nvl_cause_of_nvml(&t.v, 13, begin(&t));
-    SAYS(&t, "of different versions", "nvlxc driver sync\npct reboot 220");
+    SAYS(&t, "have different versions", "nvlxc driver sync\npct reboot 220");
     nvl_cause_of_nvml(&t.v, 15, begin(&t));
     SAYS(&t, "fallen off the bus",
-         "journalctl -k -g 'NVRM|Xid'\nreboot   # where it happens again: look at power, cooling and the "
+         "journalctl -k -g 'NVRM|Xid'\nreboot   # if it happens again: check power, cooling and the "
          "slot");
     nvl_cause_of_nvml(&t.v, 77, begin(&t));
     SAYS(&t, "error 77", "dmesg | grep -e NVRM -e Xid");
@@ -509,7 +512,7 @@ static void test_nvml_causes(void **state)
     nvl_cause_of_nvml(&t.v, 12, begin(&t));
     SAYS(&t, "no driver is mounted at", "nvlxc driver sync\npct reboot 220");
     nvl_cause_of_nvml(&t.v, 18, begin(&t));
-    SAYS(&t, "is not of the kernel module's version", "nvlxc driver sync\npct reboot 220");
+    SAYS(&t, "does not have the kernel module's version", "nvlxc driver sync\npct reboot 220");
     trial_clear(&t);
 }
 
@@ -550,7 +553,7 @@ static void test_node_causes(void **state)
     n.node.found_major = 511;
     n.node.major = 506;
     nvl_cause_of_node(&t.v, &n, 0, begin(&t));
-    SAYS(&t, "has number 511:0, the driver's is 506:0", "pct reboot 220");
+    SAYS(&t, "has number 511:0, but the driver's is 506:0", "pct reboot 220");
     /* the host's own node, bound: the next start makes a copy */
     t.host.root = &((struct temp_root *)*state)->root;
     put(*state, "/dev/dri/renderD128", "");
@@ -564,11 +567,11 @@ static void test_node_causes(void **state)
     SAYS(&t, "nvidia-cap1 has mode", "chmod 0444 /dev/nvidia-caps/nvidia-cap1");
     node_of(&n, NVL_NODE_GPU, "/dev/nvidia0", NVL_NODE_OK, NVL_NODE_OK);
     nvl_cause_of_node(&t.v, &n, EPERM, begin(&t));
-    SAYS(&t, "device filter does not let /dev/nvidia0", "nvlxc attach 220\npct reboot 220");
+    SAYS(&t, "device filter denies /dev/nvidia0", "nvlxc attach 220\npct reboot 220");
     nvl_cause_of_node(&t.v, &n, ENODEV, begin(&t));
     SAYS(&t, "no driver answers behind it", "nvlxc host\ndmesg | grep -e NVRM -e Xid");
     nvl_cause_of_node(&t.v, &n, EIO, begin(&t));
-    SAYS(&t, "the driver cannot initialise the GPU", "dmesg | grep -e NVRM -e Xid");
+    SAYS(&t, "the driver cannot initialize the GPU", "dmesg | grep -e NVRM -e Xid");
     trial_clear(&t);
 }
 

@@ -1,6 +1,6 @@
-/* What a container's root file system holds that keeps its programs from the driver: what was left in it, and
- * what was installed. It is hostile: all is read through its root handle, with bounds, and regular files
- * alone. Its linker and its users have files of their own: linker.c, users.c. */
+/* What in a container's root file system keeps its programs from the driver: leftovers and installed
+ * packages. The root file system is hostile: all reads go through its root handle, with bounds, and only of
+ * regular files. linker.c and users.c check the files of its linker and its users. */
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -28,7 +28,7 @@ static bool is_tool(const char *name)
            strcmp(name, "nvidia-persistenced") == 0;
 }
 
-/* What no device, library or package has in its name is not repeated in a command. */
+/* A path with bytes that no device, library or package has in its name is not repeated in a command. */
 static bool is_plain_path(const char *text)
 {
     return text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+-")] == '\0';
@@ -54,8 +54,8 @@ static void find_empty(const struct nvl_root *rootfs, const char *folder, bool (
     }
 }
 
-/* The command that removes them: inside where it runs, else in its directory on the host. The paths have no
- * links in them. */
+/* The command that removes them: inside if the container runs, else in its directory on the host. The paths
+ * have no links in them. */
 static char *removal(const struct nvl_container_facts *facts, const struct nvl_strv *paths)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv outside = {0};
@@ -91,16 +91,15 @@ static void check_left_files(const struct nvl_check *check, const struct nvl_con
         nvl_strv_pushf(&evidence, "%s is an empty file", paths.items[i]);
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, is_warning ? NVL_SEVERITY_WARNING : NVL_SEVERITY_NOTE, facts,
-                             &evidence, "empty files are left where something of NVIDIA's was mounted");
+                             &evidence, "empty files remain where something of NVIDIA's was mounted");
     if (f == NULL)
         return;
     for (size_t i = 0; i < paths.count; i++)
         nvl_finding_about(f, i < n_files ? NVL_SUBJECT_LIBRARY : NVL_SUBJECT_NODE, paths.items[i]);
     nvl_autofree char *command = removal(facts, &paths);
-    nvl_finding_cause(
-        f, "a mount entry with create=file, or NVIDIA's toolkit, makes an empty file to mount on, and "
-           "nothing takes it away; where the mount is missing, programs take it for the device or the "
-           "library: \"file too short\"");
+    nvl_finding_cause(f, "a mount entry with create=file, or NVIDIA's toolkit, makes an empty file to mount "
+                         "on, and nothing removes it; if the mount is missing, programs take the file for "
+                         "the device or the library: \"file too short\"");
     nvl_finding_fix(f, "%s", command);
 }
 
@@ -112,11 +111,11 @@ static void check_mount_point(const struct nvl_check *check, const struct nvl_co
     if (nvl_root_stat(&facts->rootfs, NVL_MOUNT_POINT, AT_SYMLINK_NOFOLLOW, &st) < 0 || S_ISDIR(st.st_mode))
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
-                                            "the driver cannot be mounted: something stands in its place");
+                                            "nvlxc cannot mount the driver: something else is in its place");
     nvl_finding_evidence(f, NVL_MOUNT_POINT " in the container is %s, not a folder",
                          S_ISLNK(st.st_mode) ? "a symbolic link" : "a file");
-    nvl_finding_cause(f,
-                      "nvlxc mounts the driver there, and follows no link; the container starts without it");
+    nvl_finding_cause(
+        f, "nvlxc mounts the driver there, and follows no link; the container starts without the driver");
     nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
     nvl_strv_push(&paths, NVL_MOUNT_POINT);
     nvl_autofree char *command = removal(facts, &paths);
@@ -155,19 +154,18 @@ static void check_kernel_packages(const struct nvl_check *check, const struct nv
     }
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, NVL_SEVERITY_WARNING, facts, &evidence,
-                             "a kernel driver is installed in it, where it can do nothing");
+                             "a kernel driver is installed in it, where it has no effect");
     if (f == NULL)
         return;
     nvl_autofree char *list = nvl_strv_join(&packages, " ");
     nvl_autofree char *command = nvl_xasprintf("apt-get purge %s", list);
     nvl_autofree char *inside = nvl_container_run_inside(facts->container, command);
-    nvl_finding_cause(
-        f, "the kernel is the host's, and so is its driver; the package tries to build modules at each "
-           "update, and brings libraries of its own version with it");
+    nvl_finding_cause(f, "containers use the host's kernel and its driver; the package tries to build "
+                         "modules at each update, and brings libraries of its own version along");
     nvl_finding_fix(f, "%s", inside);
 }
 
-/* A CDI specification in one of the two folders where container engines look. */
+/* A CDI specification in one of the two folders that container engines read. */
 static bool has_cdi(const struct nvl_root *rootfs)
 {
     static const char *const folders[] = {"/etc/cdi", "/var/run/cdi", "/run/cdi"};
@@ -183,7 +181,7 @@ static bool has_cdi(const struct nvl_root *rootfs)
     return false;
 }
 
-/* `no-cgroups = true` of the toolkit's configuration, not commented out. */
+/* `no-cgroups = true` in the toolkit's configuration, not commented out. */
 static bool has_no_cgroups(const struct nvl_root *rootfs)
 {
     nvl_autofree char *text = NULL;
@@ -225,28 +223,27 @@ static void check_nested_cdi(const struct nvl_check *check, const struct nvl_con
         return;
     struct nvl_finding *f =
         nvl_finding_add(findings, check, has_toolkit ? NVL_SEVERITY_WARNING : NVL_SEVERITY_NOTE, facts->name,
-                        "containers inside it cannot have the GPU");
+                        "containers inside it cannot use the GPU");
     nvl_finding_evidence(
         f, "%s is in the container, no CDI specification is in /etc/cdi or /var/run/cdi%s", engine,
         has_toolkit ? ", and /etc/nvidia-container-runtime/config.toml does not say no-cgroups = true"
                     : ", and NVIDIA's container toolkit is not installed");
-    nvl_finding_cause(
-        f, "an unprivileged container may not set device filters for those inside it: NVIDIA's toolkit "
-           "ends with \"bpf_prog_query … not permitted\" unless it is told to leave them alone; by a CDI "
-           "specification the engine gives the GPU on by itself");
+    nvl_finding_cause(f, "an unprivileged container may not set device filters for the containers inside it: "
+                         "NVIDIA's toolkit ends with \"bpf_prog_query … not permitted\" unless no-cgroups = "
+                         "true is set; with a CDI specification the engine passes the GPU on by itself");
     nvl_autofree char *write = nvl_container_write_cdi(facts->container, facts->name);
     nvl_finding_fix(f, "%s", write);
 }
 
 const struct nvl_check nvl_file_checks[] = {
-    {"mount-point-blocked", "Can the driver be mounted in it?", 20, NVL_NEEDS_BUNDLE | NVL_NEEDS_ROOTFS, NULL,
-     NVL_OF_CONTAINER(check_mount_point)},
-    {"left-mount-points", "Is it free of empty files where something was mounted?", 100,
+    {"mount-point-blocked", "Can nvlxc mount the driver in it?", 20, NVL_NEEDS_BUNDLE | NVL_NEEDS_ROOTFS,
+     NULL, NVL_OF_CONTAINER(check_mount_point)},
+    {"left-mount-points", "Is it free of empty files left by mounts?", 100,
      NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS, "mount-source-missing " NVL_NO_NODES_ON_HOST,
      NVL_OF_CONTAINER(check_left_files)},
     {"kernel-packages", "Is it free of kernel drivers?", 110, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS, NULL,
      NVL_OF_CONTAINER(check_kernel_packages)},
-    {"nested-no-cdi", "Can containers inside it have the GPU?", 120, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS,
+    {"nested-no-cdi", "Can containers inside it use the GPU?", 120, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS,
      NULL, NVL_OF_CONTAINER(check_nested_cdi)},
     {0},
 };

@@ -1,8 +1,8 @@
-/* The lines of a grant: can they be read, are they all there, and does another hook stand beside them. */
+/* The lines of a grant: whether they can be read and are complete, and whether another hook interferes. */
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 
-/* What can be read of it, as far as it can: the GPUs, where only the capabilities are wrong. */
+/* The command for what is readable: the GPUs, if only the capabilities are wrong. */
 static char *attach_readable(const struct nvl_container_facts *facts, const char *devices)
 {
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
@@ -26,12 +26,12 @@ static void check_grant_unreadable(const struct nvl_check *check, const struct n
         nvl_effective_variable(&facts->effective, NVL_KEY_ENVIRONMENT, NVL_ENV_CAPABILITIES);
     nvl_autofree char *again = attach_readable(facts, devices);
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
-                                            "the grant in its config cannot be read");
+                                            "nvlxc cannot read the grant in its config");
     nvl_finding_evidence(f, NVL_ENV_DEVICES "=%s\n" NVL_ENV_CAPABILITIES "=%s\n%s",
                          devices != NULL ? devices : "", capabilities != NULL ? capabilities : "",
                          err.message);
-    nvl_finding_cause(f, "the start hook cannot tell what the container is to have, and gives it nothing");
-    nvl_finding_fix(f, "%s\nwith --capabilities, where others than compute and utility are meant", again);
+    nvl_finding_cause(f, "the start hook cannot tell what the container should get, and gives it nothing");
+    nvl_finding_fix(f, "%s\nadd --capabilities, unless compute and utility are meant", again);
 }
 
 static bool has_slot(const struct nvl_container_facts *facts, enum nvl_grant_slot slot)
@@ -43,7 +43,7 @@ static bool has_slot(const struct nvl_container_facts *facts, enum nvl_grant_slo
     return false;
 }
 
-/* Whether a line of the way that the grant names brings the node in, or the folder that it is in. */
+/* Whether a line of the delivery that the grant names brings the node in, or its folder. */
 static bool is_brought_in(const struct nvl_container_facts *facts, const char *node)
 {
     bool found = facts->grant.delivery.nodes == NVL_NODES_HOOK;
@@ -129,22 +129,21 @@ static void check_lxc_hook(const struct nvl_check *check, const struct nvl_conta
     bool is_fatal = facts->idmap.privileged || !has_cli;
     struct nvl_finding *f = nvl_finding_of_lines(
         findings, check, is_fatal ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts, &evidence,
-        is_fatal ? "LXC's own nvidia hook stops its start" : "LXC's own nvidia hook stands beside nvlxc's");
+        is_fatal ? "LXC's own nvidia hook stops its start" : "LXC's own nvidia hook is set beside nvlxc's");
     if (f == NULL)
         return;
     nvl_finding_cause(
         f, facts->idmap.privileged
-               ? "that hook refuses privileged containers, and a hook that fails ends the start"
-           : !has_cli
-               ? "that hook runs nvidia-container-cli, which is not on this host, and a hook that fails "
-                 "ends the start"
-               : "both bring the driver in: two sets of libraries, of which the linker takes one");
+               ? "that hook refuses privileged containers, and a failing hook stops the start"
+           : !has_cli ? "that hook runs nvidia-container-cli, which is not on this host, and a failing hook "
+                        "stops the start"
+                      : "both hooks add the driver: two sets of libraries, of which the linker takes one");
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_fix(f, "%s", again);
 }
 
 const struct nvl_check nvl_grant_checks[] = {
-    {"grant-unreadable", "Can the grant in its config be read?", 10, 0, NULL,
+    {"grant-unreadable", "Can nvlxc read the grant in its config?", 10, 0, NULL,
      NVL_OF_CONTAINER(check_grant_unreadable)},
     {"lxc-nvidia-hook", "Is LXC's own nvidia hook out of the way?", 50, 0, NULL,
      NVL_OF_CONTAINER(check_lxc_hook)},

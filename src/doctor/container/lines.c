@@ -1,5 +1,5 @@
-/* Lines of a config that are not where, or not what, they look like: in a snapshot's section, in a form that
- * Proxmox or LXC does not read, and comments that marked something once. */
+/* Config lines that are not where, or not what, they seem to be: in a snapshot's section, in a form that
+ * Proxmox or LXC does not read, and comments that once marked something. */
 #include <string.h>
 
 #include "doctor/container/shared.h"
@@ -7,7 +7,7 @@
 #include "container/foreign.h"
 #include "container/hook_environment.h"
 
-/* By its text: what is no line of the config's grammar has neither key nor value. */
+/* Judges by the text: a line outside the config's grammar has neither key nor value. */
 static bool is_about_nvidia(const char *text)
 {
     return strcasestr(text, "nvidia") != NULL || strcasestr(text, "nvlxc") != NULL ||
@@ -29,7 +29,7 @@ static bool top_is_about_nvidia(const struct nvl_container_facts *facts)
     return false;
 }
 
-/* A raw line of the pending section that says something of NVIDIA, be it a variable alone. */
+/* A raw line of the pending section that mentions NVIDIA, even if only in a variable. */
 static bool is_lost_in_pending(const struct nvl_container_facts *facts, const struct nvl_line *line,
                                const char *section)
 {
@@ -47,20 +47,19 @@ static void section_finding(const struct nvl_check *check, const struct nvl_cont
     if (f == NULL)
         return;
     nvl_autofree char *again = nvl_attach_again(facts);
-    nvl_finding_cause(f, "only what stands before the first [section] counts; these lines are in [%s]%s",
-                      name,
+    nvl_finding_cause(f, "only lines before the first [section] count; these lines are in [%s]%s", name,
                       is_pending(name) ? ", where raw lxc lines never become active"
                                        : ": they were added at the end of the file, or the snapshot was "
                                          "taken while the container had a GPU");
     if (attach_takes_all)
         nvl_finding_fix(f, "%s", again);
     else
-        nvl_finding_fix(f, "take these lines out of [%s] in %s, then:\n  %s", name,
+        nvl_finding_fix(f, "remove these lines from [%s] in %s, then:\n  %s", name,
                         facts->container->config_path, again);
 }
 
-/* An older snapshot's lines are its own; what tools append lands in the last section, or in the pending one.
- */
+/* An older snapshot's lines belong to it; what tools append lands in the last section, or in the pending
+ * one. */
 static void check_section_lines(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                 struct nvl_findings *findings)
 {
@@ -86,7 +85,7 @@ static void check_section_lines(const struct nvl_check *check, const struct nvl_
     }
 }
 
-/* Whether Proxmox's own writer leaves out a key that its reader takes; run through both. */
+/* Whether Proxmox's own writer drops a key that its reader accepts; verified by running both. */
 static bool is_dropped_key(const char *key)
 {
     static const char *const keys[] = {"lxc.hook.start-host", "lxc.rootfs.path", "lxc.rootfs.options"};
@@ -98,8 +97,8 @@ static bool is_dropped_key(const char *key)
            nvl_has_prefix(key, "lxc.sysctl.net.");
 }
 
-/* The line as it should stand: without blanks before it, the key in small letters, the colon at once behind
- * it. NULL where that does not make it one either. */
+/* The line as it should be: without leading blanks, the key in lower case, the colon right after it. NULL if
+ * that does not make it a valid line either. */
 static char *as_proxmox_reads_it(const char *text)
 {
     struct nvl_config config;
@@ -147,16 +146,15 @@ static void check_dropped_lines(const struct nvl_check *check, const struct nvl_
         return;
     nvl_autofree char *text = nvl_strv_join(&lines, "\n");
     nvl_autofree char *again = nvl_attach_again(facts);
-    nvl_finding_cause(
-        f, "they are not in the form of a CT's config: they have no effect now, and the next change "
-           "of the CT by pct or the web interface loses them");
+    nvl_finding_cause(f, "they do not have the form of a CT's config: they have no effect, and the next "
+                         "change of the CT by pct or the web interface loses them");
     if (lines.count == evidence.count)
         nvl_finding_fix(f, "in %s, write:\n%s", facts->container->config_path, text);
     else
-        nvl_finding_fix(f, "take these lines out of %s, then:\n  %s", facts->container->config_path, again);
+        nvl_finding_fix(f, "remove these lines from %s, then:\n  %s", facts->container->config_path, again);
 }
 
-/* Proxmox's forms in a config of LXC's own: LXC takes "key = value" alone. */
+/* Proxmox's forms in a config of plain LXC: LXC takes only "key = value". */
 static void check_other_dialect(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                 struct nvl_findings *findings)
 {
@@ -180,11 +178,11 @@ static void check_other_dialect(const struct nvl_check *check, const struct nvl_
         return;
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
-        f, is_fatal ? "LXC takes \"key = value\"; a line of another form that begins with lxc. ends the "
-                      "start"
-                    : "LXC takes \"lxc.key = value\" and ignores every other line; dev0 and its like are "
-                      "Proxmox's alone");
-    nvl_finding_fix(f, "take these lines out of %s, then:\n  %s", facts->container->config_path, again);
+        f, is_fatal
+               ? "LXC takes \"key = value\"; a line of another form that begins with lxc. stops the start"
+               : "LXC takes \"lxc.key = value\" and ignores every other line; dev0 and the like work only in "
+                 "Proxmox");
+    nvl_finding_fix(f, "remove these lines from %s, then:\n  %s", facts->container->config_path, again);
 }
 
 static bool is_word_char(char c)
@@ -215,7 +213,7 @@ static bool is_marker(const char *text)
     return strstr(text, ">>>") != NULL || strstr(text, "<<<") != NULL;
 }
 
-/* A marker still stands at its lines where one of its neighbours is about NVIDIA. */
+/* A marker is still at its lines if one of its neighbors is about NVIDIA. */
 static bool marks_something(const struct nvl_config *config, size_t i)
 {
     for (size_t n = i == 0 ? 0 : i - 1; n <= i + 1 && n < config->n_lines; n++) {
@@ -238,13 +236,12 @@ static void check_marker_comments(const struct nvl_check *check, const struct nv
             nvl_add_line_evidence(&evidence, facts, i);
     }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_NOTE, facts, &evidence,
-                                                 "marker comments of another tool are left in its notes");
+                                                 "marker comments of another tool remain in its notes");
     if (f == NULL)
         return;
-    nvl_finding_cause(
-        f, "Proxmox moves every comment into the CT's notes, at the top of the file; the tool that "
-           "wrote these can no longer find its lines by them");
-    nvl_finding_fix(f, "take them out of the CT's notes, in the web interface or in %s",
+    nvl_finding_cause(f, "Proxmox moves every comment into the CT's notes, at the top of the file; the tool "
+                         "that wrote these can no longer find its lines by them");
+    nvl_finding_fix(f, "remove them from the CT's notes, in the web interface or in %s",
                     facts->container->config_path);
 }
 
@@ -267,9 +264,9 @@ static void check_hook_environment(const struct nvl_check *check, const struct n
     nvl_autofree char *why = nvl_strv_join(&reasons, "; ");
     nvl_finding_cause(
         f,
-        "it %s. LXC sets the variable for the host's shell that runs every hook, outside the "
-        "container: what the variable names, a file of its image, runs as the host's %s as soon "
-        "as the container has a hook. nvlxc attach, which adds hooks, refuses such a config",
+        "it %s. LXC sets the variable for the host's shell that runs every hook, outside the container: the "
+        "file that the variable names, from its image, runs as the host's %s as soon as the container has a "
+        "hook. nvlxc attach, which adds hooks, refuses such a config",
         why, facts->container->user != NULL ? facts->container->user : "root");
     nvl_finding_fix(f, "%s", nvl_hook_danger_fix);
 }
@@ -277,11 +274,11 @@ static void check_hook_environment(const struct nvl_check *check, const struct n
 const struct nvl_check nvl_line_checks[] = {
     {"section-lines", "Are its NVIDIA lines in the part of the config that is in force?", 20, 0, NULL,
      NVL_OF_CONTAINER(check_section_lines)},
-    {"other-dialect", "Does LXC read all its NVIDIA lines?", 30, NVL_NEEDS_LXC, NULL,
+    {"other-dialect", "Does LXC read all of its NVIDIA lines?", 30, NVL_NEEDS_LXC, NULL,
      NVL_OF_CONTAINER(check_other_dialect)},
-    {"hook-environment", "Does its environment leave the host's hooks alone?", 55, 0, NULL,
+    {"hook-environment", "Is its environment harmless to the host's hooks?", 55, 0, NULL,
      NVL_OF_CONTAINER(check_hook_environment)},
-    {"lines-dropped", "Does Proxmox read all its NVIDIA lines?", 160, NVL_NEEDS_PVE, NULL,
+    {"lines-dropped", "Does Proxmox read all of its NVIDIA lines?", 160, NVL_NEEDS_PVE, NULL,
      NVL_OF_CONTAINER(check_dropped_lines)},
     {"marker-comments", "Are its notes free of other tools' markers?", 190, NVL_NEEDS_PVE, NULL,
      NVL_OF_CONTAINER(check_marker_comments)},

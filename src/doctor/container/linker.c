@@ -1,4 +1,4 @@
-/* Which libcuda a container's programs get: the bundle's, one of its own, or one that cannot work. */
+/* Which libcuda a container's programs load: the bundle's, one of its own, or one that cannot work. */
 #include <sys/stat.h>
 
 #include "base/paths.h"
@@ -16,14 +16,14 @@ static void check_musl(const struct nvl_check *check, const struct nvl_container
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "its C library is musl, which cannot load NVIDIA's driver");
-    nvl_finding_evidence(f, "its loader is ld-musl, and there is no glibc (ld-linux) beside it");
-    nvl_finding_cause(f, "NVIDIA builds its libraries for glibc alone; loading one fails with "
+    nvl_finding_evidence(f, "its loader is ld-musl, and it has no glibc (ld-linux)");
+    nvl_finding_cause(f, "NVIDIA builds its libraries only for glibc; loading one fails with "
                          "\"__register_atfork: symbol not found\"");
-    nvl_finding_fix(
-        f, "move what needs the GPU to a container of a distribution with glibc: Debian, Ubuntu, Fedora");
+    nvl_finding_fix(f, "move the programs that need the GPU to a container of a distribution with glibc: "
+                       "Debian, Ubuntu, Fedora");
 }
 
-/* Whether its /etc/ld.so.conf reads the folder that names the bundle; true where it has none at all. */
+/* Whether its /etc/ld.so.conf includes the folder that names the bundle; true if it has no such file. */
 static bool includes_folder(const struct nvl_root *rootfs)
 {
     nvl_autofree char *text = NULL;
@@ -51,7 +51,7 @@ static void check_linker_include(const struct nvl_check *check, const struct nvl
     nvl_finding_evidence(f,
                          "/etc/ld.so.conf in the container has no line \"include /etc/ld.so.conf.d/*.conf\"");
     nvl_finding_cause(f, "nvlxc names the driver's folder in /etc/ld.so.conf.d; programs that do not set "
-                         "LD_LIBRARY_PATH=" NVL_MOUNT_POINT "/lib64 find no libcuda.so.1");
+                         "LD_LIBRARY_PATH=" NVL_MOUNT_POINT "/lib64 do not find libcuda.so.1");
     nvl_finding_fix(f, "in the container: echo 'include /etc/ld.so.conf.d/*.conf' >> /etc/ld.so.conf\n"
                        "then restart it");
 }
@@ -59,7 +59,7 @@ static void check_linker_include(const struct nvl_check *check, const struct nvl
 /* Where libcuda.so.1 comes from. */
 struct libcuda_source {
     char *path;          /* NULL for nowhere */
-    bool is_from_config; /* by LD_LIBRARY_PATH; else by the linker's cache */
+    bool is_from_config; /* from LD_LIBRARY_PATH; else from the linker's cache */
 };
 
 static void libcuda_source_clear(struct libcuda_source *s)
@@ -67,7 +67,7 @@ static void libcuda_source_clear(struct libcuda_source *s)
     free(s->path);
 }
 
-/* LD_LIBRARY_PATH of lxc.environment or, in Proxmox's OCI containers, lxc.environment.runtime. */
+/* LD_LIBRARY_PATH from lxc.environment or, in Proxmox's OCI containers, lxc.environment.runtime. */
 static const char *library_path(const struct nvl_config *config)
 {
     static const char variable[] = "LD_LIBRARY_PATH=";
@@ -87,7 +87,7 @@ static bool lies_in_bundle(const char *path)
     return nvl_has_prefix(path, NVL_MOUNT_POINT "/");
 }
 
-/* A folder of that path that has a libcuda; the bundle's is there from the start on. */
+/* A folder of that path that has a libcuda; the bundle's has one as soon as the container starts. */
 static bool holds_libcuda(const struct nvl_container_facts *facts, const char *folder, char **path)
 {
     static const char *const names[] = {"libcuda.so.1", "libcuda.so"};
@@ -122,8 +122,8 @@ static struct libcuda_source find_source(const struct nvl_container_facts *facts
     return s;
 }
 
-/* The cache of a container that was not started with its grant yet says nothing: the start writes it anew,
- * with the bundle before all others. */
+/* Before a container's first start with its grant its cache says nothing: the start rewrites it, with the
+ * bundle before all others. */
 static bool is_before_first_start(const struct nvl_container_facts *facts)
 {
     return nvl_wants_bundle(facts) && !facts->is_running && !nvl_linker_names_bundle(&facts->rootfs) &&
@@ -151,22 +151,22 @@ static void about_folder_of(struct nvl_finding *f, const struct nvl_root *rootfs
     about_folder(f, rootfs, folder);
 }
 
-/* `instead`: a command that does it as well, NULL for none. */
+/* `instead`: a command that has the same effect, NULL for none. */
 static void set_path_fix(struct nvl_finding *f, const struct nvl_container_facts *facts,
                          const struct libcuda_source *s, const char *folders, const char *instead)
 {
     nvl_autofree char *inside = nvl_container_run_inside(facts->container, "ldconfig");
 
     if (s->is_from_config)
-        nvl_finding_fix(f, "take that folder out of LD_LIBRARY_PATH in %s, and restart the container",
+        nvl_finding_fix(f, "remove that folder from LD_LIBRARY_PATH in %s, and restart the container",
                         facts->container->config_path);
     else
         nvl_finding_fix(
-            f, "%s%stake %s out of /etc/ld.so.conf and /etc/ld.so.conf.d in the container, then:\n%s",
+            f, "%s%sremove %s from /etc/ld.so.conf and /etc/ld.so.conf.d in the container, then:\n%s",
             instead != NULL ? instead : "", instead != NULL ? "\nor " : "", folders, inside);
 }
 
-/* The source of a container that should have a GPU; path NULL where that is no question. */
+/* The source of a container that should have a GPU; path NULL if the question does not apply. */
 static struct libcuda_source source_to_judge(const struct nvl_container_facts *facts)
 {
     struct libcuda_source s = find_source(facts);
@@ -185,18 +185,16 @@ static void check_cuda_stubs(const struct nvl_check *check, const struct nvl_con
 
     if (s.path == NULL || strstr(s.path, "/stubs/") == NULL)
         return;
-    struct nvl_finding *f =
-        nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
-                        "its programs load the CUDA toolkit's stub in the place of libcuda");
+    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
+                                            "its programs load the CUDA toolkit's stub instead of libcuda");
     about_folder_of(f, &facts->rootfs, s.path);
     nvl_finding_evidence(f, "%s gives %s", origin_text(&s), s.path);
-    nvl_finding_cause(f,
-                      "the stub is there to link against, and does nothing: CUDA fails with error 34 (stub "
-                      "library)");
+    nvl_finding_cause(
+        f, "the stub exists only to link against, and does nothing: CUDA fails with error 34 (stub library)");
     set_path_fix(f, facts, &s, "the stubs folder", NULL);
 }
 
-/* Forward compatibility is for data centre GPUs; these are not. */
+/* Forward compatibility works only on data center GPUs, which these are not. */
 static bool is_consumer(const char *model)
 {
     return strstr(model, "GeForce") != NULL || strstr(model, "TITAN") != NULL ||
@@ -226,9 +224,8 @@ static void check_cuda_compat(const struct nvl_check *check, const struct nvl_co
                                             "its programs load CUDA's compatibility library");
     about_folder_of(f, &facts->rootfs, s.path);
     nvl_finding_evidence(f, "%s gives %s\nthe GPU is %s", origin_text(&s), s.path, model);
-    nvl_finding_cause(
-        f, "the cuda-compat libraries work with data centre GPUs alone: on this one CUDA fails with "
-           "error 804 (forward compatibility was attempted on non supported HW)");
+    nvl_finding_cause(f, "the cuda-compat libraries work only on data center GPUs: on this one CUDA fails "
+                         "with error 804 (forward compatibility was attempted on non supported HW)");
     nvl_autofree char *purge = nvl_container_run_inside(facts->container, "apt-get purge 'cuda-compat-*'");
     set_path_fix(f, facts, &s, "the compat folder", purge);
 }
@@ -267,7 +264,7 @@ static void find_own_drivers(const struct nvl_container_facts *facts, struct nvl
 
 static const char *const main_sonames[] = {"libcuda.so.1", "libnvidia-ml.so.1"};
 
-/* Whether the loader takes both from the bundle. */
+/* Whether the loader takes both libraries from the bundle. */
 static bool takes_bundle(const struct nvl_root *rootfs)
 {
     nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
@@ -282,7 +279,7 @@ static bool takes_bundle(const struct nvl_root *rootfs)
     return true;
 }
 
-/* The folders that the cache gives in the bundle's place; all libraries, where it gives none of another. */
+/* The folders that the cache names instead of the bundle; all libraries, if it names no other. */
 static void about_cached_folders(struct nvl_finding *f, const struct nvl_root *rootfs)
 {
     nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
@@ -326,16 +323,14 @@ static void check_own_driver(const struct nvl_check *check, const struct nvl_con
     nvl_strv_pushf(&evidence, "the kernel module is %s", version);
     struct nvl_finding *f = nvl_finding_of_lines(
         findings, check, is_harmless ? NVL_SEVERITY_NOTE : NVL_SEVERITY_ERROR, facts, &evidence,
-        is_harmless ? "it has driver libraries of its own, of another version, which are not used"
-                    : "its programs take driver libraries of its own, of another version");
+        is_harmless ? "it has its own driver libraries of another version, which are not used"
+                    : "its programs load its own driver libraries, of another version");
     for (size_t i = 0; i < folders.count; i++)
         about_folder(f, &facts->rootfs, folders.items[i]);
-    nvl_finding_cause(
-        f, is_harmless
-               ? "the linker takes nvlxc's libraries before these; a program that looks into folders by "
-                 "itself may still find them"
-               : "libraries must be of the kernel module's version: nvidia-smi says \"Driver/library "
-                 "version mismatch\", CUDA fails with error 803");
+    nvl_finding_cause(f, is_harmless ? "the linker takes nvlxc's libraries before these; a program that "
+                                       "searches folders itself may still find them"
+                                     : "libraries must have the kernel module's version: nvidia-smi says "
+                                       "\"Driver/library version mismatch\", CUDA fails with error 803");
     own_fix(f, facts);
 }
 
@@ -356,12 +351,11 @@ static void check_linker_cache(const struct nvl_check *check, const struct nvl_c
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "its linker does not find the driver that is mounted in it");
     about_cached_folders(f, &facts->rootfs);
-    nvl_finding_evidence(f, "/etc/ld.so.cache in the container does not give " NVL_MOUNT_POINT
+    nvl_finding_evidence(f, "/etc/ld.so.cache in the container does not name " NVL_MOUNT_POINT
                             "/lib64 for each of its libraries");
-    nvl_finding_cause(
-        f, "the cache was written anew while the driver was not mounted, or names another folder "
-           "first: programs find no libcuda.so.1, or another; nvidia-smi says that it \"couldn't find "
-           "libnvidia-ml.so library\"");
+    nvl_finding_cause(f, "the cache was rewritten while the driver was not mounted, or names another folder "
+                         "first: programs find no libcuda.so.1, or another one; nvidia-smi says that it "
+                         "\"couldn't find libnvidia-ml.so library\"");
     nvl_autofree char *inside = nvl_container_run_inside(facts->container, "ldconfig");
     nvl_finding_fix(f, "%s", inside);
 }
@@ -375,7 +369,7 @@ const struct nvl_check nvl_linker_checks[] = {
      NVL_OF_CONTAINER(check_cuda_stubs)},
     {"cuda-compat", "Do its programs load a libcuda that its GPU supports?", 50,
      NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS, NULL, NVL_OF_CONTAINER(check_cuda_compat)},
-    {"own-driver-libraries", "Do its programs take the libraries of the kernel module's version?", 60,
+    {"own-driver-libraries", "Do its programs load libraries of the kernel module's version?", 60,
      NVL_NEEDS_VERSION | NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS,
      "linker-include cuda-stubs cuda-compat start-outdated", NVL_OF_CONTAINER(check_own_driver)},
     {"linker-cache", "Does its linker find the driver that is mounted in it?", 70,

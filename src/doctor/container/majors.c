@@ -1,16 +1,16 @@
-/* Device rules that were written as numbers: majors that the kernel gave to something else meanwhile, or
+/* Device rules that were written as numbers: majors that the kernel meanwhile gave to something else, or
  * will; nodes that no rule names; and rules for a cgroup version that the host does not have. */
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 #include "container/device_rules.h"
 
-/* The ranges that the kernel takes dynamic majors of character devices from. */
+/* The ranges from which the kernel takes dynamic majors of character devices. */
 static bool is_dynamic_major(int major)
 {
     return (major >= 234 && major <= 254) || (major >= 384 && major <= 511);
 }
 
-/* Whether somebody mounts a node whose path begins so, or one in it, by hand. */
+/* Whether somebody mounts, by hand, a node whose path begins like this, or one in that folder. */
 static bool mounts(const struct nvl_container_facts *facts, const char *prefix)
 {
     bool found = false;
@@ -37,7 +37,7 @@ static bool has_gpu_rule(const struct nvl_container_facts *facts)
 /* The drivers whose majors change from boot to boot. */
 struct dynamic {
     const char *driver, *node;
-    const char *effect; /* what fails where the node is denied */
+    const char *effect; /* what fails if the node is denied */
     int major;
     bool is_wanted; /* by lines written by hand */
 };
@@ -55,7 +55,7 @@ static struct dynamic caps_of(const struct nvl_container_facts *facts)
                             facts->host->host.majors.caps, mounts(facts, "/dev/nvidia-caps")};
 }
 
-/* Whose a major is at this moment, by /proc/devices. */
+/* The current owner of a major, from /proc/devices. */
 static char *owner_of_major(const struct nvl_root *root, int major)
 {
     nvl_autofree char *text = NULL;
@@ -76,7 +76,7 @@ static char *owner_of_major(const struct nvl_root *root, int major)
     return NULL;
 }
 
-/* Rules of the config with a dynamic major that is neither uvm's nor caps' now. */
+/* Rules of the config with a dynamic major that is currently neither uvm's nor caps'. */
 static void find_stale(const struct nvl_container_facts *facts, struct nvl_strv *evidence)
 {
     const struct nvl_majors *majors = &facts->host->host.majors;
@@ -103,16 +103,13 @@ static void stale_finding(const struct nvl_check *check, const struct nvl_contai
         if (facts->host->nodes[i].major == d->major)
             nvl_finding_about(f, NVL_SUBJECT_NODE, facts->host->nodes[i].path);
     nvl_autofree char *again = nvl_attach_again(facts);
-    nvl_finding_cause(
-        f,
-        "%s gets another major at each boot; the one written into the config is from an earlier "
-        "boot, so the device filter denies %s: %s",
-        d->driver, d->node, d->effect);
+    nvl_finding_cause(f,
+                      "%s gets another major at each boot; the config has the one of an earlier boot, so the "
+                      "device filter denies %s: %s",
+                      d->driver, d->node, d->effect);
     nvl_finding_fix(f,
-                    "in %s, put this line in the place of the old one, and restart the container:\n"
-                    "  " NVL_KEY_ALLOW "%s c %d:* rwm\n"
-                    "or let nvlxc look majors up at each start:\n"
-                    "  %s",
+                    "in %s, replace the old line with this one, and restart the container:\n  " NVL_KEY_ALLOW
+                    "%s c %d:* rwm\nor let nvlxc look majors up at each start:\n  %s",
                     facts->container->config_path, facts->config.dialect == NVL_DIALECT_PVE ? ":" : " =",
                     d->major, again);
 }
@@ -157,13 +154,12 @@ static void check_major_pinned(const struct nvl_check *check, const struct nvl_c
     if (f == NULL)
         return;
     nvl_autofree char *again = nvl_attach_again(facts);
-    nvl_finding_cause(f,
-                      "the kernel gives this major anew at each boot: after one of the next, the same rule "
-                      "denies the device, and CUDA fails with error 999 while nvidia-smi works");
+    nvl_finding_cause(f, "the kernel assigns this major anew at each boot: after some later boot the same "
+                         "rule denies the device, and CUDA fails with error 999 while nvidia-smi works");
     nvl_finding_fix(f, "let nvlxc look majors up at each start:\n  %s", again);
 }
 
-/* Nodes that are mounted by hand and that the filter denies, where no stale rule explains it. */
+/* Nodes that are mounted by hand and that the filter denies, unless a stale rule explains that. */
 static void check_classic_rules(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                 struct nvl_findings *findings)
 {
@@ -198,8 +194,8 @@ static void check_classic_rules(const struct nvl_check *check, const struct nvl_
         return;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *text = nvl_strv_join(&lines, "\n");
-    nvl_finding_cause(f, "the container has an allow-list of devices, and no rule names these: opening them "
-                         "gives EPERM, nvidia-smi says \"Unknown Error\"");
+    nvl_finding_cause(f, "the container has an allow-list of devices, and no rule names these nodes: opening "
+                         "them gives EPERM, nvidia-smi says \"Unknown Error\"");
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_fix(f,
                     "add to %s, before any [section], and restart the container:\n%s\n"
@@ -207,8 +203,8 @@ static void check_classic_rules(const struct nvl_check *check, const struct nvl_
                     facts->container->config_path, text, again);
 }
 
-/* The nodes that such a rule was written for; one with a major of an earlier boot for those that have another
- * at each. */
+/* The nodes that such a rule was written for; if their major changes between boots, also one with an earlier
+ * boot's. */
 static void add_ruled_nodes(const struct nvl_container_facts *facts, const char *rule, struct nvl_strv *paths)
 {
     for (size_t i = 0; i < facts->host->n_nodes; i++) {
@@ -246,21 +242,20 @@ static void check_cgroup_v1_rules(const struct nvl_check *check, const struct nv
     for (size_t i = 0; i < paths.count; i++)
         nvl_finding_explains(f, NVL_SUBJECT_NODE, paths.items[i]);
     nvl_autofree char *again = nvl_attach_again(facts);
-    nvl_finding_cause(
-        f, "LXC ignores lxc.cgroup.* keys on a host with cgroup v2 alone, and its version 7 does not "
-           "start a container that has one");
-    nvl_finding_fix(f, "%s\nor write lxc.cgroup2 in the place of lxc.cgroup in these lines of %s", again,
+    nvl_finding_cause(f, "LXC ignores lxc.cgroup.* keys on a host that has only cgroup v2, and LXC 7 does "
+                         "not start a container that has one");
+    nvl_finding_fix(f, "%s\nor write lxc.cgroup2 instead of lxc.cgroup in these lines of %s", again,
                     facts->container->config_path);
 }
 
 const struct nvl_check nvl_major_checks[] = {
     {"classic-major-stale", "Do its device rules name the majors of this boot?", 80, 0, NULL,
      NVL_OF_CONTAINER(check_major_stale)},
-    {"cgroup-v1-rules", "Are its device rules for this host's cgroups?", 90, NVL_NEEDS_GPU_WISH, NULL,
+    {"cgroup-v1-rules", "Are its device rules for this host's cgroup version?", 90, NVL_NEEDS_GPU_WISH, NULL,
      NVL_OF_CONTAINER(check_cgroup_v1_rules)},
     {"classic-rule-missing", "Does its device filter allow the nodes that it mounts?", 100, 0,
      "classic-major-stale cgroup-v1-rules", NVL_OF_CONTAINER(check_classic_rules)},
-    {"classic-major-pinned", "Will its device rules be right after the next boot?", 140, 0, NULL,
+    {"classic-major-pinned", "Will its device rules still be right after the next boot?", 140, 0, NULL,
      NVL_OF_CONTAINER(check_major_pinned)},
     {0},
 };

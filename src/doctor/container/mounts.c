@@ -1,5 +1,5 @@
-/* What a config brings in from the host by hand: mount entries, whole library folders, and Proxmox's dev[n].
- */
+/* What a config mounts from the host by hand: single files and nodes, whole library folders, and Proxmox's
+ * dev[n]. */
 #include <sys/stat.h>
 
 #include "doctor/container/shared.h"
@@ -13,7 +13,7 @@ static const char *uvm_or_all(const char *path)
                                                    : "programs find no device, or no library";
 }
 
-/* A node of a GPU or the driver as a whole: without it nothing works; a library or tool is a part. */
+/* A node of a GPU or of the whole driver: without it nothing works; a library or tool is only a part. */
 static bool is_vital(const char *path)
 {
     return nvl_has_prefix(path, "/dev/nvidia") && strcmp(path, "/dev/nvidia-uvm-tools") != 0 &&
@@ -25,7 +25,7 @@ static bool is_node_path(const char *path)
     return nvl_has_prefix(path, "/dev/");
 }
 
-/* What the entries have in common whose source is not there. */
+/* Common traits of the entries whose source is missing. */
 struct lost_mounts {
     struct nvl_strv evidence, nodes, files, targets;
     bool is_error, is_fatal, makes_file;
@@ -67,7 +67,7 @@ static void find_lost_mounts(const struct nvl_container_facts *facts, struct los
     }
 }
 
-/* It explains what is left where they should be. */
+/* The finding explains what is left in their places. */
 static void about_lost_mounts(struct nvl_finding *f, const struct lost_mounts *lost)
 {
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &lost->nodes);
@@ -93,7 +93,7 @@ static void check_mount_source(const struct nvl_check *check, const struct nvl_c
     nvl_finding_cause(
         f, "%s%s%s",
         lost.is_fatal ? "an entry without `optional` stops the start; "
-                      : "`optional` leaves such an entry out without a word; ",
+                      : "`optional` leaves such an entry out without a message; ",
         lost.makes_file ? "`create=file` puts an empty file in its place, which looks like the device; " : "",
         lost.effect);
     nvl_finding_fix(f, "have nvlxc make the nodes and find the files at each start:\n  %s", again);
@@ -112,8 +112,8 @@ static char *tidy_path(const char *path)
     return nvl_buf_take(&b);
 }
 
-/* A mount entry of one of NVIDIA's nodes, or of a folder of them, that is not nvlxc's. A DRM node does not
- * say by its path whose it is: attach leaves such a line where it is. */
+/* A mount entry of an NVIDIA node, or of a folder of them, that is not nvlxc's. A DRM node's path does not
+ * tell whose it is: attach leaves such a line in place. */
 static bool mounts_node_by_hand(const struct nvl_container_facts *facts, size_t i,
                                 struct nvl_mount_entry *mount)
 {
@@ -130,8 +130,8 @@ static bool mounts_node_by_hand(const struct nvl_container_facts *facts, size_t 
     return false;
 }
 
-/* Where liblxc puts a node that it puts elsewhere than programs look for it; NULL where it is right, or not
- * known. A DRM node may have another name on purpose, in the folder where all are. */
+/* Where liblxc puts a node, if that is not where programs look for it; NULL if it is right, or unknown. A DRM
+ * node may have another name on purpose, in the folder where all are. */
 static char *find_stray_place(const struct nvl_mount_entry *mount, const char *rootfs)
 {
     nvl_autofree char *as_written = nvl_mount_entry_place(mount, rootfs);
@@ -146,7 +146,7 @@ static char *find_stray_place(const struct nvl_mount_entry *mount, const char *r
 
 struct stray_mounts {
     struct nvl_strv evidence, sources;
-    struct nvl_strv edits; /* of lines that attach leaves */
+    struct nvl_strv edits; /* for the lines that attach leaves in place */
     bool attach_takes;     /* any */
 };
 
@@ -191,15 +191,15 @@ static void check_mount_target(const struct nvl_check *check, const struct nvl_c
     if (f == NULL)
         return;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &strays.sources);
-    nvl_finding_cause(f, "programs look for a node by the path that it has on the host; a target without a "
-                         "slash before it counts from the container's root, so it has to begin with dev/");
+    nvl_finding_cause(f, "programs look for a node at the path that it has on the host; a target without a "
+                         "leading slash is relative to the container's root, so it must begin with dev/");
     nvl_autofree char *again = nvl_attach_again(facts), *edits = nvl_strv_join(&strays.edits, "\n");
     nvl_finding_fix(f, "%s%s%s%s", edits, strays.edits.count > 0 && strays.attach_takes ? "\n" : "",
                     strays.attach_takes ? "have nvlxc put the nodes in their places:\n  " : "",
                     strays.attach_takes ? again : "");
 }
 
-/* A folder of the host's libraries over one of the container's; targets have no slash before them. */
+/* A folder of the host's libraries over one of the container's; targets have no leading slash. */
 static bool covers_libraries(const struct nvl_mount_entry *mount)
 {
     nvl_autofree char *target = nvl_xasprintf("/%s", mount->target);
@@ -249,15 +249,14 @@ static void check_library_folder(const struct nvl_check *check, const struct nvl
     nvl_strv_pushf(&evidence, "the host is %s, the container %s", out, in);
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, is_known ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, facts,
-                             &evidence, "the host's library folder lies over the container's own");
+                             &evidence, "the host's library folder covers the container's own");
     nvl_autofree char *again = nvl_attach_with_bundle(facts);
-    nvl_finding_cause(
-        f, "the container's programs get the libraries of another release: apt and others end with "
-           "\"error while loading shared libraries\"");
+    nvl_finding_cause(f, "the container's programs load the libraries of another release: apt and others end "
+                         "with \"error while loading shared libraries\"");
     if (attach_takes_all)
-        nvl_finding_fix(f, "have nvlxc bring the driver alone:\n  %s", again);
+        nvl_finding_fix(f, "have nvlxc add only the driver:\n  %s", again);
     else
-        nvl_finding_fix(f, "take these lines out of %s; nvlxc brings the driver alone:\n  %s",
+        nvl_finding_fix(f, "remove these lines from %s; nvlxc adds only the driver:\n  %s",
                         facts->container->config_path, again);
 }
 
@@ -285,13 +284,13 @@ static void check_dev_missing(const struct nvl_check *check, const struct nvl_co
         nvl_strv_pushf(&evidence, "%s %s on the host", p.path, r < 0 ? "does not exist" : "is not a device");
     }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
-                                                 "it will not start: it passes a device that is not there");
+                                                 "it will not start: it passes a device that does not exist");
     if (f == NULL)
         return;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
-        f, "Proxmox looks for the devices of dev[n] before anything else of a start, and ends it with "
+        f, "Proxmox looks for the devices of dev[n] before it does anything else, and stops the start with "
            "\"Device … does not exist\"; nothing makes /dev/nvidia-uvm at boot by itself");
     nvl_finding_fix(f, "%s", again);
 }
@@ -311,25 +310,24 @@ static void check_dev_mode(const struct nvl_check *check, const struct nvl_conta
                        facts->effective.items[i].key, p.path);
     }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_NOTE, facts, &evidence,
-                                                 "its NVIDIA devices open for the container's root alone");
+                                                 "only the container's root may open its NVIDIA devices");
     if (f == NULL)
         return;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *text = nvl_strv_join(&commands, "\n");
-    nvl_finding_cause(f,
-                      "dev[n] makes the node with mode 0660, owner root: a service that runs as another user "
-                      "(Ollama, Jellyfin, Plex) cannot open it");
+    nvl_finding_cause(f, "dev[n] makes the node with mode 0660, owner root: a service that runs as another "
+                         "user (Ollama, Jellyfin, Plex) cannot open it");
     nvl_finding_fix(f, "%s", text);
 }
 
 const struct nvl_check nvl_mount_checks[] = {
-    {"dev-missing", "Are the devices that dev[n] passes there?", 40, 0, NVL_NO_NODES_ON_HOST,
+    {"dev-missing", "Do the devices exist that dev[n] passes?", 40, 0, NVL_NO_NODES_ON_HOST,
      NVL_OF_CONTAINER(check_dev_missing)},
-    {"mount-source-missing", "Is what it mounts by hand on the host?", 120, 0,
+    {"mount-source-missing", "Does everything that it mounts by hand exist on the host?", 120, 0,
      NVL_NO_NODES_ON_HOST " libraries-absent", NVL_OF_CONTAINER(check_mount_source)},
     {"mount-target", "Are the nodes that it mounts where programs look for them?", 125, 0,
      "mount-source-missing", NVL_OF_CONTAINER(check_mount_target)},
-    {"library-folder-mounted", "Are its own library folders its own?", 130, NVL_NEEDS_DEPTH, NULL,
+    {"library-folder-mounted", "Does it use its own library folders?", 130, NVL_NEEDS_DEPTH, NULL,
      NVL_OF_CONTAINER(check_library_folder)},
     {"dev-mode", "May its services open the devices that dev[n] passes?", 170, 0,
      "service-user-denied dev-missing", NVL_OF_CONTAINER(check_dev_mode)},

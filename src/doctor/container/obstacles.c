@@ -1,6 +1,5 @@
-/* What keeps a container from starting, or its grant from having a place in it, whatever it is granted:
- * devices that are not there, ids that nobody may give it, a root file system that nothing can be put into.
- */
+/* What keeps a container from starting, or the driver from having a place in it, whatever its grant: missing
+ * devices, ids that it may not use, a root file system that nothing can be put into. */
 #include <fcntl.h>
 
 #include "base/paths.h"
@@ -11,7 +10,7 @@
 
 /* ---- dev[n] of any device ---- */
 
-/* "/dev/dri/card1, /dev/dri/renderD128": what is there in its place. */
+/* "/dev/dri/card1, /dev/dri/renderD128": what exists in its place. */
 static char *find_neighbors(const struct nvl_root *root, const char *path)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0}, found = {0};
@@ -36,7 +35,7 @@ static bool is_device(const struct nvl_root *root, const char *path)
     return nvl_root_stat(root, path, 0, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode));
 }
 
-/* One that is there in its place can be named; of several nobody knows which is meant. */
+/* A single device in its place can be named; among several, only the user knows which is meant. */
 static void add_device_fix(const struct nvl_container_facts *facts, const struct nvl_setting *s,
                            const char *path, const char *neighbors, struct nvl_strv *fix)
 {
@@ -45,7 +44,7 @@ static void add_device_fix(const struct nvl_container_facts *facts, const struct
     if (neighbors[0] != '\0' && strchr(neighbors, ',') == NULL)
         nvl_strv_pushf(fix, "pct set %s -%s %s%s", ct, s->key, neighbors, options != NULL ? options : "");
     else if (neighbors[0] != '\0')
-        nvl_strv_pushf(fix, "write the one that is meant into %s: pct set %s -%s PATH%s", s->key, ct, s->key,
+        nvl_strv_pushf(fix, "choose the right one for %s: pct set %s -%s PATH%s", s->key, ct, s->key,
                        options != NULL ? options : "");
     else
         nvl_strv_pushf(fix, "pct set %s --delete %s   # or bring %s back", ct, s->key, path);
@@ -64,28 +63,27 @@ static void check_dev_absent(const struct nvl_check *check, const struct nvl_con
             continue;
         nvl_autofree char *neighbors = find_neighbors(facts->host->root, entry.path);
         nvl_add_setting_evidence(&evidence, facts, i);
-        nvl_strv_pushf(&evidence, "%s is no device of the host%s%s", entry.path,
+        nvl_strv_pushf(&evidence, "%s is not a device of the host%s%s", entry.path,
                        neighbors[0] != '\0' ? "; it has " : "", neighbors);
         nvl_strv_push(&paths, entry.path);
         add_device_fix(facts, s, entry.path, neighbors, &fix);
     }
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
-                             "Proxmox will not start it: it passes a device that is not there");
+                             "Proxmox will not start it: it passes a device that does not exist");
     if (f == NULL)
         return;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
-    nvl_finding_cause(f,
-                      "Proxmox looks for the devices of dev[n] before anything else of a start, and ends it "
-                      "with \"Device … does not exist\". The numbers of /dev/dri follow the order in which "
-                      "drivers load, and change with the kernel and with cards");
+    nvl_finding_cause(f, "Proxmox looks for the devices of dev[n] before it does anything else, and stops "
+                         "the start with \"Device … does not exist\". The numbers of /dev/dri follow the "
+                         "order in which drivers load, and change with the kernel and with cards");
     nvl_autofree char *text = nvl_strv_join(&fix, "\n");
     nvl_finding_fix(f, "%s", text);
 }
 
 /* ---- ids ---- */
 
-/* liblxc writes the map itself where the two programs are not installed: then nobody asks. */
+/* liblxc writes the map itself if the two programs are not installed: then nothing checks it. */
 static bool asks_for_ranges(const struct nvl_root *root)
 {
     return nvl_root_exists(root, "/usr/bin/newuidmap") && nvl_root_exists(root, "/usr/bin/newgidmap");
@@ -117,9 +115,8 @@ static void check_idmap(const struct nvl_check *check, const struct nvl_containe
                                                  "LXC will not start it: it maps ids that it may not use");
     if (f == NULL)
         return;
-    nvl_finding_cause(
-        f, "newuidmap and newgidmap refuse an id map whose ids of the host are not in the files; LXC "
-           "ends the start with \"newgidmap: gid range … not allowed\"");
+    nvl_finding_cause(f, "newuidmap and newgidmap refuse an id map with ids of the host that these files do "
+                         "not give; LXC stops the start with \"newgidmap: gid range … not allowed\"");
     nvl_autofree char *text = nvl_strv_join(&fix, "\n");
     nvl_finding_fix(f, "%s", text);
 }
@@ -150,24 +147,22 @@ static void say_read_only(const struct nvl_check *check, const struct nvl_contai
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
 
     nvl_add_setting_evidence(&evidence, facts, setting);
-    nvl_strv_push(&evidence, NVL_MOUNT_POINT " is not there yet");
+    nvl_strv_push(&evidence, NVL_MOUNT_POINT " does not exist yet");
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                              "its root file system is read-only and has no place for the driver yet");
     nvl_finding_about(f, NVL_SUBJECT_BUNDLE, NULL);
     nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
-    nvl_finding_cause(f,
-                      "the start hook makes " NVL_MOUNT_POINT
-                      " and the linker's configuration at the first start, and here it cannot: the container "
-                      "starts without the driver, however often it is restarted");
-    nvl_finding_fix(
-        f,
-        "start it once with a writable root file system: take %s out of line %zu of %s, start it, stop it, "
-        "and put it back. What that start makes stays",
-        strcmp(s->key, "rootfs") == 0 ? "ro=1" : "ro", s->number, s->file);
+    nvl_finding_cause(f, "the start hook makes " NVL_MOUNT_POINT
+                         " and the linker's configuration at the first start, but cannot do so here: the "
+                         "container starts without the driver, however often you restart it");
+    nvl_finding_fix(f,
+                    "start it once with a writable root file system: remove %s from line %zu of %s, start "
+                    "it, stop it, and put it back. What that start makes stays",
+                    strcmp(s->key, "rootfs") == 0 ? "ro=1" : "ro", s->number, s->file);
 }
 
-/* A link that leads nowhere, the first on the way to the mount point; NULL for none. The caller frees. */
+/* A broken link, the first on the way to the mount point; NULL for none. The caller frees. */
 static char *find_dangling_link(const struct nvl_root *rootfs, char **target)
 {
     static const char *const folders[] = {"/usr", "/usr/local"};
@@ -183,9 +178,8 @@ static char *find_dangling_link(const struct nvl_root *rootfs, char **target)
 static void say_dangling(const struct nvl_check *check, const struct nvl_container_facts *facts,
                          const char *link, const char *target, struct nvl_findings *findings)
 {
-    struct nvl_finding *f =
-        nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
-                        "the way to the driver's place in it is a link that leads nowhere");
+    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
+                                            "a broken link is in the way to the driver's place in it");
     nvl_autofree char *folder =
         target[0] == '/' ? nvl_xstrdup(target) : nvl_xasprintf("$(dirname %s)/%s", link, target);
     nvl_autofree char *make = nvl_xasprintf("mkdir -p %s", folder);
@@ -196,10 +190,9 @@ static void say_dangling(const struct nvl_check *check, const struct nvl_contain
     nvl_finding_about(f, NVL_SUBJECT_BUNDLE, NULL);
     nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
     nvl_finding_evidence(f, "%s -> %s, which does not exist in the container", link, target);
-    nvl_finding_cause(
-        f, "the start hook makes " NVL_MOUNT_POINT
-           " there, and follows no link to what is not there: the container starts without the driver, "
-           "however often it is restarted");
+    nvl_finding_cause(f, "the start hook makes " NVL_MOUNT_POINT
+                         " there, and follows no broken link: the container starts without the driver, "
+                         "however often you restart it");
     if (facts->is_running)
         nvl_finding_fix(f, "%s\n%s", inside, restart);
     else
@@ -223,10 +216,10 @@ static void check_mount_point(const struct nvl_check *check, const struct nvl_co
 }
 
 const struct nvl_check nvl_obstacle_checks[] = {
-    {"dev-absent", "Are all devices there that Proxmox passes to it?", 42, NVL_NEEDS_PVE, NULL,
+    {"dev-absent", "Do all devices exist that Proxmox passes to it?", 42, NVL_NEEDS_PVE, NULL,
      NVL_OF_CONTAINER(check_dev_absent)},
-    {"idmap-forbidden", "May its ids be mapped?", 44, 0, NULL, NVL_OF_CONTAINER(check_idmap)},
-    {"mount-point", "Is there a place for the driver in it?", 46, NVL_NEEDS_BUNDLE, NULL,
+    {"idmap-forbidden", "May it use the ids that it maps?", 44, 0, NULL, NVL_OF_CONTAINER(check_idmap)},
+    {"mount-point", "Does it have a place for the driver?", 46, NVL_NEEDS_BUNDLE, NULL,
      NVL_OF_CONTAINER(check_mount_point)},
     {0},
 };

@@ -1,5 +1,5 @@
-/* Device rules of a config: such as do nothing, such as deny too much, those of a grant that are missing, and
- * those that let a container have what it was not granted. */
+/* Device rules of a config: rules without effect, rules that deny too much, missing rules of a grant, and
+ * rules that allow what was not granted. */
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 #include "container/device_rules.h"
@@ -17,18 +17,17 @@ static void check_rules_without_effect(const struct nvl_check *check, const stru
             facts->effective.items[i].owner != NVL_OWNER_OTHER)
             nvl_add_setting_evidence(&evidence, facts, i);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_NOTE, facts, &evidence,
-                                                 "its device rules do nothing");
+                                                 "its device rules have no effect");
     if (f == NULL)
         return;
-    nvl_finding_cause(f, is_users
-                             ? "LXC makes device filters for root's containers alone; in a user's container "
-                               "every device that is there may be opened"
-                             : "an unprivileged CT may open every device but the console; rules that allow "
-                               "more change nothing, whatever numbers they name");
-    nvl_finding_fix(f, "these lines can be taken out of %s", facts->container->config_path);
+    nvl_finding_cause(f, is_users ? "LXC makes device filters only for root's containers; a user's container "
+                                    "may open every device that it has"
+                                  : "an unprivileged CT may open every device except the console; rules that "
+                                    "allow more change nothing, whatever numbers they name");
+    nvl_finding_fix(f, "you can remove these lines from %s", facts->container->config_path);
 }
 
-/* A first allow rule where there was no list makes one, and denies the rest. */
+/* Without a list, a first allow rule makes one and denies the rest. */
 static void check_rules_deny_rest(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                   struct nvl_findings *findings)
 {
@@ -48,14 +47,13 @@ static void check_rules_deny_rest(const struct nvl_check *check, const struct nv
                                                  "its device rules deny everything but NVIDIA's devices");
     if (f == NULL)
         return;
-    nvl_finding_cause(f,
-                      "without a list of devices every device opens; the first rule that allows one makes a "
-                      "list, and what it does not name is denied: /dev/null gives EPERM");
+    nvl_finding_cause(f, "without a list of devices every device opens; the first rule that allows one makes "
+                         "a list, and everything that it does not name is denied: /dev/null gives EPERM");
     if (is_ours) {
         nvl_autofree char *again = nvl_attach_again(facts);
         nvl_finding_fix(f, "%s", again);
     } else {
-        nvl_finding_fix(f, "take these lines out of %s: without them the devices open too",
+        nvl_finding_fix(f, "remove these lines from %s: the devices open without them",
                         facts->container->config_path);
     }
 }
@@ -68,7 +66,7 @@ static bool is_granted_node(const struct nvl_container_facts *facts, const char 
     return false;
 }
 
-/* nvlxc's rules for nodes that are not of the grant. */
+/* nvlxc's rules for nodes outside the grant. */
 static void find_strange_rules(const struct nvl_container_facts *facts, struct nvl_strv *evidence,
                                struct nvl_strv *paths)
 {
@@ -84,7 +82,7 @@ static void find_strange_rules(const struct nvl_container_facts *facts, struct n
     }
 }
 
-/* A GPU whose own node no rule names has another minor than it had: the rules for its old one are left. */
+/* A GPU whose own node no rule names got another minor: the rules for its old one remain. */
 static void explain_strange_rules(struct nvl_finding *f, const struct nvl_container_facts *facts)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv ignored = {0}, paths = {0};
@@ -121,13 +119,12 @@ static void check_grant_rules(const struct nvl_check *check, const struct nvl_co
         explain_strange_rules(f, facts);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
-        f, "the container has an allow-list of devices, and the rules that were written for its GPU "
-           "do not name the nodes that it has now; opening them gives EPERM, and nvidia-smi says "
-           "\"Unknown Error\"");
+        f, "the container has an allow-list of devices, and the rules that were written for its GPU do not "
+           "name the GPU's current nodes; opening them gives EPERM, and nvidia-smi says \"Unknown Error\"");
     nvl_finding_fix(f, "%s", again);
 }
 
-/* Rules of a grant whose GPU has another minor meanwhile: they open somebody else's. */
+/* Rules of a grant whose GPU has another minor now: they open another GPU. */
 static void check_rule_other_gpu(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                  struct nvl_findings *findings)
 {
@@ -137,13 +134,13 @@ static void check_rule_other_gpu(const struct nvl_check *check, const struct nvl
         return;
     find_strange_rules(facts, &evidence, &paths);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_WARNING, facts, &evidence,
-                                                 "its device rules name nodes that are not of its grant");
+                                                 "its device rules name nodes outside its grant");
     if (f == NULL)
         return;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(f, "a GPU's minor changes when cards or kernels do; these rules let the container open "
-                         "what was not given to it");
+                         "devices that it was not granted");
     nvl_finding_fix(f, "%s", again);
 }
 
@@ -152,9 +149,9 @@ const struct nvl_check nvl_rule_checks[] = {
      NVL_OF_CONTAINER(check_rules_deny_rest)},
     {"grant-rule-missing", "Does its device filter allow the nodes of its grant?", 110, NVL_NEEDS_GRANT,
      "rules-deny-rest grant-incomplete", NVL_OF_CONTAINER(check_grant_rules)},
-    {"rule-other-gpu", "Do its device rules name its own GPUs alone?", 150, NVL_NEEDS_GRANT,
+    {"rule-other-gpu", "Do its device rules name only its own GPUs?", 150, NVL_NEEDS_GRANT,
      "grant-rule-missing", NVL_OF_CONTAINER(check_rule_other_gpu)},
-    {"rules-without-effect", "Do its device rules do anything?", 180, 0, NULL,
+    {"rules-without-effect", "Do its device rules have an effect?", 180, 0, NULL,
      NVL_OF_CONTAINER(check_rules_without_effect)},
     {0},
 };

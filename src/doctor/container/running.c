@@ -1,5 +1,5 @@
-/* A container that runs: whether it still has what the host has now, and whether it can open it. A container
- * keeps what it was started with; drivers, majors and grants change meanwhile. */
+/* A running container: whether it still has what the host has now, and can open it. A container keeps what it
+ * was started with; drivers, majors and grants may change meanwhile. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -16,25 +16,25 @@
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 
-#define ANSWER_SECONDS 2 /* it can be frozen meanwhile */
+#define ANSWER_SECONDS 2 /* it may be frozen meanwhile */
 #define NO_ANSWER      255
 
 enum probe {
-    PROBE_UNKNOWN,  /* it could not be tried: not running, no cgroup v2, not root, no answer in time */
-    PROBE_OPENS,    /* it opens, or the driver refuses it: filter and mode let it through */
+    PROBE_UNKNOWN,  /* the probe was impossible: not running, no cgroup v2, not root, no answer in time */
+    PROBE_OPENS,    /* it opens, or the driver refuses it: filter and mode allow it */
     PROBE_ABSENT,   /* no such node in the container */
-    PROBE_OTHER,    /* something else stands there, or another device */
+    PROBE_OTHER,    /* something else is there, or another device */
     PROBE_FILTERED, /* EPERM: the device filter */
     PROBE_DENIED,   /* EACCES: mode and owner, or a mount with nodev */
 };
 
 struct probed {
     enum probe result;
-    struct stat st; /* of what stands there; zero where nothing does */
+    struct stat st; /* of what is there; zero if there is nothing */
 };
 
-/* What of the mounted bundle stands in the container's mount table: the last component of its root, which is
- * the version. NULL where nothing is mounted there. */
+/* The version of the mounted bundle: the last component of the root of its entry in the container's mount
+ * table. NULL if nothing is mounted there. */
 static char *mounted_version(const struct nvl_container_facts *facts)
 {
     nvl_autofree char *path = nvl_xasprintf("/proc/%d/mountinfo", (int)facts->init);
@@ -54,13 +54,13 @@ static char *mounted_version(const struct nvl_container_facts *facts)
         if (words.count < 6 || strcmp(words.items[4], point) != 0)
             continue;
         const char *slash = strrchr(words.items[3], '/');
-        free(version); /* the last mount lies on top */
+        free(version); /* the last mount covers the others */
         version = nvl_xstrdup(slash != NULL ? slash + 1 : words.items[3]);
     }
     return version;
 }
 
-/* Nodes that are not there, or of another number than the driver has now. */
+/* Nodes that are missing, or have another number than the driver has now. */
 static void compare_nodes(const struct nvl_container_facts *facts, struct nvl_strv *evidence,
                           struct nvl_strv *paths)
 {
@@ -72,7 +72,7 @@ static void compare_nodes(const struct nvl_container_facts *facts, struct nvl_st
         struct stat st;
         if (node->state == NVL_NODE_MISSING || node->state == NVL_NODE_NOT_DEVICE ||
             node->state == NVL_NODE_STALE || node->major < 0)
-            continue; /* the host's own fault, and said there */
+            continue; /* the host's own fault, reported there */
         size_t before = evidence->count;
         int r = nvl_root_stat(&facts->rootfs, node->path, AT_SYMLINK_NOFOLLOW, &st);
         if (r == -ENOENT && facts->has_grant)
@@ -100,8 +100,8 @@ static void compare_driver(const struct nvl_container_facts *facts, struct nvl_s
                        mounted, version);
 }
 
-/* The filter in force is that of the start, too: where the config lets a node be opened by now, a restart
- * does it. */
+/* The filter in force is that of the last start: if the config now lets a node be opened, a restart fixes
+ * it. */
 static void explain_filter(struct nvl_finding *f, const struct nvl_container_facts *facts)
 {
     nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
@@ -124,7 +124,7 @@ static void check_outdated(const struct nvl_check *check, const struct nvl_conta
     size_t nodes = evidence.count;
     compare_driver(facts, &evidence);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
-                                                 "it runs with what was there when it was started");
+                                                 "it still runs with what it got at its last start");
     if (f == NULL)
         return;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
@@ -132,17 +132,16 @@ static void check_outdated(const struct nvl_check *check, const struct nvl_conta
         nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
     explain_filter(f, facts);
     nvl_autofree char *restart = nvl_container_restart(facts->container);
-    nvl_finding_cause(
-        f, "nodes and driver are put into a container when it starts; its grant, the majors or the "
-           "driver have changed since: CUDA fails with error 999, 100 or 803");
+    nvl_finding_cause(f, "a container gets nodes and driver when it starts; its grant, the majors or the "
+                         "driver have changed since: CUDA fails with error 999, 100 or 803");
     nvl_finding_fix(f, "%s", restart);
 }
 
-/* A child joins the container's cgroup, which the device filter hangs on, and its user namespace, and opens
- * the node that was found through the container's root file system before. It runs no program, and what it
- * opens has been looked at: the device that the driver has, and nothing else. */
+/* A child joins the container's cgroup, to which the device filter belongs, and its user namespace, and opens
+ * the node that was found earlier through the container's root file system. The child runs no program, and
+ * opens only what was checked before: the device that the driver has. */
 
-/* A file of the cgroup that the container's init is in, "0::/lxc.payload.web" in the one hierarchy of v2. */
+/* A file of the cgroup of the container's init, "0::/lxc.payload.web" in the single hierarchy of v2. */
 static char *cgroup_file(const struct nvl_container_facts *facts, const char *name)
 {
     nvl_autofree char *group = nvl_process_cgroup(facts->host->root, facts->init);
@@ -150,7 +149,7 @@ static char *cgroup_file(const struct nvl_container_facts *facts, const char *na
     return group != NULL ? nvl_xasprintf("/sys/fs/cgroup%s/%s", group, name) : NULL;
 }
 
-/* Who joins a frozen group is frozen, and answers nothing. */
+/* A process that joins a frozen group freezes, and never answers. */
 static bool is_frozen(const struct nvl_container_facts *facts)
 {
     nvl_autofree char *path = cgroup_file(facts, "cgroup.events"), *text = NULL;
@@ -160,12 +159,13 @@ static bool is_frozen(const struct nvl_container_facts *facts)
            strstr(text, "frozen 1") != NULL;
 }
 
-/* -1 where the container has the host's own user namespace, and there is none to join. */
+/* -1 if the container has the host's own user namespace, so that there is none to join. */
 static int open_init_user_namespace(const struct nvl_container_facts *facts)
 {
     struct stat mine, theirs;
     nvl_autofree char *path = nvl_xasprintf("/proc/%d/ns/user", (int)facts->init);
-    nvl_autofd int fd = open(path, O_RDONLY | O_CLOEXEC); /* a kernel link: the root handle follows none */
+    nvl_autofd int fd =
+        open(path, O_RDONLY | O_CLOEXEC); /* a link of the kernel's, which the root handle does not follow */
 
     if (fd < 0 || fstat(fd, &theirs) < 0 || stat("/proc/self/ns/user", &mine) < 0)
         return -1;
@@ -216,14 +216,13 @@ static enum probe judge_answer(int answer)
         return PROBE_DENIED;
     case NO_ANSWER:
         return PROBE_UNKNOWN;
-    default: /* whatever the driver says, or that there is none (ENXIO): the container's root got through to
-                it */
+    default: /* an error of the driver's, or no driver (ENXIO): the container's root reached it */
         return PROBE_OPENS;
     }
 }
 
-/* A device has the same driver behind it everywhere, so what the driver says is the host's question. `node`
- * as it should be, looked for under its path in the container. Caps nodes are opened for reading. */
+/* A device has the same driver everywhere, so the driver's answer concerns the host. `node` as it should be;
+ * its path is looked up in the container. Caps nodes are opened for reading. */
 static struct probed probe_node(const struct nvl_container_facts *facts, const struct nvl_node *node)
 {
     struct probed probed = {.result = PROBE_UNKNOWN};
@@ -250,7 +249,7 @@ static void find_probed(const struct nvl_container_facts *facts, enum probe want
 
     for (size_t i = 0; i < count; i++) {
         const struct nvl_node *node = &nodes[i];
-        /* who may open DRI nodes is a question of its own (users.c) */
+        /* users.c checks who may open DRI nodes */
         if (node->major < 0 || node->kind == NVL_NODE_DRI)
             continue;
         struct probed probed = probe_node(facts, node);
@@ -277,9 +276,8 @@ static void check_device_filtered(const struct nvl_check *check, const struct nv
         return;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *again = nvl_attach_again(facts), *restart = nvl_container_restart(facts->container);
-    nvl_finding_cause(f,
-                      "the filter that is in force in the running container has no rule for them: nvidia-smi "
-                      "says \"Failed to initialize NVML: Unknown Error\", CUDA fails with error 100 or 999");
+    nvl_finding_cause(f, "the filter in force in the running container has no rule for them: nvidia-smi says "
+                         "\"Failed to initialize NVML: Unknown Error\", CUDA fails with error 100 or 999");
     nvl_finding_fix(f, "%s\n%s", again, restart);
 }
 
@@ -290,13 +288,13 @@ static void check_device_denied(const struct nvl_check *check, const struct nvl_
 
     find_probed(facts, PROBE_DENIED, "Permission denied (EACCES)", &evidence, &paths);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
-                                                 "the mode of NVIDIA's nodes keeps it out");
+                                                 "the mode of NVIDIA's nodes keeps the container out");
     if (f == NULL)
         return;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
-    nvl_finding_cause(
-        f, "the nodes belong to the host's root, who is nobody in an unprivileged container: only the "
-           "bits for others count there. nvidia-smi says \"Insufficient Permissions\"");
+    nvl_finding_cause(f,
+                      "the nodes belong to the host's root, who is nobody in an unprivileged container: only "
+                      "the bits for others count there. nvidia-smi says \"Insufficient Permissions\"");
     if (facts->host->host.params.mode != 0666)
         nvl_finding_fix(f,
                         "the driver is told to make its nodes with mode %04o: in /etc/modprobe.d, set "
@@ -307,7 +305,7 @@ static void check_device_denied(const struct nvl_check *check, const struct nvl_
 }
 
 const struct nvl_check nvl_running_checks[] = {
-    {"start-outdated", "Does the running container have the nodes and the driver of now?", 60,
+    {"start-outdated", "Does the running container have the current nodes and driver?", 60,
      NVL_NEEDS_LOADED | NVL_NEEDS_RUNNING,
      "hook-missing bundle-absent grant-unreadable grant-incomplete mount-point " NVL_NO_NODES_ON_HOST,
      NVL_OF_CONTAINER(check_outdated)},

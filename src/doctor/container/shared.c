@@ -1,4 +1,4 @@
-/* The words and small questions that the container's checks share. */
+/* Texts and small questions that the container's checks share. */
 #include "doctor/container/shared.h"
 
 #include "container/foreign.h"
@@ -68,7 +68,7 @@ struct nvl_finding *nvl_finding_of_lines(struct nvl_findings *findings, const st
     return f;
 }
 
-/* Lines that are not ours stand in attach's way, or have to go with the rest. */
+/* Whether lines that are not ours block attach, or must go with the rest. */
 static bool has_lines_to_replace(const struct nvl_container_facts *facts)
 {
     nvl_autofree bool *strays = nvl_config_strays(&facts->config);
@@ -86,7 +86,7 @@ static void add_included_remark(const struct nvl_container_facts *facts, struct 
                      included->file);
 }
 
-/* The command that writes the same grant, carried out that way. */
+/* The command that writes the same grant with that delivery. */
 static char *attach_command(const struct nvl_container_facts *facts, const struct nvl_delivery *delivery)
 {
     struct nvl_buf b = {0};

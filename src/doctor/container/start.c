@@ -1,14 +1,14 @@
-/* What a container's grant gives it now: which of its GPUs are here, and which others it can reach. What a
- * running one has is asked in running.c. */
+/* What a container's grant gives it now: which of its GPUs are here, and which others it can reach. running.c
+ * checks what a running container has. */
 #include "doctor/container/shared.h"
 #include "container/device_rules.h"
 #include "doctor/families.h"
 
-/* Why one selector names nothing that can be used. */
+/* Why a selector names nothing usable. */
 enum lack { LACK_NONE, LACK_GPU, LACK_FIRST_USE, LACK_HELD, LACK_EXCLUDED, LACK_MIG, LACK_MIG_UUID };
 
-/* The driver says a GPU's UUID once it was used; the start hook uses each. One that does not come up, or is
- * off the bus, may be the one as well. */
+/* The driver reports a GPU's UUID only after its first use; the start hook uses each GPU. A GPU that does not
+ * come up, or is off the bus, may also be the one. */
 static bool has_gpu_without_uuid(const struct nvl_gpus *gpus)
 {
     for (size_t i = 0; i < gpus->count; i++) {
@@ -36,7 +36,7 @@ static enum lack classify(const struct nvl_host *host, const struct nvl_selector
     return s->kind == NVL_SELECT_MIG ? LACK_MIG : LACK_GPU;
 }
 
-/* Whether it may be the one that no GPU is known to be: only the driver says UUIDs, and counts. */
+/* Whether it may be the GPU that none is known to be: only the driver knows UUIDs and numbers. */
 static bool may_be_meant(const struct nvl_gpu *gpu, const struct nvl_selector *s)
 {
     if (s->kind == NVL_SELECT_INDEX)
@@ -44,7 +44,7 @@ static bool may_be_meant(const struct nvl_gpu *gpu, const struct nvl_selector *s
     return s->kind != NVL_SELECT_PCI && gpu->uuid[0] == '\0';
 }
 
-/* The GPU that a selector names, else those that it may mean; its own text where there are none. */
+/* The GPU that a selector names, else those that it may mean; the selector's own text if there are none. */
 static void find_meant_gpus(const struct nvl_gpus *gpus, const struct nvl_selector *s, struct nvl_strv *pcis)
 {
     const struct nvl_gpu *gpu = s->kind == NVL_SELECT_MIG_UUID ? NULL : nvl_find_selected(gpus, s);
@@ -59,7 +59,7 @@ static void find_meant_gpus(const struct nvl_gpus *gpus, const struct nvl_select
         nvl_strv_push(pcis, s->text);
 }
 
-/* The resolver's own sentences about the selectors that lack this, and the GPUs that these mean. */
+/* The resolver's own sentences about the selectors that lack this, and the GPUs that they mean. */
 static void find_lacking(const struct nvl_container_facts *facts, enum lack wanted, struct nvl_strv *evidence,
                          struct nvl_strv *pcis)
 {
@@ -127,17 +127,16 @@ static void check_first_use(const struct nvl_check *check, const struct nvl_cont
                             struct nvl_findings *findings)
 {
     struct nvl_finding *f = lack_finding(check, facts, findings, NVL_SEVERITY_NOTE, LACK_FIRST_USE,
-                                         "whether its GPU is here shows at the GPU's first use");
+                                         "the GPU's first use will show whether its GPU is here");
 
     if (f == NULL)
         return;
-    nvl_finding_cause(
-        f, "the driver does not say a GPU's UUID before something has used it; the start hook does "
-           "so by itself");
+    nvl_finding_cause(f, "the driver reports a GPU's UUID only after something has used the GPU; the start "
+                         "hook uses it by itself");
     nvl_finding_fix(f, "nvidia-smi -L");
 }
 
-/* The words for the first of its GPUs that another driver has. */
+/* The texts for the first of its GPUs that another driver holds. */
 static const struct nvl_gpu_reason *find_held(const struct nvl_container_facts *facts)
 {
     const struct nvl_gpus *gpus = &facts->host->host.gpus;
@@ -172,13 +171,13 @@ static void check_granted_excluded(const struct nvl_check *check, const struct n
                                    struct nvl_findings *findings)
 {
     struct nvl_finding *f = lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_EXCLUDED,
-                                         "the driver is told to leave out a GPU of its grant");
+                                         "the driver's options exclude a GPU of its grant");
 
     if (f == NULL)
         return;
     nvl_finding_cause(f, "the module option NVreg_ExcludedGpus names it; %s", without_it(facts));
-    nvl_finding_fix(f, "grep -r NVreg_ExcludedGpus /etc/modprobe.d /proc/cmdline\n"
-                       "take the GPU out of it, then: update-initramfs -u, and reboot");
+    nvl_finding_fix(f, "grep -r NVreg_ExcludedGpus /etc/modprobe.d /proc/cmdline\nremove the GPU from it, "
+                       "then: update-initramfs -u, and reboot");
 }
 
 static void check_granted_mig(const struct nvl_check *check, const struct nvl_container_facts *facts,
@@ -190,31 +189,28 @@ static void check_granted_mig(const struct nvl_check *check, const struct nvl_co
     if (f == NULL)
         return;
     nvl_autofree char *name = nvl_shell_word(facts->name);
-    nvl_finding_cause(f,
-                      "MIG instances do not outlive a reset of the GPU or a reboot, and come back with other "
-                      "numbers; %s",
-                      without_it(facts));
+    nvl_finding_cause(
+        f, "a reset of the GPU or a reboot removes MIG instances, and they come back with other numbers; %s",
+        without_it(facts));
     nvl_finding_fix(f,
-                    "make the instance again (nvidia-smi mig -cgi PROFILE -C), or grant one that is there:\n"
-                    "  nvlxc gpus\n  nvlxc attach %s --gpu MIG-GPU-UUID/GI/CI",
+                    "create the instance again (nvidia-smi mig -cgi PROFILE -C), or grant one that exists:\n "
+                    " nvlxc gpus\n  nvlxc attach %s --gpu MIG-GPU-UUID/GI/CI",
                     name);
 }
 
 static void check_granted_mig_uuid(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                    struct nvl_findings *findings)
 {
-    struct nvl_finding *f =
-        lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_MIG_UUID,
-                     "its grant names a MIG device in a form that cannot be resolved at a start");
+    struct nvl_finding *f = lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_MIG_UUID,
+                                         "its grant names a MIG device in a form that no start can resolve");
 
     if (f == NULL)
         return;
     nvl_autofree char *again = nvl_attach_again(facts);
-    nvl_finding_cause(
-        f,
-        "only NVML knows which device a MIG UUID is; attach asks it once and writes the form that "
-        "the kernel's files resolve; %s",
-        without_it(facts));
+    nvl_finding_cause(f,
+                      "only NVML knows which device a MIG UUID means; attach asks NVML once and writes the "
+                      "form that the kernel's files resolve; %s",
+                      without_it(facts));
     nvl_finding_fix(f, "%s", again);
 }
 
@@ -249,16 +245,15 @@ static void check_other_gpus(const struct nvl_check *check, const struct nvl_con
     }
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, NVL_SEVERITY_WARNING, facts, &evidence,
-                             "it is privileged and can open GPUs that were not given to it");
+                             "it is privileged and can open GPUs that it was not granted");
     if (f == NULL)
         return;
     nvl_autofree char *again = nvl_attach_again(facts);
-    nvl_finding_cause(
-        f, "its root is the host's and can make any device node; without a device filter that lists "
-           "what is allowed, nothing keeps it from the other GPUs");
+    nvl_finding_cause(f, "its root is the host's and can make any device node; without a device filter that "
+                         "lists what is allowed, nothing keeps it from the other GPUs");
     nvl_finding_fix(f,
-                    "make it unprivileged, or give it LXC's device list: as the first line of %s,\n"
-                    "  lxc.include = /usr/share/lxc/config/common.conf\nthen:\n%s",
+                    "make it unprivileged, or give it LXC's device list: as the first line of %s,\n  "
+                    "lxc.include = /usr/share/lxc/config/common.conf\nthen:\n%s",
                     facts->container->config_path, again);
 }
 
@@ -267,13 +262,13 @@ const struct nvl_check nvl_start_checks[] = {
      NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_granted_missing)},
     {"grant-gpu-held", "Does nvidia drive the GPUs of its grant?", 20, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
      NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_granted_held)},
-    {"grant-gpu-excluded", "Does the driver use the GPUs of its grant?", 30,
+    {"grant-gpu-excluded", "Do the driver's options leave it the GPUs of its grant?", 30,
      NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH, "gpu-excluded", NVL_OF_CONTAINER(check_granted_excluded)},
-    {"grant-mig-missing", "Are the MIG devices of its grant there?", 40, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
+    {"grant-mig-missing", "Do the MIG devices of its grant exist?", 40, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
      "mig-empty " NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_granted_mig)},
-    {"grant-mig-uuid", "Can its MIG devices be found at a start?", 50, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
-     NULL, NVL_OF_CONTAINER(check_granted_mig_uuid)},
-    {"other-gpus-open", "Is it kept from GPUs that were not given to it?", 90,
+    {"grant-mig-uuid", "Can a start find its MIG devices?", 50, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH, NULL,
+     NVL_OF_CONTAINER(check_granted_mig_uuid)},
+    {"other-gpus-open", "Is it kept from GPUs that it was not granted?", 90,
      NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH, NULL, NVL_OF_CONTAINER(check_other_gpus)},
     {"grant-gpu-unused", "Does the driver know its GPUs' UUIDs?", 100, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
      "gpu-lost gpu-silent " NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_first_use)},

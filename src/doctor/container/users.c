@@ -1,5 +1,5 @@
-/* Who may open the nodes: the users that known services run as, and the groups that the container gives to
- * graphics devices. Ids are compared as the host has them. */
+/* Who may open the nodes: the users that known services run as, and the groups to which the container gives
+ * graphics devices. Ids are compared as the host sees them. */
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -10,7 +10,7 @@
 
 #define FILE_MAX (1u << 20)
 
-/* The value of a key of a unit file that counts, the last; NULL for none. */
+/* The value of a key of a unit file that is in force, the last one; NULL for none. */
 static char *unit_value(const char *text, size_t len, const char *key)
 {
     size_t pos = 0, line_len, key_len = strlen(key);
@@ -37,7 +37,7 @@ static void add_supplementary(const struct nvl_root *rootfs, const char *names, 
             u->groups[u->n_groups++] = gid;
 }
 
-/* The user that a unit runs as. False for root, and where there is no such unit or user. */
+/* The user that a unit runs as. False for root, and if there is no such unit or user. */
 static bool find_service_user(const struct nvl_root *rootfs, const char *service, struct nvl_account *u)
 {
     static const char *const folders[] = {"/etc/systemd/system", "/usr/lib/systemd/system",
@@ -60,7 +60,7 @@ static bool find_service_user(const struct nvl_root *rootfs, const char *service
     return true;
 }
 
-/* What a start will make of a node that the host keeps to a group (inject/node_copies.h). */
+/* What a start will make of a node that the host reserves for a group (inject/node_copies.h). */
 static void take_for_own(const struct nvl_container_facts *facts, const struct nvl_node *node,
                          struct stat *st)
 {
@@ -133,7 +133,7 @@ static void find_nodes_closed_to(const struct nvl_container_facts *facts, const 
     }
 }
 
-/* "pct set 220 -dev0 /dev/nvidia0,mode=0666" for each passed node; "" where none is. */
+/* "pct set 220 -dev0 /dev/nvidia0,mode=0666" for each passed node; "" if there is none. */
 static char *passthrough_commands(const struct nvl_container_facts *facts)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv commands = {0};
@@ -165,9 +165,8 @@ static void check_service_user(const struct nvl_check *check, const struct nvl_c
         return;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *commands = passthrough_commands(facts);
-    nvl_finding_cause(
-        f, "the service runs as a user whom the nodes' mode leaves out: as root all works, the service "
-           "falls back to the CPU");
+    nvl_finding_cause(f, "the service runs as a user whom the nodes' mode excludes: everything works as "
+                         "root, but the service falls back to the CPU");
     if (commands[0] != '\0')
         nvl_finding_fix(f, "%s", commands);
     else
@@ -188,7 +187,7 @@ static bool is_gid_of(const struct nvl_container_facts *facts, const char *group
     return facts->idmap.gid0 + own == gid;
 }
 
-/* A user's start hook can make no nodes: the host's own have to be for all. */
+/* A user's start hook cannot make nodes: the host's own must be open to all. */
 static void render_fix(struct nvl_finding *f, const struct nvl_container_facts *facts,
                        const struct nvl_node *node)
 {
@@ -217,7 +216,7 @@ static void check_render_group(const struct nvl_check *check, const struct nvl_c
             !look_at_node(facts, node, &st) || (st.st_mode & 0006) == 0006)
             continue;
         if (has_own_nodes(facts) && st.st_uid == facts->idmap.uid0 && st.st_gid == facts->idmap.gid0)
-            continue; /* it has no such group: its root is whom the node is for */
+            continue; /* it has no such group: the node is for its root */
         nvl_strv_pushf(&evidence, "%s: mode %04o, owner %u:%u", node->path, st.st_mode & 07777, st.st_uid,
                        st.st_gid);
         if (is_gid_of(facts, "render", st.st_gid, &evidence) ||
@@ -225,13 +224,12 @@ static void check_render_group(const struct nvl_check *check, const struct nvl_c
             continue;
         struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_WARNING, facts, &evidence,
                                                      "no group of the container may open the graphics node");
-        nvl_finding_cause(
-            f, "%s",
-            facts->idmap.privileged
-                ? "the host's group of the node has another number than the container's: Vulkan and EGL "
-                  "work as root alone"
-                : "the node's group is one of the host, which an unprivileged container has no part "
-                  "in: Vulkan and EGL find no device, for root neither");
+        nvl_finding_cause(f, "%s",
+                          facts->idmap.privileged
+                              ? "the host's group of the node has another number in the container: Vulkan "
+                                "and EGL work only as root"
+                              : "the node's group belongs to the host, and no unprivileged container has a "
+                                "part in it: Vulkan and EGL find no device, not even as root");
         render_fix(f, facts, node);
     }
 }
@@ -239,7 +237,7 @@ static void check_render_group(const struct nvl_check *check, const struct nvl_c
 const struct nvl_check nvl_user_checks[] = {
     {"service-user-denied", "May its services open the nodes?", 80, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS,
      "device-denied node-mode", NVL_OF_CONTAINER(check_service_user)},
-    {"render-group", "May a group of it open the graphics nodes?", 90, NVL_NEEDS_GRANT | NVL_NEEDS_ROOTFS,
+    {"render-group", "May one of its groups open the graphics nodes?", 90, NVL_NEEDS_GRANT | NVL_NEEDS_ROOTFS,
      NULL, NVL_OF_CONTAINER(check_render_group)},
     {0},
 };

@@ -1,5 +1,5 @@
-/* What the next boot and the next kernel will bring: blacklists, the initramfs, headers. What containers need
- * of the host when they start is asked in guests.c; the table is of both. */
+/* What the next boot and the next kernel will bring: blacklists, the initramfs, headers. guests.c checks what
+ * containers need of the host when they start; the table has the rows of both. */
 #include <sys/stat.h>
 
 #include "doctor/families.h"
@@ -16,7 +16,7 @@ static bool kernel_has(const struct nvl_host_facts *facts, const char *folder)
     return nvl_root_exists(facts->root, path);
 }
 
-/* Whether the folder of the kernel's modules is there and can be asked. */
+/* Whether the folder of the kernel's modules exists and can be read. */
 static bool knows_kernel(const struct nvl_host_facts *facts)
 {
     return kernel_has(facts, "drivers");
@@ -26,7 +26,7 @@ static bool is_kept_out(const struct nvl_host_facts *facts, const char *module,
                         struct nvl_modprobe_lines *lines)
 {
     static const struct {
-        const char *before, *behind; /* the module's name, in words of the kernel's command line */
+        const char *before, *behind; /* words of the kernel's command line around the module's name */
     } forms[] = {{"modprobe.blacklist=", ""},
                  {"module_blacklist=", ""},
                  {"rd.driver.blacklist=", ""},
@@ -52,12 +52,11 @@ static void say_not_kept_out(const struct nvl_check *check, const struct nvl_hos
     nvl_finding_about(f, NVL_SUBJECT_MODULE, module);
     nvl_finding_evidence(f,
                          "no line \"blacklist %s\" in /etc/modprobe.d, /run/modprobe.d or "
-                         "/usr/lib/modprobe.d, and nothing of it in /proc/cmdline",
+                         "/usr/lib/modprobe.d, and none in /proc/cmdline",
                          module);
     nvl_finding_cause(
-        f, "whichever of the two drivers is loaded first has the GPU. Debian's blacklist comes with "
-           "libcuda1 and the graphics packages, not with the kernel module; Proxmox VE's own "
-           "blacklist names nvidiafb alone");
+        f, "whichever driver loads first gets the GPU. Debian's blacklist comes with libcuda1 and the "
+           "graphics packages, not with the kernel module; Proxmox VE's own blacklist names only nvidiafb");
     nvl_strv_pushf(&fix, "printf '%s' > /etc/modprobe.d/nvlxc-blacklist.conf", lines);
     nvl_advise_initramfs(&facts->system, &fix);
     nvl_finding_fix_lines(f, &fix);
@@ -104,9 +103,8 @@ static void check_initramfs(const struct nvl_check *check, const struct nvl_host
         nvl_finding_about(f, NVL_SUBJECT_MODULE, "nouveau");
         nvl_finding_evidence(f, "%s was written %lld seconds before %s", path,
                              (long long)(st.st_mtime - image.st_mtime), lines.items[i].file);
-        nvl_finding_cause(
-            f, "the initramfs has a copy of modprobe's configuration of its own, and loads modules "
-               "before the root file system is there: nouveau can take the GPU in it");
+        nvl_finding_cause(f, "the initramfs has its own copy of modprobe's configuration and loads modules "
+                             "before the root file system is mounted: nouveau in it can take the GPU");
         nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
         nvl_advise_initramfs(&facts->system, &fix);
         nvl_finding_fix_lines(f, &fix);
@@ -114,7 +112,7 @@ static void check_initramfs(const struct nvl_check *check, const struct nvl_host
     }
 }
 
-/* "proxmox-headers-6.14" follows one series, as its kernel's package does. */
+/* "proxmox-headers-6.14" follows one series, like that series' kernel package. */
 static bool has_series_headers(const struct nvl_host_facts *facts)
 {
     const char *kernel = facts->system.kernel;
@@ -145,14 +143,13 @@ static void check_headers_kept(const struct nvl_check *check, const struct nvl_h
     nvl_finding_evidence(f, "package %s is not installed; dkms builds %s/%s", meta,
                          facts->installed.dkms_name, facts->installed.dkms_version);
     nvl_finding_cause(
-        f, "dkms builds the module for a new kernel only where that kernel's headers are installed; "
-           "this package brings them with each kernel. Without it the GPU is gone after a kernel "
-           "update");
+        f, "dkms builds the module for a new kernel only if that kernel's headers are installed; this "
+           "package brings them with each kernel. Without it the GPU is gone after a kernel update");
     nvl_advise_headers(&need, &fix);
     nvl_finding_fix_lines(f, &fix);
 }
 
-/* Whether there is a GPU that is NVIDIA's driver's, now or by what is planned. */
+/* Whether NVIDIA's driver has a GPU, now or according to the configuration. */
 static bool has_gpu_for_nvidia(const struct nvl_host_facts *facts)
 {
     for (size_t i = 0; i < facts->host.gpus.count; i++)
@@ -161,8 +158,8 @@ static bool has_gpu_for_nvidia(const struct nvl_host_facts *facts)
     return false;
 }
 
-/* Left over from when the GPU was a virtual machine's. Where the module is there and not loaded, that is
- * said by driver-not-loaded. */
+/* Left over from a time when a virtual machine had the GPU. If the module exists and is not loaded,
+ * driver-not-loaded reports that. */
 static void check_kept_out(const struct nvl_check *check, const struct nvl_host_facts *facts,
                            struct nvl_findings *findings)
 {
@@ -174,19 +171,19 @@ static void check_kept_out(const struct nvl_check *check, const struct nvl_host_
     nvl_nvidia_barriers_read(facts->root, &facts->modprobe, &barriers);
     if (barriers.count == 0)
         return;
-    struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING,
-                                             "NVIDIA's driver is kept from being loaded at the next boot");
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, NVL_SEVERITY_WARNING,
+                         "this host's configuration keeps NVIDIA's driver from loading at the next boot");
     nvl_finding_about(f, NVL_SUBJECT_MODULE, "nvidia");
     nvl_claims_evidence(&barriers, &evidence);
     nvl_finding_evidence_lines(f, &evidence);
-    nvl_finding_cause(f,
-                      "such a line keeps the GPU for a virtual machine: after a boot nothing drives it, and "
-                      "containers that need its nodes to be there do not start");
+    nvl_finding_cause(f, "such a line reserves the GPU for a virtual machine: after a boot nothing drives "
+                         "it, and containers that need its nodes do not start");
     nvl_claims_fix(&barriers, false, &fix);
     nvl_finding_fix_lines(f, &fix);
 }
 
-/* The ids are there and the GPU is not bound yet: of a VM's claim the family of the GPU speaks. */
+/* The ids are configured and the GPU is not bound yet; the GPU's family reports the claim of a VM. */
 static void check_vfio_ids(const struct nvl_check *check, const struct nvl_host_facts *facts,
                            struct nvl_findings *findings)
 {
@@ -199,15 +196,15 @@ static void check_vfio_ids(const struct nvl_check *check, const struct nvl_host_
         nvl_module_claims_read(facts->root, &facts->modprobe, gpu, "vfio-pci", &claims);
         if (claims.count == 0)
             continue;
-        nvl_autofree char *title = nvl_xasprintf(
-            "vfio-pci is told to take the GPU %s (10de:%04x), and has not yet", gpu->pci, gpu->pci_device);
+        nvl_autofree char *title =
+            nvl_xasprintf("vfio-pci is told to take the GPU %s (10de:%04x), but has not taken it yet",
+                          gpu->pci, gpu->pci_device);
         struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING, title);
         nvl_finding_about(f, NVL_SUBJECT_GPU, gpu->pci);
         nvl_claims_evidence(&claims, &evidence);
         nvl_finding_evidence_lines(f, &evidence);
-        nvl_finding_cause(
-            f, "it takes the GPU as soon as it is loaded before NVIDIA's driver, at the next boot, "
-               "or while no driver holds the GPU");
+        nvl_finding_cause(f, "vfio-pci takes the GPU as soon as it loads before NVIDIA's driver: at the next "
+                             "boot, or while no driver holds the GPU");
         nvl_claims_fix(&claims, false, &fix);
         nvl_finding_fix_lines(f, &fix);
     }
@@ -218,11 +215,11 @@ const struct nvl_check nvl_boot_checks[] = {
      NVL_OF_HOST(check_nouveau_blacklist)},
     {"nova-blacklist", "Is nova_core kept out at the next boot?", 20, NVL_NEEDS_NVIDIA, "gpu-nova",
      NVL_OF_HOST(check_nova_blacklist)},
-    {"nvidia-kept-out", "Is NVIDIA's driver let in at the next boot?", 22, 0, "driver-not-loaded",
+    {"nvidia-kept-out", "Will NVIDIA's driver load at the next boot?", 22, 0, "driver-not-loaded",
      NVL_OF_HOST(check_kept_out)},
     {"vfio-ids", "Will vfio-pci leave the GPUs alone at the next boot?", 25, 0, NULL,
      NVL_OF_HOST(check_vfio_ids)},
-    {"initramfs-old", "Does the initramfs know the blacklist?", 30, NVL_NEEDS_NVIDIA, "gpu-nouveau",
+    {"initramfs-old", "Does the initramfs contain the blacklist?", 30, NVL_NEEDS_NVIDIA, "gpu-nouveau",
      NVL_OF_HOST(check_initramfs)},
     {"headers-not-kept", "Will the next kernel come with its headers?", 40, NVL_NEEDS_NVIDIA,
      "headers-missing", NVL_OF_HOST(check_headers_kept)},

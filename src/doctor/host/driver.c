@@ -1,5 +1,5 @@
-/* The kernel module: installed, and built for this kernel. Whether it may load and has loaded is in
- * module.c, what programs need of the driver in libraries.c. */
+/* The kernel module: installed, and built for this kernel. module.c checks whether it may load and has
+ * loaded, libraries.c what programs need of the driver. */
 #include "doctor/families.h"
 #include "doctor/host/shared.h"
 #include "driver/replace.h"
@@ -37,10 +37,10 @@ static void check_driver_absent(const struct nvl_check *check, const struct nvl_
         nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "NVIDIA's driver is not installed");
     nvl_finding_about_module(f, facts);
     nvl_finding_explains(f, NVL_SUBJECT_LIBRARY, NULL);
-    nvl_finding_evidence(f, "/proc/driver/nvidia/version does not exist; no libcuda or libnvidia-ml, no dkms "
-                            "entry and no package of the driver is here");
-    nvl_finding_cause(f, "containers have no driver of their own: they use the host's kernel module, and "
-                         "libraries of exactly its version");
+    nvl_finding_evidence(f, "/proc/driver/nvidia/version does not exist; the host has no libcuda or "
+                            "libnvidia-ml, no dkms entry and no package of the driver");
+    nvl_finding_cause(f, "containers use the host's kernel module, and libraries of exactly its version: "
+                         "without a driver on the host they have no GPU");
     nvl_advise_install(&need, &fix);
     nvl_finding_fix_lines(f, &fix);
 }
@@ -57,13 +57,14 @@ static void check_headers_missing(const struct nvl_check *check, const struct nv
         "the kernel module was not built: the headers of kernel %s are missing", facts->system.kernel);
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
     nvl_finding_about_module(f, facts);
-    nvl_strv_pushf(&evidence, "/lib/modules/%s/build leads nowhere", facts->system.kernel);
+    nvl_strv_pushf(&evidence, "/lib/modules/%s/build does not exist, or is a broken link",
+                   facts->system.kernel);
     add_module_evidence(&evidence, facts);
     add_source_evidence(&evidence, &facts->installed);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f,
-                      "dkms builds the module for each kernel from its headers, which the driver's packages "
-                      "do not bring: a new kernel came without them, or they were never installed");
+                      "dkms builds the module for each kernel from that kernel's headers, which the driver's "
+                      "packages do not bring: a new kernel came without them, or they were never installed");
     nvl_advise_headers(&need, &fix);
     nvl_advise_build(&need, &fix);
     nvl_finding_fix_lines(f, &fix);
@@ -108,8 +109,8 @@ static void check_driver_kernel(const struct nvl_check *check, const struct nvl_
     add_module_evidence(&evidence, facts);
     add_log_evidence(&evidence, &facts->installed);
     nvl_finding_evidence_lines(f, &evidence);
-    nvl_finding_cause(f, "the module is built from its own source against each kernel, and this kernel has "
-                         "changed what that source uses: the build fails");
+    nvl_finding_cause(f, "dkms builds the module from the driver's source against each kernel, and this "
+                         "kernel changed what that source uses: the build fails");
     nvl_advise_newer(&need, &fix);
     nvl_finding_fix_lines(f, &fix);
 }
@@ -129,10 +130,10 @@ static void check_driver_build(const struct nvl_check *check, const struct nvl_h
     add_log_evidence(&evidence, &facts->installed);
     add_module_evidence(&evidence, facts);
     nvl_finding_evidence_lines(f, &evidence);
-    nvl_finding_cause(f, "the first error of the build, above, is what stopped it; errors about structures, "
-                         "members or arguments mean that driver and kernel do not fit");
+    nvl_finding_cause(f, "the first error of the build, above, stopped it; errors about structures, members "
+                         "or arguments mean that driver and kernel do not fit together");
     nvl_advise_build(&need, &fix);
-    nvl_strv_push(&fix, "where that fails again, another driver or another kernel:");
+    nvl_strv_push(&fix, "if that fails again, install another driver or another kernel:");
     nvl_advise_newer(&need, &fix);
     nvl_finding_fix_lines(f, &fix);
 }
@@ -154,12 +155,11 @@ static void check_not_built(const struct nvl_check *check, const struct nvl_host
     for (size_t i = 0; i < facts->userspace.versions.count; i++)
         nvl_strv_pushf(&evidence, "libraries of %s are installed", facts->userspace.versions.items[i]);
     nvl_finding_evidence_lines(f, &evidence);
-    nvl_finding_cause(f, "%s",
-                      source
-                          ? "the kernel was installed when dkms or the headers were not there, or was booted "
-                            "before dkms was done"
-                          : "a container's installation (--no-kernel-modules) or packages without "
-                            "nvidia-kernel-dkms: nothing can drive the GPU");
+    nvl_finding_cause(
+        f, "%s",
+        source ? "the kernel was installed before dkms or the headers, or was booted before dkms was done"
+               : "the driver was installed as for a container (--no-kernel-modules), or its packages without "
+                 "nvidia-kernel-dkms: nothing can drive the GPU");
     if (source)
         nvl_advise_build(&need, &fix);
     else
@@ -167,7 +167,7 @@ static void check_not_built(const struct nvl_check *check, const struct nvl_host
     nvl_finding_fix_lines(f, &fix);
 }
 
-/* It hands slices of a GPU to virtual machines, and is told apart by what it lacks. */
+/* The driver that hands slices of a GPU to virtual machines; it is recognized by what it lacks. */
 static void check_vgpu(const struct nvl_check *check, const struct nvl_host_facts *facts,
                        struct nvl_findings *findings)
 {
@@ -187,16 +187,15 @@ static void check_vgpu(const struct nvl_check *check, const struct nvl_host_fact
     nvl_finding_evidence(f, "no libcuda.so.1 is installed; %s",
                          facts->modules.nvidia_vgpu_vfio ? "/proc/modules: nvidia_vgpu_vfio"
                                                          : "libnvidia-vgpu.so is");
-    nvl_finding_cause(f,
-                      "it divides a GPU among virtual machines, and brings neither libcuda nor nvidia-uvm: "
-                      "programs of this host and of containers cannot compute with it");
+    nvl_finding_cause(f, "this driver divides a GPU among virtual machines, and brings neither libcuda nor "
+                         "nvidia-uvm: programs on this host and in containers cannot use CUDA");
     nvl_advise_libraries(&need, facts->host.driver.version, &none, &fix);
     nvl_finding_fix_lines(f, &fix);
 }
 
 const struct nvl_check nvl_driver_checks[] = {
     {"driver-absent", "Is NVIDIA's driver installed?", 10, 0, "gpu-absent", NVL_OF_HOST(check_driver_absent)},
-    {"headers-missing", "Are the kernel's headers here for the module's build?", 20, NVL_NEEDS_UNBUILT,
+    {"headers-missing", "Are the kernel's headers installed, to build the module?", 20, NVL_NEEDS_UNBUILT,
      "gpu-absent", NVL_OF_HOST(check_headers_missing)},
     {"driver-kernel", "Does the driver fit the running kernel?", 30, NVL_NEEDS_UNBUILT,
      "gpu-absent headers-missing", NVL_OF_HOST(check_driver_kernel)},
@@ -204,6 +203,6 @@ const struct nvl_check nvl_driver_checks[] = {
      "gpu-absent headers-missing driver-kernel", NVL_OF_HOST(check_driver_build)},
     {"driver-not-built", "Is there a module for the running kernel?", 50, NVL_NEEDS_UNBUILT,
      "gpu-absent headers-missing driver-kernel driver-build-failed", NVL_OF_HOST(check_not_built)},
-    {"driver-vgpu", "Is it a driver that has CUDA?", 85, 0, NULL, NVL_OF_HOST(check_vgpu)},
+    {"driver-vgpu", "Does the driver have CUDA?", 85, 0, NULL, NVL_OF_HOST(check_vgpu)},
     {0},
 };

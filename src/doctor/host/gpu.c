@@ -6,7 +6,7 @@
 
 #define PCI_FOLDER "/sys/bus/pci/devices"
 
-/* "0000:01:00.0 (10de:2438)", with the model where the driver has said it; the caller frees. */
+/* "0000:01:00.0 (10de:2438)", with the model if the driver has reported it; the caller frees. */
 static char *gpu_name(const struct nvl_gpu *gpu)
 {
     if (gpu->model[0] != '\0')
@@ -26,7 +26,7 @@ static struct nvl_finding *add_gpu_finding(struct nvl_findings *findings, const 
     return f;
 }
 
-/* What the GPU's reason says. */
+/* Adds a finding with the texts of the GPU's reason. */
 static struct nvl_finding *add_reason(const struct nvl_check *check, const struct nvl_host_facts *facts,
                                       size_t i, enum nvl_severity severity, struct nvl_findings *findings)
 {
@@ -52,12 +52,11 @@ static void check_gpu_absent(const struct nvl_check *check, const struct nvl_hos
     struct nvl_finding *f =
         nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "this host has no NVIDIA GPU");
     nvl_finding_evidence(
-        f, "none of the %zu devices in " PCI_FOLDER " is of vendor 0x10de and class display (0x03…)",
+        f, "none of the %zu devices in " PCI_FOLDER " has vendor 0x10de and class display (0x03…)",
         devices.count);
-    nvl_finding_cause(f,
-                      "the machine does not see one: it is not plugged in, is switched off by the firmware "
-                      "or its power, or in a virtual machine it is not passed through. Containers use the "
-                      "host's kernel, so the GPU has to be seen here first");
+    nvl_finding_cause(f, "the machine does not see a GPU: it is not plugged in, the firmware or a lack of "
+                         "power turns it off, or it is not passed through to this virtual machine. "
+                         "Containers use the host's kernel, so the host must see the GPU first");
     nvl_finding_fix(f, "lspci -nn -d 10de:\n"
                        "in a virtual machine: pass the GPU through to it (Proxmox VE: qm set VMID --hostpci0 "
                        "ADDRESS, on its host)");
@@ -95,7 +94,7 @@ static void check_gpu_other_driver(const struct nvl_check *check, const struct n
     say_held(check, facts, NVL_GPU_OTHER_DRIVER, NULL, NVL_SEVERITY_ERROR, findings);
 }
 
-/* Beside a GPU that works it is meant so; alone it is what stands in the way. */
+/* Beside a GPU that works this is intended; without one it is what stands in the way. */
 static enum nvl_severity severity_of_absence(const struct nvl_host_facts *facts)
 {
     return nvl_any_gpu_works(facts) ? NVL_SEVERITY_NOTE : NVL_SEVERITY_ERROR;
@@ -135,7 +134,7 @@ static void check_gpu_silent(const struct nvl_check *check, const struct nvl_hos
     }
 }
 
-/* Who else is to have it: what its start does, before it does so. */
+/* Who else claims it: what the start of that VM does, before it does so. */
 static void check_machine_claims(const struct nvl_check *check, const struct nvl_host_facts *facts,
                                  struct nvl_findings *findings)
 {
@@ -147,13 +146,13 @@ static void check_machine_claims(const struct nvl_check *check, const struct nvl
             if (vm == NULL)
                 continue;
             bool matters = vm->starts_at_boot || vm->runs || facts->n_users > 0;
-            nvl_autofree char *what = nvl_xasprintf("is named by VM %s too", vm->vm);
+            nvl_autofree char *what = nvl_xasprintf("is claimed by VM %s, too", vm->vm);
             nvl_autofree char *text = nvl_vm_claim_text(&claims->items[c]);
             struct nvl_finding *f = add_gpu_finding(
                 findings, check, matters ? NVL_SEVERITY_WARNING : NVL_SEVERITY_NOTE, facts, gpu, what);
             nvl_finding_evidence_lines(f, &claims->items[c].places);
-            nvl_finding_cause(f, "%s. Where they use it then, the start of the VM waits for them or fails",
-                              text);
+            nvl_finding_cause(
+                f, "%s. If they use it at that time, the start of the VM waits for them or fails", text);
             if (matters)
                 nvl_finding_fix_lines(f, &claims->items[c].fix);
         }
@@ -213,22 +212,22 @@ static void check_gpu_excluded(const struct nvl_check *check, const struct nvl_h
 const struct nvl_check nvl_gpu_checks[] = {
     {"gpu-absent", "Is there an NVIDIA GPU?", 10, 0, NULL, NVL_OF_HOST(check_gpu_absent)},
     {"gpu-nouveau", "Does nouveau leave the GPUs alone?", 20, 0, NULL, NVL_OF_HOST(check_gpu_nouveau)},
-    {"gpu-nova", "Does nova_core leave them alone?", 30, 0, NULL, NVL_OF_HOST(check_gpu_nova)},
-    {"gpu-vfio", "Is a GPU kept for containers, and not for virtual machines?", 40, 0, NULL,
+    {"gpu-nova", "Does nova_core leave the GPUs alone?", 30, 0, NULL, NVL_OF_HOST(check_gpu_nova)},
+    {"gpu-vfio", "Is a GPU left for containers, not kept for virtual machines?", 40, 0, NULL,
      NVL_OF_HOST(check_gpu_vfio)},
-    {"gpu-other-driver", "Does no other driver hold a GPU?", 50, 0, NULL,
+    {"gpu-other-driver", "Are the GPUs free of other drivers?", 50, 0, NULL,
      NVL_OF_HOST(check_gpu_other_driver)},
     {"gpu-lost", "Does every GPU answer on its bus?", 53, 0, NULL, NVL_OF_HOST(check_gpu_lost)},
-    {"gpu-silent", "Does every GPU come up that is used?", 56, 0, NULL, NVL_OF_HOST(check_gpu_silent)},
-    {"gpu-too-new", "Does the driver know the GPUs already?", 60, 0, NULL, NVL_OF_HOST(check_gpu_too_new)},
-    {"gpu-too-old", "Does the driver know the GPUs still?", 70, 0, NULL, NVL_OF_HOST(check_gpu_too_old)},
-    {"gpu-flavour", "Is the kernel module of the flavour that the GPUs need?", 80, 0, NULL,
+    {"gpu-silent", "Does every GPU that is used come up?", 56, 0, NULL, NVL_OF_HOST(check_gpu_silent)},
+    {"gpu-too-new", "Does the driver already know every GPU?", 60, 0, NULL, NVL_OF_HOST(check_gpu_too_new)},
+    {"gpu-too-old", "Does the driver still know every GPU?", 70, 0, NULL, NVL_OF_HOST(check_gpu_too_old)},
+    {"gpu-flavour", "Does the kernel module have the flavor that the GPUs need?", 80, 0, NULL,
      NVL_OF_HOST(check_gpu_flavour)},
-    {"gpu-refused", "Does the loaded driver take every GPU?", 90, NVL_NEEDS_LOADED,
+    {"gpu-refused", "Does the loaded driver accept every GPU?", 90, NVL_NEEDS_LOADED,
      "gpu-too-new gpu-too-old gpu-flavour", NVL_OF_HOST(check_gpu_refused)},
-    {"gpu-excluded", "Is no GPU excluded by the driver's options?", 100, 0, NULL,
+    {"gpu-excluded", "Do the driver's options exclude no GPU?", 100, 0, NULL,
      NVL_OF_HOST(check_gpu_excluded)},
-    {"gpu-virtual-machine", "Does no virtual machine name a GPU that containers have?", 110, 0, NULL,
+    {"gpu-virtual-machine", "Are the containers' GPUs free of claims by virtual machines?", 110, 0, NULL,
      NVL_OF_HOST(check_machine_claims)},
     {0},
 };

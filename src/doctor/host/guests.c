@@ -1,5 +1,5 @@
-/* What containers need of the host to start with their GPU: nodes that are there in time at boot, the hook, a
- * cluster whose configs can be read and written, and cgroups that the device rules are for. */
+/* What containers need of the host to start with their GPU: nodes that exist in time at boot, the hook, a
+ * cluster whose configs can be read and written, and the cgroup version that the device rules are for. */
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -7,11 +7,12 @@
 #include "doctor/host/shared.h"
 #include "doctor/families.h"
 
-#define BOOT_UNIT    "nvlxc-boot.service"
-#define UNIT_MAX     (64u << 10)
-#define MOUNTS_FILE  "/proc/mounts"
-#define CGROUP2_MARK "/sys/fs/cgroup/cgroup.controllers" /* cgroup v2 alone has it, and alone where it is */
-#define MOUNTS_MAX   (4u << 20)
+#define BOOT_UNIT   "nvlxc-boot.service"
+#define UNIT_MAX    (64u << 10)
+#define MOUNTS_FILE "/proc/mounts"
+#define CGROUP2_MARK                                                                                         \
+    "/sys/fs/cgroup/cgroup.controllers" /* only cgroup v2 has it, and only if it is the only one */
+#define MOUNTS_MAX (4u << 20)
 static bool is_enabled(const struct nvl_root *root, const char *unit)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
@@ -28,7 +29,7 @@ static bool is_enabled(const struct nvl_root *root, const char *unit)
     return false;
 }
 
-/* The unit's file as systemd finds it; *text is NULL where there is none. The path, or NULL. */
+/* The unit's file as systemd finds it; *text is NULL if there is none. Returns the path, or NULL. */
 static const char *find_unit(const struct nvl_root *root, char **text)
 {
     static const char *const paths[] = {"/etc/systemd/system/" BOOT_UNIT, "/run/systemd/system/" BOOT_UNIT,
@@ -55,7 +56,7 @@ static bool is_before(const char *unit, const char *guests)
     return false;
 }
 
-/* Containers that count on nodes at boot which no root hook makes for them. */
+/* Containers that need nodes at boot which no root hook makes for them. */
 static char *waiting_names(const struct nvl_host_facts *facts)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
@@ -66,7 +67,7 @@ static char *waiting_names(const struct nvl_host_facts *facts)
     return names.count > 0 ? nvl_strv_join(&names, ", ") : NULL;
 }
 
-/* A unit of the user's own hides the package's. */
+/* A unit that the user wrote hides the package's. */
 static void add_boot_fix(struct nvl_strv *fix, const char *path, bool is_ordered)
 {
     if (path == NULL)
@@ -91,9 +92,9 @@ static void check_boot_nodes(const struct nvl_check *check, const struct nvl_hos
         return;
     struct nvl_finding *f = nvl_host_finding(
         findings, check, NVL_SEVERITY_WARNING,
-        enabled && path != NULL ? "at boot the device nodes are made without regard to when containers start"
+        enabled && path != NULL ? "at boot the device nodes are made with no regard to when containers start"
                                 : "nothing makes the device nodes before containers start at boot");
-    nvl_strv_pushf(&evidence, "start at boot and name nodes themselves: %s", waiting);
+    nvl_strv_pushf(&evidence, "these start at boot and name nodes themselves: %s", waiting);
     if (!enabled)
         nvl_strv_push(&evidence, BOOT_UNIT " is not enabled: no link in /etc/systemd/system/*.wants");
     if (path == NULL)
@@ -102,8 +103,8 @@ static void check_boot_nodes(const struct nvl_check *check, const struct nvl_hos
         nvl_strv_pushf(&evidence, "%s has no Before=%s", path, guests);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(
-        f, "a container with dev[n] does not start (\"Device /dev/nvidia-uvm does not exist\"), one "
-           "with optional mounts starts without the GPU; loading the modules alone makes no node");
+        f, "a container with dev[n] does not start (\"Device /dev/nvidia-uvm does not exist\"); one with "
+           "optional mounts starts without the GPU. Loading the modules does not make the nodes");
     add_boot_fix(&fix, path, ordered);
     nvl_finding_fix_lines(f, &fix);
 }
@@ -116,15 +117,14 @@ static void check_hook(const struct nvl_check *check, const struct nvl_host_fact
     if (nvl_root_exists(facts->root, NVL_HOOK_PROGRAM))
         return;
     struct nvl_finding *f =
-        nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "the start hook is not on this host");
+        nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "the start hook is missing on this host");
     nvl_finding_evidence(f, "%s does not exist\ncontainers with a grant: %s", NVL_HOOK_PROGRAM, granted);
-    nvl_finding_cause(f,
-                      "the package nvlxc was removed, or the containers came from another node: they start, "
-                      "but without a GPU");
+    nvl_finding_cause(f, "the package nvlxc was removed, or the containers came from another node: they "
+                         "start, but without a GPU");
     nvl_finding_fix(f, "apt install --reinstall nvlxc");
 }
 
-/* pmxcfs takes the owner's write permission away from this link where the cluster has no quorum. */
+/* pmxcfs removes the owner's write permission from this link while the cluster has no quorum. */
 static void check_quorum(const struct nvl_check *check, const struct nvl_host_facts *facts,
                          struct nvl_findings *findings)
 {
@@ -137,10 +137,9 @@ static void check_quorum(const struct nvl_check *check, const struct nvl_host_fa
     struct nvl_finding *f =
         nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "the Proxmox cluster has no quorum");
     nvl_finding_evidence(f, "/etc/pve/local has mode %04o: /etc/pve is read-only", st.st_mode & 07777);
-    nvl_finding_cause(f,
-                      "this node does not see the majority of its cluster: no config can be changed, and no "
-                      "container started");
-    nvl_finding_fix(f, "pvecm status\npvecm expected 1   # only where the other nodes are really off");
+    nvl_finding_cause(f, "this node does not see the majority of its cluster: nobody can change a config or "
+                         "start a container");
+    nvl_finding_fix(f, "pvecm status\npvecm expected 1   # only if the other nodes are really off");
 }
 
 static void check_host_cgroups(const struct nvl_check *check, const struct nvl_host_facts *facts,
@@ -166,23 +165,22 @@ static void check_host_cgroups(const struct nvl_check *check, const struct nvl_h
         struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_WARNING,
                                                  "this host's device filter is cgroup v1's");
         nvl_finding_evidence(f, MOUNTS_FILE ": %s", copy);
-        nvl_finding_cause(f,
-                          "rules lxc.cgroup2.devices.* then do nothing, and those of cgroup v1 are in force: "
-                          "a container whose own list denies the GPU cannot be given it");
+        nvl_finding_cause(f, "rules lxc.cgroup2.devices.* have no effect, and those of cgroup v1 are in "
+                             "force: a container whose own list denies the GPU cannot get it");
         nvl_finding_fix(
             f,
-            "take systemd.unified_cgroup_hierarchy=0 out of the kernel's command line "
-            "(/etc/default/grub, on Proxmox VE with systemd-boot /etc/kernel/cmdline)\n%s\nreboot",
+            "remove systemd.unified_cgroup_hierarchy=0 from the kernel's command line (/etc/default/grub, on "
+            "Proxmox VE with systemd-boot /etc/kernel/cmdline)\n%s\nreboot",
             facts->system.is_proxmox ? "proxmox-boot-tool refresh || update-grub" : "update-grub");
         return;
     }
 }
 
 const struct nvl_check nvl_guest_checks[] = {
-    {"hook-missing", "Is the start hook here?", 50, NVL_NEEDS_GRANTS, NULL, NVL_OF_HOST(check_hook)},
-    {"boot-nodes", "Will the nodes be there before containers start at boot?", 60, 0, NULL,
+    {"hook-missing", "Is the start hook installed?", 50, NVL_NEEDS_GRANTS, NULL, NVL_OF_HOST(check_hook)},
+    {"boot-nodes", "Will the nodes exist before containers start at boot?", 60, 0, NULL,
      NVL_OF_HOST(check_boot_nodes)},
-    {"quorum-lost", "Has the cluster quorum?", 70, 0, NULL, NVL_OF_HOST(check_quorum)},
+    {"quorum-lost", "Does the cluster have quorum?", 70, 0, NULL, NVL_OF_HOST(check_quorum)},
     {"cgroup-v1", "Is the host's device filter cgroup v2's?", 80, 0, NULL, NVL_OF_HOST(check_host_cgroups)},
     {0},
 };

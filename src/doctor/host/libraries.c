@@ -31,8 +31,8 @@ static void add_version_evidence(struct nvl_strv *evidence, const struct nvl_hos
                                       : "a bundle whose manifest cannot be read");
 }
 
-/* Its manifest is what is missing: it is none until there are libraries to make it of, or another is loaded.
- */
+/* A bundle without its manifest does not count as one until there are libraries to make it from, or another
+ * version is loaded. */
 static void explain_useless_bundle(struct nvl_finding *f, const struct nvl_host_facts *facts)
 {
     const struct nvl_bundle *bundle = nvl_loaded_bundle(facts);
@@ -61,9 +61,8 @@ static void check_libraries_absent(const struct nvl_check *check, const struct n
     explain_useless_bundle(f, facts);
     add_version_evidence(&evidence, facts);
     nvl_finding_evidence_lines(f, &evidence);
-    nvl_finding_cause(f,
-                      "the kernel module is here alone. Debian's nvidia-driver only recommends libcuda1 and "
-                      "nvidia-smi: with --no-install-recommends they stay away");
+    nvl_finding_cause(f, "only the kernel module is installed. Debian's nvidia-driver merely recommends "
+                         "libcuda1 and nvidia-smi: with --no-install-recommends they are left out");
     nvl_advise_libraries(&need, loaded, &none, &fix);
     nvl_strv_push(&fix, "nvlxc driver sync");
     nvl_finding_fix_lines(f, &fix);
@@ -79,7 +78,7 @@ static bool is_upgrade(const struct nvl_host_facts *facts)
     return nvl_version_compare(facts->userspace.versions.items[0], facts->host.driver.version) > 0;
 }
 
-/* Where libraries of other versions alone are installed. */
+/* If only libraries of other versions are installed. */
 static bool is_mismatch(const struct nvl_host_facts *facts)
 {
     return facts->userspace.versions.count > 0 && !has_loaded_version(facts);
@@ -107,7 +106,7 @@ static void check_libraries_mismatch(const struct nvl_check *check, const struct
     explain_useless_bundle(f, facts);
     add_version_evidence(&evidence, facts);
     nvl_finding_evidence_lines(f, &evidence);
-    nvl_finding_cause(f, "libraries work with the kernel module of exactly their version. NVML says "
+    nvl_finding_cause(f, "libraries work only with the kernel module of exactly their version. NVML says "
                          "\"Driver/library version mismatch\", CUDA gives error 803");
     if (is_upgrade(facts)) {
         nvl_strv_push(&fix, "reboot");
@@ -133,8 +132,8 @@ static void check_upgrade_pending(const struct nvl_check *check, const struct nv
     add_version_evidence(&evidence, facts);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f,
-                      "containers go on with the bundle of %s, which is still the right one; programs of "
-                      "the host itself (nvidia-smi) fail until the reboot",
+                      "containers still use the bundle of %s, which is the right one; programs of the host "
+                      "itself (nvidia-smi) fail until the reboot",
                       loaded);
     nvl_finding_fix(f, "reboot");
 }
@@ -148,7 +147,7 @@ static unsigned granted_capabilities(const struct nvl_host_facts *facts)
     return capabilities;
 }
 
-/* What the capability is for does not work at all without these. */
+/* Without these the capability does not work at all. */
 static bool names_essential(const char *missing)
 {
     static const char *const names[] = {
@@ -183,14 +182,14 @@ static void say_missing(const struct nvl_check *check, const struct nvl_host_fac
         return;
     nvl_autofree char *granted = nvl_granted_names(facts);
     nvl_autofree char *title =
-        nvl_xasprintf("containers are granted %s, and some of its libraries are not on this host", word);
+        nvl_xasprintf("containers are granted %s, but some of its libraries are not on this host", word);
     struct nvl_finding *f =
         nvl_host_finding(findings, check, essential ? NVL_SEVERITY_WARNING : NVL_SEVERITY_NOTE, title);
     nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
     nvl_strv_pushf(&evidence, "containers with a grant: %s", granted);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "a bundle holds what is installed on the host: what is missing here is missing in "
-                         "containers, and programs say that they cannot load it");
+                         "containers, and programs report that they cannot load it");
     nvl_advise_libraries(&need, facts->host.driver.version, &packages, &fix);
     nvl_strv_push(&fix, "nvlxc driver sync");
     nvl_finding_fix_lines(f, &fix);
@@ -211,7 +210,7 @@ static void check_libraries_incomplete(const struct nvl_check *check, const stru
             say_missing(check, facts, &missing, bit, findings);
 }
 
-/* Root's containers make it at their next start; it is there in time where somebody has made it before. */
+/* Root's containers make it at their next start; it is ready in time if something has made it before. */
 static void check_bundle_absent(const struct nvl_check *check, const struct nvl_host_facts *facts,
                                 struct nvl_findings *findings)
 {
@@ -225,9 +224,8 @@ static void check_bundle_absent(const struct nvl_check *check, const struct nvl_
     nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
     nvl_finding_evidence(f, "/var/lib/nvlxc/driver/%s does not exist\ncontainers with a grant: %s", loaded,
                          granted);
-    nvl_finding_cause(f,
-                      "the next start of a container has to copy it first, which takes a while; a user's own "
-                      "container cannot, and starts without a driver");
+    nvl_finding_cause(f, "the next start of a container must copy it first, which takes a while; a user's "
+                         "own container cannot do so, and starts without a driver");
     nvl_finding_fix(f, "nvlxc driver sync");
 }
 
@@ -241,16 +239,15 @@ static void say_damaged(const struct nvl_check *check, const struct nvl_bundle *
         nvl_host_finding(findings, check, bundle->loaded ? NVL_SEVERITY_ERROR : NVL_SEVERITY_WARNING, title);
 
     nvl_finding_about(f, NVL_SUBJECT_BUNDLE, bundle->version);
-    if (bundle->loaded) /* others are in no container */
+    if (bundle->loaded) /* containers use no other bundle */
         nvl_finding_explains(f, NVL_SUBJECT_LIBRARY, NULL);
     for (size_t i = 0; i < faults->count && i < MANY_FAULTS; i++)
         nvl_strv_push(&evidence, faults->items[i]);
     if (faults->count > MANY_FAULTS)
         nvl_strv_pushf(&evidence, "… and %zu more", faults->count - MANY_FAULTS);
     nvl_finding_evidence_lines(f, &evidence);
-    nvl_finding_cause(f,
-                      "a full disk, a file system check, or something that wrote into the folder: containers "
-                      "get what is there, and their programs fail to load it");
+    nvl_finding_cause(f, "a full disk, a file system check, or something that wrote into the folder damaged "
+                         "it: containers get what is there, and their programs fail to load it");
     for (size_t i = 0; i < unseen->count; i++)
         nvl_strv_pushf(&fix, "rm %s", unseen->items[i]);
     nvl_strv_push(&fix, is_installed ? "nvlxc driver sync" : "nvlxc driver prune");
@@ -273,15 +270,15 @@ static void check_bundle_damaged(const struct nvl_check *check, const struct nvl
 const struct nvl_check nvl_library_checks[] = {
     {"libraries-absent", "Are the driver's libraries installed?", 90, NVL_NEEDS_VERSION, "driver-vgpu",
      NVL_OF_HOST(check_libraries_absent)},
-    {"libraries-mismatch", "Do libraries and module fit?", 100, NVL_NEEDS_VERSION, NULL,
+    {"libraries-mismatch", "Do libraries and module have the same version?", 100, NVL_NEEDS_VERSION, NULL,
      NVL_OF_HOST(check_libraries_mismatch)},
-    {"upgrade-pending", "Does no upgrade wait for a reboot?", 110, NVL_NEEDS_VERSION, NULL,
+    {"upgrade-pending", "Is no upgrade waiting for a reboot?", 110, NVL_NEEDS_VERSION, NULL,
      NVL_OF_HOST(check_upgrade_pending)},
-    {"libraries-incomplete", "Are the libraries here that containers are granted?", 120, NVL_NEEDS_VERSION,
-     "driver-vgpu", NVL_OF_HOST(check_libraries_incomplete)},
+    {"libraries-incomplete", "Are the libraries installed that containers are granted?", 120,
+     NVL_NEEDS_VERSION, "driver-vgpu", NVL_OF_HOST(check_libraries_incomplete)},
     {"bundle-absent", "Is there a bundle of the loaded version?", 130, NVL_NEEDS_VERSION | NVL_NEEDS_GRANTS,
      NULL, NVL_OF_HOST(check_bundle_absent)},
-    {"bundle-damaged", "Are the bundles as their manifests say?", 140, 0,
-     "libraries-absent libraries-mismatch", NVL_OF_HOST(check_bundle_damaged)},
+    {"bundle-damaged", "Do the bundles match their manifests?", 140, 0, "libraries-absent libraries-mismatch",
+     NVL_OF_HOST(check_bundle_damaged)},
     {0},
 };

@@ -1,4 +1,4 @@
-/* The kernel module that is on disk: may it load, has it, and will it find its firmware. */
+/* The kernel module on disk: may it load, is it loaded, and will it find its firmware. */
 #include "doctor/host/shared.h"
 #include "doctor/families.h"
 #include "driver/package_names.h"
@@ -28,15 +28,15 @@ static void check_secure_boot(const struct nvl_check *check, const struct nvl_ho
                          "Secure Boot is on, and the key that signs the kernel module is not enrolled");
     nvl_finding_about_module(f, facts);
     nvl_strv_push(&evidence, SECURE_BOOT ": 1");
-    nvl_strv_pushf(&evidence, "%s is there and not loaded", d->module);
+    nvl_strv_pushf(&evidence, "%s exists and is not loaded", d->module);
     if (d->signing_key == NULL)
         nvl_strv_push(&evidence, "/var/lib/dkms/mok.pub does not exist: nothing was signed");
     else
         nvl_strv_pushf(&evidence, MOK_LIST " %s %s",
-                       d->enrolled == NVL_ENROLLED_NO ? "does not hold" : "could not be read for",
+                       d->enrolled == NVL_ENROLLED_NO ? "does not contain" : "could not be read for",
                        d->signing_key);
     nvl_finding_evidence_lines(f, &evidence);
-    nvl_finding_cause(f, "with Secure Boot the kernel loads only modules that are signed by a key that the "
+    nvl_finding_cause(f, "with Secure Boot the kernel loads only modules that are signed with a key that the "
                          "firmware knows (modprobe: \"Key was rejected by service\")");
     nvl_advise_signing(&need, &fix);
     nvl_finding_fix_lines(f, &fix);
@@ -62,7 +62,7 @@ static void check_not_loaded(const struct nvl_check *check, const struct nvl_hos
     nvl_finding_explains(f, NVL_SUBJECT_NODE, NULL);
     nvl_strv_push(&evidence, "/proc/driver/nvidia/version does not exist");
     if (d->module != NULL)
-        nvl_strv_pushf(&evidence, "%s is there", d->module);
+        nvl_strv_pushf(&evidence, "%s exists", d->module);
     nvl_nvidia_barriers_read(facts->root, &facts->modprobe, &barriers);
     nvl_claims_evidence(&barriers, &evidence);
     nvl_claims_fix(&barriers, false, &fix);
@@ -70,14 +70,13 @@ static void check_not_loaded(const struct nvl_check *check, const struct nvl_hos
     nvl_finding_cause(
         f, "%s",
         barriers.count > 0
-            ? "this host's configuration keeps it from loading, as for a GPU that is meant for a "
+            ? "this host's configuration keeps the module from loading, as for a GPU that is meant for a "
               "virtual machine"
-            : "it was built after the boot, was unloaded, or was refused: what modprobe and the "
-              "kernel's log say then is the cause; nvidia-smi says that it \"couldn't communicate with "
-              "the NVIDIA driver\"");
+            : "the module was built after the boot, was unloaded, or was refused: modprobe and the kernel's "
+              "log name the cause; nvidia-smi says that it \"couldn't communicate with the NVIDIA driver\"");
     nvl_strv_pushf(&fix, "modprobe %s", name);
     if (barriers.count == 0)
-        nvl_strv_push(&fix, "journalctl -k -g NVRM   # where that fails");
+        nvl_strv_push(&fix, "journalctl -k -g NVRM   # if that fails");
     nvl_finding_fix_lines(f, &fix);
 }
 
@@ -90,10 +89,10 @@ static void check_driver_version(const struct nvl_check *check, const struct nvl
         return;
     struct nvl_finding *f =
         nvl_host_finding(findings, check, NVL_SEVERITY_ERROR,
-                         "the kernel module is loaded, but its version is not understood");
+                         "the kernel module is loaded, but nvlxc does not understand its version");
     nvl_add_first_line(&evidence, facts->root, "/proc/driver/nvidia/version");
     nvl_finding_evidence_lines(f, &evidence);
-    nvl_finding_cause(f, "libraries are chosen by that version, so containers get none");
+    nvl_finding_cause(f, "nvlxc chooses libraries by that version, so containers get none");
     nvl_finding_fix(f, "report the text of /proc/driver/nvidia/version (nvlxc doctor --report)");
 }
 
@@ -140,8 +139,8 @@ static void check_firmware(const struct nvl_check *check, const struct nvl_host_
                          "/lib/firmware/nvidia/%s has no gsp_*.bin\n/proc/driver/nvidia/gpus/%s/information: "
                          "GPU Firmware: %s",
                          loaded, user->pci, loaded);
-    nvl_finding_cause(f, "the module reads it whenever a GPU initialises: after a reset, or when the first "
-                         "program opens the GPU again. A package upgrade takes the old version's away");
+    nvl_finding_cause(f, "the module reads it whenever a GPU initializes: after a reset, or when the first "
+                         "program opens the GPU again. A package upgrade removes the old version's firmware");
     if (is_upgraded)
         nvl_strv_push(&fix, "reboot");
     else
@@ -153,9 +152,9 @@ const struct nvl_check nvl_module_checks[] = {
     {"driver-secure-boot", "Does Secure Boot let the module load?", 60, 0, "gpu-absent",
      NVL_OF_HOST(check_secure_boot)},
     {"driver-not-loaded", "Is the module loaded?", 70, 0, HOLDERS " " MISFITS, NVL_OF_HOST(check_not_loaded)},
-    {"driver-version", "Is the module's version understood?", 80, NVL_NEEDS_LOADED, NULL,
+    {"driver-version", "Does nvlxc understand the module's version?", 80, NVL_NEEDS_LOADED, NULL,
      NVL_OF_HOST(check_driver_version)},
-    {"firmware-missing", "Is the loaded version's GSP firmware here?", 150, NVL_NEEDS_VERSION, NULL,
+    {"firmware-missing", "Is the loaded version's GSP firmware installed?", 150, NVL_NEEDS_VERSION, NULL,
      NVL_OF_HOST(check_firmware)},
     {0},
 };

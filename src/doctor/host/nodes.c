@@ -1,9 +1,9 @@
-/* Device nodes: there, and the driver's devices of this moment; and nvidia-uvm, without which there are none.
- */
+/* Device nodes: whether they exist and are the driver's current devices; and nvidia-uvm, without which there
+ * are none. */
 #include "doctor/families.h"
 #include "doctor/host/shared.h"
 
-/* What is said of nodes together, and what fails without them. */
+/* The texts about the nodes of one kind, and what fails without them. */
 static const struct kind {
     const char *name;
     enum nvl_node_kind kinds[2];
@@ -25,7 +25,7 @@ static const struct kind {
     {"MIG",
      {NVL_NODE_CAP, NVL_NODE_CAP},
      NVL_SEVERITY_ERROR,
-     "the MIG device cannot be used: \"Insufficient Permissions\""},
+     "programs cannot use the MIG device: \"Insufficient Permissions\""},
     {"modeset",
      {NVL_NODE_MODESET, NVL_NODE_MODESET},
      NVL_SEVERITY_WARNING,
@@ -48,9 +48,9 @@ static void check_uvm(const struct nvl_check *check, const struct nvl_host_facts
     nvl_finding_about(f, NVL_SUBJECT_NODE, "/dev/nvidia-uvm");
     nvl_finding_about(f, NVL_SUBJECT_NODE, "/dev/nvidia-uvm-tools");
     nvl_finding_evidence(f, "/proc/devices: no line nvidia-uvm\n/proc/modules: %s",
-                         facts->modules.nvidia_uvm ? "nvidia_uvm is there" : "no line nvidia_uvm");
+                         facts->modules.nvidia_uvm ? "nvidia_uvm is loaded" : "no line nvidia_uvm");
     nvl_finding_cause(f,
-                      "nothing loads it at boot: the first CUDA program that runs as root on the host does. "
+                      "nothing loads it at boot; the first CUDA program that runs as root on the host does. "
                       "Until then nvidia-smi works, but CUDA programs in containers fail with error 999");
     bool has_modprobe = facts->has_nvidia_modprobe || nvl_advise_tool(&need, "nvidia-modprobe", &fix);
     nvl_strv_push(&fix, "modprobe nvidia-uvm");
@@ -107,7 +107,7 @@ static void add_evidence(struct nvl_strv *evidence, const struct nvl_node *node)
     }
 }
 
-/* The nodes of one kind in one state; with what is wrong of each, and the commands that mend it. */
+/* The nodes of one kind in one state; with what is wrong with each, and the commands that fix it. */
 static void say_kind(const struct nvl_check *check, const struct nvl_host_facts *facts,
                      const struct kind *kind, enum nvl_node_state state, const char *what, const char *cause,
                      struct nvl_findings *findings)
@@ -118,9 +118,9 @@ static void say_kind(const struct nvl_check *check, const struct nvl_host_facts 
     for (size_t i = 0; i < facts->n_nodes; i++) {
         const struct nvl_node *node = &facts->nodes[i];
         bool is_kind = node->kind == kind->kinds[0] || node->kind == kind->kinds[1];
-        if (!is_kind || node->state != state || node->major < 0) /* its module's finding says it */
+        if (!is_kind || node->state != state || node->major < 0) /* the finding about its module reports it */
             continue;
-        is_tools &= node->kind == NVL_NODE_UVM_TOOLS; /* profilers alone open them */
+        is_tools &= node->kind == NVL_NODE_UVM_TOOLS; /* only profilers open them */
         nvl_strv_push(&paths, node->path);
         add_evidence(&evidence, node);
         add_commands(&fix, node, facts->has_nvidia_modprobe);
@@ -149,31 +149,28 @@ static void say_nodes(const struct nvl_check *check, const struct nvl_host_facts
 static void check_missing_nodes(const struct nvl_check *check, const struct nvl_host_facts *facts,
                                 struct nvl_findings *findings)
 {
-    say_nodes(
-        check, facts, NVL_NODE_MISSING, "missing",
-        "neither the kernel nor udev makes NVIDIA's nodes: a program that runs as root does when it needs "
-        "them, and the start hook of root's containers does",
-        findings);
+    say_nodes(check, facts, NVL_NODE_MISSING, "missing",
+              "neither the kernel nor udev makes NVIDIA's nodes: a program that runs as root makes them when "
+              "it needs them, and so does the start hook of root's containers",
+              findings);
 }
 
 static void check_not_devices(const struct nvl_check *check, const struct nvl_host_facts *facts,
                               struct nvl_findings *findings)
 {
-    say_nodes(
-        check, facts, NVL_NODE_NOT_DEVICE, "no device",
-        "a bind mount with create=file left an empty file in /dev while the node was not there, and the "
-        "driver does not replace it",
-        findings);
+    say_nodes(check, facts, NVL_NODE_NOT_DEVICE, "no device",
+              "a bind mount with create=file left an empty file in /dev while the node did not exist, and "
+              "the driver does not replace it",
+              findings);
 }
 
 static void check_stale_nodes(const struct nvl_check *check, const struct nvl_host_facts *facts,
                               struct nvl_findings *findings)
 {
-    say_nodes(
-        check, facts, NVL_NODE_STALE, "stale",
-        "the driver's major is another one since it was loaded again, and something made the nodes with "
-        "fixed numbers",
-        findings);
+    say_nodes(check, facts, NVL_NODE_STALE, "stale",
+              "the driver got another major when it was loaded again, but something made the nodes with "
+              "fixed numbers",
+              findings);
 }
 
 static void check_node_modes(const struct nvl_check *check, const struct nvl_host_facts *facts,
@@ -181,17 +178,17 @@ static void check_node_modes(const struct nvl_check *check, const struct nvl_hos
 {
     say_nodes(check, facts, NVL_NODE_MODE, "closed to users",
               "something changed the mode that the driver's parameters ask for (/proc/driver/nvidia/params): "
-              "users of containers are other users of this host, and may not open them",
+              "users of containers are other users of this host, and cannot open the nodes",
               findings);
 }
 
 const struct nvl_check nvl_node_checks[] = {
     {"uvm-not-loaded", "Is nvidia-uvm loaded?", 10, NVL_NEEDS_LOADED, "driver-vgpu", NVL_OF_HOST(check_uvm)},
-    {"node-missing", "Are the device nodes there?", 20, NVL_NEEDS_LOADED, NULL,
+    {"node-missing", "Do the device nodes exist?", 20, NVL_NEEDS_LOADED, NULL,
      NVL_OF_HOST(check_missing_nodes)},
-    {"node-not-device", "Are they devices?", 30, NVL_NEEDS_LOADED, NULL, NVL_OF_HOST(check_not_devices)},
-    {"node-stale", "Have they the driver's numbers of this moment?", 40, NVL_NEEDS_LOADED, NULL,
+    {"node-not-device", "Are the nodes devices?", 30, NVL_NEEDS_LOADED, NULL, NVL_OF_HOST(check_not_devices)},
+    {"node-stale", "Do the nodes have the driver's current numbers?", 40, NVL_NEEDS_LOADED, NULL,
      NVL_OF_HOST(check_stale_nodes)},
-    {"node-mode", "May users open them?", 50, NVL_NEEDS_LOADED, NULL, NVL_OF_HOST(check_node_modes)},
+    {"node-mode", "May users open the nodes?", 50, NVL_NEEDS_LOADED, NULL, NVL_OF_HOST(check_node_modes)},
     {0},
 };

@@ -14,8 +14,8 @@ static bool any_driven(const struct nvl_host_facts *facts)
     return false;
 }
 
-/* Its own word first: else every process has to be looked at, which is worth it only where it may be there.
- * Of a captured host the process is there, not the program. */
+/* Its own pid file first; searching all processes is worth it only if the daemon may run. A captured host may
+ * have the process without the program. */
 static bool persistence_runs(const struct nvl_root *root, bool is_installed)
 {
     return nvl_pid_file_holds(root, PERSISTENCE_PID, "nvidia-persistenced") ||
@@ -34,21 +34,20 @@ static void check_persistence(const struct nvl_check *check, const struct nvl_ho
     if (!any_driven(facts) || persistence_runs(facts->root, is_installed))
         return;
     nvl_autofree char *title =
-        nvl_xasprintf("the persistence daemon %s", is_installed ? "does not run" : "is not installed");
+        nvl_xasprintf("the persistence daemon %s", is_installed ? "is not running" : "is not installed");
     struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_NOTE, title);
     nvl_finding_evidence(f, "no process nvidia-persistenced; %s %s", programs[0],
                          is_installed ? "is installed" : "does not exist");
-    nvl_finding_cause(f,
-                      "without it the driver lets a GPU go when its last program ends, and sets it up again "
-                      "for the next one: the first program waits seconds, and an idle GPU may stay at high "
-                      "power");
+    nvl_finding_cause(
+        f, "without it the driver releases a GPU when its last program ends, and sets it up again for the "
+           "next one: the first program waits seconds, and an idle GPU may stay at high power");
     is_installed = is_installed || nvl_advise_tool(&need, "nvidia-persistenced", &fix);
-    /* the mode that the daemon has taken the place of does without a package */
+    /* the mode that the daemon replaces needs no package */
     nvl_strv_push(&fix, is_installed ? "systemctl enable --now nvidia-persistenced" : "nvidia-smi -pm 1");
     nvl_finding_fix_lines(f, &fix);
 }
 
-/* The major nvidia-nvswitch is registered on every machine; a switch shows in this folder alone. */
+/* The major nvidia-nvswitch is registered on every machine; only this folder shows a switch. */
 static void check_fabric(const struct nvl_check *check, const struct nvl_host_facts *facts,
                          struct nvl_findings *findings)
 {
@@ -60,12 +59,12 @@ static void check_fabric(const struct nvl_check *check, const struct nvl_host_fa
     bool is_installed = nvl_root_exists(facts->root, "/usr/bin/nv-fabricmanager");
     struct nvl_finding *f =
         nvl_host_finding(findings, check, NVL_SEVERITY_ERROR,
-                         "this machine has NVSwitches, and the fabric manager does not run");
+                         "this machine has NVSwitches, and the fabric manager is not running");
     nvl_finding_evidence(f, "%zu in " SWITCHES " (%s, …)\nno process nv-fabricmanager", switches.count,
                          switches.items[0]);
     nvl_finding_cause(f,
                       "GPUs behind NVSwitches stay unusable until it has set up the switches: cuInit gives "
-                      "error 802 (system not yet initialized). It must be of the driver's very version");
+                      "error 802 (system not yet initialized). It must have exactly the driver's version");
     if (is_installed)
         nvl_finding_fix(f, "systemctl enable --now nvidia-fabricmanager");
     else
@@ -88,8 +87,8 @@ static void check_mig_empty(const struct nvl_check *check, const struct nvl_host
         nvl_finding_about(f, NVL_SUBJECT_GPU, gpu->pci);
         nvl_finding_evidence(f, "/proc/driver/nvidia/capabilities/gpu%d/mig has no compute instance",
                              gpu->minor);
-        nvl_finding_cause(f, "in MIG mode programs get instances, never the whole GPU, and instances do not "
-                             "outlive a reboot: CUDA finds no device (error 100 or 101)");
+        nvl_finding_cause(f, "in MIG mode programs get instances, never the whole GPU, and instances are "
+                             "gone after a reboot: CUDA finds no device (error 100 or 101)");
         nvl_finding_fix(f,
                         "nvidia-smi mig -i %s -lgip   # the profiles\n"
                         "nvidia-smi mig -i %s -cgi PROFILE -C\nor: nvidia-smi -i %s -mig 0",
@@ -98,8 +97,8 @@ static void check_mig_empty(const struct nvl_check *check, const struct nvl_host
 }
 
 const struct nvl_check nvl_service_checks[] = {
-    {"mig-empty", "Has each GPU in MIG mode instances?", 60, 0, NULL, NVL_OF_HOST(check_mig_empty)},
-    {"fabric-manager", "Does the fabric manager run where there are NVSwitches?", 70, 0, NULL,
+    {"mig-empty", "Does each GPU in MIG mode have instances?", 60, 0, NULL, NVL_OF_HOST(check_mig_empty)},
+    {"fabric-manager", "Does the fabric manager run if there are NVSwitches?", 70, 0, NULL,
      NVL_OF_HOST(check_fabric)},
     {"persistence", "Does the persistence daemon keep the GPUs ready?", 80, NVL_NEEDS_LOADED, NULL,
      NVL_OF_HOST(check_persistence)},

@@ -1,4 +1,4 @@
-/* The words and small questions that the host's checks share. */
+/* Texts and small questions that the host's checks share. */
 #include "doctor/host/shared.h"
 
 #define SMALL_FILE (64u << 10)
