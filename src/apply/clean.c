@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 
+#include "base/root.h"
 #include "base/run.h"
 #include "container/container.h"
 #include "container/effective.h"

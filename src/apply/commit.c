@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/root.h"
 #include "container/container.h"
 #include "container/users.h"
 #include "plan/plan.h"

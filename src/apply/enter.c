@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/root.h"
 #include "container/container.h"
 #include "container/state.h"
 

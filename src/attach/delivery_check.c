@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <strings.h>
 
+#include "base/root.h"
 #include "container/foreign.h"
 #include "container/grant_lines.h"
 #include "container/hook_environment.h"

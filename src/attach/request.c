@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/error.h"
 #include "host/gpu_reason.h"
 #include "host/nvml.h"
 

@@ -3,6 +3,7 @@
  * egl-gbm, nvidia-modprobe, nvidia-persistenced). */
 #include "bundle/catalog.h"
 
+#include "base/alloc.h"
 #include "grant/grant.h"
 
 #define LIBRARY(name, capability, expected, package)                                                         \

@@ -2,6 +2,8 @@
  * `manifest.json`. Which exist, what each is good for now, and their removal. */
 #pragma once
 
+#include <stdint.h>
+
 #include "host/driver_version.h"
 
 struct nvl_userspace;

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/paths.h"
+#include "base/root.h"
 #include "bundle/list.h"
 
 #define MANIFEST_MAX (4u << 20)

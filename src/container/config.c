@@ -4,6 +4,9 @@
 
 #include <errno.h>
 
+#include "base/error.h"
+#include "base/text.h"
+
 #define PENDING "pve:pending"
 
 /* What Perl's \s and liblxc treat as blank. */

@@ -4,8 +4,13 @@
  */
 #pragma once
 
-#include "base/root.h"
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "host/majors.h"
+
+struct nvl_error;
+struct nvl_root;
 
 #define NVL_CONFIG_MAX (1u << 20) /* pmxcfs's own limit for a file */
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/root.h"
 #include "container/users.h"
 
 /* What precedes the slash of a full name. */

@@ -4,6 +4,7 @@
  * If no rule is left, it attaches no filter, whatever that answer is. */
 #include "container/device_rules.h"
 
+#include "container/container.h"
 #include "container/entry.h"
 #include "container/idmap.h"
 

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "base/root.h"
+#include "container/container.h"
 #include "container/foreign.h"
 #include "container/grant_lines.h"
 

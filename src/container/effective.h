@@ -5,11 +5,16 @@
  * is as liblxc reads it, with its file and line. All readers see the lines of includes; none edits them. */
 #pragma once
 
-#include "container/container.h"
+#include <stdbool.h>
+
 #include "container/entry.h"
 #include "container/keys.h"
 #include "container/ownership.h"
 #include "grant/grant.h"
+
+struct nvl_container;
+struct nvl_error;
+struct nvl_root;
 
 struct nvl_setting {
     const char *key, *value;     /* a line of an fstab has the key lxc.mount.entry */

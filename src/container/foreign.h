@@ -2,6 +2,7 @@
  * it is, ownership.c decides. */
 #pragma once
 
+#include "base/text.h"
 #include "container/config.h"
 
 enum nvl_about {

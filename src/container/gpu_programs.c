@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/printable.h"
+#include "base/root.h"
 #include "container/state.h"
 
 #define COMM_MAX 64u

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include "base/root.h"
 #include "container/rootfs_path.h"
 #include "container/state.h"
 #include "host/gpu_state.h"

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "base/text.h"
 #include "container/config.h"
 #include "grant/grant.h"
 

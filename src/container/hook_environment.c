@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/root.h"
 #include "container/rootfs_path.h"
 
 #define KEY_HOOKS "lxc.environment.hooks"

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "base/error.h"
+
 #define PVE_BASE 100000 /* PVE::LXC::parse_id_maps: u and g 0 100000 65536 */
 
 struct root_ids {

@@ -14,7 +14,7 @@ struct nvl_mapping {
     char kind; /* 'u', 'g' */
     unsigned inside, outside, count;
 };
-/* False where it is none. */
+/* False if it is none. */
 bool nvl_mapping_parse(const char *value, struct nvl_mapping *mapping);
 
 /* -EINVAL for a line that is not a mapping, and if the lines map no user or no group for the container's

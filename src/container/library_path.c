@@ -2,6 +2,7 @@
 #include "container/library_path.h"
 
 #include "base/paths.h"
+#include "base/root.h"
 
 #define BUNDLE NVL_MOUNT_POINT "/lib64"
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/root.h"
 #include "container/container.h"
 #include "container/users.h"
 

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "base/root.h"
+#include "container/container.h"
+
 /* "rootfs: [volume=]STORAGE:VOLUME,size=8G": only a plain path is a directory that can be opened. */
 static const char *pve_volume(const struct nvl_effective *effective)
 {

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/root.h"
 #include "base/run.h"
 
 /* Containers of root and of Proxmox have 0. */

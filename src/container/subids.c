@@ -1,4 +1,4 @@
-/* Ranges of subordinate ids, read. */
+/* Reads the ranges of subordinate ids. */
 #include "container/subids.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 
 #define FILE_MAX (16u << 20)
 
-/* "subid: sss" in nsswitch.conf: newuidmap asks that source then, and reads no file. */
+/* "subid: sss" in nsswitch.conf: newuidmap then asks that source and reads no file. */
 bool nvl_subids_are_files(const struct nvl_root *root)
 {
     nvl_autofree char *text = NULL;
@@ -51,7 +51,7 @@ int nvl_subids_have(const struct nvl_root *root, const char *file, const char *o
     int r = nvl_root_read(root, file, FILE_MAX, &text, &len);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
-    /* what a line covers of the beginning is done; lines may stand in any order */
+    /* skip the beginning that a line covers, and start over: lines may come in any order */
     for (bool found = true; found && first < end;) {
         found = false;
         for (pos = 0; nvl_next_line(text, len, &pos, &line, &line_len);)

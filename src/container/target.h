@@ -2,6 +2,7 @@
  * in messages. */
 #pragma once
 
+#include "base/error.h"
 #include "container/commands.h"
 #include "container/effective.h"
 

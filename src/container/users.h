@@ -1,7 +1,12 @@
 /* The users of a host whose containers are in their homes: to find, read and write them. */
 #pragma once
 
-#include "base/root.h"
+#include <sys/types.h>
+
+#include "base/text.h"
+
+struct nvl_error;
+struct nvl_root;
 
 struct nvl_user {
     char *name, *home;

@@ -2,20 +2,22 @@
  * that tests can plant any fault in a fixture host. */
 #pragma once
 
+#include "base/root.h"
+#include "bundle/list.h"
 #include "container/container.h"
 #include "container/device_rules.h"
 #include "container/effective.h"
 #include "container/grant_lines.h"
 #include "container/idmap.h"
-#include "bundle/list.h"
-#include "grant/resolve.h"
-#include "host/host.h"
-#include "host/userspace.h"
 #include "driver/answers.h"
+#include "driver/origin.h"
+#include "grant/resolve.h"
+#include "host/gpu_reason.h"
+#include "host/host.h"
 #include "host/modprobe.h"
 #include "host/module.h"
-#include "host/gpu_reason.h"
 #include "host/system.h"
+#include "host/userspace.h"
 
 /* A container of this node that should have a GPU. */
 struct nvl_gpu_user {

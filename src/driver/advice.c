@@ -2,6 +2,7 @@
 #include "driver/advice.h"
 
 #include "driver/distribution.h"
+#include "driver/origin.h"
 #include "driver/package_names.h"
 #include "driver/replace.h"
 

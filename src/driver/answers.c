@@ -1,9 +1,10 @@
 /* Compares the drivers of the table with a kernel and the host's GPUs. */
 #include "driver/answers.h"
 
-#include "host/gpu_state.h"
-
 #include <string.h>
+
+#include "driver/origin.h"
+#include "host/gpu_state.h"
 
 /* A GPU that a virtual machine has is not ours to drive. */
 static bool is_host_gpu(const struct nvl_gpu *gpu)

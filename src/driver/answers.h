@@ -2,9 +2,10 @@
  * host/compat.h: what Debian packages, and NVIDIA's own. */
 #pragma once
 
-#include "driver/origin.h"
 #include "host/compat.h"
 #include "host/gpu.h"
+
+struct nvl_installed_driver;
 
 /* What a driver is chosen for; all borrowed. Without `support` (empty) nothing fits. */
 struct nvl_driver_need {

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "driver/origin.h"
+
 /* dkms builds for the running kernel and for the newest, if it finds their headers; a failing build makes the
  * package fail. Source: dkms's common.postinst. */
 static char *find_blocker(const struct nvl_driver_need *need, const struct nvl_kernel_range *row)

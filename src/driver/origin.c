@@ -7,9 +7,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/root.h"
 #include "driver/distribution.h"
 #include "host/elf.h"
 #include "host/module.h"
+#include "host/userspace.h"
 
 #define MODULES_FOLDER "/lib/modules"
 #define DKMS_FOLDER    "/var/lib/dkms"

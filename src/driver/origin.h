@@ -3,8 +3,11 @@
  * leaves (nvidia-installer(1)), the EFI variable MokListRT. */
 #pragma once
 
+#include "host/driver_version.h"
 #include "host/system.h"
-#include "host/userspace.h"
+
+struct nvl_driver_version;
+struct nvl_userspace;
 
 enum nvl_origin {
     NVL_ORIGIN_NONE,         /* no driver is installed */

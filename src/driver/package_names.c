@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "driver/origin.h"
+
 char *nvl_module_name(const struct nvl_installed_driver *installed)
 {
     const char *file = installed->module != NULL ? strrchr(installed->module, '/') : NULL;

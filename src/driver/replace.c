@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "driver/distribution.h"
+#include "driver/origin.h"
 #include "driver/package_names.h"
 #include "driver/run_file.h"
 

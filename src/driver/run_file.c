@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "driver/distribution.h"
+#include "driver/origin.h"
 #include "driver/package_names.h"
 
 #define RUN_FILE "NVIDIA-Linux-x86_64-%s.run"

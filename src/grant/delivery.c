@@ -1,6 +1,8 @@
 /* The delivery of a grant, in words. */
 #include "grant/delivery.h"
 
+#include "base/text.h"
+
 static const char *const nodes_words[] = {
     [NVL_NODES_HOOK] = "hook", [NVL_NODES_DEV] = "dev", [NVL_NODES_STATIC] = "static"};
 static const char *const libraries_words[] = {

@@ -2,7 +2,7 @@
  * in a config. Only this room parses and writes them. Defaults are left out. */
 #pragma once
 
-#include "base/text.h"
+#include <stdbool.h>
 
 /* How the device nodes come into the container. */
 enum nvl_nodes_mode {

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "base/error.h"
+#include "base/text.h"
+
 /* In the order of writing. */
 static const struct {
     const char *word;

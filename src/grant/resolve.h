@@ -2,6 +2,7 @@
  * need, and what it names in vain. Pure: it reads only the given nvl_host. */
 #pragma once
 
+#include "base/text.h"
 #include "grant/grant.h"
 #include "host/host.h"
 

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/paths.h"
@@ -13,10 +15,133 @@
 #include "container/idmap.h"
 #include "container/list.h"
 #include "grant/resolve.h"
-#include "hook/nodes.h"
+#include "host/host.h"
 #include "host/module.h"
 #include "inject/inject.h"
 #include "inject/node_copies.h"
+#include "inject/outcome.h"
+
+/* ---- device nodes of the host ---- */
+
+/* Nodes that were checked, in their present state: later steps need not check again. */
+struct seen_nodes {
+    struct nvl_node *items;
+    size_t count;
+};
+
+#define MIG_TOOLS "/proc/driver/nvidia/capabilities/mig"
+
+static int make_host_node(const struct nvl_root *root, const struct nvl_node *node,
+                          const struct nvl_params *params)
+{
+    nvl_autofree char *folder = nvl_xstrndup(node->path, (size_t)(strrchr(node->path, '/') - node->path));
+    const char *name;
+    struct stat st;
+
+    int r = nvl_root_make_folder(root, folder); /* /dev/nvidia-caps */
+    if (r < 0)
+        return r;
+    nvl_autofd int parent = nvl_root_open_parent(root, node->path, &name);
+    if (parent < 0)
+        return parent;
+    if (node->state == NVL_NODE_NOT_DEVICE) {
+        /* remove only what `create=file` leaves: an empty file */
+        if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) || st.st_size > 0)
+            return -EEXIST;
+    }
+    if (node->state != NVL_NODE_MISSING && unlinkat(parent, name, 0) < 0)
+        return -errno;
+    /* umask is 022 here: the mode is set after */
+    if (mknodat(parent, name, S_IFCHR | 0600, makedev((unsigned)node->major, (unsigned)node->minor)) < 0)
+        return errno == EEXIST ? 0 : -errno; /* another start made it first */
+    if (fchownat(parent, name, params->uid, params->gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+        fchmodat(parent, name, node->mode, 0) < 0)
+        return -errno;
+    return 0;
+}
+
+static void seen_nodes_clear(struct seen_nodes *seen)
+{
+    free(seen->items);
+    *seen = (struct seen_nodes){0};
+}
+
+static void check_seen_node(const struct seen_nodes *seen, const struct nvl_root *root, struct nvl_node *node)
+{
+    for (size_t i = 0; i < seen->count; i++)
+        if (strcmp(seen->items[i].path, node->path) == 0) {
+            *node = seen->items[i];
+            return;
+        }
+    nvl_node_check(root, node);
+}
+
+static void ensure_host_node(const struct nvl_host *host, struct nvl_node node, struct seen_nodes *seen,
+                             struct nvl_outcome *outcome)
+{
+    if (node.major < 0)
+        return;
+    nvl_node_check(host->root, &node);
+    if (node.state != NVL_NODE_OK && node.state != NVL_NODE_MODE) {
+        int r = make_host_node(host->root, &node, &host->params);
+        if (r < 0)
+            nvl_strv_pushf(&outcome->problems, "cannot make %s: %s", node.path, strerror(-r));
+        else
+            nvl_strv_pushf(&outcome->done, "%s made (it was %s)", node.path, nvl_node_state_name(node.state));
+        nvl_node_check(host->root, &node);
+    }
+    *NVL_APPEND(seen->items, seen->count) = node;
+}
+
+/* Makes nodes that are missing, have another number, or are an empty file: those of every GPU, control,
+ * modeset, uvm, and each MIG device's capabilities. Does nothing if ModifyDeviceFiles is 0: then the
+ * administrator wants no nodes that appear by themselves. `seen` gets each node; the caller clears it. */
+static void ensure_host_nodes(const struct nvl_host *host, struct seen_nodes *seen,
+                              struct nvl_outcome *outcome)
+{
+    static const enum nvl_node_kind common[] = {NVL_NODE_CTL, NVL_NODE_MODESET, NVL_NODE_UVM,
+                                                NVL_NODE_UVM_TOOLS};
+    const struct nvl_majors *majors = &host->majors;
+
+    if (!host->params.modify_device_files)
+        return;
+    for (size_t i = 0; i < NVL_LENGTH(common); i++)
+        ensure_host_node(host, nvl_node_make(common[i], 0, false, majors, &host->params), seen, outcome);
+    for (size_t i = 0; i < host->gpus.count; i++) {
+        const struct nvl_gpu *gpu = &host->gpus.items[i];
+        if (gpu->minor < 0)
+            continue;
+        ensure_host_node(host,
+                         nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false, majors, &host->params),
+                         seen, outcome);
+        for (size_t j = 0; j < gpu->n_migs; j++) {
+            const struct nvl_mig *mig = &gpu->migs[j];
+            ensure_host_node(host, nvl_node_make(NVL_NODE_CAP, mig->gi_minor, false, majors, &host->params),
+                             seen, outcome);
+            ensure_host_node(host, nvl_node_make(NVL_NODE_CAP, mig->ci_minor, false, majors, &host->params),
+                             seen, outcome);
+        }
+    }
+}
+
+static void ensure_mig_tools(const struct nvl_host *host, struct seen_nodes *seen,
+                             struct nvl_outcome *outcome)
+{
+    static const struct {
+        const char *file;
+        unsigned minor; /* as /proc/driver/nvidia-caps/mig-minors always gives them */
+    } tools[] = {{MIG_TOOLS "/config", 1}, {MIG_TOOLS "/monitor", 2}};
+
+    if (!host->params.modify_device_files)
+        return;
+    for (size_t i = 0; i < NVL_LENGTH(tools); i++)
+        if (nvl_root_exists(host->root, tools[i].file))
+            ensure_host_node(host,
+                             nvl_node_make(NVL_NODE_CAP, tools[i].minor, false, &host->majors, &host->params),
+                             seen, outcome);
+}
+
+/* ---- the hook ---- */
 
 /* ---- the container before its start, according to its config ---- */
 
@@ -56,7 +181,7 @@ static void starting_clear(struct starting *starting)
 
 /* Makes the container's own nodes (inject/node_copies.h), if it needs any. `seen` are nodes of the host. */
 static void make_node_copies(const struct starting *starting, const struct nvl_host *host,
-                             const struct nvl_seen_nodes *seen, const struct nvl_hook_call *call,
+                             const struct seen_nodes *seen, const struct nvl_hook_call *call,
                              struct nvl_outcome *report)
 {
     nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
@@ -67,7 +192,7 @@ static void make_node_copies(const struct starting *starting, const struct nvl_h
         return;
     nvl_grant_resolve(&starting->grant, host, &resolved);
     for (size_t i = 0; i < resolved.n_nodes; i++)
-        nvl_seen_nodes_check(seen, host->root, &resolved.nodes[i]);
+        check_seen_node(seen, host->root, &resolved.nodes[i]);
     if (!nvl_node_copies_are_needed(&resolved))
         nvl_node_copies_remove(host->root, call->container);
     else if (err.code < 0 || nvl_idmap_read(&starting->effective, &map, &err) < 0)
@@ -153,7 +278,7 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
 {
     nvl_auto(starting_clear) struct starting starting = {0};
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
-    nvl_auto(nvl_seen_nodes_clear) struct nvl_seen_nodes seen = {0};
+    nvl_auto(seen_nodes_clear) struct seen_nodes seen = {0};
     struct nvl_error err;
 
     if (geteuid() != 0)
@@ -167,7 +292,7 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
     load_modules(&host, root, depth, outcome);
     if (!host.driver.loaded)
         return;
-    nvl_nodes_ensure(&host, &seen, outcome);
+    ensure_host_nodes(&host, &seen, outcome);
     if (learn_uuids(&host)) {
         nvl_host_clear(&host);
         if (nvl_host_read(&host, root, depth, &err) < 0) {
@@ -238,7 +363,7 @@ static void load_modeset(const struct nvl_root *root)
 void nvl_hook_prepare(const struct nvl_root *root, struct nvl_outcome *outcome)
 {
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
-    nvl_auto(nvl_seen_nodes_clear) struct nvl_seen_nodes seen = {0};
+    nvl_auto(seen_nodes_clear) struct seen_nodes seen = {0};
     struct nvl_error err;
 
     if (geteuid() != 0) {
@@ -259,8 +384,8 @@ void nvl_hook_prepare(const struct nvl_root *root, struct nvl_outcome *outcome)
         return;
     load_modules(&host, root, NVL_GPUS_PROC, outcome);
     load_modeset(root);
-    nvl_nodes_ensure(&host, &seen, outcome);
-    nvl_nodes_ensure_mig_tools(&host, &seen, outcome);
+    ensure_host_nodes(&host, &seen, outcome);
+    ensure_mig_tools(&host, &seen, outcome);
     learn_uuids(&host);
 }
 

@@ -4,6 +4,7 @@
 
 #include "grant/grant.h"
 #include "inject/outcome.h"
+#include <stddef.h>
 
 struct nvl_root;
 

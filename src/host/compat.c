@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <jansson.h>
 
+#include "base/root.h"
+
 static const unsigned char knowledge[] = {
 #include "host/kernels_json.inc"
 };

@@ -3,6 +3,7 @@
  * and code that chooses a driver for a host may read its rows. */
 #pragma once
 
+#include "base/text.h"
 #include "host/driver_version.h"
 
 /* One row: a driver, from a version of its branch on, and the kernels that it supports ("6.15": two

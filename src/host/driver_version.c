@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "base/root.h"
+
 #define VERSION_FILE     "/proc/driver/nvidia/version"
 #define VERSION_FILE_MAX 8192
 

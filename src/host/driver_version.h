@@ -2,7 +2,11 @@
  * known, see tests/unit/test_host.c). */
 #pragma once
 
-#include "base/root.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct nvl_error;
+struct nvl_root;
 
 #define NVL_VERSION_MAX 24 /* "550.163.01" and the like, with the NUL */
 

@@ -2,6 +2,7 @@
  * libelf. Not for the hook. */
 #pragma once
 
+#include "base/text.h"
 #include "host/ldcache.h"
 
 struct nvl_elf {

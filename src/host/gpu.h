@@ -2,7 +2,11 @@
  * /proc/driver/nvidia/gpus/PCI/information; MIG devices from /proc/driver/nvidia/capabilities. */
 #pragma once
 
-#include "base/root.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct nvl_error;
+struct nvl_root;
 
 #define NVL_PCI_MAX  20 /* "0000:01:00.0"; the domain may have 8 digits */
 #define NVL_UUID_MAX 48 /* "GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689" */
@@ -79,3 +83,6 @@ void nvl_gpus_mark_used(struct nvl_gpus *gpus);
 void nvl_gpu_parse_information(const char *text, size_t len, struct nvl_gpu *gpu);
 /* "GPU 0, NVIDIA RTX A5500 Laptop GPU (GPU-…)"; the caller frees. */
 char *nvl_gpu_text(const struct nvl_gpu *gpu);
+
+/* Fills mig_enabled, migs and n_migs; `gpu` has its device minor. */
+void nvl_gpu_read_migs(const struct nvl_root *root, struct nvl_gpu *gpu);

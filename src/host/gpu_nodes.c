@@ -1,6 +1,8 @@
 /* One GPU's own device nodes, each inspected. */
 #include "host/gpu_nodes.h"
 
+#include "base/alloc.h"
+
 void nvl_gpu_nodes(const struct nvl_host *host, const struct nvl_gpu *gpu, bool caps, struct nvl_node **nodes,
                    size_t *n_nodes)
 {

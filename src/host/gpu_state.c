@@ -1,6 +1,8 @@
 /* Derives a GPU's state from what was read of it. */
 #include "host/gpu_state.h"
 
+#include "base/alloc.h"
+
 static enum nvl_gpu_state state_of_driven(const struct nvl_gpu *gpu)
 {
     if (gpu->is_lost)

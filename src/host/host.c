@@ -1,6 +1,8 @@
 /* The host at one moment, read in one go. */
 #include "host/host.h"
 
+#include <stdlib.h>
+
 int nvl_host_read(struct nvl_host *host, const struct nvl_root *root, enum nvl_gpus_depth depth,
                   struct nvl_error *err)
 {

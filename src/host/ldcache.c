@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <endian.h>
 
+#include "base/root.h"
+
 #define CACHE_FILE "/etc/ld.so.cache"
 
 static const char magic_old[] = "ld.so-1.7.0";

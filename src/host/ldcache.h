@@ -3,7 +3,11 @@
  * "ld.so-1.7.0" table. */
 #pragma once
 
-#include "base/root.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct nvl_root;
 
 #define NVL_LDCACHE_MAX (64u << 20) /* bytes; a larger file is refused */
 

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "base/root.h"
+
 #define DEVICES_FILE     "/proc/devices"
 #define DEVICES_FILE_MAX (256u << 10)
 #define MAJOR_MAX        4095 /* MKDEV keeps 12 bits for it */

@@ -2,7 +2,11 @@
  * nvidia-caps is a prefix of nvidia-caps-imex-channels. A major that is not registered is -1. */
 #pragma once
 
-#include "base/root.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct nvl_error;
+struct nvl_root;
 
 #define NVL_MAJOR_DYNAMIC_MAX 511
 

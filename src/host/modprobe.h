@@ -1,7 +1,9 @@
 /* What modprobe's configuration says about a module. Sources: modprobe.d(5), /proc/cmdline. */
 #pragma once
 
-#include "base/root.h"
+#include "base/text.h"
+
+struct nvl_root;
 
 struct nvl_modprobe_line {
     char *file;    /* "/etc/modprobe.d/nvidia.conf" */

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "base/root.h"
+
 #define MODULES_FILE     "/proc/modules"
 #define MODULES_FILE_MAX (1u << 20)
 

@@ -1,7 +1,10 @@
 /* Kernel modules: which of NVIDIA's, and of those in its way, are loaded. Source: /proc/modules. */
 #pragma once
 
-#include "base/root.h"
+#include <stdbool.h>
+
+struct nvl_error;
+struct nvl_root;
 
 #define NVL_MODPROBE_PROGRAM "/usr/bin/nvidia-modprobe" /* makes device nodes, if it is installed */
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <sys/sysmacros.h>
 
+#include "base/root.h"
+
 #define DRI_MAJOR     226 /* the kernel's Documentation/admin-guide/devices.txt */
 #define MINOR_CTL     255
 #define MINOR_MODESET 254

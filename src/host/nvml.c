@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/paths.h"
+#include "base/root.h"
 #include "host/userspace.h"
 
 /* Of nvml.h: handles are pointers, results are numbers. */

@@ -3,6 +3,8 @@
 
 #include <limits.h>
 
+#include "base/root.h"
+
 #define PARAMS_FILE     "/proc/driver/nvidia/params"
 #define PARAMS_FILE_MAX (64u << 10)
 

@@ -1,7 +1,11 @@
 /* How the driver wants its device nodes: owner and mode. Source: /proc/driver/nvidia/params. */
 #pragma once
 
-#include "base/root.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct nvl_error;
+struct nvl_root;
 
 struct nvl_params {
     bool modify_device_files; /* ModifyDeviceFiles */

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "base/root.h"
+
 #define DPKG_STATUS     "/var/lib/dpkg/status"
 #define DPKG_STATUS_MAX (64u << 20)
 #define DPKG_INFO       "/var/lib/dpkg/info"

@@ -2,7 +2,10 @@
  * /proc/sys/kernel/osrelease, /usr/bin/pveversion's package state, /sys/firmware/efi. */
 #pragma once
 
-#include "base/root.h"
+#include "base/text.h"
+
+struct nvl_error;
+struct nvl_root;
 
 enum nvl_secure_boot { NVL_SECURE_BOOT_UNKNOWN, NVL_SECURE_BOOT_OFF, NVL_SECURE_BOOT_ON };
 

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/root.h"
+
 /* A folder that may contain libraries, and the class that they have if none of them tells it itself. */
 struct candidate {
     const char

@@ -3,6 +3,7 @@
  * installer, and a private prefix (/usr/local/nvidia, /run/nvidia/driver, …). */
 #pragma once
 
+#include "base/text.h"
 #include "host/driver_version.h"
 #include "host/ldcache.h"
 

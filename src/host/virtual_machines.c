@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "base/root.h"
 #include "host/gpu.h"
 #include "host/system.h"
 

@@ -3,7 +3,9 @@
  * PVE::Mapping::PCI (/etc/pve/mapping/pci.cfg). */
 #pragma once
 
-#include "base/root.h"
+#include "base/text.h"
+
+struct nvl_root;
 
 struct nvl_vm_device {
     char *vm;               /* "100" */

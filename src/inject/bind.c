@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/root.h"
 #include "base/sys.h"
 #include "host/node.h"
 

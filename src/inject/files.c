@@ -12,7 +12,7 @@
 #include "base/paths.h"
 #include "base/root.h"
 #include "grant/grant.h"
-#include "inject/linker_conf.h"
+#include "inject/linker.h"
 
 enum entry_kind {
     ENTRY_FOLDER, /* the mount point, with missing folders above it */

@@ -3,9 +3,10 @@
  * mount namespace of the container that starts; `attach --live` does the second in that of a running one. */
 #pragma once
 
+#include "base/root.h"
 #include "grant/resolve.h"
-#include "inject/proc_view.h"
 #include "inject/outcome.h"
+#include "inject/proc_view.h"
 
 struct nvl_injection {
     const struct nvl_host *host;

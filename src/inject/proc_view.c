@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/paths.h"
+#include "base/root.h"
 #include "base/sys.h"
 #include "grant/resolve.h"
 #include "inject/bind.h"

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "host/modprobe.h"
+#include "host/userspace.h"
 
 #define SMALL_MAX (256u << 10) /* bytes of a configuration file, a key, an EFI variable */
 /* The keys that the shim will ask about at the next boot. */

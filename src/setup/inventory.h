@@ -3,6 +3,7 @@
 #pragma once
 
 #include "driver/answers.h"
+#include "driver/origin.h"
 #include "host/gpu_claims.h"
 #include "host/gpu_state.h"
 #include "host/module.h"

@@ -228,8 +228,8 @@ has_gpu() {
     # each thing that the hook did is one note
     rm /dev/nvidia1 /dev/nvidia-uvm
     run -0 nvlxc --json attach ct --gpu 0 --live
-    [ "$(jq -r '.live.notes[]' <<< "$output" | sort)" = "on the host before: /dev/nvidia-uvm made (it was missing)
-on the host before: /dev/nvidia1 made (it was missing)" ]
+    [ "$(jq -r '.live.notes[]' <<< "$output" | sort)" = "on the host: /dev/nvidia-uvm made (it was missing)
+on the host: /dev/nvidia1 made (it was missing)" ]
     [ "$(jq -r '.live.problems | length' <<< "$output")" = 0 ]
     # also in the system log
     grep -q 'ct: .*/dev/nvidia-uvm made (it was missing)' /run/syslog
@@ -285,7 +285,7 @@ on the host before: /dev/nvidia1 made (it was missing)" ]
     run -0 start ct
     run -0 inside ct sh -c 'ln -s /etc /dev/nvidia1; ln -s ../../../../run/victim /dev/nvidia-caps; ln -s /etc/passwd /dev/nvidiactl'
     run -1 nvlxc attach ct --gpu 0 --live
-    says "/dev/nvidia1 cannot be bound: something else stands there" "/dev/nvidiactl cannot be bound" \
+    says "/dev/nvidia1 cannot be bound: something else exists there" "/dev/nvidiactl cannot be bound" \
         "cannot mount the driver at"
     listing /etc | diff /run/etc.before -
     listing /run/victim | diff /run/victim.before -
@@ -333,9 +333,9 @@ PYTHON
         sleep 0.1
     done
     run -1 timeout 20 nvlxc attach ct --gpu 0 --live
-    says "answers for container ct, which belongs to user 0" "the config is written
+    says "answers for container ct, which belongs to user 0" "the config is written"
     run -1 timeout 20 nvlxc verify ct
-    says "answers for container ct, which is user 0's"
+    says "answers for container ct, which belongs to user 0"
     run -1 timeout 20 nvlxc doctor ct
     kill $server
 }

@@ -127,7 +127,7 @@ END
     cp /var/lib/lxc/cuda/config /run/cuda.config
     echo 'lxc.environment = LD_LIBRARY_PATH=/usr/local/cuda/compat:/usr/local/nvidia/lib64' >> /var/lib/lxc/cuda/config
     run -0 nvlxc show cuda
-    says "its LD_LIBRARY_PATH leads to its own /usr/local/cuda/compat/libcuda.so.1 before the driver's"
+    says "its LD_LIBRARY_PATH finds its own /usr/local/cuda/compat/libcuda.so.1 before the driver's"
     cp /run/cuda.config /var/lib/lxc/cuda/config
 }
 

@@ -94,7 +94,7 @@ clean() {
     nvlxc attach 900
     run -0 nvlxc detach 900
     mv /usr/sbin/pct.real /usr/sbin/pct
-    says "(\`pct mount 900\` cannot be run: No such file or directory)"
+    says "(cannot run \`pct mount 900\`: No such file or directory)"
 }
 
 @test "a CT that cannot be unmounted is a warning, with the command" {

@@ -60,7 +60,7 @@ teardown_file() {
         "$BUNDLE/lib64/libcuda.so.550.163.01, the kernel module's version"
     # only root can
     run -3 as_alice nvlxc verify media
-    says "must run as root"
+    says "only root can"
 }
 
 @test "detach --live and attach --live while it runs, by root; the files are the container's root's" {
@@ -115,7 +115,7 @@ answers() {
     local init
     init=$(lxc-info -n other -pH)
     run -1 answers "$init" nvlxc attach media --live
-    says "its users were set up by user 0"
+    says "user 0 set up its users"
     run ! inside other ls /dev/nvidia0
     stop other
     # a user namespace of hers with the host's own mounts

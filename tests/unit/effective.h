@@ -1,6 +1,8 @@
 /* The effective config of a text by itself, for tests: what it includes is not there. */
 #pragma once
 
+#include "container/container.h"
+#include "base/root.h"
 #include "container/effective.h"
 
 static inline struct nvl_effective effective_of(const struct nvl_config *config)

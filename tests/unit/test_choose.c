@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "driver/origin.h"
 #include "driver/choose.h"
 
 struct machine {

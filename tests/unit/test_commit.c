@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/root.h"
 #include "base/file.h"
 #include "apply/clean.h"
 #include "apply/commit.h"

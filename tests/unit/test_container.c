@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/root.h"
 #include "base/file.h"
 #include "effective.h"
 #include "container/foreign.h"

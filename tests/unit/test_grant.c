@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/error.h"
 #include "grant/resolve.h"
 
 #define UUID_0 "GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689"

@@ -1,5 +1,7 @@
 /* Where the driver came from: packages, dkms's entries, the installer's traces, folders, os-release; and what
  * is told of its flavour. */
+#include "host/userspace.h"
+#include "driver/origin.h"
 #include "tiny_library.h"
 
 #include <string.h>

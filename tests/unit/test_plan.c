@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/root.h"
 #include "container/ownership.h"
 #include "effective.h"
 #include "base/file.h"

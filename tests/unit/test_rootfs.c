@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/root.h"
 #include "base/file.h"
 #include "base/paths.h"
 #include "grant/grant.h"

@@ -7,13 +7,14 @@
 
 #include "base/paths.h"
 #include "base/run.h"
-#include "cli/command.h"
 #include "bundle/manifest.h"
-#include "host/capture.h"
+#include "cli/command.h"
 #include "driver/origin.h"
+#include "host/capture.h"
 #include "host/modprobe.h"
 #include "host/module.h"
 #include "host/tree.h"
+#include "host/userspace.h"
 #include "host/virtual_machines.h"
 
 #define FILE_MAX_BYTES  (1u << 20)

@@ -257,7 +257,7 @@ static int sync_cdi(const struct drivers *d, json_t **json, struct nvl_error *er
     return 0;
 }
 
-/* The program reports the first error; later ones are printed at once. */
+/* The program reports the first error; later ones are printed immediately. */
 static void gather_error(int r, const struct nvl_error *one, int *failed, struct nvl_error *err)
 {
     if (r >= 0)

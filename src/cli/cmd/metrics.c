@@ -15,7 +15,7 @@
 struct use {
     const char *container;     /* NULL: the host's own programs */
     const char *uuid;          /* the GPU's */
-    const struct nvl_gpu *gpu; /* NULL where /proc does not list it */
+    const struct nvl_gpu *gpu; /* NULL if /proc does not list it */
     int gi, ci;                /* -1 for the whole GPU */
     bool is_granted;
     bool hides_memory; /* the driver does not say how much memory one of its programs has */
