@@ -2,6 +2,7 @@
 #include "container/hook_environment.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include "base/root.h"
 #include "container/rootfs_path.h"
@@ -44,13 +45,26 @@ static bool is_below(const char *path, const char *folder)
     return len > 0 && strncmp(path, folder, len) == 0 && (path[len] == '/' || path[len] == '\0');
 }
 
-/* "/usr/lib/x86_64-linux-gnu/lxc/rootfs", where LXC mounts every container's root file system, and
+/* Where the container's root file system is, and where LXC mounts it for the hooks; NULL for what is not
+ * known. */
+struct rootfs_places {
+    char *path, *real; /* as the config has it, and with links followed */
+    const char *mount; /* lxc.rootfs.mount */
+};
+
+static void rootfs_places_clear(struct rootfs_places *places)
+{
+    free(places->path);
+    free(places->real);
+}
+
+/* "/usr/lib/x86_64-linux-gnu/lxc/rootfs", where LXC mounts every container's root file system by default, and
  * "/var/lib/lxc/web/rootfs": what is below any folder of that name belongs to a container. */
-static bool is_of_a_container(const char *path, const char *rootfs)
+static bool is_of_a_container(const char *path, const struct rootfs_places *places)
 {
     const char *lxc = strstr(path, "/lxc/");
 
-    return is_below(path, rootfs) ||
+    return is_below(path, places->path) || is_below(path, places->real) || is_below(path, places->mount) ||
            (lxc != NULL && (nvl_has_suffix(path, "/rootfs") || strstr(lxc, "/rootfs/") != NULL));
 }
 
@@ -65,7 +79,10 @@ static const char *judge_way(const struct nvl_root *root, const char *path)
             continue;
         char end = *p;
         *p = '\0';
-        int r = nvl_root_stat(root, part[0] != '\0' ? part : "/", 0, &st);
+        const char *folder = part[0] != '\0' ? part : "/";
+        int r = nvl_root_stat(root, folder, 0, &st);
+        if (r == -ENOENT && nvl_root_stat(root, folder, AT_SYMLINK_NOFOLLOW, &st) == 0)
+            return "which is behind a link that leads nowhere yet";
         if (r == -ENOENT)
             return NULL; /* nobody but root can make it */
         if (r < 0)
@@ -78,33 +95,48 @@ static const char *judge_way(const struct nvl_root *root, const char *path)
     }
 }
 
-static const char *judge_folder(const struct nvl_root *root, const char *folder, const char *rootfs)
+/* The path with links followed as far as it exists, and the rest behind it; NULL if that is not known. */
+static char *follow_links(const struct nvl_root *root, const char *path)
 {
-    nvl_autofree char *real = NULL, *real_rootfs = NULL;
+    nvl_autofree char *part = nvl_xstrdup(path);
 
+    for (size_t len = strlen(part); len > 0; len--) {
+        nvl_autofree char *real = NULL;
+        if (len < strlen(path) && path[len] != '/')
+            continue;
+        part[len] = '\0';
+        if (nvl_root_resolve(root, part, &real) == 0)
+            return nvl_xasprintf("%s%s", strcmp(real, "/") == 0 ? "" : real, path + len);
+    }
+    return nvl_xstrdup(path);
+}
+
+static const char *judge_folder(const struct nvl_root *root, const char *folder,
+                                const struct rootfs_places *places)
+{
     if (folder[0] != '/')
         return "which is relative to the folder in which LXC runs";
     if (strchr(folder, '$') != NULL)
         return "whose place the loader decides";
-    if (is_of_a_container(folder, rootfs))
+    if (is_of_a_container(folder, places))
         return "which is in the root file system of a container";
     const char *why = judge_way(root, folder);
-    if (why != NULL || nvl_root_resolve(root, folder, &real) < 0)
+    if (why != NULL)
         return why;
-    if (rootfs != NULL)
-        nvl_root_resolve(root, rootfs, &real_rootfs);
-    if (is_of_a_container(real, rootfs) || is_below(real, real_rootfs))
+    nvl_autofree char *real = follow_links(root, folder);
+    if (is_of_a_container(real, places))
         return "which leads into the root file system of a container";
     return judge_way(root, real);
 }
 
 /* The loader accepts colons and semicolons, and takes an empty part as the current folder. */
-static char *judge_library_path(const struct nvl_root *root, const char *value, const char *rootfs)
+static char *judge_library_path(const struct nvl_root *root, const char *value,
+                                const struct rootfs_places *places)
 {
     while (*value != '\0') {
         size_t len = strcspn(value, ":;");
         nvl_autofree char *folder = nvl_xstrndup(value, len);
-        const char *why = judge_folder(root, folder, rootfs);
+        const char *why = judge_folder(root, folder, places);
         if (why != NULL)
             return nvl_xasprintf("LD_LIBRARY_PATH names '%s', %s", folder, why);
         value += len;
@@ -119,7 +151,8 @@ static char *judge_library_path(const struct nvl_root *root, const char *value, 
 /* ---- variables ---- */
 
 /* A name without a value is inherited from the caller: the host's own. */
-static char *judge_variable(const struct nvl_root *root, const char *value, const char *rootfs)
+static char *judge_variable(const struct nvl_root *root, const char *value,
+                            const struct rootfs_places *places)
 {
     const char *equals = strchr(value, '=');
     size_t len = equals != NULL ? (size_t)(equals - value) : 0;
@@ -127,7 +160,7 @@ static char *judge_variable(const struct nvl_root *root, const char *value, cons
     if (equals == NULL || !is_dangerous(value, len))
         return NULL;
     if (len == strlen("LD_LIBRARY_PATH") && nvl_has_prefix(value, "LD_LIBRARY_PATH="))
-        return judge_library_path(root, equals + 1, rootfs);
+        return judge_library_path(root, equals + 1, places);
     return nvl_xasprintf("sets %.*s", (int)len, value);
 }
 
@@ -135,13 +168,17 @@ void nvl_hook_dangers_find(const struct nvl_root *root, const struct nvl_contain
                            const struct nvl_effective *effective, struct nvl_hook_dangers *dangers)
 {
     nvl_autofree char *why_not = NULL;
-    nvl_autofree char *rootfs = nvl_container_rootfs_path(c, effective, &why_not);
+    nvl_auto(rootfs_places_clear) struct rootfs_places places = {
+        .path = nvl_container_rootfs_path(c, effective, &why_not),
+        .mount = nvl_effective_get(effective, "lxc.rootfs.mount")};
 
+    if (places.path != NULL)
+        places.real = follow_links(root, places.path);
     for (size_t i = 0; i < effective->count; i++) {
         const struct nvl_setting *s = &effective->items[i];
         if (strcmp(s->key, NVL_KEY_ENVIRONMENT) != 0 && strcmp(s->key, KEY_HOOKS) != 0)
             continue;
-        char *why = judge_variable(root, s->value, rootfs);
+        char *why = judge_variable(root, s->value, &places);
         if (why != NULL)
             *NVL_APPEND(dangers->items, dangers->count) = (struct nvl_hook_danger){s, why};
     }

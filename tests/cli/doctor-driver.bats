@@ -6,32 +6,8 @@ bats_require_minimum_version 1.5.0
 
 # shellcheck source=/dev/null
 source "$NVL_SOURCE/tests/lib/hosts.bash"
-
-GPU=sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0
-
-nvlxc() {
-    "$NVL_BUILD/src/cli/nvlxc" --root "$HOST" "$@"
-}
-
-# speaks [ID:SEVERITY...]: exactly these, in this order.
-speaks() {
-    local got
-    got=$(nvlxc --json doctor | jq -r '.findings[] | .id + ":" + .severity' | tr '\n' ' ')
-    [ "${got% }" = "$*" ] || { nvlxc doctor; echo "expected: $*"; return 1; }
-}
-
-part() {
-    nvlxc --json doctor | jq -r --arg id "$1" --arg key "$2" '.findings[] | select(.id == $id) | .[$key]'
-}
-
-# has ID KEY TEXT...: that part has each of the texts.
-has() {
-    local text got
-    got=$(part "$1" "$2")
-    for text in "${@:3}"; do
-        [[ $got == *"$text"* ]] || { echo "expected: $text"; echo "got: $got"; return 1; }
-    done
-}
+# shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/doctor-host.bash"
 
 # lacks TEXT...: no fix of any finding has any of the texts.
 lacks() {
@@ -45,13 +21,6 @@ lacks() {
 # first ID: the first line of its fix.
 first() {
     part "$1" fix | head -n 1
-}
-
-# unload: the driver is not loaded.
-unload() {
-    rm -rf "$HOST/proc/driver" "$HOST/$GPU/driver"
-    : >"$HOST/proc/modules"
-    sed -i '/nvidia/d' "$HOST/proc/devices"
 }
 
 # kernel_is RELEASE: the one that runs, with its headers.

@@ -6,10 +6,11 @@ bats_require_minimum_version 1.5.0
 
 # shellcheck source=/dev/null
 source "$NVL_SOURCE/tests/lib/hosts.bash"
+# shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/doctor-host.bash"
 
 A5500='GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689'
 K=6.14.11-4-pve
-GPU=sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0
 DKMS=var/lib/dkms/nvidia-current/550.163.01
 
 setup() {
@@ -20,31 +21,6 @@ setup() {
 healthy() {
     local host
     host=$(fixture a5500-550) && rm "$host/etc/pve/nodes/pve/lxc/223.conf" && printf '%s\n' "$host"
-}
-
-nvlxc() {
-    "$NVL_BUILD/src/cli/nvlxc" --root "$HOST" "$@"
-}
-
-# speaks [ID:SEVERITY...]: exactly these, in this order.
-speaks() {
-    local got
-    got=$(nvlxc --json doctor | jq -r '.findings[] | .id + ":" + .severity' | tr '\n' ' ')
-    [ "${got% }" = "$*" ] || { nvlxc doctor; echo "expected: $*"; return 1; }
-}
-
-# part ID KEY: evidence, cause, title or fix of a finding.
-part() {
-    nvlxc --json doctor | jq -r --arg id "$1" --arg key "$2" '.findings[] | select(.id == $id) | .[$key]'
-}
-
-# has ID KEY TEXT...: that part has each of the texts.
-has() {
-    local text got
-    got=$(part "$1" "$2")
-    for text in "${@:3}"; do
-        [[ $got == *"$text"* ]] || { echo "expected: $text"; echo "got: $got"; return 1; }
-    done
 }
 
 # mend ID: runs the commands of the fix on the fixture's files, but for those that need a real machine.
@@ -60,13 +36,6 @@ mend() {
         ran=$((ran + 1))
     done < <(part "$1" fix)
     [ "$ran" -gt 0 ]
-}
-
-# The driver is installed, its module is on disk, and it is not loaded.
-unload() {
-    rm -r "$HOST/proc/driver" "$HOST/$GPU/driver"
-    : > "$HOST/proc/modules"
-    sed -i '/nvidia/d' "$HOST/proc/devices"
 }
 
 # What `host` is held by: held_by NAME

@@ -169,8 +169,12 @@ setup() {
     chmod 1777 "$HOST/tmp"
     chmod 0777 "$HOST/opt/open"
     ln -s /var/lib/lxc/box/rootfs/lib "$HOST/srv/link"
+    ln -s /var/lib/lxc/box/rootfs/none "$HOST/srv/nowhere"
+    ln -s /srv/inner "$HOST/srv/outer"
+    ln -s /var/lib/lxc/box/rootfs "$HOST/srv/inner"
     while read -r line; do
-        lxc box 'lxc.uts.name = box' "lxc.rootfs.path = dir:/var/lib/lxc/box/rootfs" "lxc.environment = $line"
+        lxc box 'lxc.uts.name = box' 'lxc.rootfs.path = dir:/var/lib/lxc/box/rootfs' 'lxc.rootfs.mount = /mnt/root' \
+            "lxc.environment = $line"
         cp "$HOST/var/lib/lxc/box/config" "$BATS_TEST_TMPDIR/before"
         run -1 nvlxc attach box
         says "${line%%=*}" "container's code would run on the host" "lxc.environment.runtime"
@@ -191,6 +195,11 @@ LD_LIBRARY_PATH=/usr/lib::/lib
 LD_LIBRARY_PATH=/var/lib/lxc/box/rootfs/lib
 LD_LIBRARY_PATH=/usr/lib:/usr/lib/x86_64-linux-gnu/lxc/rootfs/lib
 LD_LIBRARY_PATH=/srv/link
+LD_LIBRARY_PATH=/srv/link/made/later
+LD_LIBRARY_PATH=/srv/outer/lib
+LD_LIBRARY_PATH=/srv/nowhere
+LD_LIBRARY_PATH=/mnt/root/lib
+LD_LIBRARY_PATH=/usr/lib/../../srv/link
 LD_LIBRARY_PATH=/tmp/lib
 LD_LIBRARY_PATH=/tmp/not/there
 LD_LIBRARY_PATH=/opt/open;/usr/lib
