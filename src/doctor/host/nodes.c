@@ -134,7 +134,7 @@ static void say_kind(const struct nvl_check *check, const struct nvl_host_facts 
         nvl_host_finding(findings, check, is_tools ? NVL_SEVERITY_WARNING : kind->severity, title);
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_finding_evidence_lines(f, &evidence);
-    nvl_finding_cause(f, "%s. %s", cause, is_tools ? "Profilers and debuggers fail" : kind->effect);
+    nvl_finding_cause(f, "%s; %s", cause, is_tools ? "profilers and debuggers fail" : kind->effect);
     nvl_finding_fix_lines(f, &fix);
 }
 
@@ -158,7 +158,7 @@ static void check_missing_nodes(const struct nvl_check *check, const struct nvl_
 static void check_not_devices(const struct nvl_check *check, const struct nvl_host_facts *facts,
                               struct nvl_findings *findings)
 {
-    say_nodes(check, facts, NVL_NODE_NOT_DEVICE, "no device",
+    say_nodes(check, facts, NVL_NODE_NOT_DEVICE, "not a device",
               "a bind mount with create=file left an empty file in /dev while the node did not exist, and "
               "the driver does not replace it",
               findings);
