@@ -37,7 +37,7 @@ says() {
 
 # on_machine HOST PROGRAM ARGUMENT…: the program with the fixture as the machine itself, not by --root: the fixture is its
 # root, with what the program needs of the real machine mounted in it for as long as it runs. /proc has the fixture's files
-# and one real entry, the program's own.
+# and one real entry, the program's own, which a sanitizer asks for by its number, too.
 on_machine() {
     local loader libraries
     loader=$(realpath "$(ldd /bin/sh | sed -n 's|^[[:space:]]*\(/[^ ]*/ld[^ ]*\) .*|\1|p')")
@@ -45,8 +45,9 @@ on_machine() {
     # shellcheck disable=SC2016 # expanded inside
     unshare --mount --propagation private -- bash -ec '
         host=$1 loader=$2 libraries=$3 program=$4
-        mkdir -p "$host/proc/self" "$host/real"
+        mkdir -p "$host/proc/self" "$host/proc/$$" "$host/real"
         mount --bind /proc/$$ "$host/proc/self"
+        mount --bind /proc/$$ "$host/proc/$$"
         mount --rbind / "$host/real"
         exec chroot "$host" "/real$loader" --library-path "/real$libraries:/real/usr$libraries" "/real$program" "${@:5}"
     ' on_machine "$1" "$loader" "$libraries" "$(realpath "$2")" "${@:3}"
