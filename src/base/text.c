@@ -234,6 +234,26 @@ char *nvl_shell_word(const char *text)
     return nvl_buf_take(&b);
 }
 
+void nvl_decode_octal(char *text)
+{
+    char *to = text;
+
+    for (const char *from = text; *from != '\0'; from++) {
+        bool is_octal = from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' &&
+                        from[2] <= '7' && from[3] >= '0' && from[3] <= '7';
+        *to++ = is_octal ? (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + from[3] - '0') : *from;
+        from += is_octal ? 3 : 0;
+    }
+    *to = '\0';
+}
+
+bool nvl_is_plain(const char *name)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+-";
+
+    return name[strspn(name, plain)] == '\0';
+}
+
 bool nvl_copy(char *to, size_t size, const char *from, size_t len)
 {
     size_t n = len < size ? len : size - 1;

@@ -57,8 +57,14 @@ bool nvl_next_wrapped(const char **text, size_t width, const char **line, size_t
 
 /* `text` as one word of a shell's command line; quoted only if needed. The caller frees. */
 char *nvl_shell_word(const char *text);
+/* Whether a name consists of bytes that paths of devices, libraries and packages have. Others that a
+ * container chose are not repeated in a command. */
+bool nvl_is_plain(const char *name);
 /* Appends `text` escaped for a shell's single quotes. */
 void nvl_buf_add_quoted(struct nvl_buf *b, const char *text);
+
+/* Decodes "\040" for a blank and the like, in place. Sources: fstab(5), proc(5) on mountinfo. */
+void nvl_decode_octal(char *text);
 
 /* Copies at most size - 1 bytes and terminates. Returns false if it had to cut. */
 bool nvl_copy(char *to, size_t size, const char *from, size_t len);

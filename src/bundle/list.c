@@ -94,7 +94,8 @@ static bool ends_in(const char *s, size_t len, const char *suffix)
 }
 
 /* "36 35 98:0 /var/lib/nvlxc/driver/550.163.01 /usr/local/nvidia ro …": if /var is a separate file system,
- * the first path is shorter; while a container is being set up, the second one is longer. */
+ * the first path is shorter; while a container is being set up, the second one is longer, and where the
+ * container's /usr/local is a link, only its last component is the same. */
 static bool has_mount(const char *text, size_t len, const char *version)
 {
     nvl_autofree char *bundle = nvl_xasprintf("/nvlxc/driver/%s", version);
@@ -104,7 +105,7 @@ static bool has_mount(const char *text, size_t len, const char *version)
     while (nvl_next_line(text, len, &pos, &line, &line_len))
         if (mount_field(line, line_len, 3, &source, &source_len) &&
             mount_field(line, line_len, 4, &target, &target_len) && ends_in(source, source_len, bundle) &&
-            ends_in(target, target_len, NVL_MOUNT_POINT))
+            ends_in(target, target_len, strrchr(NVL_MOUNT_POINT, '/')))
             return true;
     return false;
 }

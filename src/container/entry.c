@@ -9,20 +9,6 @@
 
 /* ---- mount entries ---- */
 
-/* Decodes "\040" for a blank and the like, as in fstab(5); in place. */
-static void decode_octal(char *text)
-{
-    char *to = text;
-
-    for (const char *from = text; *from != '\0'; from++) {
-        bool is_octal = from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' &&
-                        from[2] <= '7' && from[3] >= '0' && from[3] <= '7';
-        *to++ = is_octal ? (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + from[3] - '0') : *from;
-        from += is_octal ? 3 : 0;
-    }
-    *to = '\0';
-}
-
 /* The next field; "" at the end. The caller frees. */
 static char *take_field(const char **rest)
 {
@@ -31,7 +17,7 @@ static char *take_field(const char **rest)
     char *field = nvl_xstrndup(*rest, len);
 
     *rest += len;
-    decode_octal(field);
+    nvl_decode_octal(field);
     return field;
 }
 

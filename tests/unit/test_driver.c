@@ -667,6 +667,8 @@ static void test_in_use(void **state)
     put_process(t, "101", "mnt:[2]", "pid:[2]", MOUNT(OLD, "/usr/local/nvidia"));
     put_process(t, "102", "mnt:[3]", "pid:[2]", MOUNT(OLD, "/usr/local/nvidia")); /* a service of the same */
     put_process(t, "200", "mnt:[4]", "pid:[4]", MOUNT(OLD, "/rootfs/usr/local/nvidia"));
+    put_process(t, "210", "mnt:[8]", "pid:[8]",
+                MOUNT(OLD, "/srv/my\\040local/nvidia")); /* /usr/local: a link */
     put_process(t, "300", "mnt:[5]", "pid:[5]", MOUNT("1" OLD, "/usr/local/nvidia"));
     put_process(t, "301", "mnt:[6]", "pid:[6]", MOUNT(OLD, "/mnt"));
     put_process(t, "302", "mnt:[7]", "pid:[7]", "a\n\n 90 36 254:0 \n90");
@@ -677,7 +679,7 @@ static void test_in_use(void **state)
     assert_true(bundles.items[0].loaded && bundles.items[0].complete && !bundles.items[0].pending);
     assert_int_equal(bundles.items[0].in_use, 0);
     assert_string_equal(bundles.items[1].version, OLD);
-    assert_int_equal(bundles.items[1].in_use, 2);
+    assert_int_equal(bundles.items[1].in_use, 3);
     assert_false(bundles.items[1].pending);
     assert_false(bundles.items[2].complete);
 }

@@ -51,7 +51,10 @@ static char *mounted_version(const struct nvl_container_facts *facts)
         nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
         nvl_autofree char *copy = nvl_xstrndup(line, line_len);
         nvl_strv_split(&words, copy, " ");
-        if (words.count < 6 || strcmp(words.items[4], point) != 0)
+        if (words.count < 6)
+            continue;
+        nvl_decode_octal(words.items[4]);
+        if (strcmp(words.items[4], point) != 0)
             continue;
         const char *slash = strrchr(words.items[3], '/');
         free(version); /* the last mount covers the others */
