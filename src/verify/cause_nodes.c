@@ -104,16 +104,18 @@ static void cause_no_member(const struct nvl_verify *v, const struct nvl_inside_
     const char *group, *user = v->user.name != NULL ? v->user.name : "USER";
     unsigned gid;
     bool has_group = nvl_node_copy_group(&v->facts->rootfs, &n->node, &group, &gid);
+    nvl_autofree char *group_word = nvl_shell_word(group), *user_word = nvl_shell_word(user);
 
     nvl_step_cause(
         step,
         "%s has mode %04o: it is for the container's root and its group %s, and %s is not in that group",
         node_name(n), n->node.found_mode, group, user);
     if (has_group)
-        nvl_step_fix(step, "in the container: usermod -aG %s %s, and restart the service", group, user);
+        nvl_step_fix(step, "in the container: usermod -aG %s %s, and restart the service", group_word,
+                     user_word);
     else
-        nvl_step_fix(step, "in the container: groupadd --system %s && usermod -aG %s %s\n%s", group, group,
-                     user, v->request->restart);
+        nvl_step_fix(step, "in the container: groupadd --system %s && usermod -aG %s %s\n%s", group_word,
+                     group_word, user_word, v->request->restart);
 }
 
 static void cause_denied(const struct nvl_verify *v, const struct nvl_inside_node *n, struct nvl_step *step)

@@ -112,7 +112,8 @@ static void fail_file(struct nvl_verify *v, const struct named_library *l, const
 
     nvl_step_cause(step, "programs find the driver's library by that file: it was written by hand or for "
                          "another driver, or it is damaged");
-    nvl_step_fix(step, "in the container: rm %s\n%s", file, v->request->restart);
+    nvl_autofree char *word = nvl_shell_word(file);
+    nvl_step_fix(step, "in the container: rm %s\n%s", word, v->request->restart);
 }
 
 static void verify_named(struct nvl_verify *v, const struct named_library *l)

@@ -76,12 +76,6 @@ void nvl_step_fix_from_table(const struct nvl_verify *v, struct nvl_step *step, 
         nvl_step_fix(step, "%s", fix->text);
 }
 
-bool nvl_is_plain(const char *name)
-{
-    return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._+-") ==
-           strlen(name);
-}
-
 const struct nvl_step *nvl_steps_first_failure(const struct nvl_steps *steps)
 {
     for (size_t i = 0; i < steps->count; i++)

@@ -43,10 +43,6 @@ struct nvl_fix {
 };
 void nvl_step_fix_from_table(const struct nvl_verify *v, struct nvl_step *step, const struct nvl_fix *fix);
 
-/* Whether a name that the container chose can stand in a fix: whoever pastes that into a shell gets only the
- * name. */
-bool nvl_is_plain(const char *name);
-
 /* The first that failed; NULL for none. */
 const struct nvl_step *nvl_steps_first_failure(const struct nvl_steps *steps);
 const char *nvl_step_result_name(enum nvl_step_result result); /* "pass", "fail", "skip" */

@@ -280,12 +280,14 @@ END
     sed -i '/^lxc.rootfs.options/d' /var/lib/lxc/priv/config
     nvlxc detach priv --quiet
     mv /var/lib/lxc/priv/rootfs/usr/local /var/lib/lxc/priv/rootfs/usr/kept
-    ln -s /srv/none /var/lib/lxc/priv/rootfs/usr/local
+    # the container writes the link, and root pastes the fix
+    ln -s '/srv/none; touch /srv/harmed' /var/lib/lxc/priv/rootfs/usr/local
     nvlxc attach priv --quiet
     start priv
     speaks priv mount-point error
     mend priv mount-point
-    speaks priv
+    [ ! -e /srv/harmed ]
+    speaks priv # the mount table escapes the blanks of where the link leads
     run -0 loads priv libcuda.so.1
     stop priv
     rm /var/lib/lxc/priv/rootfs/usr/local

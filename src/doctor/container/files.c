@@ -28,12 +28,6 @@ static bool is_tool(const char *name)
            strcmp(name, "nvidia-persistenced") == 0;
 }
 
-/* A path with bytes that no device, library or package has in its name is not repeated in a command. */
-static bool is_plain_path(const char *text)
-{
-    return text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+-")] == '\0';
-}
-
 /* Empty regular files with such names in a folder of the root file system. */
 static void find_empty(const struct nvl_root *rootfs, const char *folder, bool (*matches)(const char *),
                        struct nvl_strv *paths)
@@ -42,12 +36,12 @@ static void find_empty(const struct nvl_root *rootfs, const char *folder, bool (
     nvl_autofree char *real = NULL;
     struct stat st;
 
-    if (nvl_root_resolve(rootfs, folder, &real) < 0 || !is_plain_path(real) ||
+    if (nvl_root_resolve(rootfs, folder, &real) < 0 || !nvl_is_plain(real) ||
         nvl_root_list(rootfs, real, &names) < 0)
         return;
     for (size_t i = 0; i < names.count; i++) {
         nvl_autofree char *path = nvl_xasprintf("%s/%s", real, names.items[i]);
-        if (matches(names.items[i]) && is_plain_path(path) &&
+        if (matches(names.items[i]) && nvl_is_plain(path) &&
             nvl_root_stat(rootfs, path, AT_SYMLINK_NOFOLLOW, &st) == 0 && S_ISREG(st.st_mode) &&
             st.st_size == 0 && !nvl_strv_contains(paths, path))
             nvl_strv_push(paths, path);
@@ -144,7 +138,7 @@ static void check_kernel_packages(const struct nvl_check *check, const struct nv
         return;
     for (size_t i = 0; i < files.count; i++) {
         nvl_autofree char *name = nvl_xstrndup(files.items[i], strcspn(files.items[i], ".:"));
-        if (!nvl_has_suffix(files.items[i], ".list") || !is_kernel_package(name) || !is_plain_path(name))
+        if (!nvl_has_suffix(files.items[i], ".list") || !is_kernel_package(name) || !nvl_is_plain(name))
             continue;
         nvl_autofree char *version = nvl_package_version(&facts->rootfs, name);
         if (version == NULL)

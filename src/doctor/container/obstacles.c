@@ -40,12 +40,15 @@ static void add_device_fix(const struct nvl_container_facts *facts, const struct
                            const char *path, const char *neighbors, struct nvl_strv *fix)
 {
     const char *options = strchr(s->value, ','), *ct = facts->container->name;
+    bool is_single = strchr(neighbors, ',') == NULL;
+    nvl_autofree char *value =
+        nvl_xasprintf("%s%s", is_single ? neighbors : "PATH", options != NULL ? options : "");
+    nvl_autofree char *word = nvl_shell_word(value);
 
-    if (neighbors[0] != '\0' && strchr(neighbors, ',') == NULL)
-        nvl_strv_pushf(fix, "pct set %s -%s %s%s", ct, s->key, neighbors, options != NULL ? options : "");
+    if (neighbors[0] != '\0' && is_single)
+        nvl_strv_pushf(fix, "pct set %s -%s %s", ct, s->key, word);
     else if (neighbors[0] != '\0')
-        nvl_strv_pushf(fix, "choose the right one for %s: pct set %s -%s PATH%s", s->key, ct, s->key,
-                       options != NULL ? options : "");
+        nvl_strv_pushf(fix, "choose the right one for %s: pct set %s -%s %s", s->key, ct, s->key, word);
     else
         nvl_strv_pushf(fix, "pct set %s --delete %s   # or bring %s back", ct, s->key, path);
 }
@@ -180,9 +183,10 @@ static void say_dangling(const struct nvl_check *check, const struct nvl_contain
 {
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "a broken link is in the way to the driver's place in it");
-    nvl_autofree char *folder =
-        target[0] == '/' ? nvl_xstrdup(target) : nvl_xasprintf("$(dirname %s)/%s", link, target);
-    nvl_autofree char *make = nvl_xasprintf("mkdir -p %s", folder);
+    const char *parent = target[0] == '/' ? "" : strcmp(link, "/usr") == 0 ? "/" : "/usr/";
+    nvl_autofree char *folder = nvl_xasprintf("%s%s", parent, target);
+    nvl_autofree char *word = nvl_shell_word(folder); /* the container wrote it, and root pastes it */
+    nvl_autofree char *make = nvl_xasprintf("mkdir -p %s", word);
     nvl_autofree char *start = nvl_container_start(facts->container),
                       *restart = nvl_container_restart(facts->container);
     nvl_autofree char *inside = nvl_container_run_inside(facts->container, make);
