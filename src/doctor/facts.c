@@ -73,6 +73,7 @@ static void read_reasons(struct nvl_host_facts *f)
     const struct nvl_driver_version *loaded = &f->host.driver;
     f->surroundings =
         (struct nvl_gpu_surroundings){.host = &f->host,
+                                      .system = &f->system,
                                       .modprobe = &f->modprobe,
                                       .vms = &f->vms,
                                       .support = &f->support,

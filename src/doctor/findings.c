@@ -53,6 +53,22 @@ void nvl_finding_fix(struct nvl_finding *f, const char *fmt, ...)
     va_end(ap);
 }
 
+void nvl_finding_evidence_lines(struct nvl_finding *f, const struct nvl_strv *lines)
+{
+    nvl_autofree char *text = nvl_strv_join(lines, "\n");
+
+    if (lines->count > 0)
+        nvl_finding_evidence(f, "%s", text);
+}
+
+void nvl_finding_fix_lines(struct nvl_finding *f, const struct nvl_strv *lines)
+{
+    nvl_autofree char *text = nvl_strv_join(lines, "\n");
+
+    if (lines->count > 0)
+        nvl_finding_fix(f, "%s", text);
+}
+
 static void add_subject(struct nvl_subjects *subjects, enum nvl_subject_kind kind, const char *name)
 {
     *NVL_APPEND(subjects->items, subjects->count) =

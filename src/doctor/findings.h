@@ -59,6 +59,9 @@ struct nvl_finding *nvl_finding_add(struct nvl_findings *findings, const struct 
 void nvl_finding_evidence(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2, 3);
 void nvl_finding_cause(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2, 3);
 void nvl_finding_fix(struct nvl_finding *f, const char *fmt, ...) NVL_PRINTF(2, 3);
+/* Set evidence and fix from lists, one line each. */
+void nvl_finding_evidence_lines(struct nvl_finding *f, const struct nvl_strv *lines);
+void nvl_finding_fix_lines(struct nvl_finding *f, const struct nvl_strv *lines);
 /* Adds to the subjects that it is about, or that it explains; `name` NULL means all of that kind. The last
  * adds each of the names. */
 void nvl_finding_about(struct nvl_finding *f, enum nvl_subject_kind kind, const char *name);

@@ -199,8 +199,3 @@ bool nvl_advise_tool(const struct nvl_driver_need *need, const char *program, st
     nvl_strv_pushf(fix, "apt install %s", program);
     return true;
 }
-
-void nvl_advise_initramfs(const struct nvl_system *system, struct nvl_strv *fix)
-{
-    nvl_distribution_add(system, NVL_ACTION_INITRAMFS, fix);
-}

@@ -29,5 +29,3 @@ void nvl_advise_firmware(const struct nvl_driver_need *need, struct nvl_strv *fi
 /* A program that comes with the driver, "nvidia-modprobe": false, and no line, if it cannot be installed
  * without touching the driver. */
 bool nvl_advise_tool(const struct nvl_driver_need *need, const char *program, struct nvl_strv *fix);
-/* Rebuilds it, after a change of what modprobe may load. */
-void nvl_advise_initramfs(const struct nvl_system *system, struct nvl_strv *fix);

@@ -4,51 +4,15 @@
 
 #include <string.h>
 
-enum nvl_family nvl_family_of(const struct nvl_system *system)
-{
-    static const struct {
-        const char *id;
-        enum nvl_family family;
-    } known[] = {
-        {"debian", NVL_FAMILY_DEBIAN},
-        {"ubuntu", NVL_FAMILY_UBUNTU},
-        {"fedora", NVL_FAMILY_FEDORA},
-        {"rhel", NVL_FAMILY_RHEL},
-        {"centos", NVL_FAMILY_RHEL},
-        {"suse", NVL_FAMILY_SUSE},
-        {"opensuse", NVL_FAMILY_SUSE},
-        {"opensuse-leap", NVL_FAMILY_SUSE},
-        {"opensuse-tumbleweed", NVL_FAMILY_SUSE},
-        {"arch", NVL_FAMILY_ARCH},
-        {"gentoo", NVL_FAMILY_GENTOO},
-        {"nixos", NVL_FAMILY_NIXOS},
-    };
-    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
-
-    if (system->is_proxmox)
-        return NVL_FAMILY_DEBIAN;
-    /* the ID, else the first known word of ID_LIKE: the nearest relative comes first */
-    nvl_strv_split(&words, system->id != NULL ? system->id : "", " ");
-    nvl_strv_split(&words, system->like != NULL ? system->like : "", " ");
-    for (size_t w = 0; w < words.count; w++)
-        for (size_t i = 0; i < NVL_LENGTH(known); i++)
-            if (strcmp(words.items[w], known[i].id) == 0)
-                return known[i].family;
-    return NVL_FAMILY_OTHER;
-}
-
-#define DKMS      "dkms autoinstall -k KERNEL"
-#define DRACUT    "dracut --force --regenerate-all"
-#define INITRAMFS "update-initramfs -u -k all"
+#define DKMS "dkms autoinstall -k KERNEL"
 
 /* Lines; KERNEL stands for the running kernel. */
 static const char *const commands[NVL_FAMILIES][NVL_ACTIONS] = {
-    [NVL_FAMILY_DEBIAN] = {[NVL_ACTION_REBUILD] = DKMS, [NVL_ACTION_INITRAMFS] = INITRAMFS},
+    [NVL_FAMILY_DEBIAN] = {[NVL_ACTION_REBUILD] = DKMS},
     [NVL_FAMILY_UBUNTU] = {[NVL_ACTION_INSTALL] = "ubuntu-drivers install\nreboot",
                            [NVL_ACTION_UPGRADE] = "apt update && ubuntu-drivers install\nreboot",
                            [NVL_ACTION_HEADERS] = "apt install linux-headers-KERNEL",
-                           [NVL_ACTION_REBUILD] = DKMS,
-                           [NVL_ACTION_INITRAMFS] = INITRAMFS},
+                           [NVL_ACTION_REBUILD] = DKMS},
     [NVL_FAMILY_FEDORA] =
         {[NVL_ACTION_INSTALL] =
              "dnf install akmod-nvidia xorg-x11-drv-nvidia-cuda   # from RPM Fusion, nonfree\n"
@@ -56,24 +20,20 @@ static const char *const commands[NVL_FAMILIES][NVL_ACTIONS] = {
          [NVL_ACTION_UPGRADE] = "dnf upgrade --refresh akmod-nvidia xorg-x11-drv-nvidia-cuda\nreboot",
          [NVL_ACTION_HEADERS] = "dnf install kernel-devel-KERNEL",
          [NVL_ACTION_REBUILD] = "akmods --force --kernels KERNEL",
-         [NVL_ACTION_LIBRARIES] = "dnf install xorg-x11-drv-nvidia-cuda",
-         [NVL_ACTION_INITRAMFS] = DRACUT},
-    [NVL_FAMILY_RHEL] = {[NVL_ACTION_HEADERS] = "dnf install kernel-devel-KERNEL",
-                         [NVL_ACTION_REBUILD] = DKMS,
-                         [NVL_ACTION_INITRAMFS] = DRACUT},
+         [NVL_ACTION_LIBRARIES] = "dnf install xorg-x11-drv-nvidia-cuda"},
+    [NVL_FAMILY_RHEL] =
+        {[NVL_ACTION_HEADERS] = "dnf install kernel-devel-KERNEL", [NVL_ACTION_REBUILD] = DKMS},
     [NVL_FAMILY_SUSE] =
         {[NVL_ACTION_INSTALL] =
              "zypper install-new-recommends --repo NVIDIA   # NVIDIA's repository of this release\n"
              "reboot",
          [NVL_ACTION_UPGRADE] = "zypper refresh && zypper update\nreboot",
-         [NVL_ACTION_HEADERS] = "zypper install kernel-default-devel",
-         [NVL_ACTION_INITRAMFS] = DRACUT},
+         [NVL_ACTION_HEADERS] = "zypper install kernel-default-devel"},
     [NVL_FAMILY_ARCH] = {[NVL_ACTION_INSTALL] = "pacman -Syu nvidia-open-dkms nvidia-utils\nreboot",
                          [NVL_ACTION_UPGRADE] = "pacman -Syu\nreboot",
                          [NVL_ACTION_HEADERS] = "pacman -S linuxKIND-headers",
                          [NVL_ACTION_REBUILD] = DKMS,
-                         [NVL_ACTION_LIBRARIES] = "pacman -S nvidia-utils opencl-nvidia",
-                         [NVL_ACTION_INITRAMFS] = "mkinitcpio -P"},
+                         [NVL_ACTION_LIBRARIES] = "pacman -S nvidia-utils opencl-nvidia"},
     [NVL_FAMILY_GENTOO] = {[NVL_ACTION_INSTALL] = "emerge x11-drivers/nvidia-drivers",
                            [NVL_ACTION_UPGRADE] =
                                "emerge --sync && emerge --update x11-drivers/nvidia-drivers",

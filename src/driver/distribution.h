@@ -3,30 +3,12 @@
 
 #include "host/system.h"
 
-/* Whose commands manage packages here. */
-enum nvl_family {
-    NVL_FAMILY_OTHER,
-    NVL_FAMILY_DEBIAN, /* and Proxmox VE */
-    NVL_FAMILY_UBUNTU,
-    NVL_FAMILY_FEDORA,
-    NVL_FAMILY_RHEL,
-    NVL_FAMILY_SUSE,
-    NVL_FAMILY_ARCH,
-    NVL_FAMILY_GENTOO,
-    NVL_FAMILY_NIXOS,
-    NVL_FAMILIES
-};
-
-/* By os-release's ID and ID_LIKE. */
-enum nvl_family nvl_family_of(const struct nvl_system *system);
-
 enum nvl_driver_action {
     NVL_ACTION_INSTALL,   /* the driver: kernel module, libraries, nvidia-smi */
     NVL_ACTION_UPGRADE,   /* to the newest that the distribution has */
     NVL_ACTION_HEADERS,   /* of the running kernel */
     NVL_ACTION_REBUILD,   /* the module, for the running kernel */
     NVL_ACTION_LIBRARIES, /* for programs, if the module is installed already */
-    NVL_ACTION_INITRAMFS, /* rebuild it, for every kernel */
     NVL_ACTIONS
 };
 

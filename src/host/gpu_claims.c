@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 #include <stdio.h>
 
+#include "host/boot_commands.h"
 #include "host/config_lines.h"
 #include "host/pci.h"
 
@@ -19,11 +20,11 @@ struct search {
     struct nvl_claims *claims;
 };
 
-static struct nvl_claim *add_claim(struct nvl_claims *claims, unsigned after)
+static struct nvl_claim *add_claim(struct nvl_claims *claims, unsigned parts)
 {
     struct nvl_claim *claim = NVL_APPEND(claims->items, claims->count);
 
-    *claim = (struct nvl_claim){.after = after | NVL_AFTER_REBOOT};
+    *claim = (struct nvl_claim){.parts = parts};
     return claim;
 }
 
@@ -85,7 +86,7 @@ static void find_options(const struct search *s)
         nvl_autofree char *id = ids != NULL ? find_listed_id(ids + strlen(" ids="), s->gpu) : NULL;
         if (id == NULL)
             continue;
-        struct nvl_claim *claim = add_claim(s->claims, NVL_AFTER_INITRAMFS);
+        struct nvl_claim *claim = add_claim(s->claims, NVL_BOOT_INITRAMFS);
         nvl_strv_pushf(&claim->places, "%s:%zu: %s", line->file, line->number, line->text);
         nvl_autofree char *edit = nvl_xasprintf("s/%s,\\{0,1\\}//I", id);
         add_sed_edit(&claim->fix, edit, line->file, nvl_modprobe_folders[0]);
@@ -116,7 +117,7 @@ static void take_boot_line(void *data, const char *path, size_t number, const ch
     nvl_strv_pushf(&wanted->claim->fix, "sed -i '%zus/%s%s//I' %s", number,
                    wanted->part != NULL ? wanted->part : wanted->word,
                    wanted->part != NULL ? ",\\{0,1\\}" : "", path);
-    wanted->claim->after |= strcmp(path, "/etc/kernel/cmdline") == 0 ? NVL_AFTER_BOOT_TOOL : NVL_AFTER_GRUB;
+    wanted->claim->parts |= strcmp(path, "/etc/kernel/cmdline") == 0 ? NVL_BOOT_TOOL : NVL_BOOT_GRUB;
 }
 
 /* A word of the running kernel's command line, or an item of its list. */
@@ -180,7 +181,7 @@ static void find_aliases(const struct search *s)
         const struct nvl_modprobe_line *line = &s->modprobe->lines.items[i];
         if (!is_alias_of(line, s->gpu, s->driver))
             continue;
-        struct nvl_claim *claim = add_claim(s->claims, NVL_AFTER_INITRAMFS);
+        struct nvl_claim *claim = add_claim(s->claims, NVL_BOOT_INITRAMFS);
         nvl_strv_pushf(&claim->places, "%s:%zu: %s", line->file, line->number, line->text);
         add_sed_comment(&claim->fix, line->file, line->number, nvl_modprobe_folders[0]);
     }
@@ -237,7 +238,7 @@ static void take_udev_rule(void *data, const char *path, size_t number, const ch
     if (strstr(line, "driver_override") == NULL || strstr(line, s->driver) == NULL ||
         !is_rule_for(line, s->gpu))
         return;
-    struct nvl_claim *claim = add_claim(s->claims, NVL_AFTER_INITRAMFS);
+    struct nvl_claim *claim = add_claim(s->claims, NVL_BOOT_INITRAMFS);
     nvl_strv_pushf(&claim->places, "%s:%zu: %s", path, number, line);
     add_sed_comment(&claim->fix, path, number, "/etc/udev/rules.d");
 }
@@ -279,13 +280,13 @@ static void take_script_line(void *data, const char *path, size_t number, const 
 }
 
 /* A script that binds devices to the driver, and names the GPU. */
-static void look_at_script(const struct search *s, const char *path, unsigned after)
+static void look_at_script(const struct search *s, const char *path, unsigned parts)
 {
     struct script script = {.search = s};
 
     nvl_visit_config_file(s->root, path, take_script_line, &script);
     if (script.names_gpu && script.places.count > 0) {
-        struct nvl_claim *claim = add_claim(s->claims, after);
+        struct nvl_claim *claim = add_claim(s->claims, parts);
         claim->places = script.places;
         nvl_strv_pushf(&claim->fix, "remove %s from what %s gives to %s", s->gpu->pci, path, s->driver);
     } else {
@@ -297,10 +298,10 @@ static void find_scripts(const struct search *s)
 {
     static const struct {
         const char *folder;
-        unsigned after;
-    } folders[] = {{"/etc/initramfs-tools/scripts/init-top", NVL_AFTER_INITRAMFS},
-                   {"/etc/initramfs-tools/scripts/init-premount", NVL_AFTER_INITRAMFS},
-                   {"/etc/initramfs-tools/scripts/local-top", NVL_AFTER_INITRAMFS},
+        unsigned parts;
+    } folders[] = {{"/etc/initramfs-tools/scripts/init-top", NVL_BOOT_INITRAMFS},
+                   {"/etc/initramfs-tools/scripts/init-premount", NVL_BOOT_INITRAMFS},
+                   {"/etc/initramfs-tools/scripts/local-top", NVL_BOOT_INITRAMFS},
                    {"/etc/systemd/system", 0}};
 
     look_at_script(s, "/etc/rc.local", 0);
@@ -309,7 +310,7 @@ static void find_scripts(const struct search *s)
         nvl_root_list(s->root, folders[i].folder, &names);
         for (size_t n = 0; n < names.count && n < FILES_MAX; n++) {
             nvl_autofree char *path = nvl_xasprintf("%s/%s", folders[i].folder, names.items[n]);
-            look_at_script(s, path, folders[i].after);
+            look_at_script(s, path, folders[i].parts);
         }
     }
 }
@@ -415,7 +416,7 @@ void nvl_nvidia_barriers_read(const struct nvl_root *root, const struct nvl_modp
         const struct nvl_modprobe_line *line = &modprobe->lines.items[i];
         if (!nvl_is_nvidia_barrier(line))
             continue;
-        struct nvl_claim *claim = add_claim(claims, NVL_AFTER_INITRAMFS);
+        struct nvl_claim *claim = add_claim(claims, NVL_BOOT_INITRAMFS);
         nvl_strv_pushf(&claim->places, "%s:%zu: %s", line->file, line->number, line->text);
         add_sed_comment(&claim->fix, line->file, line->number, nvl_modprobe_folders[0]);
     }
@@ -441,25 +442,18 @@ void nvl_claims_evidence(const struct nvl_claims *claims, struct nvl_strv *evide
             nvl_strv_push(evidence, claims->items[i].places.items[p]);
 }
 
-void nvl_claims_fix(const struct nvl_claims *claims, bool reboot, struct nvl_strv *fix)
+void nvl_claims_fix(const struct nvl_claims *claims, const struct nvl_system *system, bool reboot,
+                    struct nvl_strv *fix)
 {
-    static const struct {
-        enum nvl_claim_after after;
-        const char *command;
-    } commands[] = {{NVL_AFTER_GRUB, "update-grub"},
-                    {NVL_AFTER_BOOT_TOOL, "proxmox-boot-tool refresh"},
-                    {NVL_AFTER_INITRAMFS, "update-initramfs -u -k all"}};
-    unsigned after = 0;
+    unsigned parts = 0;
 
     for (size_t i = 0; i < claims->count; i++) {
-        after |= claims->items[i].after;
+        parts |= claims->items[i].parts;
         for (size_t c = 0; c < claims->items[i].fix.count; c++)
             if (!nvl_strv_contains(fix, claims->items[i].fix.items[c]))
                 nvl_strv_push(fix, claims->items[i].fix.items[c]);
     }
-    for (size_t i = 0; i < NVL_LENGTH(commands); i++)
-        if ((after & commands[i].after) != 0)
-            nvl_strv_push(fix, commands[i].command);
+    nvl_add_boot_commands(system, parts, fix);
     if (reboot && claims->count > 0)
         nvl_strv_push(fix, "reboot");
 }

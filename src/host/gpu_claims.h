@@ -6,18 +6,12 @@
 #include "host/modprobe.h"
 #include "host/virtual_machines.h"
 
-/* What must be rebuilt after a claim was revoked, and before the reboot that all of them need. */
-enum nvl_claim_after {
-    NVL_AFTER_INITRAMFS = 1 << 0, /* update-initramfs: it has a copy */
-    NVL_AFTER_GRUB = 1 << 1,      /* update-grub */
-    NVL_AFTER_BOOT_TOOL = 1 << 2, /* proxmox-boot-tool refresh */
-    NVL_AFTER_REBOOT = 1 << 3,
-};
+struct nvl_system;
 
 struct nvl_claim {
     struct nvl_strv places; /* "FILE:LINE: TEXT" */
     struct nvl_strv fix;    /* commands, or the edit in words */
-    unsigned after;
+    unsigned parts;         /* enum nvl_boot_part: to be written again, before the reboot that all need */
     const struct nvl_vm_device *vm; /* a VM's; points into the caller's list */
 };
 
@@ -46,6 +40,7 @@ void nvl_claims_clear(struct nvl_claims *claims);
 /* Appends the places, and the commands that revoke all of them: first edits, then what must be rebuilt, with
  * `reboot` then the reboot. */
 void nvl_claims_evidence(const struct nvl_claims *claims, struct nvl_strv *evidence);
-void nvl_claims_fix(const struct nvl_claims *claims, bool reboot, struct nvl_strv *fix);
+void nvl_claims_fix(const struct nvl_claims *claims, const struct nvl_system *system, bool reboot,
+                    struct nvl_strv *fix);
 /* Whether a line of modprobe's configuration keeps NVIDIA's module from loading. */
 bool nvl_is_nvidia_barrier(const struct nvl_modprobe_line *line);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "host/boot_commands.h"
 #include "host/pci.h"
 
 #define SMALL_FILE (64u << 10)
@@ -29,10 +30,13 @@ void nvl_gpu_context_read(const struct nvl_host *host, struct nvl_gpu_context *c
         all_usable = all_usable && is_well(nvl_gpu_state(&host->gpus.items[i]));
     }
     bool is_known = !all_driven && nvl_support_read(&context->support, NULL) == 0;
-    if (!all_usable) /* the configuration tells why not; reading it costs a folder's worth of files */
+    if (!all_usable) { /* the configuration tells why not; reading it costs a folder's worth of files */
         nvl_modprobe_read(host->root, &context->modprobe);
+        nvl_system_read(host->root, &context->system, NULL);
+    }
     nvl_vm_devices_read(host->root, &context->vms);
     context->surroundings = (struct nvl_gpu_surroundings){.host = host,
+                                                          .system = &context->system,
                                                           .modprobe = &context->modprobe,
                                                           .vms = &context->vms,
                                                           .support = is_known ? &context->support : NULL,
@@ -42,6 +46,7 @@ void nvl_gpu_context_read(const struct nvl_host *host, struct nvl_gpu_context *c
 
 void nvl_gpu_context_clear(struct nvl_gpu_context *context)
 {
+    nvl_system_clear(&context->system);
     nvl_modprobe_clear(&context->modprobe);
     nvl_support_clear(&context->support);
     nvl_vm_devices_clear(&context->vms);
@@ -80,7 +85,8 @@ static void add_first_line(struct nvl_strv *evidence, const struct nvl_root *roo
 
 /* ---- held by another driver ---- */
 
-static void explain_rival(const struct nvl_gpu *gpu, const char *blacklist, struct nvl_gpu_reason *r)
+static void explain_rival(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
+                          const char *blacklist, struct nvl_gpu_reason *r)
 {
     set_what(r, nvl_xasprintf("is held by %s, so NVIDIA's driver cannot use it", gpu->driver_name),
              nvl_xasprintf("a GPU has one driver at a time, and %s came first. NVIDIA's module then reports "
@@ -88,7 +94,7 @@ static void explain_rival(const struct nvl_gpu *gpu, const char *blacklist, stru
                            gpu->driver_name));
     if (blacklist != NULL) {
         nvl_strv_pushf(&r->fix, "printf '%s' > /etc/modprobe.d/nvlxc-blacklist.conf", blacklist);
-        nvl_strv_push(&r->fix, "update-initramfs -u -k all");
+        nvl_add_boot_commands(s->system, NVL_BOOT_INITRAMFS, &r->fix);
         nvl_strv_push(&r->fix, "reboot");
     } else {
         nvl_strv_pushf(&r->fix, "echo %s > " NVL_PCI_DEVICES "/%s/driver/unbind", gpu->pci, gpu->pci);
@@ -112,7 +118,7 @@ static void add_claims_of_driver(const struct nvl_gpu_surroundings *s, const str
     nvl_claims_evidence(&r->claims, &r->evidence);
     if (is_found) {
         nvl_strv_clear(&r->fix);
-        nvl_claims_fix(&r->claims, true, &r->fix);
+        nvl_claims_fix(&r->claims, s->system, true, &r->fix);
     }
 }
 
@@ -143,11 +149,11 @@ static void explain_held(const struct nvl_gpu_surroundings *s, const struct nvl_
     if (gpu->driver == NVL_GPU_VFIO) {
         explain_vfio(s, gpu, r);
     } else if (gpu->driver == NVL_GPU_NOUVEAU) {
-        explain_rival(gpu, "blacklist nouveau\\n", r);
+        explain_rival(s, gpu, "blacklist nouveau\\n", r);
     } else if (gpu->driver == NVL_GPU_NOVA) {
-        explain_rival(gpu, "blacklist nova_core\\nblacklist nova_drm\\n", r);
+        explain_rival(s, gpu, "blacklist nova_core\\nblacklist nova_drm\\n", r);
     } else {
-        explain_rival(gpu, NULL, r);
+        explain_rival(s, gpu, NULL, r);
         add_claims_of_driver(s, gpu, r); /* pci-stub takes ids like vfio-pci */
     }
 }
@@ -213,7 +219,7 @@ static void explain_unloaded(const struct nvl_gpu_surroundings *s, const struct 
     nvl_nvidia_barriers_read(s->host->root, s->modprobe, &barriers);
     add_driver_link(&r->evidence, s->host->root, gpu);
     nvl_claims_evidence(&barriers, &r->evidence);
-    nvl_claims_fix(&barriers, false, &r->fix);
+    nvl_claims_fix(&barriers, s->system, false, &r->fix);
     set_what(r, nvl_xstrdup("has no driver: no NVIDIA driver is loaded"),
              nvl_xstrdup(barriers.count > 0 ? "this host's configuration keeps it from loading"
                                             : "it is not installed, or was not loaded since the boot"));
@@ -257,7 +263,7 @@ static void explain_excluded(const struct nvl_gpu_surroundings *s, const struct 
     if (r->fix.count == 0)
         nvl_strv_push(
             &r->fix, "remove NVreg_ExcludedGpus from the driver's options (modprobe.d, kernel command line)");
-    nvl_strv_push(&r->fix, "update-initramfs -u -k all");
+    nvl_add_boot_commands(s->system, NVL_BOOT_INITRAMFS, &r->fix);
     nvl_strv_push(&r->fix, "reboot");
 }
 

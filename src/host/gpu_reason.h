@@ -6,10 +6,12 @@
 #include "host/gpu_claims.h"
 #include "host/gpu_state.h"
 #include "host/host.h"
+#include "host/system.h"
 
 /* What it is judged by; borrowed. */
 struct nvl_gpu_surroundings {
     const struct nvl_host *host; /* NVL_GPUS_ALL */
+    const struct nvl_system *system;
     const struct nvl_modprobe *modprobe;
     const struct nvl_vm_devices *vms;
     const struct nvl_support *support; /* NULL: do not ask whether the driver supports the GPU */
@@ -20,6 +22,7 @@ struct nvl_gpu_surroundings {
 /* The same, read for a command that has only the host; does not ask whether a driver that is not loaded would
  * fit. */
 struct nvl_gpu_context {
+    struct nvl_system system;
     struct nvl_support support;
     struct nvl_modprobe modprobe;
     struct nvl_vm_devices vms;

@@ -120,6 +120,39 @@ void nvl_system_clear(struct nvl_system *s)
     *s = (struct nvl_system){.pve_major = -1};
 }
 
+enum nvl_family nvl_family_of(const struct nvl_system *system)
+{
+    static const struct {
+        const char *id;
+        enum nvl_family family;
+    } known[] = {
+        {"debian", NVL_FAMILY_DEBIAN},
+        {"ubuntu", NVL_FAMILY_UBUNTU},
+        {"fedora", NVL_FAMILY_FEDORA},
+        {"rhel", NVL_FAMILY_RHEL},
+        {"centos", NVL_FAMILY_RHEL},
+        {"suse", NVL_FAMILY_SUSE},
+        {"opensuse", NVL_FAMILY_SUSE},
+        {"opensuse-leap", NVL_FAMILY_SUSE},
+        {"opensuse-tumbleweed", NVL_FAMILY_SUSE},
+        {"arch", NVL_FAMILY_ARCH},
+        {"gentoo", NVL_FAMILY_GENTOO},
+        {"nixos", NVL_FAMILY_NIXOS},
+    };
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+
+    if (system->is_proxmox)
+        return NVL_FAMILY_DEBIAN;
+    /* the ID, else the first known word of ID_LIKE: the nearest relative comes first */
+    nvl_strv_split(&words, system->id != NULL ? system->id : "", " ");
+    nvl_strv_split(&words, system->like != NULL ? system->like : "", " ");
+    for (size_t w = 0; w < words.count; w++)
+        for (size_t i = 0; i < NVL_LENGTH(known); i++)
+            if (strcmp(words.items[w], known[i].id) == 0)
+                return known[i].family;
+    return NVL_FAMILY_OTHER;
+}
+
 static bool is_proxmox_kernel(const struct nvl_system *s)
 {
     return nvl_has_suffix(s->kernel, "-pve");

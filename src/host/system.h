@@ -24,6 +24,23 @@ struct nvl_system {
 int nvl_system_read(const struct nvl_root *root, struct nvl_system *system, struct nvl_error *err);
 void nvl_system_clear(struct nvl_system *system);
 
+/* Whose commands manage packages here. */
+enum nvl_family {
+    NVL_FAMILY_OTHER,
+    NVL_FAMILY_DEBIAN, /* and Proxmox VE */
+    NVL_FAMILY_UBUNTU,
+    NVL_FAMILY_FEDORA,
+    NVL_FAMILY_RHEL,
+    NVL_FAMILY_SUSE,
+    NVL_FAMILY_ARCH,
+    NVL_FAMILY_GENTOO,
+    NVL_FAMILY_NIXOS,
+    NVL_FAMILIES
+};
+
+/* By os-release's ID and ID_LIKE. */
+enum nvl_family nvl_family_of(const struct nvl_system *system);
+
 /* Debian's and Proxmox's names of the headers for the running kernel: of the package for only that kernel,
  * and of the one that brings each later kernel's. NULL if the distribution or the kernel is another. The
  * caller frees. */

@@ -296,6 +296,16 @@ no-gpu|this host has no NVIDIA GPU
 CASES
 }
 
+@test "a GPU that another driver holds: the fix has the distribution's own commands" {
+    host=$(fixture nouveau)
+    mkdir -p "$host/var/lib/lxc/web/rootfs"
+    printf 'lxc.uts.name = web\nlxc.rootfs.path = dir:/var/lib/lxc/web/rootfs\n' >"$host/var/lib/lxc/web/config"
+    echo 'ID=fedora' >"$host/etc/os-release"
+    run -3 --separate-stderr "$NVLXC" --root "$host" attach web
+    says "dracut --force --regenerate-all"
+    [[ $stderr != *update-initramfs* ]]
+}
+
 @test "attach: a VM that names the GPU, a GPU that has fallen off the bus, a virtual function" {
     local pci=sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0
     host=$(fixture a5500-550)

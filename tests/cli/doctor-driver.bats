@@ -261,6 +261,29 @@ END
     [ "$(first driver-kernel)" = "dnf upgrade --refresh akmod-nvidia xorg-x11-drv-nvidia-cuda" ]
 }
 
+@test "boot: the distribution's own commands, wherever a fix changes what a boot reads" {
+    HOST=$(fixture nouveau)
+    has gpu-nouveau fix "update-initramfs -u -k all"
+    os fedora
+    has gpu-nouveau fix "dracut --force --regenerate-all" reboot
+    lacks update-initramfs
+    os gentoo
+    has gpu-nouveau fix "rebuild the initramfs, by this distribution's own way"
+    HOST=$(fixture vfio)
+    rm "$HOST/etc/modprobe.d/vfio.conf"
+    mkdir -p "$HOST/etc/default"
+    echo 'quiet vfio-pci.ids=10de:2438' >"$HOST/proc/cmdline"
+    echo 'GRUB_CMDLINE_LINUX="quiet vfio-pci.ids=10de:2438"' >"$HOST/etc/default/grub"
+    echo 'blacklist nvidia' >"$HOST/etc/modprobe.d/nvidia.conf"
+    os arch
+    [ "$(part gpu-vfio fix | tail -n 3)" = \
+        $'grub-mkconfig -o /boot/grub/grub.cfg\nmkinitcpio -P\nreboot' ]
+    os opensuse-leap 'ID_LIKE="suse opensuse"'
+    has gpu-vfio fix "grub2-mkconfig -o /boot/grub2/grub.cfg" dracut
+    os fedora
+    has gpu-vfio fix "rebuild the boot loader's configuration, by this distribution's own way" dracut
+}
+
 @test "A7: two GPUs that no driver joins: which of them stays out with which driver" {
     local other
     HOST=$(fixture two-gpus-535)

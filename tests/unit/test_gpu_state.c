@@ -89,6 +89,7 @@ static void test_without_driver(void **state)
     explain(t, "has no driver: no NVIDIA driver is loaded", SYS "/driver does not exist",
             "modprobe nvidia\nif that fails, install the driver and the headers of the running kernel, "
             "then reboot");
+    put(t, "/etc/os-release", "ID=debian\n");
     put(t, "/usr/lib/modprobe.d/x.conf", "# x\nblacklist nvidia\nblacklist nvidia-drm\n");
     put(t, "/proc/cmdline", "quiet module_blacklist=nvidia,nouveau\n");
     put(t, "/etc/default/grub",

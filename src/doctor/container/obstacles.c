@@ -80,8 +80,7 @@ static void check_dev_absent(const struct nvl_check *check, const struct nvl_con
     nvl_finding_cause(f, "Proxmox looks for the devices of dev[n] before it does anything else, and stops "
                          "the start with \"Device … does not exist\". The numbers of /dev/dri follow the "
                          "order in which drivers load, and change with the kernel and with cards");
-    nvl_autofree char *text = nvl_strv_join(&fix, "\n");
-    nvl_finding_fix(f, "%s", text);
+    nvl_finding_fix_lines(f, &fix);
 }
 
 /* ---- ids ---- */
@@ -120,8 +119,7 @@ static void check_idmap(const struct nvl_check *check, const struct nvl_containe
         return;
     nvl_finding_cause(f, "newuidmap and newgidmap refuse an id map with ids of the host that these files do "
                          "not give; LXC stops the start with \"newgidmap: gid range … not allowed\"");
-    nvl_autofree char *text = nvl_strv_join(&fix, "\n");
-    nvl_finding_fix(f, "%s", text);
+    nvl_finding_fix_lines(f, &fix);
 }
 
 /* ---- the mount point ---- */

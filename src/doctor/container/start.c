@@ -3,6 +3,7 @@
 #include "doctor/container/shared.h"
 #include "container/device_rules.h"
 #include "doctor/families.h"
+#include "host/boot_commands.h"
 
 /* Why a selector names nothing usable. */
 enum lack { LACK_NONE, LACK_GPU, LACK_FIRST_USE, LACK_HELD, LACK_EXCLUDED, LACK_MIG, LACK_MIG_UUID };
@@ -176,8 +177,12 @@ static void check_granted_excluded(const struct nvl_check *check, const struct n
     if (f == NULL)
         return;
     nvl_finding_cause(f, "the module option NVreg_ExcludedGpus names it; %s", without_it(facts));
-    nvl_finding_fix(f, "grep -r NVreg_ExcludedGpus /etc/modprobe.d /proc/cmdline\nremove the GPU from it, "
-                       "then: update-initramfs -u, and reboot");
+    nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
+    nvl_strv_push(&fix, "grep -r NVreg_ExcludedGpus /etc/modprobe.d /proc/cmdline");
+    nvl_strv_push(&fix, "remove the GPU from it, then:");
+    nvl_add_boot_commands(&facts->host->system, NVL_BOOT_INITRAMFS, &fix);
+    nvl_strv_push(&fix, "reboot");
+    nvl_finding_fix_lines(f, &fix);
 }
 
 static void check_granted_mig(const struct nvl_check *check, const struct nvl_container_facts *facts,

@@ -4,6 +4,7 @@
 
 #include "doctor/families.h"
 #include "doctor/host/shared.h"
+#include "host/boot_commands.h"
 #include "host/gpu_reason.h"
 #include "host/modprobe.h"
 
@@ -58,7 +59,7 @@ static void say_not_kept_out(const struct nvl_check *check, const struct nvl_hos
         f, "whichever driver loads first gets the GPU. Debian's blacklist comes with libcuda1 and the "
            "graphics packages, not with the kernel module; Proxmox VE's own blacklist names only nvidiafb");
     nvl_strv_pushf(&fix, "printf '%s' > /etc/modprobe.d/nvlxc-blacklist.conf", lines);
-    nvl_advise_initramfs(&facts->system, &fix);
+    nvl_add_boot_commands(&facts->system, NVL_BOOT_INITRAMFS, &fix);
     nvl_finding_fix_lines(f, &fix);
 }
 
@@ -106,7 +107,7 @@ static void check_initramfs(const struct nvl_check *check, const struct nvl_host
         nvl_finding_cause(f, "the initramfs has its own copy of modprobe's configuration and loads modules "
                              "before the root file system is mounted: nouveau in it can take the GPU");
         nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0};
-        nvl_advise_initramfs(&facts->system, &fix);
+        nvl_add_boot_commands(&facts->system, NVL_BOOT_INITRAMFS, &fix);
         nvl_finding_fix_lines(f, &fix);
         return;
     }
@@ -179,7 +180,7 @@ static void check_kept_out(const struct nvl_check *check, const struct nvl_host_
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(f, "such a line reserves the GPU for a virtual machine: after a boot nothing drives "
                          "it, and containers that need its nodes do not start");
-    nvl_claims_fix(&barriers, false, &fix);
+    nvl_claims_fix(&barriers, &facts->system, false, &fix);
     nvl_finding_fix_lines(f, &fix);
 }
 
@@ -205,7 +206,7 @@ static void check_vfio_ids(const struct nvl_check *check, const struct nvl_host_
         nvl_finding_evidence_lines(f, &evidence);
         nvl_finding_cause(f, "vfio-pci takes the GPU as soon as it loads before NVIDIA's driver: at the next "
                              "boot, or while no driver holds the GPU");
-        nvl_claims_fix(&claims, false, &fix);
+        nvl_claims_fix(&claims, &facts->system, false, &fix);
         nvl_finding_fix_lines(f, &fix);
     }
 }

@@ -65,7 +65,7 @@ static void check_not_loaded(const struct nvl_check *check, const struct nvl_hos
         nvl_strv_pushf(&evidence, "%s exists", d->module);
     nvl_nvidia_barriers_read(facts->root, &facts->modprobe, &barriers);
     nvl_claims_evidence(&barriers, &evidence);
-    nvl_claims_fix(&barriers, false, &fix);
+    nvl_claims_fix(&barriers, &facts->system, false, &fix);
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(
         f, "%s",

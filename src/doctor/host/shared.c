@@ -35,22 +35,6 @@ void nvl_finding_about_module(struct nvl_finding *f, const struct nvl_host_facts
         nvl_finding_explains(f, NVL_SUBJECT_GPU, facts->host.gpus.items[i].pci);
 }
 
-void nvl_finding_evidence_lines(struct nvl_finding *f, const struct nvl_strv *lines)
-{
-    nvl_autofree char *text = nvl_strv_join(lines, "\n");
-
-    if (lines->count > 0)
-        nvl_finding_evidence(f, "%s", text);
-}
-
-void nvl_finding_fix_lines(struct nvl_finding *f, const struct nvl_strv *lines)
-{
-    nvl_autofree char *text = nvl_strv_join(lines, "\n");
-
-    if (lines->count > 0)
-        nvl_finding_fix(f, "%s", text);
-}
-
 void nvl_add_first_line(struct nvl_strv *lines, const struct nvl_root *root, const char *path)
 {
     nvl_autofree char *text = NULL;

@@ -16,9 +16,6 @@ void nvl_finding_about_gpu(struct nvl_finding *f, const struct nvl_host_facts *f
 void nvl_finding_about_module(struct nvl_finding *f, const struct nvl_host_facts *facts);
 /* Whether containers have a GPU here, even if others do not work. */
 bool nvl_any_gpu_works(const struct nvl_host_facts *facts);
-/* Set evidence and fix from lists, one line each. */
-void nvl_finding_evidence_lines(struct nvl_finding *f, const struct nvl_strv *lines);
-void nvl_finding_fix_lines(struct nvl_finding *f, const struct nvl_strv *lines);
 
 /* "FILE: LINE" for the first line of a file; nothing if it cannot be read. */
 void nvl_add_first_line(struct nvl_strv *lines, const struct nvl_root *root, const char *path);
