@@ -188,7 +188,15 @@ void nvl_config_clear(struct nvl_config *config)
     }
     free(config->lines);
     free(config->text);
+    nvl_strv_clear(&config->node_hooks);
     *config = (struct nvl_config){0};
+}
+
+void nvl_config_inherit(struct nvl_config *config, const struct nvl_config *from)
+{
+    config->majors = from->majors;
+    for (size_t i = 0; i < from->node_hooks.count; i++)
+        nvl_strv_push(&config->node_hooks, from->node_hooks.items[i]);
 }
 
 bool nvl_line_is_raw(const struct nvl_line *line)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/text.h"
 #include "host/majors.h"
 
 struct nvl_error;
@@ -37,14 +38,17 @@ struct nvl_config {
     size_t len;
     struct nvl_line *lines;
     size_t n_lines;
-    struct nvl_majors
-        majors; /* of its host now: tell whose device a rule's number is; UNKNOWN after parsing */
+    /* what its host says about its lines; unknown after parsing */
+    struct nvl_majors majors;   /* now: they tell whose device a rule's number is */
+    struct nvl_strv node_hooks; /* values of hooks whose scripts make NVIDIA's nodes */
 };
 
 /* Takes over `text`. -EINVAL if it contains NUL bytes, -EFBIG above NVL_CONFIG_MAX. */
 int nvl_config_parse(struct nvl_config *config, enum nvl_dialect dialect, char *text, size_t len,
                      struct nvl_error *err);
 void nvl_config_clear(struct nvl_config *config);
+/* Copies what the host says from the config that this one was made of. */
+void nvl_config_inherit(struct nvl_config *config, const struct nvl_config *from);
 /* Whether it is an lxc.* key: Proxmox keeps these in their order, and sorts its own. */
 bool nvl_line_is_raw(const struct nvl_line *line);
 /* The value of a key of the top section that counts (the last one), NULL for none. */

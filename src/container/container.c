@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/root.h"
+#include "container/foreign.h"
 #include "container/users.h"
 
 /* What precedes the slash of a full name. */
@@ -176,6 +177,7 @@ int nvl_container_read_config(const struct nvl_root *root, const struct nvl_cont
         return nvl_error_prefix(err, "%s", path);
     if (c->majors != NULL)
         config->majors = *c->majors;
+    nvl_config_read_hooks(root, config);
     return 0;
 }
 

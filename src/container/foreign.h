@@ -7,14 +7,21 @@
 
 enum nvl_about {
     NVL_ABOUT_OTHER,
-    NVL_ABOUT_MAYBE,  /* says nothing by itself, but is about NVIDIA beside lines that are: the rule of a
-                         dynamic major that no other driver has now, the mount of a whole library folder */
-    NVL_ABOUT_NVIDIA, /* an NVIDIA device, file, variable, or hook */
+    NVL_ABOUT_MAYBE,     /* says nothing by itself, but is about NVIDIA beside lines that are: the rule of a
+                            dynamic major that no other driver has now, the mount of a whole library folder */
+    NVL_ABOUT_COMPANION, /* a rule for what nvlxc does not bring, by number: of that, if a line brings one of
+                            its nodes; else of an earlier boot, and as MAYBE */
+    NVL_ABOUT_NVIDIA,    /* an NVIDIA device, file, variable, or hook */
 };
 
-/* For a setting: `majors` tells whose device a rule's number is. */
-enum nvl_about nvl_setting_about(enum nvl_dialect dialect, const struct nvl_majors *majors, const char *key,
-                                 const char *value);
+/* For a setting of that config. Sockets, nodes and rules of what nvlxc does not bring by itself (MPS,
+ * nvidia-persistenced, the fabric manager, GPUDirect Storage, IMEX channels, NVSwitch, gdrdrv) are OTHER:
+ * nothing takes them away, and nothing stands in their way. */
+enum nvl_about nvl_setting_about(const struct nvl_config *config, const char *key, const char *value);
+/* Whether it brings a node of what nvlxc does not bring by itself. */
+bool nvl_setting_is_companion(const char *key, const char *value);
+/* Finds out which of its hooks run a script that makes NVIDIA's nodes. */
+void nvl_config_read_hooks(const struct nvl_root *root, struct nvl_config *config);
 /* For a KEY line of any section. */
 enum nvl_about nvl_line_about(const struct nvl_config *config, const struct nvl_line *line);
 /* Appends the device nodes, NVIDIA's and others', that a setting names by path: a mount entry's source,

@@ -8,6 +8,7 @@
 #include "container/entry.h"
 #include "container/foreign.h"
 #include "container/keys.h"
+#include "host/node.h"
 
 /* Without `required` the line starts the container even if nvlxc is not installed; with it, it must not. */
 #define HOOK_GUARDED  "sh -c '[ ! -x " NVL_HOOK_PROGRAM " ] || exec " NVL_HOOK_PROGRAM " \"$@\"' nvlxc"
@@ -99,9 +100,7 @@ static enum nvl_grant_slot entry_slot(const char *value)
         return NVL_SLOT_LIBRARY;
     if (strcmp(value, node) != 0)
         return NVL_SLOT_NONE;
-    return nvl_has_prefix(source, "/dev/nvidia") ? NVL_SLOT_ENTRY
-           : is_dri(source)                      ? NVL_SLOT_DRI_ENTRY
-                                                 : NVL_SLOT_NONE;
+    return nvl_node_is_nvidias(source) ? NVL_SLOT_ENTRY : is_dri(source) ? NVL_SLOT_DRI_ENTRY : NVL_SLOT_NONE;
 }
 
 /* An NVIDIA node counts whatever else the entry says: the web interface may have changed its mode. */
@@ -111,10 +110,17 @@ static enum nvl_grant_slot dev_slot(const char *value)
 
     if (!nvl_dev_entry_parse(value, &entry))
         return NVL_SLOT_NONE;
-    if (nvl_has_prefix(entry.path, "/dev/nvidia"))
+    if (nvl_node_is_nvidias(entry.path))
         return NVL_SLOT_DEV;
     nvl_autofree char *exact = nvl_xasprintf("%s" DRI_DEV_OPTIONS, entry.path);
     return is_dri(entry.path) && strcmp(value, exact) == 0 ? NVL_SLOT_DRI_DEV : NVL_SLOT_NONE;
+}
+
+static bool is_nvidia_rule(const char *value)
+{
+    nvl_autofree char *path = nvl_xstrndup(value, strcspn(value, " \t"));
+
+    return nvl_node_is_nvidias(path);
 }
 
 enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value)
@@ -136,9 +142,7 @@ enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value)
         return dev_slot(value);
     if (strcmp(key, NVL_KEY_ALLOW) != 0)
         return NVL_SLOT_NONE;
-    return nvl_has_prefix(value, "/dev/nvidia") ? NVL_SLOT_RULE
-           : is_dri(value)                      ? NVL_SLOT_DRI_RULE
-                                                : NVL_SLOT_NONE;
+    return is_nvidia_rule(value) ? NVL_SLOT_RULE : is_dri(value) ? NVL_SLOT_DRI_RULE : NVL_SLOT_NONE;
 }
 
 enum nvl_grant_slot nvl_line_slot(const struct nvl_line *line)

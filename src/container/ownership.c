@@ -97,17 +97,22 @@ static bool has_hook(const struct nvl_config *config, const enum nvl_line_owner 
 
 static void find_by_hand(const struct nvl_config *config, size_t end, enum nvl_line_owner *owners)
 {
-    bool is_granted = has_hook(config, owners, end), any_clear = false;
+    bool is_granted = has_hook(config, owners, end), any_clear = false, any_companion = false;
 
-    for (size_t i = 0; i < end; i++)
-        any_clear = any_clear || (owners[i] == NVL_OWNER_OTHER && is_clear(config, &config->lines[i]));
+    for (size_t i = 0; i < end; i++) {
+        const struct nvl_line *line = &config->lines[i];
+        any_clear = any_clear || (owners[i] == NVL_OWNER_OTHER && is_clear(config, line));
+        any_companion =
+            any_companion || (line->kind == NVL_LINE_KEY && nvl_setting_is_companion(line->key, line->value));
+    }
     for (size_t i = 0; i < end; i++) {
         const struct nvl_line *line = &config->lines[i];
         if (owners[i] != NVL_OWNER_OTHER || line->kind != NVL_LINE_KEY)
             continue;
         enum nvl_about about = nvl_line_about(config, line);
         bool is_variable = strcmp(line->key, NVL_KEY_ENVIRONMENT) == 0;
-        if (about == NVL_ABOUT_NVIDIA ? !is_variable || !is_granted : about == NVL_ABOUT_MAYBE && any_clear)
+        bool is_maybe = about == NVL_ABOUT_MAYBE || (about == NVL_ABOUT_COMPANION && !any_companion);
+        if (about == NVL_ABOUT_NVIDIA ? !is_variable || !is_granted : is_maybe && any_clear)
             owners[i] = NVL_OWNER_BY_HAND;
     }
 }

@@ -90,6 +90,17 @@ int nvl_diagnose(const struct nvl_root *root, const char *container, enum nvl_fa
     return r;
 }
 
+void nvl_diagnose_start(const struct nvl_host *host, const struct nvl_target *target,
+                        struct nvl_config *config, struct nvl_findings *findings)
+{
+    const struct nvl_host_facts bare = {.root = host->root, .host = *host};
+    nvl_auto(nvl_container_facts_clear) struct nvl_container_facts facts;
+
+    nvl_container_facts_of(&facts, &bare, target, config);
+    nvl_check_start(&facts, findings);
+    nvl_findings_finish(findings);
+}
+
 void nvl_diagnosis_clear(struct nvl_diagnosis *d)
 {
     for (size_t i = 0; i < d->n_holders; i++) {

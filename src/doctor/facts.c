@@ -235,27 +235,49 @@ static void read_rootfs(struct nvl_container_facts *f)
     nvl_container_open_rootfs(root, f->container, &f->effective, &f->idmap, &f->rootfs, &f->rootfs_why);
 }
 
-int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct nvl_host_facts *host,
-                                    struct nvl_container *container, struct nvl_error *err)
+/* What follows from the config. */
+static void read_wishes(struct nvl_container_facts *f)
 {
+    const struct nvl_host_facts *host = f->host;
     struct nvl_error ignored;
 
-    *f = (struct nvl_container_facts){
-        .host = host, .depth = NVL_DEPTH_CONFIG, .container = container, .rootfs = NVL_ROOT_NONE};
-    int r = nvl_container_read_config(host->root, container, &f->config, err);
-    if (r < 0)
-        return r;
-    f->name = nvl_container_full_name(&host->containers, container);
-    nvl_effective_read(host->root, container, &f->config, &f->effective, &f->incomplete);
+    nvl_effective_read(host->root, f->container, &f->config, &f->effective, &f->incomplete);
     f->has_grant = nvl_effective_grant(&f->effective, &f->grant, &ignored) == 1;
     if (f->has_grant)
         nvl_grant_resolve(&f->grant, &host->host, &f->resolved);
     for (size_t i = 0; i < f->resolved.n_nodes; i++)
         nvl_node_check(host->root, &f->resolved.nodes[i]);
     if (f->incomplete.code == 0)
-        f->filter = nvl_device_filter(container, &f->effective);
+        f->filter = nvl_device_filter(f->container, &f->effective);
     nvl_idmap_read(&f->effective, &f->idmap, &ignored);
+}
+
+int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct nvl_host_facts *host,
+                                    struct nvl_container *container, struct nvl_error *err)
+{
+    *f = (struct nvl_container_facts){
+        .host = host, .depth = NVL_DEPTH_CONFIG, .container = container, .rootfs = NVL_ROOT_NONE};
+    int r = nvl_container_read_config(host->root, container, &f->config, err);
+    if (r < 0)
+        return r;
+    f->name = nvl_container_full_name(&host->containers, container);
+    read_wishes(f);
     return 0;
+}
+
+void nvl_container_facts_of(struct nvl_container_facts *f, const struct nvl_host_facts *host,
+                            const struct nvl_target *target, struct nvl_config *config)
+{
+    *f = (struct nvl_container_facts){.host = host,
+                                      .depth = NVL_DEPTH_ALL,
+                                      .container = nvl_xcalloc(1, sizeof *f->container),
+                                      .name = nvl_xstrdup(target->name),
+                                      .config = *config,
+                                      .rootfs = NVL_ROOT_NONE};
+    *f->container = *target->container; /* its texts stay the target's */
+    *config = (struct nvl_config){0};
+    read_wishes(f);
+    read_rootfs(f);
 }
 
 int nvl_container_facts_read(struct nvl_container_facts *f, const struct nvl_host_facts *host,

@@ -203,7 +203,8 @@ static void make_node_copies(const struct starting *starting, const struct nvl_h
 
 /* ---- the hooks ---- */
 
-#define MODPROBE "/sbin/modprobe"
+#define MODPROBE        "/sbin/modprobe"
+#define PASSTHROUGH_MAX (64u << 10)
 
 /* Runs a program of the host with an empty environment and waits; its exit status, or a negative errno. Its
  * output goes to standard error: standard output is for the hook's own line. */
@@ -389,13 +390,40 @@ void nvl_hook_prepare(const struct nvl_root *root, struct nvl_outcome *outcome)
     learn_uuids(&host);
 }
 
-static void mount_into(const struct nvl_hook_call *call, const struct nvl_root *rootfs,
-                       const struct nvl_host *host, const struct nvl_grant *grant,
-                       struct nvl_outcome *outcome)
+/* The nodes that Proxmox is about to bring: its pre-start hook writes down each dev[n] as
+ * "c:195:0:/dev/nvidia0", for its autodev hook, which comes after the mount hooks and gives up the start if a
+ * path exists already. So its entries, which may be newer than the grant, have precedence. */
+static void read_passthrough(const struct nvl_hook_call *call, const struct nvl_root *root,
+                             struct nvl_strv *paths)
 {
-    nvl_auto(nvl_inject_free) struct nvl_injection in = {.binds_nodes =
-                                                             call->delivery.nodes == NVL_NODES_HOOK};
+    const char *line, *name = call->config != NULL ? strrchr(call->config, '/') : NULL;
+    nvl_autofree char *text = NULL;
+    size_t len, line_len, pos = 0;
 
+    if (name == NULL || !nvl_has_prefix(call->config, NVL_LXC_DIR "/"))
+        return;
+    nvl_autofree char *file =
+        nvl_xasprintf("%.*s/passthrough/devices", (int)(name - call->config), call->config);
+    if (nvl_root_read(root, file, PASSTHROUGH_MAX, &text, &len) < 0)
+        return;
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        const char *path = memchr(line, '/', line_len);
+        nvl_autofree char *copy = path != NULL ? nvl_xstrndup(path, line_len - (size_t)(path - line)) : NULL;
+        if (copy != NULL)
+            nvl_strv_push(paths, copy);
+    }
+}
+
+static void mount_into(const struct nvl_hook_call *call, const struct nvl_root *root,
+                       const struct nvl_root *rootfs, const struct nvl_host *host,
+                       const struct nvl_grant *grant, struct nvl_outcome *outcome)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv others = {0};
+    nvl_auto(nvl_inject_free) struct nvl_injection in = {
+        .binds_nodes = call->delivery.nodes == NVL_NODES_HOOK, .others_nodes = &others};
+
+    if (in.binds_nodes)
+        read_passthrough(call, root, &others);
     nvl_inject_open(&in, call->container != NULL ? call->container : "", host, grant, outcome);
     nvl_inject_give(&in, rootfs, NULL, NULL);
     nvl_inject_put(&in, rootfs);
@@ -440,5 +468,5 @@ void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *roo
     }
     if (has_used_gpus(call))
         nvl_gpus_mark_used(&host.gpus);
-    mount_into(call, &rootfs, &host, &grant, outcome);
+    mount_into(call, root, &rootfs, &host, &grant, outcome);
 }

@@ -56,6 +56,26 @@ static int open_loaded_bundle(struct nvl_injection *in)
     return r < 0 ? r : TAKE_FD(mount_fd);
 }
 
+/* Takes what others bring off the list. */
+static void leave_nodes(struct nvl_injection *in)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv left = {0};
+    size_t kept = 0;
+
+    for (size_t i = 0; i < in->resolved.n_nodes; i++) {
+        const struct nvl_node *node = &in->resolved.nodes[i];
+        if (in->others_nodes != NULL && nvl_strv_contains(in->others_nodes, node->path))
+            nvl_strv_push(&left, node->path + strlen("/dev/"));
+        else
+            in->resolved.nodes[kept++] = *node;
+    }
+    in->resolved.n_nodes = kept;
+    if (left.count == 0)
+        return;
+    nvl_autofree char *names = nvl_strv_join(&left, " ");
+    nvl_strv_pushf(&in->outcome->done, "Proxmox's dev[n] entries bring %s", names);
+}
+
 void nvl_inject_open(struct nvl_injection *in, const char *container, const struct nvl_host *host,
                      const struct nvl_grant *grant, struct nvl_outcome *outcome)
 {
@@ -65,6 +85,7 @@ void nvl_inject_open(struct nvl_injection *in, const char *container, const stru
     in->bundle = NVL_ROOT_NONE;
     in->bundle_mount = -ENOENT;
     nvl_grant_resolve(grant, host, &in->resolved);
+    leave_nodes(in);
     for (size_t i = 0; i < in->resolved.missing.count; i++)
         nvl_strv_push(&outcome->problems, in->resolved.missing.items[i]);
     if (in->binds_nodes)

@@ -426,7 +426,7 @@ static int read_again(const struct nvl_config *config, const struct nvl_plan *pl
 {
     int r = nvl_config_parse(next, config->dialect, nvl_xstrndup(plan->text, plan->len), plan->len, err);
 
-    next->majors = config->majors;
+    nvl_config_inherit(next, config);
     return r;
 }
 

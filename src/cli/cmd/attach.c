@@ -1,5 +1,6 @@
 /* nvlxc attach: gives GPUs to a container through its config. The host decides which GPUs there are, the plan
  * what changes, the commit writes; a running container gets the GPU at its restart. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "plan/diff.h"
@@ -13,6 +14,8 @@
 #include "cli/live_step.h"
 #include "attach/request.h"
 #include "container/target.h"
+#include "doctor/check.h"
+#include "doctor/diagnose.h"
 #include "apply/commit.h"
 #include "container/device_rules.h"
 #include "container/idmap.h"
@@ -42,8 +45,9 @@ static const struct nvl_option attach_options[] = {
      offsetof(struct attach_values, exclusive)},
     {"--replace", NULL, "replace NVIDIA lines that were written by hand", NVL_OPTION_FLAG,
      offsetof(struct attach_values, replace)},
-    {"--force", NULL, "allow --libraries host across different releases", NVL_OPTION_FLAG,
-     offsetof(struct attach_values, force)},
+    {"--force", NULL,
+     "attach although the container will not start, or --libraries host is of another release",
+     NVL_OPTION_FLAG, offsetof(struct attach_values, force)},
     {"--live", NULL, "change the running container now, without a restart", NVL_OPTION_FLAG,
      offsetof(struct attach_values, live)},
     {"--dry-run", NULL, "show what would change, without changing it", NVL_OPTION_FLAG,
@@ -60,13 +64,16 @@ struct attach {
     struct nvl_grant_places places;
     struct nvl_strv warnings;
     struct nvl_plan plan;
-    size_t n_replaced; /* lines that nvlxc did not write and that are removed */
+    size_t n_replaced;             /* lines that nvlxc did not write and that are removed */
+    struct nvl_findings obstacles; /* to the container's start, or the driver's way into it */
+    enum nvl_bundle_state bundle;
     struct nvl_live_step live;
 };
 
 static void attach_clear(struct attach *a)
 {
     nvl_live_step_clear(&a->live);
+    nvl_findings_clear(&a->obstacles);
     nvl_plan_clear(&a->plan);
     nvl_strv_clear(&a->warnings);
     nvl_grant_places_clear(&a->places);
@@ -198,6 +205,96 @@ static int resolve_request(const struct nvl_context *ctx, const char *name,
     return r;
 }
 
+/* ---- will it start? ---- */
+
+static void find_obstacles(const struct attach *a, const char *text, size_t len,
+                           struct nvl_findings *obstacles)
+{
+    struct nvl_config config;
+
+    if (nvl_config_parse(&config, a->target.config.dialect, nvl_xstrndup(text, len), len, NULL) < 0)
+        return;
+    nvl_config_inherit(&config, &a->target.config);
+    nvl_diagnose_start(&a->host, &a->target, &config, obstacles);
+}
+
+/* The worst comes first; NULL if it starts. */
+static const struct nvl_finding *find_stopper(const struct nvl_findings *obstacles)
+{
+    for (size_t i = 0; i < obstacles->count; i++)
+        if (obstacles->items[i].start != NVL_START_GOES)
+            return &obstacles->items[i];
+    return NULL;
+}
+
+static bool has_finding(const struct nvl_findings *findings, const struct nvl_finding *f)
+{
+    for (size_t i = 0; i < findings->count; i++)
+        if (findings->items[i].check == f->check && strcmp(findings->items[i].evidence, f->evidence) == 0)
+            return true;
+    return false;
+}
+
+/* What would stop the start only because of the lines that attach adds; NULL for nothing. A device that is
+ * missing today does not count: `--nodes dev` is a choice, and a service makes nodes at boot. */
+static const struct nvl_finding *find_new_stopper(const struct nvl_findings *obstacles,
+                                                  const struct nvl_findings *before)
+{
+    for (size_t i = 0; i < obstacles->count; i++)
+        if (obstacles->items[i].start == NVL_START_STOPS && !has_finding(before, &obstacles->items[i]))
+            return &obstacles->items[i];
+    return NULL;
+}
+
+/* The lines of a text as one. */
+static char *join_lines(const char *text)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0};
+
+    nvl_strv_split(&lines, text != NULL ? text : "", "\n");
+    return nvl_strv_join(&lines, "; ");
+}
+
+static int refuse_start(const struct attach *a, const struct nvl_finding *f, struct nvl_error *err)
+{
+    nvl_autofree char *evidence = join_lines(f->evidence), *fix = join_lines(f->fix);
+
+    nvl_error_set(err, -EEXIST, "with these GPUs, %s would no longer start: %s (%s)", a->target.name,
+                  f->title, evidence);
+    nvl_error_hint(err, "%s; then attach again", fix);
+    return -EEXIST;
+}
+
+static void warn_about_obstacle(struct attach *a, const struct nvl_finding *f)
+{
+    nvl_autofree char *evidence = join_lines(f->evidence), *fix = join_lines(f->fix);
+
+    nvl_strv_pushf(&a->warnings, "%s: %s (%s): %s; %s", a->target.name, f->title, evidence, f->cause, fix);
+}
+
+/* Asks doctor's checks about the config as it is, and as it would be. What stops the start anyway, with or
+ * without a GPU, is said, and no reason to refuse. */
+static int check_start(struct attach *a, bool force, struct nvl_error *err)
+{
+    nvl_auto(nvl_findings_clear) struct nvl_findings before = {0};
+    const struct nvl_config *now = &a->target.config;
+
+    find_obstacles(a, a->plan.text, a->plan.len, &a->obstacles);
+    find_obstacles(a, now->text, now->len, &before);
+    const struct nvl_finding *stopper = find_new_stopper(&a->obstacles, &before),
+                             *was = find_stopper(&before);
+    if (stopper != NULL && !force)
+        return refuse_start(a, stopper, err);
+    if (was != NULL && find_stopper(&a->obstacles) == NULL) {
+        nvl_autofree char *evidence = join_lines(was->evidence);
+        nvl_strv_pushf(&a->warnings, "%s did not start before: %s (%s); the new lines mend that",
+                       a->target.name, was->title, evidence);
+    }
+    for (size_t i = 0; i < a->obstacles.count; i++)
+        warn_about_obstacle(a, &a->obstacles.items[i]);
+    return 0;
+}
+
 /* Decides everything before anything is written. */
 static int prepare_attach(const struct nvl_context *ctx, const char *name, const struct attach_values *values,
                           struct attach *a, struct nvl_error *err)
@@ -222,7 +319,8 @@ static int prepare_attach(const struct nvl_context *ctx, const char *name, const
         return r;
     if (nvl_root_is_machine(&ctx->root) && !nvl_root_exists(&ctx->root, NVL_HOOK_PROGRAM))
         nvl_strv_push(&a->warnings, NVL_HOOK_PROGRAM " is not installed: containers start without a GPU");
-    return nvl_plan_attach(&a->target.config, &a->grant, &a->places, values->replace, &a->plan, err);
+    r = nvl_plan_attach(&a->target.config, &a->grant, &a->places, values->replace, &a->plan, err);
+    return r == 0 ? check_start(a, values->force, err) : r;
 }
 
 static void say_granted(const struct nvl_context *ctx, const struct attach *a)
@@ -251,7 +349,9 @@ static void say_granted(const struct nvl_context *ctx, const struct attach *a)
 
 static void say_when(const struct nvl_context *ctx, const struct attach *a)
 {
-    if (!nvl_container_is_running(&ctx->root, a->target.container)) {
+    if (find_stopper(&a->obstacles) != NULL) {
+        nvl_say(ctx, "the container gets it once it starts: see the warnings");
+    } else if (!nvl_container_is_running(&ctx->root, a->target.container)) {
         nvl_say(ctx, "the container gets it at its next start");
     } else if (!a->live.asked_for) {
         nvl_autofree char *restart = nvl_container_restart(a->target.container);
@@ -259,19 +359,36 @@ static void say_when(const struct nvl_context *ctx, const struct attach *a)
     }
 }
 
+static json_t *obstacles_json(const struct nvl_findings *obstacles)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < obstacles->count; i++) {
+        const struct nvl_finding *f = &obstacles->items[i];
+        json_array_append_new(list, json_pack("{s:s,s:b,s:o,s:o,s:o}", "check", f->check->id, "stops_start",
+                                              (int)(f->start != NVL_START_GOES), "title",
+                                              nvl_json_text(f->title), "evidence", nvl_json_text(f->evidence),
+                                              "fix", nvl_json_string(f->fix)));
+    }
+    return list;
+}
+
 static void print_attach_json(const struct attach *a, bool dry_run)
 {
     nvl_autofree char *diff =
         dry_run ? nvl_plan_diff(a->target.container, &a->target.config, &a->plan) : NULL;
 
-    nvl_print_json(json_pack(
-        "{s:o,s:b,s:o,s:o,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o}", "container", nvl_json_text(a->target.name),
-        "changed", (int)a->plan.changes, "devices", nvl_json_devices(&a->grant), "capabilities",
-        nvl_json_capabilities(a->grant.capabilities), "nodes", nvl_nodes_mode_name(a->grant.delivery.nodes),
-        "libraries", nvl_libraries_mode_name(a->grant.delivery.libraries), "exclusive",
-        (int)a->grant.delivery.exclusive, "rules", nvl_json_strings(&a->places.rules), "replaced",
-        (json_int_t)a->n_replaced, "diff", dry_run ? nvl_json_text(diff) : json_null(), "live",
-        nvl_live_step_json(&a->live), "warnings", nvl_json_strings(&a->warnings)));
+    nvl_print_json(
+        json_pack("{s:o,s:b,s:b,s:o,s:o,s:o,s:o,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o}", "container",
+                  nvl_json_text(a->target.name), "changed", (int)a->plan.changes, "starts",
+                  (int)(find_stopper(&a->obstacles) == NULL), "obstacles", obstacles_json(&a->obstacles),
+                  "bundle", nvl_json_string(nvl_bundle_state_name(a->bundle)), "devices",
+                  nvl_json_devices(&a->grant), "capabilities", nvl_json_capabilities(a->grant.capabilities),
+                  "nodes", nvl_nodes_mode_name(a->grant.delivery.nodes), "libraries",
+                  nvl_libraries_mode_name(a->grant.delivery.libraries), "exclusive",
+                  (int)a->grant.delivery.exclusive, "rules", nvl_json_strings(&a->places.rules), "replaced",
+                  (json_int_t)a->n_replaced, "diff", dry_run ? nvl_json_text(diff) : json_null(), "live",
+                  nvl_live_step_json(&a->live), "warnings", nvl_json_strings(&a->warnings)));
 }
 
 static void tell(const struct nvl_context *ctx, const struct attach *a, bool dry_run)
@@ -302,7 +419,7 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
         return r;
     tell(ctx, &a, values->dry_run);
     if (a.grant.delivery.libraries == NVL_LIBRARIES_BUNDLE)
-        nvl_bundle_step(ctx, &a.host.driver, a.grant.capabilities, values->dry_run, &a.warnings);
+        a.bundle = nvl_bundle_step(ctx, &a.host.driver, a.grant.capabilities, values->dry_run, &a.warnings);
     r = nvl_live_step_attach(ctx, &a.target, &a.grant, values->dry_run, &a.live, err);
     nvl_live_step_say(ctx, &a.target, &a.live, values->dry_run);
     if (r < 0)
@@ -311,7 +428,7 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
         print_attach_json(&a, values->dry_run);
     for (size_t i = 0; !ctx->json && i < a.warnings.count; i++)
         nvl_warn("%s", a.warnings.items[i]);
-    return nvl_live_step_exit(&a.live);
+    return a.bundle == NVL_BUNDLE_MISSING ? NVL_EXIT_FAILED : nvl_live_step_exit(&a.live);
 }
 
 const struct nvl_command nvl_cmd_attach = {

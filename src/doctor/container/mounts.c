@@ -88,6 +88,7 @@ static void check_mount_source(const struct nvl_check *check, const struct nvl_c
                              facts, &lost.evidence, "it mounts NVIDIA files that the host does not have");
     if (f == NULL)
         return;
+    f->start = lost.is_fatal ? NVL_START_WAITS : NVL_START_GOES;
     about_lost_mounts(f, &lost);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
@@ -287,6 +288,7 @@ static void check_dev_missing(const struct nvl_check *check, const struct nvl_co
                                                  "it will not start: it passes a device that does not exist");
     if (f == NULL)
         return;
+    f->start = NVL_START_WAITS;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
@@ -321,9 +323,9 @@ static void check_dev_mode(const struct nvl_check *check, const struct nvl_conta
 }
 
 const struct nvl_check nvl_mount_checks[] = {
-    {"dev-missing", "Do the devices exist that dev[n] passes?", 40, 0, NVL_NO_NODES_ON_HOST,
+    {"dev-missing", "Do the devices exist that dev[n] passes?", 40, NVL_OF_START, NVL_NO_NODES_ON_HOST,
      NVL_OF_CONTAINER(check_dev_missing)},
-    {"mount-source-missing", "Does everything that it mounts by hand exist on the host?", 120, 0,
+    {"mount-source-missing", "Does everything that it mounts by hand exist on the host?", 120, NVL_OF_START,
      NVL_NO_NODES_ON_HOST " libraries-absent", NVL_OF_CONTAINER(check_mount_source)},
     {"mount-target", "Are the nodes that it mounts where programs look for them?", 125, 0,
      "mount-source-missing", NVL_OF_CONTAINER(check_mount_target)},

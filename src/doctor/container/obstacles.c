@@ -76,6 +76,7 @@ static void check_dev_absent(const struct nvl_check *check, const struct nvl_con
                              "Proxmox will not start it: it passes a device that does not exist");
     if (f == NULL)
         return;
+    f->start = NVL_START_WAITS;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_finding_cause(f, "Proxmox looks for the devices of dev[n] before it does anything else, and stops "
                          "the start with \"Device … does not exist\". The numbers of /dev/dri follow the "
@@ -117,6 +118,7 @@ static void check_idmap(const struct nvl_check *check, const struct nvl_containe
                                                  "LXC will not start it: it maps ids that it may not use");
     if (f == NULL)
         return;
+    f->start = NVL_START_STOPS;
     nvl_finding_cause(f, "newuidmap and newgidmap refuse an id map with ids of the host that these files do "
                          "not give; LXC stops the start with \"newgidmap: gid range … not allowed\"");
     nvl_finding_fix_lines(f, &fix);
@@ -218,10 +220,11 @@ static void check_mount_point(const struct nvl_check *check, const struct nvl_co
 }
 
 const struct nvl_check nvl_obstacle_checks[] = {
-    {"dev-absent", "Do all devices exist that Proxmox passes to it?", 42, NVL_NEEDS_PVE, NULL,
+    {"dev-absent", "Do all devices exist that Proxmox passes to it?", 42, NVL_NEEDS_PVE | NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_dev_absent)},
-    {"idmap-forbidden", "May it use the ids that it maps?", 44, 0, NULL, NVL_OF_CONTAINER(check_idmap)},
-    {"mount-point", "Does it have a place for the driver?", 46, NVL_NEEDS_BUNDLE, NULL,
+    {"idmap-forbidden", "May it use the ids that it maps?", 44, NVL_OF_START, NULL,
+     NVL_OF_CONTAINER(check_idmap)},
+    {"mount-point", "Does it have a place for the driver?", 46, NVL_NEEDS_BUNDLE | NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_mount_point)},
     {0},
 };
