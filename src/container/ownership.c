@@ -57,6 +57,8 @@ static bool is_ours(const struct ways *ways, enum nvl_grant_slot slot, bool is_i
     case NVL_SLOT_LIBRARY:
     case NVL_SLOT_DRI_ENTRY:
     case NVL_SLOT_DRI_RULE:
+    case NVL_SLOT_WITH_ENTRY:
+    case NVL_SLOT_WITH_RULE:
         return is_in_company;
     }
     return false;

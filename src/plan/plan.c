@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "container/entry.h"
 #include "container/foreign.h"
+#include "container/keys.h"
 #include "container/ownership.h"
 
 /* ---- which lines stay, go, or make room ---- */
@@ -131,21 +132,32 @@ static void settle_company(struct edit *e)
 
 /* ---- what other lines already bring ---- */
 
-static bool is_dri(enum nvl_grant_slot slot)
+/* Entries that another line may stand in for. */
+static bool is_shared(enum nvl_grant_slot slot)
 {
-    return slot == NVL_SLOT_DRI_DEV || slot == NVL_SLOT_DRI_ENTRY;
+    return slot == NVL_SLOT_DRI_DEV || slot == NVL_SLOT_DRI_ENTRY || slot == NVL_SLOT_WITH_ENTRY;
 }
 
-/* Whether the line brings the same node, or all of /dev/dri. */
+static bool mounts(const struct nvl_line *line, const char *path, size_t len)
+{
+    nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry entry = {0};
+
+    return strcmp(line->key, NVL_KEY_ENTRY) == 0 && nvl_mount_entry_parse(line->value, &entry) &&
+           strlen(entry.source) == len && strncmp(entry.source, path, len) == 0;
+}
+
+/* Whether the line brings the same path, or all of /dev/dri. */
 static bool brings(const struct nvl_line *line, const char *path, size_t len)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
 
     if (nvl_has_prefix(line->key, "lxc.cgroup"))
         return false;
+    if (mounts(line, path, len))
+        return true;
     nvl_line_nodes(line, &paths);
     for (size_t i = 0; i < paths.count; i++)
-        if (strcmp(paths.items[i], "/dev/dri") == 0 ||
+        if ((strcmp(paths.items[i], "/dev/dri") == 0 && nvl_has_prefix(path, "/dev/dri/")) ||
             (strlen(paths.items[i]) == len && strncmp(paths.items[i], path, len) == 0))
             return true;
     return false;
@@ -158,7 +170,7 @@ static void leave_to_others(struct edit *e)
     for (size_t w = 0; w < e->wanted.count; w++) {
         const struct nvl_grant_line *wanted = &e->wanted.items[w];
         size_t len = strcspn(wanted->value, " ,");
-        for (size_t i = 0; is_dri(wanted->slot) && i < e->config->n_lines && !e->placed[w]; i++) {
+        for (size_t i = 0; is_shared(wanted->slot) && i < e->config->n_lines && !e->placed[w]; i++) {
             const struct nvl_line *line = line_of(e, i);
             e->placed[w] = !e->taken[i] && line->section == 0 && line->kind == NVL_LINE_KEY &&
                            brings(line, wanted->value, len) &&

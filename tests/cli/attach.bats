@@ -143,7 +143,7 @@ make_libraries() {
     host=$(fixture a5500-550)
     json=$("$NVLXC" --root "$host" --json attach 221 --required --capabilities utility)
     [ "$(jq -c keys_unsorted <<<"$json")" = \
-        '["container","changed","starts","obstacles","bundle","devices","capabilities","nodes","libraries","exclusive","rules","replaced","diff","live","warnings"]' ]
+        '["container","changed","starts","obstacles","bundle","devices","capabilities","nodes","libraries","with","exclusive","rules","replaced","replaced_lines","diff","live","warnings"]' ]
     [ "$(jq -c '[.container, .changed, .devices, .capabilities, .rules, .diff]' <<<"$json")" = \
         "[\"221\",true,[\"$GPU\"],[\"utility\"],[\"/dev/nvidia0\",\"/dev/nvidiactl\"],null]" ]
     grep -q '^lxc.hook.mount: .*--required' "$host/etc/pve/lxc/221.conf"

@@ -25,6 +25,7 @@
 struct attach_values {
     struct nvl_strv gpus;
     const char *capabilities, *workload, *nodes, *libraries;
+    struct nvl_strv with;
     bool required, exclusive, replace, force, live, dry_run;
 };
 
@@ -39,6 +40,8 @@ static const struct nvl_option attach_options[] = {
      offsetof(struct attach_values, nodes)},
     {"--libraries", "WAY", "the driver's files: bundle (default), host or none", NVL_OPTION_STRING,
      offsetof(struct attach_values, libraries)},
+    {"--with", "LIST", "also mps, persistenced, fabricmanager, gdrcopy, imex=N", NVL_OPTION_LIST,
+     offsetof(struct attach_values, with)},
     {"--required", NULL, "refuse to start the container without its grant", NVL_OPTION_FLAG,
      offsetof(struct attach_values, required)},
     {"--exclusive", NULL, "share these GPUs with no other container", NVL_OPTION_FLAG,
@@ -64,8 +67,8 @@ struct attach {
     struct nvl_grant_places places;
     struct nvl_strv warnings;
     struct nvl_plan plan;
-    size_t n_replaced;             /* lines that nvlxc did not write and that are removed */
-    struct nvl_findings obstacles; /* to the container's start, or the driver's way into it */
+    struct nvl_strv replaced, instead; /* lines that nvlxc did not write, and what takes their place */
+    struct nvl_findings obstacles;     /* to the container's start, or the driver's way into it */
     enum nvl_bundle_state bundle;
     struct nvl_live_step live;
 };
@@ -74,6 +77,8 @@ static void attach_clear(struct attach *a)
 {
     nvl_live_step_clear(&a->live);
     nvl_findings_clear(&a->obstacles);
+    nvl_strv_clear(&a->replaced);
+    nvl_strv_clear(&a->instead);
     nvl_plan_clear(&a->plan);
     nvl_strv_clear(&a->warnings);
     nvl_grant_places_clear(&a->places);
@@ -117,6 +122,7 @@ static int choose_rules(const struct nvl_context *ctx, struct attach *a, bool re
     if (r < 0)
         return r;
     enum nvl_device_filter filter = nvl_device_filter(c, &effective);
+    a->places.needs_rules = filter == NVL_FILTER_ALLOW;
     /* Proxmox itself makes the rules for its dev[n] entries */
     for (size_t i = 0; filter == NVL_FILTER_ALLOW && i < a->resolved.n_nodes; i++)
         if (a->grant.delivery.nodes != NVL_NODES_DEV)
@@ -141,22 +147,18 @@ static void adopt(const struct attach_values *values, struct attach *a)
         a->grant.capabilities = capabilities;
 }
 
-static void look_at_lines(struct attach *a, bool replace)
+static void warn_about_strays(struct attach *a)
 {
-    struct nvl_strv nvl_auto(nvl_strv_clear) by_hand = {0}, strays = {0};
+    struct nvl_strv nvl_auto(nvl_strv_clear) strays = {0};
 
-    nvl_effective_by_hand(&a->target.effective, &by_hand);
     nvl_config_stray_lines(&a->target.config, &strays);
-    if (replace) {
-        a->n_replaced = by_hand.count + strays.count;
-    } else if (strays.count > 0) {
-        nvl_autofree char *list = nvl_strv_join(&strays, "; ");
-        nvl_strv_pushf(
-            &a->warnings,
-            "NVIDIA lines after the [section] have no effect and come back with a rollback: %s; to remove "
-            "them: nvlxc detach %s && nvlxc attach %s --replace",
-            list, a->target.name, a->target.name);
-    }
+    if (strays.count == 0)
+        return;
+    nvl_autofree char *list = nvl_strv_join(&strays, "; ");
+    nvl_strv_pushf(&a->warnings,
+                   "NVIDIA lines after the [section] have no effect and come back with a rollback: %s; to "
+                   "remove them: nvlxc detach %s && nvlxc attach %s --replace",
+                   list, a->target.name, a->target.name);
 }
 
 /* Adds what --capabilities names to what the workload needs. */
@@ -182,7 +184,9 @@ static int parse_request(const struct nvl_context *ctx, const struct attach_valu
     if (r == 0)
         r = take_workload(ctx, values, a, err);
     a->grant.delivery.exclusive = values->exclusive;
-    return r < 0 ? r : nvl_delivery_parse(values->nodes, values->libraries, &a->grant.delivery, err);
+    return r < 0
+               ? r
+               : nvl_delivery_parse(values->nodes, values->libraries, &values->with, &a->grant.delivery, err);
 }
 
 static int resolve_request(const struct nvl_context *ctx, const char *name,
@@ -196,9 +200,10 @@ static int resolve_request(const struct nvl_context *ctx, const char *name,
         r = nvl_host_read(&a->host, &ctx->root, NVL_GPUS_ALL, err);
     if (r < 0)
         return r;
-    look_at_lines(a, values->replace);
     if (values->replace)
         adopt(values, a);
+    else
+        warn_about_strays(a);
     r = nvl_request_resolve(&a->host, &a->grant, err);
     if (r == 0)
         nvl_grant_resolve(&a->grant, &a->host, &a->resolved);
@@ -319,6 +324,9 @@ static int prepare_attach(const struct nvl_context *ctx, const char *name, const
         return r;
     if (nvl_root_is_machine(&ctx->root) && !nvl_root_exists(&ctx->root, NVL_HOOK_PROGRAM))
         nvl_strv_push(&a->warnings, NVL_HOOK_PROGRAM " is not installed: containers start without a GPU");
+    if (values->replace)
+        nvl_adopt_list(&a->target.effective, &a->grant, &a->resolved, a->places.rules.count > 0, &a->replaced,
+                       &a->instead);
     r = nvl_plan_attach(&a->target.config, &a->grant, &a->places, values->replace, &a->plan, err);
     return r == 0 ? check_start(a, values->force, err) : r;
 }
@@ -340,11 +348,27 @@ static void say_granted(const struct nvl_context *ctx, const struct attach *a)
     nvl_autofree char *ways = nvl_grant_ways_text(&a->grant);
     nvl_say(ctx, "%s: capabilities %s%s%s", a->target.name, words,
             a->grant.delivery.required ? "; required: the container does not start without them" : "", ways);
-    if (a->n_replaced > 0)
+}
+
+static void say_replaced(const struct nvl_context *ctx, const struct attach *a, bool dry_run)
+{
+    if (a->replaced.count > 0)
         nvl_say(ctx,
-                "%s: removed %zu lines about NVIDIA that nvlxc did not write; `nvlxc detach` restores the "
-                "config without a GPU, not these lines",
-                a->target.name, a->n_replaced);
+                "%s: %s %zu lines about NVIDIA that nvlxc did not write; `nvlxc detach` does not bring them "
+                "back:",
+                a->target.name, dry_run ? "would replace" : "replaced", a->replaced.count);
+    for (size_t i = 0; i < a->replaced.count; i++)
+        nvl_say(ctx, "  %s -> %s", a->replaced.items[i], a->instead.items[i]);
+}
+
+static json_t *replaced_json(const struct attach *a)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < a->replaced.count; i++)
+        json_array_append_new(list, json_pack("{s:o,s:o}", "line", nvl_json_text(a->replaced.items[i]),
+                                              "instead", nvl_json_text(a->instead.items[i])));
+    return list;
 }
 
 static void say_when(const struct nvl_context *ctx, const struct attach *a)
@@ -377,18 +401,20 @@ static void print_attach_json(const struct attach *a, bool dry_run)
 {
     nvl_autofree char *diff =
         dry_run ? nvl_plan_diff(a->target.container, &a->target.config, &a->plan) : NULL;
+    nvl_autofree char *with = nvl_with_format(&a->grant.delivery);
 
     nvl_print_json(
-        json_pack("{s:o,s:b,s:b,s:o,s:o,s:o,s:o,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o}", "container",
+        json_pack("{s:o,s:b,s:b,s:o,s:o,s:o,s:o,s:s,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o,s:o}", "container",
                   nvl_json_text(a->target.name), "changed", (int)a->plan.changes, "starts",
                   (int)(find_stopper(&a->obstacles) == NULL), "obstacles", obstacles_json(&a->obstacles),
                   "bundle", nvl_json_string(nvl_bundle_state_name(a->bundle)), "devices",
                   nvl_json_devices(&a->grant), "capabilities", nvl_json_capabilities(a->grant.capabilities),
                   "nodes", nvl_nodes_mode_name(a->grant.delivery.nodes), "libraries",
-                  nvl_libraries_mode_name(a->grant.delivery.libraries), "exclusive",
+                  nvl_libraries_mode_name(a->grant.delivery.libraries), "with", with, "exclusive",
                   (int)a->grant.delivery.exclusive, "rules", nvl_json_strings(&a->places.rules), "replaced",
-                  (json_int_t)a->n_replaced, "diff", dry_run ? nvl_json_text(diff) : json_null(), "live",
-                  nvl_live_step_json(&a->live), "warnings", nvl_json_strings(&a->warnings)));
+                  (json_int_t)a->replaced.count, "replaced_lines", replaced_json(a), "diff",
+                  dry_run ? nvl_json_text(diff) : json_null(), "live", nvl_live_step_json(&a->live),
+                  "warnings", nvl_json_strings(&a->warnings)));
 }
 
 static void tell(const struct nvl_context *ctx, const struct attach *a, bool dry_run)
@@ -399,8 +425,10 @@ static void tell(const struct nvl_context *ctx, const struct attach *a, bool dry
         nvl_autofree char *diff = nvl_plan_diff(a->target.container, &a->target.config, &a->plan);
         if (!ctx->quiet && !ctx->json)
             fputs(nvl_make_printable(diff), stdout);
+        say_replaced(ctx, a, true);
     } else {
         say_granted(ctx, a);
+        say_replaced(ctx, a, false);
         say_when(ctx, a);
     }
 }
@@ -415,6 +443,7 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
     if (r == 0 && !values->dry_run)
         r = nvl_commit(&ctx->root, a.target.container, &a.target.config, &a.plan, err);
     nvl_strv_clear(&values->gpus);
+    nvl_strv_clear(&values->with);
     if (r < 0)
         return r;
     tell(ctx, &a, values->dry_run);

@@ -49,11 +49,21 @@ static void add_clash(struct clash *clash, const struct nvl_container_facts *fac
     add_fix(clash, facts, late);
 }
 
-/* The nodes that the start hook brings; to Proxmox's dev[n] entries it leaves theirs. */
+/* Whether it comes after the start hook, which leaves to Proxmox's dev[n] entries what they bring. */
+static bool is_after_start_hook(const struct nvl_container_facts *facts, const struct nvl_node_maker *maker)
+{
+    for (size_t i = 0; maker->kind == NVL_MADE_BY_MOUNT_HOOK && i < maker->setting; i++)
+        if (facts->effective.items[i].owner == NVL_OWNER_NVLXC &&
+            strcmp(facts->effective.items[i].key, NVL_KEY_MOUNT) == 0)
+            return true;
+    return maker->kind == NVL_MADE_BY_AUTODEV_HOOK;
+}
+
+/* A node that the start hook brings before this maker would. */
 static const char *find_hooks_node(const struct nvl_container_facts *facts, const struct nvl_node_maker *late)
 {
     if (!facts->has_grant || facts->grant.delivery.nodes != NVL_NODES_HOOK ||
-        late->kind != NVL_MADE_BY_AUTODEV_HOOK)
+        !is_after_start_hook(facts, late))
         return NULL;
     for (size_t i = 0; i < facts->resolved.n_nodes; i++)
         if (nvl_node_maker_makes(late, facts->resolved.nodes[i].path))
@@ -94,9 +104,10 @@ static void check_node_twice(const struct nvl_check *check, const struct nvl_con
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &clash.paths);
     nvl_finding_cause(
         f,
-        "mount entries and mount hooks come first; then %s, which makes the node with mknod. That "
-        "fails if the path exists, and LXC gives up the start: \"Script exited with status %s\"",
-        clash.is_dev ? "Proxmox's own hook, for dev[n]" : "the autodev hook", clash.is_dev ? "17" : "…");
+        "mount entries come first, then hooks in their order; %s makes the node with mknod. That fails "
+        "if the path exists, and LXC gives up the start: \"Script exited with status %s\"",
+        clash.is_dev ? "Proxmox's own hook, for dev[n]," : "the hook of that line",
+        clash.is_dev ? "17" : "…");
     nvl_autofree char *again = nvl_attach_again(facts);
     if (clash.is_by_hand)
         nvl_finding_fix(f, "%s", again);
