@@ -942,3 +942,49 @@ ids() {
     [ "$status" -le 1 ]
     speaks root/web
 }
+
+# --- nodes that two lines make ---
+
+@test "node-twice: a dev[n] entry of what a mount entry makes first; a hook that runs mknod" {
+    printf '%s\n' 'dev0: /dev/dri/renderD128,gid=993' \
+        'lxc.mount.entry: /dev/dri/renderD128 dev/dri/renderD128 none bind,optional,create=file' > "$PVE/220.conf"
+    nvlxc attach 220 > /dev/null 2>&1
+    speaks 220 node-twice error
+    has 220 node-twice evidence '220.conf:1: dev0: /dev/dri/renderD128,gid=993' '220.conf:2: lxc.mount.entry: /dev/dri/renderD128'
+    has 220 node-twice cause 'Script exited with status 17'
+    mend 220 node-twice
+    speaks 220
+    # the folder has it, too; and two entries of one path
+    printf '%s\n' 'dev0: /dev/dri/renderD128' 'lxc.mount.entry: /dev/dri dev/dri none bind,optional,create=dir' > "$PVE/220.conf"
+    nvlxc attach 220 > /dev/null 2>&1
+    speaks 220 node-twice error
+    printf '%s\n' 'dev0: /dev/dri/renderD128' 'dev3: /dev/dri/renderD128,gid=44' > "$PVE/220.conf"
+    nvlxc attach 220 > /dev/null 2>&1
+    speaks 220 node-twice error
+    has 220 node-twice fix 'pct set 220 --delete dev3'
+    # by hand, both
+    printf '%s\n' 'dev0: /dev/nvidia0' 'lxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind,optional,create=file' > "$PVE/220.conf"
+    part 220 node-twice fix | grep -qx 'nvlxc attach 220 --replace'
+    # a hook beside a grant
+    printf '%s\n' 'arch: amd64' > "$PVE/220.conf"
+    nvlxc attach 220 > /dev/null 2>&1
+    echo 'lxc.hook.autodev: sh -c "mknod ${LXC_ROOTFS_MOUNT}/dev/nvidia0 c 195 0"' >> "$PVE/220.conf"
+    has 220 node-twice evidence 'the start hook of its grant brings /dev/nvidia0'
+    run_commands "$(part 220 node-twice fix)"
+    [ -z "$(part 220 node-twice fix)" ]
+    # what makes no node that is there already
+    echo 'lxc.hook.autodev: sh -c "mknod -m 666 ${LXC_ROOTFS_MOUNT}/dev/fuse c 10 229; echo mknod"' >> "$PVE/220.conf"
+    echo 'dev0: /dev/dri/renderD128' >> "$PVE/220.conf"
+    [ -z "$(part 220 node-twice fix)" ]
+}
+
+@test "with-absent: what --with names is not on the host" {
+    nvlxc attach 220 --with persistenced,imex=1 > /dev/null 2>&1
+    speaks 220 with-absent warning
+    has 220 with-absent evidence 'persistenced: /run/nvidia-persistenced/socket does not exist on the host' 'channel1'
+    has 220 with-absent fix 'systemctl start nvidia-persistenced' 'NVreg_CreateImexChannel0=1'
+    mkdir -p "$HOST/run/nvidia-persistenced" "$HOST/dev/nvidia-caps-imex-channels"
+    : > "$HOST/run/nvidia-persistenced/socket"
+    : > "$HOST/dev/nvidia-caps-imex-channels/channel1"
+    speaks 220
+}

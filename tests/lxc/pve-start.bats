@@ -129,8 +129,37 @@ top() {
     run -0 pve_start 901
     stop 901
     run -1 nvlxc attach 901 --capabilities compute,utility,graphics
-    says '901 would no longer start' 'lxc.hook.autodev: sh -ec' '/dev/dri/renderD128'
+    says '901: with this grant, LXC will not start it' 'lxc.hook.autodev: sh -ec' '/dev/dri/renderD128'
     cmp /etc/pve/lxc/901.conf /run/901.conf
     run -0 nvlxc attach 901
     run -0 pve_start 901
+}
+
+@test "forty configs as people have them: attach knows which of them start" {
+    local corpus=$NVL_SOURCE/tests/lib/config-corpus seed ct conf answer started failed=0 n_started=0 n_stopped=0
+    "$corpus" prepare /
+    for seed in $(seq 40); do
+        "$corpus" make "$seed" > /run/corpus.conf
+        ct=901
+        ! grep -q -e '^unprivileged: 1' -e '^lxc.idmap' /run/corpus.conf || ct=900
+        conf=/etc/pve/lxc/$ct.conf
+        cp /run/corpus.conf $conf
+        # shellcheck disable=SC2046 # words
+        answer=$(nvlxc --json attach $ct --replace $("$corpus" ways "$seed") 2> /dev/null) || continue
+        started=false
+        ! pve_start $ct > /run/corpus.log 2>&1 || started=true
+        if [ "$(jq .starts <<< "$answer")" = $started ]; then
+            [ $started = true ] && n_started=$((n_started + 1)) || n_stopped=$((n_stopped + 1))
+        else
+            failed=$((failed + 1))
+            echo "seed $seed: started: $started; attach says: $(jq -c '[.starts, .obstacles]' <<< "$answer")"
+            grep -a ERROR /run/corpus.log | head -n 5; cat $conf
+        fi
+        stop $ct 2> /dev/null || true
+        [ $ct = 901 ] || continue
+        # a node on the root file system itself would stay
+        rm -rf /var/lib/lxc/901/rootfs/dev/dri /var/lib/lxc/901/rootfs/dev/nvidia*
+    done
+    echo "$n_started start, $n_stopped do not, $failed differ"
+    [ $failed = 0 ] && [ $n_started -gt 15 ] && [ $n_stopped -gt 3 ]
 }

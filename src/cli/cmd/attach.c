@@ -264,8 +264,7 @@ static int refuse_start(const struct attach *a, const struct nvl_finding *f, str
 {
     nvl_autofree char *evidence = join_lines(f->evidence), *fix = join_lines(f->fix);
 
-    nvl_error_set(err, -EEXIST, "with these GPUs, %s would no longer start: %s (%s)", a->target.name,
-                  f->title, evidence);
+    nvl_error_set(err, -EEXIST, "%s: with this grant, %s (%s)", a->target.name, f->title, evidence);
     nvl_error_hint(err, "%s; then attach again", fix);
     return -EEXIST;
 }
@@ -352,12 +351,15 @@ static void say_granted(const struct nvl_context *ctx, const struct attach *a)
 
 static void say_replaced(const struct nvl_context *ctx, const struct attach *a, bool dry_run)
 {
-    if (a->replaced.count > 0)
-        nvl_say(ctx,
-                "%s: %s %zu lines about NVIDIA that nvlxc did not write; `nvlxc detach` does not bring them "
-                "back:",
-                a->target.name, dry_run ? "would replace" : "replaced", a->replaced.count);
-    for (size_t i = 0; i < a->replaced.count; i++)
+    size_t n = a->replaced.count;
+
+    if (n > 0)
+        nvl_say(
+            ctx,
+            "%s: %s %zu line%s about NVIDIA that nvlxc did not write; `nvlxc detach` does not bring %s back:",
+            a->target.name, dry_run ? "would replace" : "replaced", n, n == 1 ? "" : "s",
+            n == 1 ? "it" : "them");
+    for (size_t i = 0; i < n; i++)
         nvl_say(ctx, "  %s -> %s", a->replaced.items[i], a->instead.items[i]);
 }
 
