@@ -188,15 +188,24 @@ void nvl_config_clear(struct nvl_config *config)
     }
     free(config->lines);
     free(config->text);
-    nvl_strv_clear(&config->node_hooks);
+    if (config->node_hooks != NULL)
+        nvl_strv_clear(config->node_hooks);
+    free(config->node_hooks);
     *config = (struct nvl_config){0};
 }
 
 void nvl_config_inherit(struct nvl_config *config, const struct nvl_config *from)
 {
     config->majors = from->majors;
-    for (size_t i = 0; i < from->node_hooks.count; i++)
-        nvl_strv_push(&config->node_hooks, from->node_hooks.items[i]);
+    for (size_t i = 0; from->node_hooks != NULL && i < from->node_hooks->count; i++)
+        nvl_config_add_node_hook(config, from->node_hooks->items[i]);
+}
+
+void nvl_config_add_node_hook(struct nvl_config *config, const char *value)
+{
+    if (config->node_hooks == NULL)
+        config->node_hooks = nvl_xcalloc(1, sizeof *config->node_hooks);
+    nvl_strv_push(config->node_hooks, value);
 }
 
 bool nvl_line_is_raw(const struct nvl_line *line)

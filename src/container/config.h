@@ -7,10 +7,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/text.h"
 #include "host/majors.h"
 
 struct nvl_error;
+struct nvl_strv;
 struct nvl_root;
 
 #define NVL_CONFIG_MAX (1u << 20) /* pmxcfs's own limit for a file */
@@ -39,14 +39,15 @@ struct nvl_config {
     struct nvl_line *lines;
     size_t n_lines;
     /* what its host says about its lines; unknown after parsing */
-    struct nvl_majors majors;   /* now: they tell whose device a rule's number is */
-    struct nvl_strv node_hooks; /* values of hooks whose scripts make NVIDIA's nodes */
+    struct nvl_majors majors;    /* now: they tell whose device a rule's number is */
+    struct nvl_strv *node_hooks; /* values of hooks whose scripts make NVIDIA's nodes; NULL for none */
 };
 
 /* Takes over `text`. -EINVAL if it contains NUL bytes, -EFBIG above NVL_CONFIG_MAX. */
 int nvl_config_parse(struct nvl_config *config, enum nvl_dialect dialect, char *text, size_t len,
                      struct nvl_error *err);
 void nvl_config_clear(struct nvl_config *config);
+void nvl_config_add_node_hook(struct nvl_config *config, const char *value);
 /* Copies what the host says from the config that this one was made of. */
 void nvl_config_inherit(struct nvl_config *config, const struct nvl_config *from);
 /* Whether it is an lxc.* key: Proxmox keeps these in their order, and sorts its own. */

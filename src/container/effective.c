@@ -318,11 +318,6 @@ static void apply_pending(struct reading *r)
 
 /* ---- owners ---- */
 
-static bool is_variable(const struct nvl_setting *s)
-{
-    return strcmp(s->key, NVL_KEY_ENVIRONMENT) == 0;
-}
-
 /* The config that has the setting's line. */
 static const struct nvl_config *config_of(const struct nvl_effective *e, const struct nvl_setting *s)
 {
@@ -342,22 +337,20 @@ static enum nvl_about about(const struct nvl_effective *e, const struct nvl_sett
 static void find_owners(struct nvl_effective *e)
 {
     nvl_autofree enum nvl_line_owner *own = nvl_config_owners(e->config);
-    bool any_clear = false, is_granted = false, any_companion = false;
+    struct nvl_company company = {0};
 
     for (size_t i = 0; i < e->count; i++) {
         struct nvl_setting *s = &e->items[i];
         if (s->line != NULL)
             s->owner = own[s->line - e->config->lines];
-        any_companion = any_companion || nvl_setting_is_companion(s->key, s->value);
-        is_granted = is_granted || (s->owner == NVL_OWNER_NVLXC && nvl_has_prefix(s->key, "lxc.hook."));
-        any_clear =
-            any_clear || (s->owner != NVL_OWNER_NVLXC && !is_variable(s) && about(e, s) == NVL_ABOUT_NVIDIA);
+        if (s->owner != NVL_OWNER_NVLXC)
+            nvl_company_add(&company, about(e, s), s->key, s->value);
+        else
+            company.is_granted |= nvl_has_prefix(s->key, "lxc.hook.");
     }
     for (size_t i = 0; i < e->count; i++) {
         struct nvl_setting *s = &e->items[i];
-        enum nvl_about what = s->owner == NVL_OWNER_OTHER ? about(e, s) : NVL_ABOUT_OTHER;
-        bool is_maybe = what == NVL_ABOUT_MAYBE || (what == NVL_ABOUT_COMPANION && !any_companion);
-        if (what == NVL_ABOUT_NVIDIA ? !is_variable(s) || !is_granted : is_maybe && any_clear)
+        if (s->owner == NVL_OWNER_OTHER && nvl_is_by_hand(&company, about(e, s), s->key))
             s->owner = NVL_OWNER_BY_HAND;
     }
 }

@@ -86,7 +86,8 @@ static bool is_nvidia_hook(const struct nvl_config *config, const char *key, con
     nvl_autofree char *program = nvl_xstrndup(value, strcspn(value, " \t"));
 
     return nvl_has_suffix(program, "/hooks/nvidia") || strstr(value, NVL_HOOK_PROGRAM) != NULL ||
-           strstr(value, "nvidia-modprobe") != NULL || nvl_strv_contains(&config->node_hooks, value) ||
+           strstr(value, "nvidia-modprobe") != NULL ||
+           (config->node_hooks != NULL && nvl_strv_contains(config->node_hooks, value)) ||
            nvl_hook_makes_nvidia(NULL, key, value);
 }
 
@@ -95,7 +96,7 @@ void nvl_config_read_hooks(const struct nvl_root *root, struct nvl_config *confi
     for (size_t i = 0; i < config->n_lines; i++) {
         const struct nvl_line *line = &config->lines[i];
         if (line->kind == NVL_LINE_KEY && nvl_hook_makes_nvidia(root, line->key, line->value))
-            nvl_strv_push(&config->node_hooks, line->value);
+            nvl_config_add_node_hook(config, line->value);
     }
 }
 
@@ -206,14 +207,41 @@ void nvl_line_nodes(const struct nvl_line *line, struct nvl_strv *paths)
         nvl_setting_nodes(line->key, line->value, paths);
 }
 
-bool nvl_setting_is_companion(const char *key, const char *value)
+/* Variables may serve a program. */
+static bool is_variable(const char *key)
+{
+    return strcmp(key, NVL_KEY_ENVIRONMENT) == 0;
+}
+
+static bool brings_companion(const char *key, const char *value)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
 
-    if (!is_rule(key))
+    if (strstr(value, "/dev/nvidia") != NULL && !is_rule(key))
         nvl_setting_nodes(key, value, &paths);
     for (size_t i = 0; i < paths.count; i++)
         if (nvl_has_prefix(paths.items[i], "/dev/nvidia") && !nvl_node_is_nvidias(paths.items[i]))
             return true;
+    return false;
+}
+
+void nvl_company_add(struct nvl_company *company, enum nvl_about about, const char *key, const char *value)
+{
+    company->any_clear |= about == NVL_ABOUT_NVIDIA && !is_variable(key);
+    company->any_companion |= brings_companion(key, value);
+}
+
+bool nvl_is_by_hand(const struct nvl_company *company, enum nvl_about about, const char *key)
+{
+    switch (about) {
+    case NVL_ABOUT_NVIDIA:
+        return !is_variable(key) || !company->is_granted;
+    case NVL_ABOUT_COMPANION:
+        return company->any_clear && !company->any_companion;
+    case NVL_ABOUT_MAYBE:
+        return company->any_clear;
+    case NVL_ABOUT_OTHER:
+        break;
+    }
     return false;
 }

@@ -18,8 +18,16 @@ enum nvl_about {
  * nvidia-persistenced, the fabric manager, GPUDirect Storage, IMEX channels, NVSwitch, gdrdrv) are OTHER:
  * nothing takes them away, and nothing stands in their way. */
 enum nvl_about nvl_setting_about(const struct nvl_config *config, const char *key, const char *value);
-/* Whether it brings a node of what nvlxc does not bring by itself. */
-bool nvl_setting_is_companion(const char *key, const char *value);
+/* What else is in a config decides about a line that alone says little. */
+struct nvl_company {
+    bool is_granted;    /* a hook line of nvlxc's */
+    bool any_clear;     /* a line that is about NVIDIA by itself, and not nvlxc's; variables do not count */
+    bool any_companion; /* a line that brings a node of what nvlxc does not bring by itself */
+};
+/* Notes a line that is not nvlxc's. */
+void nvl_company_add(struct nvl_company *company, enum nvl_about about, const char *key, const char *value);
+/* Whether a line that is not nvlxc's was written by hand, in this company. */
+bool nvl_is_by_hand(const struct nvl_company *company, enum nvl_about about, const char *key);
 /* Finds out which of its hooks run a script that makes NVIDIA's nodes. */
 void nvl_config_read_hooks(const struct nvl_root *root, struct nvl_config *config);
 /* For a KEY line of any section. */

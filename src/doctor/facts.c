@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "container/target.h"
 #include "container/entry.h"
 #include "container/foreign.h"
 #include "container/gpu_use.h"

@@ -9,7 +9,6 @@
 #include "container/effective.h"
 #include "container/grant_lines.h"
 #include "container/idmap.h"
-#include "container/target.h"
 #include "driver/answers.h"
 #include "driver/origin.h"
 #include "grant/resolve.h"
@@ -103,6 +102,7 @@ int nvl_container_facts_read(struct nvl_container_facts *facts, const struct nvl
 /* The same to NVL_DEPTH_CONFIG. */
 int nvl_container_facts_read_config(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
                                     struct nvl_container *container, struct nvl_error *err);
+struct nvl_target;
 /* The facts of a config that is not written yet; takes the config over. */
 void nvl_container_facts_of(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
                             const struct nvl_target *target, struct nvl_config *config);
