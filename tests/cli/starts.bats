@@ -73,7 +73,7 @@ LINES
         'lxc.mount.entry: /dev/nvidia-nvswitchctl dev/nvidia-nvswitchctl none bind,optional,create=file' \
         'lxc.cgroup2.devices.allow: c 195:* rwm'
     run -0 nvlxc attach 220 --replace
-    says 'replaced 1 line about' 'c 195:* rwm -> '
+    says 'removed 1 line about' 'c 195:* rwm -> '
     grep -q 'c 510:' "$CONF"
     grep -q 'c 508:0' "$CONF"
     ct 220 'lxc.cgroup2.devices.allow: c 510:* rwm' 'lxc.cgroup2.devices.allow: c 195:* rwm'

@@ -110,7 +110,7 @@ top() {
         run -1 nvlxc attach 901
         says "the config has NVIDIA lines that nvlxc did not write" "lxc.hook."
         run -0 nvlxc attach 901 --replace
-        says "replaced 2 lines" "-> nvlxc's start hook"
+        says "removed 2 lines" "-> nvlxc's start hook"
         run -0 pve_start 901
         [ "$(opens 901 /dev/nvidia0)" = allowed ]
         stop 901

@@ -354,11 +354,10 @@ static void say_replaced(const struct nvl_context *ctx, const struct attach *a, 
     size_t n = a->replaced.count;
 
     if (n > 0)
-        nvl_say(
-            ctx,
-            "%s: %s %zu line%s about NVIDIA that nvlxc did not write; `nvlxc detach` does not bring %s back:",
-            a->target.name, dry_run ? "would replace" : "replaced", n, n == 1 ? "" : "s",
-            n == 1 ? "it" : "them");
+        nvl_say(ctx,
+                "%s: %s %zu line%s about NVIDIA that nvlxc did not write; `nvlxc detach` restores the config "
+                "without a GPU, not these lines:",
+                a->target.name, dry_run ? "would remove" : "removed", n, n == 1 ? "" : "s");
     for (size_t i = 0; i < n; i++)
         nvl_say(ctx, "  %s -> %s", a->replaced.items[i], a->instead.items[i]);
 }
