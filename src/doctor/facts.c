@@ -130,7 +130,10 @@ static void read_gpu_user(struct nvl_host_facts *f, size_t index)
     if (c->node != NULL)
         return;
     /* unreadable configs are reported later, by the caller, which reads them again */
-    bool is_suspect = nvl_container_read_config(f->root, c, &config, &ignored) < 0 || speaks_of_gpus(&config);
+    int r = nvl_container_read_config(f->root, c, &config, &ignored);
+    if (r == -ENOENT) /* it was removed meanwhile */
+        return;
+    bool is_suspect = r < 0 || speaks_of_gpus(&config);
     is_suspect = nvl_effective_read(f->root, c, &config, &effective, &ignored) < 0 || is_suspect;
     bool has_grant =
         nvl_effective_grant(&effective, &grant, &ignored) == 1 && grant.devices != NVL_DEVICES_VOID;

@@ -1,4 +1,5 @@
 /* nvlxc detach: removes a container's grant from its config, and nvlxc's files from its root file system. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "plan/diff.h"
@@ -116,20 +117,33 @@ static int clean_container(const struct nvl_context *ctx, struct detach *d, bool
     return r;
 }
 
+/* Reads, plans and writes; anew if somebody else wrote the config in between. */
+static int detach_config(const struct nvl_context *ctx, const char *name, const struct detach_values *values,
+                         struct detach *d, struct nvl_error *err)
+{
+    int r = -EAGAIN;
+
+    for (int round = 0; r == -EAGAIN && round <= NVL_COMMIT_REPEATS; round++) {
+        detach_clear(d);
+        *d = (struct detach){.live.asked_for = values->live};
+        r = nvl_target_open(&ctx->root, name, &d->target, err);
+        if (r == 0)
+            r = nvl_live_step_check(ctx, &d->target, NULL, values->dry_run, &d->live, err);
+        if (r == 0)
+            r = nvl_plan_detach(&d->target.config, false, &d->plan, err);
+        if (r == 0 && !values->dry_run)
+            r = nvl_commit(&ctx->root, d->target.container, &d->target.config, &d->plan, err);
+    }
+    return r;
+}
+
 static int run_detach(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
                       struct nvl_error *err)
 {
     const struct detach_values *values = data;
     struct detach nvl_auto(detach_clear) d = {0};
 
-    int r = nvl_target_open(&ctx->root, arguments->items[0], &d.target, err);
-    d.live.asked_for = values->live;
-    if (r == 0)
-        r = nvl_live_step_check(ctx, &d.target, NULL, values->dry_run, &d.live, err);
-    if (r == 0)
-        r = nvl_plan_detach(&d.target.config, false, &d.plan, err);
-    if (r == 0 && !values->dry_run)
-        r = nvl_commit(&ctx->root, d.target.container, &d.target.config, &d.plan, err);
+    int r = detach_config(ctx, arguments->items[0], values, &d, err);
     if (r < 0)
         return r;
     r = clean_container(ctx, &d, values->dry_run, err);
