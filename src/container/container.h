@@ -7,7 +7,8 @@
 #include "container/list.h"
 
 /* All of this machine; with `cluster` also those of the other Proxmox nodes. Root sees all, others see their
- * own. An unreadable folder is an error if it is the caller's own, and skipped if it is another user's. */
+ * own. An unreadable folder is an error if it is the caller's own, and skipped if it is another user's.
+ * -ENOTCONN on a Proxmox host without its cluster file system. */
 int nvl_containers_find(const struct nvl_root *root, bool cluster, struct nvl_containers *containers,
                         struct nvl_error *err);
 

@@ -182,6 +182,8 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
         r = read_support(f, err);
     if (r == 0)
         r = nvl_containers_find(root, false, &f->containers, err);
+    if (r == -ENOTCONN) /* cluster-gone says so */
+        r = 0;
     if (r < 0) {
         nvl_host_facts_clear(f);
         return r;
@@ -292,6 +294,8 @@ int nvl_facts_read(const struct nvl_root *root, const char *name, struct nvl_hos
     struct nvl_container *container;
 
     int r = nvl_host_facts_read(host, root, NVL_FACTS_ANEW, err);
+    if (r == 0)
+        r = nvl_cluster_check(root, err);
     if (r == 0)
         r = nvl_container_by_name(&host->containers, name, &container, err);
     return r < 0 ? r : nvl_container_facts_read(facts, host, container, err);

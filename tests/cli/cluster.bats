@@ -135,3 +135,78 @@ wait_for_lock() {
     ! grep -q NVIDIA "$lxc/221.conf"
     ! compgen -G "$lxc/*.tmp.*"
 }
+
+# ---- pmxcfs is not there ----
+
+# What Proxmox generates at each start, below the folder that is root's lxcpath.
+generate() {
+    mkdir -p "$host/var/lib/lxc/220"
+    printf 'lxc.arch = amd64\nlxc.uts.name = ollama\n' >"$host/var/lib/lxc/220/config"
+}
+
+# without_pmxcfs COMMAND…: its process is gone, while it is mounted.
+without_pmxcfs() {
+    # shellcheck disable=SC2016 # expanded inside
+    unshare --mount --propagation private -- sh -c '"$0" "$1" && shift && exec "$@"' \
+        "$NVL_SOURCE/tests/lib/dead-fuse" "$host/etc/pve" "$@"
+}
+
+# stop_pmxcfs: it was stopped, and the package's empty folder is left.
+stop_pmxcfs() {
+    rm -rf "$host/etc/pve"
+    mkdir "$host/etc/pve"
+    printf 'Package: pve-cluster\nStatus: install ok installed\nVersion: 9.1.6\n\n' >>"$host/var/lib/dpkg/status"
+}
+
+# nothing_is_known [without_pmxcfs]: each command says why, fails, and takes no CT for a container of root.
+nothing_is_known() {
+    generate
+    find "$host" -type f -exec sha256sum {} + >"$BATS_TEST_TMPDIR/before" 2>/dev/null
+    local command
+    for command in 'attach 220' 'attach 220 --dry-run' 'attach root/220' 'attach root/web' 'detach 220' 'show 220' list 'list --json' ps \
+        'doctor 220' 'cdi 220'; do
+        # shellcheck disable=SC2086 # words
+        run -3 --separate-stderr "$@" "$NVLXC" --root "$host" $command
+        says "Proxmox's cluster file system is not mounted (/etc/pve" "systemctl restart pve-cluster"
+        [ -z "$output" ]
+    done
+    run -1 --separate-stderr "$@" "$NVLXC" --root "$host" gpus
+    says "cannot tell which containers have a GPU" "not mounted" "?"
+    find "$host" -type f -exec sha256sum {} + 2>/dev/null | diff "$BATS_TEST_TMPDIR/before" -
+    run -1 "$@" "$NVLXC" --root "$host" --json doctor
+    [ "$(jq -r '.findings[] | .id + ":" + .severity' <<<"$output")" = cluster-gone:error ]
+    [ "$(jq -r '.findings[].fix' <<<"$output")" = "systemctl restart pve-cluster" ]
+}
+
+@test "pmxcfs died: nothing is written, nothing is listed as if all were well, and doctor says so" {
+    without_pmxcfs true || skip "this kernel has no FUSE"
+    nothing_is_known without_pmxcfs
+    run -1 without_pmxcfs "$NVLXC" --root "$host" doctor
+    says "Transport endpoint is not connected"
+}
+
+@test "pmxcfs was stopped: the same" {
+    stop_pmxcfs
+    nothing_is_known
+    run -1 "$NVLXC" --root "$host" doctor
+    says "/etc/pve is an empty folder"
+    # metrics say it
+    run -0 "$NVLXC" --root "$host" metrics
+    says cluster-gone
+}
+
+# A capture has no /etc/pve; Debian's own LXC with a left-over folder is no Proxmox host; nor is one whose pve-cluster was removed.
+@test "no Proxmox host: an empty /etc/pve, and a package that was removed" {
+    stop_pmxcfs
+    sed -i '/^Package: pve-/,/^$/s/install ok installed/deinstall ok config-files/' \
+        "$host/var/lib/dpkg/status"
+    run -0 "$NVLXC" --root "$host" attach root/web
+    rmdir "$host/etc/pve"
+    run -0 "$NVLXC" --root "$host" detach root/web
+}
+
+@test "on the machine itself: what lies in /etc/pve and is not pmxcfs counts for nothing" {
+    printf 'Package: pve-cluster\nStatus: install ok installed\nVersion: 9.1.6\n\n' >>"$host/var/lib/dpkg/status"
+    run -3 on_machine "$host" "$NVLXC" attach 220
+    says "/etc/pve is a folder of this disk" "not pmxcfs" "systemctl restart pve-cluster"
+}
