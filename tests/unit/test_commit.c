@@ -527,7 +527,9 @@ static struct nvl_cleaned clean(struct fixture *f, bool dry_run)
 
     f->err = (struct nvl_error){0};
     nvl_effective_read(&f->root, &f->c, &f->base, &effective, NULL);
-    assert_int_equal(nvl_clean_rootfs(&f->root, &f->c, &effective, dry_run, &cleaned, &f->err), 0);
+    assert_int_equal(nvl_clean_rootfs(&f->root, &f->c, &effective, dry_run ? NVL_CLEAN_DRY : NVL_CLEAN_ALL,
+                                      &cleaned, &f->err),
+                     0);
     return cleaned;
 }
 
