@@ -234,6 +234,8 @@ int nvl_holding_read(const struct nvl_container *c, const struct nvl_host *host,
 
     *holding = (struct nvl_holding){0};
     int r = nvl_container_read_config(host->root, c, &config, err);
+    if (r == -ENOENT)
+        return 0;
     if (r == 0)
         r = nvl_effective_read(host->root, c, &config, &effective, err);
     if (r == 0)

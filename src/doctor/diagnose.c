@@ -77,6 +77,8 @@ int nvl_diagnose(const struct nvl_root *root, const char *container, enum nvl_fa
 
     int r = nvl_host_facts_read(&d->facts, root, how, err);
     if (r == 0 && container != NULL)
+        r = nvl_cluster_check(root, err);
+    if (r == 0 && container != NULL)
         r = nvl_container_by_name(&d->facts.containers, container, &one, err);
     if (r < 0)
         return r;

@@ -131,7 +131,10 @@ static void read_gpu_user(struct nvl_host_facts *f, size_t index)
     if (c->node != NULL)
         return;
     /* unreadable configs are reported later, by the caller, which reads them again */
-    bool is_suspect = nvl_container_read_config(f->root, c, &config, &ignored) < 0 || speaks_of_gpus(&config);
+    int r = nvl_container_read_config(f->root, c, &config, &ignored);
+    if (r == -ENOENT) /* it was removed meanwhile */
+        return;
+    bool is_suspect = r < 0 || speaks_of_gpus(&config);
     is_suspect = nvl_effective_read(f->root, c, &config, &effective, &ignored) < 0 || is_suspect;
     bool has_grant =
         nvl_effective_grant(&effective, &grant, &ignored) == 1 && grant.devices != NVL_DEVICES_VOID;
@@ -180,6 +183,8 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
         r = read_support(f, err);
     if (r == 0)
         r = nvl_containers_find(root, false, &f->containers, err);
+    if (r == -ENOTCONN) /* cluster-gone says so */
+        r = 0;
     if (r < 0) {
         nvl_host_facts_clear(f);
         return r;
@@ -312,6 +317,8 @@ int nvl_facts_read(const struct nvl_root *root, const char *name, struct nvl_hos
     struct nvl_container *container;
 
     int r = nvl_host_facts_read(host, root, NVL_FACTS_ANEW, err);
+    if (r == 0)
+        r = nvl_cluster_check(root, err);
     if (r == 0)
         r = nvl_container_by_name(&host->containers, name, &container, err);
     return r < 0 ? r : nvl_container_facts_read(facts, host, container, err);

@@ -51,7 +51,7 @@ struct nvl_host_facts {
     struct nvl_gpu_reason *reasons; /* one for each GPU's state */
     char *user_of_silent;           /* a container that was started with a GPU whose UUID is still unknown */
     bool has_nvidia_modprobe;       /* the program that makes nodes */
-    struct nvl_containers containers; /* of this node */
+    struct nvl_containers containers; /* of this node; none if its cluster file system is gone */
     struct nvl_node *nodes;           /* those that the host should have, each inspected */
     size_t n_nodes;
     struct nvl_gpu_user *users; /* of GPUs, among the containers */

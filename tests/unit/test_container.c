@@ -1094,7 +1094,10 @@ static void test_configs_that_cannot_be_read(void **state)
     nvl_autofree char *large = nvl_xcalloc(1, NVL_CONFIG_MAX + 1);
     nvl_autofree char *path = make_parents(h, root_config);
 
-    assert_unreadable(h, -ENOENT, "No such file");
+    assert_unreadable(h, -ENOENT, "is gone");
+    assert_int_equal(symlink("elsewhere", path), 0);
+    assert_unreadable(h, -ESTALE, "no file is found under that name");
+    assert_int_equal(unlink(path), 0);
     put_folder(h, root_config);
     assert_unreadable(h, -EISDIR, "is a folder");
     assert_int_equal(rmdir(path), 0);

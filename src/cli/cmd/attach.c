@@ -434,15 +434,29 @@ static void tell(const struct nvl_context *ctx, const struct attach *a, bool dry
     }
 }
 
+/* Reads, decides, plans and writes; anew if somebody else wrote the config in between. */
+static int attach_config(const struct nvl_context *ctx, const char *name, const struct attach_values *values,
+                         struct attach *a, struct nvl_error *err)
+{
+    int r = -EAGAIN;
+
+    for (int round = 0; r == -EAGAIN && round <= NVL_COMMIT_REPEATS; round++) {
+        attach_clear(a);
+        *a = (struct attach){0};
+        r = prepare_attach(ctx, name, values, a, err);
+        if (r == 0 && !values->dry_run)
+            r = nvl_commit(&ctx->root, a->target.container, &a->target.config, &a->plan, err);
+    }
+    return r;
+}
+
 static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
                       struct nvl_error *err)
 {
     struct attach_values *values = data;
     struct attach nvl_auto(attach_clear) a = {0};
 
-    int r = prepare_attach(ctx, arguments->items[0], values, &a, err);
-    if (r == 0 && !values->dry_run)
-        r = nvl_commit(&ctx->root, a.target.container, &a.target.config, &a.plan, err);
+    int r = attach_config(ctx, arguments->items[0], values, &a, err);
     nvl_strv_clear(&values->gpus);
     nvl_strv_clear(&values->with);
     if (r < 0)

@@ -35,28 +35,60 @@ static bool is_device(const struct nvl_root *root, const char *path)
     return nvl_root_stat(root, path, 0, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode));
 }
 
+struct dev_fix {
+    struct nvl_strv options, gone, paths; /* of `pct set`; the keys to delete, and what they name */
+    struct nvl_strv choices;
+};
+
+static void dev_fix_clear(struct dev_fix *fix)
+{
+    nvl_strv_clear(&fix->options);
+    nvl_strv_clear(&fix->gone);
+    nvl_strv_clear(&fix->paths);
+    nvl_strv_clear(&fix->choices);
+}
+
 /* A single device in its place can be named; among several, only the user knows which is meant. */
 static void add_device_fix(const struct nvl_container_facts *facts, const struct nvl_setting *s,
-                           const char *path, const char *neighbors, struct nvl_strv *fix)
+                           const char *path, const char *neighbors, struct dev_fix *fix)
 {
-    const char *options = strchr(s->value, ','), *ct = facts->container->name;
+    const char *options = strchr(s->value, ',');
     bool is_single = strchr(neighbors, ',') == NULL;
     nvl_autofree char *value =
         nvl_xasprintf("%s%s", is_single ? neighbors : "PATH", options != NULL ? options : "");
     nvl_autofree char *word = nvl_shell_word(value);
 
-    if (neighbors[0] != '\0' && is_single)
-        nvl_strv_pushf(fix, "pct set %s -%s %s", ct, s->key, word);
-    else if (neighbors[0] != '\0')
-        nvl_strv_pushf(fix, "choose the right one for %s: pct set %s -%s %s", s->key, ct, s->key, word);
-    else
-        nvl_strv_pushf(fix, "pct set %s --delete %s   # or bring %s back", ct, s->key, path);
+    if (neighbors[0] == '\0') {
+        nvl_strv_push(&fix->gone, s->key);
+        nvl_strv_push(&fix->paths, path);
+    } else if (is_single) {
+        nvl_strv_pushf(&fix->options, "-%s %s", s->key, word);
+    } else {
+        nvl_strv_pushf(&fix->choices, "choose the right one for %s: pct set %s -%s %s", s->key,
+                       facts->container->name, s->key, word);
+    }
+}
+
+/* One command for all of them: `pct set` fails while any entry names a device that does not exist. */
+static void set_device_fix(const struct nvl_container_facts *facts, struct dev_fix *fix,
+                           struct nvl_finding *f)
+{
+    nvl_autofree char *gone = nvl_strv_join(&fix->gone, ","), *paths = nvl_strv_join(&fix->paths, ", ");
+
+    if (fix->gone.count > 0)
+        nvl_strv_pushf(&fix->options, "--delete %s   # or bring %s back", gone, paths);
+    if (fix->options.count > 0) {
+        nvl_autofree char *options = nvl_strv_join(&fix->options, " ");
+        nvl_strv_pushf(&fix->choices, "pct set %s %s", facts->container->name, options);
+    }
+    nvl_finding_fix_lines(f, &fix->choices);
 }
 
 static void check_dev_absent(const struct nvl_check *check, const struct nvl_container_facts *facts,
                              struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0}, fix = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
+    nvl_auto(dev_fix_clear) struct dev_fix fix = {0};
 
     for (size_t i = 0; i < facts->effective.count; i++) {
         nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry entry = {0};
@@ -81,7 +113,7 @@ static void check_dev_absent(const struct nvl_check *check, const struct nvl_con
     nvl_finding_cause(f, "Proxmox looks for the devices of dev[n] before it does anything else, and stops "
                          "the start with \"Device … does not exist\". The numbers of /dev/dri follow the "
                          "order in which drivers load, and change with the kernel and with cards");
-    nvl_finding_fix_lines(f, &fix);
+    set_device_fix(facts, &fix, f);
 }
 
 /* ---- ids ---- */
