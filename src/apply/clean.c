@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 
+#include "apply/eject.h"
 #include "base/root.h"
 #include "base/run.h"
 #include "container/container.h"
@@ -14,6 +15,7 @@
 #include "container/grant_lines.h"
 #include "container/idmap.h"
 #include "container/rootfs_path.h"
+#include "host/host.h"
 #include "inject/files.h"
 #include "inject/linker.h"
 #include "inject/node_copies.h"
@@ -106,17 +108,64 @@ static int out_of_reach(struct nvl_cleaned *cleaned, const struct nvl_effective 
     return 0;
 }
 
+/* Without /dev of its own (lxc.autodev = 0), the nodes were mounted on empty files of the root file system,
+ * which stay when the container stops. */
+static void clean_nodes_in(const struct nvl_host *host, const struct nvl_root *own, const char *folder,
+                           bool dry_run, struct nvl_strv *removed)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    nvl_autofd int fd = nvl_root_openat(own, folder, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    size_t before = removed->count;
+    struct stat st;
+
+    if (fd < 0)
+        return;
+    nvl_root_list(own, folder, &names);
+    for (size_t i = 0; i < names.count; i++)
+        if (nvl_eject_names(host, folder, names.items[i]) &&
+            fstatat(fd, names.items[i], &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+            st.st_size == 0 && (dry_run || unlinkat(fd, names.items[i], 0) == 0))
+            nvl_strv_pushf(removed, "%s/%s", folder, names.items[i]);
+    nvl_autofd int dev = removed->count > before && !dry_run && strcmp(folder, "/dev") != 0
+                             ? nvl_root_openat(own, "/dev", O_PATH | O_DIRECTORY | O_NOFOLLOW)
+                             : -1;
+    if (dev >= 0) /* made for the nodes; it stays if it contains more */
+        unlinkat(dev, strrchr(folder, '/') + 1, AT_REMOVEDIR);
+}
+
+static void clean_nodes(const struct nvl_root *root, const struct nvl_root *rootfs, bool dry_run,
+                        struct nvl_strv *removed)
+{
+    static const char *const folders[] = {"/dev", "/dev/nvidia-caps", "/dev/dri"};
+    const struct nvl_root own = nvl_root_own(rootfs);
+    nvl_auto(nvl_host_clear) struct nvl_host host = {0};
+
+    nvl_host_read(&host, root, NVL_GPUS_ALL, NULL); /* without it, only the names of /dev/dri are unknown */
+    for (size_t i = 0; i < NVL_LENGTH(folders); i++)
+        clean_nodes_in(&host, &own, folders[i], dry_run, removed);
+}
+
+/* The host's user that owns the root file system as it lies there: the container's root, or, where the mount
+ * itself maps the ids (idmap=container), the host's. */
+static bool is_owned_by_host(const struct nvl_root *rootfs)
+{
+    struct stat st;
+
+    return fstatat(rootfs->fd, "", &st, AT_EMPTY_PATH) == 0 && st.st_uid == 0;
+}
+
 static void refresh_linker(const struct nvl_root *root, const struct nvl_root *rootfs,
                            const struct nvl_idmap *map, struct nvl_cleaned *cleaned)
 {
     struct nvl_error err = {0};
     nvl_autofd int ldconfig = nvl_ldconfig_open(root);
+    bool stays = map->privileged || is_owned_by_host(rootfs);
 
     if (ldconfig < 0)
         nvl_error_errno(&err, ldconfig, "cannot open the host's ldconfig");
     else
-        nvl_ldconfig_run(rootfs, ldconfig, map->privileged ? (uid_t)-1 : map->uid0,
-                         map->privileged ? (gid_t)-1 : map->gid0, &err);
+        nvl_ldconfig_run(rootfs, ldconfig, stays ? (uid_t)-1 : map->uid0, stays ? (gid_t)-1 : map->gid0,
+                         &err);
     if (err.code == 0)
         return;
     nvl_strv_push(&cleaned->remaining, "/etc/ld.so.cache");
@@ -147,6 +196,13 @@ void nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootf
         remove_entries(root, rootfs, map, cleaned);
 }
 
+static void clean_stopped(const struct nvl_root *root, const struct nvl_root *rootfs,
+                          const struct nvl_idmap *map, bool dry_run, struct nvl_cleaned *cleaned)
+{
+    nvl_clean_entries(root, rootfs, map, dry_run, cleaned);
+    clean_nodes(root, rootfs, dry_run, &cleaned->removed);
+}
+
 /* Whether it is, on the machine itself, a Proxmox CT whose disk is not a directory. */
 static bool is_for_pct(const struct nvl_root *root, const struct nvl_container *c,
                        const struct nvl_effective *effective)
@@ -167,7 +223,7 @@ static int clean_with_pct(const struct nvl_root *root, const struct nvl_containe
     if (nvl_container_is_running(root, c)) /* `lock: mounted` does not stop anyone from starting it */
         cleaned->running = true;
     else
-        nvl_clean_entries(root, &rootfs, map, false, cleaned);
+        clean_stopped(root, &rootfs, map, false, cleaned);
     if (unmount_with_pct(&mount, &rootfs, &why) < 0) {
         nvl_strv_push(&cleaned->problems, why);
         free(why);
@@ -195,7 +251,7 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
     }
     struct nvl_root nvl_auto(nvl_root_close) rootfs = NVL_ROOT_NONE;
     if (nvl_container_open_rootfs(root, c, effective, &map, &rootfs, &why) == 0) {
-        nvl_clean_entries(root, &rootfs, &map, dry_run, cleaned);
+        clean_stopped(root, &rootfs, &map, dry_run, cleaned);
         return 0;
     }
     if (!is_for_pct(root, c, effective))

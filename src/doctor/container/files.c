@@ -97,25 +97,6 @@ static void check_left_files(const struct nvl_check *check, const struct nvl_con
     nvl_finding_fix(f, "%s", command);
 }
 
-static void check_mount_point(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                              struct nvl_findings *findings)
-{
-    struct stat st;
-
-    if (nvl_root_stat(&facts->rootfs, NVL_MOUNT_POINT, AT_SYMLINK_NOFOLLOW, &st) < 0 || S_ISDIR(st.st_mode))
-        return;
-    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
-                                            "nvlxc cannot mount the driver: something else is in its place");
-    nvl_finding_evidence(f, NVL_MOUNT_POINT " in the container is %s, not a folder",
-                         S_ISLNK(st.st_mode) ? "a symbolic link" : "a file");
-    nvl_finding_cause(
-        f, "nvlxc mounts the driver there, and follows no link; the container starts without the driver");
-    nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
-    nvl_strv_push(&paths, NVL_MOUNT_POINT);
-    nvl_autofree char *command = removal(facts, &paths);
-    nvl_finding_fix(f, "%s", command);
-}
-
 /* Ubuntu's names carry the branch: nvidia-dkms-550. */
 static bool is_kernel_package(const char *name)
 {
@@ -230,8 +211,6 @@ static void check_nested_cdi(const struct nvl_check *check, const struct nvl_con
 }
 
 const struct nvl_check nvl_file_checks[] = {
-    {"mount-point-blocked", "Can nvlxc mount the driver in it?", 20, NVL_NEEDS_BUNDLE | NVL_NEEDS_ROOTFS,
-     NULL, NVL_OF_CONTAINER(check_mount_point)},
     {"left-mount-points", "Is it free of empty files left by mounts?", 100,
      NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS, "mount-source-missing " NVL_NO_NODES_ON_HOST,
      NVL_OF_CONTAINER(check_left_files)},
