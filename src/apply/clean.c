@@ -178,11 +178,15 @@ static void remove_entries(const struct nvl_root *root, const struct nvl_root *r
 {
     struct nvl_strv nvl_auto(nvl_strv_clear) notes = {0};
 
+    nvl_entries_elsewhere(rootfs, &cleaned->remaining);
+    if (cleaned->remaining.count > 0)
+        nvl_strv_push(&notes, "on a mount that others may share: remove it there once none uses it");
+    size_t elsewhere = notes.count;
     nvl_entries_remove(rootfs, &cleaned->removed, &notes);
-    if (notes.count > 0) {
+    if (notes.count > elsewhere)
         nvl_entries_list(rootfs, &cleaned->remaining);
+    if (notes.count > 0)
         cleaned->why = nvl_strv_join(&notes, "; ");
-    }
     if (nvl_linker_names_bundle(rootfs))
         refresh_linker(root, rootfs, map, cleaned);
 }

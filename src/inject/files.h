@@ -22,6 +22,9 @@ int nvl_entries_write(const struct nvl_root *rootfs, const char *home,
 /* Removes nvlxc's entries. `removed` (without the folders that were made for an entry) and `notes` may be
  * NULL. */
 void nvl_entries_remove(const struct nvl_root *rootfs, struct nvl_strv *removed, struct nvl_strv *notes);
+/* What an earlier version left on a mount below the root, where another container may use it now: it stays.
+ */
+void nvl_entries_elsewhere(const struct nvl_root *rootfs, struct nvl_strv *paths);
 /* The paths of existing entries, for messages: what nvl_entries_remove would remove. */
 void nvl_entries_list(const struct nvl_root *rootfs, struct nvl_strv *paths);
 /* The paths that these capabilities add, for messages about a root file system that cannot be read. Beside

@@ -59,20 +59,31 @@ static void remove_kind(const struct nvl_root *rootfs, const struct nvl_places *
     }
 }
 
-/* Links of an earlier version, on a mount: another container may use them now. */
-static void say_what_stays(const struct nvl_root *rootfs, const struct nvl_places *places,
-                           struct nvl_strv *notes)
+/* Whether it is nvlxc's and lies on a mount below the root. */
+static bool is_ours_elsewhere(const struct nvl_root *rootfs, const struct nvl_place *place,
+                              const struct nvl_linker_conf *conf)
 {
     const struct nvl_root own = nvl_root_own(rootfs);
+    const char *name;
+    nvl_autofd int parent = nvl_root_open_parent(&own, place->path, &name);
 
-    for (size_t i = 0; notes != NULL && i < places->count; i++) {
-        const struct nvl_place *place = &places->items[i];
-        nvl_autofree char *target = NULL;
-        if (place->entry->kind == NVL_ENTRY_LINK && nvl_root_readlink(&own, place->path, &target) == -EXDEV &&
-            nvl_link_is_ours(rootfs, place->path))
-            nvl_strv_pushf(notes, "%s lies on a mount that others may share: remove it there if none uses it",
-                           place->path);
-    }
+    if (parent != -EXDEV)
+        return false;
+    return place->entry->kind == NVL_ENTRY_FOLDER
+               ? nvl_strv_contains(&conf->folders, place->path) && nvl_root_exists(rootfs, place->path)
+               : place->entry->kind == NVL_ENTRY_LINK && nvl_link_is_ours(rootfs, place->path);
+}
+
+void nvl_entries_elsewhere(const struct nvl_root *rootfs, struct nvl_strv *paths)
+{
+    nvl_auto(nvl_places_clear) struct nvl_places places = {0};
+    nvl_auto(nvl_linker_conf_clear) struct nvl_linker_conf conf = {0};
+
+    nvl_places_make(&places, rootfs);
+    nvl_linker_conf_read(rootfs, &conf);
+    for (size_t i = 0; i < places.count; i++)
+        if (is_ours_elsewhere(rootfs, &places.items[i], &conf))
+            nvl_strv_push(paths, places.items[i].path);
 }
 
 void nvl_entries_remove(const struct nvl_root *rootfs, struct nvl_strv *removed, struct nvl_strv *notes)
@@ -83,7 +94,6 @@ void nvl_entries_remove(const struct nvl_root *rootfs, struct nvl_strv *removed,
 
     nvl_places_make(&places, &own);
     read_conf(&own, &places, &conf);
-    say_what_stays(rootfs, &places, notes);
     remove_kind(&own, &places, NVL_ENTRY_LINK, &conf.folders, removed, notes);
     remove_kind(&own, &places, NVL_ENTRY_FOLDER, &conf.folders, removed, notes);
     nvl_home_note_remove(&own);

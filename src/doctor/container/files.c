@@ -68,6 +68,13 @@ static char *removal(const struct nvl_container_facts *facts, const struct nvl_s
     return nvl_xasprintf("rm %s", all);
 }
 
+/* A container without a /dev of its own keeps the files that the hook mounts on at each start; detach removes
+ * them. */
+static bool waits_for_nodes(const struct nvl_container_facts *facts)
+{
+    return !facts->is_running && facts->has_grant && facts->grant.delivery.nodes == NVL_NODES_HOOK;
+}
+
 static void check_left_files(const struct nvl_check *check, const struct nvl_container_facts *facts,
                              struct nvl_findings *findings)
 {
@@ -80,7 +87,10 @@ static void check_left_files(const struct nvl_check *check, const struct nvl_con
     find_empty(&facts->rootfs, "/usr/bin", is_tool, &paths);
     size_t n_files = paths.count;
     bool is_warning = n_files > 0 || facts->is_running;
-    find_empty(&facts->rootfs, "/dev", is_node_name, &paths);
+    if (!waits_for_nodes(facts)) {
+        find_empty(&facts->rootfs, "/dev", is_node_name, &paths);
+        find_empty(&facts->rootfs, "/dev/nvidia-caps", is_node_name, &paths);
+    }
     for (size_t i = 0; i < paths.count; i++)
         nvl_strv_pushf(&evidence, "%s is an empty file", paths.items[i]);
     struct nvl_finding *f =
