@@ -17,6 +17,7 @@
 #include "container/rootfs_path.h"
 #include "host/host.h"
 #include "inject/files.h"
+#include "inject/home.h"
 #include "inject/linker.h"
 #include "inject/node_copies.h"
 
@@ -200,9 +201,23 @@ void nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootf
         remove_entries(root, rootfs, map, cleaned);
 }
 
+/* Two containers can have one root file system, or one the other's folder; this one is stopped. */
+static bool is_home_in_use(const struct nvl_root *root, const struct nvl_root *rootfs)
+{
+    for (size_t i = 0; i < NVL_HOMES; i++)
+        if (nvl_is_mounted_elsewhere(root, rootfs, nvl_homes[i]))
+            return true;
+    return false;
+}
+
 static void clean_stopped(const struct nvl_root *root, const struct nvl_root *rootfs,
                           const struct nvl_idmap *map, bool dry_run, struct nvl_cleaned *cleaned)
 {
+    if (is_home_in_use(root, rootfs)) {
+        nvl_entries_list(rootfs, &cleaned->remaining);
+        cleaned->why = nvl_xstrdup("another container that runs has its driver mounted there");
+        return;
+    }
     nvl_clean_entries(root, rootfs, map, dry_run, cleaned);
     clean_nodes(root, rootfs, dry_run, &cleaned->removed);
 }

@@ -59,15 +59,6 @@ static const char *const bases[][BASES_MAX] = {
 #endif
 };
 
-/* A link to another base would give one file two paths. */
-static bool is_real_folder(const struct nvl_root *rootfs, const char *base)
-{
-    if (base[0] == '\0')
-        return true;
-    nvl_autofd int fd = nvl_root_openat(rootfs, base, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    return fd >= 0;
-}
-
 bool nvl_entry_is_granted(const struct nvl_entry *e, unsigned capabilities)
 {
     if (e->base == NVL_BASE_LIB32 && (capabilities & NVL_CAP_COMPAT32) == 0)
@@ -117,28 +108,47 @@ static bool is_place_named(const struct nvl_entry *entry, const struct nvl_strv 
 /* Whether each base exists; checked once, for the first entry that needs it. */
 struct base_states {
     const struct nvl_root *rootfs; /* NULL: all do */
-    enum { NOT_LOOKED, THERE, ABSENT } state[NVL_LENGTH(bases)][BASES_MAX];
+    enum base_state { NOT_LOOKED, THERE, ON_MOUNT, ABSENT } state[NVL_LENGTH(bases)][BASES_MAX];
 };
 
-static bool is_base_there(struct base_states *b, enum nvl_entry_base kind, size_t i)
+/* A link to another base would give one file two paths. */
+static enum base_state look_for_base(const struct nvl_root *rootfs, const char *base)
 {
+    if (base[0] == '\0')
+        return THERE;
+    nvl_autofd int fd = nvl_root_openat(rootfs, base, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    return fd == -EXDEV ? ON_MOUNT : fd >= 0 ? THERE : ABSENT;
+}
+
+static enum base_state base_state(struct base_states *b, enum nvl_entry_base kind, size_t i)
+{
+    enum base_state *state = &b->state[kind][i];
+
     if (b->rootfs == NULL)
-        return true;
-    if (b->state[kind][i] == NOT_LOOKED)
-        b->state[kind][i] = is_real_folder(b->rootfs, bases[kind][i]) ? THERE : ABSENT;
-    return b->state[kind][i] == THERE;
+        return THERE;
+    if (*state == NOT_LOOKED)
+        *state = look_for_base(b->rootfs, bases[kind][i]);
+    return *state;
+}
+
+/* The first base of that state is the one in use. */
+static bool add_places_in(struct nvl_places *places, const struct nvl_entry *entry, struct base_states *b,
+                          enum base_state state)
+{
+    bool is_used = true;
+
+    for (size_t i = 0; i < BASES_MAX && bases[entry->base][i] != NULL; i++)
+        if (base_state(b, entry->base, i) == state) {
+            add_place(places, entry, bases[entry->base][i], is_used);
+            is_used = false;
+        }
+    return !is_used;
 }
 
 static void add_places(struct nvl_places *places, const struct nvl_entry *entry, struct base_states *b)
 {
-    bool is_used = true;
-
-    for (size_t i = 0; i < BASES_MAX && bases[entry->base][i] != NULL; i++) {
-        if (!is_base_there(b, entry->base, i))
-            continue;
-        add_place(places, entry, bases[entry->base][i], is_used);
-        is_used = false;
-    }
+    if (!add_places_in(places, entry, b, THERE))
+        add_places_in(places, entry, b, ON_MOUNT); /* to say what is left out */
 }
 
 void nvl_places_make(struct nvl_places *places, const struct nvl_root *rootfs)

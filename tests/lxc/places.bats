@@ -114,6 +114,41 @@ share() {
     grep " /usr/local/nvidia " "/proc/$(lxc-info -n four -pH)/mountinfo"
 }
 
+@test "a root file system that another running container has: detach leaves it, and says why" {
+    make_container owner debian-12
+    nvlxc attach owner --quiet
+    mkdir -p /var/lib/lxc/guest
+    sed 's/^lxc.uts.name.*/lxc.uts.name = guest/' /var/lib/lxc/owner/config > /var/lib/lxc/guest/config
+    start guest
+    run -0 loads guest libcuda.so.1
+    [ "$output" = $BUNDLE/lib64/libcuda.so.550.163.01 ] || { echo "got: $output"; false; }
+    run nvlxc detach owner
+    says "another container that runs has its driver mounted there"
+    run -0 loads guest libcuda.so.1
+    [ "$output" = $BUNDLE/lib64/libcuda.so.550.163.01 ] || { echo "got: $output"; false; }
+    stop guest
+    rm -r /var/lib/lxc/guest
+    run -0 nvlxc detach owner
+    [ ! -e /var/lib/lxc/owner/rootfs/usr/local/nvidia ]
+}
+
+@test "a volume at /usr: the driver's place is elsewhere, and what PATH lacks is said" {
+    make_container volume debian-12
+    mkdir -p /srv/usr
+    cp -a /var/lib/lxc/volume/rootfs/usr/. /srv/usr/
+    echo 'lxc.mount.entry = /srv/usr usr none bind 0 0' >> /var/lib/lxc/volume/config
+    (cd /srv/usr && find . | sort) > /run/usr.before
+    nvlxc attach volume --quiet
+    start volume
+    run -0 syslog_of volume
+    says "nothing is written through a mount that others may share:" /usr/local/bin/nvidia-smi
+    run -0 loads volume libcuda.so.1
+    [ "$output" = $OTHER/lib64/libcuda.so.550.163.01 ]
+    stop volume
+    run -0 nvlxc detach volume
+    (cd /srv/usr && find . | sort) | diff /run/usr.before -
+}
+
 @test "privileged, with the host's own /usr/local: nothing is written on the host" {
     make_container host debian-12 privileged
     local before
