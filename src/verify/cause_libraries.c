@@ -66,6 +66,7 @@ static void cause_absent(const struct nvl_verify *v, const char *soname, struct 
 {
     const struct nvl_root *rootfs = &v->facts->rootfs;
     const char *home = nvl_home(rootfs);
+    int errors[NVL_HOMES];
     nvl_autofree char *in_bundle = nvl_xasprintf("%s/lib64/%s", home, soname),
                       *libcuda = nvl_xasprintf("%s/lib64/libcuda.so.1", home),
                       *libnvidia_ml = nvl_xasprintf("%s/lib64/libnvidia-ml.so.1", home);
@@ -85,14 +86,17 @@ static void cause_absent(const struct nvl_verify *v, const char *soname, struct 
                        "the driver that is mounted at %s lacks %s: its package is not installed on the host",
                        home, soname);
         nvl_step_fix_from_table(v, step, &sync_packages);
+    } else if (nvl_home_choose(rootfs, errors) == NULL) {
+        nvl_step_cause(step, "the driver has no place in the container: %s %s, %s %s", nvl_homes[0],
+                       nvl_home_obstacle(errors[0]), nvl_homes[1], nvl_home_obstacle(errors[1]));
+        nvl_step_fix(step, "nvlxc doctor %s", v->request->name);
     } else {
         nvl_step_cause(
             step,
             "no driver is mounted at %s: there was no bundle for %s when the container was started, or its "
-            "start hook did not run or had no place for it",
+            "start hook did not run",
             home, v->facts->host->host.driver.version);
-        nvl_step_fix(step, "nvlxc driver sync\n%s\nnvlxc doctor %s, if that does not help",
-                     v->request->restart, v->request->name);
+        nvl_step_fix(step, "nvlxc driver sync\n%s", v->request->restart);
     }
 }
 

@@ -669,16 +669,20 @@ ids() {
     has root/web container-musl fix Debian
 }
 
-@test "mount-point-blocked: a file, and a link; the fix" {
+@test "mount-point: a file or a link in its place, and the other place; both" {
     attached
     touch "$WEB/rootfs/usr/local/nvidia"
-    speaks root/web mount-point-blocked error
-    mend root/web mount-point-blocked
+    speaks root/web mount-point note
+    has root/web mount-point title "its driver is at /opt/nvlxc/nvidia"
+    has root/web mount-point evidence '/usr/local/nvidia is a link or a file, not a folder'
+    rm "$WEB/rootfs/usr/local/nvidia"
     speaks root/web
     ln -s /opt "$WEB/rootfs/usr/local/nvidia"
-    speaks root/web mount-point-blocked error
-    has root/web mount-point-blocked evidence 'symbolic link'
-    mend root/web mount-point-blocked
+    speaks root/web mount-point note
+    ln -s /nowhere "$WEB/rootfs/opt"
+    speaks root/web mount-point error
+    has root/web mount-point evidence '/opt/nvlxc/nvidia lies behind a broken link'
+    rm "$WEB/rootfs/opt" "$WEB/rootfs/usr/local/nvidia"
     speaks root/web
 }
 

@@ -72,7 +72,9 @@ static char *removal(const struct nvl_container_facts *facts, const struct nvl_s
  * them. */
 static bool waits_for_nodes(const struct nvl_container_facts *facts)
 {
-    return !facts->is_running && facts->has_grant && facts->grant.delivery.nodes == NVL_NODES_HOOK;
+    const char *autodev = nvl_effective_get(&facts->effective, "lxc.autodev");
+
+    return !facts->is_running && facts->has_grant && autodev != NULL && strcmp(autodev, "0") == 0;
 }
 
 static void check_left_files(const struct nvl_check *check, const struct nvl_container_facts *facts,
