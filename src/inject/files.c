@@ -17,11 +17,14 @@
 static int open_mount_point(const struct nvl_root *own, const char *home)
 {
     const char *name;
-    nvl_autofd int parent = nvl_root_open_parent(own, home, &name);
+    int fd = nvl_root_openat(own, home, O_PATH | O_DIRECTORY | O_NOFOLLOW);
 
+    if (fd != -EXDEV)
+        return fd;
+    nvl_autofd int parent = nvl_root_open_parent(own, home, &name);
     if (parent < 0)
         return parent;
-    int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 

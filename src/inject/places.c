@@ -131,24 +131,36 @@ static enum base_state base_state(struct base_states *b, enum nvl_entry_base kin
     return *state;
 }
 
+/* Whether the entry's path below that base is worth a look: a start that has notes looks behind the first
+ * only where they say so. */
+static bool is_place_asked_for(const struct nvl_entry *entry, const char *base, const struct nvl_strv *noted)
+{
+    nvl_autofree char *path = nvl_xasprintf("%s%s", base, entry->path);
+
+    return noted == NULL || nvl_strv_contains(noted, path);
+}
+
 /* The first base of that state is the one in use. */
 static bool add_places_in(struct nvl_places *places, const struct nvl_entry *entry, struct base_states *b,
-                          enum base_state state)
+                          enum base_state state, const struct nvl_strv *noted)
 {
     bool is_used = true;
 
-    for (size_t i = 0; i < BASES_MAX && bases[entry->base][i] != NULL; i++)
-        if (base_state(b, entry->base, i) == state) {
-            add_place(places, entry, bases[entry->base][i], is_used);
+    for (size_t i = 0; i < BASES_MAX && bases[entry->base][i] != NULL; i++) {
+        const char *base = bases[entry->base][i];
+        if ((is_used || is_place_asked_for(entry, base, noted)) && base_state(b, entry->base, i) == state) {
+            add_place(places, entry, base, is_used);
             is_used = false;
         }
+    }
     return !is_used;
 }
 
-static void add_places(struct nvl_places *places, const struct nvl_entry *entry, struct base_states *b)
+static void add_places(struct nvl_places *places, const struct nvl_entry *entry, struct base_states *b,
+                       const struct nvl_strv *noted)
 {
-    if (!add_places_in(places, entry, b, THERE))
-        add_places_in(places, entry, b, ON_MOUNT); /* to say what is left out */
+    if (!add_places_in(places, entry, b, THERE, noted))
+        add_places_in(places, entry, b, ON_MOUNT, noted); /* to say what is left out */
 }
 
 void nvl_places_make(struct nvl_places *places, const struct nvl_root *rootfs)
@@ -157,7 +169,7 @@ void nvl_places_make(struct nvl_places *places, const struct nvl_root *rootfs)
 
     *places = (struct nvl_places){0};
     for (size_t i = 0; i < NVL_LENGTH(entries); i++)
-        add_places(places, &entries[i], &b);
+        add_places(places, &entries[i], &b, NULL);
 }
 
 void nvl_places_make_some(struct nvl_places *places, const struct nvl_root *rootfs, unsigned capabilities,
@@ -168,7 +180,7 @@ void nvl_places_make_some(struct nvl_places *places, const struct nvl_root *root
     *places = (struct nvl_places){0};
     for (size_t i = 0; i < NVL_LENGTH(entries); i++)
         if (nvl_entry_is_granted(&entries[i], capabilities) || is_place_named(&entries[i], paths))
-            add_places(places, &entries[i], &b);
+            add_places(places, &entries[i], &b, paths);
 }
 
 void nvl_places_clear(struct nvl_places *places)
