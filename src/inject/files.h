@@ -1,4 +1,4 @@
-/* The files that nvlxc keeps in a container's root file system. One table lists them all (inject/files.c):
+/* The files that nvlxc keeps in a container's root file system. One table lists them all (inject/places.c):
  * the hook writes them, detach removes them. Existing files that are not nvlxc's stay. Missing folders are
  * made for the mount point and for the ICD and vendor files; comments in the linker's configuration file note
  * them, so that detach removes those and no others. The root file system is hostile: all access goes through
