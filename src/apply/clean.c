@@ -146,27 +146,18 @@ static void clean_nodes(const struct nvl_root *root, const struct nvl_root *root
         clean_nodes_in(&host, &own, folders[i], dry_run, removed);
 }
 
-/* The host's user that owns the root file system as it lies there: the container's root, or, where the mount
- * itself maps the ids (idmap=container), the host's. */
-static bool is_owned_by_host(const struct nvl_root *rootfs)
-{
-    struct stat st;
-
-    return fstatat(rootfs->fd, "", &st, AT_EMPTY_PATH) == 0 && st.st_uid == 0;
-}
-
 static void refresh_linker(const struct nvl_root *root, const struct nvl_root *rootfs,
                            const struct nvl_idmap *map, struct nvl_cleaned *cleaned)
 {
     struct nvl_error err = {0};
     nvl_autofd int ldconfig = nvl_ldconfig_open(root);
-    bool stays = map->privileged || is_owned_by_host(rootfs);
+    uid_t uid = map->privileged ? (uid_t)-1 : map->uid0;
+    gid_t gid = map->privileged ? (gid_t)-1 : map->gid0;
 
     if (ldconfig < 0)
         nvl_error_errno(&err, ldconfig, "cannot open the host's ldconfig");
     else
-        nvl_ldconfig_run(rootfs, ldconfig, stays ? (uid_t)-1 : map->uid0, stays ? (gid_t)-1 : map->gid0,
-                         &err);
+        nvl_ldconfig_run(rootfs, ldconfig, uid, gid, &err);
     if (err.code == 0)
         return;
     nvl_strv_push(&cleaned->remaining, "/etc/ld.so.cache");
@@ -210,15 +201,29 @@ static bool is_home_in_use(const struct nvl_root *root, const struct nvl_root *r
     return false;
 }
 
-static void clean_stopped(const struct nvl_root *root, const struct nvl_root *rootfs,
-                          const struct nvl_idmap *map, bool dry_run, struct nvl_cleaned *cleaned)
+/* Where the container's mount maps the ids (idmap=container), its files belong to the host's root on the
+ * disk. A running container could put a folder of the host's in the place of /etc: there this is not asked,
+ * nor of a user's container. */
+static bool is_owned_by_host(const struct nvl_container *c, const struct nvl_root *rootfs)
 {
+    struct stat st;
+
+    return c->user == NULL && nvl_root_stat(rootfs, "/etc", 0, &st) == 0 && st.st_uid == 0;
+}
+
+static void clean_stopped(const struct nvl_root *root, const struct nvl_container *c,
+                          const struct nvl_root *rootfs, const struct nvl_idmap *map, bool dry_run,
+                          struct nvl_cleaned *cleaned)
+{
+    struct nvl_idmap on_disk = *map;
+
     if (is_home_in_use(root, rootfs)) {
         nvl_entries_list(rootfs, &cleaned->remaining);
         cleaned->why = nvl_xstrdup("another container that runs has its driver mounted there");
         return;
     }
-    nvl_clean_entries(root, rootfs, map, dry_run, cleaned);
+    on_disk.privileged = map->privileged || is_owned_by_host(c, rootfs);
+    nvl_clean_entries(root, rootfs, &on_disk, dry_run, cleaned);
     clean_nodes(root, rootfs, dry_run, &cleaned->removed);
 }
 
@@ -242,7 +247,7 @@ static int clean_with_pct(const struct nvl_root *root, const struct nvl_containe
     if (nvl_container_is_running(root, c)) /* `lock: mounted` does not stop anyone from starting it */
         cleaned->running = true;
     else
-        clean_stopped(root, &rootfs, map, false, cleaned);
+        clean_stopped(root, c, &rootfs, map, false, cleaned);
     if (unmount_with_pct(&mount, &rootfs, &why) < 0) {
         nvl_strv_push(&cleaned->problems, why);
         free(why);
@@ -270,7 +275,7 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
     }
     struct nvl_root nvl_auto(nvl_root_close) rootfs = NVL_ROOT_NONE;
     if (nvl_container_open_rootfs(root, c, effective, &map, &rootfs, &why) == 0) {
-        clean_stopped(root, &rootfs, &map, dry_run, cleaned);
+        clean_stopped(root, c, &rootfs, &map, dry_run, cleaned);
         return 0;
     }
     if (!is_for_pct(root, c, effective))

@@ -149,7 +149,8 @@ static bool is_noted(const struct nvl_linker_conf *conf, const struct nvl_place 
 }
 
 /* Removes links that the grant or the bundle no longer has, and the folders that were made for them; `made`
- * then has only folders that wanted entries use. */
+ * then has only folders that wanted entries use. A home stays until detach, which looks whether another
+ * container uses it. */
 static void remove_surplus(const struct nvl_root *own, const struct nvl_places *places,
                            struct nvl_linker_conf *conf, struct nvl_strv *notes)
 {
@@ -157,7 +158,7 @@ static void remove_surplus(const struct nvl_root *own, const struct nvl_places *
 
     for (size_t i = 0; i < places->count; i++) {
         const struct nvl_place *place = &places->items[i];
-        if (place->is_wanted)
+        if (place->is_wanted || place->entry->kind == NVL_ENTRY_FOLDER)
             nvl_place_folders(place, &needed);
         else if (is_noted(conf, place) && nvl_link_is_ours(own, place->path))
             nvl_place_complain(notes, "remove", place->path, nvl_place_remove(own, place->path));
@@ -190,16 +191,29 @@ static int note_what_is_made(const struct nvl_root *own, const struct nvl_entrie
     return r;
 }
 
+/* Folders that an earlier start made for other entries stay. */
+static void remove_half_made(const struct nvl_root *own, const struct nvl_place *home,
+                             struct nvl_linker_conf *conf)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv its = {0}, others = {0};
+
+    nvl_place_folders(home, &its);
+    for (size_t i = 0; i < conf->folders.count; i++)
+        if (!nvl_strv_contains(&its, conf->folders.items[i]))
+            nvl_strv_push(&others, conf->folders.items[i]);
+    nvl_linker_conf_remove_folders(own, conf, &others);
+}
+
 /* Makes the home; without a configuration of the linker it holds the note of what was made. Nothing stays if
  * either fails. */
-static int make_home(const struct nvl_root *own, struct nvl_linker_conf *conf)
+static int make_home(const struct nvl_root *own, const struct nvl_place *home, struct nvl_linker_conf *conf)
 {
     int r = nvl_root_make_folder(own, conf->home);
 
     if (r == 0 && !nvl_linker_conf_can_be_written(own, conf))
         r = nvl_home_note_write(own, conf);
     if (r < 0)
-        nvl_linker_conf_remove_folders(own, conf, NULL);
+        remove_half_made(own, home, conf);
     return r;
 }
 
@@ -214,6 +228,16 @@ static void make_links(const struct nvl_root *own, const struct nvl_places *plac
     }
 }
 
+/* The table has one for each home. */
+static struct nvl_place *find_home_place(const struct nvl_places *places)
+{
+    size_t i = 0;
+
+    while (strcmp(places->items[i].path, places->home) != 0)
+        i++;
+    return &places->items[i];
+}
+
 int nvl_entries_write(const struct nvl_root *rootfs, const char *home,
                       const struct nvl_entries_wanted *wanted, struct nvl_strv *notes)
 {
@@ -223,13 +247,12 @@ int nvl_entries_write(const struct nvl_root *rootfs, const char *home,
     nvl_autofd int mount_point = open_mount_point(&own, home);
 
     find_wanted_places(rootfs, wanted, &conf, &places, notes);
-    for (size_t i = 0; i < places.count; i++)
-        if (places.items[i].entry->kind == NVL_ENTRY_FOLDER)
-            places.items[i].is_right = mount_point >= 0;
+    struct nvl_place *place = find_home_place(&places);
+    place->is_right = mount_point >= 0;
     remove_surplus(&own, &places, &conf, notes);
     int r = note_what_is_made(&own, wanted, &places, &conf, notes);
     if (mount_point < 0 && r == 0)
-        r = make_home(&own, &conf);
+        r = make_home(&own, place, &conf);
     if (mount_point < 0 && r < 0)
         return r;
     make_links(&own, &places, &conf, notes);

@@ -86,9 +86,12 @@ share() {
     start two
     run -0 loads two libcuda.so.1
     [ "$output" = $BUNDLE/lib64/libcuda.so.550.163.01 ] || { echo "got: $output"; false; }
-    [ ! -e /var/lib/lxc/two/rootfs/opt/nvlxc ]
+    [ -z "$(ls -A "/var/lib/lxc/two/rootfs$OTHER")" ] # detach takes it
     [ ! -L /var/lib/lxc/two/rootfs/usr/bin/nvidia-smi ]
     speaks two
+    stop two
+    nvlxc detach two --quiet
+    [ ! -e /var/lib/lxc/two/rootfs/opt/nvlxc ]
 }
 
 @test "what an earlier version left in a shared folder stays, and is named; the container that uses it keeps its driver" {
