@@ -183,6 +183,7 @@ void nvl_libc_read(const struct nvl_root *rootfs, struct nvl_libc *libc)
         libc->loader = nvl_xstrdup(first.interpreter);
     } else if (nvl_root_exists(rootfs, loader)) {
         libc->kind = NVL_LIBC_MUSL;
+        libc->is_disguised = nvl_root_exists(rootfs, GLIBC_LOADER);
         libc->loader = nvl_xstrdup(loader);
     }
 }

@@ -17,6 +17,7 @@ enum nvl_libc_kind {
 struct nvl_libc {
     enum nvl_libc_kind kind;
     char *loader;        /* ELSEWHERE, MUSL: its path */
+    bool is_disguised;   /* MUSL: something that is not glibc stands at the path of its loader */
     const char *machine; /* FOREIGN: "aarch64" */
 };
 

@@ -347,7 +347,7 @@ share() {
     nvlxc attach alpine --quiet
     start alpine
     speaks alpine container-musl error
-    has alpine container-musl evidence "/lib/ld-musl-x86_64.so.1"
+    has alpine container-musl evidence "/lib/ld-musl-x86_64.so.1; what stands in the place of glibc's"
     run -0 syslog_of alpine
     says "its C library is musl"
     run nvlxc --json verify alpine
@@ -388,8 +388,8 @@ C
     says "its glibc has a place of its own ($store/lib/ld-linux-x86-64.so.2): set LD_LIBRARY_PATH=/usr/local/nvidia/lib64"
     run -0 inside nixos /bin/busybox env LD_LIBRARY_PATH=/usr/local/nvidia/lib64 /nix/store/1abc-bash/try libcuda.so.1
     says "/usr/local/nvidia/lib64/libcuda.so.1"
-    speaks nixos container-musl warning
-    has nixos container-musl fix LD_LIBRARY_PATH=/usr/local/nvidia/lib64
+    speaks nixos container-glibc note
+    has nixos container-glibc fix LD_LIBRARY_PATH=/usr/local/nvidia/lib64
     run nvlxc --json verify nixos
     VERIFIED=$output
     step libc fail cause "glibc only at a path of its own" fix "LD_LIBRARY_PATH=/usr/local/nvidia/lib64"
@@ -432,8 +432,8 @@ C
     start arm
     run -0 syslog_of arm
     says "its programs are for another processor (aarch64)"
-    speaks arm container-musl error
-    has arm container-musl evidence "are for aarch64"
+    speaks arm container-processor error
+    has arm container-processor evidence "are for aarch64"
     stop arm
     [ "$(sha256sum < "$root/etc/ld.so.cache")" = "$before" ]
     run -0 nvlxc detach arm

@@ -6,7 +6,6 @@
 #include "doctor/families.h"
 #include "host/ldcache.h"
 #include "inject/home.h"
-#include "inject/libc.h"
 #include "inject/linker.h"
 
 #define CONF_MAX (64u << 10)
@@ -24,65 +23,6 @@ static const char *library_path(const struct nvl_config *config)
             value = line->value + strlen(variable);
     }
     return value;
-}
-
-static bool names_library_path(const struct nvl_config *config, const char *home)
-{
-    const char *value = library_path(config);
-
-    return value != NULL && strstr(value, home) != NULL;
-}
-
-static void say_foreign(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                        const char *machine, struct nvl_findings *findings)
-{
-    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
-                                            "its programs are for another processor than the host's");
-    nvl_finding_evidence(f, "its first programs (/sbin/init, /bin/sh) are for %s", machine);
-    nvl_finding_cause(f, "the host runs them through an emulator, which does not pass the driver's calls on; "
-                         "NVIDIA's libraries of this host do not load in them");
-    nvl_finding_fix(f, "move the programs that need the GPU to a container for the host's processor");
-}
-
-static void say_glibc_elsewhere(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                                const char *loader, struct nvl_findings *findings)
-{
-    const char *home = nvl_home(&facts->rootfs);
-
-    if (!nvl_wants_bundle(facts) || names_library_path(&facts->config, home))
-        return;
-    struct nvl_finding *f =
-        nvl_finding_add(findings, check, NVL_SEVERITY_WARNING, facts->name,
-                        "its linker reads no cache: programs find the driver by LD_LIBRARY_PATH alone");
-    nvl_finding_about(f, NVL_SUBJECT_LIBRARY, home);
-    nvl_finding_evidence(f, "its glibc is that of %s; none is where other distributions have it", loader);
-    nvl_finding_cause(f, "a glibc of Nix reads no /etc/ld.so.cache of the container's");
-    nvl_finding_fix(f,
-                    "set LD_LIBRARY_PATH=%s/lib64 for the programs that need the GPU (in NixOS: "
-                    "systemd.services.NAME.environment), and, for programs that are not of Nix, "
-                    "programs.nix-ld.enable = true with NIX_LD_LIBRARY_PATH of the same folder",
-                    home);
-}
-
-static void check_libc(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                       struct nvl_findings *findings)
-{
-    nvl_auto(nvl_libc_clear) struct nvl_libc libc = {0};
-
-    nvl_libc_read(&facts->rootfs, &libc);
-    if (libc.kind == NVL_LIBC_FOREIGN)
-        say_foreign(check, facts, libc.machine, findings);
-    else if (libc.kind == NVL_LIBC_ELSEWHERE)
-        say_glibc_elsewhere(check, facts, libc.loader, findings);
-    if (libc.kind != NVL_LIBC_MUSL)
-        return;
-    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
-                                            "its C library is musl, which cannot load NVIDIA's driver");
-    nvl_finding_evidence(f, "its loader %s is not glibc's, and it has no other", libc.loader);
-    nvl_finding_cause(f, "NVIDIA builds its libraries only for glibc; loading one fails with "
-                         "\"__register_atfork: symbol not found\"");
-    nvl_finding_fix(f, "move the programs that need the GPU to a container of a distribution with glibc: "
-                       "Debian, Ubuntu, Fedora");
 }
 
 /* Whether its /etc/ld.so.conf includes the folder that names the bundle; true if it has no such file. */
@@ -406,10 +346,9 @@ static void check_linker_cache(const struct nvl_check *check, const struct nvl_c
 }
 
 const struct nvl_check nvl_linker_checks[] = {
-    {"container-musl", "Can its C library load NVIDIA's driver?", 10, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS,
-     NULL, NVL_OF_CONTAINER(check_libc)},
     {"linker-include", "Does its linker read the folder that names the driver?", 30,
-     NVL_NEEDS_BUNDLE | NVL_NEEDS_ROOTFS, "container-musl", NVL_OF_CONTAINER(check_linker_include)},
+     NVL_NEEDS_BUNDLE | NVL_NEEDS_ROOTFS, "container-musl container-processor",
+     NVL_OF_CONTAINER(check_linker_include)},
     {"cuda-stubs", "Do its programs load a real libcuda?", 40, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS, NULL,
      NVL_OF_CONTAINER(check_cuda_stubs)},
     {"cuda-compat", "Do its programs load a libcuda that its GPU supports?", 50,
@@ -419,7 +358,8 @@ const struct nvl_check nvl_linker_checks[] = {
      "linker-include cuda-stubs cuda-compat start-outdated", NVL_OF_CONTAINER(check_own_driver)},
     {"linker-cache", "Does its linker find the driver that is mounted in it?", 70,
      NVL_NEEDS_GRANT | NVL_NEEDS_RUNNING,
-     "container-musl linker-include own-driver-libraries cuda-stubs cuda-compat start-outdated "
+     "container-musl container-processor container-glibc linker-include own-driver-libraries cuda-stubs "
+     "cuda-compat start-outdated "
      "bundle-damaged",
      NVL_OF_CONTAINER(check_linker_cache)},
     {0},
