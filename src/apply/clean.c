@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "apply/eject.h"
 #include "base/root.h"
 #include "base/run.h"
 #include "container/container.h"
@@ -16,7 +17,9 @@
 #include "container/grant_lines.h"
 #include "container/idmap.h"
 #include "container/rootfs_path.h"
+#include "host/host.h"
 #include "inject/files.h"
+#include "inject/home.h"
 #include "inject/linker.h"
 #include "inject/node_copies.h"
 
@@ -165,17 +168,55 @@ static bool is_able(void)
     return geteuid() == 0;
 }
 
+/* Without /dev of its own (lxc.autodev = 0), the nodes were mounted on empty files of the root file system,
+ * which stay when the container stops. */
+static void clean_nodes_in(const struct nvl_host *host, const struct nvl_root *own, const char *folder,
+                           bool dry_run, struct nvl_strv *removed)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    nvl_autofd int fd = nvl_root_openat(own, folder, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    size_t before = removed->count;
+    struct stat st;
+
+    if (fd < 0)
+        return;
+    nvl_root_list(own, folder, &names);
+    for (size_t i = 0; i < names.count; i++)
+        if (nvl_eject_names(host, folder, names.items[i]) &&
+            fstatat(fd, names.items[i], &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+            st.st_size == 0 && (dry_run || unlinkat(fd, names.items[i], 0) == 0))
+            nvl_strv_pushf(removed, "%s/%s", folder, names.items[i]);
+    nvl_autofd int dev = removed->count > before && !dry_run && strcmp(folder, "/dev") != 0
+                             ? nvl_root_openat(own, "/dev", O_PATH | O_DIRECTORY | O_NOFOLLOW)
+                             : -1;
+    if (dev >= 0) /* made for the nodes; it stays if it contains more */
+        unlinkat(dev, strrchr(folder, '/') + 1, AT_REMOVEDIR);
+}
+
+static void clean_nodes(const struct nvl_root *root, const struct nvl_root *rootfs, bool dry_run,
+                        struct nvl_strv *removed)
+{
+    static const char *const folders[] = {"/dev", "/dev/nvidia-caps", "/dev/dri"};
+    const struct nvl_root own = nvl_root_own(rootfs);
+    nvl_auto(nvl_host_clear) struct nvl_host host = {0};
+
+    nvl_host_read(&host, root, NVL_GPUS_ALL, NULL); /* without it, only the names of /dev/dri are unknown */
+    for (size_t i = 0; i < NVL_LENGTH(folders); i++)
+        clean_nodes_in(&host, &own, folders[i], dry_run, removed);
+}
+
 static void refresh_linker(const struct nvl_root *root, const struct nvl_root *rootfs,
                            const struct nvl_idmap *map, struct nvl_cleaned *cleaned)
 {
     struct nvl_error err = {0};
     nvl_autofd int ldconfig = nvl_ldconfig_open(root);
+    uid_t uid = map->privileged ? (uid_t)-1 : map->uid0;
+    gid_t gid = map->privileged ? (gid_t)-1 : map->gid0;
 
     if (ldconfig < 0)
         nvl_error_errno(&err, ldconfig, "cannot open the host's ldconfig");
     else
-        nvl_ldconfig_run(rootfs, ldconfig, map->privileged ? (uid_t)-1 : map->uid0,
-                         map->privileged ? (gid_t)-1 : map->gid0, &err);
+        nvl_ldconfig_run(rootfs, ldconfig, uid, gid, &err);
     if (err.code == 0)
         return;
     nvl_strv_push(&cleaned->remaining, "/etc/ld.so.cache");
@@ -188,12 +229,17 @@ static void remove_entries(const struct nvl_root *root, const struct nvl_root *r
 {
     struct nvl_strv nvl_auto(nvl_strv_clear) notes = {0};
 
+    nvl_entries_elsewhere(rootfs, &cleaned->remaining);
+    if (cleaned->remaining.count > 0)
+        nvl_strv_push(&notes, "on a mount that others may share: remove it there once none uses it");
+    size_t elsewhere = notes.count;
     nvl_entries_remove(rootfs, &cleaned->removed, &notes);
-    if (notes.count > 0) {
+    if (notes.count > elsewhere) {
         nvl_entries_list(rootfs, &cleaned->remaining);
-        cleaned->why = nvl_strv_join(&notes, "; ");
         cleaned->failed = is_able();
     }
+    if (notes.count > 0)
+        cleaned->why = nvl_strv_join(&notes, "; ");
     if (nvl_linker_names_bundle(rootfs))
         refresh_linker(root, rootfs, map, cleaned);
 }
@@ -205,6 +251,41 @@ void nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootf
         nvl_entries_list(rootfs, &cleaned->removed);
     else
         remove_entries(root, rootfs, map, cleaned);
+}
+
+/* Two containers can have one root file system, or one the other's folder; this one is stopped. */
+static bool is_home_in_use(const struct nvl_root *root, const struct nvl_root *rootfs)
+{
+    for (size_t i = 0; i < NVL_HOMES; i++)
+        if (nvl_is_mounted_elsewhere(root, rootfs, nvl_homes[i]))
+            return true;
+    return false;
+}
+
+/* Where the container's mount maps the ids (idmap=container), its files belong to the host's root on the
+ * disk. A running container could put a folder of the host's in the place of /etc: there this is not asked,
+ * nor of a user's container. */
+static bool is_owned_by_host(const struct nvl_container *c, const struct nvl_root *rootfs)
+{
+    struct stat st;
+
+    return c->user == NULL && nvl_root_stat(rootfs, "/etc", 0, &st) == 0 && st.st_uid == 0;
+}
+
+static void clean_stopped(const struct nvl_root *root, const struct nvl_container *c,
+                          const struct nvl_root *rootfs, const struct nvl_idmap *map, bool dry_run,
+                          struct nvl_cleaned *cleaned)
+{
+    struct nvl_idmap on_disk = *map;
+
+    if (is_home_in_use(root, rootfs)) {
+        nvl_entries_list(rootfs, &cleaned->remaining);
+        cleaned->why = nvl_xstrdup("another container that runs has its driver mounted there");
+        return;
+    }
+    on_disk.privileged = map->privileged || is_owned_by_host(c, rootfs);
+    nvl_clean_entries(root, rootfs, &on_disk, dry_run, cleaned);
+    clean_nodes(root, rootfs, dry_run, &cleaned->removed);
 }
 
 /* Whether it is, on the machine itself, a Proxmox CT whose disk is not a directory. */
@@ -239,7 +320,7 @@ static int clean_with_pct(const struct nvl_root *root, const struct nvl_containe
     if (nvl_container_is_running(root, c)) /* `lock: mounted` does not stop anyone from starting it */
         cleaned->running = true;
     else
-        nvl_clean_entries(root, &rootfs, map, false, cleaned);
+        clean_stopped(root, c, &rootfs, map, false, cleaned);
     unmount_with_pct(&mount, &rootfs, &problem);
     take_problem(cleaned, problem);
     return cleaned->running ? out_of_reach(cleaned, effective, nvl_xstrdup("it is running")) : 0;
@@ -271,7 +352,7 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
     }
     struct nvl_root nvl_auto(nvl_root_close) rootfs = NVL_ROOT_NONE;
     if (nvl_container_open_rootfs(root, c, effective, &map, &rootfs, &why) == 0) {
-        nvl_clean_entries(root, &rootfs, &map, how == NVL_CLEAN_DRY, cleaned);
+        clean_stopped(root, c, &rootfs, &map, how == NVL_CLEAN_DRY, cleaned);
         return 0;
     }
     if (!is_for_pct(root, c, effective)) {

@@ -42,4 +42,6 @@ bool nvl_clean_takes_pct(const struct nvl_root *root, const struct nvl_container
  * nvlxc's mounts. */
 void nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootfs,
                        const struct nvl_idmap *map, bool dry_run, struct nvl_cleaned *cleaned);
+/* Whether something is mounted on that folder of the root file system, in any mount namespace. */
+bool nvl_is_mounted_elsewhere(const struct nvl_root *host, const struct nvl_root *rootfs, const char *path);
 void nvl_cleaned_clear(struct nvl_cleaned *cleaned);

@@ -12,6 +12,7 @@
 #include "base/root.h"
 #include "host/host.h"
 #include "inject/bind.h"
+#include "inject/home.h"
 #include "inject/proc_view.h"
 
 #define STACK_MAX 16 /* mounts on one place: the container may add more meanwhile */
@@ -68,7 +69,7 @@ static bool is_dri_of_nvidia(const struct nvl_host *host, const char *name)
 }
 
 /* Compares names: a node whose number the driver no longer has must go as well. */
-static bool is_candidate(const struct nvl_host *host, const char *folder, const char *name)
+bool nvl_eject_names(const struct nvl_host *host, const char *folder, const char *name)
 {
     static const char *const common[] = {"nvidiactl", "nvidia-modeset", "nvidia-uvm", "nvidia-uvm-tools"};
 
@@ -139,7 +140,7 @@ static void eject_nodes_of(const struct nvl_ejection *e, const char *folder, con
 
     nvl_root_list(e->rootfs, folder, &entries);
     for (size_t i = 0; i < entries.count; i++) {
-        if (!is_candidate(e->host, folder, entries.items[i]))
+        if (!nvl_eject_names(e->host, folder, entries.items[i]))
             continue;
         nvl_autofree char *path = nvl_xasprintf("%s/%s", folder, entries.items[i]);
         if (find_mounted_node(e->rootfs, path, &st) && !is_node_kept(path, &st, keep, n_keep))
@@ -174,11 +175,11 @@ static bool is_same_file_at(const struct nvl_root *root, const char *path, int f
 
 /* The version, if one of the host's bundles is mounted there. A bundle that was removed meanwhile is a folder
  * without a name on the bundles' file system. */
-static char *find_mounted_bundle(const struct nvl_ejection *e)
+static char *find_mounted_bundle(const struct nvl_ejection *e, const char *home)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv versions = {0};
     struct stat st, store;
-    nvl_autofd int there = nvl_root_openat(e->rootfs, NVL_MOUNT_POINT, O_PATH | O_NOFOLLOW);
+    nvl_autofd int there = nvl_root_openat(e->rootfs, home, O_PATH | O_NOFOLLOW);
 
     if (there < 0 || !nvl_bind_is_mount(there))
         return NULL;
@@ -194,21 +195,27 @@ static char *find_mounted_bundle(const struct nvl_ejection *e)
     return NULL;
 }
 
-void nvl_eject_driver(const struct nvl_ejection *e, int keep)
+static void eject_driver_from(const struct nvl_ejection *e, const char *home, int keep)
 {
     for (int i = 0; i < STACK_MAX; i++) {
-        nvl_autofree char *version = find_mounted_bundle(e);
-        if (version == NULL || is_same_file_at(e->rootfs, NVL_MOUNT_POINT, keep))
+        nvl_autofree char *version = find_mounted_bundle(e, home);
+        if (version == NULL || is_same_file_at(e->rootfs, home, keep))
             return;
-        int r = e->only_look ? 0 : unmount_path(e->rootfs, NVL_MOUNT_POINT);
+        int r = e->only_look ? 0 : unmount_path(e->rootfs, home);
         if (r < 0)
-            nvl_strv_pushf(&e->ejected->problems, "cannot unmount the driver from " NVL_MOUNT_POINT ": %s",
+            nvl_strv_pushf(&e->ejected->problems, "cannot unmount the driver from %s: %s", home,
                            strerror(-r));
         else
             nvl_strv_pushf(&e->ejected->what, "driver %s", version);
         if (r < 0 || e->only_look)
             return;
     }
+}
+
+void nvl_eject_driver(const struct nvl_ejection *e, int keep)
+{
+    for (size_t i = 0; i < NVL_HOMES; i++)
+        eject_driver_from(e, nvl_homes[i], keep);
 }
 
 void nvl_eject_view(const struct nvl_ejection *e, const struct nvl_proc_view *keep)

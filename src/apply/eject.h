@@ -32,6 +32,8 @@ struct nvl_ejection {
     struct nvl_ejected *ejected;
 };
 
+/* Whether a node of that name in /dev, /dev/dri or /dev/nvidia-caps is NVIDIA's. */
+bool nvl_eject_names(const struct nvl_host *host, const char *folder, const char *name);
 /* Ejects the nodes that are not among `keep`. */
 void nvl_eject_nodes(const struct nvl_ejection *e, const struct nvl_node *keep, size_t n_keep);
 /* Ejects every bundle, down to the one that `keep` refers to; -1: every one. */

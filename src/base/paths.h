@@ -12,6 +12,7 @@
 #define NVL_PROBE_PROGRAM   "/usr/libexec/nvlxc/probe"
 #define NVL_PROGRAM         "/usr/bin/nvlxc"
 
-/* In a container; inject/files.c lists every file. */
-#define NVL_MOUNT_POINT "/usr/local/nvidia"   /* the bundle, read-only */
-#define NVL_PROC_NVIDIA "/proc/driver/nvidia" /* on the host; in a container, a view of it */
+/* In a container; inject/places.c lists every file. */
+#define NVL_MOUNT_POINT       "/usr/local/nvidia" /* the bundle, read-only: inject/home.h tells where it is */
+#define NVL_OTHER_MOUNT_POINT "/opt/nvlxc/nvidia" /* where the first one cannot be */
+#define NVL_PROC_NVIDIA       "/proc/driver/nvidia" /* on the host; in a container, a view of it */

@@ -51,6 +51,11 @@ struct nvl_root nvl_root_borrow(int fd)
     return (struct nvl_root){.fd = fd, .name = (char *)""};
 }
 
+struct nvl_root nvl_root_own(const struct nvl_root *root)
+{
+    return (struct nvl_root){.fd = root->fd, .name = root->name, .one_mount = true};
+}
+
 bool nvl_root_is_machine(const struct nvl_root *root)
 {
     return root->is_machine;
@@ -66,11 +71,12 @@ static const char *below_root(const char *path)
 
 int nvl_root_openat(const struct nvl_root *root, const char *path, int flags)
 {
+    uint64_t resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (root->one_mount ? RESOLVE_NO_XDEV : 0);
     int r;
 
     do {
         r = nvl_sys_openat2(root->fd, below_root(path), (unsigned)flags | O_CLOEXEC,
-                            (flags & O_CREAT) != 0 ? 0644 : 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+                            (flags & O_CREAT) != 0 ? 0644 : 0, resolve);
     } while (r == -EAGAIN || r == -EINTR); /* a rename raced with `..`: openat2(2) says to try again */
     return r;
 }

@@ -15,6 +15,7 @@ struct nvl_root {
     int fd;          /* O_PATH | O_DIRECTORY */
     char *name;      /* as the user gave it, without a trailing slash; "" for "/" */
     bool is_machine; /* opened as "/": no path leads out of it, so costly confinement is unnecessary */
+    bool one_mount;  /* nvl_root_own */
 };
 #define NVL_ROOT_NONE ((struct nvl_root){.fd = -1})
 
@@ -24,6 +25,9 @@ void nvl_root_from_fd(struct nvl_root *root, int fd, const char *name);
 void nvl_root_close(struct nvl_root *root);
 /* A handle on an open directory that stays the caller's: do not close it. Its name is "". */
 struct nvl_root nvl_root_borrow(int fd);
+/* The same directory without the mounts below it: what lies on one gives -EXDEV. A container's folder that is
+ * a mount may be another's too, or the host's. Borrowed, as above. */
+struct nvl_root nvl_root_own(const struct nvl_root *root);
 bool nvl_root_is_machine(const struct nvl_root *root); /* opened as "/" */
 
 /* Opens a descriptor (adding O_CLOEXEC), following links inside the root; with O_NOFOLLOW in flags the last

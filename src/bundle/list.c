@@ -95,7 +95,7 @@ static bool ends_in(const char *s, size_t len, const char *suffix)
 
 /* "36 35 98:0 /var/lib/nvlxc/driver/550.163.01 /usr/local/nvidia ro …": if /var is a separate file system,
  * the first path is shorter; while a container is being set up, the second one is longer, and where the
- * container's /usr/local is a link, only its last component is the same. */
+ * container's /usr/local is a link or cannot hold it, only its last component is the same. */
 static bool has_mount(const char *text, size_t len, const char *version)
 {
     nvl_autofree char *bundle = nvl_xasprintf("/nvlxc/driver/%s", version);

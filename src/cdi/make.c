@@ -12,9 +12,12 @@
 #include "base/paths.h"
 #include "bundle/list.h"
 #include "attach/request.h"
+#include "container/idmap.h"
+#include "container/rootfs_path.h"
 #include "container/target.h"
 #include "grant/resolve.h"
 #include "inject/files.h"
+#include "inject/home.h"
 
 /* glibc's subfolders for better processors, which it tries first in each of its own folders: /usr/lib in
  * Debian, its relatives and Arch, /usr/lib64 in Fedora and its relatives. glibc knows the first two
@@ -28,6 +31,7 @@ struct source {
     struct nvl_grant grant;
     struct nvl_resolved resolved;
     bool is_container; /* else GPUs have the host's indexes */
+    const char *home;  /* of a container: where it has the driver */
 };
 
 static void cdi_source_clear(struct source *s)
@@ -190,7 +194,7 @@ static int make_cdi(const struct source *s, struct nvl_cdi *cdi, struct nvl_strv
     nvl_autofree char *capabilities = nvl_capabilities_format(s->grant.capabilities);
 
     int r = s->grant.delivery.libraries == NVL_LIBRARIES_BUNDLE
-                ? add_bundle_files(s, s->is_container ? NVL_MOUNT_POINT : NULL, &cdi->edits, err)
+                ? add_bundle_files(s, s->is_container ? s->home : NULL, &cdi->edits, err)
                 : 0;
     if (r == 0)
         r = add_devices(s, cdi, err);
@@ -246,6 +250,19 @@ static int read_container_grant(const struct nvl_target *target, struct nvl_gran
     return -ENOENT;
 }
 
+/* In a root file system that cannot be read, where the driver usually is. */
+static const char *find_home(const struct nvl_root *root, const struct nvl_target *target)
+{
+    nvl_auto(nvl_root_close) struct nvl_root rootfs = NVL_ROOT_NONE;
+    nvl_autofree char *why = NULL;
+    struct nvl_idmap map;
+
+    if (nvl_idmap_read(&target->effective, &map, NULL) < 0 ||
+        nvl_container_open_rootfs(root, target->container, &target->effective, &map, &rootfs, &why) < 0)
+        return nvl_homes[0];
+    return nvl_home(&rootfs);
+}
+
 int nvl_cdi_of_container(const struct nvl_root *root, const char *name, struct nvl_cdi *cdi,
                          struct nvl_strv *warnings, struct nvl_error *err)
 {
@@ -259,6 +276,7 @@ int nvl_cdi_of_container(const struct nvl_root *root, const char *name, struct n
         r = nvl_host_read(&s.host, root, NVL_GPUS_ALL, err);
     if (r < 0)
         return r;
+    s.home = find_home(root, &target);
     nvl_grant_resolve(&s.grant, &s.host, &s.resolved);
     for (size_t i = 0; i < s.resolved.missing.count; i++)
         nvl_strv_push(warnings, s.resolved.missing.items[i]);

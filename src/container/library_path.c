@@ -1,29 +1,27 @@
 /* Where the loader of a container's first process looks before its cache. */
 #include "container/library_path.h"
 
-#include "base/paths.h"
 #include "base/root.h"
 
-#define BUNDLE NVL_MOUNT_POINT "/lib64"
-
-static bool is_bundle(const char *folder)
+static bool is_bundle(const char *home, const char *folder)
 {
     size_t len = strlen(folder);
+    nvl_autofree char *bundle = nvl_xasprintf("%s/lib64", home);
 
     while (len > 1 && folder[len - 1] == '/')
         len--;
-    return len == strlen(BUNDLE) && strncmp(folder, BUNDLE, len) == 0;
+    return len == strlen(bundle) && strncmp(folder, bundle, len) == 0;
 }
 
 /* The loader takes the first folder that has it. */
-static void walk_folders(struct nvl_library_path *path, const struct nvl_root *rootfs)
+static void walk_folders(struct nvl_library_path *path, const struct nvl_root *rootfs, const char *home)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
     nvl_autofree char *shadow = NULL;
 
     nvl_strv_split(&folders, path->value, ":;");
     for (size_t i = 0; i < folders.count; i++) {
-        if (is_bundle(folders.items[i])) {
+        if (is_bundle(home, folders.items[i])) {
             path->state = NVL_LIBRARY_PATH_FINDS;
             break;
         }
@@ -35,7 +33,7 @@ static void walk_folders(struct nvl_library_path *path, const struct nvl_root *r
 }
 
 void nvl_library_path_read(const struct nvl_effective *effective, const struct nvl_root *rootfs,
-                           struct nvl_library_path *path)
+                           const char *home, struct nvl_library_path *path)
 {
     const char *value = nvl_effective_variable(effective, NVL_KEY_RUNTIME, "LD_LIBRARY_PATH");
 
@@ -48,7 +46,7 @@ void nvl_library_path_read(const struct nvl_effective *effective, const struct n
         return;
     path->value = nvl_xstrdup(value);
     path->state = NVL_LIBRARY_PATH_OTHERS;
-    walk_folders(path, rootfs);
+    walk_folders(path, rootfs, home);
 }
 
 bool nvl_library_path_is_well(const struct nvl_library_path *path)

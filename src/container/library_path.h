@@ -19,9 +19,9 @@ struct nvl_library_path {
 
 /* From lxc.environment and, after it, lxc.environment.runtime, as liblxc sets them (start.c); a variable that
  * a config inherits from the caller's environment counts as unset. `rootfs` may be NULL: then linker and
- * shadow are unknown (false and NULL). */
+ * shadow are unknown (false and NULL). `home`: where the bundle is mounted. */
 void nvl_library_path_read(const struct nvl_effective *effective, const struct nvl_root *rootfs,
-                           struct nvl_library_path *path);
+                           const char *home, struct nvl_library_path *path);
 /* Whether programs find the driver's libraries by name, as far as this tells. */
 bool nvl_library_path_is_well(const struct nvl_library_path *path);
 void nvl_library_path_clear(struct nvl_library_path *path);

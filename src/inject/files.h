@@ -1,8 +1,8 @@
-/* The files that nvlxc keeps in a container's root file system. One table lists them all (inject/files.c):
+/* The files that nvlxc keeps in a container's root file system. One table lists them all (inject/places.c):
  * the hook writes them, detach removes them. Existing files that are not nvlxc's stay. Missing folders are
  * made for the mount point and for the ICD and vendor files; comments in the linker's configuration file note
  * them, so that detach removes those and no others. The root file system is hostile: all access goes through
- * its root handle, and follows no link at the last component. */
+ * its root handle, follows no link at the last component, and writes nothing through a mount below it. */
 #pragma once
 
 struct nvl_root;
@@ -14,14 +14,17 @@ struct nvl_entries_wanted {
     const struct nvl_root *bundle; /* a link is made only if its target is in the bundle */
 };
 
-/* Makes missing entries, repairs different ones and removes unwanted ones; the second time it writes nothing.
- * `notes` gets a line for each entry that could not be made, with the reason. Returns the mount point as a
- * descriptor to mount on, or why mounting is impossible. */
-int nvl_entries_write(const struct nvl_root *rootfs, const struct nvl_entries_wanted *wanted,
-                      struct nvl_strv *notes);
+/* Makes missing entries, repairs different ones and removes unwanted ones, for the driver at `home`; the
+ * second time it writes nothing. `notes` gets a line for each entry that could not be made, with the reason.
+ * Returns the home as a descriptor to mount on, or why mounting is impossible. */
+int nvl_entries_write(const struct nvl_root *rootfs, const char *home,
+                      const struct nvl_entries_wanted *wanted, struct nvl_strv *notes);
 /* Removes nvlxc's entries. `removed` (without the folders that were made for an entry) and `notes` may be
  * NULL. */
 void nvl_entries_remove(const struct nvl_root *rootfs, struct nvl_strv *removed, struct nvl_strv *notes);
+/* What an earlier version left on a mount below the root, where another container may use it now: it stays.
+ */
+void nvl_entries_elsewhere(const struct nvl_root *rootfs, struct nvl_strv *paths);
 /* The paths of existing entries, for messages: what nvl_entries_remove would remove. */
 void nvl_entries_list(const struct nvl_root *rootfs, struct nvl_strv *paths);
 /* The paths that these capabilities add, for messages about a root file system that cannot be read. Beside

@@ -10,6 +10,8 @@
 #include "base/sys.h"
 #include "inject/bind.h"
 #include "inject/files.h"
+#include "inject/home.h"
+#include "inject/libc.h"
 #include "inject/linker.h"
 #include "inject/node_copies.h"
 
@@ -170,6 +172,22 @@ static int put_bundle(const struct nvl_injection *in, int mount_point)
     return nvl_sys_move_mount(in->bundle_mount, mount_point);
 }
 
+static bool choose_home(struct nvl_injection *in, const struct nvl_root *rootfs)
+{
+    int errors[NVL_HOMES];
+
+    in->home = nvl_home_choose(rootfs, errors);
+    if (in->home == NULL)
+        nvl_strv_pushf(&in->outcome->problems,
+                       "cannot mount the driver at %s: it %s; nor at %s: it %s; see 'nvlxc doctor'",
+                       nvl_homes[0], nvl_home_obstacle(errors[0]), nvl_homes[1],
+                       nvl_home_obstacle(errors[1]));
+    else if (in->home != nvl_homes[0])
+        nvl_strv_pushf(&in->outcome->notes, "the driver is at %s: %s %s", in->home, nvl_homes[0],
+                       nvl_home_obstacle(errors[0]));
+    return in->home != NULL;
+}
+
 static void put_driver(struct nvl_injection *in, const struct nvl_root *rootfs)
 {
     const char *version = in->host->driver.version;
@@ -180,16 +198,19 @@ static void put_driver(struct nvl_injection *in, const struct nvl_root *rootfs)
                        strerror(-in->bundle_mount));
         return;
     }
+    if (!choose_home(in, rootfs)) {
+        nvl_root_close(&in->bundle); /* nothing to link then */
+        return;
+    }
     const struct nvl_entries_wanted wanted = {.capabilities = in->grant->capabilities, .bundle = &in->bundle};
-    nvl_autofd int mount_point = nvl_entries_write(rootfs, &wanted, &in->outcome->notes);
+    nvl_autofd int mount_point = nvl_entries_write(rootfs, in->home, &wanted, &in->outcome->notes);
     int r = put_bundle(in, mount_point);
     if (r < 0)
-        nvl_strv_pushf(&in->outcome->problems, "cannot mount the driver at " NVL_MOUNT_POINT ": %s",
-                       strerror(-r));
+        nvl_strv_pushf(&in->outcome->problems, "cannot mount the driver at %s: %s", in->home, strerror(-r));
     else if (r == 0 || !in->into_running)
         nvl_strv_pushf(&in->outcome->done, "driver %s", version);
     if (r < 0)
-        nvl_root_close(&in->bundle); /* nothing to link then */
+        nvl_root_close(&in->bundle);
 }
 
 static void put_view(struct nvl_injection *in, const struct nvl_root *rootfs)
@@ -217,18 +238,35 @@ void nvl_inject_put(struct nvl_injection *in, const struct nvl_root *rootfs)
     put_view(in, rootfs);
 }
 
-/* Says for which container ldconfig can do nothing, and why. */
+/* Says for which container ldconfig can do nothing, and why. A cache of another processor's programs would
+ * lose what this one's ldconfig does not know. */
 static bool needs_no_ldconfig(const struct nvl_injection *in, const struct nvl_root *rootfs)
 {
-    bool is_musl = nvl_linker_is_musl(rootfs), has_conf = nvl_root_exists(rootfs, "/etc/ld.so.conf");
+    nvl_auto(nvl_libc_clear) struct nvl_libc libc = {0};
 
-    if (is_musl)
+    nvl_libc_read(rootfs, &libc);
+    if (libc.kind == NVL_LIBC_FOREIGN)
+        nvl_strv_pushf(&in->outcome->problems,
+                       "its programs are for another processor (%s), on which NVIDIA's driver of this host "
+                       "does not run",
+                       libc.machine);
+    else if (libc.kind == NVL_LIBC_MUSL)
         nvl_strv_push(&in->outcome->problems,
                       "its C library is musl, which cannot load NVIDIA's driver (glibc only)");
-    else if (!has_conf)
-        nvl_strv_push(&in->outcome->notes, "it has no /etc/ld.so.conf: set LD_LIBRARY_PATH=" NVL_MOUNT_POINT
-                                           "/lib64, so that its programs find the driver");
-    return is_musl || !has_conf;
+    else if (libc.kind == NVL_LIBC_ELSEWHERE)
+        nvl_strv_pushf(
+            &in->outcome->notes,
+            "its glibc has a place of its own (%s): set LD_LIBRARY_PATH=%s/lib64 (on NixOS, for "
+            "programs not of Nix, name that folder to nix-ld), so that its programs find the driver",
+            libc.loader, in->home);
+    else if (!nvl_root_exists(rootfs, "/etc/ld.so.conf"))
+        nvl_strv_pushf(&in->outcome->notes,
+                       "it has no /etc/ld.so.conf: set LD_LIBRARY_PATH=%s/lib64, so that its programs find "
+                       "the driver",
+                       in->home);
+    else
+        return false;
+    return true;
 }
 
 void nvl_inject_link(struct nvl_injection *in, const struct nvl_root *rootfs, uid_t uid, gid_t gid)
@@ -247,17 +285,17 @@ void nvl_inject_link(struct nvl_injection *in, const struct nvl_root *rootfs, ui
                        in->bundle.name, strerror(-r));
         return;
     }
-    if (nvl_linker_is_current(rootfs, sonames, len, want_32) || needs_no_ldconfig(in, rootfs))
+    if (nvl_linker_is_current(rootfs, in->home, sonames, len, want_32) || needs_no_ldconfig(in, rootfs))
         return;
     nvl_autofd int ldconfig = nvl_ldconfig_open(in->host->root);
     if (ldconfig < 0)
         nvl_strv_pushf(problems,
-                       "no static ldconfig on the host (%s): set LD_LIBRARY_PATH=" NVL_MOUNT_POINT
-                       "/lib64 in the container, so that its programs find the driver",
-                       strerror(-ldconfig));
+                       "no static ldconfig on the host (%s): set LD_LIBRARY_PATH=%s/lib64 in the container, "
+                       "so that its programs find the driver",
+                       strerror(-ldconfig), in->home);
     else if (nvl_ldconfig_run(rootfs, ldconfig, uid, gid, &err) < 0)
         nvl_strv_push(problems, err.message);
-    else if (!nvl_linker_is_current(rootfs, sonames, len, want_32))
+    else if (!nvl_linker_is_current(rootfs, in->home, sonames, len, want_32))
         nvl_strv_push(problems, "its linker cache does not include the bundle: does its /etc/ld.so.conf "
                                 "include /etc/ld.so.conf.d?");
     else

@@ -21,6 +21,7 @@ struct nvl_injection {
         bool is_copy; /* the container's own copy (inject/node_copies.h) */
     } * nodes;        /* one for each of `resolved` */
     struct nvl_root bundle;
+    const char *home; /* where it is put: inject/home.h */
     int bundle_mount; /* or the reason why there is none */
     struct nvl_proc_view view;
     int view_error;

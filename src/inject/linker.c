@@ -9,6 +9,7 @@
 #include <linux/close_range.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "base/root.h"
 #include "base/run.h"
 #include "host/ldcache.h"
+#include "inject/home.h"
 
 /* ---- the linker's configuration ---- */
 
@@ -25,20 +27,86 @@
 #define NOTE_LINK   "# nvlxc made the link "
 #define CONF_MAX    8192
 
-void nvl_linker_conf_read(const struct nvl_root *rootfs, struct nvl_linker_conf *conf)
+static const char *find_named_home(const char *line)
+{
+    const char *below = nvl_path_below_home(line);
+
+    for (size_t i = 0; below != NULL && i < NVL_HOMES; i++)
+        if (strcmp(below, "/lib64") == 0 && nvl_has_prefix(line, nvl_homes[i]))
+            return nvl_homes[i];
+    return NULL;
+}
+
+static void parse_conf(const char *text, size_t len, struct nvl_linker_conf *conf)
 {
     const char *line;
-    size_t len, pos = 0, line_len;
+    size_t pos = 0, line_len;
 
-    *conf = (struct nvl_linker_conf){0};
-    if (nvl_root_read(rootfs, NVL_LINKER_CONF, CONF_MAX, &conf->text, &len) < 0)
-        return;
-    while (nvl_next_line(conf->text, len, &pos, &line, &line_len)) {
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
         nvl_autofree char *copy = nvl_xstrndup(line, line_len);
         if (nvl_has_prefix(copy, NOTE_FOLDER))
             nvl_strv_push(&conf->folders, copy + strlen(NOTE_FOLDER));
         else if (nvl_has_prefix(copy, NOTE_LINK))
             nvl_strv_push(&conf->links, copy + strlen(NOTE_LINK));
+        else if (conf->home == NULL)
+            conf->home = find_named_home(copy);
+    }
+}
+
+static char *note_path(const char *home)
+{
+    return nvl_xasprintf("%s/" NVL_HOME_NOTE, home);
+}
+
+void nvl_linker_conf_read(const struct nvl_root *rootfs, struct nvl_linker_conf *conf)
+{
+    size_t len;
+
+    *conf = (struct nvl_linker_conf){0};
+    if (nvl_root_read(rootfs, NVL_LINKER_CONF, CONF_MAX, &conf->text, &len) == 0)
+        parse_conf(conf->text, len, conf);
+    else if (!nvl_linker_conf_can_be_written(rootfs, conf))
+        for (size_t i = 0; i < NVL_HOMES; i++) {
+            nvl_autofree char *path = note_path(nvl_homes[i]), *note = NULL;
+            if (nvl_root_read(rootfs, path, CONF_MAX, &note, &len) == 0)
+                parse_conf(note, len, conf);
+        }
+}
+
+static void add_folder_notes(const struct nvl_linker_conf *conf, struct nvl_buf *text)
+{
+    for (size_t i = 0; i < conf->folders.count; i++)
+        nvl_buf_addf(text, NOTE_FOLDER "%s\n", conf->folders.items[i]);
+}
+
+static int write_file(const struct nvl_root *rootfs, const char *path, const struct nvl_buf *text)
+{
+    struct nvl_error err;
+    const char *name;
+    nvl_autofd int parent = nvl_root_open_parent(rootfs, path, &name);
+
+    return parent < 0 ? parent : nvl_file_replace(parent, name, text->data, text->len, NULL, &err);
+}
+
+int nvl_home_note_write(const struct nvl_root *rootfs, const struct nvl_linker_conf *conf)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
+    nvl_autofree char *path = note_path(conf->home);
+
+    add_folder_notes(conf, &text);
+    return text.len > 0 ? write_file(rootfs, path, &text) : 0;
+}
+
+void nvl_home_note_remove(const struct nvl_root *rootfs)
+{
+    struct stat st;
+    const char *name;
+
+    for (size_t i = 0; i < NVL_HOMES; i++) {
+        nvl_autofree char *path = note_path(nvl_homes[i]);
+        nvl_autofd int parent = nvl_root_open_parent(rootfs, path, &name);
+        if (parent >= 0 && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+            unlinkat(parent, name, 0);
     }
 }
 
@@ -74,18 +142,16 @@ bool nvl_linker_conf_can_be_written(const struct nvl_root *rootfs, const struct 
 int nvl_linker_conf_write(const struct nvl_root *rootfs, const struct nvl_linker_conf *conf, bool with_32)
 {
     nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
-    struct nvl_error err;
-    const char *name;
 
-    for (size_t i = 0; i < conf->folders.count; i++)
-        nvl_buf_addf(&text, NOTE_FOLDER "%s\n", conf->folders.items[i]);
+    add_folder_notes(conf, &text);
     for (size_t i = 0; i < conf->links.count; i++)
         nvl_buf_addf(&text, NOTE_LINK "%s\n", conf->links.items[i]);
-    nvl_buf_addf(&text, NVL_MOUNT_POINT "/lib64\n%s", with_32 ? NVL_MOUNT_POINT "/lib32\n" : "");
+    nvl_buf_addf(&text, "%s/lib64\n", conf->home);
+    if (with_32)
+        nvl_buf_addf(&text, "%s/lib32\n", conf->home);
     if (conf->text != NULL && strcmp(conf->text, text.data) == 0)
         return 0;
-    nvl_autofd int parent = nvl_root_open_parent(rootfs, NVL_LINKER_CONF, &name);
-    return parent < 0 ? parent : nvl_file_replace(parent, name, text.data, text.len, NULL, &err);
+    return write_file(rootfs, NVL_LINKER_CONF, &text);
 }
 
 int nvl_linker_conf_remove_folders(const struct nvl_root *rootfs, struct nvl_linker_conf *conf,
@@ -102,10 +168,10 @@ int nvl_linker_conf_remove_folders(const struct nvl_root *rootfs, struct nvl_lin
         }
         nvl_autofd int parent = nvl_root_open_parent(rootfs, folder, &name);
         int r = parent < 0 ? parent : unlinkat(parent, name, AT_REMOVEDIR) < 0 ? -errno : 0;
-        /* the container has put something into it, or has its own link or file there now */
+        /* the container has put something into it, or has its own link, file or mount there now */
         if (r == -ENOTEMPTY || r == -EEXIST)
             nvl_strv_push(&left, folder);
-        else if (r < 0 && r != -ENOENT && r != -ENOTDIR && result == 0)
+        else if (r < 0 && r != -ENOENT && r != -ENOTDIR && r != -EXDEV && result == 0)
             result = r;
     }
     nvl_strv_clear(&conf->folders);
@@ -119,22 +185,9 @@ int nvl_linker_conf_remove_folders(const struct nvl_root *rootfs, struct nvl_lin
 /* Enough for a large root file system on a slow disk; a hostile one cannot hold up the start for longer. */
 #define LDCONFIG_SECONDS 60
 
-bool nvl_linker_is_musl(const struct nvl_root *rootfs)
-{
-    static const char *const glibc[] = {"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"};
-    static const char *const musl[] = {"/lib/ld-musl-x86_64.so.1", "/lib/ld-musl-aarch64.so.1"};
-
-    for (size_t i = 0; i < NVL_LENGTH(glibc); i++)
-        if (nvl_root_exists(rootfs, glibc[i]))
-            return false;
-    for (size_t i = 0; i < NVL_LENGTH(musl); i++)
-        if (nvl_root_exists(rootfs, musl[i]))
-            return true;
-    return false;
-}
-
 /* One line of `sonames`: "lib64 libcuda.so.1". */
-static bool is_cached(const struct nvl_ldcache *cache, const char *line, size_t len, bool want_32)
+static bool is_cached(const struct nvl_ldcache *cache, const char *home, const char *line, size_t len,
+                      bool want_32)
 {
     char folder[8], soname[256], wanted[512];
     const char *blank = memchr(line, ' ', len);
@@ -146,21 +199,25 @@ static bool is_cached(const struct nvl_ldcache *cache, const char *line, size_t 
     if (is_32 && !want_32)
         return true;
     const char *path = nvl_ldcache_find(cache, is_32 ? NVL_ELF_32 : NVL_ELF_64, soname);
-    snprintf(wanted, sizeof wanted, "%s/%s/%s", NVL_MOUNT_POINT, folder, soname);
+    snprintf(wanted, sizeof wanted, "%s/%s/%s", home, folder, soname);
     return path != NULL && strcmp(path, wanted) == 0;
 }
 
-static bool names_below(const struct nvl_ldcache *cache, const char *folder)
+/* Whether it names something below any home, in a folder whose name begins so. */
+static bool names_below_home(const struct nvl_ldcache *cache, const char *folder)
 {
     struct nvl_ldcache_entry entry;
 
-    for (size_t i = 0; i < cache->n_entries; i++)
-        if (nvl_ldcache_entry(cache, i, &entry) && nvl_has_prefix(entry.path, folder))
+    for (size_t i = 0; i < cache->n_entries; i++) {
+        const char *below = nvl_ldcache_entry(cache, i, &entry) ? nvl_path_below_home(entry.path) : NULL;
+        if (below != NULL && nvl_has_prefix(below, folder))
             return true;
+    }
     return false;
 }
 
-bool nvl_linker_is_current(const struct nvl_root *rootfs, const char *sonames, size_t len, bool want_32)
+bool nvl_linker_is_current(const struct nvl_root *rootfs, const char *home, const char *sonames, size_t len,
+                           bool want_32)
 {
     nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
     const char *line;
@@ -169,17 +226,17 @@ bool nvl_linker_is_current(const struct nvl_root *rootfs, const char *sonames, s
     if (nvl_ldcache_read(&cache, rootfs) < 0)
         return false;
     while (nvl_next_line(sonames, len, &pos, &line, &line_len))
-        if (!is_cached(&cache, line, line_len, want_32))
+        if (!is_cached(&cache, home, line, line_len, want_32))
             return false;
     /* an earlier grant had them */
-    return want_32 || !names_below(&cache, NVL_MOUNT_POINT "/lib32/");
+    return want_32 || !names_below_home(&cache, "/lib32/");
 }
 
 bool nvl_linker_names_bundle(const struct nvl_root *rootfs)
 {
     nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
 
-    return nvl_ldcache_read(&cache, rootfs) == 0 && names_below(&cache, NVL_MOUNT_POINT "/");
+    return nvl_ldcache_read(&cache, rootfs) == 0 && names_below_home(&cache, "/");
 }
 
 /* A program that needs no interpreter: otherwise the kernel would run one from the container. */
@@ -276,6 +333,9 @@ static int confine_and_exec(void *data)
 /* ldconfig keeps notes for its next run. If a root file system has none, nvlxc leaves none. */
 #define AUX_FOLDER "/var/cache/ldconfig"
 #define AUX_FILE   AUX_FOLDER "/aux-cache"
+/* what it writes before it takes the cache's name, and leaves where it cannot write all of it */
+#define CACHE     "/etc/ld.so.cache"
+#define HALF_MADE CACHE "~"
 
 static void remove_new(const struct nvl_root *rootfs, bool had, const char *path, int flags)
 {
@@ -288,8 +348,20 @@ static void remove_new(const struct nvl_root *rootfs, bool had, const char *path
         unlinkat(parent, name, flags);
 }
 
-static int run_ldconfig_confined(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,
-                                 struct nvl_error *err)
+/* ldconfig says it on its standard error, in the container's words. */
+static const char *why_ldconfig_failed(int folder)
+{
+    struct statvfs fs;
+
+    if (fstatvfs(folder, &fs) < 0)
+        return "";
+    if ((fs.f_flag & ST_RDONLY) != 0)
+        return ": its file system is read-only";
+    return fs.f_blocks > 0 && fs.f_bavail == 0 ? ": no space is left on its file system" : "";
+}
+
+static int run_ldconfig_confined(const struct nvl_root *rootfs, int etc, int ldconfig_fd, uid_t uid,
+                                 gid_t gid, struct nvl_error *err)
 {
     struct confined confined = {rootfs->fd, ldconfig_fd, uid, gid};
     const struct nvl_run run = {
@@ -308,17 +380,28 @@ static int run_ldconfig_confined(const struct nvl_root *rootfs, int ldconfig_fd,
                              "ldconfig on the container's root file system was killed by signal %d",
                              WTERMSIG(result.status));
     if (WEXITSTATUS(result.status) != 0)
-        return nvl_error_set(err, -EIO, "ldconfig on the container's root file system failed with status %d",
-                             WEXITSTATUS(result.status));
+        return nvl_error_set(err, -EIO,
+                             "ldconfig on the container's root file system failed with status %d%s",
+                             WEXITSTATUS(result.status), why_ldconfig_failed(etc));
     return 0;
 }
 
 int nvl_ldconfig_run(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,
                      struct nvl_error *err)
 {
-    bool had_folder = nvl_root_exists(rootfs, AUX_FOLDER), had_file = nvl_root_exists(rootfs, AUX_FILE);
+    const struct nvl_root own = nvl_root_own(rootfs);
+    bool had_folder = nvl_root_exists(rootfs, AUX_FOLDER), had_file = nvl_root_exists(rootfs, AUX_FILE),
+         had_half = nvl_root_exists(rootfs, HALF_MADE);
+    const char *name;
 
-    int r = run_ldconfig_confined(rootfs, ldconfig_fd, uid, gid, err);
+    nvl_autofd int etc = nvl_root_open_parent(&own, CACHE, &name);
+    if (etc == -EXDEV)
+        return nvl_error_set(
+            err, etc,
+            "its /etc lies on a mount of its own, which others may share: its linker's cache "
+            "is left as it is");
+    int r = run_ldconfig_confined(rootfs, etc, ldconfig_fd, uid, gid, err);
+    remove_new(rootfs, had_half, HALF_MADE, 0);
     remove_new(rootfs, had_file, AUX_FILE, 0);
     remove_new(rootfs, had_folder, AUX_FOLDER, AT_REMOVEDIR);
     return r;

@@ -1,4 +1,4 @@
-/* The container's dynamic linker: whether it can load the driver at all, and its cache. */
+/* The container's dynamic linker: its configuration and its cache. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,20 +8,19 @@
 struct nvl_error;
 struct nvl_root;
 
-/* musl without glibc: it cannot load NVIDIA's libraries (`__register_atfork: symbol not found`). */
-bool nvl_linker_is_musl(const struct nvl_root *rootfs);
 /* Whether the root file system's cache gives the bundle's file for each line of `sonames` ("lib64
- * libcuda.so.1"), with the bundle mounted at NVL_MOUNT_POINT. lib32 lines count only with want_32; without it
- * the cache must name none of them. */
-bool nvl_linker_is_current(const struct nvl_root *rootfs, const char *sonames, size_t len, bool want_32);
-/* Whether the cache names anything below NVL_MOUNT_POINT. */
+ * libcuda.so.1"), with the bundle mounted at `home`. lib32 lines count only with want_32; without it the
+ * cache must name none of them. */
+bool nvl_linker_is_current(const struct nvl_root *rootfs, const char *home, const char *sonames, size_t len,
+                           bool want_32);
+/* Whether the cache names anything of a bundle. */
 bool nvl_linker_names_bundle(const struct nvl_root *rootfs);
 
 /* Opens the host's ldconfig while the host is still visible: -errno if there is none. */
 int nvl_ldconfig_open(const struct nvl_root *host);
 /* Runs it on the root file system, in a child that has made that its root, holds no descriptor of the host,
  * has dropped every capability, has switched to uid and gid (the container's root; -1: stay), and has set
- * no_new_privs. */
+ * no_new_privs. If it fails, the message says why, and nothing half made stays. */
 int nvl_ldconfig_run(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,
                      struct nvl_error *err);
 
@@ -32,19 +31,25 @@ struct nvl_root;
 #define NVL_LINKER_CONF "/etc/ld.so.conf.d/00-nvlxc.conf"
 
 struct nvl_linker_conf {
-    char *text; /* the file; NULL if it cannot be read */
+    char *text;       /* the file; NULL if it cannot be read */
+    const char *home; /* the one of nvl_homes that it names; NULL for none */
     struct nvl_strv folders, links;
 };
 
-/* All zero if there is no such file. */
+/* All zero if there is no such file. In an image that can have none, a small file in the home, which the
+ * mounted bundle covers, notes the folders. */
 void nvl_linker_conf_read(const struct nvl_root *rootfs, struct nvl_linker_conf *conf);
 void nvl_linker_conf_clear(struct nvl_linker_conf *conf);
 /* Drops all noted folders that are not in the table, and sorts the rest, outer ones first. */
 void nvl_linker_conf_keep_known(struct nvl_linker_conf *conf, const struct nvl_strv *table);
 /* Whether there can be such a file: an image without its folder has nothing that reads it. */
 bool nvl_linker_conf_can_be_written(const struct nvl_root *rootfs, const struct nvl_linker_conf *conf);
-/* Writes the file if it differs from what was read. */
+/* Writes the file for conf->home if it differs from what was read. */
 int nvl_linker_conf_write(const struct nvl_root *rootfs, const struct nvl_linker_conf *conf, bool with_32);
+/* The note in the home that stands in for it. */
+#define NVL_HOME_NOTE ".nvlxc"
+int nvl_home_note_write(const struct nvl_root *rootfs, const struct nvl_linker_conf *conf);
+void nvl_home_note_remove(const struct nvl_root *rootfs);
 
 /* Removes noted folders that none of `keep` is (NULL: all go), inner ones first, if they are empty, and takes
  * them off the list. -errno of the first that failed, unless it is in use or gone. */

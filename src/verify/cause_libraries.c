@@ -2,7 +2,7 @@
  * mounted in the container. */
 #include "verify/cause_libraries.h"
 
-#include "base/paths.h"
+#include "inject/home.h"
 #include "doctor/facts.h"
 #include "verify/session.h"
 #include "verify/verify.h"
@@ -11,7 +11,7 @@ void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const ch
                           struct nvl_step *step)
 {
     const char *loaded = v->facts->host->host.driver.version;
-    bool is_bundle = nvl_has_prefix(path, NVL_MOUNT_POINT "/");
+    bool is_bundle = nvl_path_below_home(path) != NULL;
 
     nvl_step_cause(step, "the kernel module is %s, this library is %s: they must be the same%s", loaded,
                    version, is_bundle ? "; the module changed after the container was started" : "");
@@ -65,28 +65,37 @@ static void cause_needed(const struct nvl_verify *v, const char *soname, const c
 static void cause_absent(const struct nvl_verify *v, const char *soname, struct nvl_step *step)
 {
     const struct nvl_root *rootfs = &v->facts->rootfs;
-    nvl_autofree char *in_bundle = nvl_xasprintf(NVL_MOUNT_POINT "/lib64/%s", soname);
+    const char *home = nvl_home(rootfs);
+    int errors[NVL_HOMES];
+    nvl_autofree char *in_bundle = nvl_xasprintf("%s/lib64/%s", home, soname),
+                      *libcuda = nvl_xasprintf("%s/lib64/libcuda.so.1", home),
+                      *libnvidia_ml = nvl_xasprintf("%s/lib64/libnvidia-ml.so.1", home);
 
     if (nvl_root_exists(rootfs, in_bundle)) {
         nvl_step_cause(step,
-                       "the driver is mounted at " NVL_MOUNT_POINT ", but the container's linker cache does "
-                       "not name it, or it has none");
-        nvl_step_fix(step,
-                     "in the container: ldconfig; if it has no ldconfig, set LD_LIBRARY_PATH=" NVL_MOUNT_POINT
-                     "/lib64 for its programs (lxc.environment)");
-    } else if (nvl_root_exists(rootfs, NVL_MOUNT_POINT "/lib64/libcuda.so.1") ||
-               nvl_root_exists(rootfs, NVL_MOUNT_POINT "/lib64/libnvidia-ml.so.1")) {
+                       "the driver is mounted at %s, but the container's linker cache does not name it, or "
+                       "it has none",
+                       home);
+        nvl_step_fix(
+            step,
+            "in the container: ldconfig; if it has no ldconfig, set LD_LIBRARY_PATH=%s/lib64 for its "
+            "programs (lxc.environment)",
+            home);
+    } else if (nvl_root_exists(rootfs, libcuda) || nvl_root_exists(rootfs, libnvidia_ml)) {
         nvl_step_cause(step,
-                       "the driver that is mounted at " NVL_MOUNT_POINT
-                       " lacks %s: its package is not installed on the host",
-                       soname);
+                       "the driver that is mounted at %s lacks %s: its package is not installed on the host",
+                       home, soname);
         nvl_step_fix_from_table(v, step, &sync_packages);
+    } else if (nvl_home_choose(rootfs, errors) == NULL) {
+        nvl_step_cause(step, "the driver has no place in the container: %s %s, %s %s", nvl_homes[0],
+                       nvl_home_obstacle(errors[0]), nvl_homes[1], nvl_home_obstacle(errors[1]));
+        nvl_step_fix(step, "nvlxc doctor %s", v->request->name);
     } else {
         nvl_step_cause(
             step,
-            "no driver is mounted at " NVL_MOUNT_POINT
-            ": there was no bundle for %s when the container was started, or its start hook did not run",
-            v->facts->host->host.driver.version);
+            "no driver is mounted at %s: there was no bundle for %s when the container was started, or its "
+            "start hook did not run",
+            home, v->facts->host->host.driver.version);
         nvl_step_fix(step, "nvlxc driver sync\n%s", v->request->restart);
     }
 }

@@ -4,6 +4,7 @@
 #include "verify/causes.h"
 
 #include "base/paths.h"
+#include "inject/home.h"
 #include "verify/cause_libraries.h"
 #include "verify/cause_nodes.h"
 #include "doctor/facts.h"
@@ -48,9 +49,11 @@ static void cause_mismatch(const struct nvl_verify *v, const char *path, struct 
                    "the container's %s does not have the kernel module's version, %s: the packages were "
                    "upgraded without a reboot, or the container has its own driver",
                    path != NULL ? path : "driver library", v->facts->host->host.driver.version);
-    if (path != NULL && !nvl_has_prefix(path, NVL_MOUNT_POINT "/"))
-        nvl_step_fix(step, "in the container: remove the driver that is installed there, so that programs "
-                           "load the one at " NVL_MOUNT_POINT);
+    if (path != NULL && nvl_path_below_home(path) == NULL)
+        nvl_step_fix(step,
+                     "in the container: remove the driver that is installed there, so that programs "
+                     "load the one at %s",
+                     nvl_home(&v->facts->rootfs));
     else
         nvl_step_fix(step, "nvlxc driver sync\n%s", v->request->restart);
 }

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
-#include "base/paths.h"
+#include "inject/home.h"
 #include "verify/cause_libraries.h"
 #include "inside/run.h"
 #include "verify/causes.h"
@@ -95,8 +95,10 @@ static void judge_smi(struct nvl_verify *v, const char *path, const struct nvl_o
 
 static void run_smi(struct nvl_verify *v)
 {
-    static const char *const paths[] = {"/usr/local/bin/nvidia-smi", NVL_MOUNT_POINT "/bin/nvidia-smi",
-                                        "/usr/bin/nvidia-smi", "/usr/local/sbin/nvidia-smi", NULL};
+    const char *home = nvl_home(&v->facts->rootfs);
+    nvl_autofree char *bundled = nvl_xasprintf("%s/bin/nvidia-smi", home);
+    const char *const paths[] = {"/usr/local/bin/nvidia-smi", bundled, "/usr/bin/nvidia-smi",
+                                 "/usr/local/sbin/nvidia-smi", NULL};
     nvl_auto(nvl_output_clear) struct nvl_output out = {0};
     const char *path = nvl_verify_find(v, paths);
 
@@ -107,8 +109,7 @@ static void run_smi(struct nvl_verify *v)
     if (path == NULL) {
         struct nvl_step *step =
             nvl_step_add(v, "nvidia-smi", NVL_STEP_FAIL, "nvidia-smi is not in the container");
-        nvl_step_cause(step,
-                       "no driver is mounted at " NVL_MOUNT_POINT ", or it was made without nvidia-smi");
+        nvl_step_cause(step, "no driver is mounted at %s, or it was made without nvidia-smi", home);
         nvl_step_fix(step, "nvlxc driver sync\n%s", v->request->restart);
         return;
     }

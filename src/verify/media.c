@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
-#include "base/paths.h"
+#include "inject/home.h"
 #include "verify/cause_libraries.h"
 #include "verify/parts.h"
 #include "bundle/version_match.h"
@@ -23,7 +23,7 @@ static const struct nvl_probe_line *load_line(const struct nvl_probe_run *run, c
 /* The library is in the bundle: what the host's packages lack is not the container's fault. */
 static bool is_bundled(const struct nvl_verify *v, const char *soname)
 {
-    nvl_autofree char *path = nvl_xasprintf(NVL_MOUNT_POINT "/lib64/%s", soname);
+    nvl_autofree char *path = nvl_xasprintf("%s/lib64/%s", nvl_home(&v->facts->rootfs), soname);
 
     return nvl_root_exists(&v->facts->rootfs, path);
 }
@@ -141,8 +141,8 @@ static void verify_named(struct nvl_verify *v, const struct named_library *l)
         nvl_step_add(v, l->id, NVL_STEP_PASS, "%s, named by %s", path, file);
     else
         nvl_step_add(v, l->id, NVL_STEP_PASS,
-                     "%s; no file in the container names it: programs find it with %s=%s", path, l->variable,
-                     l->in_bundle);
+                     "%s; no file in the container names it: programs find it with %s=%s%s", path,
+                     l->variable, nvl_home(&v->facts->rootfs), l->in_bundle);
 }
 
 static void verify_opencl(struct nvl_verify *v)
@@ -153,7 +153,7 @@ static void verify_opencl(struct nvl_verify *v)
                                                 .function = "clGetExtensionFunctionAddress",
                                                 .sonames = sonames,
                                                 .files = files,
-                                                .in_bundle = NVL_MOUNT_POINT "/etc/OpenCL/vendors",
+                                                .in_bundle = "/etc/OpenCL/vendors",
                                                 .variable = "OCL_ICD_VENDORS"};
 
     verify_named(v, &opencl);
@@ -170,8 +170,7 @@ static void verify_vulkan(struct nvl_verify *v)
                                                 .function = "vk_icdGetInstanceProcAddr",
                                                 .sonames = sonames,
                                                 .files = files,
-                                                .in_bundle =
-                                                    NVL_MOUNT_POINT "/share/vulkan/icd.d/nvidia_icd.json",
+                                                .in_bundle = "/share/vulkan/icd.d/nvidia_icd.json",
                                                 .variable = "VK_DRIVER_FILES"};
 
     verify_named(v, &vulkan);

@@ -5,7 +5,8 @@
 
 #include "verify/cause_nodes.h"
 #include "verify/parts.h"
-#include "inject/linker.h"
+#include "inject/home.h"
+#include "inject/libc.h"
 #include "doctor/facts.h"
 #include "verify/session.h"
 
@@ -131,32 +132,64 @@ static void judge_node(struct nvl_verify *v, const char *id, bool as_user)
         nvl_cause_of_node(v, first, error_of(first, as_user), step);
 }
 
-/* A program that starts and reaches its end has everything that it was linked with. */
-static bool judge_libc(struct nvl_verify *v, const struct nvl_probe_run *run)
-{
-    const struct nvl_output *out = &run->out;
+#define USE_ANOTHER "use a container with glibc: Debian, Ubuntu, Rocky, Arch, …"
 
-    if (run->lines.ended) {
-        nvl_step_add(v, "libc", NVL_STEP_PASS, "a program linked with glibc starts");
-        return true;
-    }
-    nvl_autofree char *ending = nvl_probe_run_ending(v, run), *said = nvl_printable(out->text, out->len, 300);
-    struct nvl_step *step = nvl_step_add(v, "libc", NVL_STEP_FAIL, "the probe: %s%s%s", ending,
-                                         said[0] != '\0' ? "; it said: " : "", said);
-    if (nvl_linker_is_musl(&v->facts->rootfs)) {
+static void cause_libc(const struct nvl_verify *v, const struct nvl_libc *libc, int error,
+                       struct nvl_step *step)
+{
+    const char *home = nvl_home(&v->facts->rootfs);
+
+    if (libc->kind == NVL_LIBC_MUSL) {
         nvl_step_cause(
-            step, "the container's C library is musl (as in Alpine), which cannot load NVIDIA's libraries");
-        nvl_step_fix(step, "use a container with glibc: Debian, Ubuntu, Rocky, Arch, …");
-    } else if (out->error == -ENOENT) {
+            step,
+            "the container's C library is musl (as in Alpine; its loader is %s), which cannot load "
+            "NVIDIA's libraries, with gcompat neither",
+            libc->loader);
+        nvl_step_fix(step, USE_ANOTHER);
+    } else if (libc->kind == NVL_LIBC_FOREIGN) {
+        nvl_step_cause(step, "the container's programs are for another processor (%s) than the host's",
+                       libc->machine);
+        nvl_step_fix(step, "use a container for the host's processor");
+    } else if (libc->kind == NVL_LIBC_ELSEWHERE) {
+        nvl_step_cause(step,
+                       "the container has glibc only at a path of its own (%s, as in NixOS): a program that "
+                       "is not of that distribution does not start, nvlxc's probe among them",
+                       libc->loader);
+        nvl_step_fix(step,
+                     "in its configuration: programs.nix-ld.enable = true, and LD_LIBRARY_PATH=%s/lib64 for "
+                     "the programs that need the GPU; then verify again",
+                     home);
+    } else if (error == -ENOENT) {
         nvl_step_cause(step, "the container has no /lib64/ld-linux-x86-64.so.2: without glibc for x86-64 it "
                              "cannot load NVIDIA's libraries");
-        nvl_step_fix(step, "use a container with glibc: Debian, Ubuntu, Rocky, Arch, …");
-    } else if (out->error < 0) {
+        nvl_step_fix(step, USE_ANOTHER);
+    } else if (error < 0) {
         nvl_step_cause(step, "nvlxc could not start a program in the container");
     } else {
         nvl_step_cause(step, "the container's loader or C library does not run a plain program to its end; a "
                              "line in its /etc/ld.so.preload can cause that");
     }
+}
+
+/* A program that starts and reaches its end has everything that it was linked with; but musl runs it too, by
+ * way of gcompat. */
+static bool judge_libc(struct nvl_verify *v, const struct nvl_probe_run *run)
+{
+    const struct nvl_output *out = &run->out;
+    nvl_auto(nvl_libc_clear) struct nvl_libc libc = {0};
+
+    nvl_libc_read(&v->facts->rootfs, &libc);
+    if (run->lines.ended && libc.kind != NVL_LIBC_MUSL) {
+        nvl_step_add(v, "libc", NVL_STEP_PASS, "a program linked with glibc starts");
+        return true;
+    }
+    nvl_autofree char *ending = nvl_probe_run_ending(v, run), *said = nvl_printable(out->text, out->len, 300);
+    struct nvl_step *step = run->lines.ended
+                                ? nvl_step_add(v, "libc", NVL_STEP_FAIL,
+                                               "a program linked with glibc starts, but by musl's loader")
+                                : nvl_step_add(v, "libc", NVL_STEP_FAIL, "the probe: %s%s%s", ending,
+                                               said[0] != '\0' ? "; it said: " : "", said);
+    cause_libc(v, &libc, out->error, step);
     return false;
 }
 

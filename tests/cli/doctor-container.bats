@@ -669,16 +669,39 @@ ids() {
     has root/web container-musl fix Debian
 }
 
-@test "mount-point-blocked: a file, and a link; the fix" {
+@test "container-processor, container-glibc: by what its first program is" {
+    attached
+    mkdir -p "$WEB/rootfs/sbin" "$WEB/rootfs/nix/store/x"
+    cp /bin/true "$WEB/rootfs/sbin/init"
+    printf '\267\000' | dd of="$WEB/rootfs/sbin/init" bs=1 seek=18 conv=notrunc status=none
+    speaks root/web container-processor error
+    has root/web container-processor evidence aarch64
+    has root/web container-processor fix "for the host's processor"
+    # Nix's: a script, whose interpreter names a loader in the store
+    rm "$WEB/rootfs/lib64/ld-linux-x86-64.so.2"
+    local loader=/nix/store/x/ld-linux-x86-64.so.2
+    cp /lib64/ld-linux-x86-64.so.2 "$WEB/rootfs$loader"
+    gcc -Wl,--dynamic-linker=$loader -o "$WEB/rootfs/nix/store/x/sh" -x c - <<< 'int main(void) { return 0; }'
+    printf '#! /nix/store/x/sh\n' > "$WEB/rootfs/sbin/init"
+    speaks root/web container-glibc note
+    has root/web container-glibc evidence $loader
+    has root/web container-glibc fix LD_LIBRARY_PATH=/usr/local/nvidia/lib64
+}
+
+@test "mount-point: a file or a link in its place, and the other place; both" {
     attached
     touch "$WEB/rootfs/usr/local/nvidia"
-    speaks root/web mount-point-blocked error
-    mend root/web mount-point-blocked
+    speaks root/web mount-point note
+    has root/web mount-point title "its driver is at /opt/nvlxc/nvidia"
+    has root/web mount-point evidence '/usr/local/nvidia is a link or a file, not a folder'
+    rm "$WEB/rootfs/usr/local/nvidia"
     speaks root/web
     ln -s /opt "$WEB/rootfs/usr/local/nvidia"
-    speaks root/web mount-point-blocked error
-    has root/web mount-point-blocked evidence 'symbolic link'
-    mend root/web mount-point-blocked
+    speaks root/web mount-point note
+    ln -s /nowhere "$WEB/rootfs/opt"
+    speaks root/web mount-point error
+    has root/web mount-point evidence '/opt/nvlxc/nvidia lies behind a broken link'
+    rm "$WEB/rootfs/opt" "$WEB/rootfs/usr/local/nvidia"
     speaks root/web
 }
 

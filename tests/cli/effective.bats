@@ -291,9 +291,20 @@ LINES
     rm -r "$root/usr/local"
     ln -s /srv/none "$root/usr/local"
     sed -i '/options/d' "$HOST/var/lib/lxc/box/config"
-    speaks box mount-point error
-    has box mount-point evidence "/usr/local -> /srv/none"
-    has box mount-point fix "lxc-start -n box" "mkdir -p /srv/none"
+    speaks box mount-point note
+    has box mount-point evidence "/usr/local/nvidia lies behind a broken link"
     mkdir -p "$root/srv/none"
     speaks box
+    # what the config will mount counts before it is mounted; a missing optional source does not
+    mkdir -p "$HOST/srv/shared"
+    echo 'lxc.mount.entry = /srv/none usr/local none bind,optional 0 0' >> "$HOST/var/lib/lxc/box/config"
+    speaks box
+    echo 'lxc.mount.entry = /srv/shared usr/local none bind 0 0' >> "$HOST/var/lib/lxc/box/config"
+    speaks box mount-point note
+    has box mount-point evidence "/var/lib/lxc/box/config:" "lxc.mount.entry = /srv/shared usr/local" \
+        "/usr/local/nvidia lies on a mount of its own"
+    echo 'lxc.mount.entry = /srv/shared opt none bind 0 0' >> "$HOST/var/lib/lxc/box/config"
+    speaks box mount-point error
+    has box mount-point evidence "/opt/nvlxc/nvidia lies on a mount of its own"
+    has box mount-point fix "make /usr/local/nvidia or /opt/nvlxc/nvidia a folder" "lxc-start -n box"
 }

@@ -258,7 +258,7 @@ END
     speaks priv
 }
 
-@test "a read-only root file system, and a link that leads nowhere: the cause is named while it runs, and its fix mends it" {
+@test "a read-only root file system: the cause is named while it runs, and its fix mends it; a link that leads nowhere: the other place" {
     # as no start has left it yet
     nvlxc detach priv --quiet
     [ ! -e /var/lib/lxc/priv/rootfs/usr/local/nvidia ]
@@ -280,16 +280,22 @@ END
     sed -i '/^lxc.rootfs.options/d' /var/lib/lxc/priv/config
     nvlxc detach priv --quiet
     mv /var/lib/lxc/priv/rootfs/usr/local /var/lib/lxc/priv/rootfs/usr/kept
-    # the container writes the link, and root pastes the fix
     ln -s '/srv/none; touch /srv/harmed' /var/lib/lxc/priv/rootfs/usr/local
     nvlxc attach priv --quiet
     start priv
-    speaks priv mount-point error
-    mend priv mount-point
-    [ ! -e /srv/harmed ]
-    speaks priv # the mount table escapes the blanks of where the link leads
+    speaks priv mount-point note
+    run -0 loads priv libcuda.so.1
+    [ "$output" = /opt/nvlxc/nvidia/lib64/libcuda.so.550.163.01 ]
+    stop priv
+    # with what it leads to: the mount table escapes the blanks there
+    mkdir -p '/var/lib/lxc/priv/rootfs/srv/none; touch /srv/harmed'
+    start priv
+    speaks priv
     run -0 loads priv libcuda.so.1
     stop priv
+    [ ! -e /srv/harmed ]
+    nvlxc detach priv --quiet
+    rm -r '/var/lib/lxc/priv/rootfs/srv/none; touch '
     rm /var/lib/lxc/priv/rootfs/usr/local
     mv /var/lib/lxc/priv/rootfs/usr/kept /var/lib/lxc/priv/rootfs/usr/local
 }

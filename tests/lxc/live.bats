@@ -286,7 +286,7 @@ on the host: /dev/nvidia1 made (it was missing)" ]
     run -0 inside ct sh -c 'ln -s /etc /dev/nvidia1; ln -s ../../../../run/victim /dev/nvidia-caps; ln -s /etc/passwd /dev/nvidiactl'
     run -1 nvlxc attach ct --gpu 0 --live
     says "/dev/nvidia1 cannot be bound: something else exists there" "/dev/nvidiactl cannot be bound" \
-        "cannot mount the driver at"
+        "the driver is at /opt/nvlxc/nvidia: /usr/local/nvidia is a link or a file"
     listing /etc | diff /run/etc.before -
     listing /run/victim | diff /run/victim.before -
     run ! grep /run/victim /proc/self/mountinfo

@@ -138,10 +138,11 @@ answers() {
     local init
     init=$(process_of 'sleep 102')
     run -1 answers "$init" nvlxc attach media --live
-    says "cannot make /usr/local/nvidia in the container: Permission denied"
+    says "cannot mount the driver at /usr/local/nvidia: it cannot be made" "nor at /opt/nvlxc/nvidia: it cannot be made"
     run answers "$init" nvlxc detach media --live
     kill "$init"
     [ ! -e /usr/local/nvidia ]
+    [ ! -e /opt/nvlxc ]
     [ ! -e /etc/ld.so.conf.d/00-nvlxc.conf ]
     run -0 nvlxc attach media
 }

@@ -428,7 +428,7 @@ SH
 
 @test "NVENC and NVDEC: another version, no answer, nothing there" {
     cp $STUBS/libnvidia-encode.so "$R/usr/local/lib/libnvidia-encode.so.535.104.05"
-    ln -s libnvidia-encode.so.535.104.05 "$R/usr/local/lib/libnvidia-encode.so.1"
+    ln -sf libnvidia-encode.so.535.104.05 "$R/usr/local/lib/libnvidia-encode.so.1"
     mv "$R/etc/ld.so.conf.d/00-nvlxc.conf" "$R/etc/ld.so.conf.d/zz-nvlxc.conf"
     inside d12 ldconfig
     verify 1 d12

@@ -16,7 +16,7 @@ static void read_path(const struct nvl_root *rootfs, enum nvl_dialect dialect, c
 
     assert_int_equal(nvl_config_parse(&config, dialect, nvl_xstrdup(text), strlen(text), NULL), 0);
     nvl_auto(nvl_effective_clear) struct nvl_effective effective = effective_of(&config);
-    nvl_library_path_read(&effective, rootfs, path);
+    nvl_library_path_read(&effective, rootfs, "/usr/local/nvidia", path);
 }
 
 static void the_environment_is_read_as_liblxc_sets_it(void **state)

@@ -13,6 +13,8 @@
 #include "base/paths.h"
 #include "grant/grant.h"
 #include "inject/files.h"
+#include "inject/home.h"
+#include "inject/libc.h"
 #include "inject/linker.h"
 
 struct trees {
@@ -73,7 +75,7 @@ static char *write_entries(const struct trees *t, unsigned capabilities)
     nvl_auto(nvl_strv_clear) struct nvl_strv notes = {0};
     const struct nvl_entries_wanted wanted = {.capabilities = capabilities, .bundle = &t->bundle};
 
-    nvl_autofd int mount_point = nvl_entries_write(&t->rootfs, &wanted, &notes);
+    nvl_autofd int mount_point = nvl_entries_write(&t->rootfs, nvl_home(&t->rootfs), &wanted, &notes);
     (void)mount_point;
     return nvl_strv_join(&notes, "\n");
 }
@@ -322,7 +324,7 @@ static void fifos_do_not_hang(void **state)
     shell("cd %s/rootfs/etc && mkfifo ld.so.conf.d/00-nvlxc.conf ld.so.cache", t->path);
     alarm(10);
     nvl_autofree char *notes = write_entries(t, NVL_CAP_DEFAULT);
-    assert_false(nvl_linker_is_current(&t->rootfs, "lib64 libcuda.so.1\n", 19, false));
+    assert_false(nvl_linker_is_current(&t->rootfs, NVL_MOUNT_POINT, "lib64 libcuda.so.1\n", 19, false));
     assert_false(nvl_linker_names_bundle(&t->rootfs));
     alarm(0);
 }
@@ -335,20 +337,74 @@ static void missing_folders_are_not_made(void **state)
     nvl_autofree char *notes = write_entries(t, NVL_CAP_DEFAULT);
     assert_string_equal(notes, "");
     shell("cd %s/rootfs && [ \"$(find . -mindepth 1 | sort | tr '\\n' ' ')\" = './usr ./usr/local "
-          "./usr/local/nvidia ' ]",
+          "./usr/local/nvidia ./usr/local/nvidia/.nvlxc ' ]",
+          t->path);
+    /* the note in it says that nothing above was there */
+    nvl_entries_remove(&t->rootfs, NULL, NULL);
+    shell("cd %s/rootfs && [ -z \"$(find . -mindepth 1)\" ]", t->path);
+    shell("mkdir -p %s/rootfs/usr/local", t->path);
+    nvl_autofree char *again = write_entries(t, NVL_CAP_DEFAULT);
+    nvl_entries_remove(&t->rootfs, NULL, NULL);
+    shell("cd %s/rootfs && [ \"$(find . -mindepth 1 | sort | tr '\\n' ' ')\" = './usr ./usr/local ' ]",
           t->path);
 }
 
-static void musl_is_told_from_glibc(void **state)
+static enum nvl_libc_kind libc_of(const struct trees *t)
+{
+    nvl_auto(nvl_libc_clear) struct nvl_libc libc = {0};
+
+    nvl_libc_read(&t->rootfs, &libc);
+    return libc.kind;
+}
+
+static void the_libc_is_what_its_loader_is(void **state)
 {
     const struct trees *t = *state;
 
-    assert_false(nvl_linker_is_musl(&t->rootfs));
-    shell("cd %s/rootfs && mkdir lib lib64 && touch lib/ld-musl-x86_64.so.1", t->path);
-    assert_true(nvl_linker_is_musl(&t->rootfs));
+    assert_int_equal(libc_of(t), NVL_LIBC_NONE);
+    shell("cd %s/rootfs && mkdir lib lib64 sbin && "
+          "cc -shared -nostdlib -Wl,-soname,libc.musl-x86_64.so.1 -o lib/ld-musl-x86_64.so.1 -x c /dev/null",
+          t->path);
+    assert_int_equal(libc_of(t), NVL_LIBC_MUSL);
+    /* Alpine's gcompat: a link to musl, or a program; neither is glibc */
+    shell("ln -s ../lib/ld-musl-x86_64.so.1 %s/rootfs/lib64/ld-linux-x86-64.so.2", t->path);
+    assert_int_equal(libc_of(t), NVL_LIBC_MUSL);
+    shell("cd %s/rootfs/lib64 && rm ld-linux-x86-64.so.2 && cp /bin/true ld-linux-x86-64.so.2", t->path);
+    assert_int_equal(libc_of(t), NVL_LIBC_MUSL);
+    shell("rm %s/rootfs/lib/*", t->path);
+    assert_int_equal(libc_of(t), NVL_LIBC_MUSL);
     /* Debian's musl package lies beside glibc */
-    shell("touch %s/rootfs/lib64/ld-linux-x86-64.so.2", t->path);
-    assert_false(nvl_linker_is_musl(&t->rootfs));
+    shell("cd %s/rootfs && cp /lib64/ld-linux-x86-64.so.2 lib64/ && touch lib/ld-musl-x86_64.so.1", t->path);
+    assert_int_equal(libc_of(t), NVL_LIBC_GLIBC);
+    /* the first program of another processor: aarch64 is 183 */
+    shell("cd %s/rootfs && cp /bin/true sbin/init && "
+          "printf '\\267\\000' | dd of=sbin/init bs=1 seek=18 conv=notrunc status=none",
+          t->path);
+    assert_int_equal(libc_of(t), NVL_LIBC_FOREIGN);
+    shell("cd %s/rootfs && rm sbin/init lib64/* && mkdir -p nix/store/x && "
+          "cp /lib64/ld-linux-x86-64.so.2 nix/store/x/ld.so && "
+          "cp /bin/sh nix/store/x/sh && printf '#! /nix/store/x/sh\\n' > sbin/init",
+          t->path);
+    assert_int_equal(libc_of(t), NVL_LIBC_MUSL);
+}
+
+/* Whatever a container's files hold, nothing is read past their end. */
+static void a_broken_program_is_no_program(void **state)
+{
+    const struct trees *t = *state;
+
+    shell("cd %s/rootfs && mkdir sbin && for n in 4 20 63 64 100 500; do head -c $n /bin/true > "
+          "sbin/init.$n; done",
+          t->path);
+    for (int i = 0; i < 6; i++) {
+        static const int sizes[] = {4, 20, 63, 64, 100, 500};
+        shell("ln -sf init.%d %s/rootfs/sbin/init", sizes[i], t->path);
+        assert_int_equal(libc_of(t), NVL_LIBC_NONE);
+    }
+    shell("cd %s/rootfs/sbin && rm init && yes '#!' | head -c 5000 > init", t->path);
+    assert_int_equal(libc_of(t), NVL_LIBC_NONE);
+    shell("cd %s/rootfs/sbin && rm init && mkfifo init", t->path);
+    assert_int_equal(libc_of(t), NVL_LIBC_NONE);
 }
 
 /* The machine's own ldconfig on a tree that has the bundle where it would be mounted. */
@@ -366,19 +422,19 @@ static void linker_cache_is_refreshed(void **state)
           "for d in usr/lib usr/local/nvidia/lib64; do "
           "cc -shared -nostdlib -Wl,-soname,libfake.so.1 -o $d/libfake.so.1 -x c /dev/null; done",
           t->path);
-    assert_false(nvl_linker_is_current(&t->rootfs, sonames, strlen(sonames), false));
+    assert_false(nvl_linker_is_current(&t->rootfs, NVL_MOUNT_POINT, sonames, strlen(sonames), false));
     assert_int_equal(nvl_root_open(&machine, "/", NULL), 0);
     nvl_autofd int ldconfig = nvl_ldconfig_open(&machine);
     assert_true(ldconfig >= 0);
     int r = nvl_ldconfig_run(&t->rootfs, ldconfig, (uid_t)-1, (gid_t)-1, &err);
     if (r != 0)
         fail_msg("%s", err.message);
-    assert_true(nvl_linker_is_current(&t->rootfs, sonames, strlen(sonames), false));
+    assert_true(nvl_linker_is_current(&t->rootfs, NVL_MOUNT_POINT, sonames, strlen(sonames), false));
     assert_true(nvl_linker_names_bundle(&t->rootfs));
-    assert_false(nvl_linker_is_current(&t->rootfs, "lib64 libother.so.1\n", 20, false));
+    assert_false(nvl_linker_is_current(&t->rootfs, NVL_MOUNT_POINT, "lib64 libother.so.1\n", 20, false));
     /* 32-bit libraries count only where they are granted */
-    assert_true(nvl_linker_is_current(&t->rootfs, "lib32 libother.so.1\n", 20, false));
-    assert_false(nvl_linker_is_current(&t->rootfs, "lib32 libother.so.1\n", 20, true));
+    assert_true(nvl_linker_is_current(&t->rootfs, NVL_MOUNT_POINT, "lib32 libother.so.1\n", 20, false));
+    assert_false(nvl_linker_is_current(&t->rootfs, NVL_MOUNT_POINT, "lib32 libother.so.1\n", 20, true));
 
     /* and are not to be found where they were granted before */
     shell("cd %s/rootfs && mkdir usr/local/nvidia/lib32 && "
@@ -386,8 +442,8 @@ static void linker_cache_is_refreshed(void **state)
           "&& echo /usr/local/nvidia/lib32 > etc/ld.so.conf.d/old.conf",
           t->path);
     assert_int_equal(nvl_ldconfig_run(&t->rootfs, ldconfig, (uid_t)-1, (gid_t)-1, &err), 0);
-    assert_true(nvl_linker_is_current(&t->rootfs, sonames, strlen(sonames), true));
-    assert_false(nvl_linker_is_current(&t->rootfs, sonames, strlen(sonames), false));
+    assert_true(nvl_linker_is_current(&t->rootfs, NVL_MOUNT_POINT, sonames, strlen(sonames), true));
+    assert_false(nvl_linker_is_current(&t->rootfs, NVL_MOUNT_POINT, sonames, strlen(sonames), false));
 
     /* as the container's root of an unprivileged container: it may not write into a tree of the host's root
      */
@@ -419,7 +475,8 @@ int main(void)
         WITH_TREES(hostile_links_lead_nowhere),
         WITH_TREES(fifos_do_not_hang),
         WITH_TREES(missing_folders_are_not_made),
-        WITH_TREES(musl_is_told_from_glibc),
+        WITH_TREES(the_libc_is_what_its_loader_is),
+        WITH_TREES(a_broken_program_is_no_program),
         WITH_TREES(linker_cache_is_refreshed),
         WITH_TREES(a_program_with_an_interpreter_is_not_run),
     };

@@ -9,6 +9,7 @@
 #include "container/idmap.h"
 #include "container/library_path.h"
 #include "container/rootfs_path.h"
+#include "inject/home.h"
 #include "container/target.h"
 #include "grant/delivery.h"
 #include "grant/resolve.h"
@@ -36,7 +37,8 @@ struct shown {
     char *host_release, *container_release; /* if they differ, with the host's libraries; else NULL */
     struct nvl_strv by_hand, strays;
     /* filled in by look_inside */
-    bool has_rootfs; /* its root file system is readable */
+    bool has_rootfs;  /* its root file system is readable */
+    const char *home; /* where the driver is in it: inject/home.h */
     struct nvl_library_path library_path;
     struct nvl_strv closed; /* graphics nodes that nobody in the container may open */
 };
@@ -149,8 +151,9 @@ static void look_inside(const struct nvl_context *ctx, struct shown *s)
                         : !map.privileged && s->grant.delivery.nodes == NVL_NODES_STATIC)
         find_closed_nodes(s);
     s->has_rootfs = nvl_container_open_rootfs(&ctx->root, c, effective, &map, &rootfs, &why) == 0;
+    s->home = s->has_rootfs ? nvl_home(&rootfs) : nvl_homes[0];
     if (s->grant.delivery.libraries == NVL_LIBRARIES_BUNDLE)
-        nvl_library_path_read(effective, s->has_rootfs ? &rootfs : NULL, &s->library_path);
+        nvl_library_path_read(effective, s->has_rootfs ? &rootfs : NULL, s->home, &s->library_path);
 }
 
 static int resolve(const struct nvl_context *ctx, struct shown *s, struct nvl_error *err)
@@ -198,30 +201,36 @@ static bool is_shown_well(const struct shown *s)
            s->entries_other.count == 0;
 }
 
-/* NULL if the linker finds the driver and nothing else is set. */
-static const char *library_path_text(const struct shown *s)
+/* NULL if the linker finds the driver and nothing else is set; the caller frees. */
+static char *library_path_text(const struct shown *s)
 {
     const struct nvl_library_path *path = &s->library_path;
 
     if (path->state == NVL_LIBRARY_PATH_FINDS)
-        return "its LD_LIBRARY_PATH names " NVL_MOUNT_POINT "/lib64";
+        return nvl_xasprintf("its LD_LIBRARY_PATH names %s/lib64", s->home);
     if (path->state == NVL_LIBRARY_PATH_OTHERS && path->has_linker)
-        return "its LD_LIBRARY_PATH does not name " NVL_MOUNT_POINT
-               "/lib64, but its linker's configuration does";
+        return nvl_xasprintf(
+            "its LD_LIBRARY_PATH does not name %s/lib64, but its linker's configuration does", s->home);
     if (path->state == NVL_LIBRARY_PATH_OTHERS && !s->has_rootfs)
-        return "its LD_LIBRARY_PATH does not name " NVL_MOUNT_POINT
-               "/lib64: unless its linker's configuration does, its programs do not find the driver";
+        return nvl_xasprintf("its LD_LIBRARY_PATH does not name %s/lib64: unless its linker's configuration "
+                             "does, its programs do not find the driver",
+                             s->home);
     if (s->has_rootfs && !path->has_linker)
-        return "neither LD_LIBRARY_PATH nor a linker's configuration leads its programs to the driver: add "
-               "LD_LIBRARY_PATH=" NVL_MOUNT_POINT "/lib64 to its environment";
+        return nvl_xasprintf("neither LD_LIBRARY_PATH nor a linker's configuration leads its programs to the "
+                             "driver: add LD_LIBRARY_PATH=%s/lib64 to its environment",
+                             s->home);
     return NULL;
 }
 
 static void say_inside(const struct nvl_context *ctx, const struct shown *s)
 {
     nvl_autofree char *closed = nvl_strv_join(&s->closed, ", ");
-    const char *text = s->grant.delivery.libraries == NVL_LIBRARIES_BUNDLE ? library_path_text(s) : NULL;
+    bool has_bundle = s->grant.delivery.libraries == NVL_LIBRARIES_BUNDLE;
+    nvl_autofree char *text = has_bundle ? library_path_text(s) : NULL;
 
+    if (has_bundle && s->home != NULL && s->home != nvl_homes[0])
+        nvl_say(ctx, "place:   the driver is at %s in the container, not at %s (`nvlxc doctor %s`)", s->home,
+                nvl_homes[0], s->target.name);
     if (text != NULL)
         nvl_say(ctx, "image:   %s", text);
     if (s->library_path.shadowed != NULL)
@@ -242,10 +251,10 @@ static json_t *json_library_path(const struct shown *s)
 
     if (!s->granted || s->grant.delivery.libraries != NVL_LIBRARIES_BUNDLE)
         return json_null();
-    return json_pack("{s:o,s:b,s:o,s:o}", "value", nvl_json_string(path->value), "finds_bundle",
+    return json_pack("{s:o,s:b,s:o,s:o,s:s}", "value", nvl_json_string(path->value), "finds_bundle",
                      (int)(path->state == NVL_LIBRARY_PATH_FINDS), "linker",
                      s->has_rootfs ? json_boolean(path->has_linker) : json_null(), "shadowed",
-                     nvl_json_string(path->shadowed));
+                     nvl_json_string(path->shadowed), "home", s->home != NULL ? s->home : nvl_homes[0]);
 }
 
 static const char *const filter_names[] = {

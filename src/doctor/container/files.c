@@ -68,6 +68,15 @@ static char *removal(const struct nvl_container_facts *facts, const struct nvl_s
     return nvl_xasprintf("rm %s", all);
 }
 
+/* A container without a /dev of its own keeps the files that the hook mounts on at each start; detach removes
+ * them. */
+static bool waits_for_nodes(const struct nvl_container_facts *facts)
+{
+    const char *autodev = nvl_effective_get(&facts->effective, "lxc.autodev");
+
+    return !facts->is_running && facts->has_grant && autodev != NULL && strcmp(autodev, "0") == 0;
+}
+
 static void check_left_files(const struct nvl_check *check, const struct nvl_container_facts *facts,
                              struct nvl_findings *findings)
 {
@@ -80,7 +89,10 @@ static void check_left_files(const struct nvl_check *check, const struct nvl_con
     find_empty(&facts->rootfs, "/usr/bin", is_tool, &paths);
     size_t n_files = paths.count;
     bool is_warning = n_files > 0 || facts->is_running;
-    find_empty(&facts->rootfs, "/dev", is_node_name, &paths);
+    if (!waits_for_nodes(facts)) {
+        find_empty(&facts->rootfs, "/dev", is_node_name, &paths);
+        find_empty(&facts->rootfs, "/dev/nvidia-caps", is_node_name, &paths);
+    }
     for (size_t i = 0; i < paths.count; i++)
         nvl_strv_pushf(&evidence, "%s is an empty file", paths.items[i]);
     struct nvl_finding *f =
@@ -94,25 +106,6 @@ static void check_left_files(const struct nvl_check *check, const struct nvl_con
     nvl_finding_cause(f, "a mount entry with create=file, or NVIDIA's toolkit, makes an empty file to mount "
                          "on, and nothing removes it; if the mount is missing, programs take the file for "
                          "the device or the library: \"file too short\"");
-    nvl_finding_fix(f, "%s", command);
-}
-
-static void check_mount_point(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                              struct nvl_findings *findings)
-{
-    struct stat st;
-
-    if (nvl_root_stat(&facts->rootfs, NVL_MOUNT_POINT, AT_SYMLINK_NOFOLLOW, &st) < 0 || S_ISDIR(st.st_mode))
-        return;
-    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
-                                            "nvlxc cannot mount the driver: something else is in its place");
-    nvl_finding_evidence(f, NVL_MOUNT_POINT " in the container is %s, not a folder",
-                         S_ISLNK(st.st_mode) ? "a symbolic link" : "a file");
-    nvl_finding_cause(
-        f, "nvlxc mounts the driver there, and follows no link; the container starts without the driver");
-    nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
-    nvl_strv_push(&paths, NVL_MOUNT_POINT);
-    nvl_autofree char *command = removal(facts, &paths);
     nvl_finding_fix(f, "%s", command);
 }
 
@@ -230,8 +223,6 @@ static void check_nested_cdi(const struct nvl_check *check, const struct nvl_con
 }
 
 const struct nvl_check nvl_file_checks[] = {
-    {"mount-point-blocked", "Can nvlxc mount the driver in it?", 20, NVL_NEEDS_BUNDLE | NVL_NEEDS_ROOTFS,
-     NULL, NVL_OF_CONTAINER(check_mount_point)},
     {"left-mount-points", "Is it free of empty files left by mounts?", 100,
      NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS, "mount-source-missing " NVL_NO_NODES_ON_HOST,
      NVL_OF_CONTAINER(check_left_files)},

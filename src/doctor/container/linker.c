@@ -5,22 +5,24 @@
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 #include "host/ldcache.h"
+#include "inject/home.h"
 #include "inject/linker.h"
 
 #define CONF_MAX (64u << 10)
 
-static void check_musl(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                       struct nvl_findings *findings)
+/* LD_LIBRARY_PATH from lxc.environment or, in Proxmox's OCI containers, lxc.environment.runtime. */
+static const char *library_path(const struct nvl_config *config)
 {
-    if (!nvl_linker_is_musl(&facts->rootfs))
-        return;
-    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
-                                            "its C library is musl, which cannot load NVIDIA's driver");
-    nvl_finding_evidence(f, "its loader is ld-musl, and it has no glibc (ld-linux)");
-    nvl_finding_cause(f, "NVIDIA builds its libraries only for glibc; loading one fails with "
-                         "\"__register_atfork: symbol not found\"");
-    nvl_finding_fix(f, "move the programs that need the GPU to a container of a distribution with glibc: "
-                       "Debian, Ubuntu, Fedora");
+    static const char variable[] = "LD_LIBRARY_PATH=";
+    const char *value = NULL;
+
+    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
+        const struct nvl_line *line = &config->lines[i];
+        if (line->kind == NVL_LINE_KEY && nvl_has_prefix(line->key, "lxc.environment") &&
+            nvl_has_prefix(line->value, variable))
+            value = line->value + strlen(variable);
+    }
+    return value;
 }
 
 /* Whether its /etc/ld.so.conf includes the folder that names the bundle; true if it has no such file. */
@@ -50,8 +52,10 @@ static void check_linker_include(const struct nvl_check *check, const struct nvl
                                             "its linker does not read /etc/ld.so.conf.d");
     nvl_finding_evidence(f,
                          "/etc/ld.so.conf in the container has no line \"include /etc/ld.so.conf.d/*.conf\"");
-    nvl_finding_cause(f, "nvlxc names the driver's folder in /etc/ld.so.conf.d; programs that do not set "
-                         "LD_LIBRARY_PATH=" NVL_MOUNT_POINT "/lib64 do not find libcuda.so.1");
+    nvl_finding_cause(f,
+                      "nvlxc names the driver's folder in /etc/ld.so.conf.d; programs that do not set "
+                      "LD_LIBRARY_PATH=%s/lib64 do not find libcuda.so.1",
+                      nvl_home(&facts->rootfs));
     nvl_finding_fix(f, "in the container: echo 'include /etc/ld.so.conf.d/*.conf' >> /etc/ld.so.conf\n"
                        "then restart it");
 }
@@ -67,26 +71,6 @@ static void libcuda_source_clear(struct libcuda_source *s)
     free(s->path);
 }
 
-/* LD_LIBRARY_PATH from lxc.environment or, in Proxmox's OCI containers, lxc.environment.runtime. */
-static const char *library_path(const struct nvl_config *config)
-{
-    static const char variable[] = "LD_LIBRARY_PATH=";
-    const char *value = NULL;
-
-    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
-        const struct nvl_line *line = &config->lines[i];
-        if (line->kind == NVL_LINE_KEY && nvl_has_prefix(line->key, "lxc.environment") &&
-            nvl_has_prefix(line->value, variable))
-            value = line->value + strlen(variable);
-    }
-    return value;
-}
-
-static bool lies_in_bundle(const char *path)
-{
-    return nvl_has_prefix(path, NVL_MOUNT_POINT "/");
-}
-
 /* A folder of that path that has a libcuda; the bundle's has one as soon as the container starts. */
 static bool holds_libcuda(const struct nvl_container_facts *facts, const char *folder, char **path)
 {
@@ -94,7 +78,8 @@ static bool holds_libcuda(const struct nvl_container_facts *facts, const char *f
 
     for (size_t i = 0; i < NVL_LENGTH(names); i++) {
         nvl_autofree char *file = nvl_xasprintf("%s/%s", folder, names[i]);
-        if ((nvl_wants_bundle(facts) && lies_in_bundle(file)) || nvl_root_exists(&facts->rootfs, file)) {
+        if ((nvl_wants_bundle(facts) && nvl_path_below_home(file) != NULL) ||
+            nvl_root_exists(&facts->rootfs, file)) {
             *path = TAKE_PTR(file);
             return true;
         }
@@ -251,7 +236,7 @@ static void find_own_drivers(const struct nvl_container_facts *facts, struct nvl
     for (size_t i = 0; i < us.n_dirs; i++) {
         const struct nvl_library_dir *dir = &us.dirs[i];
         if (dir->elf != NVL_ELF_64 || strcmp(dir->version, version) == 0 ||
-            nvl_has_prefix(dir->path, NVL_MOUNT_POINT))
+            nvl_path_below_home(dir->path) != NULL)
             continue;
         static const char *const names[] = {"libcuda", "libnvidia-ml"};
         for (size_t n = 0; n < NVL_LENGTH(names); n++)
@@ -273,7 +258,7 @@ static bool takes_bundle(const struct nvl_root *rootfs)
         return false;
     for (size_t i = 0; i < NVL_LENGTH(main_sonames); i++) {
         const char *path = nvl_ldcache_find(&cache, NVL_ELF_64, main_sonames[i]);
-        if (path == NULL || !lies_in_bundle(path))
+        if (path == NULL || nvl_path_below_home(path) == NULL)
             return false;
     }
     return true;
@@ -287,7 +272,7 @@ static void about_cached_folders(struct nvl_finding *f, const struct nvl_root *r
 
     for (size_t i = 0; is_read && i < NVL_LENGTH(main_sonames); i++) {
         const char *path = nvl_ldcache_find(&cache, NVL_ELF_64, main_sonames[i]);
-        if (path != NULL && !lies_in_bundle(path))
+        if (path != NULL && nvl_path_below_home(path) == NULL)
             about_folder_of(f, rootfs, path);
     }
     if (f->about.count == 0)
@@ -339,20 +324,20 @@ static void check_linker_cache(const struct nvl_check *check, const struct nvl_c
 {
     nvl_autofree char *path =
         nvl_xasprintf("%s/%s/sonames", NVL_BUNDLE_DIR, facts->host->host.driver.version);
-    nvl_autofree char *sonames = NULL;
+    const char *home = nvl_home(&facts->rootfs);
+    nvl_autofree char *sonames = NULL, *mounted = nvl_xasprintf("%s/sonames", home);
     size_t len;
 
-    if (!nvl_root_exists(&facts->rootfs, NVL_MOUNT_POINT "/sonames") ||
-        !nvl_root_exists(&facts->rootfs, "/etc/ld.so.conf") ||
+    if (!nvl_root_exists(&facts->rootfs, mounted) || !nvl_root_exists(&facts->rootfs, "/etc/ld.so.conf") ||
         nvl_root_read(facts->host->root, path, NVL_SONAMES_MAX, &sonames, &len) < 0 ||
-        nvl_linker_is_current(&facts->rootfs, sonames, len,
+        nvl_linker_is_current(&facts->rootfs, home, sonames, len,
                               (facts->grant.capabilities & NVL_CAP_COMPAT32) != 0))
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "its linker does not find the driver that is mounted in it");
     about_cached_folders(f, &facts->rootfs);
-    nvl_finding_evidence(f, "/etc/ld.so.cache in the container does not name " NVL_MOUNT_POINT
-                            "/lib64 for each of its libraries");
+    nvl_finding_evidence(
+        f, "/etc/ld.so.cache in the container does not name %s/lib64 for each of its libraries", home);
     nvl_finding_cause(f, "the cache was rewritten while the driver was not mounted, or names another folder "
                          "first: programs find no libcuda.so.1, or another one; nvidia-smi says that it "
                          "\"couldn't find libnvidia-ml.so library\"");
@@ -361,10 +346,9 @@ static void check_linker_cache(const struct nvl_check *check, const struct nvl_c
 }
 
 const struct nvl_check nvl_linker_checks[] = {
-    {"container-musl", "Can its C library load NVIDIA's driver?", 10, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS,
-     NULL, NVL_OF_CONTAINER(check_musl)},
     {"linker-include", "Does its linker read the folder that names the driver?", 30,
-     NVL_NEEDS_BUNDLE | NVL_NEEDS_ROOTFS, "container-musl", NVL_OF_CONTAINER(check_linker_include)},
+     NVL_NEEDS_BUNDLE | NVL_NEEDS_ROOTFS, "container-musl container-processor",
+     NVL_OF_CONTAINER(check_linker_include)},
     {"cuda-stubs", "Do its programs load a real libcuda?", 40, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS, NULL,
      NVL_OF_CONTAINER(check_cuda_stubs)},
     {"cuda-compat", "Do its programs load a libcuda that its GPU supports?", 50,
@@ -374,7 +358,8 @@ const struct nvl_check nvl_linker_checks[] = {
      "linker-include cuda-stubs cuda-compat start-outdated", NVL_OF_CONTAINER(check_own_driver)},
     {"linker-cache", "Does its linker find the driver that is mounted in it?", 70,
      NVL_NEEDS_GRANT | NVL_NEEDS_RUNNING,
-     "container-musl linker-include own-driver-libraries cuda-stubs cuda-compat start-outdated "
+     "container-musl container-processor container-glibc linker-include own-driver-libraries cuda-stubs "
+     "cuda-compat start-outdated "
      "bundle-damaged",
      NVL_OF_CONTAINER(check_linker_cache)},
     {0},

@@ -1,12 +1,15 @@
 /* What keeps a container from starting, or the driver from having a place in it, whatever its grant: missing
  * devices, ids that it may not use, a root file system that nothing can be put into. */
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/types.h>
 
 #include "base/paths.h"
 #include "container/idmap.h"
 #include "container/subids.h"
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
+#include "inject/home.h"
 
 /* ---- dev[n] of any device ---- */
 
@@ -182,73 +185,147 @@ static void say_read_only(const struct nvl_check *check, const struct nvl_contai
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
 
     nvl_add_setting_evidence(&evidence, facts, setting);
-    nvl_strv_push(&evidence, NVL_MOUNT_POINT " does not exist yet");
+    nvl_strv_pushf(&evidence, "%s does not exist yet", nvl_homes[0]);
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                              "its root file system is read-only and has no place for the driver yet");
     nvl_finding_about(f, NVL_SUBJECT_BUNDLE, NULL);
     nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
-    nvl_finding_cause(f, "the start hook makes " NVL_MOUNT_POINT
-                         " and the linker's configuration at the first start, but cannot do so here: the "
-                         "container starts without the driver, however often you restart it");
+    nvl_finding_cause(f,
+                      "the start hook makes %s and the linker's configuration at the first start, but cannot "
+                      "do so here: the container starts without the driver, however often you restart it",
+                      nvl_homes[0]);
     nvl_finding_fix(f,
                     "start it once with a writable root file system: remove %s from line %zu of %s, start "
                     "it, stop it, and put it back. What that start makes stays",
                     strcmp(s->key, "rootfs") == 0 ? "ro=1" : "ro", s->number, s->file);
 }
 
-/* A broken link, the first on the way to the mount point; NULL for none. The caller frees. */
-static char *find_dangling_link(const struct nvl_root *rootfs, char **target)
+/* Where a line of the config mounts something in the container; NULL if it mounts nothing. The caller
+ * frees. */
+static char *find_mounted_place(const struct nvl_container_facts *facts, size_t i)
 {
-    static const char *const folders[] = {"/usr", "/usr/local"};
-    struct stat st;
+    const struct nvl_setting *s = &facts->effective.items[i];
+    nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry mount = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv options = {0};
 
-    for (size_t i = 0; i < NVL_LENGTH(folders); i++)
-        if (nvl_root_stat(rootfs, folders[i], AT_SYMLINK_NOFOLLOW, &st) == 0 && S_ISLNK(st.st_mode) &&
-            !nvl_root_exists(rootfs, folders[i]) && nvl_root_readlink(rootfs, folders[i], target) == 0)
-            return nvl_xstrdup(folders[i]);
+    if (nvl_setting_mount(s, &mount)) {
+        bool is_left_out = nvl_mount_entry_has(&mount, "optional") && mount.source[0] == '/' &&
+                           !nvl_root_exists(facts->host->root, mount.source);
+        return is_left_out ? NULL : nvl_mount_entry_place(&mount, facts->rootfs.name);
+    }
+    if (facts->container->kind != NVL_CONTAINER_PVE || !nvl_has_prefix(s->key, "mp"))
+        return NULL;
+    nvl_strv_split(&options, s->value, ",");
+    for (size_t n = 0; n < options.count; n++)
+        if (nvl_has_prefix(options.items[n], "mp="))
+            return nvl_xstrdup(options.items[n] + strlen("mp="));
     return NULL;
 }
 
-static void say_dangling(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                         const char *link, const char *target, struct nvl_findings *findings)
+static bool lies_below(const char *path, const char *folder)
 {
-    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
-                                            "a broken link is in the way to the driver's place in it");
-    const char *parent = target[0] == '/' ? "" : strcmp(link, "/usr") == 0 ? "/" : "/usr/";
-    nvl_autofree char *folder = nvl_xasprintf("%s%s", parent, target);
-    nvl_autofree char *word = nvl_shell_word(folder); /* the container wrote it, and root pastes it */
-    nvl_autofree char *make = nvl_xasprintf("mkdir -p %s", word);
-    nvl_autofree char *start = nvl_container_start(facts->container),
-                      *restart = nvl_container_restart(facts->container);
-    nvl_autofree char *inside = nvl_container_run_inside(facts->container, make);
+    size_t len = strlen(folder);
+
+    while (len > 0 && folder[len - 1] == '/')
+        len--;
+    return len > 0 && strncmp(path, folder, len) == 0 && path[len] == '/';
+}
+
+/* The line that will mount something above the home at the next start, which only then shows; -1 for none. */
+static ssize_t find_mount_above(const struct nvl_container_facts *facts, const char *home)
+{
+    nvl_autofree char *above = nvl_xstrndup(home, (size_t)(strrchr(home, '/') - home)), *real = NULL;
+
+    if (nvl_root_resolve(&facts->rootfs, above, &real) < 0)
+        real = nvl_xstrdup(above);
+    nvl_autofree char *below = nvl_xasprintf("%s/", real);
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        nvl_autofree char *place = find_mounted_place(facts, i);
+        if (place != NULL && (lies_below(home, place) || lies_below(below, place)))
+            return (ssize_t)i;
+    }
+    return -1;
+}
+
+/* What keeps the driver from that home at the next start: 0 or an error of nvl_home_judge. The evidence of
+ * it, too. */
+static int judge_home(const struct nvl_container_facts *facts, const char *home, struct nvl_strv *evidence)
+{
+    ssize_t mount = find_mount_above(facts, home);
+    size_t setting;
+    bool is_read_only = find_read_only(&facts->effective, &setting) != NULL;
+    int r = mount >= 0 ? -EXDEV : nvl_home_judge(&facts->rootfs, home);
+
+    if (r == 0 && is_read_only && !nvl_root_exists(&facts->rootfs, home))
+        r = -EROFS;
+    if (mount >= 0)
+        nvl_add_setting_evidence(evidence, facts, (size_t)mount);
+    if (r < 0)
+        nvl_strv_pushf(evidence, "%s %s", home, nvl_home_obstacle(r));
+    return r;
+}
+
+static void say_other_home(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                           const char *home, const struct nvl_strv *evidence, struct nvl_findings *findings)
+{
+    nvl_autofree char *title = nvl_xasprintf("its driver is at %s, not at %s", home, nvl_homes[0]);
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_NOTE, facts, evidence, title);
+
+    nvl_finding_cause(
+        f,
+        "nvlxc writes nothing through a mount or a broken link, and takes away nothing that is in "
+        "its way. The linker's cache leads programs to the other place; only what names %s "
+        "itself does not find the driver",
+        nvl_homes[0]);
+}
+
+static void say_no_home(const struct nvl_check *check, const struct nvl_container_facts *facts, bool is_full,
+                        const struct nvl_strv *evidence, struct nvl_findings *findings)
+{
+    nvl_autofree char *restart =
+        facts->is_running ? nvl_container_restart(facts->container) : nvl_container_start(facts->container);
+    struct nvl_finding *f =
+        nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, evidence,
+                             is_full ? "its root file system is full, and has no place for the driver yet"
+                                     : "it has no place for the driver");
 
     nvl_finding_about(f, NVL_SUBJECT_BUNDLE, NULL);
     nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
-    nvl_finding_evidence(f, "%s -> %s, which does not exist in the container", link, target);
-    nvl_finding_cause(f, "the start hook makes " NVL_MOUNT_POINT
-                         " there, and follows no broken link: the container starts without the driver, "
-                         "however often you restart it");
-    if (facts->is_running)
-        nvl_finding_fix(f, "%s\n%s", inside, restart);
+    nvl_finding_cause(f,
+                      "the start hook makes the folder that the driver is mounted on, and can make neither: "
+                      "the container starts without the driver, however often you restart it");
+    if (is_full)
+        nvl_finding_fix(f, "make room on its root file system, then:\n%s", restart);
     else
-        nvl_finding_fix(f, "%s\n%s\n%s", start, inside, restart);
+        nvl_finding_fix(f,
+                        "make %s or %s a folder of the container's own root file system, which its root may "
+                        "write, then:\n%s",
+                        nvl_homes[0], nvl_homes[1], restart);
 }
 
 static void check_mount_point(const struct nvl_check *check, const struct nvl_container_facts *facts,
                               struct nvl_findings *findings)
 {
-    nvl_autofree char *target = NULL;
-    bool has_rootfs = facts->depth == NVL_DEPTH_ALL && facts->rootfs.fd >= 0;
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    bool is_read_only = true, is_full = false;
     size_t setting = 0;
 
-    if (has_rootfs && nvl_root_exists(&facts->rootfs, NVL_MOUNT_POINT))
+    if (facts->depth != NVL_DEPTH_ALL || facts->rootfs.fd < 0)
         return;
-    nvl_autofree char *link = has_rootfs ? find_dangling_link(&facts->rootfs, &target) : NULL;
-    if (link != NULL)
-        say_dangling(check, facts, link, target, findings);
-    else if (has_rootfs && find_read_only(&facts->effective, &setting) != NULL)
+    for (size_t i = 0; i < NVL_HOMES; i++) {
+        int r = judge_home(facts, nvl_homes[i], &evidence);
+        if (r == 0 && i > 0)
+            say_other_home(check, facts, nvl_homes[i], &evidence, findings);
+        if (r == 0)
+            return;
+        is_read_only = is_read_only && r == -EROFS;
+        is_full = is_full || r == -ENOSPC;
+    }
+    if (is_read_only && find_read_only(&facts->effective, &setting) != NULL)
         say_read_only(check, facts, setting, findings);
+    else
+        say_no_home(check, facts, is_full, &evidence, findings);
 }
 
 const struct nvl_check nvl_obstacle_checks[] = {

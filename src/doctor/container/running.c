@@ -13,6 +13,7 @@
 #include "base/paths.h"
 #include "base/run.h"
 #include "container/state.h"
+#include "inject/home.h"
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 
@@ -45,7 +46,7 @@ static char *mounted_version(const struct nvl_container_facts *facts)
 
     /* where it really lies: /usr/local may be a link */
     if (nvl_root_read(facts->host->root, path, 8u << 20, &text, &len) < 0 ||
-        nvl_root_resolve(&facts->rootfs, NVL_MOUNT_POINT, &point) < 0)
+        nvl_root_resolve(&facts->rootfs, nvl_home(&facts->rootfs), &point) < 0)
         return NULL;
     while (nvl_next_line(text, len, &pos, &line, &line_len)) {
         nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
@@ -96,11 +97,12 @@ static void compare_driver(const struct nvl_container_facts *facts, struct nvl_s
 
     if (!nvl_wants_bundle(facts) || version[0] == '\0')
         return;
+    const char *home = nvl_home(&facts->rootfs);
     if (mounted == NULL)
-        nvl_strv_push(evidence, "no driver is mounted at " NVL_MOUNT_POINT);
+        nvl_strv_pushf(evidence, "no driver is mounted at %s", home);
     else if (strcmp(mounted, version) != 0)
-        nvl_strv_pushf(evidence, "the driver %s is mounted at " NVL_MOUNT_POINT ", the kernel module is %s",
-                       mounted, version);
+        nvl_strv_pushf(evidence, "the driver %s is mounted at %s, the kernel module is %s", mounted, home,
+                       version);
 }
 
 /* The filter in force is that of the last start: if the config now lets a node be opened, a restart fixes
