@@ -254,7 +254,7 @@ int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct 
         nvl_node_check(host->root, &f->resolved.nodes[i]);
     if (f->incomplete.code == 0)
         f->filter = nvl_device_filter(container, &f->effective);
-    nvl_idmap_read(&f->effective, &f->idmap, &ignored);
+    nvl_idmap_read(&f->effective, &f->idmap, &f->idmap_error);
     return 0;
 }
 
