@@ -1037,6 +1037,83 @@ paste() {
     speaks root/web
 }
 
+# private: whether the service open-webui has private devices: as systemd says, "yes" or "no".
+private() {
+    LC_ALL=C.UTF-8 systemd-analyze security --offline=true --root="$WEB/rootfs" open-webui.service 2> /dev/null |
+        sed -n 's/^✓ PrivateDevices=.*/yes/p; s/^✗ PrivateDevices=.*/no/p'
+}
+
+@test "unit-closes-gpu: what systemd itself makes of a unit and its drop-ins" {
+    [ -n "$(command -v systemd-analyze)" ] || skip "no systemd-analyze"
+    attached
+    local at=/etc/systemd/system lib=/usr/lib/systemd/system n=0
+    # asked TEXT: nvlxc says the same as systemd
+    asked() {
+        local wanted says=no
+        wanted=$(private)
+        [ -n "$wanted" ] || [ $n -gt 0 ] || skip "this systemd-analyze cannot tell"
+        [[ $(nvlxc --json doctor root/web | jq -r '.findings[] | select(.id == "unit-closes-gpu") | .evidence') != *PrivateDevices=* ]] || says=yes
+        [ "$says" = "$wanted" ] || { echo "$1: systemd says $wanted, nvlxc $says"; return 1; }
+        n=$((n + 1))
+    }
+    # text LINE...: the unit itself
+    text() {
+        unit open-webui '[Service]' ExecStart=/bin/true "$@"
+        asked "$*"
+    }
+    text 'PrivateDevices=yes'
+    text 'PrivateDevices=yes' 'PrivateDevices=off'
+    text '  PrivateDevices  =  ON  '
+    text 'privatedevices=yes'
+    text 'PrivateDevices=yes # not a comment'
+    text 'PrivateDevices=\' 'yes'
+    text 'PrivateDevices= \' '# between' 'yes'
+    text 'Environment=a \' 'PrivateDevices=yes'
+    text 'Environment=a \\' 'PrivateDevices=yes'
+    text 'Environment=a \' '' 'PrivateDevices=yes'
+    text '#Environment=a \' 'PrivateDevices=yes'
+    text '; PrivateDevices=yes'
+    text '[Unit]' 'PrivateDevices=yes'
+    text '[service]' 'PrivateDevices=yes'
+    text '[Unit] ' '[Service] ' 'PrivateDevices=yes'
+    text 'PrivateDevices' '=yes' 'PrivateDevices=t'
+    text 'PrivateDevices=y'$'\r'
+    text 'PrivateDevices=yes \'
+    text 'PrivateDevices=yes' 'PrivateDevices='
+    text "$(printf 'Environment=%0200000d' 0)" 'PrivateDevices=yes'
+    # drop-ins: by name, whatever the folder; a higher folder hides the same name
+    unit open-webui '[Service]' ExecStart=/bin/true
+    dropin $lib/open-webui.service.d/50.conf '[Service]' PrivateDevices=yes
+    asked "a package's drop-in"
+    dropin $at/open-webui.service.d/40.conf '[Service]' PrivateDevices=no
+    asked "an earlier name in a higher folder"
+    dropin $at/open-webui.service.d/60.conf '[Service]' PrivateDevices=no
+    asked "a later name"
+    rm "$WEB/rootfs$at/open-webui.service.d/60.conf"
+    dropin $at/open-.service.d/50.conf '[Service]' PrivateDevices=no
+    asked "the prefix's, of the same name"
+    dropin $lib/service.d/70.conf '[Service]' PrivateDevices=yes
+    asked "of all services"
+    ln -s /dev/null "$WEB/rootfs$at/service.d" 2> /dev/null || true
+    dropin $at/open-webui.service.d/70.conf ''
+    asked "hidden by another one"
+    : > "$WEB/rootfs$at/open-webui.service.d/70.conf"
+    asked "hidden by an empty one"
+    rm -r "$WEB/rootfs$lib/service.d" "$WEB"/rootfs$at/open-* "$WEB"/rootfs$lib/open-webui.service.d
+    dropin $at/open-webui.service.d/50.txt '[Service]' PrivateDevices=yes
+    asked "another suffix"
+    dropin $at/open-webui.service.d/.50.conf '[Service]' PrivateDevices=yes
+    asked "a hidden file"
+    dropin $at/open-webui.service.d/50.conf PrivateDevices=yes
+    asked "no section"
+    # another fragment
+    dropin /usr/local/lib/systemd/system/open-webui.service '[Service]' ExecStart=/bin/true PrivateDevices=yes
+    asked "/usr/local/lib"
+    dropin $at/open-webui.service '[Service]' ExecStart=/bin/true
+    asked "/etc"
+    [ $n -gt 30 ]
+}
+
 @test "unit-closes-gpu: which DeviceAllow lets NVIDIA through, in a privileged container" {
     local allow
     WEB=$HOST/var/lib/lxc/box

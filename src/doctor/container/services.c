@@ -6,6 +6,7 @@
 #include "base/paths.h"
 #include "container/commands.h"
 #include "doctor/container/shared.h"
+#include "doctor/container/units.h"
 
 #define DEVICES_MAX (64u << 10) /* /proc/devices */
 
