@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 
+#include "base/paths.h"
 #include "base/root.h"
 #include "base/run.h"
 #include "container/container.h"
@@ -14,6 +15,7 @@
 #include "container/grant_lines.h"
 #include "container/idmap.h"
 #include "container/rootfs_path.h"
+#include "inject/cdi_file.h"
 #include "inject/files.h"
 #include "inject/linker.h"
 #include "inject/node_copies.h"
@@ -101,6 +103,8 @@ static int out_of_reach(struct nvl_cleaned *cleaned, const struct nvl_effective 
     bool is_granted = nvl_effective_grant(effective, &grant, NULL) > 0;
 
     nvl_entries_all(is_granted ? grant.capabilities : NVL_CAP_DEFAULT, &cleaned->remaining);
+    if (is_granted && grant.delivery.cdi)
+        nvl_strv_push(&cleaned->remaining, NVL_CDI_FILE);
     cleaned->unreachable = true;
     cleaned->why = why;
     return 0;
@@ -124,6 +128,16 @@ static void refresh_linker(const struct nvl_root *root, const struct nvl_root *r
         cleaned->why = nvl_xasprintf("cannot rebuild its linker cache: %s", err.message);
 }
 
+/* For engines in the container it would name nodes that are gone: they would start nothing that wants a GPU.
+ */
+static void clean_cdi(const struct nvl_root *rootfs, bool dry_run, struct nvl_cleaned *cleaned)
+{
+    if (!nvl_cdi_file_is_own(rootfs))
+        return;
+    bool is_gone = dry_run || nvl_cdi_file_remove(rootfs) == 0;
+    nvl_strv_push(is_gone ? &cleaned->removed : &cleaned->remaining, NVL_CDI_FILE);
+}
+
 static void remove_entries(const struct nvl_root *root, const struct nvl_root *rootfs,
                            const struct nvl_idmap *map, struct nvl_cleaned *cleaned)
 {
@@ -145,6 +159,7 @@ void nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootf
         nvl_entries_list(rootfs, &cleaned->removed);
     else
         remove_entries(root, rootfs, map, cleaned);
+    clean_cdi(rootfs, dry_run, cleaned);
 }
 
 /* Whether it is, on the machine itself, a Proxmox CT whose disk is not a directory. */
@@ -189,6 +204,8 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
     bool is_running = nvl_container_is_running(root, c);
     if (!is_running && !dry_run && c->user == NULL)
         nvl_node_copies_remove(root, c->name);
+    if (!is_running && !dry_run && c->user == NULL)
+        nvl_cdi_file_forget(root, c->name);
     if (is_running) {
         cleaned->running = true;
         return out_of_reach(cleaned, effective, nvl_xstrdup("it is running"));

@@ -40,5 +40,7 @@ char *nvl_grant_ways_text(const struct nvl_grant *grant)
         nvl_buf_addf(&b, "; libraries %s", nvl_libraries_mode_name(grant->delivery.libraries));
     if (grant->delivery.exclusive)
         nvl_buf_addf(&b, "; exclusive");
+    if (grant->delivery.cdi)
+        nvl_buf_addf(&b, "; CDI");
     return nvl_buf_take(&b);
 }

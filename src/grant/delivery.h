@@ -21,6 +21,7 @@ enum nvl_libraries_mode {
 struct nvl_delivery {
     bool required;  /* the container does not start without what the grant names */
     bool exclusive; /* no other container has these GPUs */
+    bool cdi; /* container engines in the container get a specification of the grant (inject/cdi_file.h) */
     enum nvl_nodes_mode nodes;
     enum nvl_libraries_mode libraries;
 };
@@ -31,7 +32,7 @@ const char *nvl_libraries_mode_name(enum nvl_libraries_mode mode);
 bool nvl_nodes_mode_parse(const char *word, enum nvl_nodes_mode *mode);
 bool nvl_libraries_mode_parse(const char *word, enum nvl_libraries_mode *mode);
 
-/* "--required --exclusive --nodes=dev --libraries=none", in this order; "" for the defaults. The caller
+/* "--required --exclusive --cdi --nodes=dev --libraries=none", in this order; "" for the defaults. The caller
  * frees. */
 char *nvl_delivery_arguments(const struct nvl_delivery *delivery);
 /* Parses one of these arguments; false for any other. */

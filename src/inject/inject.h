@@ -21,6 +21,7 @@ struct nvl_injection {
     } * nodes;        /* one for each of `resolved` */
     struct nvl_root bundle;
     int bundle_mount; /* or the reason why there is none */
+    char *cdi;        /* the specification for engines in the container; NULL for none */
     struct nvl_proc_view view;
     int view_error;
 };
