@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "apply/eject.h"
+#include "base/paths.h"
 #include "base/root.h"
 #include "base/run.h"
 #include "container/container.h"
@@ -18,6 +19,7 @@
 #include "container/idmap.h"
 #include "container/rootfs_path.h"
 #include "host/host.h"
+#include "inject/cdi_file.h"
 #include "inject/files.h"
 #include "inject/home.h"
 #include "inject/linker.h"
@@ -157,6 +159,8 @@ static int out_of_reach(struct nvl_cleaned *cleaned, const struct nvl_effective 
     bool is_granted = nvl_effective_grant(effective, &grant, NULL) > 0;
 
     nvl_entries_all(is_granted ? grant.capabilities : NVL_CAP_DEFAULT, &cleaned->remaining);
+    if (is_granted && grant.delivery.cdi)
+        nvl_strv_push(&cleaned->remaining, NVL_CDI_FILE);
     cleaned->unreachable = true;
     cleaned->why = why;
     return 0;
@@ -224,6 +228,16 @@ static void refresh_linker(const struct nvl_root *root, const struct nvl_root *r
         cleaned->why = nvl_xasprintf("cannot rebuild its linker cache: %s", err.message);
 }
 
+/* For engines in the container it would name nodes that are gone: they would start nothing that wants a GPU.
+ */
+static void clean_cdi(const struct nvl_root *rootfs, bool dry_run, struct nvl_cleaned *cleaned)
+{
+    if (!nvl_cdi_file_is_own(rootfs))
+        return;
+    bool is_gone = dry_run || nvl_cdi_file_remove(rootfs) == 0;
+    nvl_strv_push(is_gone ? &cleaned->removed : &cleaned->remaining, NVL_CDI_FILE);
+}
+
 static void remove_entries(const struct nvl_root *root, const struct nvl_root *rootfs,
                            const struct nvl_idmap *map, struct nvl_cleaned *cleaned)
 {
@@ -251,6 +265,7 @@ void nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootf
         nvl_entries_list(rootfs, &cleaned->removed);
     else
         remove_entries(root, rootfs, map, cleaned);
+    clean_cdi(rootfs, dry_run, cleaned);
 }
 
 /* Two containers can have one root file system, or one the other's folder; this one is stopped. */
@@ -346,6 +361,8 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
     bool is_running = nvl_container_is_running(root, c);
     if (!is_running && how != NVL_CLEAN_DRY && c->user == NULL)
         nvl_node_copies_remove(root, c->name);
+    if (!is_running && how != NVL_CLEAN_DRY && c->user == NULL)
+        nvl_cdi_file_forget(root, c->name);
     if (is_running) {
         cleaned->running = true;
         return out_of_reach(cleaned, effective, nvl_xstrdup("it is running"));

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/root.h"
+#include "container/commands.h"
 #include "container/foreign.h"
 #include "container/grant_lines.h"
 #include "container/hook_environment.h"
@@ -223,6 +224,17 @@ static void warn_about_libraries(const struct nvl_root *root, const struct nvl_t
                   "the container fails");
 }
 
+/* Only the host's root can make it, before a start. */
+static int check_cdi(const struct nvl_target *target, struct nvl_error *err)
+{
+    if (target->container->user == NULL)
+        return 0;
+    nvl_error_set(err, -EOPNOTSUPP, "--cdi: a user's start hook cannot make the specification");
+    nvl_autofree char *write = nvl_container_write_cdi(target->container, target->name);
+    nvl_error_hint(err, "leave --cdi out, and after each change: %s", write);
+    return -EOPNOTSUPP;
+}
+
 int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *target,
                        const struct nvl_host *host, const struct nvl_grant *grant,
                        const struct nvl_resolved *resolved, bool force, struct nvl_grant_places *places,
@@ -230,6 +242,8 @@ int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *tar
 {
     int r = grant->delivery.nodes == NVL_NODES_DEV ? check_dev(root, target->container, err) : 0;
 
+    if (r == 0 && grant->delivery.cdi)
+        r = check_cdi(target, err);
     if (r == 0 && grant->delivery.libraries == NVL_LIBRARIES_HOST)
         r = check_release(root, target, force, warnings, err);
     if (r == 0 && grant->delivery.libraries == NVL_LIBRARIES_HOST)

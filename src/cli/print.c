@@ -44,5 +44,7 @@ char *nvl_grant_ways_text(const struct nvl_grant *grant)
         nvl_autofree char *with = nvl_with_format(&grant->delivery);
         nvl_buf_addf(&b, "; with %s", with);
     }
+    if (grant->delivery.cdi)
+        nvl_buf_addf(&b, "; CDI");
     return nvl_buf_take(&b);
 }

@@ -255,7 +255,7 @@ static void read_wishes(struct nvl_container_facts *f)
         nvl_node_check(host->root, &f->resolved.nodes[i]);
     if (f->incomplete.code == 0)
         f->filter = nvl_device_filter(f->container, &f->effective);
-    nvl_idmap_read(&f->effective, &f->idmap, &ignored);
+    nvl_idmap_read(&f->effective, &f->idmap, &f->idmap_error);
 }
 
 int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct nvl_host_facts *host,

@@ -79,6 +79,7 @@ struct nvl_container_facts {
     struct nvl_resolved resolved;
     enum nvl_device_filter filter;
     struct nvl_idmap idmap;
+    struct nvl_error idmap_error; /* why LXC will not take it; else code 0 */
     bool is_running;
     pid_t init;                  /* the host's pid of its init; 0 if it is not running or was not found */
     struct nvl_error init_error; /* why it was not found */

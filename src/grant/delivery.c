@@ -167,6 +167,8 @@ char *nvl_delivery_arguments(const struct nvl_delivery *delivery)
         nvl_strv_push(&words, "--required");
     if (delivery->exclusive)
         nvl_strv_push(&words, "--exclusive");
+    if (delivery->cdi)
+        nvl_strv_push(&words, "--cdi");
     if (delivery->nodes != NVL_NODES_HOOK)
         nvl_strv_pushf(&words, "--nodes=%s", nvl_nodes_mode_name(delivery->nodes));
     if (delivery->libraries != NVL_LIBRARIES_BUNDLE)
@@ -184,6 +186,8 @@ bool nvl_delivery_take_argument(struct nvl_delivery *delivery, const char *argum
         return delivery->required = true;
     if (strcmp(argument, "--exclusive") == 0)
         return delivery->exclusive = true;
+    if (strcmp(argument, "--cdi") == 0)
+        return delivery->cdi = true;
     if (nvl_has_prefix(argument, "--nodes="))
         return nvl_nodes_mode_parse(argument + strlen("--nodes="), &delivery->nodes);
     if (nvl_has_prefix(argument, "--libraries="))

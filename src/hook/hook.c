@@ -17,6 +17,7 @@
 #include "grant/resolve.h"
 #include "host/host.h"
 #include "host/module.h"
+#include "inject/cdi_file.h"
 #include "inject/inject.h"
 #include "inject/node_copies.h"
 #include "inject/outcome.h"
@@ -274,6 +275,24 @@ static void ensure_bundle(const struct nvl_host *host, struct nvl_outcome *outco
                        version, status);
 }
 
+/* By the program itself, which knows the format: the mount hook copies the file. */
+static void make_cdi(const struct nvl_hook_call *call, const struct nvl_root *root,
+                     struct nvl_outcome *outcome)
+{
+    nvl_autofree char *path = nvl_cdi_file_path(call->container),
+                      *ct = nvl_xasprintf("/etc/pve/lxc/%s.conf", call->container),
+                      *name =
+                          nvl_xasprintf("%s%s", nvl_root_exists(root, ct) ? "" : "root/", call->container);
+    const char *const argv[] = {NVL_PROGRAM, "--quiet", "cdi", name, "--output", path, NULL};
+
+    nvl_cdi_file_forget(root, call->container); /* that of an earlier grant */
+    int r = path != NULL ? nvl_root_make_folder(root, NVL_CDI_COPIES_DIR) : -EINVAL;
+    int status = r < 0 ? r : run_host_program(argv);
+    if (status != 0)
+        nvl_strv_pushf(&outcome->problems, "cannot make its CDI specification (nvlxc cdi %s: status %d)",
+                       name, status);
+}
+
 void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root *root,
                         struct nvl_outcome *outcome)
 {
@@ -304,6 +323,8 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
     make_node_copies(&starting, &host, &seen, call, outcome);
     if (call->delivery.libraries == NVL_LIBRARIES_BUNDLE)
         ensure_bundle(&host, outcome);
+    if (call->delivery.cdi && call->container != NULL)
+        make_cdi(call, root, outcome);
 }
 
 /* A GPU with another driver (vfio-pci, nouveau) was given away on purpose. */

@@ -9,6 +9,7 @@
 #include "base/paths.h"
 #include "base/sys.h"
 #include "inject/bind.h"
+#include "inject/cdi_file.h"
 #include "inject/files.h"
 #include "inject/home.h"
 #include "inject/libc.h"
@@ -94,6 +95,9 @@ void nvl_inject_open(struct nvl_injection *in, const char *container, const stru
         open_granted_nodes(in, container);
     if (grant->delivery.libraries == NVL_LIBRARIES_BUNDLE)
         in->bundle_mount = open_loaded_bundle(in);
+    if (grant->delivery.cdi && nvl_cdi_file_read(host->root, container, &in->cdi) < 0)
+        nvl_strv_push(&outcome->problems,
+                      "no CDI specification was made for it: run 'nvlxc cdi' for it on the host");
     in->view_error = nvl_proc_view_make(&in->view, in->into_running, host, &in->resolved);
 }
 
@@ -102,6 +106,7 @@ void nvl_inject_free(struct nvl_injection *in)
     in->bundle.fd = in->view.mount_fd = -1;
     in->view.n_mounts = 0;
     free(in->nodes);
+    free(in->cdi);
     nvl_root_close(&in->bundle);
     nvl_proc_view_clear(&in->view);
     nvl_resolved_clear(&in->resolved);
@@ -227,6 +232,16 @@ static void put_view(struct nvl_injection *in, const struct nvl_root *rootfs)
         nvl_strv_push(&in->outcome->done, "its view of " NVL_PROC_NVIDIA);
 }
 
+static void put_cdi(struct nvl_injection *in, const struct nvl_root *rootfs)
+{
+    int r = nvl_cdi_file_put(rootfs, in->cdi);
+
+    if (r < 0)
+        nvl_strv_pushf(&in->outcome->problems, "cannot write " NVL_CDI_FILE ": %s", strerror(-r));
+    else if (r == 0)
+        nvl_strv_push(&in->outcome->done, NVL_CDI_FILE);
+}
+
 void nvl_inject_put(struct nvl_injection *in, const struct nvl_root *rootfs)
 {
     if (in->binds_nodes)
@@ -236,6 +251,8 @@ void nvl_inject_put(struct nvl_injection *in, const struct nvl_root *rootfs)
     if (in->grant->delivery.libraries == NVL_LIBRARIES_BUNDLE)
         put_driver(in, rootfs);
     put_view(in, rootfs);
+    if (in->cdi != NULL)
+        put_cdi(in, rootfs);
 }
 
 /* Says for which container ldconfig can do nothing, and why. A cache of another processor's programs would

@@ -23,6 +23,7 @@ struct nvl_injection {
     struct nvl_root bundle;
     const char *home; /* where it is put: inject/home.h */
     int bundle_mount; /* or the reason why there is none */
+    char *cdi;        /* the specification for engines in the container; NULL for none */
     struct nvl_proc_view view;
     int view_error;
 };

@@ -26,7 +26,7 @@ struct attach_values {
     struct nvl_strv gpus;
     const char *capabilities, *workload, *nodes, *libraries;
     struct nvl_strv with;
-    bool required, exclusive, replace, force, live, dry_run;
+    bool required, exclusive, cdi, replace, force, live, dry_run;
 };
 
 static const struct nvl_option attach_options[] = {
@@ -44,6 +44,8 @@ static const struct nvl_option attach_options[] = {
      offsetof(struct attach_values, with)},
     {"--required", NULL, "refuse to start the container without its grant", NVL_OPTION_FLAG,
      offsetof(struct attach_values, required)},
+    {"--cdi", NULL, "keep a CDI specification in it, for Docker and podman there", NVL_OPTION_FLAG,
+     offsetof(struct attach_values, cdi)},
     {"--exclusive", NULL, "share these GPUs with no other container", NVL_OPTION_FLAG,
      offsetof(struct attach_values, exclusive)},
     {"--replace", NULL, "replace NVIDIA lines that were written by hand", NVL_OPTION_FLAG,
@@ -184,6 +186,7 @@ static int parse_request(const struct nvl_context *ctx, const struct attach_valu
     if (r == 0)
         r = take_workload(ctx, values, a, err);
     a->grant.delivery.exclusive = values->exclusive;
+    a->grant.delivery.cdi = values->cdi;
     return r < 0
                ? r
                : nvl_delivery_parse(values->nodes, values->libraries, &values->with, &a->grant.delivery, err);

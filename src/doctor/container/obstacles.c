@@ -159,6 +159,22 @@ static void check_idmap(const struct nvl_check *check, const struct nvl_containe
     nvl_finding_fix_lines(f, &fix);
 }
 
+static void check_idmap_root(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                             struct nvl_findings *findings)
+{
+    const struct nvl_error *err = &facts->idmap_error;
+
+    if (err->code == 0 || facts->incomplete.code < 0)
+        return;
+    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
+                                            "LXC will not start it: its id map is not complete");
+    nvl_finding_evidence(f, "%s", err->message);
+    nvl_finding_cause(f, "a container with an id map runs as the ids that the map has; LXC cannot become its "
+                         "root if that has no number on the host");
+    if (err->hint[0] != '\0')
+        nvl_finding_fix(f, "in %s: %s", facts->container->config_path, err->hint);
+}
+
 /* ---- the mount point ---- */
 
 /* The setting that makes the root file system read-only; NULL for none. */
@@ -331,6 +347,8 @@ static void check_mount_point(const struct nvl_check *check, const struct nvl_co
 const struct nvl_check nvl_obstacle_checks[] = {
     {"dev-absent", "Do all devices exist that Proxmox passes to it?", 42, NVL_NEEDS_PVE | NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_dev_absent)},
+    {"idmap-broken", "Does its id map have its root?", 43, NVL_OF_START, NULL,
+     NVL_OF_CONTAINER(check_idmap_root)},
     {"idmap-forbidden", "May it use the ids that it maps?", 44, NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_idmap)},
     {"mount-point", "Does it have a place for the driver?", 46, NVL_NEEDS_BUNDLE | NVL_OF_START, NULL,
