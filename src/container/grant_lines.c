@@ -10,8 +10,11 @@
 #include "container/keys.h"
 #include "host/node.h"
 
-/* Without `required` the line starts the container even if nvlxc is not installed; with it, it must not. */
-#define HOOK_GUARDED  "sh -c '[ ! -x " NVL_HOOK_PROGRAM " ] || exec " NVL_HOOK_PROGRAM " \"$@\"' nvlxc"
+/* Without `required` the line starts the container even if nvlxc is not installed; with it, it must not.
+ * liblxc has a shell run "exec VALUE NAME lxc TYPE", and `exec` with nothing but a redirection goes on in
+ * that shell: the guard takes no process of its own. Lines of before, which had one, are known. */
+#define HOOK_GUARDED  "</dev/null; [ ! -x " NVL_HOOK_PROGRAM " ] || exec " NVL_HOOK_PROGRAM
+#define HOOK_EARLIER  "sh -c '[ ! -x " NVL_HOOK_PROGRAM " ] || exec " NVL_HOOK_PROGRAM " \"$@\"' nvlxc"
 #define HOOK_REQUIRED NVL_HOOK_PROGRAM
 
 #define KEY_DEV "dev"
@@ -22,12 +25,16 @@
 
 /* ---- values ---- */
 
-static char *hook_value(const struct nvl_delivery *delivery)
+static char *hook_line(const char *form, const struct nvl_delivery *delivery)
 {
     nvl_autofree char *arguments = nvl_delivery_arguments(delivery);
 
-    return nvl_xasprintf("%s%s%s", delivery->required ? HOOK_REQUIRED : HOOK_GUARDED,
-                         arguments[0] != '\0' ? " " : "", arguments);
+    return nvl_xasprintf("%s%s%s", form, arguments[0] != '\0' ? " " : "", arguments);
+}
+
+static char *hook_value(const struct nvl_delivery *delivery)
+{
+    return hook_line(delivery->required ? HOOK_REQUIRED : HOOK_GUARDED, delivery);
 }
 
 /* "/dev/nvidia0 dev/nvidia0 none bind,…": the same path in the container, relative. */
@@ -62,20 +69,21 @@ static char *smi_entry(void)
 
 bool nvl_hook_line_parse(const char *value, struct nvl_delivery *delivery)
 {
+    static const char *const forms[] = {HOOK_GUARDED, HOOK_EARLIER, HOOK_REQUIRED};
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
-    const char *rest = nvl_has_prefix(value, HOOK_GUARDED)    ? value + strlen(HOOK_GUARDED)
-                       : nvl_has_prefix(value, HOOK_REQUIRED) ? value + strlen(HOOK_REQUIRED)
-                                                              : NULL;
+    const char *form = NULL;
 
     *delivery = (struct nvl_delivery){0};
-    if (rest == NULL)
+    for (size_t i = 0; form == NULL && i < NVL_LENGTH(forms); i++)
+        form = nvl_has_prefix(value, forms[i]) ? forms[i] : NULL;
+    if (form == NULL)
         return false;
-    nvl_strv_split(&words, rest, " ");
+    nvl_strv_split(&words, value + strlen(form), " ");
     for (size_t i = 0; i < words.count; i++)
         if (!nvl_delivery_take_argument(delivery, words.items[i]))
             return false;
-    nvl_autofree char *exact = hook_value(delivery);
-    return strcmp(value, exact) == 0;
+    nvl_autofree char *exact = hook_line(form, delivery);
+    return strcmp(value, exact) == 0 && delivery->required == (strcmp(form, HOOK_REQUIRED) == 0);
 }
 
 static bool is_variable(const char *value, const char *variable)

@@ -29,8 +29,8 @@ enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value);
 enum nvl_grant_slot nvl_line_slot(const struct nvl_line *line); /* NONE also if it is not a KEY line */
 /* LIBRARY, DRI_ENTRY, DRI_RULE, WITH_ENTRY, WITH_RULE: see ownership.h. */
 bool nvl_slot_needs_company(enum nvl_grant_slot slot);
-/* Parses the value of a hook line: the delivery of the grant. False unless it is exactly what nvlxc writes.
- */
+/* Parses the value of a hook line: the delivery of the grant. False unless it is exactly what nvlxc writes,
+ * or wrote before. */
 bool nvl_hook_line_parse(const char *value, struct nvl_delivery *delivery);
 
 /* What a grant's lines name on its host. */

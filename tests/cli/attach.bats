@@ -13,7 +13,7 @@ grant() {
     local kind rule
     for kind in pre-start mount; do
         printf 'lxc.hook.%s: ' "$kind"
-        echo "sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook \"\$@\"' nvlxc"
+        echo "</dev/null; [ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook"
     done
     for rule in "${@:3}"; do
         printf 'lxc.cgroup2.devices.allow: %s rw\n' "$rule"

@@ -33,7 +33,7 @@ found() {
     cat >> "$HOST/var/lib/lxc/box/config" <<'END'
 lxc.environment = NVIDIA_VISIBLE_DEVICES=all
 lxc.environment = NVIDIA_DRIVER_CAPABILITIES=compute,gpu
-lxc.hook.mount = sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook "$@"' nvlxc
+lxc.hook.mount = </dev/null; [ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook
 END
     run -0 found
     [ "$output" = "220 section-lines error
@@ -143,7 +143,7 @@ says_evil() {
     # in an unreadable variable
     cat >> "$WEB/config" <<END
 lxc.environment = NVIDIA_VISIBLE_DEVICES=$EVIL
-lxc.hook.mount = sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook "\$@"' nvlxc
+lxc.hook.mount = </dev/null; [ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook
 END
     sed -i '$d' "$MEDIA/config"
     [[ $(nvlxc --json doctor root/web | jq -r '.findings[].id') == *grant-unreadable* ]]

@@ -166,8 +166,8 @@ granted() {
     cat >>"$HOST/var/lib/lxc/web/config" <<END
 lxc.environment = NVIDIA_VISIBLE_DEVICES=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
 lxc.environment = NVIDIA_DRIVER_CAPABILITIES=$1
-lxc.hook.pre-start = sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook "\$@"' nvlxc
-lxc.hook.mount = sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook "\$@"' nvlxc
+lxc.hook.pre-start = </dev/null; [ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook
+lxc.hook.mount = </dev/null; [ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook
 END
     mkdir -p "$HOST/usr/libexec/nvlxc" "$HOST/$bundle"
     install -m 755 /dev/null "$HOST/usr/libexec/nvlxc/hook"

@@ -23,7 +23,7 @@ check() {
 
 # grant HOST CONFIG SEPARATOR DEVICES: the lines of nvlxc in a config that has no sections.
 grant() {
-    local hook="sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook \"\$@\"' nvlxc"
+    local hook="</dev/null; [ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook"
     printf 'lxc.environment%s%s\n' "$3" "NVIDIA_VISIBLE_DEVICES=$4" "$3" "NVIDIA_DRIVER_CAPABILITIES=compute,utility" \
         >>"$1/$2"
     printf 'lxc.hook.%s%s%s\n' pre-start "$3" "$hook" mount "$3" "$hook" >>"$1/$2"

@@ -51,7 +51,7 @@ setup() {
     [ "$(grep '^dev' "$conf")" = "$(printf '%s\n' 'dev1: /dev/ttyUSB0,gid=20' 'dev0: /dev/dri/renderD128,gid=104' \
         'dev2: /dev/nvidia0,mode=0666' 'dev3: /dev/nvidiactl,mode=0666' 'dev4: /dev/nvidia-uvm,mode=0666' \
         'dev5: /dev/nvidia-uvm-tools,mode=0666')" ]
-    [ "$(grep -c '^lxc.hook.*nvlxc --nodes=dev$' "$conf")" -eq 2 ]
+    [ "$(grep -c '^lxc.hook.*hook --nodes=dev$' "$conf")" -eq 2 ]
     # above the snapshot's section
     [ "$(grep -n '^dev5' "$conf" | cut -d: -f1)" -lt "$(grep -n '^\[before-gpu\]' "$conf" | cut -d: -f1)" ]
     # no rules: Proxmox makes them from its entries
@@ -222,7 +222,7 @@ setup() {
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 220 --libraries none
     [ ! -e "$host/var/lib/nvlxc" ]
     [[ $stderr != *bundle* ]]
-    [ "$(grep -c '^lxc.hook.*nvlxc --libraries=none$' "$host/etc/pve/lxc/220.conf")" -eq 2 ]
+    [ "$(grep -c '^lxc.hook.*hook --libraries=none$' "$host/etc/pve/lxc/220.conf")" -eq 2 ]
     run -0 "$NVLXC" --root "$host" show 220
     says "the container has its own files, which must be of this version"
 }

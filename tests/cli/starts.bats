@@ -110,7 +110,7 @@ LIST
     [[ $stderr != *'--with mps'* ]]
     grep -qx 'lxc.mount.entry: /tmp/nvidia-mps tmp/nvidia-mps none bind,optional,create=dir' "$CONF"
     grep -qx 'lxc.cgroup2.devices.allow: /dev/nvidia-caps-imex-channels/channel3 rw' "$CONF"
-    grep -q 'lxc.hook.mount: .* nvlxc --with=mps,gdrcopy,imex=3$' "$CONF"
+    grep -q 'lxc.hook.mount: .*hook --with=mps,gdrcopy,imex=3$' "$CONF"
     run -0 nvlxc show 220
     says 'with mps,gdrcopy,imex=3'
     [ "$(nvlxc --json show 220 | jq -r .grant.with)" = mps,gdrcopy,imex=3 ]
@@ -160,4 +160,24 @@ LIST
     ct 220 'dev0: /dev/nvidia0' 'lxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind,optional,create=file'
     run -0 --separate-stderr nvlxc attach 220 --replace
     [[ $stderr == *'220 did not start before: Proxmox will not start it: two lines make the same device node'*'the new lines mend that'* ]]
+}
+
+@test "hook lines of an earlier form: known, rewritten by the next attach, taken by detach" {
+    local earlier="sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook \"\$@\"' nvlxc"
+    ct 220
+    run -0 nvlxc attach 220 --libraries none
+    cp "$CONF" "$HOST/new"
+    while IFS= read -r line; do
+        case $line in lxc.hook.*) line="${line%%: *}: $earlier --libraries=none" ;; esac
+        printf '%s\n' "$line"
+    done < "$HOST/new" > "$CONF"
+    grep -q "lxc.hook.mount: sh -c '.*' nvlxc --libraries=none" "$CONF"
+    cp "$CONF" "$HOST/old"
+    run -0 nvlxc show 220
+    says 'libraries none'
+    run -0 nvlxc attach 220 --libraries none
+    cmp "$CONF" "$HOST/new"
+    cp "$HOST/old" "$CONF"
+    run -0 nvlxc detach 220
+    cmp "$CONF" "$HOST/before"
 }

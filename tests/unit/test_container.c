@@ -23,7 +23,8 @@
 #include "container/grant_lines.h"
 #include "container/idmap.h"
 
-#define HOOK "sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook \"$@\"' nvlxc"
+#define EARLIER_HOOK "sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook \"$@\"' nvlxc"
+#define HOOK         "</dev/null; [ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook"
 
 static const enum nvl_dialect PVE = NVL_DIALECT_PVE, LXC = NVL_DIALECT_LXC;
 
@@ -328,6 +329,23 @@ static void test_owners(void **state)
         {OURS, OURS, "lxc.hook.pre-start: " HOOK},
         {OURS, OURS, "lxc.hook.mount   = " HOOK "  "},
         {OURS, OURS, "lxc.hook.mount: /usr/libexec/nvlxc/hook --required"},
+        {OURS, OURS, "lxc.hook.mount: " EARLIER_HOOK},
+        {OURS, OURS, "lxc.hook.mount: " EARLIER_HOOK " --exclusive"},
+        {HAND, HAND, "lxc.hook.mount: " EARLIER_HOOK " --required"},
+        {HAND, HAND, "lxc.hook.mount: " HOOK " --required"},
+        {HAND, HAND, "lxc.hook.mount: " HOOK "; true"},
+        /* nodes that a hook makes, and its scripts */
+        {HAND, HAND, "lxc.hook.autodev: sh -c \"mknod -m 666 ${LXC_ROOTFS_MOUNT}/dev/nvidia0 c 195 0\""},
+        {HAND, HAND, "lxc.hook.autodev: cd $LXC_ROOTFS_MOUNT/dev; mknod nvidiactl c 195 255"},
+        {HAND, HAND, "lxc.hook.mount: for n in 0 1; do mknod $LXC_ROOTFS_MOUNT/dev/nvidia$n c 195 $n; done"},
+        {HAND, HAND, "lxc.hook.mount: mknod $D c 195 0"},
+        {HAND, HAND, "lxc.hook.autodev: cp -a /dev/nvidia* \"${LXC_ROOTFS_MOUNT}\"/dev/nvidia-uvm"},
+        {OTHER, OTHER, "lxc.hook.autodev: mknod $LXC_ROOTFS_MOUNT/dev/fuse c 10 229"},
+        {OTHER, OTHER, "lxc.hook.autodev: mknod $D c 226 128"},
+        {OTHER, OTHER, "lxc.hook.autodev: mknod"},
+        {OTHER, OTHER, "lxc.hook.autodev: mknod -m"},
+        {OTHER, OTHER, "lxc.hook.autodev: mknod x"},
+        {OTHER, OTHER, "lxc.hook.pre-start: mknod /dev/nvidia0 c 195 0"}, /* the host's */
         {HAND, HAND, "lxc.hook.mount: /usr/libexec/nvlxc/hook"},
         {HAND, HAND, "lxc.hook.autodev: " HOOK},
         {HAND, HAND, "lxc.hook.mount: /usr/share/lxc/hooks/nvidia"},

@@ -21,7 +21,7 @@
 #include "plan/plan.h"
 
 #define GPU  "GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689"
-#define HOOK "sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook \"$@\"' nvlxc"
+#define HOOK "</dev/null; [ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook"
 
 static const char PVE_LINES[] = "lxc.environment: NVIDIA_VISIBLE_DEVICES=" GPU "\n"
                                 "lxc.environment: NVIDIA_DRIVER_CAPABILITIES=compute,utility\n"

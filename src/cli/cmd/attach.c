@@ -287,7 +287,8 @@ static int check_start(struct attach *a, bool force, struct nvl_error *err)
     const struct nvl_config *now = &a->target.config;
 
     find_obstacles(a, a->plan.text, a->plan.len, &a->obstacles);
-    find_obstacles(a, now->text, now->len, &before);
+    if (a->obstacles.count > 0 || a->replaced.count > 0)
+        find_obstacles(a, now->text, now->len, &before);
     const struct nvl_finding *stopper = find_new_stopper(&a->obstacles, &before),
                              *was = find_stopper(&before);
     if (stopper != NULL && !force)

@@ -440,13 +440,17 @@ static json_t *json_granted_nodes(const struct shown *s)
 
 static json_t *json_grant(const struct nvl_grant *grant)
 {
-    nvl_autofree char *with = nvl_with_format(&grant->delivery);
+    json_t *json = json_pack("{s:o,s:o,s:b,s:b,s:s,s:s}", "devices", nvl_json_devices(grant), "capabilities",
+                             nvl_json_capabilities(grant->capabilities), "required",
+                             (int)grant->delivery.required, "exclusive", (int)grant->delivery.exclusive,
+                             "nodes", nvl_nodes_mode_name(grant->delivery.nodes), "libraries",
+                             nvl_libraries_mode_name(grant->delivery.libraries));
 
-    return json_pack("{s:o,s:o,s:b,s:b,s:s,s:s,s:s}", "devices", nvl_json_devices(grant), "capabilities",
-                     nvl_json_capabilities(grant->capabilities), "required", (int)grant->delivery.required,
-                     "exclusive", (int)grant->delivery.exclusive, "nodes",
-                     nvl_nodes_mode_name(grant->delivery.nodes), "libraries",
-                     nvl_libraries_mode_name(grant->delivery.libraries), "with", with);
+    if (grant->delivery.with != 0) {
+        nvl_autofree char *with = nvl_with_format(&grant->delivery);
+        json_object_set_new(json, "with", json_string(with));
+    }
+    return json;
 }
 
 /* null without a grant: then show does not look at the host. */

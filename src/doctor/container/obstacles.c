@@ -168,6 +168,7 @@ static void check_idmap_root(const struct nvl_check *check, const struct nvl_con
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "LXC will not start it: its id map is not complete");
+    f->start = NVL_START_STOPS;
     nvl_finding_evidence(f, "%s", err->message);
     nvl_finding_cause(f, "a container with an id map runs as the ids that the map has; LXC cannot become its "
                          "root if that has no number on the host");
