@@ -250,6 +250,8 @@ share() {
     run -0 syslog_of full
     says "no space is left"
     speaks full mount-point error
+    verify 1 full
+    step libcuda fail cause "the driver has no place in the container: /usr/local/nvidia cannot be made: no space is left" fix "nvlxc doctor full"
     stop full
     (cd /srv/full && find . | sort) | diff /run/full.before -
     # room for the driver's place, not for the cache
