@@ -129,6 +129,17 @@ share() {
     says "another container that runs has its driver mounted there"
     run -0 loads guest libcuda.so.1
     [ "$output" = $BUNDLE/lib64/libcuda.so.550.163.01 ] || { echo "got: $output"; false; }
+    # nor does it live
+    nvlxc attach owner --quiet
+    start owner
+    run nvlxc detach owner --live
+    says "removed from the running container:" "another container that runs has its driver mounted there"
+    run -0 loads guest libcuda.so.1
+    [ "$output" = $BUNDLE/lib64/libcuda.so.550.163.01 ] || { echo "got: $output"; false; }
+    stop owner
+    # the files are the other's now, whose detach takes them
+    run nvlxc detach guest --live
+    [ ! -e /var/lib/lxc/owner/rootfs/usr/local/nvidia ]
     stop guest
     rm -r /var/lib/lxc/guest
     run -0 nvlxc detach owner
