@@ -6,8 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "apply/eject.h"
+#include "base/paths.h"
 #include "base/root.h"
 #include "base/run.h"
 #include "container/container.h"
@@ -16,6 +19,7 @@
 #include "container/idmap.h"
 #include "container/rootfs_path.h"
 #include "host/host.h"
+#include "inject/cdi_file.h"
 #include "inject/files.h"
 #include "inject/home.h"
 #include "inject/linker.h"
@@ -29,14 +33,27 @@ struct pct_mount {
     sigset_t signals; /* the caller's: no signal ends the program between mount and unmount */
 };
 
+#define PCT_SAID_MAX (64u << 10)
+
+static void show_errors(void *data, const char *bytes, size_t len)
+{
+    (void)data;
+    nvl_fd_write(STDERR_FILENO, bytes, len);
+}
+
 /* Its exit status or a negative errno. The user sees its stderr (a task's warnings, why it failed), but not
- * the message that it mounted the CT. */
-static int run_pct(const char *verb, const char *ctid)
+ * the message that it mounted the CT. *is_others_lock (may be NULL): it refused because of another's lock. */
+static int run_pct(const char *verb, const char *ctid, bool *is_others_lock)
 {
     const char *const argv[] = {"pct", verb, ctid, NULL};
-    const struct nvl_run run = {.argv = argv, .errors = NVL_STREAM_CALLERS};
+    const struct nvl_run run = {
+        .argv = argv, .errors = NVL_STREAM_TAKEN, .max = PCT_SAID_MAX, .pass_on = show_errors};
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0};
+    int r = nvl_run(&run, &result);
 
-    return nvl_run_status(&run);
+    if (is_others_lock != NULL) /* "CT is locked (backup)" */
+        *is_others_lock = r == 0 && strstr(result.text, "is locked (") != NULL;
+    return r < 0 ? r : nvl_exit_status(result.status);
 }
 
 static char *pct_failure(const char *verb, const char *ctid, int status)
@@ -61,7 +78,7 @@ static void hold_signals(sigset_t *before)
 static int unmount_with_pct(struct pct_mount *m, struct nvl_root *rootfs, char **why)
 {
     nvl_root_close(rootfs);
-    int r = run_pct("unmount", m->ctid);
+    int r = run_pct("unmount", m->ctid, NULL);
     sigprocmask(SIG_SETMASK, &m->signals, NULL);
     if (r == 0)
         return 0;
@@ -70,18 +87,57 @@ static int unmount_with_pct(struct pct_mount *m, struct nvl_root *rootfs, char *
     return r < 0 ? r : -EIO;
 }
 
+/* The lock in the CT's config now, NULL for none; the caller frees. */
+static char *read_lock(const struct nvl_root *root, const struct nvl_container *c)
+{
+    nvl_auto(nvl_config_clear) struct nvl_config config = {0};
+    const char *lock =
+        nvl_container_read_config(root, c, &config, NULL) == 0 ? nvl_config_get(&config, "lock") : NULL;
+
+    return lock != NULL ? nvl_xstrdup(lock) : NULL;
+}
+
+static bool is_left_locked(const struct nvl_root *root, const struct nvl_container *c)
+{
+    nvl_autofree char *lock = read_lock(root, c);
+
+    return lock != NULL && strcmp(lock, "mounted") == 0;
+}
+
+/* `pct mount` locks the CT before it mounts, and keeps the lock if mounting fails: nobody could change the
+ * CT. Returns NULL, or what to do; the caller frees. */
+static char *unlock_after_failure(const struct nvl_root *root, const struct nvl_container *c)
+{
+    if (!is_left_locked(root, c))
+        return NULL;
+    int r = run_pct("unmount", c->name, NULL);
+    if (!is_left_locked(root, c))
+        return NULL;
+    nvl_autofree char *what = pct_failure("unmount", c->name, r);
+    return nvl_xasprintf(
+        "%s stays locked (lock: mounted) after the failed `pct mount`%s%s; run `pct unmount %s`", c->name,
+        r != 0 ? ": " : "", r != 0 ? what : "", c->name);
+}
+
 /* Opens the mounted root file system. While it is mounted the CT has Proxmox's `lock: mounted`. If it fails,
- * nothing is mounted, and *why says why; the caller frees it. */
-static int mount_with_pct(struct pct_mount *m, const struct nvl_container *c, struct nvl_root *rootfs,
-                          char **why)
+ * nothing is mounted, *why says why, and *problem what else to do; the caller frees both. */
+static int mount_with_pct(struct pct_mount *m, const struct nvl_root *root, const struct nvl_container *c,
+                          struct nvl_root *rootfs, char **why, char **problem)
 {
     nvl_autofree char *path = nvl_xasprintf("%s/%s/rootfs", c->lxcpath, c->name);
+    nvl_autofree char *before = read_lock(root, c);
+    bool is_others_lock;
 
+    if (before != NULL) {
+        *why = nvl_xasprintf("the CT is locked by somebody else (lock: %s)", before);
+        return -EBUSY;
+    }
     m->ctid = c->name;
     hold_signals(&m->signals);
-    int r = run_pct("mount", c->name);
+    int r = run_pct("mount", c->name, &is_others_lock);
     if (r != 0) {
         *why = pct_failure("mount", c->name, r);
+        *problem = is_others_lock ? NULL : unlock_after_failure(root, c);
         sigprocmask(SIG_SETMASK, &m->signals, NULL);
         return r < 0 ? r : -EIO;
     }
@@ -92,8 +148,7 @@ static int mount_with_pct(struct pct_mount *m, const struct nvl_container *c, st
     }
     r = -errno;
     *why = nvl_xasprintf("cannot open %s: %s", path, strerror(-r));
-    nvl_autofree char *ignored = NULL;
-    unmount_with_pct(m, rootfs, &ignored);
+    unmount_with_pct(m, rootfs, problem);
     return r;
 }
 
@@ -104,9 +159,17 @@ static int out_of_reach(struct nvl_cleaned *cleaned, const struct nvl_effective 
     bool is_granted = nvl_effective_grant(effective, &grant, NULL) > 0;
 
     nvl_entries_all(is_granted ? grant.capabilities : NVL_CAP_DEFAULT, &cleaned->remaining);
+    if (is_granted && grant.delivery.cdi)
+        nvl_strv_push(&cleaned->remaining, NVL_CDI_FILE);
     cleaned->unreachable = true;
     cleaned->why = why;
     return 0;
+}
+
+/* The files in a user's own container belong to its root: only the host's root is expected to remove them. */
+static bool is_able(void)
+{
+    return geteuid() == 0;
 }
 
 /* Without /dev of its own (lxc.autodev = 0), the nodes were mounted on empty files of the root file system,
@@ -165,6 +228,16 @@ static void refresh_linker(const struct nvl_root *root, const struct nvl_root *r
         cleaned->why = nvl_xasprintf("cannot rebuild its linker cache: %s", err.message);
 }
 
+/* For engines in the container it would name nodes that are gone: they would start nothing that wants a GPU.
+ */
+static void clean_cdi(const struct nvl_root *rootfs, bool dry_run, struct nvl_cleaned *cleaned)
+{
+    if (!nvl_cdi_file_is_own(rootfs))
+        return;
+    bool is_gone = dry_run || nvl_cdi_file_remove(rootfs) == 0;
+    nvl_strv_push(is_gone ? &cleaned->removed : &cleaned->remaining, NVL_CDI_FILE);
+}
+
 static void remove_entries(const struct nvl_root *root, const struct nvl_root *rootfs,
                            const struct nvl_idmap *map, struct nvl_cleaned *cleaned)
 {
@@ -175,8 +248,10 @@ static void remove_entries(const struct nvl_root *root, const struct nvl_root *r
         nvl_strv_push(&notes, "on a mount that others may share: remove it there once none uses it");
     size_t elsewhere = notes.count;
     nvl_entries_remove(rootfs, &cleaned->removed, &notes);
-    if (notes.count > elsewhere)
+    if (notes.count > elsewhere) {
         nvl_entries_list(rootfs, &cleaned->remaining);
+        cleaned->failed = is_able();
+    }
     if (notes.count > 0)
         cleaned->why = nvl_strv_join(&notes, "; ");
     if (nvl_linker_names_bundle(rootfs))
@@ -206,6 +281,7 @@ bool nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootf
         nvl_entries_list(rootfs, &cleaned->removed);
     else
         remove_entries(root, rootfs, map, cleaned);
+    clean_cdi(rootfs, dry_run, cleaned);
     return true;
 }
 
@@ -237,30 +313,46 @@ static bool is_for_pct(const struct nvl_root *root, const struct nvl_container *
     return c->kind == NVL_CONTAINER_PVE && nvl_root_is_machine(root) && nvl_rootfs_is_on_storage(effective);
 }
 
+static void take_problem(struct nvl_cleaned *cleaned, char *problem)
+{
+    if (problem == NULL)
+        return;
+    nvl_strv_push(&cleaned->problems, problem);
+    cleaned->failed = true;
+    free(problem);
+}
+
 static int clean_with_pct(const struct nvl_root *root, const struct nvl_container *c,
                           const struct nvl_effective *effective, const struct nvl_idmap *map,
                           struct nvl_cleaned *cleaned)
 {
     struct nvl_root rootfs = NVL_ROOT_NONE; /* closed by unmount_with_pct */
     struct pct_mount mount;
-    char *why = NULL;
+    char *why = NULL, *problem = NULL;
 
-    if (mount_with_pct(&mount, c, &rootfs, &why) < 0)
+    if (mount_with_pct(&mount, root, c, &rootfs, &why, &problem) < 0) {
+        take_problem(cleaned, problem);
+        cleaned->failed = true;
         return out_of_reach(cleaned, effective, why);
+    }
     if (nvl_container_is_running(root, c)) /* `lock: mounted` does not stop anyone from starting it */
         cleaned->running = true;
     else
         clean_stopped(root, c, &rootfs, map, false, cleaned);
-    if (unmount_with_pct(&mount, &rootfs, &why) < 0) {
-        nvl_strv_push(&cleaned->problems, why);
-        free(why);
-    }
+    unmount_with_pct(&mount, &rootfs, &problem);
+    take_problem(cleaned, problem);
     return cleaned->running ? out_of_reach(cleaned, effective, nvl_xstrdup("it is running")) : 0;
 }
 
+bool nvl_clean_takes_pct(const struct nvl_root *root, const struct nvl_container *c,
+                         const struct nvl_effective *effective)
+{
+    return is_for_pct(root, c, effective) && !nvl_container_is_running(root, c);
+}
+
 int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
-                     const struct nvl_effective *effective, bool dry_run, struct nvl_cleaned *cleaned,
-                     struct nvl_error *err)
+                     const struct nvl_effective *effective, enum nvl_clean_how how,
+                     struct nvl_cleaned *cleaned, struct nvl_error *err)
 {
     char *why = NULL;
     struct nvl_idmap map;
@@ -270,21 +362,26 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
     if (r < 0)
         return r;
     bool is_running = nvl_container_is_running(root, c);
-    if (!is_running && !dry_run && c->user == NULL)
+    if (!is_running && how != NVL_CLEAN_DRY && c->user == NULL)
         nvl_node_copies_remove(root, c->name);
+    if (!is_running && how != NVL_CLEAN_DRY && c->user == NULL)
+        nvl_cdi_file_forget(root, c->name);
     if (is_running) {
         cleaned->running = true;
         return out_of_reach(cleaned, effective, nvl_xstrdup("it is running"));
     }
     struct nvl_root nvl_auto(nvl_root_close) rootfs = NVL_ROOT_NONE;
     if (nvl_container_open_rootfs(root, c, effective, &map, &rootfs, &why) == 0) {
-        clean_stopped(root, c, &rootfs, &map, dry_run, cleaned);
+        clean_stopped(root, c, &rootfs, &map, how == NVL_CLEAN_DRY, cleaned);
         return 0;
     }
-    if (!is_for_pct(root, c, effective))
+    if (!is_for_pct(root, c, effective)) {
+        cleaned->failed = how == NVL_CLEAN_ALL && nvl_root_is_machine(root) && is_able();
         return out_of_reach(cleaned, effective, why);
+    }
     free(why);
-    if (dry_run)
+    cleaned->not_mounted = how != NVL_CLEAN_ALL;
+    if (cleaned->not_mounted)
         return out_of_reach(cleaned, effective,
                             nvl_xasprintf("`pct mount %s` is needed to see them", c->name));
     return clean_with_pct(root, c, effective, &map, cleaned);

@@ -19,15 +19,26 @@ struct nvl_cleaned {
     bool unreachable;          /* the root file system could not be read */
     struct nvl_strv problems;  /* what else went wrong, each with what to do */
     bool running;              /* the only reason: once the container stops, its files can be removed */
+    bool not_mounted;          /* the only reason: `pct mount` could reach them, and was not asked for */
+    bool failed; /* it was tried, and files stay, or a lock (a stale linker cache is harmless) */
 };
 
-/* Mounts a Proxmox CT on a storage with `pct mount` meanwhile (not with dry_run). If the root file system is
- * unreachable (running, an image file of plain LXC), it does nothing: `remaining` lists the files that may be
- * there, with `why`. Rebuilds the linker cache if it names the bundle. Fails only if the config cannot be
- * parsed. */
+enum nvl_clean_how {
+    NVL_CLEAN_DRY,    /* only looks */
+    NVL_CLEAN_FOLDER, /* only a root file system that is a folder of this host */
+    NVL_CLEAN_ALL,    /* also one that `pct mount` reaches */
+};
+
+/* If the root file system is unreachable (running, an image file of plain LXC), it does nothing: `remaining`
+ * lists the files that may be there, with `why`. Rebuilds the linker cache if it names the bundle. Fails only
+ * if the config cannot be parsed. */
 int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
-                     const struct nvl_effective *effective, bool dry_run, struct nvl_cleaned *cleaned,
-                     struct nvl_error *err);
+                     const struct nvl_effective *effective, enum nvl_clean_how how,
+                     struct nvl_cleaned *cleaned, struct nvl_error *err);
+/* Whether NVL_CLEAN_ALL runs `pct mount` and `pct unmount` on it, as it is now. Each makes Proxmox write the
+ * config anew, in its own form. */
+bool nvl_clean_takes_pct(const struct nvl_root *root, const struct nvl_container *c,
+                         const struct nvl_effective *effective);
 /* The same in an open root file system: below its mounts, or of a running container (init; else 0) that no
  * longer has any of nvlxc's mounts. Leaves everything, and returns false, if another container has its driver
  * mounted in it. */

@@ -93,6 +93,21 @@ static int lock_folder(int folder, const struct nvl_container *c, struct nvl_err
     return r < 0 ? nvl_error_errno(err, r, "cannot lock the folder of %s", c->config_path) : 0;
 }
 
+/* `pct mount` keeps its lock if it fails, and until `pct unmount`. Every other lock belongs to a task. */
+static int refuse_lock(const struct nvl_container *c, const char *lock, struct nvl_error *err)
+{
+    nvl_error_set(err, -EBUSY, "CT %s is locked (lock: %s); nothing was written", c->name, lock);
+    if (strcmp(lock, "mounted") == 0)
+        nvl_error_hint(err, "`pct mount` mounted it, or failed to: pct unmount %s", c->name);
+    else
+        nvl_error_hint(
+            err,
+            "wait until that task has ended; `pct unlock %s` takes the lock from a task that still "
+            "runs, which can destroy data: only if none is left, as after a crash",
+            c->name);
+    return -EBUSY;
+}
+
 /* What forbids any write. Quorum: pmxcfs takes the owner's write permission away from the link
  * /etc/pve/local, and Proxmox's tools check exactly that. */
 static int check_pve_may_write(const struct nvl_root *root, const struct nvl_container *c,
@@ -107,11 +122,8 @@ static int check_pve_may_write(const struct nvl_root *root, const struct nvl_con
         return -EPERM;
     }
     const char *lock = nvl_config_get(base, "lock");
-    if (lock != NULL) {
-        nvl_error_set(err, -EBUSY, "CT %s is locked (lock: %s); nothing was written", c->name, lock);
-        nvl_error_hint(err, "wait until that task has ended; if none is running: pct unlock %s", c->name);
-        return -EBUSY;
-    }
+    if (lock != NULL)
+        return refuse_lock(c, lock, err);
     if (nvl_root_exists(root, "/etc/pve/nodes") &&
         nvl_root_stat(root, "/etc/pve/local", AT_SYMLINK_NOFOLLOW, &st) == 0 && (st.st_mode & S_IWUSR) == 0) {
         nvl_error_set(err, -EROFS,
@@ -171,23 +183,26 @@ static int compare_with_base(int folder, const char *name, const struct nvl_cont
 {
     nvl_autofree char *text = NULL;
     size_t len;
-    nvl_autofd int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    const struct nvl_root place = nvl_root_borrow(folder);
+    const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+    nvl_autofd int fd = c->kind == NVL_CONTAINER_PVE ? nvl_root_open_listed(&place, name, flags)
+                                                     : nvl_root_openat(&place, name, flags);
 
-    if (fd < 0 && errno == ELOOP) {
+    if (fd == -ELOOP) {
         nvl_error_set(err, -ELOOP, "%s is a symbolic link; nothing was written", c->config_path);
         nvl_error_hint(
             err, "put the file itself there: writing would replace the link and leave its target unchanged");
         return -ELOOP;
     }
-    int r = fd < 0 ? -errno : nvl_fd_read(fd, NVL_CONFIG_MAX, &text, &len);
+    int r = fd < 0 ? fd : nvl_fd_read(fd, NVL_CONFIG_MAX, &text, &len);
     if (r == 0 && fstat(fd, st) < 0)
         r = -errno;
     if (r < 0)
         return lacks_permission(err, nvl_error_errno(err, r, "cannot read %s again", c->config_path));
     if (len != base->len || memcmp(text, base->text, len) != 0) {
-        nvl_error_set(err, -EBUSY, "%s changed since it was read; nothing was written", c->config_path);
-        nvl_error_hint(err, "run the command again");
-        return -EBUSY;
+        nvl_error_set(err, -EAGAIN, "%s changed since it was read; nothing was written", c->config_path);
+        nvl_error_hint(err, "see what writes it all the time, then run the command again");
+        return -EAGAIN;
     }
     return 0;
 }
@@ -200,6 +215,7 @@ static int write_plan(int folder, const char *name, const struct nvl_container *
 
     if (r < 0)
         return r;
+    nvl_file_sweep(folder, name);
     r = nvl_file_replace(folder, name, plan->text, plan->len, &st, err);
     if (r == 0)
         return 0;

@@ -6,6 +6,7 @@
 
 #include "container/entry.h"
 #include "container/foreign.h"
+#include "container/owned_lines.h"
 
 /* A line by hand: in force, or without effect because it landed in a section. */
 typedef void visit_fn(void *data, const char *key, const char *value);
@@ -152,6 +153,76 @@ unsigned nvl_adopt_capabilities(const struct nvl_effective *effective)
     return granted | capabilities;
 }
 
+/* ---- what takes the place of a line ---- */
+
+static bool is_resolved_node(const struct nvl_resolved *resolved, const char *path)
+{
+    for (size_t i = 0; i < resolved->n_nodes; i++)
+        if (strcmp(resolved->nodes[i].path, path) == 0)
+            return true;
+    return strcmp(path, "/dev/nvidia-caps") == 0; /* a folder: its nodes come one by one */
+}
+
+static const char *instead_of_node(const struct nvl_grant *grant, const struct nvl_resolved *resolved,
+                                   const char *path)
+{
+    if (!is_resolved_node(resolved, path))
+        return "nothing: the grant does not include this node";
+    switch (grant->delivery.nodes) {
+    case NVL_NODES_DEV:
+        return "a dev[n] entry of the grant";
+    case NVL_NODES_STATIC:
+        return "a mount entry of the grant";
+    case NVL_NODES_HOOK:
+        break;
+    }
+    return "the start hook binds the node";
+}
+
+static const char *instead_of_file(const struct nvl_grant *grant)
+{
+    switch (grant->delivery.libraries) {
+    case NVL_LIBRARIES_HOST:
+        return "the host's library folders";
+    case NVL_LIBRARIES_NONE:
+        return "nothing: --libraries none";
+    case NVL_LIBRARIES_BUNDLE:
+        break;
+    }
+    return "the driver's bundle";
+}
+
+static const char *instead_of(const struct nvl_grant *grant, const struct nvl_resolved *resolved,
+                              bool has_rules, const char *key, const char *value)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv nodes = {0};
+
+    if (strcmp(key, NVL_KEY_ENVIRONMENT) == 0)
+        return "the variables of the grant";
+    if (nvl_has_prefix(key, "lxc.hook."))
+        return "nvlxc's start hook";
+    if (nvl_has_prefix(key, "lxc.cgroup"))
+        return has_rules                                ? "rules by path"
+               : grant->delivery.nodes == NVL_NODES_DEV ? "Proxmox's rules for dev[n]"
+                                                        : "nothing: without such rules no device is denied";
+    nvl_setting_nodes(key, value, &nodes);
+    return nodes.count > 0 ? instead_of_node(grant, resolved, nodes.items[0]) : instead_of_file(grant);
+}
+
+void nvl_adopt_list(const struct nvl_effective *effective, const struct nvl_grant *grant,
+                    const struct nvl_resolved *resolved, bool has_rules, struct nvl_strv *lines,
+                    struct nvl_strv *instead)
+{
+    nvl_effective_by_hand(effective, lines);
+    for (size_t i = 0; i < effective->count; i++)
+        if (effective->items[i].owner == NVL_OWNER_BY_HAND)
+            nvl_strv_push(instead, instead_of(grant, resolved, has_rules, effective->items[i].key,
+                                              effective->items[i].value));
+    nvl_config_stray_lines(effective->config, lines);
+    while (instead->count < lines->count)
+        nvl_strv_push(instead, "nothing: it has no effect there");
+}
+
 /* ---- what a container has ---- */
 
 int nvl_holding_read(const struct nvl_container *c, const struct nvl_host *host, struct nvl_holding *holding,
@@ -163,6 +234,8 @@ int nvl_holding_read(const struct nvl_container *c, const struct nvl_host *host,
 
     *holding = (struct nvl_holding){0};
     int r = nvl_container_read_config(host->root, c, &config, err);
+    if (r == -ENOENT)
+        return 0;
     if (r == 0)
         r = nvl_effective_read(host->root, c, &config, &effective, err);
     if (r == 0)

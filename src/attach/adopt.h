@@ -18,13 +18,19 @@ void nvl_adopt_gpus(const struct nvl_effective *effective, const struct nvl_host
  * neither lines by hand nor a grant. */
 unsigned nvl_adopt_capabilities(const struct nvl_effective *effective);
 
+/* The lines that `attach --replace` takes, as "line 7: lxc.cgroup2.devices.allow: c 195:* rwm", and what
+ * takes the place of each: "the start hook binds the node". */
+void nvl_adopt_list(const struct nvl_effective *effective, const struct nvl_grant *grant,
+                    const struct nvl_resolved *resolved, bool has_rules, struct nvl_strv *lines,
+                    struct nvl_strv *instead);
+
 /* What a container has of this host's GPUs. */
 struct nvl_holding {
     bool is_by_hand, is_exclusive;
     struct nvl_grant grant;       /* the container's, or what its lines by hand amount to */
     struct nvl_resolved resolved; /* no GPUs if it has none */
 };
-/* -errno if the config or one of its includes cannot be read or parsed: then the answer is unknown. */
+/* Nothing if the container was removed meanwhile. -errno if the config or one of its includes cannot be read or parsed: then the answer is unknown. */
 int nvl_holding_read(const struct nvl_container *c, const struct nvl_host *host, struct nvl_holding *holding,
                      struct nvl_error *err);
 void nvl_holding_clear(struct nvl_holding *holding);

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/root.h"
+#include "container/commands.h"
 #include "container/foreign.h"
 #include "container/grant_lines.h"
 #include "container/hook_environment.h"
@@ -16,13 +17,18 @@
 #define PVE_CONTAINER     "pve-container"
 #define PVE_CONTAINER_DEV "5.0.7" /* the first version that knows dev[n] */
 
-int nvl_delivery_parse(const char *nodes, const char *libraries, struct nvl_delivery *delivery,
-                       struct nvl_error *err)
+int nvl_delivery_parse(const char *nodes, const char *libraries, const struct nvl_strv *with,
+                       struct nvl_delivery *delivery, struct nvl_error *err)
 {
     if (nodes != NULL && !nvl_nodes_mode_parse(nodes, &delivery->nodes))
         return nvl_error_usage(err, "--nodes %.60s: give hook, dev or static", nodes);
     if (libraries != NULL && !nvl_libraries_mode_parse(libraries, &delivery->libraries))
         return nvl_error_usage(err, "--libraries %.60s: give bundle, host or none", libraries);
+    for (size_t i = 0; i < with->count; i++)
+        if (!nvl_with_parse(with->items[i], delivery))
+            return nvl_error_usage(
+                err, "--with %.60s: give mps, persistenced, fabricmanager, gdrcopy or imex=N (0 to %d)",
+                with->items[i], NVL_IMEX_CHANNEL_MAX);
     return 0;
 }
 
@@ -66,6 +72,19 @@ static void warn_about_static(struct nvl_strv *warnings)
     nvl_strv_push(warnings,
                   "the mount entries name today's nodes: after a change of GPUs or MIG devices, run attach "
                   "again");
+}
+
+static void warn_about_with(const struct nvl_root *root, const struct nvl_delivery *delivery,
+                            struct nvl_strv *warnings)
+{
+    struct nvl_with_place place;
+
+    for (enum nvl_with with = NVL_WITH_MPS; with <= NVL_WITH_IMEX; with <<= 1)
+        if (nvl_with_place(delivery, with, &place) && !nvl_root_exists(root, place.path))
+            nvl_strv_pushf(
+                warnings,
+                "--with %s: %s does not exist on the host, and a start without it leaves it out; %s",
+                place.name, place.path, place.remedy);
 }
 
 /* ---- the host's libraries ---- */
@@ -205,6 +224,17 @@ static void warn_about_libraries(const struct nvl_root *root, const struct nvl_t
                   "the container fails");
 }
 
+/* Only the host's root can make it, before a start. */
+static int check_cdi(const struct nvl_target *target, struct nvl_error *err)
+{
+    if (target->container->user == NULL)
+        return 0;
+    nvl_error_set(err, -EOPNOTSUPP, "--cdi: a user's start hook cannot make the specification");
+    nvl_autofree char *write = nvl_container_write_cdi(target->container, target->name);
+    nvl_error_hint(err, "leave --cdi out, and after each change: %s", write);
+    return -EOPNOTSUPP;
+}
+
 int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *target,
                        const struct nvl_host *host, const struct nvl_grant *grant,
                        const struct nvl_resolved *resolved, bool force, struct nvl_grant_places *places,
@@ -212,6 +242,8 @@ int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *tar
 {
     int r = grant->delivery.nodes == NVL_NODES_DEV ? check_dev(root, target->container, err) : 0;
 
+    if (r == 0 && grant->delivery.cdi)
+        r = check_cdi(target, err);
     if (r == 0 && grant->delivery.libraries == NVL_LIBRARIES_HOST)
         r = check_release(root, target, force, warnings, err);
     if (r == 0 && grant->delivery.libraries == NVL_LIBRARIES_HOST)
@@ -224,6 +256,7 @@ int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *tar
         warn_about_dev(root, resolved, warnings);
     if (grant->delivery.nodes == NVL_NODES_STATIC)
         warn_about_static(warnings);
+    warn_about_with(root, &grant->delivery, warnings);
     if (grant->delivery.libraries == NVL_LIBRARIES_HOST)
         warn_about_libraries(root, target, host, warnings);
     return 0;

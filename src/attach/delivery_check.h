@@ -6,9 +6,9 @@
 #include "container/target.h"
 #include "grant/resolve.h"
 
-/* Parses the options' words; NULL is the default. Errors are usage errors. */
-int nvl_delivery_parse(const char *nodes, const char *libraries, struct nvl_delivery *delivery,
-                       struct nvl_error *err);
+/* Parses the options' words; NULL, or an empty list, is the default. Errors are usage errors. */
+int nvl_delivery_parse(const char *nodes, const char *libraries, const struct nvl_strv *with,
+                       struct nvl_delivery *delivery, struct nvl_error *err);
 
 /* Refuses, with the reason: dev[n] entries on plain LXC (a usage error) or with a pve-container that does not
  * know them; the host's library folders in a container of another release (with `force` a warning), or if

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/root.h"
 #include "base/text.h"
 
 int nvl_fd_read(int fd, size_t max, char **data, size_t *len)
@@ -99,6 +102,8 @@ static int write_temporary(int dirfd, const char *name, const void *data, size_t
     return r;
 }
 
+#define TEMPORARY ".tmp." /* NAME.tmp.PID, as Proxmox names its own */
+
 int nvl_file_replace(int dirfd, const char *name, const void *data, size_t len, const struct stat *like,
                      struct nvl_error *err)
 {
@@ -110,7 +115,7 @@ int nvl_file_replace(int dirfd, const char *name, const void *data, size_t len, 
         return nvl_error_errno(err, -errno, "cannot write %s: its directory", name);
     bool is_fuse = fs.f_type == FUSE_SUPER_MAGIC;
 
-    nvl_autofree char *temporary = nvl_xasprintf("%s.tmp.%d", name, (int)getpid());
+    nvl_autofree char *temporary = nvl_xasprintf("%s" TEMPORARY "%d", name, (int)getpid());
     int r = write_temporary(dir, temporary, data, len, like, is_fuse);
     if (r < 0)
         return nvl_error_errno(err, r, "cannot write %s (nothing was changed)", temporary);
@@ -122,4 +127,30 @@ int nvl_file_replace(int dirfd, const char *name, const void *data, size_t len, 
     if (!is_fuse && fsync(dir) < 0)
         return nvl_error_errno(err, -errno, "%s is written, but its directory could not be synced", name);
     return 0;
+}
+
+struct sweep {
+    int folder;
+    const char *name;
+};
+
+static void sweep_one(void *data, const char *file)
+{
+    const struct sweep *s = data;
+    size_t len = strlen(s->name);
+    uint64_t pid;
+
+    if (!nvl_has_prefix(file, s->name) || !nvl_has_prefix(file + len, TEMPORARY) ||
+        nvl_parse_uint(file + len + strlen(TEMPORARY), 10, INT_MAX, &pid) < 0 || pid == 0)
+        return;
+    if (kill((pid_t)pid, 0) < 0 && errno == ESRCH)
+        unlinkat(s->folder, file, 0);
+}
+
+void nvl_file_sweep(int dirfd, const char *name)
+{
+    const struct nvl_root folder = nvl_root_borrow(dirfd);
+    struct sweep s = {dirfd, name};
+
+    nvl_root_each(&folder, "/", sweep_one, &s);
 }

@@ -7,7 +7,8 @@
 #define NVL_SONAMES_MAX (64u << 10) /* bytes of a bundle's list of sonames; about 2 KiB in practice */
 /* VERSION/gsp_*.bin, for the host's kernel: outside of the bundles, which are mounted into containers */
 #define NVL_FIRMWARE_DIR    "/var/lib/nvlxc/firmware"
-#define NVL_NODE_COPIES_DIR "/dev/nvlxc" /* CONTAINER/NODE: inject/node_copies.h */
+#define NVL_NODE_COPIES_DIR "/dev/nvlxc"     /* CONTAINER/NODE: inject/node_copies.h */
+#define NVL_CDI_COPIES_DIR  "/run/nvlxc/cdi" /* CONTAINER.json: inject/cdi_file.h */
 #define NVL_HOOK_PROGRAM    "/usr/libexec/nvlxc/hook"
 #define NVL_PROBE_PROGRAM   "/usr/libexec/nvlxc/probe"
 #define NVL_PROGRAM         "/usr/bin/nvlxc"
@@ -15,4 +16,5 @@
 /* In a container; inject/places.c lists every file. */
 #define NVL_MOUNT_POINT       "/usr/local/nvidia" /* the bundle, read-only: inject/home.h tells where it is */
 #define NVL_OTHER_MOUNT_POINT "/opt/nvlxc/nvidia" /* where the first one cannot be */
+#define NVL_CDI_FILE          "/etc/cdi/nvlxc.json" /* also the host's own */
 #define NVL_PROC_NVIDIA       "/proc/driver/nvidia" /* on the host; in a container, a view of it */

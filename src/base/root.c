@@ -7,10 +7,15 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/sys.h"
+
+/* A rename on pmxcfs is not atomic for readers: up to 36 ms were seen. */
+#define LISTED_WAIT_MS  200
+#define LISTED_PAUSE_MS 10
 
 int nvl_root_open(struct nvl_root *root, const char *dir, struct nvl_error *err)
 {
@@ -73,6 +78,18 @@ int nvl_root_openat(const struct nvl_root *root, const char *path, int flags)
         r = nvl_sys_openat2(root->fd, below_root(path), (unsigned)flags | O_CLOEXEC,
                             (flags & O_CREAT) != 0 ? 0644 : 0, resolve);
     } while (r == -EAGAIN || r == -EINTR); /* a rename raced with `..`: openat2(2) says to try again */
+    return r;
+}
+
+int nvl_root_open_listed(const struct nvl_root *root, const char *path, int flags)
+{
+    const struct timespec pause = {.tv_nsec = LISTED_PAUSE_MS * 1000 * 1000};
+    int r = nvl_root_openat(root, path, flags);
+
+    for (int ms = 0; r == -ENOENT && ms < LISTED_WAIT_MS; ms += LISTED_PAUSE_MS) {
+        nanosleep(&pause, NULL);
+        r = nvl_root_openat(root, path, flags);
+    }
     return r;
 }
 

@@ -34,6 +34,9 @@ bool nvl_root_is_machine(const struct nvl_root *root); /* opened as "/" */
  * component must not be a link (-ELOOP). With O_CREAT the mode is 0644. With O_NONBLOCK it never blocks on a
  * FIFO. */
 int nvl_root_openat(const struct nvl_root *root, const char *path, int flags);
+/* The same for a name that a listing gave. On Proxmox's cluster file system a file that somebody replaces is
+ * absent for some milliseconds: -ENOENT only if it stays away for 200 ms. */
+int nvl_root_open_listed(const struct nvl_root *root, const char *path, int flags);
 /* Opens the directory of the last component of `path`, as O_PATH; *name is that component (points into path).
  * Use it to create, replace or remove something. */
 int nvl_root_open_parent(const struct nvl_root *root, const char *path, const char **name);

@@ -1,6 +1,7 @@
 /* Builds a driver bundle and shows the progress. */
 #include "cli/bundle_step.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -68,20 +69,33 @@ static void say_built(const struct nvl_context *ctx, const char *version, bool d
             NVL_BUNDLE_DIR, version, result->n_files, size);
 }
 
-void nvl_bundle_step(const struct nvl_context *ctx, const struct nvl_driver_version *driver,
-                     unsigned capabilities, bool dry_run, struct nvl_strv *warnings)
+const char *nvl_bundle_state_name(enum nvl_bundle_state state)
+{
+    static const char *const names[] = {[NVL_BUNDLE_PRESENT] = "present",
+                                        [NVL_BUNDLE_BUILT] = "built",
+                                        [NVL_BUNDLE_PLANNED] = "planned",
+                                        [NVL_BUNDLE_MISSING] = "missing",
+                                        [NVL_BUNDLE_LEFT] = "missing"};
+
+    return names[state];
+}
+
+enum nvl_bundle_state nvl_bundle_step(const struct nvl_context *ctx, const struct nvl_driver_version *driver,
+                                      unsigned capabilities, bool dry_run, struct nvl_strv *warnings)
 {
     const char *version = driver->version;
     struct nvl_userspace nvl_auto(nvl_userspace_clear) us = {0};
     struct nvl_sync_result nvl_auto(nvl_sync_result_clear) result = {0};
     struct nvl_error err = {0};
 
-    if (version[0] == '\0' || nvl_bundle_is_present(&ctx->root, version))
-        return;
+    if (version[0] == '\0')
+        return NVL_BUNDLE_UNUSED;
+    if (nvl_bundle_is_present(&ctx->root, version))
+        return NVL_BUNDLE_PRESENT;
     if (!dry_run && !can_write(&ctx->root)) {
         nvl_strv_pushf(warnings, "the driver bundle of %s is missing; build it as root: nvlxc driver sync",
                        version);
-        return;
+        return NVL_BUNDLE_LEFT;
     }
     int r = nvl_userspace_read(&ctx->root, &us, &err);
     if (r == 0)
@@ -90,10 +104,11 @@ void nvl_bundle_step(const struct nvl_context *ctx, const struct nvl_driver_vers
         nvl_strv_pushf(warnings, "the driver bundle of %s %s: %s%s%s", version,
                        dry_run ? "could not be built" : "was not built", err.message,
                        err.hint[0] != '\0' ? "; " : "", err.hint);
-        return;
+        return r == -ENOEXEC && !nvl_root_is_machine(&ctx->root) ? NVL_BUNDLE_LEFT : NVL_BUNDLE_MISSING;
     }
     if (result.changed || dry_run)
         say_built(ctx, version, dry_run, &result);
     /* only what was asked for is worth a line */
     nvl_missing_lines(&ctx->root, &us, &result.missing, capabilities, warnings);
+    return dry_run ? NVL_BUNDLE_PLANNED : NVL_BUNDLE_BUILT;
 }

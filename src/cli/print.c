@@ -40,5 +40,11 @@ char *nvl_grant_ways_text(const struct nvl_grant *grant)
         nvl_buf_addf(&b, "; libraries %s", nvl_libraries_mode_name(grant->delivery.libraries));
     if (grant->delivery.exclusive)
         nvl_buf_addf(&b, "; exclusive");
+    if (grant->delivery.with != 0) {
+        nvl_autofree char *with = nvl_with_format(&grant->delivery);
+        nvl_buf_addf(&b, "; with %s", with);
+    }
+    if (grant->delivery.cdi)
+        nvl_buf_addf(&b, "; CDI");
     return nvl_buf_take(&b);
 }

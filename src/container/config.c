@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "container/entry.h"
 
 #define PENDING "pve:pending"
 
@@ -188,7 +189,24 @@ void nvl_config_clear(struct nvl_config *config)
     }
     free(config->lines);
     free(config->text);
+    if (config->node_hooks != NULL)
+        nvl_strv_clear(config->node_hooks);
+    free(config->node_hooks);
     *config = (struct nvl_config){0};
+}
+
+void nvl_config_inherit(struct nvl_config *config, const struct nvl_config *from)
+{
+    config->majors = from->majors;
+    for (size_t i = 0; from->node_hooks != NULL && i < from->node_hooks->count; i++)
+        nvl_config_add_node_hook(config, from->node_hooks->items[i]);
+}
+
+void nvl_config_add_node_hook(struct nvl_config *config, const char *value)
+{
+    if (config->node_hooks == NULL)
+        config->node_hooks = nvl_xcalloc(1, sizeof *config->node_hooks);
+    nvl_strv_push(config->node_hooks, value);
 }
 
 bool nvl_line_is_raw(const struct nvl_line *line)
@@ -206,6 +224,49 @@ const char *nvl_config_get(const struct nvl_config *config, const char *key)
             value = line->value;
     }
     return value;
+}
+
+static bool is_own_key(const struct nvl_line *line)
+{
+    return line->kind == NVL_LINE_KEY && !nvl_line_is_raw(line);
+}
+
+/* Where the key belongs if the others are in order; *sorted says whether they are. */
+static size_t find_sorted_place(const struct nvl_config *config, const bool *goes, const char *key,
+                                bool *sorted)
+{
+    const char *before = NULL;
+    size_t place = 0;
+
+    *sorted = true;
+    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
+        const struct nvl_line *line = &config->lines[i];
+        if (goes[i] || !is_own_key(line))
+            continue;
+        *sorted = *sorted && (before == NULL || strcmp(before, line->key) <= 0);
+        if (strcmp(line->key, key) < 0)
+            place = i + 1;
+        else if (before == NULL)
+            place = i;
+        before = line->key;
+    }
+    return place;
+}
+
+size_t nvl_config_key_place(const struct nvl_config *config, const bool *goes, const char *key)
+{
+    size_t behind_dev = 0, behind_any = 0;
+    bool sorted;
+    size_t place = find_sorted_place(config, goes, key, &sorted);
+
+    for (size_t i = 0; !sorted && i < config->n_lines && config->lines[i].section == 0; i++) {
+        if (goes[i] || !is_own_key(&config->lines[i]))
+            continue;
+        behind_any = i + 1;
+        if (nvl_dev_index(config->lines[i].key) >= 0)
+            behind_dev = i + 1;
+    }
+    return sorted ? place : behind_dev > 0 ? behind_dev : behind_any;
 }
 
 bool nvl_is_pending_section(const struct nvl_line *line)

@@ -10,6 +10,7 @@
 #include "host/majors.h"
 
 struct nvl_error;
+struct nvl_strv;
 struct nvl_root;
 
 #define NVL_CONFIG_MAX (1u << 20) /* pmxcfs's own limit for a file */
@@ -37,17 +38,25 @@ struct nvl_config {
     size_t len;
     struct nvl_line *lines;
     size_t n_lines;
-    struct nvl_majors
-        majors; /* of its host now: tell whose device a rule's number is; UNKNOWN after parsing */
+    /* what its host says about its lines; unknown after parsing */
+    struct nvl_majors majors;    /* now: they tell whose device a rule's number is */
+    struct nvl_strv *node_hooks; /* values of hooks whose scripts make NVIDIA's nodes; NULL for none */
 };
 
 /* Takes over `text`. -EINVAL if it contains NUL bytes, -EFBIG above NVL_CONFIG_MAX. */
 int nvl_config_parse(struct nvl_config *config, enum nvl_dialect dialect, char *text, size_t len,
                      struct nvl_error *err);
 void nvl_config_clear(struct nvl_config *config);
+void nvl_config_add_node_hook(struct nvl_config *config, const char *value);
+/* Copies what the host says from the config that this one was made of. */
+void nvl_config_inherit(struct nvl_config *config, const struct nvl_config *from);
 /* Whether it is an lxc.* key: Proxmox keeps these in their order, and sorts its own. */
 bool nvl_line_is_raw(const struct nvl_line *line);
 /* The value of a key of the top section that counts (the last one), NULL for none. */
 const char *nvl_config_get(const struct nvl_config *config, const char *key);
+/* The line before which Proxmox's next write would put this key of its own: it sorts them by byte (dev0, dev1,
+ * dev10, dev2), above the lxc.* lines. If somebody ordered them in another way: behind the last dev[n], else
+ * behind the last key. Lines that go (`goes`, one for each) do not count. */
+size_t nvl_config_key_place(const struct nvl_config *config, const bool *goes, const char *key);
 /* Whether it is the SECTION line of Proxmox's pending changes, which the next start applies. */
 bool nvl_is_pending_section(const struct nvl_line *line);

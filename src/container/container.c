@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/root.h"
+#include "container/foreign.h"
 #include "container/users.h"
 
 /* What precedes the slash of a full name. */
@@ -135,7 +136,11 @@ static int open_users_config(const struct nvl_root *root, const struct nvl_conta
 
 static int cannot_read(const struct nvl_container *c, int code, const char *path, struct nvl_error *err)
 {
-    if (code == -EISDIR)
+    if (code == -ENOENT)
+        nvl_error_set(err, code, "%s is gone: somebody removed it after it was listed", path);
+    else if (code == -ESTALE)
+        nvl_error_set(err, code, "%s is in its folder, but no file is found under that name", path);
+    else if (code == -EISDIR)
         nvl_error_set(err, code, "%s is a folder; a container's config is a file", path);
     else if (code == -EINVAL)
         nvl_error_set(err, code, "%s is not a regular file", path);
@@ -156,17 +161,36 @@ static int cannot_read(const struct nvl_container *c, int code, const char *path
     return code;
 }
 
+/* Gone, or a link that leads nowhere. */
+static bool is_in_its_folder(const struct nvl_root *root, const struct nvl_container *c)
+{
+    const char *name = strrchr(c->config_path, '/') + 1;
+    nvl_autofree char *folder = nvl_xstrndup(c->config_path, (size_t)(name - c->config_path) - 1);
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    return nvl_root_list(root, folder, &names) == 0 && nvl_strv_contains(&names, name);
+}
+
+static int open_config(const struct nvl_root *root, const struct nvl_container *c)
+{
+    const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
+
+    if (c->owner != NULL)
+        return open_users_config(root, c, flags);
+    int fd = c->kind == NVL_CONTAINER_PVE ? nvl_root_open_listed(root, c->config_path, flags)
+                                          : nvl_root_openat(root, c->config_path, flags);
+    return fd == -ENOENT && is_in_its_folder(root, c) ? -ESTALE : fd;
+}
+
 int nvl_container_read_config(const struct nvl_root *root, const struct nvl_container *c,
                               struct nvl_config *config, struct nvl_error *err)
 {
-    const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
     nvl_autofree char *path = nvl_root_show(root, c->config_path);
     char *text = NULL;
     size_t len = 0;
 
     *config = (struct nvl_config){0};
-    nvl_autofd int fd =
-        c->owner != NULL ? open_users_config(root, c, flags) : nvl_root_openat(root, c->config_path, flags);
+    nvl_autofd int fd = open_config(root, c);
     int r = fd < 0 ? fd : nvl_fd_read(fd, NVL_CONFIG_MAX, &text, &len);
     if (r < 0)
         return cannot_read(c, r, path, err);
@@ -176,6 +200,7 @@ int nvl_container_read_config(const struct nvl_root *root, const struct nvl_cont
         return nvl_error_prefix(err, "%s", path);
     if (c->majors != NULL)
         config->majors = *c->majors;
+    nvl_config_read_hooks(root, config);
     return 0;
 }
 

@@ -7,7 +7,8 @@
 #include "container/list.h"
 
 /* All of this machine; with `cluster` also those of the other Proxmox nodes. Root sees all, others see their
- * own. An unreadable folder is an error if it is the caller's own, and skipped if it is another user's. */
+ * own. An unreadable folder is an error if it is the caller's own, and skipped if it is another user's.
+ * -ENOTCONN on a Proxmox host without its cluster file system. */
 int nvl_containers_find(const struct nvl_root *root, bool cluster, struct nvl_containers *containers,
                         struct nvl_error *err);
 
@@ -19,7 +20,8 @@ int nvl_container_by_name(const struct nvl_containers *containers, const char *n
 /* The unambiguous name among `containers`: the short one if that suffices. The caller frees. */
 char *nvl_container_full_name(const struct nvl_containers *containers, const struct nvl_container *c);
 
-/* Includes the majors of this host, if the container is on it.
+/* Includes the majors of this host, if the container is on it. -ENOENT only if the container was removed after
+ * it was listed: then it has nothing, and whoever goes through all of them leaves it out.
  *
  * A user's config must not lead through links out of the home; one outside of it must be the user's own file.
  */

@@ -156,6 +156,7 @@ static void walk_file(struct reading *r, const char *path)
         return;
     }
     file->config.majors = r->own->majors;
+    nvl_config_read_hooks(r->root, &file->config);
     r->depth++;
     walk_lines(r, &file->config, file->path);
     r->depth--;
@@ -233,6 +234,7 @@ static void take_fstab(struct reading *r)
         return;
     }
     struct nvl_included_file *file = add_file(r->to, path);
+    file->config.dialect = NVL_DIALECT_LXC;
     while (nvl_next_line(text, len, &pos, &start, &line_len)) {
         nvl_autofree char *line = nvl_xstrndup(start, line_len);
         nvl_strv_push(&file->values, line);
@@ -316,16 +318,18 @@ static void apply_pending(struct reading *r)
 
 /* ---- owners ---- */
 
-static bool is_variable(const struct nvl_setting *s)
+/* The config that has the setting's line. */
+static const struct nvl_config *config_of(const struct nvl_effective *e, const struct nvl_setting *s)
 {
-    return strcmp(s->key, NVL_KEY_ENVIRONMENT) == 0;
+    for (size_t i = 0; s->line == NULL && i < e->n_files; i++)
+        if (e->files[i]->path == s->file)
+            return &e->files[i]->config;
+    return e->config;
 }
 
 static enum nvl_about about(const struct nvl_effective *e, const struct nvl_setting *s)
 {
-    return s->file == NULL ? NVL_ABOUT_OTHER
-                           : nvl_setting_about(s->line != NULL ? e->config->dialect : NVL_DIALECT_LXC,
-                                               &e->config->majors, s->key, s->value);
+    return s->file == NULL ? NVL_ABOUT_OTHER : nvl_setting_about(config_of(e, s), s->key, s->value);
 }
 
 /* ownership.c decides the owners of the config's own lines. What another file adds about NVIDIA was written
@@ -333,20 +337,20 @@ static enum nvl_about about(const struct nvl_effective *e, const struct nvl_sett
 static void find_owners(struct nvl_effective *e)
 {
     nvl_autofree enum nvl_line_owner *own = nvl_config_owners(e->config);
-    bool any_clear = false, is_granted = false;
+    struct nvl_company company = {0};
 
     for (size_t i = 0; i < e->count; i++) {
         struct nvl_setting *s = &e->items[i];
         if (s->line != NULL)
             s->owner = own[s->line - e->config->lines];
-        is_granted = is_granted || (s->owner == NVL_OWNER_NVLXC && nvl_has_prefix(s->key, "lxc.hook."));
-        any_clear =
-            any_clear || (s->owner != NVL_OWNER_NVLXC && !is_variable(s) && about(e, s) == NVL_ABOUT_NVIDIA);
+        if (s->owner != NVL_OWNER_NVLXC)
+            nvl_company_add(&company, about(e, s), s->key, s->value);
+        else
+            company.is_granted |= nvl_has_prefix(s->key, "lxc.hook.");
     }
     for (size_t i = 0; i < e->count; i++) {
         struct nvl_setting *s = &e->items[i];
-        enum nvl_about what = s->owner == NVL_OWNER_OTHER ? about(e, s) : NVL_ABOUT_OTHER;
-        if (what == NVL_ABOUT_NVIDIA ? !is_variable(s) || !is_granted : what == NVL_ABOUT_MAYBE && any_clear)
+        if (s->owner == NVL_OWNER_OTHER && nvl_is_by_hand(&company, about(e, s), s->key))
             s->owner = NVL_OWNER_BY_HAND;
     }
 }

@@ -3,8 +3,8 @@
 
 #include "base/paths.h"
 #include "container/entry.h"
-#include "container/keys.h"
-#include "grant/grant.h"
+#include "container/node_makers.h"
+#include "host/node.h"
 
 #define MAJOR_NVIDIA 195 /* the kernel's Documentation/admin-guide/devices.txt */
 
@@ -13,19 +13,31 @@ static const char *skip_slashes(const char *path)
     return path + strspn(path, "/");
 }
 
+/* "dev/nvidia0", "//dev/nvidia-caps": a node that grants bring, or the folder of such. */
+static bool is_nvidia_node(const char *path)
+{
+    nvl_autofree char *full = nvl_xasprintf("/%s", skip_slashes(path));
+
+    return nvl_node_is_nvidias(full);
+}
+
 /* A file, folder or node of NVIDIA's driver, as a mount entry's source, or as its target, which has no
  * leading slash. Outside of the system's own folders a name means nothing: data about NVIDIA is not the
- * driver. */
+ * driver, nor is what its daemons keep in /run, /tmp and /etc. */
 static bool is_nvidia_path(const char *path)
 {
-    static const char *const folders[] = {"usr/", "lib",        "etc/",  "proc/",
-                                          "run/", "tmp/nvidia", "sbin/", "bin/"};
+    static const char *const folders[] = {"usr/",  "lib", "etc/", "proc/", "run/nvidia/driver",
+                                          "sbin/", "bin/"};
+    static const char *const daemons[] = {"etc/nvidia-imex", "etc/nvidia/"};
 
     path = skip_slashes(path);
     const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
-    if (nvl_has_prefix(path, "dev/nvidia") || nvl_has_prefix(path, "opt/nvidia-container") ||
+    if (is_nvidia_node(path) || nvl_has_prefix(path, "opt/nvidia-container") ||
         nvl_has_prefix(path, skip_slashes(NVL_BUNDLE_DIR)))
         return true;
+    for (size_t i = 0; i < NVL_LENGTH(daemons); i++)
+        if (nvl_has_prefix(path, daemons[i]))
+            return false;
     for (size_t i = 0; i < NVL_LENGTH(folders); i++)
         if (nvl_has_prefix(path, folders[i]))
             return strstr(path, "nvidia") != NULL || nvl_has_prefix(name, "libcuda.so") ||
@@ -69,12 +81,23 @@ static enum nvl_about mount_about(const char *value)
 
 /* LXC's own hook, /usr/share/lxc/hooks/nvidia; nvlxc's in a form that nvlxc does not write; and hooks that
  * make nodes by hand. */
-static bool is_nvidia_hook(const char *value)
+static bool is_nvidia_hook(const struct nvl_config *config, const char *key, const char *value)
 {
     nvl_autofree char *program = nvl_xstrndup(value, strcspn(value, " \t"));
 
     return nvl_has_suffix(program, "/hooks/nvidia") || strstr(value, NVL_HOOK_PROGRAM) != NULL ||
-           strstr(value, "nvidia-modprobe") != NULL;
+           strstr(value, "nvidia-modprobe") != NULL ||
+           (config->node_hooks != NULL && nvl_strv_contains(config->node_hooks, value)) ||
+           nvl_hook_makes_nvidia(NULL, key, value);
+}
+
+void nvl_config_read_hooks(const struct nvl_root *root, struct nvl_config *config)
+{
+    for (size_t i = 0; i < config->n_lines; i++) {
+        const struct nvl_line *line = &config->lines[i];
+        if (line->kind == NVL_LINE_KEY && nvl_hook_makes_nvidia(root, line->key, line->value))
+            nvl_config_add_node_hook(config, line->value);
+    }
 }
 
 /* Documentation/admin-guide/devices.txt: the kernel assigns 234 to 254, then 384 to 511, as drivers ask. */
@@ -85,14 +108,17 @@ static bool is_dynamic(uint64_t major)
 
 static enum nvl_about major_about(const struct nvl_majors *majors, uint64_t major)
 {
-    const int nvidias[] = {majors->nvidia,    majors->uvm,      majors->caps,
-                           majors->caps_imex, majors->nvswitch, majors->nvlink};
+    const int granted[] = {majors->nvidia, majors->uvm, majors->caps};
+    const int companions[] = {majors->caps_imex, majors->nvswitch, majors->nvlink};
 
     if (major == MAJOR_NVIDIA)
         return NVL_ABOUT_NVIDIA;
-    for (size_t i = 0; i < NVL_LENGTH(nvidias); i++)
-        if (nvidias[i] >= 0 && major == (uint64_t)nvidias[i])
+    for (size_t i = 0; i < NVL_LENGTH(granted); i++)
+        if (granted[i] >= 0 && major == (uint64_t)granted[i])
             return NVL_ABOUT_NVIDIA;
+    for (size_t i = 0; i < NVL_LENGTH(companions); i++)
+        if (companions[i] >= 0 && major == (uint64_t)companions[i])
+            return NVL_ABOUT_COMPANION;
     return is_dynamic(major) && !majors->others[major] ? NVL_ABOUT_MAYBE : NVL_ABOUT_OTHER;
 }
 
@@ -104,7 +130,7 @@ static enum nvl_about rule_about(const struct nvl_majors *majors, const char *va
 
     nvl_strv_split(&words, value, " \t");
     if (words.count > 0 && words.items[0][0] == '/')
-        return nvl_has_prefix(words.items[0], "/dev/nvidia") ? NVL_ABOUT_NVIDIA : NVL_ABOUT_OTHER;
+        return nvl_node_is_nvidias(words.items[0]) ? NVL_ABOUT_NVIDIA : NVL_ABOUT_OTHER;
     if (words.count < 2 || strcmp(words.items[0], "c") != 0)
         return NVL_ABOUT_OTHER;
     char *colon = strchr(words.items[1], ':');
@@ -135,28 +161,27 @@ static enum nvl_about variable_about(const char *value)
     return nvl_has_prefix(value, "NVIDIA_") ? NVL_ABOUT_MAYBE : NVL_ABOUT_OTHER;
 }
 
-enum nvl_about nvl_setting_about(enum nvl_dialect dialect, const struct nvl_majors *majors, const char *key,
-                                 const char *value)
+enum nvl_about nvl_setting_about(const struct nvl_config *config, const char *key, const char *value)
 {
     nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry dev = {0};
     bool is_nvidia = false;
 
     if (is_rule(key))
-        return rule_about(majors, value);
+        return rule_about(&config->majors, value);
     if (strcmp(key, NVL_KEY_ENTRY) == 0)
         return mount_about(value);
     if (strcmp(key, NVL_KEY_ENVIRONMENT) == 0)
         return variable_about(value);
     if (nvl_has_prefix(key, "lxc.hook."))
-        is_nvidia = is_nvidia_hook(value);
-    else if (dialect == NVL_DIALECT_PVE && is_passthrough(key))
-        is_nvidia = nvl_dev_entry_parse(value, &dev) && nvl_has_prefix(dev.path, "/dev/nvidia");
+        is_nvidia = is_nvidia_hook(config, key, value);
+    else if (config->dialect == NVL_DIALECT_PVE && is_passthrough(key))
+        is_nvidia = nvl_dev_entry_parse(value, &dev) && nvl_node_is_nvidias(dev.path);
     return is_nvidia ? NVL_ABOUT_NVIDIA : NVL_ABOUT_OTHER;
 }
 
 enum nvl_about nvl_line_about(const struct nvl_config *config, const struct nvl_line *line)
 {
-    return nvl_setting_about(config->dialect, &config->majors, line->key, line->value);
+    return nvl_setting_about(config, line->key, line->value);
 }
 
 void nvl_setting_nodes(const char *key, const char *value, struct nvl_strv *paths)
@@ -180,4 +205,43 @@ void nvl_line_nodes(const struct nvl_line *line, struct nvl_strv *paths)
 {
     if (line->kind == NVL_LINE_KEY)
         nvl_setting_nodes(line->key, line->value, paths);
+}
+
+/* Variables may serve a program. */
+static bool is_variable(const char *key)
+{
+    return strcmp(key, NVL_KEY_ENVIRONMENT) == 0;
+}
+
+static bool brings_companion(const char *key, const char *value)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
+
+    if (strstr(value, "/dev/nvidia") != NULL && !is_rule(key))
+        nvl_setting_nodes(key, value, &paths);
+    for (size_t i = 0; i < paths.count; i++)
+        if (nvl_has_prefix(paths.items[i], "/dev/nvidia") && !nvl_node_is_nvidias(paths.items[i]))
+            return true;
+    return false;
+}
+
+void nvl_company_add(struct nvl_company *company, enum nvl_about about, const char *key, const char *value)
+{
+    company->any_clear |= about == NVL_ABOUT_NVIDIA && !is_variable(key);
+    company->any_companion |= brings_companion(key, value);
+}
+
+bool nvl_is_by_hand(const struct nvl_company *company, enum nvl_about about, const char *key)
+{
+    switch (about) {
+    case NVL_ABOUT_NVIDIA:
+        return !is_variable(key) || !company->is_granted;
+    case NVL_ABOUT_COMPANION:
+        return company->any_clear && !company->any_companion;
+    case NVL_ABOUT_MAYBE:
+        return company->any_clear;
+    case NVL_ABOUT_OTHER:
+        break;
+    }
+    return false;
 }

@@ -8,6 +8,7 @@
 #include "container/entry.h"
 #include "container/foreign.h"
 #include "container/keys.h"
+#include "host/node.h"
 
 /* Without `required` the line starts the container even if nvlxc is not installed; with it, it must not. */
 #define HOOK_GUARDED  "sh -c '[ ! -x " NVL_HOOK_PROGRAM " ] || exec " NVL_HOOK_PROGRAM " \"$@\"' nvlxc"
@@ -43,6 +44,13 @@ static char *node_entry(const char *path)
 static char *folder_entry(const char *path)
 {
     return entry_value(path, path, "ro,bind,optional,create=dir");
+}
+
+/* A daemon's folder or socket, or a node: writable, and left out where the host does not have it. */
+static char *with_entry(const struct nvl_with_place *place)
+{
+    return entry_value(place->path, place->path,
+                       place->is_folder ? "bind,optional,create=dir" : "bind,optional,create=file");
 }
 
 static char *smi_entry(void)
@@ -97,11 +105,14 @@ static enum nvl_grant_slot entry_slot(const char *value)
 
     if (strcmp(value, smi) == 0 || (nvl_is_library_folder(source) && strcmp(value, folder) == 0))
         return NVL_SLOT_LIBRARY;
+    struct nvl_with_place place;
+    if (nvl_with_find(source, &place)) {
+        nvl_autofree char *with = with_entry(&place);
+        return strcmp(value, with) == 0 ? NVL_SLOT_WITH_ENTRY : NVL_SLOT_NONE;
+    }
     if (strcmp(value, node) != 0)
         return NVL_SLOT_NONE;
-    return nvl_has_prefix(source, "/dev/nvidia") ? NVL_SLOT_ENTRY
-           : is_dri(source)                      ? NVL_SLOT_DRI_ENTRY
-                                                 : NVL_SLOT_NONE;
+    return nvl_node_is_nvidias(source) ? NVL_SLOT_ENTRY : is_dri(source) ? NVL_SLOT_DRI_ENTRY : NVL_SLOT_NONE;
 }
 
 /* An NVIDIA node counts whatever else the entry says: the web interface may have changed its mode. */
@@ -111,10 +122,21 @@ static enum nvl_grant_slot dev_slot(const char *value)
 
     if (!nvl_dev_entry_parse(value, &entry))
         return NVL_SLOT_NONE;
-    if (nvl_has_prefix(entry.path, "/dev/nvidia"))
+    if (nvl_node_is_nvidias(entry.path))
         return NVL_SLOT_DEV;
     nvl_autofree char *exact = nvl_xasprintf("%s" DRI_DEV_OPTIONS, entry.path);
     return is_dri(entry.path) && strcmp(value, exact) == 0 ? NVL_SLOT_DRI_DEV : NVL_SLOT_NONE;
+}
+
+static enum nvl_grant_slot rule_slot(const char *value)
+{
+    nvl_autofree char *path = nvl_xstrndup(value, strcspn(value, " \t"));
+    struct nvl_with_place place;
+
+    return nvl_node_is_nvidias(path)                      ? NVL_SLOT_RULE
+           : is_dri(value)                                ? NVL_SLOT_DRI_RULE
+           : nvl_with_find(path, &place) && place.is_node ? NVL_SLOT_WITH_RULE
+                                                          : NVL_SLOT_NONE;
 }
 
 enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value)
@@ -134,11 +156,7 @@ enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value)
         return entry_slot(value);
     if (nvl_dev_index(key) >= 0)
         return dev_slot(value);
-    if (strcmp(key, NVL_KEY_ALLOW) != 0)
-        return NVL_SLOT_NONE;
-    return nvl_has_prefix(value, "/dev/nvidia") ? NVL_SLOT_RULE
-           : is_dri(value)                      ? NVL_SLOT_DRI_RULE
-                                                : NVL_SLOT_NONE;
+    return strcmp(key, NVL_KEY_ALLOW) == 0 ? rule_slot(value) : NVL_SLOT_NONE;
 }
 
 enum nvl_grant_slot nvl_line_slot(const struct nvl_line *line)
@@ -148,7 +166,8 @@ enum nvl_grant_slot nvl_line_slot(const struct nvl_line *line)
 
 bool nvl_slot_needs_company(enum nvl_grant_slot slot)
 {
-    return slot == NVL_SLOT_LIBRARY || slot == NVL_SLOT_DRI_ENTRY || slot == NVL_SLOT_DRI_RULE;
+    return slot == NVL_SLOT_LIBRARY || slot == NVL_SLOT_DRI_ENTRY || slot == NVL_SLOT_DRI_RULE ||
+           slot == NVL_SLOT_WITH_ENTRY || slot == NVL_SLOT_WITH_RULE;
 }
 
 /* ---- writing ---- */
@@ -173,6 +192,14 @@ static void add_company(struct nvl_grant_line_list *lines, const struct nvl_gran
     for (size_t i = 0; i < places->rules.count; i++)
         if (is_dri(places->rules.items[i]))
             add(lines, NVL_SLOT_DRI_RULE, NVL_KEY_ALLOW, nvl_xasprintf("%s rw", places->rules.items[i]));
+    for (enum nvl_with with = NVL_WITH_MPS; with <= NVL_WITH_IMEX; with <<= 1) {
+        struct nvl_with_place place;
+        if (!nvl_with_place(&grant->delivery, with, &place))
+            continue;
+        add(lines, NVL_SLOT_WITH_ENTRY, NVL_KEY_ENTRY, with_entry(&place));
+        if (place.is_node && places->needs_rules)
+            add(lines, NVL_SLOT_WITH_RULE, NVL_KEY_ALLOW, nvl_xasprintf("%s rw", place.path));
+    }
 }
 
 static void add_devs(struct nvl_grant_line_list *lines, const struct nvl_strv *nodes)

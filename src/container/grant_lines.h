@@ -15,17 +15,19 @@ enum nvl_grant_slot {
     NVL_SLOT_CAPABILITIES,
     NVL_SLOT_PRE_START,
     NVL_SLOT_MOUNT,
-    NVL_SLOT_RULE,      /* path-form, of /dev/nvidia* */
-    NVL_SLOT_ENTRY,     /* mount entry of /dev/nvidia* */
-    NVL_SLOT_DEV,       /* Proxmox's dev[n] of /dev/nvidia* */
-    NVL_SLOT_DRI_DEV,   /* of /dev/dri/{card,renderD}N, with mode, uid and gid spelled out */
-    NVL_SLOT_LIBRARY,   /* mount entry of a library folder, and of nvidia-smi */
-    NVL_SLOT_DRI_ENTRY, /* mount entry of /dev/dri/{card,renderD}N */
-    NVL_SLOT_DRI_RULE,  /* path-form, of /dev/dri/{card,renderD}N */
+    NVL_SLOT_RULE,       /* path-form, of /dev/nvidia* */
+    NVL_SLOT_ENTRY,      /* mount entry of /dev/nvidia* */
+    NVL_SLOT_DEV,        /* Proxmox's dev[n] of /dev/nvidia* */
+    NVL_SLOT_DRI_DEV,    /* of /dev/dri/{card,renderD}N, with mode, uid and gid spelled out */
+    NVL_SLOT_LIBRARY,    /* mount entry of a library folder, and of nvidia-smi */
+    NVL_SLOT_DRI_ENTRY,  /* mount entry of /dev/dri/{card,renderD}N */
+    NVL_SLOT_DRI_RULE,   /* path-form, of /dev/dri/{card,renderD}N */
+    NVL_SLOT_WITH_ENTRY, /* mount entry of what --with names */
+    NVL_SLOT_WITH_RULE,  /* path-form, of a node that --with names */
 };
 enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value);
 enum nvl_grant_slot nvl_line_slot(const struct nvl_line *line); /* NONE also if it is not a KEY line */
-/* LIBRARY, DRI_ENTRY, DRI_RULE: see ownership.h. */
+/* LIBRARY, DRI_ENTRY, DRI_RULE, WITH_ENTRY, WITH_RULE: see ownership.h. */
 bool nvl_slot_needs_company(enum nvl_grant_slot slot);
 /* Parses the value of a hook line: the delivery of the grant. False unless it is exactly what nvlxc writes.
  */
@@ -37,6 +39,7 @@ struct nvl_grant_places {
     struct nvl_strv rules;     /* device paths that need a rule of the container's filter */
     struct nvl_strv libraries; /* for LIBRARIES_HOST: folders (nvl_is_library_folder) */
     bool has_smi;              /* also NVL_HOST_SMI */
+    bool needs_rules;          /* the filter is an allow-list: what --with names needs rules, too */
 };
 void nvl_grant_places_clear(struct nvl_grant_places *places);
 #define NVL_HOST_SMI      "/usr/bin/nvidia-smi" /* links followed, at each start */

@@ -1,17 +1,12 @@
-/* Finds the host's user that is a container's root. */
+/* Reads a container's id map, and translates by it. */
 #include "container/idmap.h"
 
 #include <errno.h>
 
 #include "base/error.h"
 
-#define PVE_BASE 100000 /* PVE::LXC::parse_id_maps: u and g 0 100000 65536 */
-
-struct root_ids {
-    unsigned lines;    /* lxc.idmap lines in force */
-    bool has_u, has_g; /* one maps the container's 0 */
-    unsigned uid0, gid0;
-};
+#define PVE_BASE  100000 /* PVE::LXC::parse_id_maps: u and g 0 100000 65536 */
+#define PVE_COUNT 65536
 
 /* Kind, first id in the container, first on the host, how many. */
 bool nvl_mapping_parse(const char *value, struct nvl_mapping *mapping)
@@ -31,49 +26,83 @@ bool nvl_mapping_parse(const char *value, struct nvl_mapping *mapping)
     return good;
 }
 
-static int take_mapping(struct root_ids *m, const char *value, struct nvl_error *err)
+static int take_mapping(struct nvl_idmap *map, const char *value, struct nvl_error *err)
 {
     struct nvl_mapping mapping;
+    size_t of_kind = 0;
 
     if (!nvl_mapping_parse(value, &mapping)) {
         nvl_error_set(err, -EINVAL, "lxc.idmap: '%.80s' is not a mapping", value);
         nvl_error_hint(err, "a mapping looks like \"u 0 100000 65536\"");
         return -EINVAL;
     }
-    m->lines++;
-    if (mapping.inside != 0 || mapping.count == 0)
-        return 0;
-    bool *has = mapping.kind == 'u' ? &m->has_u : &m->has_g;
-    unsigned *id = mapping.kind == 'u' ? &m->uid0 : &m->gid0;
-    if (!*has) /* liblxc keeps the first that maps root */
-        *id = mapping.outside;
-    *has = true;
+    for (size_t i = 0; i < map->count; i++)
+        of_kind += map->items[i].kind == mapping.kind;
+    if (of_kind == NVL_IDMAP_KIND_MAX)
+        return nvl_error_set(err, -EINVAL, "lxc.idmap: more than %d lines for '%c': the kernel takes no more",
+                             NVL_IDMAP_KIND_MAX, mapping.kind);
+    map->items[map->count++] = mapping;
     return 0;
+}
+
+/* Moves `id` from one side of the mapping to the other. */
+static bool translate(const struct nvl_mapping *m, bool outwards, unsigned id, unsigned *translated)
+{
+    unsigned from = outwards ? m->inside : m->outside, to = outwards ? m->outside : m->inside;
+
+    if (id < from || id - from >= m->count || id - from > UINT32_MAX - to)
+        return false;
+    *translated = to + (id - from);
+    return true;
+}
+
+static bool find_id(const struct nvl_idmap *map, bool outwards, char kind, unsigned id, unsigned *translated)
+{
+    *translated = id;
+    for (size_t i = 0; i < map->count; i++)
+        if (map->items[i].kind == kind && translate(&map->items[i], outwards, id, translated))
+            return true;
+    return map->privileged;
+}
+
+bool nvl_idmap_outside(const struct nvl_idmap *map, char kind, unsigned inside, unsigned *outside)
+{
+    return find_id(map, true, kind, inside, outside);
+}
+
+bool nvl_idmap_inside(const struct nvl_idmap *map, char kind, unsigned outside, unsigned *inside)
+{
+    return find_id(map, false, kind, outside, inside);
+}
+
+/* LXC then fails in the new user namespace ("newuidmap", or setgid to an id that is not mapped). */
+static int require_root(const struct nvl_effective *effective, struct nvl_idmap *map, struct nvl_error *err)
+{
+    bool has_u = nvl_idmap_outside(map, 'u', 0, &map->uid0),
+         has_g = nvl_idmap_outside(map, 'g', 0, &map->gid0);
+
+    if (has_u && has_g)
+        return 0;
+    nvl_error_set(err, -EINVAL, "%s: lxc.idmap maps the container's root to no %s of the host",
+                  effective->path, has_u ? "group" : "user");
+    nvl_error_hint(err, "add a line like \"%s 0 100000 65536\"", has_u ? "g" : "u");
+    return -EINVAL;
 }
 
 int nvl_idmap_read(const struct nvl_effective *effective, struct nvl_idmap *map, struct nvl_error *err)
 {
-    struct root_ids m = {0};
-
     *map = (struct nvl_idmap){0};
     for (size_t i = 0; i < effective->count; i++) {
         const struct nvl_setting *s = &effective->items[i];
-        int r = strcmp(s->key, NVL_KEY_IDMAP) == 0 ? take_mapping(&m, s->value, err) : 0;
+        int r = strcmp(s->key, NVL_KEY_IDMAP) == 0 ? take_mapping(map, s->value, err) : 0;
         if (r < 0)
             return nvl_error_prefix(err, "%s:%zu", s->file, s->number);
     }
-    if (m.lines > 0 && (!m.has_u || !m.has_g)) {
-        nvl_error_set(err, -EINVAL, "%s: lxc.idmap maps the container's root to no %s of the host",
-                      effective->path, m.has_u ? "group" : "user");
-        nvl_error_hint(err, "add a line like \"%s 0 100000 65536\"", m.has_u ? "g" : "u");
-        return -EINVAL;
+    if (map->count == 0 && effective->config->dialect == NVL_DIALECT_PVE &&
+        nvl_effective_says_yes(effective, "unprivileged")) {
+        map->items[map->count++] = (struct nvl_mapping){'u', 0, PVE_BASE, PVE_COUNT};
+        map->items[map->count++] = (struct nvl_mapping){'g', 0, PVE_BASE, PVE_COUNT};
     }
-    if (m.lines > 0)
-        *map = (struct nvl_idmap){.uid0 = m.uid0, .gid0 = m.gid0};
-    else if (effective->config->dialect == NVL_DIALECT_PVE &&
-             nvl_effective_says_yes(effective, "unprivileged"))
-        *map = (struct nvl_idmap){.uid0 = PVE_BASE, .gid0 = PVE_BASE};
-    else
-        map->privileged = true;
-    return 0;
+    map->privileged = map->count == 0;
+    return map->privileged ? 0 : require_root(effective, map, err);
 }

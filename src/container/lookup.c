@@ -7,6 +7,7 @@
 #include "base/root.h"
 #include "container/container.h"
 #include "container/users.h"
+#include "host/system.h"
 
 #define PVE_DIR       "/etc/pve/lxc"
 #define PVE_NODES     "/etc/pve/nodes"
@@ -250,7 +251,10 @@ int nvl_containers_find(const struct nvl_root *root, bool cluster, struct nvl_co
     struct search s = {.root = root, .is_root = geteuid() == 0, .uid = geteuid(), .found = containers};
 
     *containers = (struct nvl_containers){0};
-    int r = find_pve(&s, cluster, err);
+    /* without it, the folders of Proxmox's CTs in /var/lib/lxc would count as root's containers */
+    int r = nvl_cluster_check(root, err);
+    if (r == 0)
+        r = find_pve(&s, cluster, err);
     if (r == 0)
         r = find_roots(&s, err);
     if (r == 0)

@@ -57,6 +57,8 @@ static bool is_ours(const struct ways *ways, enum nvl_grant_slot slot, bool is_i
     case NVL_SLOT_LIBRARY:
     case NVL_SLOT_DRI_ENTRY:
     case NVL_SLOT_DRI_RULE:
+    case NVL_SLOT_WITH_ENTRY:
+    case NVL_SLOT_WITH_RULE:
         return is_in_company;
     }
     return false;
@@ -95,21 +97,23 @@ static bool has_hook(const struct nvl_config *config, const enum nvl_line_owner 
     return false;
 }
 
+static bool is_others_key(const struct nvl_config *config, const enum nvl_line_owner *owners, size_t i)
+{
+    return owners[i] == NVL_OWNER_OTHER && config->lines[i].kind == NVL_LINE_KEY;
+}
+
 static void find_by_hand(const struct nvl_config *config, size_t end, enum nvl_line_owner *owners)
 {
-    bool is_granted = has_hook(config, owners, end), any_clear = false;
+    struct nvl_company company = {.is_granted = has_hook(config, owners, end)};
 
     for (size_t i = 0; i < end; i++)
-        any_clear = any_clear || (owners[i] == NVL_OWNER_OTHER && is_clear(config, &config->lines[i]));
-    for (size_t i = 0; i < end; i++) {
-        const struct nvl_line *line = &config->lines[i];
-        if (owners[i] != NVL_OWNER_OTHER || line->kind != NVL_LINE_KEY)
-            continue;
-        enum nvl_about about = nvl_line_about(config, line);
-        bool is_variable = strcmp(line->key, NVL_KEY_ENVIRONMENT) == 0;
-        if (about == NVL_ABOUT_NVIDIA ? !is_variable || !is_granted : about == NVL_ABOUT_MAYBE && any_clear)
+        if (is_others_key(config, owners, i))
+            nvl_company_add(&company, nvl_line_about(config, &config->lines[i]), config->lines[i].key,
+                            config->lines[i].value);
+    for (size_t i = 0; i < end; i++)
+        if (is_others_key(config, owners, i) &&
+            nvl_is_by_hand(&company, nvl_line_about(config, &config->lines[i]), config->lines[i].key))
             owners[i] = NVL_OWNER_BY_HAND;
-    }
 }
 
 /* A dev[n] entry in the pending section takes effect at the next start. */

@@ -64,6 +64,8 @@ static bool container_has(const struct nvl_container_facts *facts, enum nvl_need
         return facts->rootfs.fd >= 0;
     case NVL_NEEDS_RUNNING:
         return facts->init > 0 && facts->rootfs.fd >= 0;
+    case NVL_OF_START:
+        return true;
     default:
         return host_has(facts->host, need);
     }
@@ -101,17 +103,32 @@ static bool is_within_depth(const struct nvl_check *check, const struct nvl_cont
            (check->needs & (NVL_NEEDS_DEPTH | NVL_NEEDS_ROOTFS | NVL_NEEDS_RUNNING)) == 0;
 }
 
-void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_findings *findings,
-                         size_t *asked)
+/* Those whose row has one of the bits of `flags`; 0: all. */
+static void check_container(const struct nvl_container_facts *facts, unsigned flags,
+                            struct nvl_findings *findings, size_t *asked)
 {
     for (const struct nvl_check_family *family = nvl_check_families; family->name != NULL; family++) {
         nvl_autofree const struct nvl_check **checks = nvl_family_checks(family);
         for (size_t i = 0; checks[i] != NULL; i++) {
-            if (checks[i]->scope != NVL_SCOPE_CONTAINER || !is_within_depth(checks[i], facts))
+            if (checks[i]->scope != NVL_SCOPE_CONTAINER || !is_within_depth(checks[i], facts) ||
+                (flags != 0 && (checks[i]->needs & flags) == 0))
                 continue;
             if (are_met(checks[i]->needs, facts->host, facts))
                 checks[i]->container(checks[i], facts, findings);
             (*asked)++;
         }
     }
+}
+
+void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_findings *findings,
+                         size_t *asked)
+{
+    check_container(facts, 0, findings, asked);
+}
+
+void nvl_check_start(const struct nvl_container_facts *facts, struct nvl_findings *findings)
+{
+    size_t asked = 0;
+
+    check_container(facts, NVL_OF_START, findings, &asked);
 }

@@ -23,6 +23,9 @@ enum nvl_needs {
     NVL_NEEDS_DEPTH = 1u << 10,   /* more than its config was read: NVL_DEPTH_ALL */
     NVL_NEEDS_ROOTFS = 1u << 11,  /* its root file system is accessible */
     NVL_NEEDS_RUNNING = 1u << 12, /* it runs, its init is known, and its root file system is accessible */
+    /* Not a need: whether the container starts, and the driver has a place in it. `attach` asks it of the
+     * config that it is about to write; of the host's facts there are only its root and nvl_host. */
+    NVL_OF_START = 1u << 13,
 };
 
 typedef void nvl_host_check(const struct nvl_check *check, const struct nvl_host_facts *facts,
@@ -54,3 +57,5 @@ struct nvl_check {
 void nvl_check_host(const struct nvl_host_facts *facts, struct nvl_findings *findings, size_t *asked);
 void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_findings *findings,
                          size_t *asked);
+/* Runs only those with NVL_OF_START. */
+void nvl_check_start(const struct nvl_container_facts *facts, struct nvl_findings *findings);

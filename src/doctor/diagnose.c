@@ -77,6 +77,8 @@ int nvl_diagnose(const struct nvl_root *root, const char *container, enum nvl_fa
 
     int r = nvl_host_facts_read(&d->facts, root, how, err);
     if (r == 0 && container != NULL)
+        r = nvl_cluster_check(root, err);
+    if (r == 0 && container != NULL)
         r = nvl_container_by_name(&d->facts.containers, container, &one, err);
     if (r < 0)
         return r;
@@ -88,6 +90,17 @@ int nvl_diagnose(const struct nvl_root *root, const char *container, enum nvl_fa
         diagnose_all(d);
     nvl_findings_finish(&d->findings);
     return r;
+}
+
+void nvl_diagnose_start(const struct nvl_host *host, const struct nvl_target *target,
+                        struct nvl_config *config, struct nvl_findings *findings)
+{
+    const struct nvl_host_facts bare = {.root = host->root, .host = *host};
+    nvl_auto(nvl_container_facts_clear) struct nvl_container_facts facts;
+
+    nvl_container_facts_of(&facts, &bare, target, config);
+    nvl_check_start(&facts, findings);
+    nvl_findings_finish(findings);
 }
 
 void nvl_diagnosis_clear(struct nvl_diagnosis *d)

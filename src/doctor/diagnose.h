@@ -25,4 +25,7 @@ struct nvl_diagnosis {
  * In the latter case an unreadable config is a warning. The caller clears `d` in any case. */
 int nvl_diagnose(const struct nvl_root *root, const char *container, enum nvl_facts_how how, bool deep,
                  struct nvl_diagnosis *d, struct nvl_error *err);
+/* What keeps the target from starting with this config, or the driver from it. `config` is taken over. */
+void nvl_diagnose_start(const struct nvl_host *host, const struct nvl_target *target,
+                        struct nvl_config *config, struct nvl_findings *findings);
 void nvl_diagnosis_clear(struct nvl_diagnosis *d);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "container/target.h"
 #include "container/entry.h"
 #include "container/foreign.h"
 #include "container/gpu_use.h"
@@ -130,7 +131,10 @@ static void read_gpu_user(struct nvl_host_facts *f, size_t index)
     if (c->node != NULL)
         return;
     /* unreadable configs are reported later, by the caller, which reads them again */
-    bool is_suspect = nvl_container_read_config(f->root, c, &config, &ignored) < 0 || speaks_of_gpus(&config);
+    int r = nvl_container_read_config(f->root, c, &config, &ignored);
+    if (r == -ENOENT) /* it was removed meanwhile */
+        return;
+    bool is_suspect = r < 0 || speaks_of_gpus(&config);
     is_suspect = nvl_effective_read(f->root, c, &config, &effective, &ignored) < 0 || is_suspect;
     bool has_grant =
         nvl_effective_grant(&effective, &grant, &ignored) == 1 && grant.devices != NVL_DEVICES_VOID;
@@ -179,6 +183,8 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
         r = read_support(f, err);
     if (r == 0)
         r = nvl_containers_find(root, false, &f->containers, err);
+    if (r == -ENOTCONN) /* cluster-gone says so */
+        r = 0;
     if (r < 0) {
         nvl_host_facts_clear(f);
         return r;
@@ -235,27 +241,49 @@ static void read_rootfs(struct nvl_container_facts *f)
     nvl_container_open_rootfs(root, f->container, &f->effective, &f->idmap, &f->rootfs, &f->rootfs_why);
 }
 
-int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct nvl_host_facts *host,
-                                    struct nvl_container *container, struct nvl_error *err)
+/* What follows from the config. */
+static void read_wishes(struct nvl_container_facts *f)
 {
+    const struct nvl_host_facts *host = f->host;
     struct nvl_error ignored;
 
-    *f = (struct nvl_container_facts){
-        .host = host, .depth = NVL_DEPTH_CONFIG, .container = container, .rootfs = NVL_ROOT_NONE};
-    int r = nvl_container_read_config(host->root, container, &f->config, err);
-    if (r < 0)
-        return r;
-    f->name = nvl_container_full_name(&host->containers, container);
-    nvl_effective_read(host->root, container, &f->config, &f->effective, &f->incomplete);
+    nvl_effective_read(host->root, f->container, &f->config, &f->effective, &f->incomplete);
     f->has_grant = nvl_effective_grant(&f->effective, &f->grant, &ignored) == 1;
     if (f->has_grant)
         nvl_grant_resolve(&f->grant, &host->host, &f->resolved);
     for (size_t i = 0; i < f->resolved.n_nodes; i++)
         nvl_node_check(host->root, &f->resolved.nodes[i]);
     if (f->incomplete.code == 0)
-        f->filter = nvl_device_filter(container, &f->effective);
-    nvl_idmap_read(&f->effective, &f->idmap, &ignored);
+        f->filter = nvl_device_filter(f->container, &f->effective);
+    nvl_idmap_read(&f->effective, &f->idmap, &f->idmap_error);
+}
+
+int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct nvl_host_facts *host,
+                                    struct nvl_container *container, struct nvl_error *err)
+{
+    *f = (struct nvl_container_facts){
+        .host = host, .depth = NVL_DEPTH_CONFIG, .container = container, .rootfs = NVL_ROOT_NONE};
+    int r = nvl_container_read_config(host->root, container, &f->config, err);
+    if (r < 0)
+        return r;
+    f->name = nvl_container_full_name(&host->containers, container);
+    read_wishes(f);
     return 0;
+}
+
+void nvl_container_facts_of(struct nvl_container_facts *f, const struct nvl_host_facts *host,
+                            const struct nvl_target *target, struct nvl_config *config)
+{
+    *f = (struct nvl_container_facts){.host = host,
+                                      .depth = NVL_DEPTH_ALL,
+                                      .container = nvl_xcalloc(1, sizeof *f->container),
+                                      .name = nvl_xstrdup(target->name),
+                                      .config = *config,
+                                      .rootfs = NVL_ROOT_NONE};
+    *f->container = *target->container; /* its texts stay the target's */
+    *config = (struct nvl_config){0};
+    read_wishes(f);
+    read_rootfs(f);
 }
 
 int nvl_container_facts_read(struct nvl_container_facts *f, const struct nvl_host_facts *host,
@@ -289,6 +317,8 @@ int nvl_facts_read(const struct nvl_root *root, const char *name, struct nvl_hos
     struct nvl_container *container;
 
     int r = nvl_host_facts_read(host, root, NVL_FACTS_ANEW, err);
+    if (r == 0)
+        r = nvl_cluster_check(root, err);
     if (r == 0)
         r = nvl_container_by_name(&host->containers, name, &container, err);
     return r < 0 ? r : nvl_container_facts_read(facts, host, container, err);

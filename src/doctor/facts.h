@@ -51,7 +51,7 @@ struct nvl_host_facts {
     struct nvl_gpu_reason *reasons; /* one for each GPU's state */
     char *user_of_silent;           /* a container that was started with a GPU whose UUID is still unknown */
     bool has_nvidia_modprobe;       /* the program that makes nodes */
-    struct nvl_containers containers; /* of this node */
+    struct nvl_containers containers; /* of this node; none if its cluster file system is gone */
     struct nvl_node *nodes;           /* those that the host should have, each inspected */
     size_t n_nodes;
     struct nvl_gpu_user *users; /* of GPUs, among the containers */
@@ -79,6 +79,7 @@ struct nvl_container_facts {
     struct nvl_resolved resolved;
     enum nvl_device_filter filter;
     struct nvl_idmap idmap;
+    struct nvl_error idmap_error; /* why LXC will not take it; else code 0 */
     bool is_running;
     pid_t init;                  /* the host's pid of its init; 0 if it is not running or was not found */
     struct nvl_error init_error; /* why it was not found */
@@ -102,6 +103,10 @@ int nvl_container_facts_read(struct nvl_container_facts *facts, const struct nvl
 /* The same to NVL_DEPTH_CONFIG. */
 int nvl_container_facts_read_config(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
                                     struct nvl_container *container, struct nvl_error *err);
+struct nvl_target;
+/* The facts of a config that is not written yet; takes the config over. */
+void nvl_container_facts_of(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
+                            const struct nvl_target *target, struct nvl_config *config);
 void nvl_container_facts_clear(struct nvl_container_facts *facts);
 
 /* Both the host's facts and those of the container with this name. */

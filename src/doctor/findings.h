@@ -13,6 +13,13 @@ enum nvl_severity {
     NVL_SEVERITY_NOTE,    /* worth knowing; nothing is wrong */
 };
 
+/* What it does to the container's start. */
+enum nvl_start_effect {
+    NVL_START_GOES,
+    NVL_START_WAITS, /* it fails until the host has a device */
+    NVL_START_STOPS, /* it fails until the config, or the host's, is changed */
+};
+
 /* What a finding is about. */
 enum nvl_subject_kind {
     NVL_SUBJECT_GPU,     /* by its PCI address */
@@ -42,6 +49,7 @@ struct nvl_finding {
         *evidence; /* what was found, literally: a line of a file, a number, a path; may have several lines */
     char *cause;   /* why this is so, and its effect on programs: "CUDA fails with error 999" */
     char *fix;     /* commands, one a line, or the edit in words; NULL if there is nothing to do */
+    enum nvl_start_effect start;
     struct nvl_subjects about;    /* empty: it is about the whole host, or the whole container */
     struct nvl_subjects explains; /* what it is the cause of, besides what it is about */
 };

@@ -17,6 +17,7 @@
 #include "grant/resolve.h"
 #include "host/host.h"
 #include "host/module.h"
+#include "inject/cdi_file.h"
 #include "inject/inject.h"
 #include "inject/node_copies.h"
 #include "inject/outcome.h"
@@ -203,7 +204,8 @@ static void make_node_copies(const struct starting *starting, const struct nvl_h
 
 /* ---- the hooks ---- */
 
-#define MODPROBE "/sbin/modprobe"
+#define MODPROBE        "/sbin/modprobe"
+#define PASSTHROUGH_MAX (64u << 10)
 
 /* Runs a program of the host with an empty environment and waits; its exit status, or a negative errno. Its
  * output goes to standard error: standard output is for the hook's own line. */
@@ -273,6 +275,24 @@ static void ensure_bundle(const struct nvl_host *host, struct nvl_outcome *outco
                        version, status);
 }
 
+/* By the program itself, which knows the format: the mount hook copies the file. */
+static void make_cdi(const struct nvl_hook_call *call, const struct nvl_root *root,
+                     struct nvl_outcome *outcome)
+{
+    nvl_autofree char *path = nvl_cdi_file_path(call->container),
+                      *ct = nvl_xasprintf("/etc/pve/lxc/%s.conf", call->container),
+                      *name =
+                          nvl_xasprintf("%s%s", nvl_root_exists(root, ct) ? "" : "root/", call->container);
+    const char *const argv[] = {NVL_PROGRAM, "--quiet", "cdi", name, "--output", path, NULL};
+
+    nvl_cdi_file_forget(root, call->container); /* that of an earlier grant */
+    int r = path != NULL ? nvl_root_make_folder(root, NVL_CDI_COPIES_DIR) : -EINVAL;
+    int status = r < 0 ? r : run_host_program(argv);
+    if (status != 0)
+        nvl_strv_pushf(&outcome->problems, "cannot make its CDI specification (nvlxc cdi %s: status %d)",
+                       name, status);
+}
+
 void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root *root,
                         struct nvl_outcome *outcome)
 {
@@ -303,6 +323,8 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
     make_node_copies(&starting, &host, &seen, call, outcome);
     if (call->delivery.libraries == NVL_LIBRARIES_BUNDLE)
         ensure_bundle(&host, outcome);
+    if (call->delivery.cdi && call->container != NULL)
+        make_cdi(call, root, outcome);
 }
 
 /* A GPU with another driver (vfio-pci, nouveau) was given away on purpose. */
@@ -389,13 +411,40 @@ void nvl_hook_prepare(const struct nvl_root *root, struct nvl_outcome *outcome)
     learn_uuids(&host);
 }
 
-static void mount_into(const struct nvl_hook_call *call, const struct nvl_root *rootfs,
-                       const struct nvl_host *host, const struct nvl_grant *grant,
-                       struct nvl_outcome *outcome)
+/* The nodes that Proxmox is about to bring: its pre-start hook writes down each dev[n] as
+ * "c:195:0:/dev/nvidia0", for its autodev hook, which comes after the mount hooks and gives up the start if a
+ * path exists already. So its entries, which may be newer than the grant, have precedence. */
+static void read_passthrough(const struct nvl_hook_call *call, const struct nvl_root *root,
+                             struct nvl_strv *paths)
 {
-    nvl_auto(nvl_inject_free) struct nvl_injection in = {.binds_nodes =
-                                                             call->delivery.nodes == NVL_NODES_HOOK};
+    const char *line, *name = call->config != NULL ? strrchr(call->config, '/') : NULL;
+    nvl_autofree char *text = NULL;
+    size_t len, line_len, pos = 0;
 
+    if (name == NULL || !nvl_has_prefix(call->config, NVL_LXC_DIR "/"))
+        return;
+    nvl_autofree char *file =
+        nvl_xasprintf("%.*s/passthrough/devices", (int)(name - call->config), call->config);
+    if (nvl_root_read(root, file, PASSTHROUGH_MAX, &text, &len) < 0)
+        return;
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        const char *path = memchr(line, '/', line_len);
+        nvl_autofree char *copy = path != NULL ? nvl_xstrndup(path, line_len - (size_t)(path - line)) : NULL;
+        if (copy != NULL)
+            nvl_strv_push(paths, copy);
+    }
+}
+
+static void mount_into(const struct nvl_hook_call *call, const struct nvl_root *root,
+                       const struct nvl_root *rootfs, const struct nvl_host *host,
+                       const struct nvl_grant *grant, struct nvl_outcome *outcome)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv others = {0};
+    nvl_auto(nvl_inject_free) struct nvl_injection in = {
+        .binds_nodes = call->delivery.nodes == NVL_NODES_HOOK, .others_nodes = &others};
+
+    if (in.binds_nodes)
+        read_passthrough(call, root, &others);
     nvl_inject_open(&in, call->container != NULL ? call->container : "", host, grant, outcome);
     nvl_inject_give(&in, rootfs, NULL, NULL);
     nvl_inject_put(&in, rootfs);
@@ -440,5 +489,5 @@ void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *roo
     }
     if (has_used_gpus(call))
         nvl_gpus_mark_used(&host.gpus);
-    mount_into(call, &rootfs, &host, &grant, outcome);
+    mount_into(call, root, &rootfs, &host, &grant, outcome);
 }

@@ -42,11 +42,11 @@ static void parse_line(const char *line, size_t len, struct nvl_majors *majors)
     if (i == digits || i >= len || line[i] != ' ' || number > MAJOR_MAX)
         return;
     i++;
-    if (number <= NVL_MAJOR_DYNAMIC_MAX && (len - i < 6 || memcmp(line + i, "nvidia", 6) != 0))
-        majors->others[number] = true;
     for (size_t n = 0; n < NVL_LENGTH(names); n++)
         if (is(line + i, len - i, names[n].name))
             *(int *)(void *)((char *)majors + names[n].at) = number;
+    if (number <= NVL_MAJOR_DYNAMIC_MAX)
+        majors->others[number] = number != majors->nvidia && number != majors->uvm && number != majors->caps;
 }
 
 void nvl_majors_parse(const char *text, size_t len, struct nvl_majors *majors)

@@ -17,7 +17,7 @@ struct nvl_majors {
     int caps_imex; /* "nvidia-caps-imex-channels", dynamic */
     int nvswitch;  /* "nvidia-nvswitch", dynamic */
     int nvlink;    /* "nvidia-nvlink", dynamic */
-    bool others[NVL_MAJOR_DYNAMIC_MAX + 1]; /* majors of drivers that are not NVIDIA's */
+    bool others[NVL_MAJOR_DYNAMIC_MAX + 1]; /* majors of drivers whose nodes grants do not bring */
 };
 
 #define NVL_MAJORS_UNKNOWN ((struct nvl_majors){-1, -1, -1, -1, -1, -1, {false}})

@@ -59,6 +59,26 @@ struct nvl_node nvl_node_make(enum nvl_node_kind kind, unsigned minor, bool rend
     return node;
 }
 
+static bool is_number(const char *text)
+{
+    return text[0] != '\0' && text[strspn(text, "0123456789")] == '\0';
+}
+
+bool nvl_node_is_nvidias(const char *path)
+{
+    static const char *const fixed[] = {"/dev/nvidiactl", "/dev/nvidia-modeset", "/dev/nvidia-uvm",
+                                        "/dev/nvidia-uvm-tools", "/dev/nvidia-caps"};
+    static const char gpu[] = "/dev/nvidia", cap[] = "/dev/nvidia-caps/";
+
+    size_t len = strlen(path);
+    bool is_short = len > 0 && path[len - 1] == '*';
+
+    for (size_t i = 0; i < NVL_LENGTH(fixed); i++)
+        if (is_short ? strncmp(path, fixed[i], len - 1) == 0 : strcmp(path, fixed[i]) == 0)
+            return nvl_has_prefix(path, gpu);
+    return (nvl_has_prefix(path, gpu) && is_number(path + strlen(gpu))) || nvl_has_prefix(path, cap);
+}
+
 void nvl_node_check(const struct nvl_root *root, struct nvl_node *node)
 {
     struct stat st;

@@ -40,6 +40,10 @@ struct nvl_node {
  * renderDN for DRI. */
 struct nvl_node nvl_node_make(enum nvl_node_kind kind, unsigned minor, bool render,
                               const struct nvl_majors *majors, const struct nvl_params *params);
+/* Whether grants bring nodes of this name: "/dev/nvidia0", "/dev/nvidia-uvm"; also for the folder
+ * /dev/nvidia-caps, and for a name cut short by "*". Other modules of NVIDIA have nodes of their own
+ * (/dev/nvidia-fs0, /dev/nvidia-nvswitch0, /dev/nvidia-caps-imex-channels), which this leaves out. */
+bool nvl_node_is_nvidias(const char *path);
 /* Inspects the node below the root and fills in what was found. Follows no link at the last component. */
 void nvl_node_check(const struct nvl_root *root, struct nvl_node *node);
 const char *

@@ -2,6 +2,9 @@
 #include "host/system.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
 #include "base/root.h"
 
@@ -15,7 +18,9 @@
 #define SECURE_BOOT     EFI_FOLDER "/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 #define DEBIAN_TO_PVE   4 /* Proxmox VE 8 is built on Debian 12, 9 on 13 */
 #define PVE_OLDEST_BASE 10
-#define COMM_LENGTH     15 /* TASK_COMM_LEN of the kernel, without the NUL */
+#define PVE_DIR         "/etc/pve"
+#define PVE_CLUSTER     "pve-cluster" /* the package of pmxcfs */
+#define COMM_LENGTH     15            /* TASK_COMM_LEN of the kernel, without the NUL */
 
 /* The value of KEY=VALUE or KEY="VALUE". */
 static char *assigned(const char *text, size_t len, const char *key)
@@ -72,9 +77,69 @@ static int leading_number(const char *text)
     return nvl_parse_uint(digits, 10, 999, &number) == 0 ? (int)number : -1;
 }
 
+/* By dpkg's status where its list is there, too: a package that left configuration files has a list. */
+static bool is_there(const struct nvl_root *root, const char *package)
+{
+    nvl_autofree char *version =
+        nvl_package_is_installed(root, package) ? nvl_package_version(root, package) : NULL;
+
+    return version != NULL;
+}
+
+static enum nvl_cluster say_gone(char **why, char *text)
+{
+    nvl_autofree char *unused = text;
+
+    if (why != NULL)
+        *why = TAKE_PTR(unused);
+    return NVL_CLUSTER_GONE;
+}
+
+/* pmxcfs is a FUSE file system: where it is mounted and its process is gone, every question about it fails;
+ * where it was stopped, the empty folder of the package is left, or what somebody wrote there since. */
+enum nvl_cluster nvl_cluster_state(const struct nvl_root *root, char **why)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    struct statfs fs = {0};
+    nvl_autofd int fd = nvl_root_openat(root, PVE_DIR, O_PATH | O_DIRECTORY);
+
+    if (fd == -ENOENT)
+        return !is_there(root, PVE_CLUSTER) ? NVL_CLUSTER_NONE
+                                            : say_gone(why, nvl_xstrdup(PVE_DIR " does not exist"));
+    int r = fd < 0 ? fd : fstatfs(fd, &fs) < 0 ? -errno : 0;
+    if (r == 0 && fs.f_type == FUSE_SUPER_MAGIC)
+        return NVL_CLUSTER_LIVE;
+    if (r == 0)
+        r = nvl_root_list(root, PVE_DIR, &names);
+    if (r == -EACCES || r == -EPERM)
+        return NVL_CLUSTER_LIVE;
+    if (r < 0)
+        return say_gone(why, nvl_xasprintf(PVE_DIR ": %s", strerror(-r)));
+    if (names.count == 0 && (is_there(root, PVE_CLUSTER) || is_there(root, "pve-container")))
+        return say_gone(why, nvl_xstrdup(PVE_DIR " is an empty folder"));
+    if (nvl_root_is_machine(root) && is_there(root, PVE_CLUSTER))
+        return say_gone(why,
+                        nvl_xasprintf(PVE_DIR " is a folder of this disk (%s), not pmxcfs", names.items[0]));
+    return NVL_CLUSTER_LIVE;
+}
+
+int nvl_cluster_check(const struct nvl_root *root, struct nvl_error *err)
+{
+    nvl_autofree char *why = NULL;
+
+    if (nvl_cluster_state(root, &why) != NVL_CLUSTER_GONE)
+        return 0;
+    nvl_error_host(err, -ENOTCONN,
+                   "Proxmox's cluster file system is not mounted (%s): no container's config can be read or "
+                   "written",
+                   why);
+    nvl_error_hint(err, "systemctl restart pve-cluster; then run the command again");
+    return -ENOTCONN;
+}
+
 static void read_proxmox(const struct nvl_root *root, struct nvl_system *s)
 {
-    s->is_proxmox = nvl_root_exists(root, "/etc/pve"); /* of pve-cluster, mounted or not */
+    s->is_proxmox = nvl_cluster_state(root, NULL) != NVL_CLUSTER_NONE;
     if (!s->is_proxmox)
         return;
     int base = leading_number(s->version_id);

@@ -9,13 +9,25 @@ struct nvl_root;
 
 enum nvl_secure_boot { NVL_SECURE_BOOT_UNKNOWN, NVL_SECURE_BOOT_OFF, NVL_SECURE_BOOT_ON };
 
+/* Proxmox's cluster file system (pmxcfs), /etc/pve, which holds the configs of its guests. */
+enum nvl_cluster {
+    NVL_CLUSTER_NONE, /* not a Proxmox host */
+    NVL_CLUSTER_LIVE, /* mounted; of a captured host: some of its files are there */
+    NVL_CLUSTER_GONE, /* a Proxmox host on which pmxcfs was stopped or died: nobody can read or write them */
+};
+/* Whether this is a Proxmox host whose configs are there. *why (may be NULL) is what gave GONE away, in
+ * words. */
+enum nvl_cluster nvl_cluster_state(const struct nvl_root *root, char **why);
+/* -ENOTCONN, with what to do, if they are gone. */
+int nvl_cluster_check(const struct nvl_root *root, struct nvl_error *err);
+
 struct nvl_system {
     char *id;                         /* os-release ID: "debian"; NULL if unknown */
     char *like;                       /* ID_LIKE: "rhel centos fedora"; NULL for none */
     char *version_id;                 /* "12", "13" */
     char *codename;                   /* "bookworm", "trixie" */
     char *kernel;                     /* "6.14.8-2-pve"; NULL if unknown */
-    bool is_proxmox;                  /* /etc/pve exists */
+    bool is_proxmox;                  /* /etc/pve exists, or should */
     int pve_major;                    /* 8, 9; -1 if not Proxmox or unknown */
     bool has_systemd;                 /* /run/systemd/system */
     enum nvl_secure_boot secure_boot; /* the EFI variable SecureBoot; OFF also if there is no EFI */

@@ -2,9 +2,11 @@
  * read. */
 #include "host/virtual_machines.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <strings.h>
 
+#include "base/file.h"
 #include "base/root.h"
 #include "host/gpu.h"
 #include "host/system.h"
@@ -94,6 +96,14 @@ static void take_vm_line(struct vm *vm, const char *path, size_t number, const c
         vm->is_template = value[0] == '1';
 }
 
+/* A file that a listing or a config names. */
+static int read_named(const struct nvl_root *root, const char *path, char **text, size_t *len)
+{
+    nvl_autofd int fd = nvl_root_open_listed(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+
+    return fd < 0 ? fd : nvl_fd_read(fd, CONFIG_MAX, text, len);
+}
+
 /* The config itself and pending changes; snapshots are other sections. */
 static void read_vm(const struct nvl_root *root, const char *path, struct vm *vm)
 {
@@ -102,7 +112,7 @@ static void read_vm(const struct nvl_root *root, const char *path, struct vm *vm
     const char *line;
     bool is_pending = false, counts = true;
 
-    if (nvl_root_read(root, path, CONFIG_MAX, &text, &len) < 0)
+    if (read_named(root, path, &text, &len) < 0)
         return;
     while (nvl_next_line(text, len, &pos, &line, &line_len)) {
         while (line_len > 0 && strchr(" \t\r", line[line_len - 1]) != NULL)
@@ -184,7 +194,7 @@ static void add_mapped(const struct nvl_root *root, const char *name, const stru
     const char *at;
     bool is_it = false;
 
-    if (nvl_root_read(root, PCI_MAP, CONFIG_MAX, &text, &len) < 0)
+    if (read_named(root, PCI_MAP, &text, &len) < 0)
         return;
     const char *node = NULL;
     if (nvl_root_readlink(root, THIS_NODE, &local) == 0)

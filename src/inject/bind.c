@@ -88,8 +88,20 @@ int nvl_bind_open_node(const struct nvl_root *host, int copies, struct nvl_bind_
     return mount_fd;
 }
 
-/* The file to mount on: a new one, or an existing empty one. 1 if it is the device itself. */
-static int open_node_target(int parent, const char *name, const struct nvl_node *node, int *target)
+/* The host's own node, which a mount entry brought (for it, or for /dev/dri as a whole), while what is to be
+ * mounted is the container's copy: both are files of one devtmpfs. An earlier copy has lost its name. */
+static bool is_hosts_own(const struct stat *there, int mount_fd)
+{
+    struct stat copy;
+
+    return fstat(mount_fd, &copy) == 0 && copy.st_dev == there->st_dev && copy.st_ino != there->st_ino &&
+           there->st_nlink > 0;
+}
+
+/* The file to mount on: a new one, an existing empty one, or the host's node that the copy covers. 1 if it is
+ * the device itself. */
+static int open_node_target(int parent, const char *name, const struct nvl_node *node, int mount_fd,
+                            int *target)
 {
     struct stat st;
 
@@ -99,9 +111,10 @@ static int open_node_target(int parent, const char *name, const struct nvl_node 
     nvl_autofd int fd = errno == EEXIST ? openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
     if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
-    if (is_device(&st, node))
+    bool is_node = is_device(&st, node);
+    if (is_node && !is_hosts_own(&st, mount_fd))
         return 1;
-    if (!S_ISREG(st.st_mode) || st.st_size > 0)
+    if (!is_node && (!S_ISREG(st.st_mode) || st.st_size > 0))
         return -EEXIST;
     *target = TAKE_FD(fd);
     return 0;
@@ -121,6 +134,6 @@ int nvl_bind_put_node(const struct nvl_root *rootfs, struct nvl_bind_folder *fol
     }
     if (folder->fd < 0)
         return folder->fd;
-    int r = open_node_target(folder->fd, name, node, &target);
+    int r = open_node_target(folder->fd, name, node, mount_fd, &target);
     return r != 0 ? r : nvl_sys_move_mount(mount_fd, target);
 }

@@ -22,8 +22,8 @@ void nvl_bind_folder_close(struct nvl_bind_folder *folder);
  * -ENODEV: not that device on the host. The caller closes it. */
 int nvl_bind_open_node(const struct nvl_root *host, int copies, struct nvl_bind_folder *folder,
                        const struct nvl_node *node, bool *is_copy);
-/* Moves it to the same path in the container. 1 if the container already has that device there. -EEXIST:
- * something else is there. */
+/* Moves it to the same path in the container; a copy covers the host's own node. 1 if the container already
+ * has that device there. -EEXIST: something else is there. */
 int nvl_bind_put_node(const struct nvl_root *rootfs, struct nvl_bind_folder *folder,
                       const struct nvl_node *node, int mount_fd);
 

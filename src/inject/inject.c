@@ -9,6 +9,7 @@
 #include "base/paths.h"
 #include "base/sys.h"
 #include "inject/bind.h"
+#include "inject/cdi_file.h"
 #include "inject/files.h"
 #include "inject/home.h"
 #include "inject/libc.h"
@@ -58,6 +59,26 @@ static int open_loaded_bundle(struct nvl_injection *in)
     return r < 0 ? r : TAKE_FD(mount_fd);
 }
 
+/* Takes what others bring off the list. */
+static void leave_nodes(struct nvl_injection *in)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv left = {0};
+    size_t kept = 0;
+
+    for (size_t i = 0; i < in->resolved.n_nodes; i++) {
+        const struct nvl_node *node = &in->resolved.nodes[i];
+        if (in->others_nodes != NULL && nvl_strv_contains(in->others_nodes, node->path))
+            nvl_strv_push(&left, node->path + strlen("/dev/"));
+        else
+            in->resolved.nodes[kept++] = *node;
+    }
+    in->resolved.n_nodes = kept;
+    if (left.count == 0)
+        return;
+    nvl_autofree char *names = nvl_strv_join(&left, " ");
+    nvl_strv_pushf(&in->outcome->done, "Proxmox's dev[n] entries bring %s", names);
+}
+
 void nvl_inject_open(struct nvl_injection *in, const char *container, const struct nvl_host *host,
                      const struct nvl_grant *grant, struct nvl_outcome *outcome)
 {
@@ -67,12 +88,16 @@ void nvl_inject_open(struct nvl_injection *in, const char *container, const stru
     in->bundle = NVL_ROOT_NONE;
     in->bundle_mount = -ENOENT;
     nvl_grant_resolve(grant, host, &in->resolved);
+    leave_nodes(in);
     for (size_t i = 0; i < in->resolved.missing.count; i++)
         nvl_strv_push(&outcome->problems, in->resolved.missing.items[i]);
     if (in->binds_nodes)
         open_granted_nodes(in, container);
     if (grant->delivery.libraries == NVL_LIBRARIES_BUNDLE)
         in->bundle_mount = open_loaded_bundle(in);
+    if (grant->delivery.cdi && nvl_cdi_file_read(host->root, container, &in->cdi) < 0)
+        nvl_strv_push(&outcome->problems,
+                      "no CDI specification was made for it: run 'nvlxc cdi' for it on the host");
     in->view_error = nvl_proc_view_make(&in->view, in->into_running, host, &in->resolved);
 }
 
@@ -81,6 +106,7 @@ void nvl_inject_free(struct nvl_injection *in)
     in->bundle.fd = in->view.mount_fd = -1;
     in->view.n_mounts = 0;
     free(in->nodes);
+    free(in->cdi);
     nvl_root_close(&in->bundle);
     nvl_proc_view_clear(&in->view);
     nvl_resolved_clear(&in->resolved);
@@ -206,6 +232,16 @@ static void put_view(struct nvl_injection *in, const struct nvl_root *rootfs)
         nvl_strv_push(&in->outcome->done, "its view of " NVL_PROC_NVIDIA);
 }
 
+static void put_cdi(struct nvl_injection *in, const struct nvl_root *rootfs)
+{
+    int r = nvl_cdi_file_put(rootfs, in->cdi);
+
+    if (r < 0)
+        nvl_strv_pushf(&in->outcome->problems, "cannot write " NVL_CDI_FILE ": %s", strerror(-r));
+    else if (r == 0)
+        nvl_strv_push(&in->outcome->done, NVL_CDI_FILE);
+}
+
 void nvl_inject_put(struct nvl_injection *in, const struct nvl_root *rootfs)
 {
     if (in->binds_nodes)
@@ -215,6 +251,8 @@ void nvl_inject_put(struct nvl_injection *in, const struct nvl_root *rootfs)
     if (in->grant->delivery.libraries == NVL_LIBRARIES_BUNDLE)
         put_driver(in, rootfs);
     put_view(in, rootfs);
+    if (in->cdi != NULL)
+        put_cdi(in, rootfs);
 }
 
 /* Says for which container ldconfig can do nothing, and why. A cache of another processor's programs would

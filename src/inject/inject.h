@@ -12,8 +12,9 @@ struct nvl_injection {
     const struct nvl_host *host;
     const struct nvl_grant *grant;
     struct nvl_outcome *outcome;
-    bool binds_nodes;  /* if not, others inject them */
-    bool into_running; /* much is already there then, and not worth reporting */
+    bool binds_nodes;                    /* if not, others inject them */
+    const struct nvl_strv *others_nodes; /* paths that others bring after this: left out; NULL for none */
+    bool into_running;                   /* much is already there then, and not worth reporting */
     struct nvl_resolved resolved;
     struct nvl_injected_node {
         int fd;       /* a detached mount, or the reason why there is none */
@@ -22,6 +23,7 @@ struct nvl_injection {
     struct nvl_root bundle;
     const char *home; /* where it is put: inject/home.h */
     int bundle_mount; /* or the reason why there is none */
+    char *cdi;        /* the specification for engines in the container; NULL for none */
     struct nvl_proc_view view;
     int view_error;
 };

@@ -3,15 +3,22 @@
 #include "plan/plan.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "container/entry.h"
 #include "container/foreign.h"
+#include "container/keys.h"
 #include "container/ownership.h"
 
 /* ---- which lines stay, go, or make room ---- */
 
 enum fate { FATE_KEEP, FATE_REPLACE, FATE_REMOVE };
+
+struct new_dev {
+    size_t wanted, before; /* indexes: in wanted, and of the line of config */
+};
 
 struct edit {
     const struct nvl_config *config;
@@ -19,12 +26,16 @@ struct edit {
     enum fate *fates;     /* of each line of config */
     size_t *replacements; /* for REPLACE: index in wanted */
     struct nvl_grant_line_list wanted;
-    bool *placed;     /* of each wanted line: a kept, replaced or foreign line already says it */
-    size_t insert_at; /* wanted lines without a place go before this line of config */
-    size_t mount_at;  /* the mount hook that stays, n_lines for none: lines that need company precede it */
+    bool *placed;         /* of each wanted line: a kept, replaced or foreign line already says it */
+    size_t insert_at;     /* wanted lines without a place go before this line of config */
+    struct new_dev *devs; /* the missing dev[n] entries, in Proxmox's order */
+    size_t n_devs;
+    size_t mount_at; /* the mount hook that stays, n_lines for none: lines that need company precede it */
 };
 
-#define DEV_COUNT 256 /* dev0 to dev255 */
+#define DEV_COUNT  256 /* dev0 to dev255 */
+#define ROUNDS_MAX 4
+#define LINE_MAX   80 /* of a line in a message */
 
 static void edit_clear(struct edit *e)
 {
@@ -32,6 +43,7 @@ static void edit_clear(struct edit *e)
     free(e->fates);
     free(e->replacements);
     free(e->placed);
+    free(e->devs);
     nvl_grant_line_list_clear(&e->wanted);
 }
 
@@ -131,21 +143,32 @@ static void settle_company(struct edit *e)
 
 /* ---- what other lines already bring ---- */
 
-static bool is_dri(enum nvl_grant_slot slot)
+/* Entries that another line may stand in for. */
+static bool is_shared(enum nvl_grant_slot slot)
 {
-    return slot == NVL_SLOT_DRI_DEV || slot == NVL_SLOT_DRI_ENTRY;
+    return slot == NVL_SLOT_DRI_DEV || slot == NVL_SLOT_DRI_ENTRY || slot == NVL_SLOT_WITH_ENTRY;
 }
 
-/* Whether the line brings the same node, or all of /dev/dri. */
+static bool mounts(const struct nvl_line *line, const char *path, size_t len)
+{
+    nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry entry = {0};
+
+    return strcmp(line->key, NVL_KEY_ENTRY) == 0 && nvl_mount_entry_parse(line->value, &entry) &&
+           strlen(entry.source) == len && strncmp(entry.source, path, len) == 0;
+}
+
+/* Whether the line brings the same path, or all of /dev/dri. */
 static bool brings(const struct nvl_line *line, const char *path, size_t len)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
 
     if (nvl_has_prefix(line->key, "lxc.cgroup"))
         return false;
+    if (mounts(line, path, len))
+        return true;
     nvl_line_nodes(line, &paths);
     for (size_t i = 0; i < paths.count; i++)
-        if (strcmp(paths.items[i], "/dev/dri") == 0 ||
+        if ((strcmp(paths.items[i], "/dev/dri") == 0 && nvl_has_prefix(path, "/dev/dri/")) ||
             (strlen(paths.items[i]) == len && strncmp(paths.items[i], path, len) == 0))
             return true;
     return false;
@@ -158,7 +181,7 @@ static void leave_to_others(struct edit *e)
     for (size_t w = 0; w < e->wanted.count; w++) {
         const struct nvl_grant_line *wanted = &e->wanted.items[w];
         size_t len = strcspn(wanted->value, " ,");
-        for (size_t i = 0; is_dri(wanted->slot) && i < e->config->n_lines && !e->placed[w]; i++) {
+        for (size_t i = 0; is_shared(wanted->slot) && i < e->config->n_lines && !e->placed[w]; i++) {
             const struct nvl_line *line = line_of(e, i);
             e->placed[w] = !e->taken[i] && line->section == 0 && line->kind == NVL_LINE_KEY &&
                            brings(line, wanted->value, len) &&
@@ -219,11 +242,37 @@ static int number_devs(struct edit *e, struct nvl_error *err)
             return nvl_error_set(err, -ENOSPC,
                                  "the config already uses all of Proxmox's entries dev0 to dev255");
         e->wanted.items[w].index = next++;
+        *NVL_APPEND(e->devs, e->n_devs) = (struct new_dev){.wanted = w};
     }
     return 0;
 }
 
 /* ---- where ---- */
+
+/* dev1, dev10, dev2: as Proxmox sorts its keys. */
+static int compare_new_devs(const void *a, const void *b, void *edit)
+{
+    const struct nvl_grant_line *lines = ((const struct edit *)edit)->wanted.items;
+    char x[16], y[16];
+
+    snprintf(x, sizeof x, "%d", lines[((const struct new_dev *)a)->wanted].index);
+    snprintf(y, sizeof y, "%d", lines[((const struct new_dev *)b)->wanted].index);
+    return strcmp(x, y);
+}
+
+static void place_devs(struct edit *e)
+{
+    nvl_autofree bool *goes = nvl_xcalloc(e->config->n_lines + 1, sizeof *goes);
+
+    for (size_t i = 0; i < e->config->n_lines; i++)
+        goes[i] = e->fates[i] == FATE_REMOVE;
+    for (size_t d = 0; d < e->n_devs; d++) {
+        nvl_autofree char *key = nvl_xasprintf("dev%d", e->wanted.items[e->devs[d].wanted].index);
+        e->devs[d].before = nvl_config_key_place(e->config, goes, key);
+    }
+    if (e->n_devs > 1)
+        qsort_r(e->devs, e->n_devs, sizeof *e->devs, compare_new_devs, e);
+}
 
 /* After nvlxc's last remaining lxc line; else at the end of the top section, before the blank lines that
  * separate it from the next. Proxmox reorders its own keys, so dev[n] entries do not count. */
@@ -244,8 +293,7 @@ static size_t insert_position(const struct edit *e)
     return end;
 }
 
-/* Fills in the rest for `config`, `taken` and `wanted`. -ENOSPC if Proxmox's dev0 to dev255 are all in use.
- */
+/* Fills in the rest for `config`, `taken`, `wanted`. -ENOSPC if Proxmox's dev0 to dev255 are all in use. */
 static int decide_edit(struct edit *e, struct nvl_error *err)
 {
     e->fates = nvl_xcalloc(e->config->n_lines + 1, sizeof *e->fates);
@@ -255,31 +303,14 @@ static int decide_edit(struct edit *e, struct nvl_error *err)
     settle_taken(e);
     settle_company(e);
     int r = number_devs(e, err);
-    if (r == 0)
-        e->insert_at = insert_position(e);
-    return r;
+    if (r < 0)
+        return r;
+    e->insert_at = insert_position(e);
+    place_devs(e);
+    return 0;
 }
-
-/* ---- the new text ---- */
-
-#define ROUNDS_MAX 4
 
 /* ---- refusing ---- */
-
-/* A line for a message: without its end, not too long, nothing that a terminal would obey. */
-static char *quote_line(const struct nvl_config *config, const struct nvl_line *line)
-{
-    const size_t most = 80;
-    size_t len = line->len;
-
-    while (len > 0 && strchr("\r\n", config->text[line->start + len - 1]) != NULL)
-        len--;
-    char *text = nvl_xstrndup(config->text + line->start, len < most ? len : most);
-    for (char *p = text; *p != '\0'; p++)
-        if ((unsigned char)*p < ' ' || *p == 0x7f)
-            *p = ' ';
-    return text;
-}
 
 static int refuse_by_hand(const struct nvl_config *config, const enum nvl_line_owner *owners,
                           struct nvl_error *err)
@@ -291,9 +322,10 @@ static int refuse_by_hand(const struct nvl_config *config, const enum nvl_line_o
     for (size_t i = 0; i < config->n_lines; i++) {
         if (owners[i] != NVL_OWNER_BY_HAND)
             continue;
-        nvl_autofree char *text = quote_line(config, &config->lines[i]);
+        const char *line = config->text + config->lines[i].start;
+        nvl_autofree char *text = nvl_make_printable(nvl_xstrndup(line, strcspn(line, "\r\n")));
         if (n++ < most)
-            nvl_strv_pushf(&named, "line %zu \"%s\"", i + 1, text);
+            nvl_strv_pushf(&named, "line %zu \"%.*s\"", i + 1, LINE_MAX, text);
     }
     if (n == 0)
         return 0;
@@ -306,8 +338,6 @@ static int refuse_by_hand(const struct nvl_config *config, const enum nvl_line_o
     return -EEXIST;
 }
 
-/* ---- what may be changed ---- */
-
 static bool *take_lines(const struct nvl_config *config, const enum nvl_line_owner *owners, bool replace)
 {
     bool *taken = nvl_xcalloc(config->n_lines + 1, sizeof *taken);
@@ -319,7 +349,7 @@ static bool *take_lines(const struct nvl_config *config, const enum nvl_line_own
     return taken;
 }
 
-/* ---- writing ---- */
+/* ---- the new text ---- */
 
 /* Each line begins on a line of its own, even after a last line that has no end. */
 static void add_bytes(struct nvl_buf *out, const char *bytes, size_t len)
@@ -344,14 +374,28 @@ static const char *line_end_of(const char *line, size_t len)
     return line[len - 1] == '\n' ? "\n" : "";
 }
 
-/* Adds wanted lines that have no place yet: those that need company near the mount hook, or all others. */
+/* Adds the other wanted lines that have no place yet: those that need company near the mount hook, or the
+ * rest. */
 static void add_missing(struct nvl_buf *out, const struct edit *e, bool company)
 {
     bool has_mount = e->mount_at < e->config->n_lines;
 
     for (size_t w = 0; w < e->wanted.count; w++)
-        if (!e->placed[w] && (has_mount && nvl_slot_needs_company(e->wanted.items[w].slot)) == company)
+        if (!e->placed[w] && !is_dev(&e->wanted.items[w]) &&
+            (has_mount && nvl_slot_needs_company(e->wanted.items[w].slot)) == company)
             add_wanted(out, e, w, "\n");
+}
+
+/* What goes before this line of config, or at the end. */
+static void add_before(struct nvl_buf *out, const struct edit *e, size_t i)
+{
+    for (size_t d = 0; d < e->n_devs; d++)
+        if (e->devs[d].before == i)
+            add_wanted(out, e, e->devs[d].wanted, "\n");
+    if (i == e->insert_at)
+        add_missing(out, e, false);
+    if (i == e->mount_at && i < e->config->n_lines)
+        add_missing(out, e, true);
 }
 
 static void note_changes(struct nvl_plan *plan, const struct nvl_config *config)
@@ -368,17 +412,13 @@ static void write_text(const struct edit *e, struct nvl_plan *plan)
     for (size_t i = 0; i < config->n_lines; i++) {
         const char *line = config->text + config->lines[i].start;
         size_t len = config->lines[i].len;
-        if (i == e->insert_at)
-            add_missing(&out, e, false);
-        if (i == e->mount_at)
-            add_missing(&out, e, true);
+        add_before(&out, e, i);
         if (e->fates[i] == FATE_KEEP)
             add_bytes(&out, line, len);
         else if (e->fates[i] == FATE_REPLACE)
             add_wanted(&out, e, e->replacements[i], line_end_of(line, len));
     }
-    if (e->insert_at == config->n_lines)
-        add_missing(&out, e, false);
+    add_before(&out, e, config->n_lines);
     /* A file whose last line had no end keeps that, whichever line is last now. So detach, which removes the
      * lines after it, knows that attach added the end that it finds before them. */
     bool unfinished = config->len > 0 && config->text[config->len - 1] != '\n';
@@ -426,7 +466,7 @@ static int read_again(const struct nvl_config *config, const struct nvl_plan *pl
 {
     int r = nvl_config_parse(next, config->dialect, nvl_xstrndup(plan->text, plan->len), plan->len, err);
 
-    next->majors = config->majors;
+    nvl_config_inherit(next, config);
     return r;
 }
 

@@ -12,8 +12,9 @@ struct nvl_plan {
 
 /* Puts the grant into the config. Lines of nvlxc's that already say it stay where they are; its other lines
  * are replaced in place or removed. Missing lines go after the last of nvlxc's or, if there is none, to the
- * end of the top section (never after a [section], and before the blank lines that precede one). The same
- * request again changes no byte. `places` may be NULL.
+ * end of the top section (never after a [section], and before the blank lines that precede one); missing
+ * dev[n] entries go where Proxmox would write them. The same request again changes no byte. `places` may be
+ * NULL.
  *
  * Lines about NVIDIA that nvlxc did not write: -EEXIST, naming them. With `replace` they count as nvlxc's and
  * go, including those that went astray into a snapshot's section. -ENOSPC if Proxmox's dev[n] are all in use;

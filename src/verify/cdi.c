@@ -7,6 +7,7 @@
 #include "container/commands.h"
 #include "doctor/facts.h"
 #include "verify/session.h"
+#include "verify/verify.h"
 
 #define SPECIFICATION_MAX (4u << 20)
 #define OWN_FILE          "/etc/cdi/nvlxc.json"
@@ -81,6 +82,15 @@ static char *find_other_version(const struct nvl_verify *v, const char *text, si
     return NULL;
 }
 
+/* A grant that keeps the specification makes it at a start; else somebody writes it. */
+static char *write_specification(const struct nvl_verify *v)
+{
+    const struct nvl_container_facts *f = v->facts;
+
+    return f->has_grant && f->grant.delivery.cdi ? nvl_xstrdup(v->request->restart)
+                                                 : nvl_container_write_cdi(f->container, f->name);
+}
+
 static void judge_specification(struct nvl_verify *v, const char *path, const char *text, size_t len)
 {
     nvl_autofree char *node = find_missing_node(&v->facts->rootfs, text, len);
@@ -96,9 +106,10 @@ static void judge_specification(struct nvl_verify *v, const char *path, const ch
                            node)
             : nvl_step_add(v, "cdi", NVL_STEP_FAIL, "%s names the driver %s, but the kernel module is %s",
                            path, version, v->facts->host->host.driver.version);
-    nvl_autofree char *write = nvl_container_write_cdi(v->facts->container, v->facts->name);
-    nvl_step_cause(
-        step, "the specification was made for another grant or another driver: it does not follow changes");
+    nvl_autofree char *write = write_specification(v);
+    nvl_step_cause(step,
+                   "the specification was made for another grant or another driver: it follows changes only "
+                   "with `nvlxc attach --cdi`, at each start");
     if (strcmp(path, OWN_FILE) == 0)
         nvl_step_fix(step, "%s", write);
     else if (nvl_is_plain(path))
@@ -153,7 +164,7 @@ static void verify_cdi(struct nvl_verify *v, bool asked_for)
         v, "cdi", NVL_STEP_FAIL,
         "%s is installed, but no specification of nvidia.com/gpu is in /etc/cdi or /run/cdi", program);
     nvl_step_cause(step, "Docker and podman do not know the GPU: their own containers do not get it");
-    nvl_autofree char *write = nvl_container_write_cdi(v->facts->container, v->facts->name);
+    nvl_autofree char *write = write_specification(v);
     nvl_step_fix(step, "%s", write);
 }
 

@@ -246,8 +246,11 @@ static void read_journal(struct nvl_verify *v, struct nvl_ollama_log *log)
 
 static void fail_on_cpu(struct nvl_verify *v, const char *evidence, const struct nvl_ollama_log *log)
 {
+    static const char *const services[] = {"ollama", NULL};
     struct nvl_step *step = nvl_step_add(v, "ollama", NVL_STEP_FAIL, "%s", evidence);
 
+    if (v->cuda_works && nvl_workload_is_closed(v, services, step))
+        return;
     if (v->cuda_works) {
         nvl_step_cause(
             step,

@@ -14,10 +14,12 @@ extern const struct nvl_verify_part
     nvl_part_gpu; /* nvml, cuda-init, cuda-devices, cuda-memory, cuda-kernel */
 extern const struct nvl_verify_part nvl_part_media; /* nvenc, nvdec, opencl, vulkan */
 
+extern const struct nvl_verify_part nvl_part_programs; /* Plex, Jellyfin, ffmpeg, … */
+extern const struct nvl_verify_part nvl_part_python;   /* PyTorch, Immich, … */
+
 /* Tried if it is found in the container; with `asked_for` its absence is a failure. */
 struct nvl_workload {
     const char *name, *other; /* the names that --workload takes; `other` may be NULL */
     void (*verify)(struct nvl_verify *v, bool asked_for);
 };
-extern const struct nvl_workload nvl_workload_ollama, nvl_workload_pytorch, nvl_workload_tensorflow,
-    nvl_workload_ffmpeg, nvl_workload_cdi;
+extern const struct nvl_workload nvl_workload_ollama, nvl_workload_cdi;

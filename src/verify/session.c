@@ -8,8 +8,10 @@
 
 #include "base/file.h"
 #include "base/paths.h"
+#include "doctor/container/services.h"
 #include "doctor/facts.h"
 #include "verify/verify.h"
+#include "verify/workloads.h"
 
 #define PROBE_MAX  (1u << 20)
 #define OUTPUT_MAX (256u << 10)
@@ -143,15 +145,18 @@ static void make_inside_environment(struct nvl_verify *v)
 
 static int find_verify_user(struct nvl_verify *v, struct nvl_error *err)
 {
-    static const char *const services[] = {"ollama", "jellyfin", "plex", "emby", "frigate", "immich"};
+    /* of packages, and of images without systemd */
+    static const char *const names[] = {"ollama", "jellyfin", "plex", "emby", "frigate", "immich"};
     const char *name = v->request->user;
 
     if (name != NULL) {
         int r = nvl_account_find(&v->facts->rootfs, name, &v->user);
         return r < 0 ? nvl_error_errno(err, r, "user %s of container %s", name, v->facts->name) : 0;
     }
-    for (size_t i = 0; i < NVL_LENGTH(services) && v->user.name == NULL; i++)
-        nvl_account_find(&v->facts->rootfs, services[i], &v->user);
+    if (nvl_workload_user(v, nvl_gpu_services, &v->user))
+        return 0;
+    for (size_t i = 0; i < NVL_LENGTH(names) && v->user.name == NULL; i++)
+        nvl_account_find(&v->facts->rootfs, names[i], &v->user);
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "doctor/container/shared.h"
 #include "doctor/facts.h"
 #include "verify/session.h"
+#include "verify/workloads.h"
 
 /* A GPU of the grant that is here and does not work: what the host reports about it. */
 static const struct nvl_gpu_reason *find_broken(const struct nvl_container_facts *f)
@@ -71,30 +72,25 @@ static bool judge_grant(struct nvl_verify *v)
     return false;
 }
 
-const char *const nvl_verify_workloads[] = {"ollama",   "pytorch", "tensorflow", "ffmpeg",
-                                            "jellyfin", "docker",  "podman",     NULL};
+const char *const nvl_verify_workloads[] = {"ollama", "pytorch", "tensorflow", "ffmpeg", "jellyfin",
+                                            "plex",   "emby",    "frigate",    "immich", "open-webui",
+                                            "docker", "podman",  NULL};
 
-static bool is_asked_for(const struct nvl_verify *v, const char *name, const char *other)
+static void verify_workload(struct nvl_verify *v, const struct nvl_workload *w)
 {
-    const char *workload = v->request->workload;
+    bool asked = nvl_workload_is_asked(v, w->name, w->other);
 
-    return workload != NULL &&
-           (strcmp(workload, name) == 0 || (other != NULL && strcmp(workload, other) == 0));
+    if (asked || v->request->workload == NULL)
+        w->verify(v, asked);
 }
 
 /* If a workload is named, only that one. */
 static void verify_workloads(struct nvl_verify *v)
 {
-    static const struct nvl_workload *const workloads[] = {
-        &nvl_workload_ollama, &nvl_workload_pytorch, &nvl_workload_tensorflow,
-        &nvl_workload_ffmpeg, &nvl_workload_cdi,
-    };
-
-    for (size_t i = 0; i < NVL_LENGTH(workloads); i++) {
-        bool asked = is_asked_for(v, workloads[i]->name, workloads[i]->other);
-        if (asked || v->request->workload == NULL)
-            workloads[i]->verify(v, asked);
-    }
+    verify_workload(v, &nvl_workload_ollama);
+    nvl_part_programs.verify(v);
+    nvl_part_python.verify(v);
+    verify_workload(v, &nvl_workload_cdi);
 }
 
 static void run_steps(struct nvl_verify *v)

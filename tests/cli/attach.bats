@@ -143,7 +143,7 @@ make_libraries() {
     host=$(fixture a5500-550)
     json=$("$NVLXC" --root "$host" --json attach 221 --required --capabilities utility)
     [ "$(jq -c keys_unsorted <<<"$json")" = \
-        '["container","changed","devices","capabilities","nodes","libraries","exclusive","rules","replaced","diff","live","warnings"]' ]
+        '["container","changed","starts","obstacles","bundle","devices","capabilities","nodes","libraries","with","exclusive","rules","replaced","replaced_lines","diff","live","warnings"]' ]
     [ "$(jq -c '[.container, .changed, .devices, .capabilities, .rules, .diff]' <<<"$json")" = \
         "[\"221\",true,[\"$GPU\"],[\"utility\"],[\"/dev/nvidia0\",\"/dev/nvidiactl\"],null]" ]
     grep -q '^lxc.hook.mount: .*--required' "$host/etc/pve/lxc/221.conf"
@@ -165,10 +165,12 @@ make_libraries() {
     [[ $output != *"built the driver bundle"* ]]
 }
 
-@test "a bundle that cannot be built is a warning: the attach stands" {
+@test "a bundle that cannot be built: the attach stands, and yet it failed" {
     host=$(fixture a5500-550)
     rm -rf "$host"/usr/lib/x86_64-linux-gnu "$host"/usr/lib/nvidia
-    run -0 --separate-stderr "$NVLXC" --root "$host" attach 220
+    run -1 --separate-stderr "$NVLXC" --root "$host" attach 220 --json
+    [ "$(jq -r .bundle <<<"$output")" = missing ]
+    run -1 --separate-stderr "$NVLXC" --root "$host" attach 220
     [[ $stderr == *"warning: the driver bundle of 550.163.01 was not built"* ]]
     grep -q NVIDIA_VISIBLE_DEVICES "$host/etc/pve/lxc/220.conf"
 }
@@ -265,7 +267,9 @@ int nvmlDeviceGetGpuInstanceId(void *mig, unsigned *gi) { *gi = 2; return 0; }
 int nvmlDeviceGetComputeInstanceId(void *mig, unsigned *ci) { *ci = 1; return 0; }
 C
     cc -shared -fPIC -o "$lib64/libnvidia-ml.so.1" "$BATS_TEST_TMPDIR/ml.c"
-    run -0 --separate-stderr on_machine "$host" "$NVLXC" attach 220 --gpu $uuid
+    # the fixture's other files are none of a driver: no bundle can be made of them
+    run -1 --separate-stderr on_machine "$host" "$NVLXC" attach 220 --gpu $uuid
+    says "the driver bundle of 550.163.01 was not built"
     grep -qx 'lxc.environment: NVIDIA_VISIBLE_DEVICES=MIG-GPU-6b1f0c9e-d2a7-4c38-9f54-7ae3b8d61c05/2/1' \
         "$host/etc/pve/lxc/220.conf"
     run -1 --separate-stderr on_machine "$host" "$NVLXC" attach 220 --gpu MIG-99999999-2222-3333-4444-555555555555

@@ -326,3 +326,26 @@ sync_driver() {
     [ -z "$stderr" ]
     cmp "$host/etc/cdi/nvlxc.json" "$BATS_TEST_TMPDIR/ours"
 }
+
+@test "attach --cdi: a word of the hook's line; shown, taken back; not for a user's container" {
+    host a5500-550
+    container ct --cdi
+    grep -q -- --cdi "$host/var/lib/lxc/ct/config"
+    run -0 nvlxc show ct
+    [[ $output == *"; CDI"* ]]
+    run -0 nvlxc attach ct --cdi
+    [[ $output == *"already attached"* ]]
+    run -0 nvlxc attach ct
+    run ! grep -q -- --cdi "$host/var/lib/lxc/ct/config"
+    # a file that is ours goes with the grant, another stays
+    mkdir -p "$host/var/lib/lxc/ct/rootfs/etc/cdi"
+    nvlxc cdi ct > "$host/var/lib/lxc/ct/rootfs/etc/cdi/nvlxc.json"
+    cp "$host/var/lib/lxc/ct/rootfs/etc/cdi/nvlxc.json" "$host/var/lib/lxc/ct/rootfs/etc/cdi/theirs.json"
+    run -0 nvlxc detach ct --dry-run
+    [ -e "$host/var/lib/lxc/ct/rootfs/etc/cdi/nvlxc.json" ]
+    run -0 nvlxc detach ct
+    [[ $output == *"/etc/cdi/nvlxc.json"* ]]
+    [ "$(ls "$host/var/lib/lxc/ct/rootfs/etc/cdi")" = theirs.json ]
+    run -1 nvlxc attach media --cdi
+    [[ $output == *"a user's start hook cannot make the specification"*"nvlxc cdi media | lxc-attach -n media"* ]]
+}

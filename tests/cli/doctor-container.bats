@@ -880,6 +880,304 @@ ids() {
     speaks box
 }
 
+@test "idmap-broken: a map without groups, or without root" {
+    attached
+    sed -i '/idmap = g/d' "$WEB/config"
+    speaks root/web idmap-broken error
+    has root/web idmap-broken evidence "maps the container's root to no group of the host"
+    has root/web idmap-broken fix "in /var/lib/lxc/web/config" '"g 0 100000 65536"'
+    add "$WEB/config" 'lxc.idmap = g 1 100001 65535'
+    speaks root/web idmap-broken error
+    add "$WEB/config" 'lxc.idmap = g 0 100000 1'
+    speaks root/web
+}
+
+# holes LINE...: the container's groups are mapped by these lines.
+holes() {
+    sed -i '/idmap = g/d' "$WEB/config"
+    add "$WEB/config" "${@/#/lxc.idmap = g }"
+}
+
+@test "render-group, service-user-denied: ids by all lines of the map" {
+    rootfs "$WEB/rootfs"
+    sed -i 's/^render:x:105/render:x:107/' "$WEB/rootfs/etc/group"
+    chgrp 104 "$HOST/dev/dri/renderD128"
+    chgrp 44 "$HOST/dev/dri/card1"
+    nvlxc attach root/web --capabilities graphics,compute,utility --nodes static > /dev/null 2>&1
+    # the map that people write for /dev/dri: 44 is 44, 107 the host's 104
+    holes '0 100000 44' '44 44 1' '45 100045 62' '107 104 1' '108 100108 65428'
+    speaks root/web
+    run -0 nvlxc show root/web
+    [[ $output != *closed:* ]]
+    # copies made by the hook have the container's group, wherever it lies
+    nvlxc attach root/web --capabilities graphics,compute,utility --nodes hook > /dev/null 2>&1
+    speaks root/web
+    # a line that leads elsewhere: both the number and the reason are right
+    nvlxc attach root/web --capabilities graphics,compute,utility --nodes static > /dev/null 2>&1
+    holes '0 100000 44' '44 44 1' '45 100045 62' '107 555 1' '108 100108 65428'
+    speaks root/web render-group warning
+    has root/web render-group evidence 'group render is 107 (555 on the host)' 'group video is 44 (44 on the host)'
+    run nvlxc show root/web
+    [[ $output = *closed:*renderD128* ]]
+    # a hole: no number at all
+    holes '0 100000 107' '108 100108 65428'
+    has root/web render-group evidence 'group render is 107 (not mapped to the host)'
+    # a service whose group is the host's
+    sed -i 's/DeviceFileMode: 438/DeviceFileMode: 432/' "$HOST/proc/driver/nvidia/params"
+    chmod 0660 "$HOST"/dev/nvidia0 "$HOST/dev/nvidia-uvm"
+    chgrp 44 "$HOST"/dev/nvidia0 "$HOST/dev/nvidia-uvm"
+    holes '0 100000 44' '44 44 1' '45 100045 62' '107 104 1' '108 100108 65428'
+    printf 'jellyfin:x:110:115::/var/lib/jellyfin:/bin/false\n' >> "$WEB/rootfs/etc/passwd"
+    unit jellyfin '[Service]' User=jellyfin 'SupplementaryGroups=video render'
+    [[ $(findings root/web | jq -r '.[].id') != *user* ]]
+    unit jellyfin '[Service]' User=jellyfin
+    has root/web service-user-denied evidence '/dev/nvidia0: mode 0660, owner 0:44; jellyfin.service runs as jellyfin (100110)'
+}
+
+# unit NAME LINE...: the unit as its package brings it. dropin PLACE LINE...
+unit() {
+    mkdir -p "$WEB/rootfs/usr/lib/systemd/system"
+    printf '%s\n' "${@:2}" > "$WEB/rootfs/usr/lib/systemd/system/$1.service"
+}
+
+dropin() {
+    mkdir -p "$(dirname "$WEB/rootfs$1")"
+    printf '%s\n' "${@:2}" > "$WEB/rootfs$1"
+}
+
+# closed_for NAME GROUP: a grant whose nodes are for the container's groups, and a service that runs as somebody.
+closed_for() {
+    attached
+    printf '%s:x:110:115::/:/bin/false\n' "$1" >> "$WEB/rootfs/etc/passwd"
+    chmod 0660 "$HOST"/dev/nvidia0
+    sed -i 's/DeviceFileMode: 438/DeviceFileMode: 432/' "$HOST/proc/driver/nvidia/params"
+}
+
+@test "service-user-denied: a unit is read as systemd reads it" {
+    closed_for jellyfin
+    unit jellyfin '# Jellyfin' '[Unit]' 'User=nobody' '[Service]' 'Type = simple' 'User = jellyfin' 'Group = jellyfin'
+    speaks root/web service-user-denied error
+    has root/web service-user-denied fix 'SupplementaryGroups=video' 'systemctl restart jellyfin' 'or on the host: chmod 0666'
+    # a list grows by drop-ins, over lines, with comments between
+    dropin /etc/systemd/system/jellyfin.service.d/10-groups.conf '[Service]' 'SupplementaryGroups = tty \' '; not this' ' video'
+    speaks root/web
+    # an empty line takes it back; the name alone decides the order
+    dropin /usr/lib/systemd/system/jellyfin.service.d/20-none.conf '[Service]' 'SupplementaryGroups ='
+    speaks root/web service-user-denied error
+    # the same name in a higher folder hides it, and so does a mask
+    dropin /etc/systemd/system/jellyfin.service.d/20-none.conf '[Service]'
+    speaks root/web
+    rm "$WEB/rootfs/etc/systemd/system/jellyfin.service.d/20-none.conf"
+    ln -s /dev/null "$WEB/rootfs/etc/systemd/system/jellyfin.service.d/20-none.conf"
+    speaks root/web
+    rm -r "$WEB"/rootfs/etc/systemd/system/jellyfin.service.d "$WEB"/rootfs/usr/lib/systemd/system/jellyfin.service.d
+    # for all services, and by a number
+    dropin /etc/systemd/system/service.d/all.conf '[Service]' 'SupplementaryGroups=44'
+    speaks root/web
+    rm -r "$WEB/rootfs/etc/systemd/system/service.d"
+    # a line of a higher folder's unit; a masked unit; one that runs as root after all
+    speaks root/web service-user-denied error
+    dropin /etc/systemd/system/jellyfin.service '[Service]' 'User=root'
+    speaks root/web
+    ln -sf /dev/null "$WEB/rootfs/etc/systemd/system/jellyfin.service"
+    speaks root/web
+    rm "$WEB/rootfs/etc/systemd/system/jellyfin.service"
+    dropin /etc/systemd/system/jellyfin.service.d/root.conf '[Service]' 'User='
+    speaks root/web
+}
+
+@test "service-user-denied: names with dashes share drop-ins, a dynamic user has no entry, a link another name" {
+    closed_for immich
+    unit immich-ml '[Service]' User=immich
+    speaks root/web service-user-denied error
+    dropin /etc/systemd/system/immich-.service.d/gpu.conf '[Service]' SupplementaryGroups=video
+    speaks root/web
+    rm -r "$WEB"/rootfs/etc/systemd/system/immich-.service.d "$WEB/rootfs/usr/lib/systemd/system/immich-ml.service"
+    unit ollama '[Service]' DynamicUser=yes
+    speaks root/web service-user-denied error
+    has root/web service-user-denied evidence 'ollama.service runs as ollama (a dynamic user)'
+    dropin /etc/systemd/system/ollama.service.d/gpu.conf '[Service]' 'SupplementaryGroups="render" "video"'
+    speaks root/web
+    rm -r "$WEB"/rootfs/etc/systemd/system/ollama.service.d "$WEB/rootfs/usr/lib/systemd/system/ollama.service"
+    unit mediaserver '[Service]' User=immich
+    ln -s /usr/lib/systemd/system/mediaserver.service "$WEB/rootfs/etc/systemd/system/plexmediaserver.service"
+    speaks root/web service-user-denied error
+    dropin /etc/systemd/system/mediaserver.service.d/gpu.conf '[Service]' SupplementaryGroups=video
+    speaks root/web
+}
+
+@test "service-user-graphics: the service is not in the group that has the render node" {
+    rootfs "$WEB/rootfs"
+    chgrp 104 "$HOST/dev/dri/renderD128"
+    nvlxc attach root/web --capabilities graphics,compute,video,utility > /dev/null 2>&1
+    printf 'jellyfin:x:110:115::/:/bin/false\n' >> "$WEB/rootfs/etc/passwd"
+    unit jellyfin '[Service]' 'User = jellyfin'
+    speaks root/web service-user-graphics warning
+    has root/web service-user-graphics evidence '/dev/dri/renderD128: mode 0660, owner 100000:100105' 'runs as jellyfin (100110)'
+    has root/web service-user-graphics fix 'SupplementaryGroups=render'
+    sed -i 's/^render:x:105:/&jellyfin/' "$WEB/rootfs/etc/group"
+    speaks root/web
+}
+
+# paste SERVICE: runs what the fix runs in the container, on its root file system.
+paste() {
+    local script
+    script=$(part root/web "$1" fix | sed -n 's/^lxc-attach -n web -- sh -c //p')
+    eval "script=$script"
+    script=${script%% && systemctl*}
+    (eval "${script//\/etc\//$WEB/rootfs/etc/}")
+}
+
+@test "unit-closes-gpu: PrivateDevices and a device policy; the fix" {
+    attached
+    unit ollama '[Service]' 'User=root' 'PrivateDevices = true' 'DevicePolicy=closed'
+    speaks root/web unit-closes-gpu error
+    has root/web unit-closes-gpu evidence '/usr/lib/systemd/system/ollama.service:3: PrivateDevices=true' \
+        '/usr/lib/systemd/system/ollama.service:4: DevicePolicy=closed (no DeviceAllow= lets /dev/nvidia-uvm through)'
+    has root/web unit-closes-gpu fix '"PrivateDevices=no" "DeviceAllow=char-nvidia* rw"' 'systemctl daemon-reload && systemctl restart ollama'
+    paste unit-closes-gpu
+    speaks root/web
+    # a drop-in of somebody's that comes later than others still comes earlier than the fix
+    dropin /etc/systemd/system/ollama.service.d/override.conf '[Service]' PrivateDevices=1
+    speaks root/web
+    rm -r "$WEB/rootfs/etc/systemd/system/ollama.service.d"
+    dropin /etc/systemd/system/ollama.service.d/override.conf '[Service]' PrivateDevices=nonsense
+    speaks root/web unit-closes-gpu error # systemd skips it
+    # nodes that are bound into the private /dev
+    unit ollama '[Service]' PrivateDevices=yes 'BindPaths=/dev/nvidia0 /dev/nvidiactl' 'BindPaths=-/dev/nvidia-uvm' 'DeviceAllow=char-nvidia*'
+    rm -r "$WEB/rootfs/etc/systemd/system/ollama.service.d"
+    speaks root/web
+    # the policy alone: an unprivileged container's systemd cannot filter
+    unit ollama '[Service]' DevicePolicy=strict
+    speaks root/web unit-closes-gpu note
+    has root/web unit-closes-gpu cause 'no effect'
+    [ -z "$(part root/web unit-closes-gpu fix | grep -v null)" ]
+    unit ollama '[Service]' 'InaccessiblePaths=/home -/dev/nvidia0' TemporaryFileSystem=/usr/local
+    speaks root/web unit-closes-gpu error
+    has root/web unit-closes-gpu evidence 'InaccessiblePaths=/home -/dev/nvidia0 (hides /dev/nvidia0)' 'TemporaryFileSystem=/usr/local (hides /usr/local/nvidia)'
+    paste unit-closes-gpu
+    grep -x InaccessiblePaths=/home "$WEB/rootfs/etc/systemd/system/ollama.service.d/zz-nvlxc.conf"
+    speaks root/web
+}
+
+# private: whether the service open-webui has private devices: as systemd says, "yes" or "no".
+private() {
+    LC_ALL=C.UTF-8 systemd-analyze security --offline=true --root="$WEB/rootfs" open-webui.service 2> /dev/null |
+        sed -n 's/^✓ PrivateDevices=.*/yes/p; s/^✗ PrivateDevices=.*/no/p'
+}
+
+@test "unit-closes-gpu: what systemd itself makes of a unit and its drop-ins" {
+    [ -n "$(command -v systemd-analyze)" ] || skip "no systemd-analyze"
+    attached
+    local at=/etc/systemd/system lib=/usr/lib/systemd/system n=0
+    # asked TEXT: nvlxc says the same as systemd
+    asked() {
+        local wanted says=no
+        wanted=$(private)
+        [ -n "$wanted" ] || [ $n -gt 0 ] || skip "this systemd-analyze cannot tell"
+        [[ $(nvlxc --json doctor root/web | jq -r '.findings[] | select(.id == "unit-closes-gpu") | .evidence') != *PrivateDevices=* ]] || says=yes
+        [ "$says" = "$wanted" ] || { echo "$1: systemd says $wanted, nvlxc $says"; return 1; }
+        n=$((n + 1))
+    }
+    # text LINE...: the unit itself
+    text() {
+        unit open-webui '[Service]' ExecStart=/bin/true "$@"
+        asked "$*"
+    }
+    text 'PrivateDevices=yes'
+    text 'PrivateDevices=yes' 'PrivateDevices=off'
+    text '  PrivateDevices  =  ON  '
+    text 'privatedevices=yes'
+    text 'PrivateDevices=yes # not a comment'
+    text 'PrivateDevices=\' 'yes'
+    text 'PrivateDevices= \' '# between' 'yes'
+    text 'Environment=a \' 'PrivateDevices=yes'
+    text 'Environment=a \\' 'PrivateDevices=yes'
+    text 'Environment=a \' '' 'PrivateDevices=yes'
+    text '#Environment=a \' 'PrivateDevices=yes'
+    text '; PrivateDevices=yes'
+    text '[Unit]' 'PrivateDevices=yes'
+    text '[service]' 'PrivateDevices=yes'
+    text '[Unit] ' '[Service] ' 'PrivateDevices=yes'
+    text 'PrivateDevices' '=yes' 'PrivateDevices=t'
+    text 'PrivateDevices=y'$'\r'
+    text 'PrivateDevices=yes \'
+    text 'PrivateDevices=yes' 'PrivateDevices='
+    text "$(printf 'Environment=%0200000d' 0)" 'PrivateDevices=yes'
+    # drop-ins: by name, whatever the folder; a higher folder hides the same name
+    unit open-webui '[Service]' ExecStart=/bin/true
+    dropin $lib/open-webui.service.d/50.conf '[Service]' PrivateDevices=yes
+    asked "a package's drop-in"
+    dropin $at/open-webui.service.d/40.conf '[Service]' PrivateDevices=no
+    asked "an earlier name in a higher folder"
+    dropin $at/open-webui.service.d/60.conf '[Service]' PrivateDevices=no
+    asked "a later name"
+    rm "$WEB/rootfs$at/open-webui.service.d/60.conf"
+    dropin $at/open-.service.d/50.conf '[Service]' PrivateDevices=no
+    asked "the prefix's, of the same name"
+    dropin $lib/service.d/70.conf '[Service]' PrivateDevices=yes
+    asked "of all services"
+    ln -s /dev/null "$WEB/rootfs$at/service.d" 2> /dev/null || true
+    dropin $at/open-webui.service.d/70.conf ''
+    asked "hidden by another one"
+    : > "$WEB/rootfs$at/open-webui.service.d/70.conf"
+    asked "hidden by an empty one"
+    rm -r "$WEB/rootfs$lib/service.d" "$WEB"/rootfs$at/open-* "$WEB"/rootfs$lib/open-webui.service.d
+    dropin $at/open-webui.service.d/50.txt '[Service]' PrivateDevices=yes
+    asked "another suffix"
+    dropin $at/open-webui.service.d/.50.conf '[Service]' PrivateDevices=yes
+    asked "a hidden file"
+    dropin $at/open-webui.service.d/50.conf PrivateDevices=yes
+    asked "no section"
+    # another fragment
+    dropin /usr/local/lib/systemd/system/open-webui.service '[Service]' ExecStart=/bin/true PrivateDevices=yes
+    asked "/usr/local/lib"
+    dropin $at/open-webui.service '[Service]' ExecStart=/bin/true
+    asked "/etc"
+    [ $n -gt 30 ]
+}
+
+@test "unit-closes-gpu: which DeviceAllow lets NVIDIA through, in a privileged container" {
+    local allow
+    WEB=$HOST/var/lib/lxc/box
+    rootfs "$WEB/rootfs"
+    nvlxc attach box > /dev/null 2>&1
+    speaks box
+    for allow in 'char-nvidia*' 'char-* rw' 'char-nvidia* rwm'; do
+        unit ollama '[Service]' DevicePolicy=closed "DeviceAllow=$allow"
+        speaks box
+    done
+    # by the names that /proc/devices has, and by paths
+    unit ollama '[Service]' 'DeviceAllow=char-nvidia rw' 'DeviceAllow=char-nvidia-uvm rw'
+    speaks box
+    unit ollama '[Service]' 'DeviceAllow=/dev/nvidia0' 'DeviceAllow=/dev/nvidiactl rw' DeviceAllow=/dev/nvidia-uvm
+    speaks box
+    for allow in 'char-nvidia rw' '/dev/nvidia*' 'char-nvidia* r' 'char-drm' 'block-*' 'char-nvidia-frontend'; do
+        unit ollama '[Service]' "DeviceAllow=$allow"
+        speaks box unit-closes-gpu error
+        has box unit-closes-gpu evidence "ollama.service:2: DeviceAllow=$allow (no DeviceAllow= lets /dev/nvidia-uvm through)"
+    done
+    unit ollama '[Service]' DevicePolicy=closed 'DeviceAllow=char-nvidia*' DeviceAllow=
+    speaks box unit-closes-gpu error
+    unit ollama '[Service]' DevicePolicy=closed DevicePolicy=auto
+    speaks box
+}
+
+@test "unit-closes-gpu: hostile units" {
+    attached
+    printf '[Service]\nPrivateDevices=yes\nInaccessiblePaths=/dev/nvidia0 "/$(touch pwned)" /a;b\n' > "$WEB/rootfs/etc/systemd/system/ollama.service"
+    speaks root/web unit-closes-gpu error
+    [[ $(part root/web unit-closes-gpu fix) != *pwned* ]]
+    mkfifo "$WEB/rootfs/etc/systemd/system/jellyfin.service"
+    ln -s / "$WEB/rootfs/etc/systemd/system/frigate.service"
+    head -c 300000 /dev/zero | tr '\0' '\\' > "$WEB/rootfs/etc/systemd/system/comfyui.service"
+    mkdir -p "$WEB/rootfs/etc/systemd/system/vllm.service.d"
+    printf '[Service]\n%s' "$(yes PrivateDevices=yes | head -5000)" > "$WEB/rootfs/etc/systemd/system/vllm.service"
+    (cd "$WEB/rootfs/etc/systemd/system/vllm.service.d" && for i in $(seq 400); do echo x > "$i.conf"; done)
+    run nvlxc --json doctor root/web
+    [ "$(jq '[.findings[] | select(.id == "unit-closes-gpu")] | length' <<< "$output")" = 2 ]
+}
+
 @test "left-mount-points: empty files in /dev, a note; among libraries, a warning; the fix" {
     attached
     touch "$WEB"/rootfs/dev/nvidia{0,ctl}
@@ -964,4 +1262,50 @@ ids() {
     run timeout 20 "$NVL_BUILD/src/cli/nvlxc" --root "$HOST" --json doctor root/web
     [ "$status" -le 1 ]
     speaks root/web
+}
+
+# --- nodes that two lines make ---
+
+@test "node-twice: a dev[n] entry of what a mount entry makes first; a hook that runs mknod" {
+    printf '%s\n' 'dev0: /dev/dri/renderD128,gid=993' \
+        'lxc.mount.entry: /dev/dri/renderD128 dev/dri/renderD128 none bind,optional,create=file' > "$PVE/220.conf"
+    nvlxc attach 220 > /dev/null 2>&1
+    speaks 220 node-twice error
+    has 220 node-twice evidence '220.conf:1: dev0: /dev/dri/renderD128,gid=993' '220.conf:2: lxc.mount.entry: /dev/dri/renderD128'
+    has 220 node-twice cause 'Script exited with status 17'
+    mend 220 node-twice
+    speaks 220
+    # the folder has it, too; and two entries of one path
+    printf '%s\n' 'dev0: /dev/dri/renderD128' 'lxc.mount.entry: /dev/dri dev/dri none bind,optional,create=dir' > "$PVE/220.conf"
+    nvlxc attach 220 > /dev/null 2>&1
+    speaks 220 node-twice error
+    printf '%s\n' 'dev0: /dev/dri/renderD128' 'dev3: /dev/dri/renderD128,gid=44' > "$PVE/220.conf"
+    nvlxc attach 220 > /dev/null 2>&1
+    speaks 220 node-twice error
+    has 220 node-twice fix 'pct set 220 --delete dev3'
+    # by hand, both
+    printf '%s\n' 'dev0: /dev/nvidia0' 'lxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind,optional,create=file' > "$PVE/220.conf"
+    part 220 node-twice fix | grep -qx 'nvlxc attach 220 --replace'
+    # a hook beside a grant
+    printf '%s\n' 'arch: amd64' > "$PVE/220.conf"
+    nvlxc attach 220 > /dev/null 2>&1
+    echo 'lxc.hook.autodev: sh -c "mknod ${LXC_ROOTFS_MOUNT}/dev/nvidia0 c 195 0"' >> "$PVE/220.conf"
+    has 220 node-twice evidence 'the start hook of its grant brings /dev/nvidia0'
+    run_commands "$(part 220 node-twice fix)"
+    [ -z "$(part 220 node-twice fix)" ]
+    # what makes no node that is there already
+    echo 'lxc.hook.autodev: sh -c "mknod -m 666 ${LXC_ROOTFS_MOUNT}/dev/fuse c 10 229; echo mknod"' >> "$PVE/220.conf"
+    echo 'dev0: /dev/dri/renderD128' >> "$PVE/220.conf"
+    [ -z "$(part 220 node-twice fix)" ]
+}
+
+@test "with-absent: what --with names is not on the host" {
+    nvlxc attach 220 --with persistenced,imex=1 > /dev/null 2>&1
+    speaks 220 with-absent warning
+    has 220 with-absent evidence 'persistenced: /run/nvidia-persistenced/socket does not exist on the host' 'channel1'
+    has 220 with-absent fix 'systemctl start nvidia-persistenced' 'NVreg_CreateImexChannel0=1'
+    mkdir -p "$HOST/run/nvidia-persistenced" "$HOST/dev/nvidia-caps-imex-channels"
+    : > "$HOST/run/nvidia-persistenced/socket"
+    : > "$HOST/dev/nvidia-caps-imex-channels/channel1"
+    speaks 220
 }

@@ -62,7 +62,7 @@ END
     run -0 nvlxc doctor
     [[ ${lines[0]} == "nothing is wrong: "*" checks of the host; no container has a GPU" ]]
     for word in GPU driver "device nodes" "Is nvidia-uvm loaded?" "Does the cluster have quorum?"; do
-        [[ $output == *"$word"* ]]
+        [[ $(tr -s ' \n' ' ' <<< "$output") == *"$word"* ]] # wherever its lines break
     done
     run -0 nvlxc --json doctor
     [ "$(jq -c keys_unsorted <<< "$output")" = '["findings","checked"]' ]
@@ -953,6 +953,14 @@ host_speaks() {
     nvlxc detach 221 > /dev/null 2>&1
     nvlxc attach 221 --nodes static > /dev/null 2>&1
     [ "$(nvlxc --json doctor | jq '[.findings[] | select(.id == "boot-nodes")] | length')" = 0 ]
+}
+
+@test "cluster-gone: pmxcfs was stopped, and left the empty folder" {
+    rm -r "$HOST/etc/pve"
+    mkdir "$HOST/etc/pve"
+    speaks cluster-gone:error
+    has cluster-gone evidence "/etc/pve is an empty folder"
+    has cluster-gone fix "systemctl restart pve-cluster"
 }
 
 @test "quorum-lost: /etc/pve is read-only" {

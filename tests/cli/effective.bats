@@ -239,7 +239,7 @@ LINES
     has 220 dev-absent evidence "/etc/pve/lxc/220.conf:2: dev0: /dev/dri/card0,gid=44" \
         "/dev/dri/card0 is not a device of the host; it has /dev/dri/card1" "/dev/ttyUSB0 is not a device of the host"
     [[ $(part 220 dev-absent evidence) != *renderD128* ]]
-    has 220 dev-absent fix "pct set 220 -dev0 /dev/dri/card1,gid=44" "pct set 220 --delete dev2"
+    has 220 dev-absent fix "pct set 220 -dev0 /dev/dri/card1,gid=44 --delete dev2   # or bring /dev/ttyUSB0 back"
     run_commands "$(part 220 dev-absent fix)"
     speaks 220
     # also where the GPU came by nvlxc

@@ -21,12 +21,12 @@ HOOK="sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook \"
 @test "the list has all workloads, with what they want" {
     run -0 template
     local name
-    for name in ollama tensorflow pytorch vllm comfyui jellyfin plex frigate whisper docker; do
+    for name in ollama tensorflow pytorch vllm comfyui jellyfin plex frigate whisper docker emby immich open-webui; do
         [[ $output =~ (^|$'\n')$name\  ]] || { echo "no $name"; false; }
     done
     [[ $output =~ jellyfin\ +compute,utility,video\ +4\.0\ GiB\ +4\ +32\ GiB\ +yes ]]
     [ "$("$NVLXC" --root "$host" --json template | jq -c '.templates | map(.name)')" = \
-        '["comfyui","docker","frigate","jellyfin","ollama","plex","pytorch","tensorflow","vllm","whisper"]' ]
+        '["comfyui","docker","emby","frigate","immich","jellyfin","ollama","open-webui","plex","pytorch","tensorflow","vllm","whisper"]' ]
     [ "$("$NVLXC" --root "$host" --json template | jq -c '.templates[0] | keys_unsorted')" = \
         '["name","path","summary","capabilities","memory","swap","cores","disk","ostype","features","install","verify","image"]' ]
 }

@@ -38,14 +38,8 @@ run_commands() {
     [ $ran = 1 ]
 }
 
-# pct set: the one command of Proxmox that fixes name, on the files of the fixture $HOST.
+# pct: Proxmox's, on the files of the fixture $HOST.
 pct() {
-    local conf=$HOST/etc/pve/lxc/$2.conf
-    [ "$1" = set ] || return 1
-    if [ "$3" = --delete ]; then
-        local key
-        for key in ${4//,/ }; do sed -i "/^$key:/d" "$conf"; done
-    else
-        sed -i "s|^${3#-}:.*|${3#-}: $4|" "$conf"
-    fi
+    mkdir -p "$HOST/run"
+    NVL_PCT_ROOT=$HOST "$NVL_SOURCE/tests/lib/pct" "$@"
 }

@@ -168,3 +168,79 @@ END
     run -0 in_nest --device nvidia.com/gpu=0 debian-12 "$LOOK"
     says "/dev/nvidia1: No such device or address" "/dev/nvidia0: No such file"
 }
+
+# cdi_step: what verify says of it.
+cdi_step() {
+    nvlxc --json verify nest | jq -r '.steps[] | select(.id == "cdi") | .result + " " + .evidence'
+}
+
+@test "attach --cdi: each start makes the specification true to the grant, and detach takes it away" {
+    stop nest
+    nvlxc detach nest
+    # the file by hand of the test above is nvlxc's as well
+    [ ! -e "$NEST/etc/cdi/nvlxc.json" ]
+    cp -a "$NEST/etc" /run/etc.plain
+    run -0 nvlxc attach nest --gpu 1 --cdi
+    run -0 nvlxc show nest
+    says '; CDI'
+    [ ! -e "$NEST/etc/cdi/nvlxc.json" ]
+    run -0 start nest
+    run -0 in_nest --device nvidia.com/gpu=0 debian-12 "$LOOK"
+    has_second_gpu
+    [ "$(stat -c %u:%a "$NEST/etc/cdi/nvlxc.json")" = 100000:644 ]
+    run cdi_step
+    says 'pass /etc/cdi/nvlxc.json'
+    # nothing to do at the next start
+    stop nest
+    : > /run/syslog
+    cp -p "$NEST/etc/cdi/nvlxc.json" /run/first.json
+    run -0 start nest
+    run -0 syslog_of nest
+    [[ $output != *cdi* && $output != *but:* ]]
+    [ "$(stat -c %Y "$NEST/etc/cdi/nvlxc.json")" = "$(stat -c %Y /run/first.json)" ]
+    # another GPU: by the next start, without a word of anybody's; what somebody wrote in its place goes
+    stop nest
+    run -0 nvlxc attach nest --gpu 0 --cdi
+    ln -sf /etc/passwd "$NEST/etc/cdi/nvlxc.json"
+    run -0 start nest
+    run -0 syslog_of nest
+    says /etc/cdi/nvlxc.json
+    run cdi_step
+    says 'pass /etc/cdi/nvlxc.json'
+    [ "$(inside nest cat /etc/passwd | head -c 4)" = root ]
+    run -0 in_nest --device nvidia.com/gpu=0 debian-12 "$LOOK"
+    says "/dev/nvidia1: No such device or address" "/dev/nvidia0: No such file"
+    # live
+    run -0 nvlxc attach nest --gpu all --cdi --live
+    run -0 in_nest --device nvidia.com/gpu=all debian-12 "$LOOK"
+    says "/dev/nvidia0: No such device or address" "/dev/nvidia1: No such device or address"
+    run -0 nvlxc detach nest --live
+    says /etc/cdi/nvlxc.json
+    [ ! -e "$NEST/etc/cdi/nvlxc.json" ]
+    stop nest
+    run -0 nvlxc attach nest --gpu 1 --cdi
+    run -0 start nest
+    stop nest
+    run -0 nvlxc detach nest
+    says /etc/cdi/nvlxc.json
+    [ ! -e "$NEST/etc/cdi/nvlxc.json" ] && [ ! -e /run/nvlxc/cdi/nest.json ]
+}
+
+@test "attach --cdi: a container in which it cannot be written starts, and says so; somebody else's file stays" {
+    run -0 nvlxc attach nest --gpu 1 --cdi
+    mkdir -p "$NEST/etc/cdi/nvlxc.json/x"
+    : > /run/syslog
+    run -0 start nest
+    run -0 syslog_of nest
+    says 'cannot write /etc/cdi/nvlxc.json'
+    stop nest
+    rm -r "$NEST/etc/cdi/nvlxc.json"
+    # without --cdi nothing is written
+    run -0 nvlxc attach nest --gpu 1
+    run -0 start nest
+    [ ! -e "$NEST/etc/cdi/nvlxc.json" ]
+    stop nest
+    echo '{"kind": "nvidia.com/gpu"}' > "$NEST/etc/cdi/nvlxc.json"
+    run -0 nvlxc detach nest
+    [ -e "$NEST/etc/cdi/nvlxc.json" ]
+}

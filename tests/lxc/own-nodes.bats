@@ -92,6 +92,91 @@ owner_of() {
     simulated_nodes | diff /run/nodes.before -
 }
 
+# by_hand NAME LINE: the config also has that line.
+by_hand() {
+    cp "/var/lib/lxc/$1/config" "/run/$1.granted"
+    echo "$2" >> "/var/lib/lxc/$1/config"
+}
+
+@test "a mount entry for /dev/dri as a whole: the copies cover the host's nodes there; nothing else changes" {
+    local name
+    mknod -m 660 /dev/dri/renderD129 c 226 129
+    simulated_nodes > /run/nodes.dri
+    for name in ct priv; do
+        nvlxc attach $name --capabilities compute,utility,graphics
+        by_hand $name 'lxc.mount.entry = /dev/dri dev/dri none bind,optional,create=dir'
+        run -0 start $name
+        run -0 syslog_of $name
+        [[ $output != *but:* && $output != *note:* ]]
+        [ "$(owner_of $name /dev/dri/renderD128)" = '660 0:107' ]
+        [ "$(owner_of $name /dev/dri/card1)" = '660 0:44' ]
+        [ "$(opens_as $name draws /dev/dri/renderD128)" = 'No such device or address' ]
+        # another vendor's stays what the entry makes of it
+        inside $name test -c /dev/dri/renderD129
+        simulated_nodes | diff /run/nodes.dri -
+        run nvlxc --json doctor $name
+        [ -n "$output" ] && [[ $output != *render-group* ]]
+        stop $name
+        simulated_nodes | diff /run/nodes.dri -
+        # the same into a running container, and a second time; then out of it
+        cp /run/$name.plain /var/lib/lxc/$name/config
+        by_hand $name 'lxc.mount.entry = /dev/dri dev/dri none bind,optional,create=dir'
+        run -0 start $name
+        run -0 nvlxc attach $name --capabilities compute,utility,graphics --live
+        [ "$(owner_of $name /dev/dri/renderD128)" = '660 0:107' ]
+        run -0 nvlxc attach $name --capabilities compute,utility,graphics --live
+        says 'already attached'
+        [[ $output != *warning* ]]
+        run -0 nvlxc detach $name --live
+        simulated_nodes | diff /run/nodes.dri -
+        inside $name test -c /dev/dri/renderD128
+        stop $name
+        cp /run/$name.plain /var/lib/lxc/$name/config
+        nvlxc attach $name --capabilities compute,utility,graphics
+    done
+    rm /dev/dri/renderD129
+}
+
+@test "a mount entry for the node alone: covered, too" {
+    by_hand ct 'lxc.mount.entry = /dev/dri/renderD128 dev/dri/renderD128 none bind,optional,create=file'
+    run -0 start ct
+    [ "$(owner_of ct /dev/dri/renderD128)" = '660 0:107' ]
+    stop ct
+    cp /run/ct.granted /var/lib/lxc/ct/config
+}
+
+@test "an id map with holes: the copies have the number that the map gives the group; doctor and show agree" {
+    by_hand ct ''
+    sed -i '/idmap = g/d' /var/lib/lxc/ct/config
+    printf 'lxc.idmap = g %s\n' '0 100000 44' '44 44 1' '45 100045 62' '107 104 1' '108 100108 65428' >> /var/lib/lxc/ct/config
+    cp /etc/subgid /run/subgid
+    printf 'root:44:1\nroot:104:1\n' >> /etc/subgid
+    run -0 start ct
+    [ "$(owner_of ct /dev/dri/renderD128)" = '660 0:107' ]
+    [ "$(stat -c %g $OWN/renderD128 $OWN/card1 | xargs)" = '104 44' ]
+    [ "$(opens_as ct draws /dev/dri/renderD128)" = 'No such device or address' ]
+    run nvlxc --json doctor ct
+    [ -n "$output" ] && [[ $output != *render-group* ]]
+    run -0 nvlxc show ct
+    [[ $output != *closed:* ]]
+    stop ct
+    run nvlxc --json doctor ct
+    [ -n "$output" ] && [[ $output != *render-group* ]]
+    cp /run/subgid /etc/subgid
+    cp /run/ct.granted /var/lib/lxc/ct/config
+}
+
+@test "a map without groups: LXC does not start it, and attach and doctor say why" {
+    by_hand ct ''
+    sed -i '/idmap = g/d' /var/lib/lxc/ct/config
+    run ! start ct
+    run -1 nvlxc attach ct --capabilities compute,utility,graphics
+    says 'maps the container'"'"'s root to no group of the host' 'g 0 100000 65536'
+    run nvlxc --json doctor ct
+    says idmap-broken
+    cp /run/ct.granted /var/lib/lxc/ct/config
+}
+
 @test "privileged: the container's group, not the host's of another number" {
     run -0 start priv
     [ "$(owner_of priv /dev/dri/renderD128)" = '660 0:107' ]

@@ -530,6 +530,137 @@ SH
     rm -r "$R/etc/stub-python" "$R/opt/ai"
 }
 
+# unit NAME LINE…: the container's unit of that name; it has no systemd.
+unit() {
+    mkdir -p "$R/usr/lib/systemd/system"
+    printf '%s\n' '[Service]' "${@:2}" > "$R/usr/lib/systemd/system/$1.service"
+}
+
+# transcoder PATH: a build of ffmpeg, which fails as a real one does where /etc/stub-says tells it to: messages on standard
+# error, exit status 1 (255 where it cannot open the device).
+transcoder() {
+    program "$1" <<'SH'
+#!/bin/sh
+printf '%s\n' "$@" > /tmp/arguments
+id -un > /tmp/user
+echo "$LD_LIBRARY_PATH" > /tmp/library_path
+case $* in *h264_nvenc*) ;; *) exit 9 ;; esac
+[ ! -e /etc/stub-says ] || { cat /etc/stub-says >&2; exit 1; }
+SH
+}
+
+says_message() {
+    printf '%s\n' "$@" > "$R/etc/stub-says"
+}
+
+@test "Plex: its own transcoder, as its unit's user; the messages of a transcoder have causes" {
+    local transcoder='/usr/lib/plexmediaserver/Plex Transcoder'
+    program /usr/bin/ffmpeg <<< $'#!/bin/sh\nexit 0'
+    verify 1 d12 --workload plex
+    step plex fail evidence "not found in the container: $transcoder"
+    transcoder "$transcoder"
+    inside d12 useradd --system plex
+    unit plexmediaserver 'User = plex' 'Group=plex'
+    verify 0 d12 --workload plex
+    [ "$(steps fail)" = "" ]
+    step plex pass evidence "$transcoder encoded 5 frames with h264_nvenc as plex"
+    step nodes-user pass evidence "plex: nvidia0"
+    [ "$(cat "$R/tmp/user")" = plex ]
+    [ "$(head -2 "$R/tmp/arguments" | xargs)" = '-init_hw_device cuda' ]
+    # without being asked, and the distribution's ffmpeg by itself
+    verify 0 d12
+    step plex pass
+    step ffmpeg pass evidence "/usr/bin/ffmpeg encoded"
+    says_message '[AVHWDeviceContext @ 0x1] Cannot load libcuda.so.1' '[AVHWDeviceContext @ 0x1] Could not dynamically load CUDA' \
+        'Device creation failed: -1.' "Failed to set value 'cuda' for option 'init_hw_device': Operation not permitted" \
+        'Error parsing global options: Operation not permitted'
+    verify 1 d12 --workload plex
+    step plex fail evidence "Error parsing global options" cause "a loader of its own, which reads no ld.so.cache" fix "lxc-start -n d12"
+    says_message '[h264_nvenc @ 0x1] Cannot load libnvidia-encode.so.1' \
+        '[h264_nvenc @ 0x1] The minimum required Nvidia driver for nvenc is (unknown) or newer'
+    verify 1 d12 --workload plex
+    step plex fail cause "libnvidia-encode.so.1 or libnvcuvid.so.1"
+    says_message '[h264_nvenc @ 0x1] OpenEncodeSessionEx failed: unsupported device (2): (no details)' \
+        '[h264_nvenc @ 0x1] No capable devices found'
+    verify 1 d12 --workload plex
+    step plex fail cause "no NVENC encoder for H.264"
+    # a build without the picture: the GPU was opened before that was noticed
+    says_message "[in#0 @ 0x1] Unknown input format: 'lavfi'" 'Error opening input: Invalid argument'
+    verify 0 d12 --workload plex
+    step plex pass evidence "opened the GPU with CUDA as plex; it is built without lavfi"
+    # the program may, the service may not
+    rm "$R/etc/stub-says"
+    unit plexmediaserver 'User = plex' 'PrivateDevices = yes'
+    verify 1 d12
+    step plex fail cause "keeps plexmediaserver.service from the GPU: /usr/lib/systemd/system/plexmediaserver.service:3: PrivateDevices=yes" \
+        fix 'zz-nvlxc.conf && systemctl daemon-reload && systemctl restart plexmediaserver'
+    # an unprivileged container's systemd cannot filter devices
+    unit plexmediaserver 'User = plex' 'DevicePolicy=closed'
+    verify 0 d12 --workload plex
+    rm -r "$R/usr/lib/systemd" "$R/usr/lib/plexmediaserver" "$R/usr/bin/ffmpeg"
+    inside d12 userdel plex
+}
+
+@test "Emby, Frigate: each its own program; Jellyfin's is not the distribution's" {
+    transcoder /opt/emby-server/bin/ffmpeg
+    verify 0 d12 --workload emby
+    step emby pass evidence "/opt/emby-server/bin/ffmpeg encoded"
+    [ "$(cat "$R/tmp/library_path")" = /opt/emby-server/lib:/opt/emby-server/extra/lib ]
+    says_message '[h264_nvenc @ 0x1] Cannot load libcuda.so.1'
+    verify 1 d12 --workload emby
+    step emby fail cause "does not find libcuda.so.1" fix "ldconfig"
+    rm -r "$R/opt/emby-server" "$R/etc/stub-says"
+    transcoder /usr/lib/ffmpeg/7.0/bin/ffmpeg
+    verify 0 d12 --workload frigate
+    step frigate pass
+    rm -r "$R/usr/lib/ffmpeg"
+    transcoder /usr/bin/ffmpeg
+    verify 1 d12 --workload jellyfin
+    step ffmpeg fail evidence "not found in the container: /usr/lib/jellyfin-ffmpeg/ffmpeg"
+    rm "$R/usr/bin/ffmpeg"
+}
+
+@test "Immich and Open WebUI: the Python of their own; Immich's server, too" {
+    local ml=/opt/immich/app/machine-learning/ml-venv ui=/root/.local/share/uv/tools/open-webui
+    verify 1 d12 --workload immich
+    step immich fail evidence "not found in the container: the Python package onnxruntime in /opt/immich/app/machine-learning/ml-venv"
+    mkdir -p "$R$ml/lib/python3.12/site-packages/onnxruntime" "$R$ui/lib/python3.11/site-packages/torch"
+    program $ml/bin/python3 <<'SH'
+#!/bin/sh
+id -un > /tmp/user
+case $2 in *'import numpy, onnxruntime'*CUDAExecutionProvider*) ;; *) exit 9 ;; esac
+[ ! -e /etc/stub-says ] || { cat /etc/stub-says >&2; exit 1; }
+echo "nvlxc with 1.20.1 ['CUDAExecutionProvider', 'CPUExecutionProvider']"
+echo 'nvlxc sum 16777216'
+SH
+    program $ui/bin/python3 <<'SH'
+#!/bin/sh
+echo "nvlxc with 2.3.0 ['Stub GPU 0']"
+echo 'nvlxc sum 16777216'
+SH
+    inside d12 useradd --system immich
+    unit immich-ml User=immich
+    verify 0 d12
+    step immich pass evidence "$ml/bin/python3, 1.20.1 ['CUDAExecutionProvider'"
+    step open-webui pass evidence "$ui/bin/python3, 2.3.0"
+    [ "$(cat "$R/tmp/user")" = immich ]
+    transcoder /usr/lib/jellyfin-ffmpeg/ffmpeg
+    verify 0 d12 --workload immich
+    step immich-server pass evidence "/usr/lib/jellyfin-ffmpeg/ffmpeg encoded"
+    step immich pass
+    verify 0 d12 --workload open-webui
+    [[ $(steps pass) != *immich* ]]
+    says_message 'nvlxc without CUDA'
+    verify 1 d12
+    step immich fail cause "supports only the CPU" fix "onnxruntime-gpu"
+    says_message '2025 [E:onnxruntime:Default] Failed to load library libonnxruntime_providers_cuda.so with error: libcudnn.so.9: cannot open shared object file' \
+        'onnxruntime fell back to CPUExecutionProvider'
+    verify 1 d12 --workload immich
+    step immich fail evidence "fell back to CPUExecutionProvider" cause "lacks cuDNN"
+    rm -r "$R/etc/stub-says" "$R/opt/immich" "$R/root/.local" "$R/usr/lib/jellyfin-ffmpeg" "$R/usr/lib/systemd"
+    inside d12 userdel immich
+}
+
 # ollama_log LINE...: the log of its last start.
 ollama_log() {
     mkdir -p "$R/var/log/ollama"
@@ -579,6 +710,12 @@ SH
     echo '{"models":[]}' > "$R/etc/stub-ollama.ps"
     verify 1 d12
     step ollama fail evidence "library=cpu" cause "found none then; CUDA works in this container now" fix "systemctl restart ollama"
+    # its unit closes the devices: a restart alone changes nothing
+    unit ollama PrivateDevices=yes DevicePolicy=closed
+    verify 1 d12
+    step ollama fail cause "/usr/lib/systemd/system/ollama.service:2: PrivateDevices=yes" cause "/usr/lib/systemd/system/ollama.service:3: DevicePolicy=closed" \
+        fix '"PrivateDevices=no" "DeviceAllow=char-nvidia* rw"'
+    rm -r "$R/usr/lib/systemd"
     stub_says d12 cuInit 802
     verify 1 d12
     [ "$(first_failure)" = cuda-init ]

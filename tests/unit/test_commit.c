@@ -248,7 +248,7 @@ static void refuses_a_changed_config(void **state)
     make_ct(f, OLD);
     for (size_t i = 0; i < NVL_LENGTH(others); i++) {
         write_file(f, "/etc/pve/nodes/pve/lxc/220.conf", others[i]);
-        assert_int_equal(commit_new(f), -EBUSY);
+        assert_int_equal(commit_new(f), -EAGAIN);
         assert_says(f, "changed since it was read; nothing was written", "run the command again");
         assert_int_equal(f->err.exit, NVL_EXIT_FAILED);
         assert_file(f, "/etc/pve/lxc/220.conf", others[i]);
@@ -275,6 +275,41 @@ static void refuses_where_lock_is_set(void **state)
     assert_int_equal(commit_new(f), -EBUSY);
     assert_says(f, "lock: backup", "pct unlock 220");
     assert_file(f, "/etc/pve/lxc/220.conf", "arch: amd64\nlock: backup\n");
+    assert_says(f, "nothing was written", "only if none is left");
+
+    nvl_config_clear(&f->base);
+    parse(f, NVL_DIALECT_PVE, "arch: amd64\nlock: mounted\n");
+    assert_int_equal(commit_new(f), -EBUSY);
+    assert_says(f, "lock: mounted", "pct unmount 220");
+    assert_null(strstr(f->err.hint, "unlock"));
+}
+
+/* A write sweeps what killed ones left beside the same config, and nothing else. */
+static void sweeps_temporary_files(void **state)
+{
+    static const char *const others[] = {"2200.conf.tmp.", "220.conf.tmp.x", "220.conf.old.", "20.conf.tmp."};
+    struct fixture *f = *state;
+    pid_t gone = fork();
+
+    if (gone == 0)
+        _exit(0);
+    assert_int_equal(waitpid(gone, NULL, 0), gone);
+    make_ct(f, OLD);
+#define BESIDE "/etc/pve/nodes/pve/lxc/"
+    nvl_autofree char *left = nvl_xasprintf(BESIDE "220.conf.tmp.%d", (int)gone);
+    nvl_autofree char *in_use = nvl_xasprintf(BESIDE "220.conf.tmp.%d", (int)getppid());
+    write_file(f, left, "half");
+    write_file(f, in_use, "half");
+    for (size_t i = 0; i < NVL_LENGTH(others); i++) {
+        nvl_autofree char *other = nvl_xasprintf(BESIDE "%s%d", others[i], (int)gone);
+        write_file(f, other, "somebody else's");
+    }
+#undef BESIDE
+    assert_int_equal(commit_new(f), 0);
+    assert_file(f, "/etc/pve/lxc/220.conf", NEW);
+    assert_false(exists(f, left));
+    assert_true(exists(f, in_use));
+    assert_entries(f, "/etc/pve/nodes/pve/lxc", 2 + NVL_LENGTH(others));
 }
 
 /* A snapshot keeps the lock that was set while it was made: only the top section counts. */
@@ -428,7 +463,7 @@ static void waits_for_the_lock(void **state)
     const char *lock = "/run/lock/lxc/pve-config-220.lock";
     pid_t pid = hold_lock(f, lock, O_WRONLY | O_CREAT | O_APPEND, 400, OLD "# theirs\n");
     /* the config is compared behind the lock: what its holder wrote is seen */
-    assert_int_equal(commit_new(f), -EBUSY);
+    assert_int_equal(commit_new(f), -EAGAIN);
     wait_for(pid);
     assert_file(f, "/etc/pve/lxc/220.conf", OLD "# theirs\n");
 
@@ -445,7 +480,7 @@ static void an_lxc_folder_is_locked(void **state)
 
     make_lxc(f, OLD);
     pid_t pid = hold_lock(f, "/var/lib/lxc/web", O_RDONLY | O_DIRECTORY, 400, OLD "# theirs\n");
-    assert_int_equal(commit_new(f), -EBUSY);
+    assert_int_equal(commit_new(f), -EAGAIN);
     wait_for(pid);
     assert_file(f, "/var/lib/lxc/web/config", OLD "# theirs\n");
 }
@@ -492,7 +527,9 @@ static struct nvl_cleaned clean(struct fixture *f, bool dry_run)
 
     f->err = (struct nvl_error){0};
     nvl_effective_read(&f->root, &f->c, &f->base, &effective, NULL);
-    assert_int_equal(nvl_clean_rootfs(&f->root, &f->c, &effective, dry_run, &cleaned, &f->err), 0);
+    assert_int_equal(nvl_clean_rootfs(&f->root, &f->c, &effective, dry_run ? NVL_CLEAN_DRY : NVL_CLEAN_ALL,
+                                      &cleaned, &f->err),
+                     0);
     return cleaned;
 }
 
@@ -643,6 +680,7 @@ int main(void)
         TEST(refuses_a_changed_config),
         TEST(refuses_a_vanished_config),
         TEST(refuses_where_lock_is_set),
+        TEST(sweeps_temporary_files),
         TEST(a_snapshots_lock_is_no_lock),
         TEST(refuses_without_quorum),
         TEST(refuses_another_nodes_ct),

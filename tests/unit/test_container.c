@@ -765,6 +765,78 @@ static void test_id_maps(void **state)
     assert_map(h, &pve_container, "arch: amd64\n[snap]\nunprivileged: 1\nlxc.idmap: u 0 5 9\n", true, 0, 0);
 }
 
+/* Holes, and what Proxmox makes of `unprivileged: 1`. */
+static void test_translated_ids(void **state)
+{
+    static const char text[] =
+        "lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 44\nlxc.idmap = g 44 44 1\n"
+        "lxc.idmap = g 107 104 1\nlxc.idmap = g 200 4294967290 100\n";
+    static const struct {
+        char kind;
+        unsigned inside, outside;
+    } pairs[] = {{'u', 0, 100000}, {'u', 65535, 165535}, {'g', 43, 100043},
+                 {'g', 44, 44},    {'g', 107, 104},      {'g', 205, 4294967295}};
+    static const unsigned none[] = {45, 106, 108, 206, 4294967295};
+    nvl_auto(nvl_config_clear) struct nvl_config config = parse(LXC, text),
+                                                 pve = parse(PVE, "unprivileged: 1\n");
+    nvl_auto(nvl_effective_clear) struct nvl_effective effective = {0}, of_pve = {0};
+    struct host *h = *state;
+    struct nvl_idmap map;
+    unsigned id;
+
+    assert_int_equal(nvl_effective_read(&h->root, &lxc_container, &config, &effective, NULL), 0);
+    assert_int_equal(nvl_idmap_read(&effective, &map, NULL), 0);
+    for (size_t i = 0; i < NVL_LENGTH(pairs); i++) {
+        assert_true(nvl_idmap_outside(&map, pairs[i].kind, pairs[i].inside, &id));
+        assert_int_equal(id, pairs[i].outside);
+        assert_true(nvl_idmap_inside(&map, pairs[i].kind, pairs[i].outside, &id));
+        assert_int_equal(id, pairs[i].inside);
+    }
+    for (size_t i = 0; i < NVL_LENGTH(none); i++)
+        assert_false(nvl_idmap_outside(&map, 'g', none[i], &id));
+    assert_false(nvl_idmap_inside(&map, 'u', 44, &id));
+    assert_int_equal(nvl_effective_read(&h->root, &pve_container, &pve, &of_pve, NULL), 0);
+    assert_int_equal(nvl_idmap_read(&of_pve, &map, NULL), 0);
+    assert_true(nvl_idmap_outside(&map, 'g', 65535, &id));
+    assert_int_equal(id, 165535);
+    assert_false(nvl_idmap_outside(&map, 'g', 65536, &id));
+}
+
+static void test_privileged_ids(void **state)
+{
+    nvl_auto(nvl_config_clear) struct nvl_config config = parse(LXC, "");
+    nvl_auto(nvl_effective_clear) struct nvl_effective effective = {0};
+    struct host *h = *state;
+    struct nvl_idmap map;
+    unsigned id;
+
+    assert_int_equal(nvl_effective_read(&h->root, &lxc_container, &config, &effective, NULL), 0);
+    assert_int_equal(nvl_idmap_read(&effective, &map, NULL), 0);
+    assert_true(nvl_idmap_outside(&map, 'u', 4000000000, &id));
+    assert_int_equal(id, 4000000000);
+}
+
+/* The kernel takes 340 of a kind. */
+static void test_too_many_id_maps(void **state)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
+    struct host *h = *state;
+    struct nvl_idmap map;
+    struct nvl_error err = {0};
+
+    nvl_buf_addf(&text, "lxc.idmap = g 0 100000 1\n");
+    for (unsigned i = 0; i < NVL_IDMAP_KIND_MAX; i++)
+        nvl_buf_addf(&text, "lxc.idmap = u %u %u 1\n", i, 100000 + i);
+    for (int r = 0; r >= -EINVAL; r -= EINVAL) {
+        nvl_auto(nvl_config_clear) struct nvl_config config = parse(LXC, text.data);
+        nvl_auto(nvl_effective_clear) struct nvl_effective effective = {0};
+        assert_int_equal(nvl_effective_read(&h->root, &lxc_container, &config, &effective, NULL), 0);
+        assert_int_equal(nvl_idmap_read(&effective, &map, &err), r);
+        nvl_buf_addf(&text, "lxc.idmap = u 1000 200000 1\n");
+    }
+    assert_contains(err.message, "340");
+}
+
 static void test_bad_id_maps(void **state)
 {
     static const char *const texts[] = {
@@ -1094,7 +1166,10 @@ static void test_configs_that_cannot_be_read(void **state)
     nvl_autofree char *large = nvl_xcalloc(1, NVL_CONFIG_MAX + 1);
     nvl_autofree char *path = make_parents(h, root_config);
 
-    assert_unreadable(h, -ENOENT, "No such file");
+    assert_unreadable(h, -ENOENT, "is gone");
+    assert_int_equal(symlink("elsewhere", path), 0);
+    assert_unreadable(h, -ESTALE, "no file is found under that name");
+    assert_int_equal(unlink(path), 0);
     put_folder(h, root_config);
     assert_unreadable(h, -EISDIR, "is a folder");
     assert_int_equal(rmdir(path), 0);
@@ -1174,6 +1249,9 @@ int main(void)
         ON_HOST(test_device_filter_of_a_user),
         ON_HOST(test_hostile_includes),
         ON_HOST(test_id_maps),
+        ON_HOST(test_too_many_id_maps),
+        ON_HOST(test_privileged_ids),
+        ON_HOST(test_translated_ids),
         ON_HOST(test_bad_id_maps),
         ON_HOST(test_find),
         ON_HOST(test_a_ct_on_two_nodes),

@@ -510,6 +510,12 @@ static void test_configs_by_hand_are_refused(void **state)
 
 /* ---- dev[n] ---- */
 
+static void assert_begins(const struct nvl_plan *plan, const char *text)
+{
+    if (!nvl_has_prefix(plan->text, text))
+        fail_msg("begins not with\n%s\nbut is\n%s", text, plan->text);
+}
+
 static void test_numbers_of_dev(void **state)
 {
     const struct request two = {.devices = GPU,
@@ -525,10 +531,11 @@ static void test_numbers_of_dev(void **state)
     nvl_auto(nvl_plan_clear) struct nvl_plan on = attach(NVL_DIALECT_PVE, text, strlen(text), &two);
 
     (void)state;
-    assert_non_null(strstr(on.text, "\ndev1: /dev/nvidia0,mode=0666\ndev5: /dev/nvidiactl,mode=0666\n"));
+    assert_begins(&on, "dev0: /dev/ttyUSB0\ndev1: /dev/nvidia0,mode=0666\ndev2: /dev/ttyUSB1\n"
+                       "dev5: /dev/nvidiactl,mode=0666\nlxc.environment: ");
     nvl_auto(nvl_plan_clear) struct nvl_plan other = attach(NVL_DIALECT_PVE, on.text, on.len, &three);
-    assert_non_null(strstr(other.text, "\ndev1: /dev/nvidia1,mode=0666\ndev5: /dev/nvidiactl,mode=0666\n"));
-    assert_non_null(strstr(other.text, "\ndev6: /dev/nvidia-uvm,mode=0666\n"));
+    assert_begins(&other, "dev0: /dev/ttyUSB0\ndev1: /dev/nvidia1,mode=0666\ndev2: /dev/ttyUSB1\n"
+                          "dev5: /dev/nvidiactl,mode=0666\ndev6: /dev/nvidia-uvm,mode=0666\n");
 
     /* an entry of ours that a later one of the same number puts out of force */
     nvl_autofree char *shadowed = nvl_xasprintf("%sdev1: /dev/ttyUSB2\n", PVE_LINES_DEV);
@@ -536,6 +543,52 @@ static void test_numbers_of_dev(void **state)
     assert_null(strstr(anew.text, "dev1: /dev/nvidiactl"));
     assert_non_null(strstr(anew.text, "dev2: /dev/nvidiactl,mode=0666\n"));
     assert_non_null(strstr(anew.text, "dev1: /dev/ttyUSB2\n"));
+}
+
+/* attach puts new entries where Proxmox's next write would, so that write moves none; attach again and detach
+ * stay the identity. */
+static void test_places_of_dev(void **state)
+{
+    const struct request two = {.devices = GPU,
+                                .capabilities = "utility",
+                                .nodes = NVL_NODES_DEV,
+                                .paths = {"/dev/nvidia0", "/dev/nvidiactl"}};
+#define NEW(a, b) "dev" a ": /dev/nvidia0,mode=0666\ndev" b ": /dev/nvidiactl,mode=0666\n"
+    static const struct {
+        const char *before, *text, *begins;
+    } rows[] = {
+        {"sorted", "arch: amd64\ncores: 2\nhostname: a\nswap: 1\n",
+         "arch: amd64\ncores: 2\n" NEW("0", "1") "hostname: a\nswap: 1\nlxc.env"},
+        {"the first", "hostname: a\nswap: 1\n", NEW("0", "1") "hostname: a\n"},
+        {"the last, without a line end", "arch: amd64\ncores: 2", "arch: amd64\ncores: 2\n" NEW("0", "1")},
+        {"notes and a line that is not read", "# notes\narch: amd64\noops\nswap: 1\n",
+         "# notes\narch: amd64\n" NEW("0", "1") "oops\nswap: 1\n"},
+        {"raw lines stay behind", "arch: amd64\nlxc.cap.drop: x\n",
+         "arch: amd64\n" NEW("0", "1") "lxc.cap.drop: x\nlxc.env"},
+        {"not sorted, with an entry", "swap: 1\ndev0: /dev/x\narch: amd64\n",
+         "swap: 1\ndev0: /dev/x\n" NEW("1", "2") "arch: amd64\n"},
+        {"not sorted", "swap: 1\narch: amd64\n\n[snap]\narch: amd64\n",
+         "swap: 1\narch: amd64\n" NEW("0", "1") "lxc.env"},
+        {"by byte",
+         "dev0: /dev/a\ndev1: /dev/a\ndev2: /dev/a\ndev3: /dev/a\ndev4: /dev/a\ndev5: /dev/a\n"
+         "dev6: /dev/a\ndev7: /dev/a\ndev8: /dev/a\n",
+         "dev0: /dev/a\ndev1: /dev/a\ndev10: /dev/nvidiactl,mode=0666\ndev2: /dev/a\n"},
+        {"only raw lines", "lxc.cap.drop: x\n", NEW("0", "1") "lxc.cap.drop: x\n"},
+        {"nothing", "", NEW("0", "1") "lxc.env"},
+        {"only a snapshot", "\n[snap]\narch: amd64\n", NEW("0", "1") "lxc.env"},
+    };
+#undef NEW
+
+    (void)state;
+    for (size_t i = 0; i < NVL_LENGTH(rows); i++) {
+        nvl_auto(nvl_plan_clear) struct nvl_plan on =
+            attach(NVL_DIALECT_PVE, rows[i].text, strlen(rows[i].text), &two);
+        assert_begins(&on, rows[i].begins);
+        nvl_auto(nvl_plan_clear) struct nvl_plan again = attach(NVL_DIALECT_PVE, on.text, on.len, &two);
+        assert_false(again.changes);
+        nvl_auto(nvl_plan_clear) struct nvl_plan off = detach(NVL_DIALECT_PVE, on.text, on.len);
+        assert_string_equal(off.text, rows[i].text);
+    }
 }
 
 static void test_all_numbers_of_dev_in_use(void **state)
@@ -894,6 +947,7 @@ int main(void)
         cmocka_unit_test(test_lines_by_hand_after_proxmox_wrote_them),
         cmocka_unit_test(test_configs_by_hand_are_refused),
         cmocka_unit_test(test_numbers_of_dev),
+        cmocka_unit_test(test_places_of_dev),
         cmocka_unit_test(test_all_numbers_of_dev_in_use),
         cmocka_unit_test(test_lines_are_known_after_proxmox_wrote_them),
         cmocka_unit_test(test_position),

@@ -1,5 +1,6 @@
 /* nvlxc attach: gives GPUs to a container through its config. The host decides which GPUs there are, the plan
  * what changes, the commit writes; a running container gets the GPU at its restart. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "plan/diff.h"
@@ -13,6 +14,8 @@
 #include "cli/live_step.h"
 #include "attach/request.h"
 #include "container/target.h"
+#include "doctor/check.h"
+#include "doctor/diagnose.h"
 #include "apply/commit.h"
 #include "container/device_rules.h"
 #include "container/idmap.h"
@@ -22,7 +25,8 @@
 struct attach_values {
     struct nvl_strv gpus;
     const char *capabilities, *workload, *nodes, *libraries;
-    bool required, exclusive, replace, force, live, dry_run;
+    struct nvl_strv with;
+    bool required, exclusive, cdi, replace, force, live, dry_run;
 };
 
 static const struct nvl_option attach_options[] = {
@@ -36,14 +40,19 @@ static const struct nvl_option attach_options[] = {
      offsetof(struct attach_values, nodes)},
     {"--libraries", "WAY", "the driver's files: bundle (default), host or none", NVL_OPTION_STRING,
      offsetof(struct attach_values, libraries)},
+    {"--with", "LIST", "also mps, persistenced, fabricmanager, gdrcopy, imex=N", NVL_OPTION_LIST,
+     offsetof(struct attach_values, with)},
     {"--required", NULL, "refuse to start the container without its grant", NVL_OPTION_FLAG,
      offsetof(struct attach_values, required)},
+    {"--cdi", NULL, "keep a CDI specification in it, for Docker and podman there", NVL_OPTION_FLAG,
+     offsetof(struct attach_values, cdi)},
     {"--exclusive", NULL, "share these GPUs with no other container", NVL_OPTION_FLAG,
      offsetof(struct attach_values, exclusive)},
     {"--replace", NULL, "replace NVIDIA lines that were written by hand", NVL_OPTION_FLAG,
      offsetof(struct attach_values, replace)},
-    {"--force", NULL, "allow --libraries host across different releases", NVL_OPTION_FLAG,
-     offsetof(struct attach_values, force)},
+    {"--force", NULL,
+     "attach although the container will not start, or --libraries host is of another release",
+     NVL_OPTION_FLAG, offsetof(struct attach_values, force)},
     {"--live", NULL, "change the running container now, without a restart", NVL_OPTION_FLAG,
      offsetof(struct attach_values, live)},
     {"--dry-run", NULL, "show what would change, without changing it", NVL_OPTION_FLAG,
@@ -60,13 +69,18 @@ struct attach {
     struct nvl_grant_places places;
     struct nvl_strv warnings;
     struct nvl_plan plan;
-    size_t n_replaced; /* lines that nvlxc did not write and that are removed */
+    struct nvl_strv replaced, instead; /* lines that nvlxc did not write, and what takes their place */
+    struct nvl_findings obstacles;     /* to the container's start, or the driver's way into it */
+    enum nvl_bundle_state bundle;
     struct nvl_live_step live;
 };
 
 static void attach_clear(struct attach *a)
 {
     nvl_live_step_clear(&a->live);
+    nvl_findings_clear(&a->obstacles);
+    nvl_strv_clear(&a->replaced);
+    nvl_strv_clear(&a->instead);
     nvl_plan_clear(&a->plan);
     nvl_strv_clear(&a->warnings);
     nvl_grant_places_clear(&a->places);
@@ -110,6 +124,7 @@ static int choose_rules(const struct nvl_context *ctx, struct attach *a, bool re
     if (r < 0)
         return r;
     enum nvl_device_filter filter = nvl_device_filter(c, &effective);
+    a->places.needs_rules = filter == NVL_FILTER_ALLOW;
     /* Proxmox itself makes the rules for its dev[n] entries */
     for (size_t i = 0; filter == NVL_FILTER_ALLOW && i < a->resolved.n_nodes; i++)
         if (a->grant.delivery.nodes != NVL_NODES_DEV)
@@ -134,22 +149,18 @@ static void adopt(const struct attach_values *values, struct attach *a)
         a->grant.capabilities = capabilities;
 }
 
-static void look_at_lines(struct attach *a, bool replace)
+static void warn_about_strays(struct attach *a)
 {
-    struct nvl_strv nvl_auto(nvl_strv_clear) by_hand = {0}, strays = {0};
+    struct nvl_strv nvl_auto(nvl_strv_clear) strays = {0};
 
-    nvl_effective_by_hand(&a->target.effective, &by_hand);
     nvl_config_stray_lines(&a->target.config, &strays);
-    if (replace) {
-        a->n_replaced = by_hand.count + strays.count;
-    } else if (strays.count > 0) {
-        nvl_autofree char *list = nvl_strv_join(&strays, "; ");
-        nvl_strv_pushf(
-            &a->warnings,
-            "NVIDIA lines after the [section] have no effect and come back with a rollback: %s; to remove "
-            "them: nvlxc detach %s && nvlxc attach %s --replace",
-            list, a->target.name, a->target.name);
-    }
+    if (strays.count == 0)
+        return;
+    nvl_autofree char *list = nvl_strv_join(&strays, "; ");
+    nvl_strv_pushf(&a->warnings,
+                   "NVIDIA lines after the [section] have no effect and come back with a rollback: %s; to "
+                   "remove them: nvlxc detach %s && nvlxc attach %s --replace",
+                   list, a->target.name, a->target.name);
 }
 
 /* Adds what --capabilities names to what the workload needs. */
@@ -175,7 +186,10 @@ static int parse_request(const struct nvl_context *ctx, const struct attach_valu
     if (r == 0)
         r = take_workload(ctx, values, a, err);
     a->grant.delivery.exclusive = values->exclusive;
-    return r < 0 ? r : nvl_delivery_parse(values->nodes, values->libraries, &a->grant.delivery, err);
+    a->grant.delivery.cdi = values->cdi;
+    return r < 0
+               ? r
+               : nvl_delivery_parse(values->nodes, values->libraries, &values->with, &a->grant.delivery, err);
 }
 
 static int resolve_request(const struct nvl_context *ctx, const char *name,
@@ -189,13 +203,103 @@ static int resolve_request(const struct nvl_context *ctx, const char *name,
         r = nvl_host_read(&a->host, &ctx->root, NVL_GPUS_ALL, err);
     if (r < 0)
         return r;
-    look_at_lines(a, values->replace);
     if (values->replace)
         adopt(values, a);
+    else
+        warn_about_strays(a);
     r = nvl_request_resolve(&a->host, &a->grant, err);
     if (r == 0)
         nvl_grant_resolve(&a->grant, &a->host, &a->resolved);
     return r;
+}
+
+/* ---- will it start? ---- */
+
+static void find_obstacles(const struct attach *a, const char *text, size_t len,
+                           struct nvl_findings *obstacles)
+{
+    struct nvl_config config;
+
+    if (nvl_config_parse(&config, a->target.config.dialect, nvl_xstrndup(text, len), len, NULL) < 0)
+        return;
+    nvl_config_inherit(&config, &a->target.config);
+    nvl_diagnose_start(&a->host, &a->target, &config, obstacles);
+}
+
+/* The worst comes first; NULL if it starts. */
+static const struct nvl_finding *find_stopper(const struct nvl_findings *obstacles)
+{
+    for (size_t i = 0; i < obstacles->count; i++)
+        if (obstacles->items[i].start != NVL_START_GOES)
+            return &obstacles->items[i];
+    return NULL;
+}
+
+static bool has_finding(const struct nvl_findings *findings, const struct nvl_finding *f)
+{
+    for (size_t i = 0; i < findings->count; i++)
+        if (findings->items[i].check == f->check && strcmp(findings->items[i].evidence, f->evidence) == 0)
+            return true;
+    return false;
+}
+
+/* What would stop the start only because of the lines that attach adds; NULL for nothing. A device that is
+ * missing today does not count: `--nodes dev` is a choice, and a service makes nodes at boot. */
+static const struct nvl_finding *find_new_stopper(const struct nvl_findings *obstacles,
+                                                  const struct nvl_findings *before)
+{
+    for (size_t i = 0; i < obstacles->count; i++)
+        if (obstacles->items[i].start == NVL_START_STOPS && !has_finding(before, &obstacles->items[i]))
+            return &obstacles->items[i];
+    return NULL;
+}
+
+/* The lines of a text as one. */
+static char *join_lines(const char *text)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0};
+
+    nvl_strv_split(&lines, text != NULL ? text : "", "\n");
+    return nvl_strv_join(&lines, "; ");
+}
+
+static int refuse_start(const struct attach *a, const struct nvl_finding *f, struct nvl_error *err)
+{
+    nvl_autofree char *evidence = join_lines(f->evidence), *fix = join_lines(f->fix);
+
+    nvl_error_set(err, -EEXIST, "%s: with this grant, %s (%s)", a->target.name, f->title, evidence);
+    nvl_error_hint(err, "%s; then attach again", fix);
+    return -EEXIST;
+}
+
+static void warn_about_obstacle(struct attach *a, const struct nvl_finding *f)
+{
+    nvl_autofree char *evidence = join_lines(f->evidence), *fix = join_lines(f->fix);
+
+    nvl_strv_pushf(&a->warnings, "%s: %s (%s): %s; %s", a->target.name, f->title, evidence, f->cause, fix);
+}
+
+/* Asks doctor's checks about the config as it is, and as it would be. What stops the start anyway, with or
+ * without a GPU, is said, and no reason to refuse. */
+static int check_start(struct attach *a, bool force, struct nvl_error *err)
+{
+    nvl_auto(nvl_findings_clear) struct nvl_findings before = {0};
+    const struct nvl_config *now = &a->target.config;
+
+    find_obstacles(a, a->plan.text, a->plan.len, &a->obstacles);
+    find_obstacles(a, now->text, now->len, &before);
+    const struct nvl_finding *stopper = find_new_stopper(&a->obstacles, &before),
+                             *was = find_stopper(&before);
+    if (stopper != NULL && !force)
+        return refuse_start(a, stopper, err);
+    if (was != NULL && find_stopper(&a->obstacles) == NULL) {
+        nvl_autofree char *evidence = join_lines(was->evidence);
+        nvl_strv_pushf(&a->warnings, "%s did not start before: %s (%s); the new lines mend that",
+                       a->target.name, was->title, evidence);
+    }
+    for (size_t i = 0; i < a->obstacles.count; i++)
+        warn_about_obstacle(a, &a->obstacles.items[i]);
+    return 0;
 }
 
 /* Decides everything before anything is written. */
@@ -222,7 +326,11 @@ static int prepare_attach(const struct nvl_context *ctx, const char *name, const
         return r;
     if (nvl_root_is_machine(&ctx->root) && !nvl_root_exists(&ctx->root, NVL_HOOK_PROGRAM))
         nvl_strv_push(&a->warnings, NVL_HOOK_PROGRAM " is not installed: containers start without a GPU");
-    return nvl_plan_attach(&a->target.config, &a->grant, &a->places, values->replace, &a->plan, err);
+    if (values->replace)
+        nvl_adopt_list(&a->target.effective, &a->grant, &a->resolved, a->places.rules.count > 0, &a->replaced,
+                       &a->instead);
+    r = nvl_plan_attach(&a->target.config, &a->grant, &a->places, values->replace, &a->plan, err);
+    return r == 0 ? check_start(a, values->force, err) : r;
 }
 
 static void say_granted(const struct nvl_context *ctx, const struct attach *a)
@@ -242,16 +350,36 @@ static void say_granted(const struct nvl_context *ctx, const struct attach *a)
     nvl_autofree char *ways = nvl_grant_ways_text(&a->grant);
     nvl_say(ctx, "%s: capabilities %s%s%s", a->target.name, words,
             a->grant.delivery.required ? "; required: the container does not start without them" : "", ways);
-    if (a->n_replaced > 0)
+}
+
+static void say_replaced(const struct nvl_context *ctx, const struct attach *a, bool dry_run)
+{
+    size_t n = a->replaced.count;
+
+    if (n > 0)
         nvl_say(ctx,
-                "%s: removed %zu lines about NVIDIA that nvlxc did not write; `nvlxc detach` restores the "
-                "config without a GPU, not these lines",
-                a->target.name, a->n_replaced);
+                "%s: %s %zu line%s about NVIDIA that nvlxc did not write; `nvlxc detach` restores the config "
+                "without a GPU, not these lines:",
+                a->target.name, dry_run ? "would remove" : "removed", n, n == 1 ? "" : "s");
+    for (size_t i = 0; i < n; i++)
+        nvl_say(ctx, "  %s -> %s", a->replaced.items[i], a->instead.items[i]);
+}
+
+static json_t *replaced_json(const struct attach *a)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < a->replaced.count; i++)
+        json_array_append_new(list, json_pack("{s:o,s:o}", "line", nvl_json_text(a->replaced.items[i]),
+                                              "instead", nvl_json_text(a->instead.items[i])));
+    return list;
 }
 
 static void say_when(const struct nvl_context *ctx, const struct attach *a)
 {
-    if (!nvl_container_is_running(&ctx->root, a->target.container)) {
+    if (find_stopper(&a->obstacles) != NULL) {
+        nvl_say(ctx, "the container gets it once it starts: see the warnings");
+    } else if (!nvl_container_is_running(&ctx->root, a->target.container)) {
         nvl_say(ctx, "the container gets it at its next start");
     } else if (!a->live.asked_for) {
         nvl_autofree char *restart = nvl_container_restart(a->target.container);
@@ -259,19 +387,38 @@ static void say_when(const struct nvl_context *ctx, const struct attach *a)
     }
 }
 
+static json_t *obstacles_json(const struct nvl_findings *obstacles)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < obstacles->count; i++) {
+        const struct nvl_finding *f = &obstacles->items[i];
+        json_array_append_new(list, json_pack("{s:s,s:b,s:o,s:o,s:o}", "check", f->check->id, "stops_start",
+                                              (int)(f->start != NVL_START_GOES), "title",
+                                              nvl_json_text(f->title), "evidence", nvl_json_text(f->evidence),
+                                              "fix", nvl_json_string(f->fix)));
+    }
+    return list;
+}
+
 static void print_attach_json(const struct attach *a, bool dry_run)
 {
     nvl_autofree char *diff =
         dry_run ? nvl_plan_diff(a->target.container, &a->target.config, &a->plan) : NULL;
+    nvl_autofree char *with = nvl_with_format(&a->grant.delivery);
 
-    nvl_print_json(json_pack(
-        "{s:o,s:b,s:o,s:o,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o}", "container", nvl_json_text(a->target.name),
-        "changed", (int)a->plan.changes, "devices", nvl_json_devices(&a->grant), "capabilities",
-        nvl_json_capabilities(a->grant.capabilities), "nodes", nvl_nodes_mode_name(a->grant.delivery.nodes),
-        "libraries", nvl_libraries_mode_name(a->grant.delivery.libraries), "exclusive",
-        (int)a->grant.delivery.exclusive, "rules", nvl_json_strings(&a->places.rules), "replaced",
-        (json_int_t)a->n_replaced, "diff", dry_run ? nvl_json_text(diff) : json_null(), "live",
-        nvl_live_step_json(&a->live), "warnings", nvl_json_strings(&a->warnings)));
+    nvl_print_json(
+        json_pack("{s:o,s:b,s:b,s:o,s:o,s:o,s:o,s:s,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o,s:o}", "container",
+                  nvl_json_text(a->target.name), "changed", (int)a->plan.changes, "starts",
+                  (int)(find_stopper(&a->obstacles) == NULL), "obstacles", obstacles_json(&a->obstacles),
+                  "bundle", nvl_json_string(nvl_bundle_state_name(a->bundle)), "devices",
+                  nvl_json_devices(&a->grant), "capabilities", nvl_json_capabilities(a->grant.capabilities),
+                  "nodes", nvl_nodes_mode_name(a->grant.delivery.nodes), "libraries",
+                  nvl_libraries_mode_name(a->grant.delivery.libraries), "with", with, "exclusive",
+                  (int)a->grant.delivery.exclusive, "rules", nvl_json_strings(&a->places.rules), "replaced",
+                  (json_int_t)a->replaced.count, "replaced_lines", replaced_json(a), "diff",
+                  dry_run ? nvl_json_text(diff) : json_null(), "live", nvl_live_step_json(&a->live),
+                  "warnings", nvl_json_strings(&a->warnings)));
 }
 
 static void tell(const struct nvl_context *ctx, const struct attach *a, bool dry_run)
@@ -282,10 +429,28 @@ static void tell(const struct nvl_context *ctx, const struct attach *a, bool dry
         nvl_autofree char *diff = nvl_plan_diff(a->target.container, &a->target.config, &a->plan);
         if (!ctx->quiet && !ctx->json)
             fputs(nvl_make_printable(diff), stdout);
+        say_replaced(ctx, a, true);
     } else {
         say_granted(ctx, a);
+        say_replaced(ctx, a, false);
         say_when(ctx, a);
     }
+}
+
+/* Reads, decides, plans and writes; anew if somebody else wrote the config in between. */
+static int attach_config(const struct nvl_context *ctx, const char *name, const struct attach_values *values,
+                         struct attach *a, struct nvl_error *err)
+{
+    int r = -EAGAIN;
+
+    for (int round = 0; r == -EAGAIN && round <= NVL_COMMIT_REPEATS; round++) {
+        attach_clear(a);
+        *a = (struct attach){0};
+        r = prepare_attach(ctx, name, values, a, err);
+        if (r == 0 && !values->dry_run)
+            r = nvl_commit(&ctx->root, a->target.container, &a->target.config, &a->plan, err);
+    }
+    return r;
 }
 
 static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
@@ -294,15 +459,14 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
     struct attach_values *values = data;
     struct attach nvl_auto(attach_clear) a = {0};
 
-    int r = prepare_attach(ctx, arguments->items[0], values, &a, err);
-    if (r == 0 && !values->dry_run)
-        r = nvl_commit(&ctx->root, a.target.container, &a.target.config, &a.plan, err);
+    int r = attach_config(ctx, arguments->items[0], values, &a, err);
     nvl_strv_clear(&values->gpus);
+    nvl_strv_clear(&values->with);
     if (r < 0)
         return r;
     tell(ctx, &a, values->dry_run);
     if (a.grant.delivery.libraries == NVL_LIBRARIES_BUNDLE)
-        nvl_bundle_step(ctx, &a.host.driver, a.grant.capabilities, values->dry_run, &a.warnings);
+        a.bundle = nvl_bundle_step(ctx, &a.host.driver, a.grant.capabilities, values->dry_run, &a.warnings);
     r = nvl_live_step_attach(ctx, &a.target, &a.grant, values->dry_run, &a.live, err);
     nvl_live_step_say(ctx, &a.target, &a.live, values->dry_run);
     if (r < 0)
@@ -311,7 +475,7 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
         print_attach_json(&a, values->dry_run);
     for (size_t i = 0; !ctx->json && i < a.warnings.count; i++)
         nvl_warn("%s", a.warnings.items[i]);
-    return nvl_live_step_exit(&a.live);
+    return a.bundle == NVL_BUNDLE_MISSING ? NVL_EXIT_FAILED : nvl_live_step_exit(&a.live);
 }
 
 const struct nvl_command nvl_cmd_attach = {

@@ -258,12 +258,12 @@ static int run_gpus(struct nvl_context *ctx, const struct nvl_strv *arguments, v
     if (host.gpus.count > 0)
         holders_find(&host, &holders);
     if (ctx->json)
-        return print_gpus_json(&host, &holders);
-    if (host.gpus.count == 0)
+        print_gpus_json(&host, &holders);
+    else if (host.gpus.count == 0)
         nvl_say(ctx, "This host has no NVIDIA GPU.");
     else if (!ctx->quiet)
         print_gpus_table(&host, &holders);
-    return NVL_EXIT_OK;
+    return host.gpus.count == 0 || holders.known ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 
 const struct nvl_command nvl_cmd_gpus = {

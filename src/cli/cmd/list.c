@@ -1,4 +1,5 @@
 /* nvlxc list: the containers that have a grant, or NVIDIA lines by hand. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "cli/command.h"
@@ -100,7 +101,7 @@ static int add_container(const struct nvl_containers *all, const struct nvl_cont
 
     int r = nvl_container_read_config(&l->ctx->root, c, &config, err);
     if (r < 0)
-        return r;
+        return r == -ENOENT ? 0 : r; /* it was removed meanwhile */
     /* an unreadable include hides its lines: warn, and count the rest */
     if (nvl_effective_read(&l->ctx->root, c, &config, &effective, err) < 0)
         nvl_warn("%s", err->message);

@@ -1,5 +1,7 @@
 /* nvlxc show: what a container's grant says, and what it resolves to on this host now. It exits 1 if part of
  * the grant is not there. */
+#include <fcntl.h>
+
 #include "bundle/list.h"
 #include "cli/command.h"
 #include "container/owned_lines.h"
@@ -123,13 +125,26 @@ static void compare_releases(const struct nvl_context *ctx, struct shown *s)
     s->container_release = TAKE_PTR(container);
 }
 
-/* Only the host's owner and group may open such nodes, and an unprivileged container has neither. The
- * driver's parameters set the mode of NVIDIA's own nodes; udev sets that of these. */
-static void find_closed_nodes(struct shown *s)
+/* Whether the map has the host's owner or group, whose the node is. */
+static bool is_open_to(const struct nvl_idmap *map, const struct stat *st)
 {
+    unsigned inside;
+
+    return (st->st_mode & 0006) == 0006 ||
+           ((st->st_mode & 0600) == 0600 && nvl_idmap_inside(map, 'u', st->st_uid, &inside)) ||
+           ((st->st_mode & 0060) == 0060 && nvl_idmap_inside(map, 'g', st->st_gid, &inside));
+}
+
+/* Only the host's owner and group may open such nodes, and an unprivileged container mostly has neither. The
+ * driver's parameters set the mode of NVIDIA's own nodes; udev sets that of these. */
+static void find_closed_nodes(const struct nvl_root *root, const struct nvl_idmap *map, struct shown *s)
+{
+    struct stat st;
+
     for (size_t i = 0; i < s->resolved.n_nodes; i++) {
         const struct nvl_node *node = &s->resolved.nodes[i];
-        if (node->kind == NVL_NODE_DRI && node->state == NVL_NODE_OK && (node->found_mode & 0006) != 0006)
+        if (node->kind == NVL_NODE_DRI && node->state == NVL_NODE_OK &&
+            nvl_root_stat(root, node->path, AT_SYMLINK_NOFOLLOW, &st) == 0 && !is_open_to(map, &st))
             nvl_strv_push(&s->closed, node->path);
     }
 }
@@ -149,7 +164,7 @@ static void look_inside(const struct nvl_context *ctx, struct shown *s)
     /* the start hook of root's containers and Proxmox's dev[n] entries give the container nodes of its own */
     if (c->user != NULL ? s->grant.delivery.nodes != NVL_NODES_DEV
                         : !map.privileged && s->grant.delivery.nodes == NVL_NODES_STATIC)
-        find_closed_nodes(s);
+        find_closed_nodes(&ctx->root, &map, s);
     s->has_rootfs = nvl_container_open_rootfs(&ctx->root, c, effective, &map, &rootfs, &why) == 0;
     s->home = s->has_rootfs ? nvl_home(&rootfs) : nvl_homes[0];
     if (s->grant.delivery.libraries == NVL_LIBRARIES_BUNDLE)
@@ -425,11 +440,13 @@ static json_t *json_granted_nodes(const struct shown *s)
 
 static json_t *json_grant(const struct nvl_grant *grant)
 {
-    return json_pack("{s:o,s:o,s:b,s:b,s:s,s:s}", "devices", nvl_json_devices(grant), "capabilities",
+    nvl_autofree char *with = nvl_with_format(&grant->delivery);
+
+    return json_pack("{s:o,s:o,s:b,s:b,s:s,s:s,s:s}", "devices", nvl_json_devices(grant), "capabilities",
                      nvl_json_capabilities(grant->capabilities), "required", (int)grant->delivery.required,
                      "exclusive", (int)grant->delivery.exclusive, "nodes",
                      nvl_nodes_mode_name(grant->delivery.nodes), "libraries",
-                     nvl_libraries_mode_name(grant->delivery.libraries));
+                     nvl_libraries_mode_name(grant->delivery.libraries), "with", with);
 }
 
 /* null without a grant: then show does not look at the host. */

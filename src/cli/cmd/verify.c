@@ -25,7 +25,17 @@ static const struct nvl_option verify_options[] = {
     {0},
 };
 
-/* A workload, or a template whose workload it is (ffmpeg tries Plex). NULL for NULL. */
+/* "ollama, pytorch, …"; the caller frees. */
+static char *list_workloads(void)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    for (size_t i = 0; nvl_verify_workloads[i] != NULL; i++)
+        nvl_strv_push(&names, nvl_verify_workloads[i]);
+    return nvl_strv_join(&names, ", ");
+}
+
+/* A workload, or a template whose workload it is (pytorch tries vLLM). NULL for NULL. */
 static int find_workload(const struct nvl_context *ctx, const char *asked, char **workload,
                          struct nvl_error *err)
 {
@@ -34,12 +44,11 @@ static int find_workload(const struct nvl_context *ctx, const char *asked, char 
 
     for (size_t i = 0; nvl_verify_workloads[i] != NULL && !is_known; i++)
         is_known = strcmp(nvl_verify_workloads[i], asked) == 0;
-    if (!is_known && nvl_template_find(&ctx->root, asked, &t, NULL) < 0)
-        return nvl_error_usage(
-            err,
-            "unknown workload '%s': give ollama, pytorch, tensorflow, ffmpeg, jellyfin, docker, podman, "
-            "or the name of a template",
-            asked);
+    if (!is_known && nvl_template_find(&ctx->root, asked, &t, NULL) < 0) {
+        nvl_autofree char *known = list_workloads();
+        return nvl_error_usage(err, "unknown workload '%s': give %s, or the name of a template", asked,
+                               known);
+    }
     if (!is_known && t.verify == NULL)
         return nvl_error_usage(err, "the template '%s' has no \"verify\" key", asked);
     if (asked != NULL)
@@ -159,7 +168,8 @@ const struct nvl_command nvl_cmd_verify = {
     .arguments = "CT",
     .summary = "try the GPU inside a running container, step by step",
     .details = "It tries nodes, libraries, NVML, CUDA and the workloads that it finds: ollama,\n"
-               "pytorch, tensorflow, ffmpeg, docker, podman. Each step is pass, fail or skip;\n"
+               "plex, emby, frigate, jellyfin, ffmpeg, immich, open-webui, pytorch,\n"
+               "tensorflow, docker, podman. Each step is pass, fail or skip;\n"
                "the first that fails names its cause. It installs nothing in the container, and\n"
                "exits 1 if a step failed.",
     .min_arguments = 1,

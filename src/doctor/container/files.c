@@ -218,7 +218,9 @@ static void check_nested_cdi(const struct nvl_check *check, const struct nvl_con
     nvl_finding_cause(f, "an unprivileged container may not set device filters for the containers inside it: "
                          "NVIDIA's toolkit ends with \"bpf_prog_query … not permitted\" unless no-cgroups = "
                          "true is set; with a CDI specification the engine passes the GPU on by itself");
-    nvl_autofree char *write = nvl_container_write_cdi(facts->container, facts->name);
+    nvl_autofree char *write = facts->has_grant && facts->grant.delivery.cdi
+                                   ? nvl_container_restart(facts->container)
+                                   : nvl_container_write_cdi(facts->container, facts->name);
     nvl_finding_fix(f, "%s", write);
 }
 

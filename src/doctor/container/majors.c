@@ -86,8 +86,10 @@ static void find_stale(const struct nvl_container_facts *facts, struct nvl_strv 
         int major = nvl_setting_allows(line) ? nvl_device_rule_major(line->value) : -1;
         if (!is_dynamic_major(major) || major == majors->uvm || major == majors->caps)
             continue;
-        nvl_add_setting_evidence(evidence, facts, i);
         nvl_autofree char *owner = owner_of_major(facts->host->root, major);
+        if (owner != NULL && nvl_has_prefix(owner, "nvidia-") && line->owner == NVL_OWNER_OTHER)
+            continue; /* another module's: a rule for its nodes */
+        nvl_add_setting_evidence(evidence, facts, i);
         nvl_strv_pushf(evidence, "/proc/devices: %d is %s now", major, owner != NULL ? owner : "nobody's");
     }
 }

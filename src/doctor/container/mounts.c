@@ -58,8 +58,9 @@ static void find_lost_mounts(const struct nvl_container_facts *facts, struct los
 {
     for (size_t i = 0; i < facts->effective.count; i++) {
         nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry mount = {0};
-        if (facts->effective.items[i].owner == NVL_OWNER_OTHER ||
-            !nvl_setting_mount(&facts->effective.items[i], &mount) || mount.source[0] != '/' ||
+        const struct nvl_setting *s = &facts->effective.items[i];
+        if (s->owner == NVL_OWNER_OTHER || nvl_grant_slot(s->key, s->value) == NVL_SLOT_WITH_ENTRY ||
+            !nvl_setting_mount(s, &mount) || mount.source[0] != '/' ||
             nvl_root_exists(facts->host->root, mount.source))
             continue;
         nvl_add_setting_evidence(&lost->evidence, facts, i);
@@ -88,6 +89,7 @@ static void check_mount_source(const struct nvl_check *check, const struct nvl_c
                              facts, &lost.evidence, "it mounts NVIDIA files that the host does not have");
     if (f == NULL)
         return;
+    f->start = lost.is_fatal ? NVL_START_WAITS : NVL_START_GOES;
     about_lost_mounts(f, &lost);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
@@ -97,6 +99,30 @@ static void check_mount_source(const struct nvl_check *check, const struct nvl_c
         lost.makes_file ? "`create=file` puts an empty file in its place, which looks like the device; " : "",
         lost.effect);
     nvl_finding_fix(f, "have nvlxc make the nodes and find the files at each start:\n  %s", again);
+}
+
+/* What the grant adds by --with: an entry of it is left out at a start while the host does not have it. */
+static void check_with(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                       struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+    struct nvl_with_place place;
+
+    for (enum nvl_with with = NVL_WITH_MPS; with <= NVL_WITH_IMEX; with <<= 1) {
+        if (!nvl_with_place(&facts->grant.delivery, with, &place) ||
+            nvl_root_exists(facts->host->root, place.path))
+            continue;
+        nvl_strv_pushf(&evidence, "%s: %s does not exist on the host", place.name, place.path);
+        nvl_strv_push(&fix, place.remedy);
+    }
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_WARNING, facts, &evidence,
+                                                 "the host lacks what its grant adds by --with");
+    if (f == NULL)
+        return;
+    nvl_autofree char *restart = nvl_container_restart(facts->container);
+    nvl_finding_cause(f, "a start without it leaves it out: the container runs without that service or node");
+    nvl_strv_push(&fix, restart);
+    nvl_finding_fix_lines(f, &fix);
 }
 
 /* "/dev/nvidia0" for "/./dev//nvidia0"; the caller frees. */
@@ -287,6 +313,7 @@ static void check_dev_missing(const struct nvl_check *check, const struct nvl_co
                                                  "it will not start: it passes a device that does not exist");
     if (f == NULL)
         return;
+    f->start = NVL_START_WAITS;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *again = nvl_attach_again(facts);
     nvl_finding_cause(
@@ -321,10 +348,12 @@ static void check_dev_mode(const struct nvl_check *check, const struct nvl_conta
 }
 
 const struct nvl_check nvl_mount_checks[] = {
-    {"dev-missing", "Do the devices exist that dev[n] passes?", 40, 0, NVL_NO_NODES_ON_HOST,
+    {"dev-missing", "Do the devices exist that dev[n] passes?", 40, NVL_OF_START, NVL_NO_NODES_ON_HOST,
      NVL_OF_CONTAINER(check_dev_missing)},
-    {"mount-source-missing", "Does everything that it mounts by hand exist on the host?", 120, 0,
+    {"mount-source-missing", "Does everything that it mounts by hand exist on the host?", 120, NVL_OF_START,
      NVL_NO_NODES_ON_HOST " libraries-absent", NVL_OF_CONTAINER(check_mount_source)},
+    {"with-absent", "Does the host have what its grant adds by --with?", 122, NVL_NEEDS_GRANT, NULL,
+     NVL_OF_CONTAINER(check_with)},
     {"mount-target", "Are the nodes that it mounts where programs look for them?", 125, 0,
      "mount-source-missing", NVL_OF_CONTAINER(check_mount_target)},
     {"library-folder-mounted", "Does it use its own library folders?", 130, NVL_NEEDS_DEPTH, NULL,

@@ -38,28 +38,60 @@ static bool is_device(const struct nvl_root *root, const char *path)
     return nvl_root_stat(root, path, 0, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode));
 }
 
+struct dev_fix {
+    struct nvl_strv options, gone, paths; /* of `pct set`; the keys to delete, and what they name */
+    struct nvl_strv choices;
+};
+
+static void dev_fix_clear(struct dev_fix *fix)
+{
+    nvl_strv_clear(&fix->options);
+    nvl_strv_clear(&fix->gone);
+    nvl_strv_clear(&fix->paths);
+    nvl_strv_clear(&fix->choices);
+}
+
 /* A single device in its place can be named; among several, only the user knows which is meant. */
 static void add_device_fix(const struct nvl_container_facts *facts, const struct nvl_setting *s,
-                           const char *path, const char *neighbors, struct nvl_strv *fix)
+                           const char *path, const char *neighbors, struct dev_fix *fix)
 {
-    const char *options = strchr(s->value, ','), *ct = facts->container->name;
+    const char *options = strchr(s->value, ',');
     bool is_single = strchr(neighbors, ',') == NULL;
     nvl_autofree char *value =
         nvl_xasprintf("%s%s", is_single ? neighbors : "PATH", options != NULL ? options : "");
     nvl_autofree char *word = nvl_shell_word(value);
 
-    if (neighbors[0] != '\0' && is_single)
-        nvl_strv_pushf(fix, "pct set %s -%s %s", ct, s->key, word);
-    else if (neighbors[0] != '\0')
-        nvl_strv_pushf(fix, "choose the right one for %s: pct set %s -%s %s", s->key, ct, s->key, word);
-    else
-        nvl_strv_pushf(fix, "pct set %s --delete %s   # or bring %s back", ct, s->key, path);
+    if (neighbors[0] == '\0') {
+        nvl_strv_push(&fix->gone, s->key);
+        nvl_strv_push(&fix->paths, path);
+    } else if (is_single) {
+        nvl_strv_pushf(&fix->options, "-%s %s", s->key, word);
+    } else {
+        nvl_strv_pushf(&fix->choices, "choose the right one for %s: pct set %s -%s %s", s->key,
+                       facts->container->name, s->key, word);
+    }
+}
+
+/* One command for all of them: `pct set` fails while any entry names a device that does not exist. */
+static void set_device_fix(const struct nvl_container_facts *facts, struct dev_fix *fix,
+                           struct nvl_finding *f)
+{
+    nvl_autofree char *gone = nvl_strv_join(&fix->gone, ","), *paths = nvl_strv_join(&fix->paths, ", ");
+
+    if (fix->gone.count > 0)
+        nvl_strv_pushf(&fix->options, "--delete %s   # or bring %s back", gone, paths);
+    if (fix->options.count > 0) {
+        nvl_autofree char *options = nvl_strv_join(&fix->options, " ");
+        nvl_strv_pushf(&fix->choices, "pct set %s %s", facts->container->name, options);
+    }
+    nvl_finding_fix_lines(f, &fix->choices);
 }
 
 static void check_dev_absent(const struct nvl_check *check, const struct nvl_container_facts *facts,
                              struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0}, fix = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
+    nvl_auto(dev_fix_clear) struct dev_fix fix = {0};
 
     for (size_t i = 0; i < facts->effective.count; i++) {
         nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry entry = {0};
@@ -79,11 +111,12 @@ static void check_dev_absent(const struct nvl_check *check, const struct nvl_con
                              "Proxmox will not start it: it passes a device that does not exist");
     if (f == NULL)
         return;
+    f->start = NVL_START_WAITS;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_finding_cause(f, "Proxmox looks for the devices of dev[n] before it does anything else, and stops "
                          "the start with \"Device … does not exist\". The numbers of /dev/dri follow the "
                          "order in which drivers load, and change with the kernel and with cards");
-    nvl_finding_fix_lines(f, &fix);
+    set_device_fix(facts, &fix, f);
 }
 
 /* ---- ids ---- */
@@ -120,9 +153,26 @@ static void check_idmap(const struct nvl_check *check, const struct nvl_containe
                                                  "LXC will not start it: it maps ids that it may not use");
     if (f == NULL)
         return;
+    f->start = NVL_START_STOPS;
     nvl_finding_cause(f, "newuidmap and newgidmap refuse an id map with ids of the host that these files do "
                          "not give; LXC stops the start with \"newgidmap: gid range … not allowed\"");
     nvl_finding_fix_lines(f, &fix);
+}
+
+static void check_idmap_root(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                             struct nvl_findings *findings)
+{
+    const struct nvl_error *err = &facts->idmap_error;
+
+    if (err->code == 0 || facts->incomplete.code < 0)
+        return;
+    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
+                                            "LXC will not start it: its id map is not complete");
+    nvl_finding_evidence(f, "%s", err->message);
+    nvl_finding_cause(f, "a container with an id map runs as the ids that the map has; LXC cannot become its "
+                         "root if that has no number on the host");
+    if (err->hint[0] != '\0')
+        nvl_finding_fix(f, "in %s: %s", facts->container->config_path, err->hint);
 }
 
 /* ---- the mount point ---- */
@@ -295,10 +345,13 @@ static void check_mount_point(const struct nvl_check *check, const struct nvl_co
 }
 
 const struct nvl_check nvl_obstacle_checks[] = {
-    {"dev-absent", "Do all devices exist that Proxmox passes to it?", 42, NVL_NEEDS_PVE, NULL,
+    {"dev-absent", "Do all devices exist that Proxmox passes to it?", 42, NVL_NEEDS_PVE | NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_dev_absent)},
-    {"idmap-forbidden", "May it use the ids that it maps?", 44, 0, NULL, NVL_OF_CONTAINER(check_idmap)},
-    {"mount-point", "Does it have a place for the driver?", 46, NVL_NEEDS_BUNDLE, NULL,
+    {"idmap-broken", "Does its id map have its root?", 43, NVL_OF_START, NULL,
+     NVL_OF_CONTAINER(check_idmap_root)},
+    {"idmap-forbidden", "May it use the ids that it maps?", 44, NVL_OF_START, NULL,
+     NVL_OF_CONTAINER(check_idmap)},
+    {"mount-point", "Does it have a place for the driver?", 46, NVL_NEEDS_BUNDLE | NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_mount_point)},
     {0},
 };

@@ -124,6 +124,22 @@ static void check_hook(const struct nvl_check *check, const struct nvl_host_fact
     nvl_finding_fix(f, "apt install --reinstall nvlxc");
 }
 
+static void check_cluster(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                          struct nvl_findings *findings)
+{
+    nvl_autofree char *why = NULL;
+
+    if (nvl_cluster_state(facts->root, &why) != NVL_CLUSTER_GONE)
+        return;
+    struct nvl_finding *f =
+        nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "Proxmox's cluster file system is not mounted");
+    nvl_finding_evidence(f, "%s", why);
+    nvl_finding_cause(f,
+                      "its process, pmxcfs, was stopped or died: no container can be started or changed, and "
+                      "doctor cannot look at any");
+    nvl_finding_fix(f, "systemctl restart pve-cluster");
+}
+
 /* pmxcfs removes the owner's write permission from this link while the cluster has no quorum. */
 static void check_quorum(const struct nvl_check *check, const struct nvl_host_facts *facts,
                          struct nvl_findings *findings)
@@ -180,6 +196,7 @@ const struct nvl_check nvl_guest_checks[] = {
     {"hook-missing", "Is the start hook installed?", 50, NVL_NEEDS_GRANTS, NULL, NVL_OF_HOST(check_hook)},
     {"boot-nodes", "Will the nodes exist before containers start at boot?", 60, 0, NULL,
      NVL_OF_HOST(check_boot_nodes)},
+    {"cluster-gone", "Is Proxmox's cluster file system mounted?", 65, 0, NULL, NVL_OF_HOST(check_cluster)},
     {"quorum-lost", "Does the cluster have quorum?", 70, 0, NULL, NVL_OF_HOST(check_quorum)},
     {"cgroup-v1", "Is the host's device filter cgroup v2's?", 80, 0, NULL, NVL_OF_HOST(check_host_cgroups)},
     {0},
