@@ -163,6 +163,18 @@ share() {
     (cd /srv/usr && find . | sort) | diff /run/usr.before -
 }
 
+@test "its CDI specification names the place where the driver is, from the first start on" {
+    make_container engine debian-12
+    share /srv/engine engine
+    nvlxc attach engine --cdi --quiet
+    start engine
+    run -0 jq -r '.containerEdits.mounts[0] | .hostPath + " " + .containerPath' /var/lib/lxc/engine/rootfs/etc/cdi/nvlxc.json
+    [ "$output" = "$OTHER $BUNDLE" ]
+    run ! grep '"hostPath": "/usr/local/nvidia' /var/lib/lxc/engine/rootfs/etc/cdi/nvlxc.json
+    stop engine
+    more_starts_leave_nothing engine 1
+}
+
 @test "privileged, with the host's own /usr/local: nothing is written on the host" {
     make_container host debian-12 privileged
     local before
@@ -188,7 +200,7 @@ share() {
     mkdir -p /var/lib/nvlxc/driver/550.163.01/etc/OpenCL/vendors
     touch /var/lib/nvlxc/driver/550.163.01/etc/OpenCL/vendors/nvidia.icd
     echo 'lxc.mount.entry = /srv/share etc/OpenCL none bind,create=dir 0 0' >> /var/lib/lxc/share/config
-    nvlxc attach share --capabilities all --quiet
+    nvlxc attach share --capabilities all --cdi --quiet
     start share
     run -0 syslog_of share
     says "nothing is written through a mount that others may share:" "/etc/OpenCL/vendors/nvidia.icd"
