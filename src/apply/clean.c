@@ -258,23 +258,31 @@ static void remove_entries(const struct nvl_root *root, const struct nvl_root *r
         refresh_linker(root, rootfs, map, cleaned);
 }
 
-void nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootfs,
+/* Two containers can have one root file system, or one the other's folder. */
+static bool is_home_in_use(const struct nvl_root *root, const struct nvl_root *rootfs, pid_t init)
+{
+    const struct nvl_root own = nvl_root_own(rootfs);
+
+    for (size_t i = 0; i < NVL_HOMES; i++)
+        if (nvl_is_mounted_elsewhere(root, &own, nvl_homes[i], init))
+            return true;
+    return false;
+}
+
+bool nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootfs, pid_t init,
                        const struct nvl_idmap *map, bool dry_run, struct nvl_cleaned *cleaned)
 {
+    if (is_home_in_use(root, rootfs, init)) {
+        nvl_entries_list(rootfs, &cleaned->remaining);
+        cleaned->why = nvl_xstrdup("another container that runs has its driver mounted there");
+        return false;
+    }
     if (dry_run)
         nvl_entries_list(rootfs, &cleaned->removed);
     else
         remove_entries(root, rootfs, map, cleaned);
     clean_cdi(rootfs, dry_run, cleaned);
-}
-
-/* Two containers can have one root file system, or one the other's folder; this one is stopped. */
-static bool is_home_in_use(const struct nvl_root *root, const struct nvl_root *rootfs)
-{
-    for (size_t i = 0; i < NVL_HOMES; i++)
-        if (nvl_is_mounted_elsewhere(root, rootfs, nvl_homes[i]))
-            return true;
-    return false;
+    return true;
 }
 
 /* Where the container's mount maps the ids (idmap=container), its files belong to the host's root on the
@@ -293,14 +301,9 @@ static void clean_stopped(const struct nvl_root *root, const struct nvl_containe
 {
     struct nvl_idmap on_disk = *map;
 
-    if (is_home_in_use(root, rootfs)) {
-        nvl_entries_list(rootfs, &cleaned->remaining);
-        cleaned->why = nvl_xstrdup("another container that runs has its driver mounted there");
-        return;
-    }
     on_disk.privileged = map->privileged || is_owned_by_host(c, rootfs);
-    nvl_clean_entries(root, rootfs, &on_disk, dry_run, cleaned);
-    clean_nodes(root, rootfs, dry_run, &cleaned->removed);
+    if (nvl_clean_entries(root, rootfs, 0, &on_disk, dry_run, cleaned))
+        clean_nodes(root, rootfs, dry_run, &cleaned->removed);
 }
 
 /* Whether it is, on the machine itself, a Proxmox CT whose disk is not a directory. */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/text.h"
 
@@ -38,10 +39,13 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
  * config anew, in its own form. */
 bool nvl_clean_takes_pct(const struct nvl_root *root, const struct nvl_container *c,
                          const struct nvl_effective *effective);
-/* The same in an open root file system: below its mounts, or of a running container that no longer has any of
- * nvlxc's mounts. */
-void nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootfs,
+/* The same in an open root file system: below its mounts, or of a running container (init; else 0) that no
+ * longer has any of nvlxc's mounts. Leaves everything, and returns false, if another container has its driver
+ * mounted in it. */
+bool nvl_clean_entries(const struct nvl_root *root, const struct nvl_root *rootfs, pid_t init,
                        const struct nvl_idmap *map, bool dry_run, struct nvl_cleaned *cleaned);
-/* Whether something is mounted on that folder of the root file system, in any mount namespace. */
-bool nvl_is_mounted_elsewhere(const struct nvl_root *host, const struct nvl_root *rootfs, const char *path);
+/* Whether something is mounted on that folder of the root file system, in any mount namespace but those of
+ * the running container's own processes (init; 0 for none). */
+bool nvl_is_mounted_elsewhere(const struct nvl_root *host, const struct nvl_root *rootfs, const char *path,
+                              pid_t init);
 void nvl_cleaned_clear(struct nvl_cleaned *cleaned);

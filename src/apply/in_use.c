@@ -62,6 +62,60 @@ static void read_mount_table(const struct nvl_root *host, const char *pid, struc
         add_mount_line(table, line, line_len);
 }
 
+static char *read_namespace(const struct nvl_root *host, const char *pid, const char *kind)
+{
+    nvl_autofree char *path = nvl_xasprintf("/proc/%s/ns/%s", pid, kind);
+    char *text = NULL;
+
+    return nvl_root_readlink(host, path, &text) == 0 ? text : NULL;
+}
+
+/* The mounts of one namespace. */
+struct mount_namespace {
+    char *name, *pids; /* "mnt:[4026531841]", and the pid namespace of a process in it */
+    struct mount_table table;
+};
+
+struct mount_namespaces {
+    struct mount_namespace *items;
+    size_t count;
+};
+
+static void mount_namespaces_clear(struct mount_namespaces *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        free(all->items[i].name);
+        free(all->items[i].pids);
+        mount_table_clear(&all->items[i].table);
+    }
+    free(all->items);
+    *all = (struct mount_namespaces){0};
+}
+
+static bool has_namespace(const struct mount_namespaces *all, const char *name)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (strcmp(all->items[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static void read_mount_namespaces(const struct nvl_root *host, struct mount_namespaces *all)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    nvl_root_list(host, "/proc", &names);
+    for (size_t i = 0; i < names.count; i++) {
+        const char *pid = names.items[i];
+        nvl_autofree char *mounts = isdigit((unsigned char)pid[0]) ? read_namespace(host, pid, "mnt") : NULL;
+        if (mounts == NULL || has_namespace(all, mounts))
+            continue;
+        struct mount_namespace *one = NVL_APPEND(all->items, all->count);
+        *one = (struct mount_namespace){.name = TAKE_PTR(mounts), .pids = read_namespace(host, pid, "pid")};
+        read_mount_table(host, pid, &one->table);
+    }
+}
+
 static const struct mount_line *find_mount(const struct mount_table *table, const char *id)
 {
     for (size_t i = 0; i < table->count; i++)
@@ -97,18 +151,19 @@ static bool read_mount_id(const struct nvl_root *host, int fd, char *id, size_t 
     return false;
 }
 
-static char *place_of(const struct nvl_root *host, int fd)
+/* The id of a mount is unique: the one that shows a running container's root is in its namespace. */
+static char *place_of(const struct nvl_root *host, const struct mount_namespaces *all, int fd)
 {
-    nvl_auto(mount_table_clear) struct mount_table own = {0};
     nvl_autofree char *link = nvl_xasprintf("/proc/self/fd/%d", fd);
+    const struct mount_line *mount = NULL;
     char id[16], path[4096];
     ssize_t n = readlink(link, path, sizeof path - 1);
 
     if (n <= 0 || !read_mount_id(host, fd, id, sizeof id))
         return NULL;
     path[n] = '\0';
-    read_mount_table(host, "self", &own);
-    const struct mount_line *mount = find_mount(&own, id);
+    for (size_t i = 0; i < all->count && mount == NULL; i++)
+        mount = find_mount(&all->items[i].table, id);
     return mount != NULL ? place_on(mount, path) : NULL;
 }
 
@@ -128,23 +183,22 @@ static bool has_mount_on(const struct mount_table *table, const char *place)
     return false;
 }
 
-bool nvl_is_mounted_elsewhere(const struct nvl_root *host, const struct nvl_root *rootfs, const char *path)
+bool nvl_is_mounted_elsewhere(const struct nvl_root *host, const struct nvl_root *rootfs, const char *path,
+                              pid_t init)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0}, seen = {0};
+    nvl_auto(mount_namespaces_clear) struct mount_namespaces all = {0};
     nvl_autofd int fd = nvl_root_openat(rootfs, path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    nvl_autofree char *place = fd >= 0 && nvl_root_is_machine(host) ? place_of(host, fd) : NULL;
+    nvl_autofree char *init_text = nvl_xasprintf("%d", (int)init);
+    nvl_autofree char *own = init > 0 ? read_namespace(host, init_text, "pid") : NULL;
 
-    if (place == NULL || nvl_root_list(host, "/proc", &names) < 0)
+    if (fd < 0 || !nvl_root_is_machine(host))
         return false;
-    for (size_t i = 0; i < names.count; i++) {
-        nvl_auto(mount_table_clear) struct mount_table table = {0};
-        nvl_autofree char *link = nvl_xasprintf("/proc/%s/ns/mnt", names.items[i]), *mounts = NULL;
-        if (!isdigit((unsigned char)names.items[i][0]) || nvl_root_readlink(host, link, &mounts) < 0 ||
-            nvl_strv_contains(&seen, mounts))
-            continue;
-        nvl_strv_push(&seen, mounts);
-        read_mount_table(host, names.items[i], &table);
-        if (has_mount_on(&table, place))
+    read_mount_namespaces(host, &all);
+    nvl_autofree char *place = place_of(host, &all, fd);
+    for (size_t i = 0; place != NULL && i < all.count; i++) {
+        const struct mount_namespace *one = &all.items[i];
+        bool is_own = own != NULL && one->pids != NULL && strcmp(own, one->pids) == 0;
+        if (!is_own && has_mount_on(&one->table, place))
             return true;
     }
     return false;

@@ -58,7 +58,7 @@ static void finish_change(const struct changing *c, const struct nvl_root *rootf
         nvl_inject_link(c->in, rootfs, map.privileged ? (uid_t)-1 : e->uid0,
                         map.privileged ? (gid_t)-1 : e->gid0);
     else
-        nvl_clean_entries(c->root, rootfs, &map, c->only_look, &c->result->cleaned);
+        nvl_clean_entries(c->root, rootfs, e->init, &map, c->only_look, &c->result->cleaned);
 }
 
 /* The child's result, as records. */

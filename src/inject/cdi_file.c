@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/root.h"
+#include "inject/home.h"
 
 #define TEXT_MAX (1u << 20)
 
@@ -27,27 +28,51 @@ int nvl_cdi_file_read(const struct nvl_root *host, const char *container, char *
     return path != NULL ? nvl_root_read(host, path, TEXT_MAX, text, &len) : -ENOENT;
 }
 
-/* No link at the last component is followed: it is replaced. */
+/* No link at the last component is followed: it is replaced. What lies on a mount is not looked at. */
 static int read_present(const struct nvl_root *rootfs, char **text)
 {
-    nvl_autofd int fd = nvl_root_openat(rootfs, NVL_CDI_FILE, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
+    const struct nvl_root own = nvl_root_own(rootfs);
+    nvl_autofd int fd = nvl_root_openat(&own, NVL_CDI_FILE, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
     size_t len;
 
     return fd < 0 ? fd : nvl_fd_read(fd, TEXT_MAX, text, &len);
 }
 
-int nvl_cdi_file_put(const struct nvl_root *rootfs, const char *text)
+/* pre-start made the text when the container's mounts were not there yet. The caller frees. */
+static char *with_home(const char *text, const char *home)
 {
-    nvl_autofree char *present = NULL;
+    static const char key[] = "\"hostPath\": \"";
+    struct nvl_buf out = {0};
+    const char *at;
+
+    while ((at = strstr(text, key)) != NULL) {
+        at += sizeof key - 1;
+        nvl_buf_add(&out, text, (size_t)(at - text));
+        for (size_t i = 0; i < NVL_HOMES; i++)
+            if (nvl_has_prefix(at, nvl_homes[i])) {
+                nvl_buf_add(&out, home, strlen(home));
+                at += strlen(nvl_homes[i]);
+                break;
+            }
+        text = at;
+    }
+    nvl_buf_add(&out, text, strlen(text));
+    return nvl_buf_take(&out);
+}
+
+int nvl_cdi_file_put(const struct nvl_root *rootfs, const char *home, const char *text)
+{
+    const struct nvl_root own = nvl_root_own(rootfs);
+    nvl_autofree char *present = NULL, *wanted = with_home(text, home != NULL ? home : nvl_homes[0]);
     const char *name;
 
-    if (read_present(rootfs, &present) == 0 && strcmp(present, text) == 0)
+    if (read_present(rootfs, &present) == 0 && strcmp(present, wanted) == 0)
         return 1;
-    int r = nvl_root_make_parents(rootfs, NVL_CDI_FILE);
+    int r = nvl_root_make_parents(&own, NVL_CDI_FILE);
     if (r < 0)
         return r;
-    nvl_autofd int folder = nvl_root_open_parent(rootfs, NVL_CDI_FILE, &name);
-    return folder < 0 ? folder : nvl_file_replace(folder, name, text, strlen(text), NULL, NULL);
+    nvl_autofd int folder = nvl_root_open_parent(&own, NVL_CDI_FILE, &name);
+    return folder < 0 ? folder : nvl_file_replace(folder, name, wanted, strlen(wanted), NULL, NULL);
 }
 
 /* By what `nvlxc cdi` gives containers: a mount of the driver where they have it. */
@@ -62,8 +87,9 @@ bool nvl_cdi_file_is_own(const struct nvl_root *rootfs)
 /* Leaves the folder unless it is empty: the container may have made it. */
 int nvl_cdi_file_remove(const struct nvl_root *rootfs)
 {
+    const struct nvl_root own = nvl_root_own(rootfs);
     const char *name;
-    nvl_autofd int folder = nvl_root_open_parent(rootfs, NVL_CDI_FILE, &name);
+    nvl_autofd int folder = nvl_root_open_parent(&own, NVL_CDI_FILE, &name);
 
     if (folder < 0)
         return folder;

@@ -13,9 +13,9 @@ struct nvl_strv;
 char *nvl_cdi_file_path(const char *container);
 /* Reads it, to be given to nvl_cdi_file_put; the caller frees. */
 int nvl_cdi_file_read(const struct nvl_root *host, const char *container, char **text);
-/* Writes it into the container, if it has another one. 1 if it had it already. -EEXIST: something else is
- * there. */
-int nvl_cdi_file_put(const struct nvl_root *rootfs, const char *text);
+/* Writes it into the container, with the driver at `home` (NULL: it has none), if it has another one. 1 if it
+ * had it already. -EEXIST: something else is there. */
+int nvl_cdi_file_put(const struct nvl_root *rootfs, const char *home, const char *text);
 /* Whether the container has one that nvlxc made, for whichever grant. */
 bool nvl_cdi_file_is_own(const struct nvl_root *rootfs);
 int nvl_cdi_file_remove(const struct nvl_root *rootfs);

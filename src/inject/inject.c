@@ -234,7 +234,7 @@ static void put_view(struct nvl_injection *in, const struct nvl_root *rootfs)
 
 static void put_cdi(struct nvl_injection *in, const struct nvl_root *rootfs)
 {
-    int r = nvl_cdi_file_put(rootfs, in->cdi);
+    int r = nvl_cdi_file_put(rootfs, in->home, in->cdi);
 
     if (r < 0)
         nvl_strv_pushf(&in->outcome->problems, "cannot write " NVL_CDI_FILE ": %s", strerror(-r));

@@ -160,9 +160,12 @@ static bool read_first_programs(const struct nvl_root *rootfs, struct program *p
 static bool is_glibc(const struct nvl_root *rootfs, const char *path)
 {
     struct program p;
+    struct stat st;
     nvl_autofd int fd = open_regular(rootfs, path);
 
-    return fd >= 0 && (!read_elf(fd, &p) || nvl_has_prefix(p.soname, "ld-linux"));
+    if (fd < 0) /* it may be executable without being readable */
+        return nvl_root_stat(rootfs, path, 0, &st) == 0 && S_ISREG(st.st_mode);
+    return !read_elf(fd, &p) || nvl_has_prefix(p.soname, "ld-linux");
 }
 
 void nvl_libc_read(const struct nvl_root *rootfs, struct nvl_libc *libc)

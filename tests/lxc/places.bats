@@ -129,6 +129,17 @@ share() {
     says "another container that runs has its driver mounted there"
     run -0 loads guest libcuda.so.1
     [ "$output" = $BUNDLE/lib64/libcuda.so.550.163.01 ] || { echo "got: $output"; false; }
+    # nor does it live
+    nvlxc attach owner --quiet
+    start owner
+    run nvlxc detach owner --live
+    says "removed from the running container:" "another container that runs has its driver mounted there"
+    run -0 loads guest libcuda.so.1
+    [ "$output" = $BUNDLE/lib64/libcuda.so.550.163.01 ] || { echo "got: $output"; false; }
+    stop owner
+    # the files are the other's now, whose detach takes them
+    run nvlxc detach guest --live
+    [ ! -e /var/lib/lxc/owner/rootfs/usr/local/nvidia ]
     stop guest
     rm -r /var/lib/lxc/guest
     run -0 nvlxc detach owner
@@ -150,6 +161,18 @@ share() {
     stop volume
     run -0 nvlxc detach volume
     (cd /srv/usr && find . | sort) | diff /run/usr.before -
+}
+
+@test "its CDI specification names the place where the driver is, from the first start on" {
+    make_container engine debian-12
+    share /srv/engine engine
+    nvlxc attach engine --cdi --quiet
+    start engine
+    run -0 jq -r '.containerEdits.mounts[0] | .hostPath + " " + .containerPath' /var/lib/lxc/engine/rootfs/etc/cdi/nvlxc.json
+    [ "$output" = "$OTHER $BUNDLE" ]
+    run ! grep '"hostPath": "/usr/local/nvidia' /var/lib/lxc/engine/rootfs/etc/cdi/nvlxc.json
+    stop engine
+    more_starts_leave_nothing engine 1
 }
 
 @test "privileged, with the host's own /usr/local: nothing is written on the host" {
@@ -177,7 +200,7 @@ share() {
     mkdir -p /var/lib/nvlxc/driver/550.163.01/etc/OpenCL/vendors
     touch /var/lib/nvlxc/driver/550.163.01/etc/OpenCL/vendors/nvidia.icd
     echo 'lxc.mount.entry = /srv/share etc/OpenCL none bind,create=dir 0 0' >> /var/lib/lxc/share/config
-    nvlxc attach share --capabilities all --quiet
+    nvlxc attach share --capabilities all --cdi --quiet
     start share
     run -0 syslog_of share
     says "nothing is written through a mount that others may share:" "/etc/OpenCL/vendors/nvidia.icd"
@@ -250,6 +273,8 @@ share() {
     run -0 syslog_of full
     says "no space is left"
     speaks full mount-point error
+    verify 1 full
+    step libcuda fail cause "the driver has no place in the container: /usr/local/nvidia cannot be made: no space is left" fix "nvlxc doctor full"
     stop full
     (cd /srv/full && find . | sort) | diff /run/full.before -
     # room for the driver's place, not for the cache
