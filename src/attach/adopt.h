@@ -30,7 +30,8 @@ struct nvl_holding {
     struct nvl_grant grant;       /* the container's, or what its lines by hand amount to */
     struct nvl_resolved resolved; /* no GPUs if it has none */
 };
-/* Nothing if the container was removed meanwhile. -errno if the config or one of its includes cannot be read or parsed: then the answer is unknown. */
+/* Nothing if the container was removed meanwhile. -errno if the config or one of its includes cannot be read
+ * or parsed: then the answer is unknown. */
 int nvl_holding_read(const struct nvl_container *c, const struct nvl_host *host, struct nvl_holding *holding,
                      struct nvl_error *err);
 void nvl_holding_clear(struct nvl_holding *holding);
