@@ -22,6 +22,6 @@ int nvl_fd_write(int fd, const void *data, size_t len);
  * there. */
 int nvl_file_replace(int dirfd, const char *name, const void *data, size_t len, const struct stat *like,
                      struct nvl_error *err);
-/* Removes what a killed nvl_file_replace of `name` left: its temporary files whose process is gone. The caller
- * holds the lock by which writers of `name` exclude each other. */
+/* Removes what a killed nvl_file_replace of `name` left: its temporary files whose process is gone. The
+ * caller holds the lock by which writers of `name` exclude each other. */
 void nvl_file_sweep(int dirfd, const char *name);

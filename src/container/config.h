@@ -49,9 +49,9 @@ void nvl_config_clear(struct nvl_config *config);
 bool nvl_line_is_raw(const struct nvl_line *line);
 /* The value of a key of the top section that counts (the last one), NULL for none. */
 const char *nvl_config_get(const struct nvl_config *config, const char *key);
-/* The line before which Proxmox's next write would put this key of its own: it sorts them by byte (dev0, dev1,
- * dev10, dev2), above the lxc.* lines. If somebody ordered them in another way: behind the last dev[n], else
- * behind the last key. Lines that go (`goes`, one for each) do not count. */
+/* The line before which Proxmox's next write would put this key of its own: it sorts them by byte (dev0,
+ * dev1, dev10, dev2), above the lxc.* lines. If somebody ordered them in another way: behind the last dev[n],
+ * else behind the last key. Lines that go (`goes`, one for each) do not count. */
 size_t nvl_config_key_place(const struct nvl_config *config, const bool *goes, const char *key);
 /* Whether it is the SECTION line of Proxmox's pending changes, which the next start applies. */
 bool nvl_is_pending_section(const struct nvl_line *line);

@@ -20,8 +20,8 @@ int nvl_container_by_name(const struct nvl_containers *containers, const char *n
 /* The unambiguous name among `containers`: the short one if that suffices. The caller frees. */
 char *nvl_container_full_name(const struct nvl_containers *containers, const struct nvl_container *c);
 
-/* Includes the majors of this host, if the container is on it. -ENOENT only if the container was removed after
- * it was listed: then it has nothing, and whoever goes through all of them leaves it out.
+/* Includes the majors of this host, if the container is on it. -ENOENT only if the container was removed
+ * after it was listed: then it has nothing, and whoever goes through all of them leaves it out.
  *
  * A user's config must not lead through links out of the home; one outside of it must be the user's own file.
  */

@@ -6,7 +6,6 @@
 #include "container/container.h"
 #include "container/effective.h"
 #include "grant/resolve.h"
-#include "container/target.h"
 
 /* The GPUs that the lines by hand name: those of NVIDIA_VISIBLE_DEVICES, or those whose nodes they name by
  * path. A LIST of no selectors if the lines do not say. `warnings` (NULL for none) gets names that match
@@ -24,13 +23,14 @@ struct nvl_holding {
     struct nvl_grant grant;       /* the container's, or what its lines by hand amount to */
     struct nvl_resolved resolved; /* no GPUs if it has none */
 };
-/* Nothing if the container was removed meanwhile. -errno if the config or one of its includes cannot be read or parsed: then the answer is unknown. */
+/* Nothing if the container was removed meanwhile. -errno if the config or one of its includes cannot be read
+ * or parsed: then the answer is unknown. */
 int nvl_holding_read(const struct nvl_container *c, const struct nvl_host *host, struct nvl_holding *holding,
                      struct nvl_error *err);
 void nvl_holding_clear(struct nvl_holding *holding);
 
-/* Refuses an exclusive grant (-EBUSY) if another container of this node has one of its GPUs, by a grant or by
- * hand. Warns if another container has an exclusive grant of one of them. */
-int nvl_sharing_check(const struct nvl_target *target, const struct nvl_host *host,
-                      const struct nvl_grant *grant, const struct nvl_resolved *resolved,
-                      struct nvl_strv *warnings, struct nvl_error *err);
+/* The first of these GPUs that the other one has, too; NULL. */
+const struct nvl_resolved_gpu *nvl_holding_shares(const struct nvl_resolved *resolved,
+                                                  const struct nvl_holding *other);
+/* For messages, "GPU 0, …", "MIG device 1/0 of GPU 0, …"; the caller frees. */
+char *nvl_holding_gpu_text(const struct nvl_resolved_gpu *gpu);
