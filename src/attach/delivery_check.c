@@ -7,6 +7,7 @@
 #include "base/root.h"
 #include "container/commands.h"
 #include "container/foreign.h"
+#include "container/holding.h"
 #include "container/grant_lines.h"
 #include "container/hook_environment.h"
 #include "container/rootfs_path.h"
@@ -306,4 +307,56 @@ int nvl_config_check(const struct nvl_root *root, const struct nvl_target *targe
     if (dangers.count > 0)
         return refuse_danger(target, &dangers.items[0], err);
     return included != NULL ? refuse_included(target, included, err) : 0;
+}
+
+/* ---- several containers and one GPU ---- */
+
+static int refuse(const struct nvl_strv *holders, const char *gpu, struct nvl_error *err)
+{
+    nvl_autofree char *names = nvl_strv_join(holders, ", ");
+
+    nvl_error_set(err, -EBUSY, "--exclusive: %s already belongs to %s", gpu, names);
+    nvl_error_hint(err,
+                   "take the GPU from it first (`nvlxc show %s` lists the lines that give it), or leave "
+                   "--exclusive out: several containers can share a GPU",
+                   holders->items[0]);
+    return -EBUSY;
+}
+
+/* An unreadable config may give any GPU, so it rules out a promise of exclusive use. */
+static int refuse_unknown(const struct nvl_error *why, struct nvl_error *err)
+{
+    nvl_error_set(err, -EBUSY, "--exclusive: cannot tell which GPUs another container has: %s", why->message);
+    nvl_error_hint(err, "%s", why->hint[0] != '\0' ? why->hint : "fix that config, or leave --exclusive out");
+    return -EBUSY;
+}
+
+int nvl_sharing_check(const struct nvl_target *target, const struct nvl_host *host,
+                      const struct nvl_grant *grant, const struct nvl_resolved *resolved,
+                      struct nvl_strv *warnings, struct nvl_error *err)
+{
+    struct nvl_strv nvl_auto(nvl_strv_clear) holders = {0};
+    nvl_autofree char *first = NULL;
+    struct nvl_error why = {0};
+
+    for (size_t i = 0; i < target->containers.count; i++) {
+        nvl_autofree struct nvl_container *c = nvl_container_at(&target->containers, i);
+        struct nvl_holding nvl_auto(nvl_holding_clear) other = {0};
+        if (strcmp(c->config_path, target->container->config_path) == 0 || c->node != NULL)
+            continue;
+        int r = nvl_holding_read(c, host, &other, &why);
+        if (r < 0 && grant->delivery.exclusive)
+            return refuse_unknown(&why, err);
+        const struct nvl_resolved_gpu *shared = nvl_holding_shares(resolved, &other);
+        if (shared == NULL)
+            continue;
+        nvl_autofree char *name = nvl_container_full_name(&target->containers, c);
+        nvl_autofree char *gpu = nvl_holding_gpu_text(shared);
+        nvl_strv_push(&holders, name);
+        if (other.is_exclusive)
+            nvl_strv_pushf(warnings, "%s has exclusive use of %s (--exclusive)", name, gpu);
+        if (first == NULL)
+            first = TAKE_PTR(gpu);
+    }
+    return grant->delivery.exclusive && holders.count > 0 ? refuse(&holders, first, err) : 0;
 }

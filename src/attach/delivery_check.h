@@ -27,3 +27,9 @@ bool nvl_is_same_release(const struct nvl_root *root, const struct nvl_target *t
  * (nvlxc never edits such a file), and an environment that would run code of the container on the host once
  * the container has a hook. */
 int nvl_config_check(const struct nvl_root *root, const struct nvl_target *target, struct nvl_error *err);
+
+/* Refuses an exclusive grant (-EBUSY) if another container of this node has one of its GPUs, by a grant or by
+ * hand. Warns if another container has an exclusive grant of one of them. */
+int nvl_sharing_check(const struct nvl_target *target, const struct nvl_host *host,
+                      const struct nvl_grant *grant, const struct nvl_resolved *resolved,
+                      struct nvl_strv *warnings, struct nvl_error *err);

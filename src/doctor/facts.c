@@ -151,7 +151,9 @@ static void read_gpu_user(struct nvl_host_facts *f, size_t index)
         return;
     *NVL_APPEND(f->users, f->n_users) = (struct nvl_gpu_user){
         .name = nvl_container_full_name(&f->containers, c),
+        .index = index,
         .has_grant = has_grant,
+        .is_exclusive = has_grant && grant.delivery.exclusive,
         .capabilities = has_grant ? grant.capabilities : 0,
         .needs_nodes_first = needs_nodes || c->user != NULL,
         .starts_at_boot = starts_at_boot(c, &effective),

@@ -22,7 +22,9 @@
 /* A container of this node that should have a GPU. */
 struct nvl_gpu_user {
     char *name;             /* unambiguous */
+    size_t index;           /* nvl_container_at */
     bool has_grant;         /* false: only lines by hand */
+    bool is_exclusive;      /* the grant */
     unsigned capabilities;  /* of the grant */
     bool needs_nodes_first; /* it needs nodes before it starts: dev[n], mount entries of nodes, or a hook that
                                does not run as root */

@@ -136,6 +136,28 @@ wait_for_lock() {
     ! compgen -G "$lxc/*.tmp.*"
 }
 
+@test "killed before the rename: the config is the old one, and the next write sweeps what is left" {
+    cp "$lxc/221.conf" "$BATS_TEST_TMPDIR/before"
+    ASAN_OPTIONS=detect_leaks=0 run strace -f -qq -o /dev/null -e trace=renameat,renameat2 -e inject=renameat,renameat2:signal=KILL:error=EIO:when=1 -- \
+        "$NVLXC" --root "$host" attach 221
+    [ "$status" = 137 ]
+    compgen -G "$lxc/221.conf.tmp.*"
+    cmp "$lxc/221.conf" "$BATS_TEST_TMPDIR/before"
+    run -0 "$NVLXC" --root "$host" attach 221
+    ! compgen -G "$lxc/*.tmp.*"
+}
+
+@test "Proxmox's next write moves no line that attach wrote" {
+    export NVL_PCT_ROOT=$host
+    for how in "--nodes dev --capabilities graphics" "--nodes static" ""; do
+        # shellcheck disable=SC2086 # words
+        run -0 "$NVLXC" --root "$host" attach 220 $how
+        cp "$lxc/220.conf" "$BATS_TEST_TMPDIR/written"
+        run -0 "$NVL_SOURCE/tests/lib/pct" set 220 --memory 16384
+        cmp "$lxc/220.conf" "$BATS_TEST_TMPDIR/written"
+    done
+}
+
 # ---- pmxcfs is not there ----
 
 # What Proxmox generates at each start, below the folder that is root's lxcpath.

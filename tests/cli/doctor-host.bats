@@ -963,6 +963,35 @@ host_speaks() {
     has cluster-gone fix "systemctl restart pve-cluster"
 }
 
+@test "exclusive-shared: a clone of a container that should have its GPU alone, and what else gives that GPU" {
+    local pve=$HOST/etc/pve/lxc
+    grant && nvlxc detach root/web > /dev/null # hook and bundle stay
+    nvlxc attach 221 --exclusive --capabilities compute > /dev/null
+    speaks
+    cp "$pve/221.conf" "$pve/224.conf"
+    speaks exclusive-shared:error
+    has exclusive-shared title "221 should have its GPU alone, and shares it"
+    has exclusive-shared evidence "GPU 0, NVIDIA RTX A5500 Laptop GPU" "221 has it with --exclusive, 224 too"
+    has exclusive-shared fix "nvlxc detach 224   # or, to leave it the GPU: nvlxc detach 221" "attach 221 again without --exclusive"
+    mend exclusive-shared
+    speaks
+    ! grep -q nvidia "$pve/224.conf"
+    # a grant that shares, of an edit
+    sed 's/ --exclusive//' "$pve/221.conf" > "$pve/224.conf"
+    has exclusive-shared evidence "221 has it with --exclusive, 224 by a grant"
+    nvlxc attach 224 --gpu none --capabilities compute > /dev/null
+    speaks
+    # lines by hand, which no command of nvlxc takes away
+    printf '%s\n' 'arch: amd64' 'dev0: /dev/nvidia0' 'unprivileged: 1' > "$pve/224.conf"
+    has exclusive-shared evidence "221 has it with --exclusive, 224 by lines by hand"
+    has exclusive-shared fix "remove the lines about NVIDIA from 224 (\`nvlxc show 224\` lists them), or: nvlxc detach 221"
+    # two that share, as both agreed to
+    rm "$pve/224.conf"
+    nvlxc attach 221 --capabilities compute > /dev/null
+    cp "$pve/221.conf" "$pve/224.conf"
+    speaks
+}
+
 @test "quorum-lost: /etc/pve is read-only" {
     rm "$HOST/etc/pve/local"
     mkdir "$HOST/etc/pve/local"

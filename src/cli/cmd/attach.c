@@ -6,7 +6,7 @@
 #include "plan/diff.h"
 #include "base/printable.h"
 #include "base/paths.h"
-#include "attach/adopt.h"
+#include "container/holding.h"
 #include "attach/delivery_check.h"
 #include "cli/bundle_step.h"
 #include "cli/command.h"

@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "cli/command.h"
-#include "attach/adopt.h"
+#include "container/holding.h"
 #include "container/gpu_use.h"
 #include "host/gpu_nodes.h"
 #include "host/gpu_state.h"

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/paths.h"
+#include "container/holding.h"
 #include "doctor/host/shared.h"
 #include "doctor/families.h"
 
@@ -140,6 +141,77 @@ static void check_cluster(const struct nvl_check *check, const struct nvl_host_f
     nvl_finding_fix(f, "systemctl restart pve-cluster");
 }
 
+/* What each user of GPUs has, read only if one of them should share with nobody. The caller clears each. */
+static struct nvl_holding *read_holdings(const struct nvl_host_facts *facts)
+{
+    struct nvl_holding *all = nvl_xcalloc(facts->n_users + 1, sizeof *all);
+
+    for (size_t i = 0; i < facts->n_users; i++) {
+        nvl_autofree struct nvl_container *c = nvl_container_at(&facts->containers, facts->users[i].index);
+        if (nvl_holding_read(c, &facts->host, &all[i], NULL) < 0)
+            nvl_holding_clear(&all[i]);
+    }
+    return all;
+}
+
+/* Who else has a GPU of this user's. Of two that are exclusive, the first reports both. */
+static void find_sharers(const struct nvl_host_facts *facts, const struct nvl_holding *all, size_t one,
+                         struct nvl_strv *evidence, struct nvl_strv *fix)
+{
+    const struct nvl_gpu_user *users = facts->users;
+    nvl_autofree char *own = nvl_shell_word(users[one].name);
+
+    for (size_t i = 0; i < facts->n_users; i++) {
+        const struct nvl_resolved_gpu *gpu = i == one || (i < one && users[i].is_exclusive)
+                                                 ? NULL
+                                                 : nvl_holding_shares(&all[one].resolved, &all[i]);
+        if (gpu == NULL)
+            continue;
+        nvl_autofree char *text = nvl_holding_gpu_text(gpu), *other = nvl_shell_word(users[i].name);
+        nvl_strv_pushf(evidence, "%s: %s has it with --exclusive, %s %s", text, users[one].name,
+                       users[i].name,
+                       users[i].is_exclusive ? "too"
+                       : users[i].has_grant  ? "by a grant"
+                                             : "by lines by hand");
+        if (users[i].has_grant)
+            nvl_strv_pushf(fix, "nvlxc detach %s   # or, to leave it the GPU: nvlxc detach %s", other, own);
+        else
+            nvl_strv_pushf(
+                fix,
+                "remove the lines about NVIDIA from %s (`nvlxc show %s` lists them), or: nvlxc detach %s",
+                users[i].name, other, own);
+    }
+}
+
+static void check_exclusive(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                            struct nvl_findings *findings)
+{
+    struct nvl_holding *all = NULL;
+
+    for (size_t i = 0; i < facts->n_users; i++) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, fix = {0};
+        if (!facts->users[i].is_exclusive)
+            continue;
+        all = all != NULL ? all : read_holdings(facts);
+        find_sharers(facts, all, i, &evidence, &fix);
+        if (evidence.count == 0)
+            continue;
+        nvl_autofree char *title =
+            nvl_xasprintf("%s should have its GPU alone, and shares it", facts->users[i].name);
+        struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
+        nvl_finding_evidence_lines(f, &evidence);
+        nvl_finding_cause(
+            f, "only attach looks who has a GPU: a clone or a restored backup brings the grant along, and "
+               "an edit asks nobody. Each of them gets the GPU at its start");
+        nvl_strv_pushf(&fix, "or: attach %s again without --exclusive: then they share it",
+                       facts->users[i].name);
+        nvl_finding_fix_lines(f, &fix);
+    }
+    for (size_t i = 0; all != NULL && i < facts->n_users; i++)
+        nvl_holding_clear(&all[i]);
+    free(all);
+}
+
 /* pmxcfs removes the owner's write permission from this link while the cluster has no quorum. */
 static void check_quorum(const struct nvl_check *check, const struct nvl_host_facts *facts,
                          struct nvl_findings *findings)
@@ -198,6 +270,8 @@ const struct nvl_check nvl_guest_checks[] = {
      NVL_OF_HOST(check_boot_nodes)},
     {"cluster-gone", "Is Proxmox's cluster file system mounted?", 65, 0, NULL, NVL_OF_HOST(check_cluster)},
     {"quorum-lost", "Does the cluster have quorum?", 70, 0, NULL, NVL_OF_HOST(check_quorum)},
+    {"exclusive-shared", "Does each --exclusive grant have its GPU alone?", 75, NVL_NEEDS_GRANTS, NULL,
+     NVL_OF_HOST(check_exclusive)},
     {"cgroup-v1", "Is the host's device filter cgroup v2's?", 80, 0, NULL, NVL_OF_HOST(check_host_cgroups)},
     {0},
 };

@@ -6,7 +6,6 @@
 #include "container/container.h"
 #include "container/effective.h"
 #include "grant/resolve.h"
-#include "container/target.h"
 
 /* The GPUs that the lines by hand name: those of NVIDIA_VISIBLE_DEVICES, or those whose nodes they name by
  * path. A LIST of no selectors if the lines do not say. `warnings` (NULL for none) gets names that match
@@ -36,8 +35,8 @@ int nvl_holding_read(const struct nvl_container *c, const struct nvl_host *host,
                      struct nvl_error *err);
 void nvl_holding_clear(struct nvl_holding *holding);
 
-/* Refuses an exclusive grant (-EBUSY) if another container of this node has one of its GPUs, by a grant or by
- * hand. Warns if another container has an exclusive grant of one of them. */
-int nvl_sharing_check(const struct nvl_target *target, const struct nvl_host *host,
-                      const struct nvl_grant *grant, const struct nvl_resolved *resolved,
-                      struct nvl_strv *warnings, struct nvl_error *err);
+/* The first of these GPUs that the other one has, too; NULL. */
+const struct nvl_resolved_gpu *nvl_holding_shares(const struct nvl_resolved *resolved,
+                                                  const struct nvl_holding *other);
+/* For messages, "GPU 0, …", "MIG device 1/0 of GPU 0, …"; the caller frees. */
+char *nvl_holding_gpu_text(const struct nvl_resolved_gpu *gpu);
