@@ -22,7 +22,9 @@ struct nvl_included_file {
 struct reading {
     const struct nvl_root *root;
     const struct nvl_config *own;
+    const struct nvl_effective *before; /* has files that were read already; NULL for none */
     struct nvl_effective *to;
+    const char *regular; /* a path that was looked at: a regular file */
     unsigned depth, files;
     size_t bytes;
     int code; /* of the first include that could not be read */
@@ -106,8 +108,8 @@ static int read_file(struct reading *r, const char *path, const char *key, char 
     if (++r->files > FILES_MAX)
         return nvl_error_set(err, -ELOOP, "%s: the config includes more than %d files", key, FILES_MAX);
     /* check before opening: opening a device can already have an effect */
-    int code = nvl_root_stat(r->root, path, 0, &st);
-    if (code == 0 && !S_ISREG(st.st_mode))
+    int code = path == r->regular ? 0 : nvl_root_stat(r->root, path, 0, &st);
+    if (code == 0 && path != r->regular && !S_ISREG(st.st_mode))
         return nvl_error_set(err, -EINVAL, "%s: %s is not a regular file", key, path);
     if (code == 0)
         code = nvl_root_read(r->root, path, NVL_CONFIG_MAX, text, len);
@@ -124,6 +126,15 @@ static int read_file(struct reading *r, const char *path, const char *key, char 
     return nvl_error_set(err, -EFBIG, "%s: the config includes more than %u MiB", key, BYTES_MAX >> 20);
 }
 
+/* The config of a file that was included before; NULL if it was not. */
+static const struct nvl_config *find_read(const struct reading *r, const char *path)
+{
+    for (size_t i = 0; r->before != NULL && i < r->before->n_files; i++)
+        if (r->before->files[i]->config.text != NULL && strcmp(r->before->files[i]->path, path) == 0)
+            return &r->before->files[i]->config;
+    return NULL;
+}
+
 static int parse_include(struct reading *r, const char *path, struct nvl_included_file **file,
                          struct nvl_error *err)
 {
@@ -135,9 +146,15 @@ static int parse_include(struct reading *r, const char *path, struct nvl_include
         nvl_error_hint(err, "check for a file that includes itself; LXC cannot load it either");
         return -ELOOP;
     }
-    int code = read_file(r, path, "lxc.include", &text, &len, err);
+    const struct nvl_config *read = find_read(r, path);
+    int code = read != NULL ? 0 : read_file(r, path, "lxc.include", &text, &len, err);
     if (code < 0)
         return code;
+    if (read != NULL) {
+        text = nvl_xstrndup(read->text, len = read->len);
+        r->files++;
+        r->bytes += len;
+    }
     *file = add_file(r->to, path);
     code = nvl_config_parse(&(*file)->config, NVL_DIALECT_LXC, text, len, err);
     return code < 0 ? nvl_error_prefix(err, "lxc.include: %s", path) : 0;
@@ -188,10 +205,18 @@ static void walk_include(struct reading *r, const char *value)
     nvl_autofree char *path = value[0] == '/' ? nvl_xstrdup(value) : nvl_xasprintf("/%s", value);
     struct stat st;
 
-    if (nvl_has_suffix(path, "/") || (nvl_root_stat(r->root, path, 0, &st) == 0 && S_ISDIR(st.st_mode)))
-        walk_folder(r, path);
-    else
+    if (find_read(r, path) != NULL) {
         walk_file(r, path);
+        return;
+    }
+    int code = nvl_root_stat(r->root, path, 0, &st);
+    if (nvl_has_suffix(path, "/") || (code == 0 && S_ISDIR(st.st_mode))) {
+        walk_folder(r, path);
+        return;
+    }
+    r->regular = code == 0 && S_ISREG(st.st_mode) ? path : NULL;
+    walk_file(r, path);
+    r->regular = NULL;
 }
 
 static void walk_lines(struct reading *r, const struct nvl_config *config, const char *file)
@@ -357,11 +382,11 @@ static void find_owners(struct nvl_effective *e)
 
 /* ---- reading ---- */
 
-int nvl_effective_read(const struct nvl_root *root, const struct nvl_container *c,
-                       const struct nvl_config *config, struct nvl_effective *effective,
-                       struct nvl_error *err)
+int nvl_effective_read_again(const struct nvl_root *root, const struct nvl_container *c,
+                             const struct nvl_config *config, const struct nvl_effective *before,
+                             struct nvl_effective *effective, struct nvl_error *err)
 {
-    struct reading r = {.root = root, .own = config, .to = effective, .err = err};
+    struct reading r = {.root = root, .own = config, .before = before, .to = effective, .err = err};
 
     *effective = (struct nvl_effective){.config = config, .path = c->config_path};
     if (config->dialect == NVL_DIALECT_PVE)
@@ -372,6 +397,13 @@ int nvl_effective_read(const struct nvl_root *root, const struct nvl_container *
     take_fstab(&r);
     find_owners(effective);
     return r.code;
+}
+
+int nvl_effective_read(const struct nvl_root *root, const struct nvl_container *c,
+                       const struct nvl_config *config, struct nvl_effective *effective,
+                       struct nvl_error *err)
+{
+    return nvl_effective_read_again(root, c, config, NULL, effective, err);
 }
 
 void nvl_effective_clear(struct nvl_effective *effective)

@@ -41,6 +41,10 @@ struct nvl_effective {
 int nvl_effective_read(const struct nvl_root *root, const struct nvl_container *c,
                        const struct nvl_config *config, struct nvl_effective *effective,
                        struct nvl_error *err);
+/* The same of another config of the container; reads no file again that `before` has. */
+int nvl_effective_read_again(const struct nvl_root *root, const struct nvl_container *c,
+                             const struct nvl_config *config, const struct nvl_effective *before,
+                             struct nvl_effective *effective, struct nvl_error *err);
 void nvl_effective_clear(struct nvl_effective *effective);
 
 /* The value of a key that counts (the last one); NULL for none. */

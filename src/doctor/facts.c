@@ -244,17 +244,15 @@ static void read_rootfs(struct nvl_container_facts *f)
 }
 
 /* What follows from the config. */
-static void read_wishes(struct nvl_container_facts *f)
+static void read_wishes(struct nvl_container_facts *f, const struct nvl_effective *before)
 {
     const struct nvl_host_facts *host = f->host;
     struct nvl_error ignored;
 
-    nvl_effective_read(host->root, f->container, &f->config, &f->effective, &f->incomplete);
+    nvl_effective_read_again(host->root, f->container, &f->config, before, &f->effective, &f->incomplete);
     f->has_grant = nvl_effective_grant(&f->effective, &f->grant, &ignored) == 1;
     if (f->has_grant)
         nvl_grant_resolve(&f->grant, &host->host, &f->resolved);
-    for (size_t i = 0; i < f->resolved.n_nodes; i++)
-        nvl_node_check(host->root, &f->resolved.nodes[i]);
     if (f->incomplete.code == 0)
         f->filter = nvl_device_filter(f->container, &f->effective);
     nvl_idmap_read(&f->effective, &f->idmap, &f->idmap_error);
@@ -269,7 +267,9 @@ int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct 
     if (r < 0)
         return r;
     f->name = nvl_container_full_name(&host->containers, container);
-    read_wishes(f);
+    read_wishes(f, NULL);
+    for (size_t i = 0; i < f->resolved.n_nodes; i++)
+        nvl_node_check(host->root, &f->resolved.nodes[i]);
     return 0;
 }
 
@@ -284,7 +284,7 @@ void nvl_container_facts_of(struct nvl_container_facts *f, const struct nvl_host
                                       .rootfs = NVL_ROOT_NONE};
     *f->container = *target->container; /* its texts stay the target's */
     *config = (struct nvl_config){0};
-    read_wishes(f);
+    read_wishes(f, &target->effective);
     read_rootfs(f);
 }
 

@@ -118,7 +118,7 @@ static int choose_rules(const struct nvl_context *ctx, struct attach *a, bool re
 
     int r = read_bare(a, replace, &bare, err);
     if (r == 0)
-        r = nvl_effective_read(&ctx->root, c, &bare, &effective, err);
+        r = nvl_effective_read_again(&ctx->root, c, &bare, &a->target.effective, &effective, err);
     if (r == 0)
         r = nvl_idmap_read(&effective, &map, err);
     if (r < 0)
