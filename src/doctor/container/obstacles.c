@@ -135,7 +135,9 @@ static void check_idmap(const struct nvl_check *check, const struct nvl_containe
     const char *owner = user != NULL ? user->name : "root";
     unsigned uid = user != NULL ? user->uid : 0;
 
-    for (size_t i = 0; i < facts->effective.count && asks_for_ranges(facts->host->root); i++) {
+    if (nvl_effective_get(&facts->effective, NVL_KEY_IDMAP) == NULL || !asks_for_ranges(facts->host->root))
+        return;
+    for (size_t i = 0; i < facts->effective.count; i++) {
         struct nvl_mapping m;
         if (strcmp(facts->effective.items[i].key, NVL_KEY_IDMAP) != 0 ||
             !nvl_mapping_parse(facts->effective.items[i].value, &m))
