@@ -16,8 +16,9 @@ static const char *skip_slashes(const char *path)
 /* "dev/nvidia0", "//dev/nvidia-caps": a node that grants bring, or the folder of such. */
 static bool is_nvidia_node(const char *path)
 {
+    if (!nvl_has_prefix(skip_slashes(path), "dev/nvidia"))
+        return false;
     nvl_autofree char *full = nvl_xasprintf("/%s", skip_slashes(path));
-
     return nvl_node_is_nvidias(full);
 }
 

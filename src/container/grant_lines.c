@@ -22,6 +22,7 @@
 /* Spelled out, unlike what people write: the node of another vendor's GPU must not pass for nvlxc's. */
 #define DEV_OPTIONS     ",mode=0666"
 #define DRI_DEV_OPTIONS DEV_OPTIONS ",uid=0,gid=0"
+#define DRI_GID_OPTIONS ",mode=0660,uid=0,gid=%u" /* for the container's group, if that is known */
 
 /* ---- values ---- */
 
@@ -58,6 +59,12 @@ static char *with_entry(const struct nvl_with_place *place)
 {
     return entry_value(place->path, place->path,
                        place->is_folder ? "bind,optional,create=dir" : "bind,optional,create=file");
+}
+
+static char *dri_dev(const char *path, unsigned gid)
+{
+    return gid > 0 ? nvl_xasprintf("%s" DRI_GID_OPTIONS, path, gid)
+                   : nvl_xasprintf("%s" DRI_DEV_OPTIONS, path);
 }
 
 static char *smi_entry(void)
@@ -103,24 +110,38 @@ static bool is_dri(const char *path)
     return is_numbered(path, "/dev/dri/card") || is_numbered(path, "/dev/dri/renderD");
 }
 
+/* Most mount entries of a config are about something else: this takes no memory for them. */
+static bool may_be_entry(const char *value)
+{
+    static const char *const ends[] = {"bind,optional,create=file", "bind,optional,create=dir"};
+
+    return value[0] == '/' && (nvl_has_suffix(value, ends[0]) || nvl_has_suffix(value, ends[1]));
+}
+
+static bool is_exactly(const char *value, char *form)
+{
+    nvl_autofree char *own = form;
+
+    return strcmp(value, own) == 0;
+}
+
 static enum nvl_grant_slot entry_slot(const char *value)
 {
-    nvl_autofree char *source = nvl_xstrndup(value, strcspn(value, " \t"));
-
-    if (source[0] != '/')
-        return NVL_SLOT_NONE;
-    nvl_autofree char *node = node_entry(source), *folder = folder_entry(source), *smi = smi_entry();
-
-    if (strcmp(value, smi) == 0 || (nvl_is_library_folder(source) && strcmp(value, folder) == 0))
-        return NVL_SLOT_LIBRARY;
     struct nvl_with_place place;
-    if (nvl_with_find(source, &place)) {
-        nvl_autofree char *with = with_entry(&place);
-        return strcmp(value, with) == 0 ? NVL_SLOT_WITH_ENTRY : NVL_SLOT_NONE;
-    }
-    if (strcmp(value, node) != 0)
+
+    if (!may_be_entry(value))
         return NVL_SLOT_NONE;
-    return nvl_node_is_nvidias(source) ? NVL_SLOT_ENTRY : is_dri(source) ? NVL_SLOT_DRI_ENTRY : NVL_SLOT_NONE;
+    nvl_autofree char *source = nvl_xstrndup(value, strcspn(value, " \t"));
+    if (strcmp(source, NVL_HOST_SMI) == 0)
+        return is_exactly(value, smi_entry()) ? NVL_SLOT_LIBRARY : NVL_SLOT_NONE;
+    if (nvl_with_find(source, &place))
+        return is_exactly(value, with_entry(&place)) ? NVL_SLOT_WITH_ENTRY : NVL_SLOT_NONE;
+    if (nvl_node_is_nvidias(source))
+        return is_exactly(value, node_entry(source)) ? NVL_SLOT_ENTRY : NVL_SLOT_NONE;
+    if (is_dri(source))
+        return is_exactly(value, node_entry(source)) ? NVL_SLOT_DRI_ENTRY : NVL_SLOT_NONE;
+    return nvl_is_library_folder(source) && is_exactly(value, folder_entry(source)) ? NVL_SLOT_LIBRARY
+                                                                                    : NVL_SLOT_NONE;
 }
 
 /* An NVIDIA node counts whatever else the entry says: the web interface may have changed its mode. */
@@ -132,7 +153,7 @@ static enum nvl_grant_slot dev_slot(const char *value)
         return NVL_SLOT_NONE;
     if (nvl_node_is_nvidias(entry.path))
         return NVL_SLOT_DEV;
-    nvl_autofree char *exact = nvl_xasprintf("%s" DRI_DEV_OPTIONS, entry.path);
+    nvl_autofree char *exact = dri_dev(entry.path, entry.gid);
     return is_dri(entry.path) && strcmp(value, exact) == 0 ? NVL_SLOT_DRI_DEV : NVL_SLOT_NONE;
 }
 
@@ -210,13 +231,15 @@ static void add_company(struct nvl_grant_line_list *lines, const struct nvl_gran
     }
 }
 
-static void add_devs(struct nvl_grant_line_list *lines, const struct nvl_strv *nodes)
+static void add_devs(struct nvl_grant_line_list *lines, const struct nvl_grant_places *places)
 {
-    for (size_t i = 0; i < nodes->count; i++) {
-        const char *path = nodes->items[i];
-        bool dri = is_dri(path);
-        add(lines, dri ? NVL_SLOT_DRI_DEV : NVL_SLOT_DEV, KEY_DEV,
-            nvl_xasprintf("%s%s", path, dri ? DRI_DEV_OPTIONS : DEV_OPTIONS));
+    for (size_t i = 0; i < places->nodes.count; i++) {
+        const char *path = places->nodes.items[i];
+        if (is_dri(path))
+            add(lines, NVL_SLOT_DRI_DEV, KEY_DEV,
+                dri_dev(path, nvl_has_prefix(path, "/dev/dri/card") ? places->video : places->render));
+        else
+            add(lines, NVL_SLOT_DEV, KEY_DEV, nvl_xasprintf("%s" DEV_OPTIONS, path));
         lines->items[lines->count - 1].index = (int)i;
     }
 }
@@ -231,7 +254,7 @@ static void add_nodes(struct nvl_grant_line_list *lines, const struct nvl_grant 
         if (!is_dri(places->nodes.items[i]))
             add(lines, NVL_SLOT_ENTRY, NVL_KEY_ENTRY, node_entry(places->nodes.items[i]));
     if (grant->delivery.nodes == NVL_NODES_DEV)
-        add_devs(lines, &places->nodes);
+        add_devs(lines, places);
 }
 
 void nvl_grant_line_list_make(struct nvl_grant_line_list *lines, const struct nvl_grant *grant,

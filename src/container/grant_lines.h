@@ -18,7 +18,7 @@ enum nvl_grant_slot {
     NVL_SLOT_RULE,       /* path-form, of /dev/nvidia* */
     NVL_SLOT_ENTRY,      /* mount entry of /dev/nvidia* */
     NVL_SLOT_DEV,        /* Proxmox's dev[n] of /dev/nvidia* */
-    NVL_SLOT_DRI_DEV,    /* of /dev/dri/{card,renderD}N, with mode, uid and gid spelled out */
+    NVL_SLOT_DRI_DEV,    /* of /dev/dri/{card,renderD}N, with mode, uid 0 and gid spelled out */
     NVL_SLOT_LIBRARY,    /* mount entry of a library folder, and of nvidia-smi */
     NVL_SLOT_DRI_ENTRY,  /* mount entry of /dev/dri/{card,renderD}N */
     NVL_SLOT_DRI_RULE,   /* path-form, of /dev/dri/{card,renderD}N */
@@ -39,6 +39,7 @@ struct nvl_grant_places {
     struct nvl_strv rules;     /* device paths that need a rule of the container's filter */
     struct nvl_strv libraries; /* for LIBRARIES_HOST: folders (nvl_is_library_folder) */
     bool has_smi;              /* also NVL_HOST_SMI */
+    unsigned video, render;    /* the container's groups for the nodes of /dev/dri; 0 if unknown */
     bool needs_rules;          /* the filter is an allow-list: what --with names needs rules, too */
 };
 void nvl_grant_places_clear(struct nvl_grant_places *places);

@@ -184,12 +184,13 @@ bool *nvl_config_strays(const struct nvl_config *config)
 {
     nvl_autofree enum nvl_line_owner *owners = nvl_config_owners(config);
     nvl_autofree bool *strays = nvl_xcalloc(config->n_lines + 1, sizeof *strays);
+    size_t end = top_end(config);
     bool any = false;
 
-    for (size_t i = 0; i < top_end(config); i++)
+    for (size_t i = 0; i < end; i++)
         if (owners[i] != NVL_OWNER_OTHER)
             return NULL;
-    for (size_t from = top_end(config), to; from < config->n_lines; from = to) {
+    for (size_t from = end, to; from < config->n_lines; from = to) {
         for (to = from; to < config->n_lines && config->lines[to].section == config->lines[from].section;)
             to++;
         if (to == config->n_lines || nvl_is_pending_section(&config->lines[from]))

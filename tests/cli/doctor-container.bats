@@ -1309,3 +1309,25 @@ private() {
     : > "$HOST/dev/nvidia-caps-imex-channels/channel1"
     speaks 220
 }
+
+@test "node-taken: another vendor's device under the name of the GPU's node" {
+    printf '%s\n' 'lxc.mount.entry: /dev/dri/renderD130 dev/dri/renderD128 none bind,optional,create=file' > "$PVE/220.conf"
+    nvlxc attach 220 --capabilities compute,utility,graphics > /dev/null 2>&1
+    speaks 220 node-taken error
+    has 220 node-taken fix 'remove line 1 from /etc/pve/lxc/220.conf'
+    take_out 220 node-taken
+    speaks 220
+}
+
+@test "dev-absent: what is there instead, and which of it is NVIDIA's; links by address, too" {
+    printf '%s\n' 'dev0: /dev/dri/card0,gid=44' 'dev1: /dev/dri/by-path/pci-0000:00:03.0-render,gid=993' > "$PVE/220.conf"
+    mkdir -p "$HOST/dev/dri/by-path"
+    ln -s ../renderD128 "$HOST/dev/dri/by-path/pci-0000:01:00.0-render"
+    nvlxc attach 220 > /dev/null 2>&1
+    has 220 dev-absent evidence 'it has /dev/dri/card1 (NVIDIA'"'"'s, 0000:01:00.0)' \
+        'it has /dev/dri/by-path/pci-0000:01:00.0-render (NVIDIA'"'"'s, 0000:01:00.0)'
+    # a node of NVIDIA's that no grant brings
+    printf '%s\n' 'dev0: /dev/nvidia-nvswitch0' > "$PVE/220.conf"
+    nvlxc attach 220 > /dev/null 2>&1
+    has 220 dev-absent fix 'pct set 220 --delete dev0'
+}

@@ -181,3 +181,26 @@ LIST
     run -0 nvlxc detach 220
     cmp "$CONF" "$HOST/before"
 }
+
+@test "--nodes dev: /dev/dri for the container's own groups, where its root file system tells them" {
+    mkdir -p "$HOST/srv/ct/rootfs/etc"
+    printf 'video:x:44:\nrender:x:993:\n' > "$HOST/srv/ct/rootfs/etc/group"
+    ct 220 'dev0: /dev/dri/renderD129,gid=104' 'rootfs: /srv/ct/rootfs'
+    run -0 nvlxc attach 220 --nodes dev --capabilities compute,utility,graphics
+    grep -qx 'dev[0-9]*: /dev/dri/card1,mode=0660,uid=0,gid=44' "$CONF"
+    grep -qx 'dev[0-9]*: /dev/dri/renderD128,mode=0660,uid=0,gid=993' "$CONF"
+    cp "$CONF" "$HOST/once"
+    run -0 nvlxc attach 220 --nodes dev --capabilities compute,utility,graphics
+    cmp "$CONF" "$HOST/once"
+    # its groups got other numbers
+    sed -i 's/993/105/' "$HOST/srv/ct/rootfs/etc/group"
+    run -0 nvlxc attach 220 --nodes dev --capabilities compute,utility,graphics
+    [ "$(grep -c 'renderD128' "$CONF")" = 1 ]
+    grep -q 'renderD128,mode=0660,uid=0,gid=105' "$CONF"
+    run -0 nvlxc detach 220
+    cmp "$CONF" "$HOST/before"
+    # on a storage nobody knows them: open to all
+    ct 220 'rootfs: local-lvm:vm-220-disk-0,size=8G'
+    run -0 nvlxc attach 220 --nodes dev --capabilities compute,utility,graphics
+    grep -q 'renderD128,mode=0666,uid=0,gid=0' "$CONF"
+}

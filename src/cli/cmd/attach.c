@@ -19,7 +19,9 @@
 #include "apply/commit.h"
 #include "container/device_rules.h"
 #include "container/idmap.h"
+#include "container/rootfs_path.h"
 #include "grant/resolve.h"
+#include "inject/node_copies.h"
 #include "template/template.h"
 
 struct attach_values {
@@ -213,6 +215,26 @@ static int resolve_request(const struct nvl_context *ctx, const char *name,
     return r;
 }
 
+/* The container's own groups for /dev/dri, for Proxmox's dev[n] entries. A disk that only `pct mount` reaches
+ * does not tell them: then the nodes are open to all, as NVIDIA's are. */
+static void find_groups(const struct nvl_context *ctx, struct attach *a)
+{
+    nvl_auto(nvl_root_close) struct nvl_root rootfs = NVL_ROOT_NONE;
+    const struct nvl_node card = {.path = "/dev/dri/card0"}, render = {.path = "/dev/dri/renderD128"};
+    nvl_autofree char *why = NULL;
+    struct nvl_idmap map;
+    const char *name;
+
+    if (a->grant.delivery.nodes != NVL_NODES_DEV || nvl_idmap_read(&a->target.effective, &map, NULL) < 0 ||
+        nvl_container_open_rootfs(&ctx->root, a->target.container, &a->target.effective, &map, &rootfs,
+                                  &why) < 0)
+        return;
+    if (!nvl_node_copy_group(&rootfs, &card, &name, &a->places.video))
+        a->places.video = 0;
+    if (!nvl_node_copy_group(&rootfs, &render, &name, &a->places.render))
+        a->places.render = 0;
+}
+
 /* ---- will it start? ---- */
 
 static void find_obstacles(const struct attach *a, const char *text, size_t len,
@@ -327,6 +349,7 @@ static int prepare_attach(const struct nvl_context *ctx, const char *name, const
         return r;
     if (nvl_root_is_machine(&ctx->root) && !nvl_root_exists(&ctx->root, NVL_HOOK_PROGRAM))
         nvl_strv_push(&a->warnings, NVL_HOOK_PROGRAM " is not installed: containers start without a GPU");
+    find_groups(ctx, a);
     if (values->replace)
         nvl_adopt_list(&a->target.effective, &a->grant, &a->resolved, a->places.rules.count > 0, &a->replaced,
                        &a->instead);

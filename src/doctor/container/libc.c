@@ -63,9 +63,9 @@ static void check_glibc(const struct nvl_check *check, const struct nvl_containe
 
 const struct nvl_check nvl_libc_checks[] = {
     {"container-processor", "Are its programs for the host's processor?", 8,
-     NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS, NULL, NVL_OF_CONTAINER(check_processor)},
-    {"container-musl", "Can its C library load NVIDIA's driver?", 10, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS,
-     NULL, NVL_OF_CONTAINER(check_musl)},
+     NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS | NVL_OF_START, NULL, NVL_OF_CONTAINER(check_processor)},
+    {"container-musl", "Can its C library load NVIDIA's driver?", 10,
+     NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS | NVL_OF_START, NULL, NVL_OF_CONTAINER(check_musl)},
     {"container-glibc", "Is its glibc where programs look for it?", 12, NVL_NEEDS_BUNDLE | NVL_NEEDS_ROOTFS,
      NULL, NVL_OF_CONTAINER(check_glibc)},
     {0},

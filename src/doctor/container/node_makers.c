@@ -115,7 +115,47 @@ static void check_node_twice(const struct nvl_check *check, const struct nvl_con
         nvl_finding_fix_lines(f, &clash.fix);
 }
 
+/* Whether an entry brings another device under a name that the grant has a node for. */
+static bool takes_place(const struct nvl_container_facts *facts, const struct nvl_node_maker *maker)
+{
+    const struct nvl_setting *s = &facts->effective.items[maker->setting];
+    nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry entry = {0};
+
+    if (maker->kind != NVL_MADE_BY_ENTRY || maker->is_folder || s->owner == NVL_OWNER_NVLXC ||
+        !nvl_setting_mount(s, &entry) || strcmp(entry.source, maker->path) == 0)
+        return false;
+    for (size_t i = 0; i < facts->resolved.n_nodes; i++)
+        if (strcmp(facts->resolved.nodes[i].path, maker->path) == 0)
+            return true;
+    return false;
+}
+
+static void check_node_taken(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                             struct nvl_findings *findings)
+{
+    nvl_auto(nvl_node_makers_clear) struct nvl_node_makers makers;
+    nvl_auto(clash_clear) struct clash clash = {0};
+
+    nvl_node_makers_find(facts->host->root, &facts->effective, &makers);
+    for (size_t i = 0; i < makers.count; i++)
+        if (takes_place(facts, &makers.items[i]))
+            add_clash(&clash, facts, &makers.items[i]);
+    struct nvl_finding *f =
+        nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &clash.evidence,
+                             "another device has the name of a node that its grant brings");
+    if (f == NULL)
+        return;
+    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &clash.paths);
+    nvl_finding_cause(
+        f, "mount entries come before the start hook, which covers nothing: the container has that "
+           "device under the name, and not its GPU's. Device names are the host's: give the other "
+           "device its own, or another one");
+    nvl_finding_fix_lines(f, &clash.fix);
+}
+
 const struct nvl_check nvl_node_maker_checks[] = {
+    {"node-taken", "Do the names of its GPUs' nodes belong to them?", 45, NVL_NEEDS_GRANT | NVL_OF_START,
+     NULL, NVL_OF_CONTAINER(check_node_taken)},
     {"node-twice", "Does only one line make each of its nodes?", 41, NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_node_twice)},
     {0},

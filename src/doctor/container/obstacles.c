@@ -13,22 +13,57 @@
 
 /* ---- dev[n] of any device ---- */
 
-/* "/dev/dri/card1, /dev/dri/renderD128": what exists in its place. */
-static char *find_neighbors(const struct nvl_root *root, const char *path)
+/* "card0" and "card1"; of udev's links by address, "pci-0000:00:02.0-render" and "pci-0000:01:00.0-render".
+ */
+static bool is_neighbor(const char *name, const char *other)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0}, found = {0};
+    const char *dash = strrchr(name, '-'), *others = strrchr(other, '-');
+    size_t stem = strcspn(name, "0123456789");
+
+    if (nvl_has_prefix(name, "pci-"))
+        return nvl_has_prefix(other, "pci-") && strcmp(dash, others) == 0;
+    return stem > 0 && strncmp(name, other, stem) == 0 && other[stem] != '\0' &&
+           other[stem + strspn(other + stem, "0123456789")] == '\0';
+}
+
+/* What exists in its place. */
+static void find_neighbors(const struct nvl_root *root, const char *path, struct nvl_strv *found)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
     const char *slash = strrchr(path, '/');
     nvl_autofree char *folder = nvl_xstrndup(path, (size_t)(slash - path));
-    size_t stem = strcspn(slash + 1, "0123456789");
 
     nvl_root_list(root, folder, &names);
-    for (size_t i = 0; stem > 0 && i < names.count; i++) {
-        const char *rest = names.items[i] + stem;
-        if (strncmp(names.items[i], slash + 1, stem) == 0 && rest[0] != '\0' &&
-            rest[strspn(rest, "0123456789")] == '\0')
-            nvl_strv_pushf(&found, "%s/%s", folder, names.items[i]);
+    for (size_t i = 0; i < names.count; i++)
+        if (is_neighbor(slash + 1, names.items[i]))
+            nvl_strv_pushf(found, "%s/%s", folder, names.items[i]);
+}
+
+/* The GPU of NVIDIA's that has the node, which may be somebody else's after all. */
+static const struct nvl_gpu *find_node_gpu(const struct nvl_gpus *gpus, const char *path)
+{
+    for (size_t i = 0; i < gpus->count; i++) {
+        const struct nvl_gpu *gpu = &gpus->items[i];
+        nvl_autofree char *card = nvl_xasprintf("/dev/dri/card%d", gpu->card),
+                          *render = nvl_xasprintf("/dev/dri/renderD%d", gpu->render);
+        if (strcmp(path, card) == 0 || strcmp(path, render) == 0 || strstr(path, gpu->pci) != NULL)
+            return gpu;
     }
-    return nvl_strv_join(&found, ", ");
+    return NULL;
+}
+
+/* "/dev/dri/card0, /dev/dri/card1 (NVIDIA's, 0000:01:00.0)" */
+static char *describe_neighbors(const struct nvl_gpus *gpus, const struct nvl_strv *found)
+{
+    struct nvl_buf b = {0};
+
+    for (size_t i = 0; i < found->count; i++) {
+        const struct nvl_gpu *gpu = find_node_gpu(gpus, found->items[i]);
+        nvl_buf_addf(&b, "%s%s", i > 0 ? ", " : "", found->items[i]);
+        if (gpu != NULL)
+            nvl_buf_addf(&b, " (NVIDIA's, %s)", gpu->pci);
+    }
+    return nvl_buf_take(&b);
 }
 
 static bool is_device(const struct nvl_root *root, const char *path)
@@ -53,15 +88,15 @@ static void dev_fix_clear(struct dev_fix *fix)
 
 /* A single device in its place can be named; among several, only the user knows which is meant. */
 static void add_device_fix(const struct nvl_container_facts *facts, const struct nvl_setting *s,
-                           const char *path, const char *neighbors, struct dev_fix *fix)
+                           const char *path, const struct nvl_strv *neighbors, struct dev_fix *fix)
 {
     const char *options = strchr(s->value, ',');
-    bool is_single = strchr(neighbors, ',') == NULL;
+    bool is_single = neighbors->count == 1;
     nvl_autofree char *value =
-        nvl_xasprintf("%s%s", is_single ? neighbors : "PATH", options != NULL ? options : "");
+        nvl_xasprintf("%s%s", is_single ? neighbors->items[0] : "PATH", options != NULL ? options : "");
     nvl_autofree char *word = nvl_shell_word(value);
 
-    if (neighbors[0] == '\0') {
+    if (neighbors->count == 0) {
         nvl_strv_push(&fix->gone, s->key);
         nvl_strv_push(&fix->paths, path);
     } else if (is_single) {
@@ -97,14 +132,16 @@ static void check_dev_absent(const struct nvl_check *check, const struct nvl_con
         nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry entry = {0};
         const struct nvl_setting *s = &facts->effective.items[i];
         if (!nvl_setting_dev(s, &entry) || !nvl_has_prefix(entry.path, "/dev/") ||
-            nvl_has_prefix(entry.path, "/dev/nvidia") || is_device(facts->host->root, entry.path))
+            nvl_node_is_nvidias(entry.path) || is_device(facts->host->root, entry.path))
             continue;
-        nvl_autofree char *neighbors = find_neighbors(facts->host->root, entry.path);
+        nvl_auto(nvl_strv_clear) struct nvl_strv neighbors = {0};
+        find_neighbors(facts->host->root, entry.path, &neighbors);
+        nvl_autofree char *text = describe_neighbors(&facts->host->host.gpus, &neighbors);
         nvl_add_setting_evidence(&evidence, facts, i);
         nvl_strv_pushf(&evidence, "%s is not a device of the host%s%s", entry.path,
-                       neighbors[0] != '\0' ? "; it has " : "", neighbors);
+                       neighbors.count > 0 ? "; it has " : "", text);
         nvl_strv_push(&paths, entry.path);
-        add_device_fix(facts, s, entry.path, neighbors, &fix);
+        add_device_fix(facts, s, entry.path, &neighbors, &fix);
     }
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
