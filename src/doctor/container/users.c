@@ -151,8 +151,24 @@ static void find_denied_to(const struct nvl_container_facts *facts, const struct
     }
 }
 
+/* Mostly none: then no unit needs to be read. */
+static bool has_closed_node(const struct nvl_container_facts *facts, bool is_graphics)
+{
+    size_t count;
+    nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
+    struct stat st;
+
+    for (size_t i = 0; i < count; i++)
+        if (is_judged(&nodes[i], is_graphics) && look_at_node(facts, &nodes[i], &st) &&
+            (st.st_mode & 0006) != 0006)
+            return true;
+    return false;
+}
+
 static void find_denied(const struct nvl_container_facts *facts, struct denied *d)
 {
+    if (!has_closed_node(facts, d->is_graphics))
+        return;
     for (const char *const *service = nvl_gpu_services; *service != NULL; service++) {
         nvl_auto(nvl_account_clear) struct nvl_account u = {0};
         if (nvl_service_user(&facts->rootfs, *service, &u))
