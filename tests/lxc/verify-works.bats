@@ -429,14 +429,14 @@ SH
 @test "NVENC and NVDEC: another version, no answer, nothing there" {
     cp $STUBS/libnvidia-encode.so "$R/usr/local/lib/libnvidia-encode.so.535.104.05"
     ln -s libnvidia-encode.so.535.104.05 "$R/usr/local/lib/libnvidia-encode.so.1"
-    mv "$R/etc/ld.so.conf.d/00-nvlxc.conf" "$R/etc/ld.so.conf.d/zz-nvlxc.conf"
+    mv "$R/etc/ld.so.conf.d/00-nvlxc.conf" "$R/etc/ld.so.conf.d/zz-nvlxc-devices.conf"
     inside d12 ldconfig
     verify 1 d12
     step nvenc fail evidence "libnvidia-encode.so.535.104.05 is 535.104.05, the kernel module 550.163.01" cause "must be the same" \
         fix "remove the driver that is installed there"
     step nvdec pass
     rm "$R"/usr/local/lib/libnvidia-encode.so.*
-    mv "$R/etc/ld.so.conf.d/zz-nvlxc.conf" "$R/etc/ld.so.conf.d/00-nvlxc.conf"
+    mv "$R/etc/ld.so.conf.d/zz-nvlxc-devices.conf" "$R/etc/ld.so.conf.d/00-nvlxc.conf"
     inside d12 ldconfig
     stub_says d12 nvenc 7
     verify 1 d12
@@ -593,7 +593,7 @@ says_message() {
     unit plexmediaserver 'User = plex' 'PrivateDevices = yes'
     verify 1 d12
     step plex fail cause "keeps plexmediaserver.service from the GPU: /usr/lib/systemd/system/plexmediaserver.service:3: PrivateDevices=yes" \
-        fix 'zz-nvlxc.conf && systemctl daemon-reload && systemctl restart plexmediaserver'
+        fix 'zz-nvlxc-devices.conf && systemctl daemon-reload && systemctl restart plexmediaserver'
     # an unprivileged container's systemd cannot filter devices
     unit plexmediaserver 'User = plex' 'DevicePolicy=closed'
     verify 0 d12 --workload plex

@@ -121,13 +121,11 @@ static bool find_group_of(const struct nvl_container_facts *facts, const struct 
 static void fix_membership(const struct nvl_container_facts *facts, const char *service,
                            const struct stat *st, struct nvl_strv *fix)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv group = {0}, lines = {0};
-    nvl_autofree char *command = NULL;
+    nvl_auto(nvl_strv_clear) struct nvl_strv group = {0};
 
     if ((st->st_mode & 0060) != 0060 || !find_group_of(facts, st, &group) || !nvl_is_plain(group.items[0]))
         return;
-    nvl_strv_pushf(&lines, "SupplementaryGroups=%s", group.items[0]);
-    command = nvl_service_dropin(facts, service, &lines);
+    nvl_autofree char *command = nvl_service_join(facts, service, group.items[0]);
     if (!nvl_strv_contains(fix, command))
         nvl_strv_push(fix, command);
 }
@@ -252,7 +250,7 @@ static void check_closing_unit(const struct nvl_check *check, const struct nvl_c
                   "lines have no effect; in a privileged one they would");
         if (closing.fix.count == 0 || !closing.is_in_force)
             continue;
-        nvl_autofree char *fix = nvl_service_dropin(facts, *service, &closing.fix);
+        nvl_autofree char *fix = nvl_service_open(facts, *service, &closing);
         nvl_finding_fix(f, "%s", fix);
     }
 }
