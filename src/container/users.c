@@ -10,14 +10,6 @@
 
 #define FILE_MAX (16u << 20)
 
-static struct nvl_user *find_home(const struct nvl_users *users, const char *home)
-{
-    for (size_t i = 0; i < users->count; i++)
-        if (strcmp(users->items[i].home, home) == 0)
-            return &users->items[i];
-    return NULL;
-}
-
 static void free_user(struct nvl_user *user)
 {
     free(user->name);
@@ -29,8 +21,18 @@ static bool is_good_home(const char *home)
     return home[0] == '/' && home[1] != '\0' && strstr(home, "/../") == NULL && !nvl_has_suffix(home, "/..");
 }
 
-/* Service users often share one home: of those, a user who logs in wins. */
-static void take_user(struct nvl_users *users, const struct passwd *entry)
+/* A user of the file, and its place there. */
+struct candidate {
+    struct nvl_user user;
+    size_t place;
+};
+
+struct candidates {
+    struct candidate *items;
+    size_t count;
+};
+
+static void take_user(struct candidates *found, const struct passwd *entry)
 {
     char *home = entry->pw_dir;
 
@@ -42,17 +44,37 @@ static void take_user(struct nvl_users *users, const struct passwd *entry)
     if (!is_good_home(home))
         return;
     bool logs_in = !nvl_has_suffix(entry->pw_shell, "/nologin") && !nvl_has_suffix(entry->pw_shell, "/false");
-    struct nvl_user *user = find_home(users, home);
-    if (user != NULL && (user->logs_in || !logs_in))
-        return;
-    if (user != NULL)
-        free_user(user);
-    else
-        user = NVL_APPEND(users->items, users->count);
-    *user = (struct nvl_user){.name = nvl_xstrdup(entry->pw_name),
-                              .home = nvl_xstrdup(home),
-                              .uid = entry->pw_uid,
-                              .logs_in = logs_in};
+    struct candidate *c = NVL_APPEND(found->items, found->count);
+    *c = (struct candidate){.user = {.name = nvl_xstrdup(entry->pw_name),
+                                     .home = nvl_xstrdup(home),
+                                     .uid = entry->pw_uid,
+                                     .logs_in = logs_in},
+                            .place = found->count};
+}
+
+static int compare_candidates(const void *a, const void *b)
+{
+    const struct candidate *one = a, *two = b;
+    int r = strcmp(one->user.home, two->user.home);
+
+    if (r == 0)
+        r = (int)two->user.logs_in - (int)one->user.logs_in;
+    return r != 0 ? r : one->place < two->place ? -1 : one->place > two->place;
+}
+
+/* Service users often share one home: of those, a user who logs in wins, else the first. */
+static void choose_users(struct candidates *found, struct nvl_users *users)
+{
+    if (found->count > 1)
+        qsort(found->items, found->count, sizeof *found->items, compare_candidates);
+    for (size_t i = 0; i < found->count; i++) {
+        struct nvl_user *user = &found->items[i].user;
+        if (users->count > 0 && strcmp(users->items[users->count - 1].home, user->home) == 0)
+            free_user(user);
+        else
+            *NVL_APPEND(users->items, users->count) = *user;
+    }
+    free(found->items);
 }
 
 static int compare_users(const void *a, const void *b)
@@ -63,6 +85,7 @@ static int compare_users(const void *a, const void *b)
 int nvl_users_read(const struct nvl_root *root, struct nvl_users *users, struct nvl_error *err)
 {
     nvl_auto(nvl_accounts_close) struct nvl_accounts accounts = {0};
+    struct candidates found = {0};
     struct passwd entry;
 
     *users = (struct nvl_users){0};
@@ -72,7 +95,8 @@ int nvl_users_read(const struct nvl_root *root, struct nvl_users *users, struct 
     if (r < 0)
         return nvl_error_errno(err, r, "cannot read %s/etc/passwd", root->name);
     while (nvl_accounts_next_user(&accounts, &entry) != NULL)
-        take_user(users, &entry);
+        take_user(&found, &entry);
+    choose_users(&found, users);
     if (users->count > 1)
         qsort(users->items, users->count, sizeof *users->items, compare_users);
     return 0;

@@ -96,8 +96,8 @@ bool nvl_workload_is_closed(const struct nvl_verify *v, const char *const *servi
         if (!nvl_service_is_closed(v->facts, *services, &closing) || !closing.is_in_force)
             continue;
         nvl_autofree char *lines = nvl_strv_join(&closing.lines, "; "),
-                          *fix = closing.fix.count > 0 ? nvl_service_dropin(v->facts, *services, &closing.fix)
-                                                       : NULL;
+                          *fix =
+                              closing.fix.count > 0 ? nvl_service_open(v->facts, *services, &closing) : NULL;
         step->result = NVL_STEP_FAIL;
         nvl_step_cause(step, "its unit keeps %s.service from the GPU: %s", *services, lines);
         if (fix != NULL)

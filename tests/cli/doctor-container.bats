@@ -1033,8 +1033,15 @@ paste() {
     unit ollama '[Service]' 'User=root' 'PrivateDevices = true' 'DevicePolicy=closed'
     speaks root/web unit-closes-gpu error
     has root/web unit-closes-gpu evidence '/usr/lib/systemd/system/ollama.service:3: PrivateDevices=true' \
-        '/usr/lib/systemd/system/ollama.service:4: DevicePolicy=closed (no DeviceAllow= lets /dev/nvidia-uvm through)'
+        '/usr/lib/systemd/system/ollama.service:4: DevicePolicy=closed (no DeviceAllow= lets through: /dev/nvidia0, /dev/nvidiactl, /dev/nvidia-uvm)'
     has root/web unit-closes-gpu fix '"PrivateDevices=no" "DeviceAllow=char-nvidia* rw"' 'systemctl daemon-reload && systemctl restart ollama'
+    paste unit-closes-gpu
+    speaks root/web
+    # a second fix says again what the first said: neither takes the other back
+    unit ollama '[Service]' PrivateDevices=yes
+    speaks root/web
+    unit ollama '[Service]' PrivateDevices=yes 'InaccessiblePaths=/dev/nvidiactl'
+    has root/web unit-closes-gpu fix '"PrivateDevices=no" "InaccessiblePaths="'
     paste unit-closes-gpu
     speaks root/web
     # a drop-in of somebody's that comes later than others still comes earlier than the fix
@@ -1056,7 +1063,7 @@ paste() {
     speaks root/web unit-closes-gpu error
     has root/web unit-closes-gpu evidence 'InaccessiblePaths=/home -/dev/nvidia0 (hides /dev/nvidia0)' 'TemporaryFileSystem=/usr/local (hides /usr/local/nvidia)'
     paste unit-closes-gpu
-    grep -x InaccessiblePaths=/home "$WEB/rootfs/etc/systemd/system/ollama.service.d/zz-nvlxc.conf"
+    grep -x InaccessiblePaths=/home "$WEB/rootfs/etc/systemd/system/ollama.service.d/zz-nvlxc-devices.conf"
     speaks root/web
 }
 
@@ -1155,7 +1162,7 @@ private() {
     for allow in 'char-nvidia rw' '/dev/nvidia*' 'char-nvidia* r' 'char-drm' 'block-*' 'char-nvidia-frontend'; do
         unit ollama '[Service]' "DeviceAllow=$allow"
         speaks box unit-closes-gpu error
-        has box unit-closes-gpu evidence "ollama.service:2: DeviceAllow=$allow (no DeviceAllow= lets /dev/nvidia-uvm through)"
+        has box unit-closes-gpu evidence "ollama.service:2: DeviceAllow=$allow (no DeviceAllow= lets through: /dev/nvidia" '/dev/nvidia-uvm)'
     done
     unit ollama '[Service]' DevicePolicy=closed 'DeviceAllow=char-nvidia*' DeviceAllow=
     speaks box unit-closes-gpu error

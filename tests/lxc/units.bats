@@ -89,7 +89,7 @@ mended() {
         unit $name 'PrivateDevices = yes' DevicePolicy=closed 'InaccessiblePaths=/dev/dri /mnt'
         [[ $(seen $name) = *'No such file'* ]]
         mended $name unit-closes-gpu
-        grep -x InaccessiblePaths=/mnt /var/lib/lxc/$name/rootfs/etc/systemd/system/ollama.service.d/zz-nvlxc.conf
+        grep -x InaccessiblePaths=/mnt /var/lib/lxc/$name/rootfs/etc/systemd/system/ollama.service.d/zz-nvlxc-devices.conf
     done
 }
 
@@ -106,7 +106,7 @@ mended() {
     [ "$(seen open)" = "$OPEN"$'\n'"$OPEN" ] || { seen open; false; }
     unit open 'DeviceAllow=char-nvidia-uvm' 'DeviceAllow=/dev/nvidia*' 'DeviceAllow=char-drm'
     [ "$(seen open)" = $'Operation not permitted\n'"$OPEN" ] || { seen open; false; }
-    [[ $(finding open unit-closes-gpu evidence) = *'DeviceAllow=char-nvidia-uvm (no DeviceAllow= lets /dev/nvidia0 through)'* ]]
+    [[ $(finding open unit-closes-gpu evidence) = *'DeviceAllow=char-nvidia-uvm (no DeviceAllow= lets through: /dev/nvidia0, /dev/nvidiactl'* ]]
     mended open unit-closes-gpu
 }
 

@@ -436,7 +436,7 @@ SH
         fix "remove the driver that is installed there"
     step nvdec pass
     rm "$R"/usr/local/lib/libnvidia-encode.so.*
-    mv "$R/etc/ld.so.conf.d/zz-nvlxc.conf" "$R/etc/ld.so.conf.d/00-nvlxc.conf"
+    mv "$R/etc/ld.so.conf.d/zz-nvlxc-devices.conf" "$R/etc/ld.so.conf.d/00-nvlxc.conf"
     inside d12 ldconfig
     stub_says d12 nvenc 7
     verify 1 d12
@@ -593,7 +593,7 @@ says_message() {
     unit plexmediaserver 'User = plex' 'PrivateDevices = yes'
     verify 1 d12
     step plex fail cause "keeps plexmediaserver.service from the GPU: /usr/lib/systemd/system/plexmediaserver.service:3: PrivateDevices=yes" \
-        fix 'zz-nvlxc.conf && systemctl daemon-reload && systemctl restart plexmediaserver'
+        fix 'zz-nvlxc-devices.conf && systemctl daemon-reload && systemctl restart plexmediaserver'
     # an unprivileged container's systemd cannot filter devices
     unit plexmediaserver 'User = plex' 'DevicePolicy=closed'
     verify 0 d12 --workload plex

@@ -22,6 +22,7 @@
 #include "container/device_rules.h"
 #include "container/grant_lines.h"
 #include "container/idmap.h"
+#include "container/users.h"
 
 #define EARLIER_HOOK "sh -c '[ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook \"$@\"' nvlxc"
 #define HOOK         "</dev/null; [ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook"
@@ -876,6 +877,27 @@ static void test_bad_id_maps(void **state)
     }
 }
 
+/* ---- users ---- */
+
+/* Of those who share a home one that logs in, else the first; by name. */
+static void test_users_of_homes(void **state)
+{
+    struct host *h = *state;
+    nvl_auto(nvl_users_clear) struct nvl_users users = {0};
+    struct nvl_error err = {0};
+
+    put(h, "/etc/passwd",
+        "root:x:0:0::/root:/bin/sh\nzoe:x:5:5::/srv/:/usr/sbin/nologin\nann:x:6:6::/srv:/bin/false\n"
+        "media:x:7:7::/home/m//:/usr/sbin/nologin\nmax:x:8:8::/home/m:/bin/sh\nmia:x:9:9::/home/m:/bin/bash\n"
+        "bad:x:10:10::/home/../m:/bin/sh\ntop:x:11:11::/:/bin/sh\n");
+    assert_int_equal(nvl_users_read(&h->root, &users, &err), 0);
+    assert_int_equal(users.count, 2);
+    assert_string_equal(users.items[0].name, "max");
+    assert_string_equal(users.items[0].home, "/home/m");
+    assert_string_equal(users.items[1].name, "zoe");
+    assert_string_equal(users.items[1].home, "/srv");
+}
+
 /* ---- finding ---- */
 
 static const char passwd[] = "root:x:0:0:root:/root:/bin/bash\n"
@@ -1266,6 +1288,7 @@ int main(void)
         ON_HOST(test_device_filter_of_proxmox),
         ON_HOST(test_device_filter_of_a_user),
         ON_HOST(test_hostile_includes),
+        ON_HOST(test_users_of_homes),
         ON_HOST(test_id_maps),
         ON_HOST(test_too_many_id_maps),
         ON_HOST(test_privileged_ids),

@@ -8,7 +8,8 @@
 #include "doctor/container/shared.h"
 #include "doctor/container/units.h"
 
-#define DEVICES_MAX (64u << 10) /* /proc/devices */
+#define DEVICES_MAX    (64u << 10) /* /proc/devices */
+#define DEVICES_DROPIN "zz-nvlxc-devices.conf"
 
 const char *const nvl_gpu_services[] = {
     "ollama",          "jellyfin",
@@ -224,26 +225,45 @@ static void add_closing(struct nvl_service_closing *c, const struct nvl_unit_lin
     add_once(&c->keys, key);
 }
 
-static void judge_devices(const struct nvl_container_facts *facts, const struct nvl_unit *unit,
-                          const struct nvl_node *node, struct nvl_service_closing *c)
+/* The line by which systemd keeps the node out of the service's reach though it is there; NULL for none. */
+static const struct nvl_unit_line *find_filtering(const struct nvl_container_facts *facts,
+                                                  const struct nvl_unit *unit, const struct nvl_node *node)
 {
-    const struct nvl_unit_line *private = nvl_unit_says_yes(unit, "PrivateDevices"),
-                               *filter = find_filter(unit);
+    const struct nvl_unit_line *filter = find_filter(unit);
 
-    if (private != NULL && !is_bound(unit, node->path)) {
-        add_closing(c, private, " (its /dev has no GPU)");
-        add_once(&c->fix, "PrivateDevices=no");
+    if (filter == NULL && is_bound(unit, node->path))
+        filter = nvl_unit_says_yes(unit, "PrivateDevices"); /* it filters, too */
+    return filter != NULL && !is_allowed(facts, unit, node) ? filter : NULL;
+}
+
+static void judge_devices(const struct nvl_container_facts *facts, const struct nvl_unit *unit,
+                          const struct nvl_node *nodes, size_t count, struct nvl_service_closing *c)
+{
+    const struct nvl_unit_line *private = nvl_unit_says_yes(unit, "PrivateDevices"), *filter = NULL;
+    nvl_auto(nvl_strv_clear) struct nvl_strv filtered = {0};
+
+    for (size_t i = 0; i < count; i++) {
+        const struct nvl_node *node = &nodes[i];
+        const struct nvl_unit_line *by = find_filtering(facts, unit, node);
+        if (private != NULL && !is_bound(unit, node->path)) {
+            add_closing(c, private, " (its /dev has no GPU)");
+            add_once(&c->fix, "PrivateDevices=no");
+            add_once(&c->paths, node->path);
+            c->is_in_force = true;
+        }
+        if (by == NULL)
+            continue;
+        filter = by;
+        nvl_strv_push(&filtered, node->path);
         add_once(&c->paths, node->path);
-        c->is_in_force = true;
-    } else if (filter == NULL) {
-        filter = private; /* it filters, too */
+        add_once(&c->fix,
+                 node->kind == NVL_NODE_DRI ? "DeviceAllow=char-drm rw" : "DeviceAllow=char-nvidia* rw");
     }
-    if (filter == NULL || is_allowed(facts, unit, node))
+    if (filter == NULL)
         return;
-    nvl_autofree char *does = nvl_xasprintf(" (no DeviceAllow= lets %s through)", node->path);
+    nvl_autofree char *list = nvl_strv_join(&filtered, ", "),
+                      *does = nvl_xasprintf(" (no DeviceAllow= lets through: %s)", list);
     add_closing(c, filter, does);
-    add_once(&c->fix, node->kind == NVL_NODE_DRI ? "DeviceAllow=char-drm rw" : "DeviceAllow=char-nvidia* rw");
-    add_once(&c->paths, node->path);
     c->is_in_force |= facts->idmap.privileged; /* only the host's root may load a filter (BPF) */
 }
 
@@ -296,24 +316,51 @@ static void judge_root(const struct nvl_unit *unit, struct nvl_service_closing *
     }
 }
 
+static void judge_unit(const struct nvl_container_facts *facts, const struct nvl_unit *unit,
+                       struct nvl_service_closing *c)
+{
+    size_t count;
+    nvl_autofree struct nvl_node *nodes = list_needed(facts, &count);
+
+    *c = (struct nvl_service_closing){0};
+    judge_devices(facts, unit, nodes, count, c);
+    for (size_t i = 0; i < count; i++)
+        judge_path(unit, nodes[i].path, c);
+    if (nvl_wants_bundle(facts)) {
+        judge_path(unit, NVL_MOUNT_POINT, c);
+        judge_root(unit, c);
+    }
+}
+
+/* The fix replaces an earlier one, so it has to say again what that said: it is made for the unit as it is
+ * without. */
+static void fix_anew(const struct nvl_container_facts *facts, const struct nvl_unit *unit,
+                     struct nvl_service_closing *c)
+{
+    nvl_auto(nvl_service_closing_clear) struct nvl_service_closing bare_closing = {0};
+    struct nvl_unit bare = {0};
+
+    for (size_t i = 0; i < unit->count; i++)
+        if (strstr(unit->items[i].place, "/" DEVICES_DROPIN ":") == NULL)
+            *NVL_APPEND(bare.items, bare.count) = unit->items[i];
+    judge_unit(facts, &bare, &bare_closing);
+    free(bare.items); /* what is in them is the unit's */
+    nvl_strv_clear(&c->fix);
+    c->fix = bare_closing.fix;
+    bare_closing.fix = (struct nvl_strv){0};
+}
+
 bool nvl_service_is_closed(const struct nvl_container_facts *facts, const char *service,
                            struct nvl_service_closing *c)
 {
     nvl_auto(nvl_unit_clear) struct nvl_unit unit = {0};
-    size_t count;
 
     *c = (struct nvl_service_closing){0};
     if (!nvl_unit_read(&facts->rootfs, service, &unit))
         return false;
-    nvl_autofree struct nvl_node *nodes = list_needed(facts, &count);
-    for (size_t i = 0; i < count; i++) {
-        judge_devices(facts, &unit, &nodes[i], c);
-        judge_path(&unit, nodes[i].path, c);
-    }
-    if (nvl_wants_bundle(facts)) {
-        judge_path(&unit, NVL_MOUNT_POINT, c);
-        judge_root(&unit, c);
-    }
+    judge_unit(facts, &unit, c);
+    if (c->fix.count > 0)
+        fix_anew(facts, &unit, c);
     return c->lines.count > 0;
 }
 
@@ -325,15 +372,15 @@ void nvl_service_closing_clear(struct nvl_service_closing *closing)
     nvl_strv_clear(&closing->fix);
 }
 
-/* Its name sorts behind those of others, so that its lines count. */
-char *nvl_service_dropin(const struct nvl_container_facts *facts, const char *service,
+/* Names that sort behind those of others, so that their lines count; one for each subject. */
+static char *make_dropin(const struct nvl_container_facts *facts, const char *service, const char *name,
                          const struct nvl_strv *lines)
 {
     nvl_autofree char *content = nvl_strv_join(lines, "\" \"");
     nvl_autofree char *script = nvl_xasprintf(
         "mkdir -p /etc/systemd/system/%s.service.d && printf \"%%s\\n\" \"[Service]\" \"%s\" > "
-        "/etc/systemd/system/%s.service.d/zz-nvlxc.conf && systemctl daemon-reload && systemctl restart %s",
-        service, content, service, service);
+        "/etc/systemd/system/%s.service.d/%s && systemctl daemon-reload && systemctl restart %s",
+        service, content, service, name, service);
     nvl_autofree char *word = nvl_shell_word(script), *command = nvl_xasprintf("sh -c %s", word);
     nvl_autofree char *inside = nvl_container_run_inside(facts->container, command);
 
@@ -341,4 +388,19 @@ char *nvl_service_dropin(const struct nvl_container_facts *facts, const char *se
         return TAKE_PTR(inside);
     nvl_autofree char *start = nvl_container_start(facts->container);
     return nvl_xasprintf("%s\n%s", start, inside);
+}
+
+char *nvl_service_open(const struct nvl_container_facts *facts, const char *service,
+                       const struct nvl_service_closing *closing)
+{
+    return make_dropin(facts, service, DEVICES_DROPIN, &closing->fix);
+}
+
+char *nvl_service_join(const struct nvl_container_facts *facts, const char *service, const char *group)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0};
+    nvl_autofree char *name = nvl_xasprintf("zz-nvlxc-%s.conf", group);
+
+    nvl_strv_pushf(&lines, "SupplementaryGroups=%s", group);
+    return make_dropin(facts, service, name, &lines);
 }

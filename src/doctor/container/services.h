@@ -26,7 +26,8 @@ bool nvl_service_is_closed(const struct nvl_container_facts *facts, const char *
                            struct nvl_service_closing *closing);
 void nvl_service_closing_clear(struct nvl_service_closing *closing);
 
-/* The host's command that gives the service a drop-in with these lines and restarts it, in the running
- * container; the caller frees. */
-char *nvl_service_dropin(const struct nvl_container_facts *facts, const char *service,
-                         const struct nvl_strv *lines);
+/* The host's commands that give the service a drop-in, in the running container, and restart it: one that
+ * opens what is closed, one that adds the group. The caller frees. */
+char *nvl_service_open(const struct nvl_container_facts *facts, const char *service,
+                       const struct nvl_service_closing *closing);
+char *nvl_service_join(const struct nvl_container_facts *facts, const char *service, const char *group);

@@ -1,6 +1,7 @@
 /* Reads units of systemd. */
 #include "doctor/container/units.h"
 
+#include <fcntl.h>
 #include <strings.h>
 
 #define FILE_MAX    (256u << 10)
@@ -232,11 +233,14 @@ bool nvl_unit_read(const struct nvl_root *rootfs, const char *name, struct nvl_u
     struct reading r = {.rootfs = rootfs, .unit = unit};
     nvl_autofree char *file = nvl_xasprintf("%s" SUFFIX, name);
     nvl_auto(nvl_strv_clear) struct nvl_strv owners = {0};
+    struct stat st;
 
     *unit = (struct nvl_unit){0};
     list_owners(file, &owners);
     for (size_t i = 0; i < NVL_LENGTH(unit_folders); i++) {
         nvl_autofree char *path = nvl_xasprintf("%s/%s", unit_folders[i], file);
+        if (nvl_root_stat(rootfs, path, AT_SYMLINK_NOFOLLOW, &st) < 0) /* most are in none */
+            continue;
         if (is_mask(rootfs, path))
             return false;
         if (!take_file(&r, path))

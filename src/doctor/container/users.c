@@ -121,13 +121,11 @@ static bool find_group_of(const struct nvl_container_facts *facts, const struct 
 static void fix_membership(const struct nvl_container_facts *facts, const char *service,
                            const struct stat *st, struct nvl_strv *fix)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv group = {0}, lines = {0};
-    nvl_autofree char *command = NULL;
+    nvl_auto(nvl_strv_clear) struct nvl_strv group = {0};
 
     if ((st->st_mode & 0060) != 0060 || !find_group_of(facts, st, &group) || !nvl_is_plain(group.items[0]))
         return;
-    nvl_strv_pushf(&lines, "SupplementaryGroups=%s", group.items[0]);
-    command = nvl_service_dropin(facts, service, &lines);
+    nvl_autofree char *command = nvl_service_join(facts, service, group.items[0]);
     if (!nvl_strv_contains(fix, command))
         nvl_strv_push(fix, command);
 }
@@ -151,8 +149,24 @@ static void find_denied_to(const struct nvl_container_facts *facts, const struct
     }
 }
 
+/* Mostly none: then no unit needs to be read. */
+static bool has_closed_node(const struct nvl_container_facts *facts, bool is_graphics)
+{
+    size_t count;
+    nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
+    struct stat st;
+
+    for (size_t i = 0; i < count; i++)
+        if (is_judged(&nodes[i], is_graphics) && look_at_node(facts, &nodes[i], &st) &&
+            (st.st_mode & 0006) != 0006)
+            return true;
+    return false;
+}
+
 static void find_denied(const struct nvl_container_facts *facts, struct denied *d)
 {
+    if (!has_closed_node(facts, d->is_graphics))
+        return;
     for (const char *const *service = nvl_gpu_services; *service != NULL; service++) {
         nvl_auto(nvl_account_clear) struct nvl_account u = {0};
         if (nvl_service_user(&facts->rootfs, *service, &u))
@@ -236,7 +250,7 @@ static void check_closing_unit(const struct nvl_check *check, const struct nvl_c
                   "lines have no effect; in a privileged one they would");
         if (closing.fix.count == 0 || !closing.is_in_force)
             continue;
-        nvl_autofree char *fix = nvl_service_dropin(facts, *service, &closing.fix);
+        nvl_autofree char *fix = nvl_service_open(facts, *service, &closing);
         nvl_finding_fix(f, "%s", fix);
     }
 }
