@@ -436,7 +436,7 @@ SH
         fix "remove the driver that is installed there"
     step nvdec pass
     rm "$R"/usr/local/lib/libnvidia-encode.so.*
-    mv "$R/etc/ld.so.conf.d/zz-nvlxc-devices.conf" "$R/etc/ld.so.conf.d/00-nvlxc.conf"
+    mv "$R/etc/ld.so.conf.d/zz-nvlxc.conf" "$R/etc/ld.so.conf.d/00-nvlxc.conf"
     inside d12 ldconfig
     stub_says d12 nvenc 7
     verify 1 d12
