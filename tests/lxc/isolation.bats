@@ -132,7 +132,9 @@ makes_and_opens() {
     simulate_host h100-mig
     local uuid
     uuid=$(nvlxc --json gpus | jq -r '.gpus[0].uuid')
-    run -0 nvlxc attach one --gpu "MIG-$uuid/1/0"
+    # the driver's files are those of another version
+    run -1 nvlxc attach one --gpu "MIG-$uuid/1/0"
+    says "was not built"
     run -0 start one
     run -0 nvlxc --json gpus
     local gi ci

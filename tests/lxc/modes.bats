@@ -202,3 +202,34 @@ LINES
     [ "$output" = $BUNDLE/lib64/libcuda.so.550.163.01 ]
     run -0 back ct
 }
+
+@test "--with: nodes of other modules, sockets and folders, open in the container; a number that changes is looked up" {
+    mkdir -p /tmp/nvidia-mps /dev/nvidia-caps-imex-channels /run/nvidia-persistenced
+    mknod -m 666 /dev/gdrdrv c 242 0
+    mknod -m 666 /dev/nvidia-caps-imex-channels/channel1 c 243 1
+    : > /run/nvidia-persistenced/socket
+    : > /tmp/nvidia-mps/control
+    local name
+    for name in ct priv; do
+        run -0 nvlxc attach $name --with mps,persistenced,gdrcopy,imex=1
+        run -0 start $name
+        [ "$(opens $name /dev/gdrdrv)" = allowed ]
+        [ "$(opens $name /dev/nvidia-caps-imex-channels/channel1)" = allowed ]
+        inside $name test -e /tmp/nvidia-mps/control -a -e /run/nvidia-persistenced/socket
+        stop $name
+    done
+    # after a reboot the module has another major
+    rm /dev/gdrdrv
+    mknod -m 666 /dev/gdrdrv c 244 0
+    run -0 start priv
+    [ "$(opens priv /dev/gdrdrv)" = allowed ]
+    [ "$(inside priv stat -c %t /dev/gdrdrv)" = f4 ]
+    stop priv
+    # what the host lacks is left out, and stops nothing
+    rm -r /dev/gdrdrv /dev/nvidia-caps-imex-channels /tmp/nvidia-mps /run/nvidia-persistenced
+    for name in ct priv; do
+        run -0 start $name
+        [ "$(opens $name /dev/nvidia0)" = allowed ]
+        run -0 back $name
+    done
+}

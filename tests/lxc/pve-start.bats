@@ -19,8 +19,8 @@ setup_file() {
 
 setup() {
     : > /run/syslog
-    printf '%s\n' 'arch: amd64' 'memory: 512' 'ostype: debian' 'rootfs: local:900/x,size=4G' 'unprivileged: 1' > $CONF
-    grep -v unprivileged $CONF > /etc/pve/lxc/901.conf
+    printf '%s\n' 'arch: amd64' 'memory: 512' 'ostype: debian' 'rootfs: /var/lib/lxc/900/rootfs,size=4G' 'unprivileged: 1' > $CONF
+    sed '/^unprivileged/d; s|lxc/900|lxc/901|' $CONF > /etc/pve/lxc/901.conf
 }
 
 teardown() {
