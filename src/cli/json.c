@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "doctor/check.h"
 #include "grant/grant.h"
 #include "host/node.h"
 
@@ -89,4 +90,28 @@ json_t *nvl_json_node(const struct nvl_node *node)
 {
     return json_pack("{s:s,s:o,s:i,s:s}", "path", node->path, "major", nvl_json_unsigned(node->major),
                      "minor", node->minor, "state", nvl_node_state_name(node->state));
+}
+
+json_t *nvl_json_obstacles(const struct nvl_findings *obstacles)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < obstacles->count; i++) {
+        const struct nvl_finding *f = &obstacles->items[i];
+        json_array_append_new(list, json_pack("{s:s,s:b,s:o,s:o,s:o}", "check", f->check->id, "stops_start",
+                                              (int)(f->start != NVL_START_GOES), "title",
+                                              nvl_json_text(f->title), "evidence", nvl_json_text(f->evidence),
+                                              "fix", nvl_json_string(f->fix)));
+    }
+    return list;
+}
+
+json_t *nvl_json_replaced(const struct nvl_strv *lines, const struct nvl_strv *instead)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < lines->count; i++)
+        json_array_append_new(list, json_pack("{s:o,s:o}", "line", nvl_json_text(lines->items[i]), "instead",
+                                              nvl_json_text(instead->items[i])));
+    return list;
 }

@@ -14,7 +14,6 @@
 #include "cli/live_step.h"
 #include "attach/request.h"
 #include "container/target.h"
-#include "doctor/check.h"
 #include "doctor/diagnose.h"
 #include "apply/commit.h"
 #include "container/device_rules.h"
@@ -52,9 +51,8 @@ static const struct nvl_option attach_options[] = {
      offsetof(struct attach_values, exclusive)},
     {"--replace", NULL, "replace NVIDIA lines that were written by hand", NVL_OPTION_FLAG,
      offsetof(struct attach_values, replace)},
-    {"--force", NULL,
-     "attach although the container will not start, or --libraries host is of another release",
-     NVL_OPTION_FLAG, offsetof(struct attach_values, force)},
+    {"--force", NULL, "attach where it would stop the start, or releases differ", NVL_OPTION_FLAG,
+     offsetof(struct attach_values, force)},
     {"--live", NULL, "change the running container now, without a restart", NVL_OPTION_FLAG,
      offsetof(struct attach_values, live)},
     {"--dry-run", NULL, "show what would change, without changing it", NVL_OPTION_FLAG,
@@ -389,16 +387,6 @@ static void say_replaced(const struct nvl_context *ctx, const struct attach *a, 
         nvl_say(ctx, "  %s -> %s", a->replaced.items[i], a->instead.items[i]);
 }
 
-static json_t *replaced_json(const struct attach *a)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < a->replaced.count; i++)
-        json_array_append_new(list, json_pack("{s:o,s:o}", "line", nvl_json_text(a->replaced.items[i]),
-                                              "instead", nvl_json_text(a->instead.items[i])));
-    return list;
-}
-
 static void say_when(const struct nvl_context *ctx, const struct attach *a)
 {
     if (find_stopper(&a->obstacles) != NULL) {
@@ -411,38 +399,24 @@ static void say_when(const struct nvl_context *ctx, const struct attach *a)
     }
 }
 
-static json_t *obstacles_json(const struct nvl_findings *obstacles)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < obstacles->count; i++) {
-        const struct nvl_finding *f = &obstacles->items[i];
-        json_array_append_new(list, json_pack("{s:s,s:b,s:o,s:o,s:o}", "check", f->check->id, "stops_start",
-                                              (int)(f->start != NVL_START_GOES), "title",
-                                              nvl_json_text(f->title), "evidence", nvl_json_text(f->evidence),
-                                              "fix", nvl_json_string(f->fix)));
-    }
-    return list;
-}
-
 static void print_attach_json(const struct attach *a, bool dry_run)
 {
     nvl_autofree char *diff =
         dry_run ? nvl_plan_diff(a->target.container, &a->target.config, &a->plan) : NULL;
     nvl_autofree char *with = nvl_with_format(&a->grant.delivery);
 
-    nvl_print_json(
-        json_pack("{s:o,s:b,s:b,s:o,s:o,s:o,s:o,s:s,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o,s:o}", "container",
-                  nvl_json_text(a->target.name), "changed", (int)a->plan.changes, "starts",
-                  (int)(find_stopper(&a->obstacles) == NULL), "obstacles", obstacles_json(&a->obstacles),
-                  "bundle", nvl_json_string(nvl_bundle_state_name(a->bundle)), "devices",
-                  nvl_json_devices(&a->grant), "capabilities", nvl_json_capabilities(a->grant.capabilities),
-                  "nodes", nvl_nodes_mode_name(a->grant.delivery.nodes), "libraries",
-                  nvl_libraries_mode_name(a->grant.delivery.libraries), "with", with, "exclusive",
-                  (int)a->grant.delivery.exclusive, "rules", nvl_json_strings(&a->places.rules), "replaced",
-                  (json_int_t)a->replaced.count, "replaced_lines", replaced_json(a), "diff",
-                  dry_run ? nvl_json_text(diff) : json_null(), "live", nvl_live_step_json(&a->live),
-                  "warnings", nvl_json_strings(&a->warnings)));
+    nvl_print_json(json_pack(
+        "{s:o,s:b,s:b,s:o,s:o,s:o,s:o,s:s,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o,s:o}", "container",
+        nvl_json_text(a->target.name), "changed", (int)a->plan.changes, "starts",
+        (int)(find_stopper(&a->obstacles) == NULL), "obstacles", nvl_json_obstacles(&a->obstacles), "bundle",
+        nvl_json_string(nvl_bundle_state_name(a->bundle)), "devices", nvl_json_devices(&a->grant),
+        "capabilities", nvl_json_capabilities(a->grant.capabilities), "nodes",
+        nvl_nodes_mode_name(a->grant.delivery.nodes), "libraries",
+        nvl_libraries_mode_name(a->grant.delivery.libraries), "with", with, "exclusive",
+        (int)a->grant.delivery.exclusive, "rules", nvl_json_strings(&a->places.rules), "replaced",
+        (json_int_t)a->replaced.count, "replaced_lines", nvl_json_replaced(&a->replaced, &a->instead), "diff",
+        dry_run ? nvl_json_text(diff) : json_null(), "live", nvl_live_step_json(&a->live), "warnings",
+        nvl_json_strings(&a->warnings)));
 }
 
 static void tell(const struct nvl_context *ctx, const struct attach *a, bool dry_run)
@@ -525,6 +499,13 @@ const struct nvl_command nvl_cmd_attach = {
                "--libraries host: the host's whole library folder and /etc/alternatives in place\n"
                "of the container's; nvidia-smi is in /opt/nvidia-container. --libraries none:\n"
                "the container has its own driver.\n"
+               "\n"
+               "--with adds what some setups need beside GPU and driver: mps, persistenced,\n"
+               "fabricmanager (their sockets), gdrcopy, imex=N (their nodes). Lines about these\n"
+               "that others wrote stay, with --replace, too.\n"
+               "\n"
+               "attach asks beforehand whether the container will start with the new config. If\n"
+               "its lines would stop a start that works now, it refuses and names the line.\n"
                "\n"
                "--replace removes what recipes and other tools wrote: rules, mounts, dev[n]\n"
                "entries, LXC's nvidia hook, even if it landed in a snapshot's section. What\n"
