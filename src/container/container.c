@@ -200,7 +200,8 @@ int nvl_container_read_config(const struct nvl_root *root, const struct nvl_cont
         return nvl_error_prefix(err, "%s", path);
     if (c->majors != NULL)
         config->majors = *c->majors;
-    nvl_config_read_hooks(root, config);
+    if (c->owner == NULL) /* a user cannot make nodes, and may name a file whose reading never ends */
+        nvl_config_read_hooks(root, config);
     return 0;
 }
 

@@ -24,6 +24,7 @@ struct reading {
     const struct nvl_config *own;
     const struct nvl_effective *before; /* has files that were read already; NULL for none */
     struct nvl_effective *to;
+    bool is_users;       /* the container of a user who is not root */
     const char *regular; /* a path that was looked at: a regular file */
     unsigned depth, files;
     size_t bytes;
@@ -173,7 +174,8 @@ static void walk_file(struct reading *r, const char *path)
         return;
     }
     file->config.majors = r->own->majors;
-    nvl_config_read_hooks(r->root, &file->config);
+    if (!r->is_users)
+        nvl_config_read_hooks(r->root, &file->config);
     r->depth++;
     walk_lines(r, &file->config, file->path);
     r->depth--;
@@ -386,7 +388,12 @@ int nvl_effective_read_again(const struct nvl_root *root, const struct nvl_conta
                              const struct nvl_config *config, const struct nvl_effective *before,
                              struct nvl_effective *effective, struct nvl_error *err)
 {
-    struct reading r = {.root = root, .own = config, .before = before, .to = effective, .err = err};
+    struct reading r = {.root = root,
+                        .own = config,
+                        .before = before,
+                        .to = effective,
+                        .is_users = c->owner != NULL,
+                        .err = err};
 
     *effective = (struct nvl_effective){.config = config, .path = c->config_path};
     if (config->dialect == NVL_DIALECT_PVE)

@@ -25,7 +25,8 @@ struct nvl_node_makers {
     size_t count;
 };
 
-/* Those below the container's /dev, in the order in which they come. Leaves out nvlxc's start hook. */
+/* Those below the container's /dev, in the order in which they come. Leaves out nvlxc's start hook. Without a
+ * root no script is read. */
 void nvl_node_makers_find(const struct nvl_root *root, const struct nvl_effective *effective,
                           struct nvl_node_makers *makers);
 void nvl_node_makers_clear(struct nvl_node_makers *makers);

@@ -246,7 +246,8 @@ share() {
     # neither place: the start goes on, and the cause is named
     nvlxc detach link --quiet
     touch "$root/opt/nvlxc"
-    nvlxc attach link --quiet
+    run -0 nvlxc attach link
+    says "$OTHER is a link or a file"
     speaks link mount-point error
     has link mount-point evidence "/usr/local/nvidia is a link or a file" "$OTHER is a link or a file"
     start link
@@ -369,7 +370,8 @@ share() {
     local root=/var/lib/lxc/alpine/rootfs
     mkdir -p "$root/lib64"
     ln -s ../lib/ld-musl-x86_64.so.1 "$root/lib64/ld-linux-x86-64.so.2"
-    nvlxc attach alpine --quiet
+    run -0 nvlxc attach alpine
+    says "what stands in the place of glibc's"
     start alpine
     speaks alpine container-musl error
     has alpine container-musl evidence "/lib/ld-musl-x86_64.so.1; what stands in the place of glibc's"
@@ -453,6 +455,8 @@ C
     rm "$root/sbin/init"
     cp "$root/bin/true" "$root/sbin/init"
     printf '\267\000' | dd of="$root/sbin/init" bs=1 seek=18 conv=notrunc status=none
+    run -0 nvlxc attach arm
+    says "for another processor" "are for aarch64"
     before=$(sha256sum < "$root/etc/ld.so.cache")
     start arm
     run -0 syslog_of arm

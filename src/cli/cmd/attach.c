@@ -296,7 +296,9 @@ static void warn_about_obstacle(struct attach *a, const struct nvl_finding *f)
 {
     nvl_autofree char *evidence = join_lines(f->evidence), *fix = join_lines(f->fix);
 
-    nvl_strv_pushf(&a->warnings, "%s: %s (%s): %s; %s", a->target.name, f->title, evidence, f->cause, fix);
+    if (f->severity != NVL_SEVERITY_NOTE)
+        nvl_strv_pushf(&a->warnings, "%s: %s (%s): %s%s%s", a->target.name, f->title, evidence, f->cause,
+                       fix[0] != '\0' ? "; " : "", fix);
 }
 
 /* Asks doctor's checks about the config as it is, and as it would be. What stops the start anyway, with or

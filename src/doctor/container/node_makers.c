@@ -73,11 +73,17 @@ static const char *find_hooks_node(const struct nvl_container_facts *facts, cons
     return NULL;
 }
 
+/* Scripts of a user's container are not read: container/container.c has the reason. */
+static const struct nvl_root *scripts_root(const struct nvl_container_facts *facts)
+{
+    return facts->container->owner == NULL ? facts->host->root : NULL;
+}
+
 static void find_clashes(const struct nvl_container_facts *facts, struct clash *clash)
 {
     nvl_auto(nvl_node_makers_clear) struct nvl_node_makers makers;
 
-    nvl_node_makers_find(facts->host->root, &facts->effective, &makers);
+    nvl_node_makers_find(scripts_root(facts), &facts->effective, &makers);
     for (size_t i = 0; i < makers.count; i++) {
         const struct nvl_node_maker *late = &makers.items[i], *early = nvl_node_maker_before(&makers, i);
         const char *node = early == NULL ? find_hooks_node(facts, late) : NULL;
@@ -147,7 +153,7 @@ static void check_node_taken(const struct nvl_check *check, const struct nvl_con
     nvl_auto(nvl_node_makers_clear) struct nvl_node_makers makers;
     nvl_auto(clash_clear) struct clash clash = {0};
 
-    nvl_node_makers_find(facts->host->root, &facts->effective, &makers);
+    nvl_node_makers_find(scripts_root(facts), &facts->effective, &makers);
     for (size_t i = 0; i < makers.count; i++)
         if (takes_place(facts, &makers.items[i]))
             add_clash(&clash, facts, &makers.items[i]);
