@@ -17,6 +17,8 @@
 #include "grant/grant.h"
 #include "host/driver_version.h"
 #include "host/gpu.h"
+#include "container/grant_lines.h"
+#include "container/node_makers.h"
 #include "host/majors.h"
 #include "host/params.h"
 #include "plan/diff.h"
@@ -363,6 +365,34 @@ static void printable_texts(void **state)
                 20 * ROUNDS, check_printable);
 }
 
+/* A hook is a shell's text, of anybody's. */
+static void check_hook(const char *text, size_t len)
+{
+    nvl_autofree char *value = nvl_xstrndup(text, len);
+    struct nvl_delivery delivery;
+
+    nvl_hook_makes_nvidia(NULL, "lxc.hook.autodev", value);
+    if (nvl_hook_line_parse(value, &delivery)) {
+        nvl_autofree char *with = nvl_with_format(&delivery);
+        struct nvl_delivery again = {0};
+        assert_int_equal(nvl_with_parse(with, &again), delivery.with != 0);
+        assert_int_equal(again.with, delivery.with);
+        assert_int_equal(again.imex_channel, delivery.imex_channel);
+    }
+}
+
+static void hooks(void **state)
+{
+    (void)state;
+    for_damaged(
+        "sh -ec 'mknod -m 666 ${LXC_ROOTFS_MOUNT}/dev/nvidia0 c 195 0; cd $LXC_ROOTFS_MOUNT\"/dev\" && mknod "
+        "$N c 195 255|mknod --mode=666 nvidia$i c 195 $i'",
+        ROUNDS, check_hook);
+    for_damaged("</dev/null; [ ! -x /usr/libexec/nvlxc/hook ] || exec /usr/libexec/nvlxc/hook "
+                "--with=mps,persistenced,imex=2047",
+                ROUNDS, check_hook);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,7 +400,7 @@ int main(void)
         cmocka_unit_test(majors),          cmocka_unit_test(params),
         cmocka_unit_test(grants),          cmocka_unit_test(configs_of_proxmox),
         cmocka_unit_test(configs_of_lxc),  cmocka_unit_test(diffs),
-        cmocka_unit_test(printable_texts),
+        cmocka_unit_test(printable_texts), cmocka_unit_test(hooks),
     };
 
     return cmocka_run_group_tests_name("mutations", tests, NULL, NULL);
