@@ -12,12 +12,19 @@ int nvl_delivery_parse(const char *nodes, const char *libraries, const struct nv
 
 /* Refuses, with the reason: dev[n] entries on plain LXC (a usage error) or with a pve-container that does not
  * know them; the host's library folders in a container of another release (with `force` a warning), or if
- * they contain no driver. Fills in the nodes and libraries of `places`, not its rules. Adds to `warnings`
- * what the user should know of the way. */
+ * they contain no driver. Fills in the nodes and libraries of `places`; nvl_places_complete does the rest.
+ * Adds to `warnings` what the user should know of the way. */
 int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *target,
                        const struct nvl_host *host, const struct nvl_grant *grant,
                        const struct nvl_resolved *resolved, bool force, struct nvl_grant_places *places,
                        struct nvl_strv *warnings, struct nvl_error *err);
+
+/* Fills in the rest of `places`: rules, which only an allow-list needs, and the container's groups for
+ * /dev/dri. With `replace` the filter is that of the lines which stay. Warns about a privileged container
+ * without a filter. */
+int nvl_places_complete(const struct nvl_root *root, const struct nvl_target *target,
+                        const struct nvl_grant *grant, const struct nvl_resolved *resolved, bool replace,
+                        struct nvl_grant_places *places, struct nvl_strv *warnings, struct nvl_error *err);
 
 /* Whether both releases are known and equal: "Debian 12" and "Debian 12". The caller frees the texts. */
 bool nvl_is_same_release(const struct nvl_root *root, const struct nvl_target *target, char **host,

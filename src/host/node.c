@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/sysmacros.h>
 
+#include "base/passwd.h"
 #include "base/root.h"
 
 #define DRI_MAJOR     226 /* the kernel's Documentation/admin-guide/devices.txt */
@@ -118,4 +119,13 @@ const char *nvl_node_state_name(enum nvl_node_state state)
         return "mode";
     }
     return "unknown";
+}
+
+bool nvl_node_group(const struct nvl_root *rootfs, const char *path, const char **name, unsigned *gid)
+{
+    *name = "render";
+    if (strstr(path, "/renderD") != NULL && nvl_group_find(rootfs, *name, gid))
+        return true;
+    *name = "video";
+    return nvl_group_find(rootfs, *name, gid);
 }

@@ -48,3 +48,6 @@ bool nvl_node_is_nvidias(const char *path);
 void nvl_node_check(const struct nvl_root *root, struct nvl_node *node);
 const char *
 nvl_node_state_name(enum nvl_node_state state); /* "ok", "missing", "not a device", "stale", "mode" */
+/* A container's group for a node of /dev/dri: "render" if it has one and the node is for rendering, else
+ * "video". *gid is its number as the container counts; false if there is no such group. */
+bool nvl_node_group(const struct nvl_root *rootfs, const char *path, const char **name, unsigned *gid);

@@ -35,7 +35,7 @@ void nvl_inject_give(const struct nvl_injection *in, const struct nvl_root *root
     unsigned inside, gid;
 
     for (size_t i = 0; in->nodes != NULL && i < in->resolved.n_nodes; i++) {
-        if (!in->nodes[i].is_copy || !nvl_node_copy_group(rootfs, &in->resolved.nodes[i], &name, &inside))
+        if (!in->nodes[i].is_copy || !nvl_node_group(rootfs, in->resolved.nodes[i].path, &name, &inside))
             continue;
         gid = inside;
         if (gid_of == NULL || gid_of(data, inside, &gid))

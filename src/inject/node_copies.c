@@ -19,16 +19,6 @@ static bool is_closed(const struct nvl_node *node)
 }
 
 /* Before the group render existed, udev gave both kinds to video. */
-bool nvl_node_copy_group(const struct nvl_root *rootfs, const struct nvl_node *node, const char **name,
-                         unsigned *gid)
-{
-    *name = "render";
-    if (strstr(node->path, "/renderD") != NULL && nvl_group_find(rootfs, *name, gid))
-        return true;
-    *name = "video";
-    return nvl_group_find(rootfs, *name, gid);
-}
-
 static const char *node_copy_name(const struct nvl_node *node)
 {
     return strrchr(node->path, '/') + 1;

@@ -31,7 +31,3 @@ void nvl_node_copies_remove(const struct nvl_root *root, const char *container);
 /* Opens the folder, O_PATH: its nodes have the same names as in their own folders. -ENOENT if the container
  * has none. */
 int nvl_node_copies_open(const struct nvl_root *root, const char *container);
-/* The container's group for a node of this kind: "render" if the container has it and the node is for
- * rendering, else "video". *gid is its number as the container counts; false if there is no such group. */
-bool nvl_node_copy_group(const struct nvl_root *rootfs, const struct nvl_node *node, const char **name,
-                         unsigned *gid);

@@ -103,7 +103,7 @@ static void cause_no_member(const struct nvl_verify *v, const struct nvl_inside_
 {
     const char *group, *user = v->user.name != NULL ? v->user.name : "USER";
     unsigned gid;
-    bool has_group = nvl_node_copy_group(&v->facts->rootfs, &n->node, &group, &gid);
+    bool has_group = nvl_node_group(&v->facts->rootfs, n->node.path, &group, &gid);
     nvl_autofree char *group_word = nvl_shell_word(group), *user_word = nvl_shell_word(user);
 
     nvl_step_cause(

@@ -16,11 +16,7 @@
 #include "container/target.h"
 #include "doctor/diagnose.h"
 #include "apply/commit.h"
-#include "container/device_rules.h"
-#include "container/idmap.h"
-#include "container/rootfs_path.h"
 #include "grant/resolve.h"
-#include "inject/node_copies.h"
 #include "template/template.h"
 
 struct attach_values {
@@ -95,45 +91,6 @@ static void warn_about_grant(struct attach *a)
     if (a->host.driver.version[0] == '\0')
         nvl_strv_push(&a->warnings, "no NVIDIA driver is loaded: the container gets no GPU until one is");
     nvl_request_warn(&a->host, &a->resolved, &a->warnings);
-}
-
-/* The config for which rules are needed. If lines by hand are removed, the other lines make up the filter. */
-static int read_bare(const struct attach *a, bool replace, struct nvl_config *bare, struct nvl_error *err)
-{
-    const struct nvl_config *config = &a->target.config;
-    struct nvl_plan plan;
-
-    int r = nvl_plan_detach(config, replace, &plan, err);
-    if (r == 0)
-        r = nvl_config_parse(bare, config->dialect, plan.text, plan.len, err);
-    return r;
-}
-
-static int choose_rules(const struct nvl_context *ctx, struct attach *a, bool replace, struct nvl_error *err)
-{
-    const struct nvl_container *c = a->target.container;
-    struct nvl_config nvl_auto(nvl_config_clear) bare = {0};
-    struct nvl_effective nvl_auto(nvl_effective_clear) effective = {0};
-    struct nvl_idmap map;
-
-    int r = read_bare(a, replace, &bare, err);
-    if (r == 0)
-        r = nvl_effective_read_again(&ctx->root, c, &bare, &a->target.effective, &effective, err);
-    if (r == 0)
-        r = nvl_idmap_read(&effective, &map, err);
-    if (r < 0)
-        return r;
-    enum nvl_device_filter filter = nvl_device_filter(c, &effective);
-    a->places.needs_rules = filter == NVL_FILTER_ALLOW;
-    /* Proxmox itself makes the rules for its dev[n] entries */
-    for (size_t i = 0; filter == NVL_FILTER_ALLOW && i < a->resolved.n_nodes; i++)
-        if (a->grant.delivery.nodes != NVL_NODES_DEV)
-            nvl_strv_push(&a->places.rules, a->resolved.nodes[i].path);
-    if (map.privileged && c->user == NULL && filter == NVL_FILTER_NONE)
-        nvl_strv_push(&a->warnings,
-                      "the container is privileged and has no device filter: nothing prevents it from making "
-                      "nodes of the host's other GPUs");
-    return 0;
 }
 
 /* Takes from the replaced lines what the command line does not name. */
@@ -211,26 +168,6 @@ static int resolve_request(const struct nvl_context *ctx, const char *name,
     if (r == 0)
         nvl_grant_resolve(&a->grant, &a->host, &a->resolved);
     return r;
-}
-
-/* The container's own groups for /dev/dri, for Proxmox's dev[n] entries. A disk that only `pct mount` reaches
- * does not tell them: then the nodes are open to all, as NVIDIA's are. */
-static void find_groups(const struct nvl_context *ctx, struct attach *a)
-{
-    nvl_auto(nvl_root_close) struct nvl_root rootfs = NVL_ROOT_NONE;
-    const struct nvl_node card = {.path = "/dev/dri/card0"}, render = {.path = "/dev/dri/renderD128"};
-    nvl_autofree char *why = NULL;
-    struct nvl_idmap map;
-    const char *name;
-
-    if (a->grant.delivery.nodes != NVL_NODES_DEV || nvl_idmap_read(&a->target.effective, &map, NULL) < 0 ||
-        nvl_container_open_rootfs(&ctx->root, a->target.container, &a->target.effective, &map, &rootfs,
-                                  &why) < 0)
-        return;
-    if (!nvl_node_copy_group(&rootfs, &card, &name, &a->places.video))
-        a->places.video = 0;
-    if (!nvl_node_copy_group(&rootfs, &render, &name, &a->places.render))
-        a->places.render = 0;
 }
 
 /* ---- will it start? ---- */
@@ -344,12 +281,12 @@ static int prepare_attach(const struct nvl_context *ctx, const char *name, const
     if (r == 0)
         r = nvl_sharing_check(&a->target, &a->host, &a->grant, &a->resolved, &a->warnings, err);
     if (r == 0)
-        r = choose_rules(ctx, a, values->replace, err);
+        r = nvl_places_complete(&ctx->root, &a->target, &a->grant, &a->resolved, values->replace, &a->places,
+                                &a->warnings, err);
     if (r < 0)
         return r;
     if (nvl_root_is_machine(&ctx->root) && !nvl_root_exists(&ctx->root, NVL_HOOK_PROGRAM))
         nvl_strv_push(&a->warnings, NVL_HOOK_PROGRAM " is not installed: containers start without a GPU");
-    find_groups(ctx, a);
     if (values->replace)
         nvl_adopt_list(&a->target.effective, &a->grant, &a->resolved, a->places.rules.count > 0, &a->replaced,
                        &a->instead);

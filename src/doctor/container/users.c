@@ -17,7 +17,7 @@ static void take_for_own(const struct nvl_container_facts *facts, const struct n
 {
     const char *name;
     unsigned gid, outside;
-    bool has_group = nvl_node_copy_group(&facts->rootfs, node, &name, &gid) &&
+    bool has_group = nvl_node_group(&facts->rootfs, node->path, &name, &gid) &&
                      nvl_idmap_outside(&facts->idmap, 'g', gid, &outside);
 
     st->st_mode &= ~(mode_t)07;
