@@ -6,6 +6,7 @@
 
 #include "container/entry.h"
 #include "container/foreign.h"
+#include "container/node_makers.h"
 #include "container/owned_lines.h"
 
 /* A line by hand: in force, or without effect because it landed in a section. */
@@ -94,6 +95,26 @@ static void take_node(const char *path, const struct nvl_host *host, struct nvl_
     nvl_selector_parse(text, NVL_APPEND(grant->selectors, grant->n_selectors), NULL);
 }
 
+/* The nodes that hooks by hand make; all GPUs' for one that makes up the names. */
+static void add_hook_nodes(const struct nvl_effective *e, const struct nvl_host *host, struct nvl_strv *nodes)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0};
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct nvl_setting *s = &e->items[i];
+        bool has_script = e->config->node_hooks != NULL && nvl_strv_contains(e->config->node_hooks, s->value);
+        if (s->owner == NVL_OWNER_BY_HAND && nvl_has_prefix(s->key, "lxc.hook."))
+            nvl_hook_nodes(has_script ? host->root : NULL, s->value, &paths);
+    }
+    for (size_t i = 0; i < paths.count; i++) {
+        if (strcmp(paths.items[i], "/dev/nvidia*") != 0)
+            nvl_strv_push(nodes, paths.items[i]);
+        for (size_t g = 0; strcmp(paths.items[i], "/dev/nvidia*") == 0 && g < host->gpus.count; g++)
+            if (host->gpus.items[g].minor >= 0)
+                nvl_strv_pushf(nodes, "/dev/nvidia%d", host->gpus.items[g].minor);
+    }
+}
+
 static void take_devices(struct nvl_grant *grant, struct nvl_grant *from)
 {
     grant->devices = from->devices;
@@ -113,6 +134,7 @@ void nvl_adopt_gpus(const struct nvl_effective *effective, const struct nvl_host
         take_devices(grant, &granted);
         return;
     }
+    add_hook_nodes(effective, host, &said.nodes);
     for (size_t i = 0; i < said.nodes.count; i++)
         take_node(said.nodes.items[i], host, grant, warnings);
     if (grant->n_selectors == 0 && nvl_effective_grant(effective, &granted, NULL) == 1 &&

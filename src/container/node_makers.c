@@ -112,8 +112,7 @@ static void scan_script(const struct nvl_root *root, const char *path, struct nv
         scan_shell(text, paths);
 }
 
-/* The nodes that a hook makes: its value is a shell's command, with the scripts that it names. */
-static void find_hook_nodes(const struct nvl_root *root, const char *value, struct nvl_strv *paths)
+void nvl_hook_nodes(const struct nvl_root *root, const char *value, struct nvl_strv *paths)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
     struct nvl_delivery ours;
@@ -141,7 +140,7 @@ bool nvl_hook_makes_nvidia(const struct nvl_root *root, const char *key, const c
 
     if (!is_hook(key, &kind))
         return false;
-    find_hook_nodes(root, value, &paths);
+    nvl_hook_nodes(root, value, &paths);
     for (size_t i = 0; i < paths.count; i++)
         if (nvl_node_is_nvidias(paths.items[i]))
             return true;
@@ -179,7 +178,7 @@ static void add_hook(const struct nvl_root *root, struct nvl_node_makers *makers
 
     if (!is_hook(s->key, &kind) || kind != wanted)
         return;
-    find_hook_nodes(root, s->value, &paths);
+    nvl_hook_nodes(root, s->value, &paths);
     for (size_t i = 0; i < paths.count; i++)
         add_maker(makers, kind, setting, paths.items[i], false);
 }

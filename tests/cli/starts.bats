@@ -204,3 +204,25 @@ LIST
     run -0 nvlxc attach 220 --nodes dev --capabilities compute,utility,graphics
     grep -q 'renderD128,mode=0666,uid=0,gid=0' "$CONF"
 }
+
+@test "a hook that makes a GPU's node has that GPU: gpus, --exclusive and --replace know" {
+    HOST=$(fixture two-gpus-535)
+    mkdir -p "$HOST/etc/pve/lxc" "$HOST/usr/local/bin"
+    CONF=$HOST/etc/pve/lxc/220.conf
+    local line second=GPU-e07a54c3-21f8-4d0b-b6a9-58c3d92e7f14
+    printf '#!/bin/sh\nmknod -m 666 $LXC_ROOTFS_MOUNT/dev/nvidia0 c 195 0\n' > "$HOST/usr/local/bin/gpu"
+    for line in 'lxc.hook.autodev: sh -c "mknod ${LXC_ROOTFS_MOUNT}/dev/nvidia0 c 195 0"' 'lxc.hook.autodev: /usr/local/bin/gpu'; do
+        ct 220 "$line"
+        # minors are reversed against bus order
+        run -0 nvlxc --json gpus
+        [ "$(jq -c '[.gpus[] | .by_hand | length]' <<< "$output")" = '[0,1]' ]
+        printf 'arch: amd64\n' > "$HOST/etc/pve/lxc/221.conf"
+        run -1 nvlxc attach 221 --gpu 1 --exclusive
+        says 'already belongs to 220'
+        run -0 nvlxc attach 220 --replace
+        grep -qx "lxc.environment: NVIDIA_VISIBLE_DEVICES=$second" "$CONF"
+    done
+    ct 220 'lxc.hook.autodev: for i in 0 1; do mknod $LXC_ROOTFS_MOUNT/dev/nvidia$i c 195 $i; done'
+    run -0 nvlxc --json gpus
+    [ "$(jq -c '[.gpus[] | .by_hand | length]' <<< "$output")" = '[1,1]' ]
+}
