@@ -299,3 +299,20 @@ END
     rm /var/lib/lxc/priv/rootfs/usr/local
     mv /var/lib/lxc/priv/rootfs/usr/kept /var/lib/lxc/priv/rootfs/usr/local
 }
+
+@test "mount-absent: an entry without optional whose source is gone; LXC says the same, and the fix starts it" {
+    mkdir /srv/media
+    echo 'lxc.mount.entry = /srv/media srv/media none bind,create=dir 0 0' >> /var/lib/lxc/web/config
+    nvlxc attach web --quiet
+    speaks web
+    rmdir /srv/media
+    speaks web mount-absent error
+    run -1 start web
+    run -0 grep -a 'Failed to mount "/srv/media"' /run/lxc-web.log
+    has web mount-absent fix 'add `,optional` to the options in line' '/var/lib/lxc/web/config'
+    run -0 nvlxc --json attach web
+    [ "$(jq -c '[.starts, .obstacles[0].check]' <<< "$output")" = '[false,"mount-absent"]' ]
+    sed -i 's|srv/media none bind,create=dir|srv/media none bind,create=dir,optional|' /var/lib/lxc/web/config
+    speaks web
+    start web
+}

@@ -1,160 +1,14 @@
-/* What keeps a container from starting, or the driver from having a place in it, whatever its grant: missing
- * devices, ids that it may not use, a root file system that nothing can be put into. */
+/* What keeps a container from starting, or the driver from having a place in it, whatever its grant: ids that
+ * it may not use, a root file system that nothing can be put into. absent.c has devices and files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/types.h>
 
-#include "base/paths.h"
 #include "container/idmap.h"
 #include "container/subids.h"
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 #include "inject/home.h"
-
-/* ---- dev[n] of any device ---- */
-
-/* "card0" and "card1"; of udev's links by address, "pci-0000:00:02.0-render" and "pci-0000:01:00.0-render".
- */
-static bool is_neighbor(const char *name, const char *other)
-{
-    const char *dash = strrchr(name, '-'), *others = strrchr(other, '-');
-    size_t stem = strcspn(name, "0123456789");
-
-    if (nvl_has_prefix(name, "pci-"))
-        return nvl_has_prefix(other, "pci-") && strcmp(dash, others) == 0;
-    return stem > 0 && strncmp(name, other, stem) == 0 && other[stem] != '\0' &&
-           other[stem + strspn(other + stem, "0123456789")] == '\0';
-}
-
-/* What exists in its place. */
-static void find_neighbors(const struct nvl_root *root, const char *path, struct nvl_strv *found)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-    const char *slash = strrchr(path, '/');
-    nvl_autofree char *folder = nvl_xstrndup(path, (size_t)(slash - path));
-
-    nvl_root_list(root, folder, &names);
-    for (size_t i = 0; i < names.count; i++)
-        if (is_neighbor(slash + 1, names.items[i]))
-            nvl_strv_pushf(found, "%s/%s", folder, names.items[i]);
-}
-
-/* The GPU of NVIDIA's that has the node, which may be somebody else's after all. */
-static const struct nvl_gpu *find_node_gpu(const struct nvl_gpus *gpus, const char *path)
-{
-    for (size_t i = 0; i < gpus->count; i++) {
-        const struct nvl_gpu *gpu = &gpus->items[i];
-        nvl_autofree char *card = nvl_xasprintf("/dev/dri/card%d", gpu->card),
-                          *render = nvl_xasprintf("/dev/dri/renderD%d", gpu->render);
-        if (strcmp(path, card) == 0 || strcmp(path, render) == 0 || strstr(path, gpu->pci) != NULL)
-            return gpu;
-    }
-    return NULL;
-}
-
-/* "/dev/dri/card0, /dev/dri/card1 (NVIDIA's, 0000:01:00.0)" */
-static char *describe_neighbors(const struct nvl_gpus *gpus, const struct nvl_strv *found)
-{
-    struct nvl_buf b = {0};
-
-    for (size_t i = 0; i < found->count; i++) {
-        const struct nvl_gpu *gpu = find_node_gpu(gpus, found->items[i]);
-        nvl_buf_addf(&b, "%s%s", i > 0 ? ", " : "", found->items[i]);
-        if (gpu != NULL)
-            nvl_buf_addf(&b, " (NVIDIA's, %s)", gpu->pci);
-    }
-    return nvl_buf_take(&b);
-}
-
-static bool is_device(const struct nvl_root *root, const char *path)
-{
-    struct stat st;
-
-    return nvl_root_stat(root, path, 0, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode));
-}
-
-struct dev_fix {
-    struct nvl_strv options, gone, paths; /* of `pct set`; the keys to delete, and what they name */
-    struct nvl_strv choices;
-};
-
-static void dev_fix_clear(struct dev_fix *fix)
-{
-    nvl_strv_clear(&fix->options);
-    nvl_strv_clear(&fix->gone);
-    nvl_strv_clear(&fix->paths);
-    nvl_strv_clear(&fix->choices);
-}
-
-/* A single device in its place can be named; among several, only the user knows which is meant. */
-static void add_device_fix(const struct nvl_container_facts *facts, const struct nvl_setting *s,
-                           const char *path, const struct nvl_strv *neighbors, struct dev_fix *fix)
-{
-    const char *options = strchr(s->value, ',');
-    bool is_single = neighbors->count == 1;
-    nvl_autofree char *value =
-        nvl_xasprintf("%s%s", is_single ? neighbors->items[0] : "PATH", options != NULL ? options : "");
-    nvl_autofree char *word = nvl_shell_word(value);
-
-    if (neighbors->count == 0) {
-        nvl_strv_push(&fix->gone, s->key);
-        nvl_strv_push(&fix->paths, path);
-    } else if (is_single) {
-        nvl_strv_pushf(&fix->options, "-%s %s", s->key, word);
-    } else {
-        nvl_strv_pushf(&fix->choices, "choose the right one for %s: pct set %s -%s %s", s->key,
-                       facts->container->name, s->key, word);
-    }
-}
-
-/* One command for all of them: `pct set` fails while any entry names a device that does not exist. */
-static void set_device_fix(const struct nvl_container_facts *facts, struct dev_fix *fix,
-                           struct nvl_finding *f)
-{
-    nvl_autofree char *gone = nvl_strv_join(&fix->gone, ","), *paths = nvl_strv_join(&fix->paths, ", ");
-
-    if (fix->gone.count > 0)
-        nvl_strv_pushf(&fix->options, "--delete %s   # or bring %s back", gone, paths);
-    if (fix->options.count > 0) {
-        nvl_autofree char *options = nvl_strv_join(&fix->options, " ");
-        nvl_strv_pushf(&fix->choices, "pct set %s %s", facts->container->name, options);
-    }
-    nvl_finding_fix_lines(f, &fix->choices);
-}
-
-static void check_dev_absent(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                             struct nvl_findings *findings)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
-    nvl_auto(dev_fix_clear) struct dev_fix fix = {0};
-
-    for (size_t i = 0; i < facts->effective.count; i++) {
-        nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry entry = {0};
-        const struct nvl_setting *s = &facts->effective.items[i];
-        if (!nvl_setting_dev(s, &entry) || !nvl_has_prefix(entry.path, "/dev/") ||
-            nvl_node_is_nvidias(entry.path) || is_device(facts->host->root, entry.path))
-            continue;
-        nvl_auto(nvl_strv_clear) struct nvl_strv neighbors = {0};
-        find_neighbors(facts->host->root, entry.path, &neighbors);
-        nvl_autofree char *text = describe_neighbors(&facts->host->host.gpus, &neighbors);
-        nvl_add_setting_evidence(&evidence, facts, i);
-        nvl_strv_pushf(&evidence, "%s is not a device of the host%s%s", entry.path,
-                       neighbors.count > 0 ? "; it has " : "", text);
-        nvl_strv_push(&paths, entry.path);
-        add_device_fix(facts, s, entry.path, &neighbors, &fix);
-    }
-    struct nvl_finding *f =
-        nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
-                             "Proxmox will not start it: it passes a device that does not exist");
-    if (f == NULL)
-        return;
-    f->start = NVL_START_WAITS;
-    nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
-    nvl_finding_cause(f, "Proxmox looks for the devices of dev[n] before it does anything else, and stops "
-                         "the start with \"Device … does not exist\". The numbers of /dev/dri follow the "
-                         "order in which drivers load, and change with the kernel and with cards");
-    set_device_fix(facts, &fix, f);
-}
 
 /* ---- ids ---- */
 
@@ -385,8 +239,6 @@ static void check_mount_point(const struct nvl_check *check, const struct nvl_co
 }
 
 const struct nvl_check nvl_obstacle_checks[] = {
-    {"dev-absent", "Do all devices exist that Proxmox passes to it?", 42, NVL_NEEDS_PVE | NVL_OF_START, NULL,
-     NVL_OF_CONTAINER(check_dev_absent)},
     {"idmap-broken", "Does its id map have its root?", 43, NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_idmap_root)},
     {"idmap-forbidden", "May it use the ids that it maps?", 44, NVL_OF_START, NULL,
