@@ -273,6 +273,32 @@ int nvl_container_facts_read_config(struct nvl_container_facts *f, const struct 
     return 0;
 }
 
+static bool is_same_line(const struct nvl_config *a, size_t i, const struct nvl_config *b, size_t k)
+{
+    const struct nvl_line *one = &a->lines[i], *two = &b->lines[k];
+
+    return one->len == two->len && memcmp(a->text + one->start, b->text + two->start, one->len) == 0;
+}
+
+/* Numbers the lines as the file has them now: that is what people look at. Lines that it does not have yet
+ * keep the numbers that they will have. */
+static void number_as_now(struct nvl_effective *effective, const struct nvl_config *now)
+{
+    const struct nvl_config *next = effective->config;
+    nvl_autofree size_t *numbers = nvl_xcalloc(next->n_lines + 1, sizeof *numbers);
+
+    for (size_t i = 0, from = 0; i < next->n_lines; i++) {
+        size_t k = from;
+        while (k < now->n_lines && !is_same_line(next, i, now, k))
+            k++;
+        numbers[i] = k < now->n_lines ? k + 1 : i + 1;
+        from = k < now->n_lines ? k + 1 : from;
+    }
+    for (size_t i = 0; i < effective->count; i++)
+        if (effective->items[i].line != NULL)
+            effective->items[i].number = numbers[effective->items[i].line - next->lines];
+}
+
 void nvl_container_facts_of(struct nvl_container_facts *f, const struct nvl_host_facts *host,
                             const struct nvl_target *target, struct nvl_config *config)
 {
@@ -285,6 +311,7 @@ void nvl_container_facts_of(struct nvl_container_facts *f, const struct nvl_host
     *f->container = *target->container; /* its texts stay the target's */
     *config = (struct nvl_config){0};
     read_wishes(f, &target->effective);
+    number_as_now(&f->effective, &target->config);
     read_rootfs(f);
 }
 

@@ -106,7 +106,8 @@ int nvl_container_facts_read(struct nvl_container_facts *facts, const struct nvl
 int nvl_container_facts_read_config(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
                                     struct nvl_container *container, struct nvl_error *err);
 struct nvl_target;
-/* The facts of a config that is not written yet; takes the config over. */
+/* The facts of a config that is not written yet; takes the config over. Its lines have the numbers of the
+ * file as it is. */
 void nvl_container_facts_of(struct nvl_container_facts *facts, const struct nvl_host_facts *host,
                             const struct nvl_target *target, struct nvl_config *config);
 void nvl_container_facts_clear(struct nvl_container_facts *facts);

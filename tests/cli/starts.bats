@@ -226,3 +226,17 @@ LIST
     run -0 nvlxc --json gpus
     [ "$(jq -c '[.gpus[] | .by_hand | length]' <<< "$output")" = '[1,1]' ]
 }
+
+@test "lines are named by their numbers in the file as it is, wherever new ones go" {
+    ct 220 'unprivileged: 1' 'lxc.idmap: u 0 100000 65536' 'lxc.idmap: g 0 100000 44' 'lxc.idmap: g 44 44 1' 'lxc.idmap: g 45 100045 65491'
+    mkdir -p "$HOST/usr/bin"
+    touch "$HOST/usr/bin/newuidmap" "$HOST/usr/bin/newgidmap"
+    echo root:100000:65536 | tee "$HOST/etc/subuid" > "$HOST/etc/subgid"
+    # Proxmox's entries stand above; what stopped the start before is no reason to refuse
+    run -0 --separate-stderr nvlxc attach 220 --nodes dev
+    [[ $stderr == *'220.conf:5: lxc.idmap: g 44 44 1'*'echo root:44:1 >> /etc/subgid'* ]]
+    ct 220 'lxc.hook.autodev: sh -c "mknod ${LXC_ROOTFS_MOUNT}/dev/nvidia-modeset c 195 254"' 'swap: 0'
+    sed -i 's|nvidia-modeset c 195 254|dri/renderD128 c 226 128|' "$CONF"
+    run -1 nvlxc attach 220 --capabilities graphics --nodes dev
+    says '220.conf:2: lxc.hook.autodev' 'remove line 2 from'
+}
