@@ -94,13 +94,14 @@ uvm_of() {
 }
 
 @test "the same with --required: does not start, and says why" {
-    run -0 nvlxc attach ct --required
+    run -1 nvlxc attach ct --required # attached, and said: the bundle cannot be built
+    says "the driver bundle of 535.261.03 was not built"
     run -0 grep -c -- 'hook --required' /var/lib/lxc/ct/config
     [ "$output" = 2 ]
     run -1 start ct
     run -0 syslog_of ct
     says "the start is refused, since the GPU is required" "no driver bundle for 535.261.03"
-    run -0 nvlxc attach ct
+    run -1 nvlxc attach ct
     cmp /var/lib/lxc/ct/config /run/ct.config
 }
 
