@@ -10,8 +10,16 @@
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 #include "inject/home.h"
+#include "inject/linker.h"
 
 /* ---- dev[n] of any device ---- */
+
+static bool is_device(const struct nvl_root *root, const char *path)
+{
+    struct stat st;
+
+    return nvl_root_stat(root, path, 0, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode));
+}
 
 /* "card0" and "card1"; of udev's links by address, "pci-0000:00:02.0-render" and "pci-0000:01:00.0-render".
  */
@@ -34,9 +42,11 @@ static void find_neighbors(const struct nvl_root *root, const char *path, struct
     nvl_autofree char *folder = nvl_xstrndup(path, (size_t)(slash - path));
 
     nvl_root_list(root, folder, &names);
-    for (size_t i = 0; i < names.count; i++)
-        if (is_neighbor(slash + 1, names.items[i]))
-            nvl_strv_pushf(found, "%s/%s", folder, names.items[i]);
+    for (size_t i = 0; i < names.count; i++) {
+        nvl_autofree char *other = nvl_xasprintf("%s/%s", folder, names.items[i]);
+        if (is_neighbor(slash + 1, names.items[i]) && is_device(root, other))
+            nvl_strv_push(found, other);
+    }
 }
 
 /* The GPU of NVIDIA's that has the node, which may be somebody else's after all. */
@@ -66,13 +76,6 @@ static char *describe_neighbors(const struct nvl_gpus *gpus, const struct nvl_st
     return nvl_buf_take(&b);
 }
 
-static bool is_device(const struct nvl_root *root, const char *path)
-{
-    struct stat st;
-
-    return nvl_root_stat(root, path, 0, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode));
-}
-
 struct dev_fix {
     struct nvl_strv options, gone, paths; /* of `pct set`; the keys to delete, and what they name */
     struct nvl_strv choices;
@@ -90,10 +93,8 @@ static void dev_fix_clear(struct dev_fix *fix)
 static void add_device_fix(const struct nvl_container_facts *facts, const struct nvl_setting *s,
                            const char *path, const struct nvl_strv *neighbors, struct dev_fix *fix)
 {
-    const char *options = strchr(s->value, ',');
     bool is_single = neighbors->count == 1;
-    nvl_autofree char *value =
-        nvl_xasprintf("%s%s", is_single ? neighbors->items[0] : "PATH", options != NULL ? options : "");
+    nvl_autofree char *value = nvl_dev_entry_change(s->value, is_single ? neighbors->items[0] : "PATH", NULL);
     nvl_autofree char *word = nvl_shell_word(value);
 
     if (neighbors->count == 0) {
@@ -150,9 +151,15 @@ static void check_dev_absent(const struct nvl_check *check, const struct nvl_con
         return;
     f->start = NVL_START_WAITS;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
-    nvl_finding_cause(f, "Proxmox looks for the devices of dev[n] before it does anything else, and stops "
-                         "the start with \"Device … does not exist\". The numbers of /dev/dri follow the "
-                         "order in which drivers load, and change with the kernel and with cards");
+    bool is_dri = false;
+    for (size_t i = 0; i < paths.count; i++)
+        is_dri = is_dri || nvl_has_prefix(paths.items[i], "/dev/dri/");
+    nvl_finding_cause(f,
+                      "Proxmox looks for the devices of dev[n] before it does anything else, and stops the "
+                      "start with \"Device … does not exist\"%s",
+                      is_dri ? ". The numbers of /dev/dri follow the order in which drivers load, and change "
+                               "with the kernel and with cards"
+                             : "");
     set_device_fix(facts, &fix, f);
 }
 
@@ -206,11 +213,12 @@ static void check_idmap_root(const struct nvl_check *check, const struct nvl_con
     if (err->code == 0 || facts->incomplete.code < 0)
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
-                                            "LXC will not start it: its id map is not complete");
+                                            "LXC will not start it: its id map is not valid");
     f->start = NVL_START_STOPS;
     nvl_finding_evidence(f, "%s", err->message);
-    nvl_finding_cause(f, "a container with an id map runs as the ids that the map has; LXC cannot become its "
-                         "root if that has no number on the host");
+    nvl_finding_cause(f,
+                      "LXC refuses a line that is no mapping; and it cannot become the container's root if "
+                      "that has no number on the host");
     if (err->hint[0] != '\0')
         nvl_finding_fix(f, "in %s: %s", facts->container->config_path, err->hint);
 }
@@ -384,6 +392,41 @@ static void check_mount_point(const struct nvl_check *check, const struct nvl_co
         say_no_home(check, facts, is_full, &evidence, findings);
 }
 
+/* ---- the linker's configuration ---- */
+
+/* It lies on a mount that the running container has, or that a line of the config will make. */
+static bool is_linker_elsewhere(const struct nvl_container_facts *facts, struct nvl_strv *evidence)
+{
+    const struct nvl_root own = nvl_root_own(&facts->rootfs);
+    ssize_t mount = find_mount_above(facts, NVL_LINKER_CONF);
+    const char *name;
+    nvl_autofd int parent = nvl_root_open_parent(&own, NVL_LINKER_CONF, &name);
+
+    if (mount >= 0)
+        nvl_add_setting_evidence(evidence, facts, (size_t)mount);
+    return mount >= 0 || parent == -EXDEV;
+}
+
+static void check_linker_place(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+
+    if (facts->depth != NVL_DEPTH_ALL || facts->rootfs.fd < 0 || !is_linker_elsewhere(facts, &evidence))
+        return;
+    nvl_strv_push(&evidence, "/etc/ld.so.conf.d lies on a mount of its own, which others may share");
+    struct nvl_finding *f =
+        nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
+                             "its linker is not told of the driver: its configuration is not its own");
+    nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
+    nvl_finding_cause(f, "nvlxc writes nothing through such a mount: the linker's cache does not name the "
+                         "driver, and programs do not find libcuda.so.1, however often you restart it");
+    nvl_finding_fix(f,
+                    "mount single files of /etc instead of the folder, or set LD_LIBRARY_PATH=%s/lib64 for "
+                    "the programs that need the GPU (in a unit: Environment=), inside the container",
+                    nvl_home(&facts->rootfs));
+}
+
 const struct nvl_check nvl_obstacle_checks[] = {
     {"dev-absent", "Do all devices exist that Proxmox passes to it?", 42, NVL_NEEDS_PVE | NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_dev_absent)},
@@ -393,5 +436,7 @@ const struct nvl_check nvl_obstacle_checks[] = {
      NVL_OF_CONTAINER(check_idmap)},
     {"mount-point", "Does it have a place for the driver?", 46, NVL_NEEDS_BUNDLE | NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_mount_point)},
+    {"linker-place", "Can its linker be told of the driver?", 47, NVL_NEEDS_BUNDLE | NVL_OF_START,
+     "mount-point container-musl container-processor", NVL_OF_CONTAINER(check_linker_place)},
     {0},
 };
