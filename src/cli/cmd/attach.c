@@ -248,34 +248,6 @@ static void find_obstacles(const struct attach *a, const char *text, size_t len,
     nvl_diagnose_start(&a->host, &a->target, &config, obstacles);
 }
 
-/* The worst comes first; NULL if it starts. */
-static const struct nvl_finding *find_stopper(const struct nvl_findings *obstacles)
-{
-    for (size_t i = 0; i < obstacles->count; i++)
-        if (obstacles->items[i].start != NVL_START_GOES)
-            return &obstacles->items[i];
-    return NULL;
-}
-
-static bool has_finding(const struct nvl_findings *findings, const struct nvl_finding *f)
-{
-    for (size_t i = 0; i < findings->count; i++)
-        if (findings->items[i].check == f->check && strcmp(findings->items[i].evidence, f->evidence) == 0)
-            return true;
-    return false;
-}
-
-/* What would stop the start only because of the lines that attach adds; NULL for nothing. A device that is
- * missing today does not count: `--nodes dev` is a choice, and a service makes nodes at boot. */
-static const struct nvl_finding *find_new_stopper(const struct nvl_findings *obstacles,
-                                                  const struct nvl_findings *before)
-{
-    for (size_t i = 0; i < obstacles->count; i++)
-        if (obstacles->items[i].start == NVL_START_STOPS && !has_finding(before, &obstacles->items[i]))
-            return &obstacles->items[i];
-    return NULL;
-}
-
 /* The lines of a text as one. */
 static char *join_lines(const char *text)
 {
@@ -294,13 +266,6 @@ static int refuse_start(const struct attach *a, const struct nvl_finding *f, str
     return -EEXIST;
 }
 
-static void warn_about_obstacle(struct attach *a, const struct nvl_finding *f)
-{
-    nvl_autofree char *evidence = join_lines(f->evidence), *fix = join_lines(f->fix);
-
-    nvl_strv_pushf(&a->warnings, "%s: %s (%s): %s; %s", a->target.name, f->title, evidence, f->cause, fix);
-}
-
 /* Asks doctor's checks about the config as it is, and as it would be. What stops the start anyway, with or
  * without a GPU, is said, and no reason to refuse. */
 static int check_start(struct attach *a, bool force, struct nvl_error *err)
@@ -311,17 +276,15 @@ static int check_start(struct attach *a, bool force, struct nvl_error *err)
     find_obstacles(a, a->plan.text, a->plan.len, &a->obstacles);
     if (a->obstacles.count > 0 || a->replaced.count > 0)
         find_obstacles(a, now->text, now->len, &before);
-    const struct nvl_finding *stopper = find_new_stopper(&a->obstacles, &before),
-                             *was = find_stopper(&before);
+    const struct nvl_finding *stopper = nvl_find_new_stopper(&a->obstacles, &before),
+                             *was = nvl_find_stopper(&before);
     if (stopper != NULL && !force)
         return refuse_start(a, stopper, err);
-    if (was != NULL && find_stopper(&a->obstacles) == NULL) {
+    if (was != NULL && nvl_find_stopper(&a->obstacles) == NULL) {
         nvl_autofree char *evidence = join_lines(was->evidence);
         nvl_strv_pushf(&a->warnings, "%s did not start before: %s (%s); the new lines mend that",
                        a->target.name, was->title, evidence);
     }
-    for (size_t i = 0; i < a->obstacles.count; i++)
-        warn_about_obstacle(a, &a->obstacles.items[i]);
     return 0;
 }
 
@@ -399,9 +362,35 @@ static json_t *replaced_json(const struct attach *a)
     return list;
 }
 
+/* Each line in one of its own, to be read and pasted. */
+static void add_lines(struct nvl_buf *b, const char *text)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0};
+
+    nvl_strv_split(&lines, text != NULL ? text : "", "\n");
+    for (size_t i = 0; i < lines.count; i++)
+        nvl_buf_addf(b, "\n    %s", lines.items[i]);
+}
+
+static void say_obstacle(const struct nvl_context *ctx, const struct attach *a, const struct nvl_finding *f)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
+
+    nvl_buf_addf(&text, "%s: %s", a->target.name, f->title);
+    add_lines(&text, f->evidence);
+    nvl_buf_addf(&text, "\n  why: %s", f->cause);
+    if (f->fix != NULL)
+        nvl_buf_addf(&text, "\n  fix:");
+    add_lines(&text, f->fix);
+    if (f->severity == NVL_SEVERITY_NOTE)
+        nvl_say(ctx, "%s", text.data);
+    else
+        nvl_warn("%s", text.data);
+}
+
 static void say_when(const struct nvl_context *ctx, const struct attach *a)
 {
-    if (find_stopper(&a->obstacles) != NULL) {
+    if (nvl_find_stopper(&a->obstacles) != NULL) {
         nvl_say(ctx, "the container gets it once it starts: see the warnings");
     } else if (!nvl_container_is_running(&ctx->root, a->target.container)) {
         nvl_say(ctx, "the container gets it at its next start");
@@ -417,10 +406,11 @@ static json_t *obstacles_json(const struct nvl_findings *obstacles)
 
     for (size_t i = 0; i < obstacles->count; i++) {
         const struct nvl_finding *f = &obstacles->items[i];
-        json_array_append_new(list, json_pack("{s:s,s:b,s:o,s:o,s:o}", "check", f->check->id, "stops_start",
-                                              (int)(f->start != NVL_START_GOES), "title",
-                                              nvl_json_text(f->title), "evidence", nvl_json_text(f->evidence),
-                                              "fix", nvl_json_string(f->fix)));
+        json_array_append_new(list,
+                              json_pack("{s:s,s:b,s:o,s:o,s:o,s:o}", "check", f->check->id, "stops_start",
+                                        (int)(f->start != NVL_START_GOES), "title", nvl_json_text(f->title),
+                                        "evidence", nvl_json_text(f->evidence), "cause",
+                                        nvl_json_string(f->cause), "fix", nvl_json_string(f->fix)));
     }
     return list;
 }
@@ -434,7 +424,7 @@ static void print_attach_json(const struct attach *a, bool dry_run)
     nvl_print_json(
         json_pack("{s:o,s:b,s:b,s:o,s:o,s:o,s:o,s:s,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o,s:o}", "container",
                   nvl_json_text(a->target.name), "changed", (int)a->plan.changes, "starts",
-                  (int)(find_stopper(&a->obstacles) == NULL), "obstacles", obstacles_json(&a->obstacles),
+                  (int)(nvl_find_stopper(&a->obstacles) == NULL), "obstacles", obstacles_json(&a->obstacles),
                   "bundle", nvl_json_string(nvl_bundle_state_name(a->bundle)), "devices",
                   nvl_json_devices(&a->grant), "capabilities", nvl_json_capabilities(a->grant.capabilities),
                   "nodes", nvl_nodes_mode_name(a->grant.delivery.nodes), "libraries",
@@ -499,6 +489,8 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
         print_attach_json(&a, values->dry_run);
     for (size_t i = 0; !ctx->json && i < a.warnings.count; i++)
         nvl_warn("%s", a.warnings.items[i]);
+    for (size_t i = 0; !ctx->json && i < a.obstacles.count; i++)
+        say_obstacle(ctx, &a, &a.obstacles.items[i]);
     return a.bundle == NVL_BUNDLE_MISSING ? NVL_EXIT_FAILED : nvl_live_step_exit(&a.live);
 }
 
