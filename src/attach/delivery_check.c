@@ -269,14 +269,26 @@ static int refuse_included(const struct nvl_target *target, const struct nvl_set
                            struct nvl_error *err)
 {
     nvl_autofree char *text = nvl_setting_text(&target->effective, s);
+    nvl_auto(nvl_strv_clear) struct nvl_strv others = {0};
 
-    nvl_error_set(err, -EEXIST, "a file that the config includes gives %s NVIDIA devices or files: %.200s",
-                  target->name, text);
+    for (size_t i = 0; i < target->effective.count; i++) {
+        const struct nvl_setting *other = &target->effective.items[i];
+        if (other != s && other->file == s->file && other->owner == NVL_OWNER_BY_HAND)
+            nvl_strv_pushf(&others, "%zu", other->number);
+    }
+    nvl_autofree char *numbers = nvl_strv_join(&others, ", ");
+    nvl_error_set(err, -EEXIST,
+                  "a file that the config includes gives %s NVIDIA devices or files: %.200s%s%.80s",
+                  target->name, text,
+                  others.count == 0  ? ""
+                  : others.count > 1 ? "; also its lines "
+                                     : "; also its line ",
+                  numbers);
     nvl_error_hint(
         err,
-        "nvlxc does not edit included files, since others may use them: remove the line there, or the line "
-        "of %s that includes %s",
-        target->container->config_path, s->file);
+        "nvlxc does not edit included files, since others may use them: remove %s there, or the line of %s "
+        "that includes %s",
+        others.count > 0 ? "these lines" : "the line", target->container->config_path, s->file);
     return -EEXIST;
 }
 

@@ -16,5 +16,6 @@
 /* In a container; inject/places.c lists every file. */
 #define NVL_MOUNT_POINT       "/usr/local/nvidia" /* the bundle, read-only: inject/home.h tells where it is */
 #define NVL_OTHER_MOUNT_POINT "/opt/nvlxc/nvidia" /* where the first one cannot be */
-#define NVL_CDI_FILE          "/etc/cdi/nvlxc.json" /* also the host's own */
+#define NVL_CDI_FOLDER        "/etc/cdi"
+#define NVL_CDI_FILE          "/etc/cdi/nvlxc.json" /* in a container; on the host, `driver sync` keeps it */
 #define NVL_PROC_NVIDIA       "/proc/driver/nvidia" /* on the host; in a container, a view of it */

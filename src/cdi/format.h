@@ -4,9 +4,6 @@
 
 #include "base/text.h"
 
-#define NVL_CDI_FOLDER "/etc/cdi"
-/* The file that `driver sync` keeps up to date. */
-#define NVL_CDI_FILE "/etc/cdi/nvlxc.json"
 #define NVL_CDI_KIND "nvidia.com/gpu"
 
 /* Changes to a container. */

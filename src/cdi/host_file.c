@@ -1,4 +1,5 @@
 /* Specifications as files: writes them, and keeps the host's up to date. */
+#include "base/paths.h"
 #include "cdi/host_file.h"
 
 #include "base/output_file.h"

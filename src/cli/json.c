@@ -100,10 +100,11 @@ json_t *nvl_json_obstacles(const struct nvl_findings *obstacles)
         const struct nvl_finding *f = &obstacles->items[i];
         if (f->severity == NVL_SEVERITY_NOTE)
             continue;
-        json_array_append_new(list, json_pack("{s:s,s:b,s:o,s:o,s:o}", "check", f->check->id, "stops_start",
-                                              (int)(f->start != NVL_START_GOES), "title",
-                                              nvl_json_text(f->title), "evidence", nvl_json_text(f->evidence),
-                                              "fix", nvl_json_string(f->fix)));
+        json_array_append_new(list,
+                              json_pack("{s:s,s:b,s:o,s:o,s:o,s:o}", "check", f->check->id, "stops_start",
+                                        (int)(f->start != NVL_START_GOES), "title", nvl_json_text(f->title),
+                                        "evidence", nvl_json_text(f->evidence), "cause",
+                                        nvl_json_string(f->cause), "fix", nvl_json_string(f->fix)));
     }
     return list;
 }

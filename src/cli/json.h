@@ -30,7 +30,8 @@ json_t *nvl_json_devices(const struct nvl_grant *grant);
 json_t *nvl_json_capabilities(unsigned capabilities);
 /* {"path", "major", "minor", "state"} */
 json_t *nvl_json_node(const struct nvl_node *node);
-/* [{"check", "stops_start", "title", "evidence", "fix"}]: what stands in the way of a container's start. */
+/* [{"check", "stops_start", "title", "evidence", "cause", "fix"}]: what stands in the way of a container's
+ * start. */
 json_t *nvl_json_obstacles(const struct nvl_findings *obstacles);
 /* [{"line", "instead"}]: lines that --replace takes, and what takes their place. */
 json_t *nvl_json_replaced(const struct nvl_strv *lines, const struct nvl_strv *instead);

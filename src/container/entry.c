@@ -113,6 +113,24 @@ bool nvl_dev_entry_parse(const char *value, struct nvl_dev_entry *entry)
     return entry->path != NULL;
 }
 
+char *nvl_dev_entry_change(const char *value, const char *path, const char *mode)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv parts = {0};
+    struct nvl_buf b = {0};
+
+    nvl_strv_split(&parts, value, ",");
+    nvl_buf_addf(&b, "%s", path);
+    for (size_t i = 0; i < parts.count; i++) {
+        const char *part = parts.items[i];
+        if (part[0] != '/' && !nvl_has_prefix(part, "path=") &&
+            (mode == NULL || !nvl_has_prefix(part, "mode=")))
+            nvl_buf_addf(&b, ",%s", part);
+    }
+    if (mode != NULL)
+        nvl_buf_addf(&b, ",mode=%s", mode);
+    return nvl_buf_take(&b);
+}
+
 void nvl_dev_entry_clear(struct nvl_dev_entry *entry)
 {
     free(entry->path);

@@ -31,4 +31,7 @@ struct nvl_dev_entry {
 int nvl_dev_index(const char *key);
 /* False if it names no path. */
 bool nvl_dev_entry_parse(const char *value, struct nvl_dev_entry *entry);
+/* The value with another path, and with a mode in place of its own if `mode` is not NULL; the caller frees.
+ */
+char *nvl_dev_entry_change(const char *value, const char *path, const char *mode);
 void nvl_dev_entry_clear(struct nvl_dev_entry *entry);

@@ -6,22 +6,8 @@
 #include "base/root.h"
 #include "container/rootfs_path.h"
 #include "container/state.h"
+#include "grant/resolve.h"
 #include "host/gpu_state.h"
-
-/* Whether it means the GPU by index or address, as one of all, or by a UUID that no other GPU has. */
-static bool can_mean(const struct nvl_grant *grant, const struct nvl_gpus *gpus, const struct nvl_gpu *gpu)
-{
-    if (grant->devices == NVL_DEVICES_ALL)
-        return true;
-    for (size_t i = 0; i < grant->n_selectors; i++) {
-        const struct nvl_selector *s = &grant->selectors[i];
-        if (s->kind == NVL_SELECT_INDEX ? nvl_gpu_by_index(gpus, s->index) == gpu
-            : s->kind == NVL_SELECT_PCI ? nvl_gpu_by_pci(gpus, s->gpu) == gpu
-                                        : nvl_gpu_by_uuid(gpus, s->gpu) == NULL)
-            return true;
-    }
-    return false;
-}
 
 /* A container may have got its grant after its start: then it has none of the driver's nodes. If that is not
  * visible, as on a captured host, it counts as started with the grant. */
@@ -47,7 +33,7 @@ bool nvl_mark_gpus_used(const struct nvl_root *root, const struct nvl_container 
 
     for (size_t i = 0; i < gpus->count; i++) {
         struct nvl_gpu *gpu = &gpus->items[i];
-        if (nvl_gpu_state(gpu) != NVL_GPU_IS_UNUSED || !can_mean(grant, gpus, gpu) ||
+        if (nvl_gpu_state(gpu) != NVL_GPU_IS_UNUSED || !nvl_grant_can_mean(grant, gpus, gpu) ||
             !was_started_with_grant(root, c))
             continue;
         gpu->was_used = true;

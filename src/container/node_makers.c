@@ -7,6 +7,7 @@
 
 #define SCRIPT_MAX (64u << 10)
 #define ROOT_WORD  "LXC_ROOTFS_MOUNT"
+#define ANY_NVIDIA "/dev/nvidia*"
 
 /* ---- what a shell's words make ---- */
 
@@ -49,8 +50,14 @@ static size_t next_word(const char **at)
     return len;
 }
 
-/* The arguments of a mknod: "[-m MODE] PATH c 195 0". */
-static void take_mknod(const char *at, struct nvl_strv *paths)
+static void add_path(struct nvl_strv *paths, const char *path)
+{
+    if (path != NULL && !nvl_strv_contains(paths, path))
+        nvl_strv_push(paths, path);
+}
+
+/* The arguments of a mknod: "[-m MODE] PATH c 195 0". `is_nvidias`: the text is about NVIDIA's nodes. */
+static void take_mknod(const char *at, bool is_nvidias, struct nvl_strv *paths)
 {
     size_t len;
 
@@ -63,11 +70,11 @@ static void take_mknod(const char *at, struct nvl_strv *paths)
     at += len;
     if (path == NULL && next_word(&at) == 1) { /* the type; the shell makes up the name, the major may tell */
         at++;
-        if (next_word(&at) == 3 && nvl_has_prefix(at, "195"))
-            path = nvl_xstrdup("/dev/nvidia*");
+        len = next_word(&at);
+        if ((len == 3 && nvl_has_prefix(at, "195")) || (len > 0 && is_nvidias && strchr("$`\"", *at) != NULL))
+            path = nvl_xstrdup(ANY_NVIDIA);
     }
-    if (path != NULL && !nvl_strv_contains(paths, path))
-        nvl_strv_push(paths, path);
+    add_path(paths, path);
 }
 
 static bool is_in_word(char c)
@@ -75,27 +82,68 @@ static bool is_in_word(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
-/* Also whatever the text puts below the container's /dev by another command, such as `cp` or `mount`. */
-static void scan_shell(const char *text, struct nvl_strv *paths)
+static size_t word_length(const char *s)
+{
+    size_t len = 0;
+
+    while (!is_end_of_word(s[len]))
+        len++;
+    return len;
+}
+
+static void scan_mknod(const char *text, bool is_nvidias, struct nvl_strv *paths)
 {
     static const char mknod[] = "mknod";
 
     for (const char *at = strstr(text, mknod); at != NULL; at = strstr(at + 1, mknod)) {
         const char *behind = at + strlen(mknod);
         if ((at == text || !is_in_word(at[-1])) && (*behind == ' ' || *behind == '\t'))
-            take_mknod(behind, paths);
+            take_mknod(behind, is_nvidias, paths);
     }
+}
+
+/* Whatever the text puts below the container's /dev, also by another command, such as `cp` or `mount`.
+ * Returns whether it names that folder itself. */
+static bool scan_targets(const char *text, struct nvl_strv *paths)
+{
+    bool is_folder = false;
+
     for (const char *at = strstr(text, ROOT_WORD); at != NULL; at = strstr(at + 1, ROOT_WORD)) {
         const char *path = at + strlen(ROOT_WORD);
-        size_t len = 0;
         path += strspn(path, "}\"");
-        while (!is_end_of_word(path[len]))
-            len++;
-        nvl_autofree char *found =
-            nvl_has_prefix(path, "/dev/") && len > strlen("/dev/") ? read_node_path(path, len) : NULL;
-        if (found != NULL && !nvl_strv_contains(paths, found))
-            nvl_strv_push(paths, found);
+        size_t len = word_length(path);
+        if (!nvl_has_prefix(path, "/dev"))
+            continue;
+        size_t rest = strlen("/dev") + strspn(path + strlen("/dev"), "/\"'");
+        nvl_autofree char *found = rest < len ? read_node_path(path, len) : NULL;
+        is_folder |= rest == len;
+        if (path[strlen("/dev")] == '/')
+            add_path(paths, found);
     }
+    return is_folder;
+}
+
+/* A copy into the folder has the name of its source: `cp -a /dev/nvidia0 $LXC_ROOTFS_MOUNT/dev/`. */
+static void scan_sources(const char *text, bool is_nvidias, struct nvl_strv *paths)
+{
+    for (const char *at = strstr(text, "/dev/"); at != NULL; at = strstr(at + 1, "/dev/")) {
+        if (at > text && strchr(" \t\r\n\"'=(", at[-1]) == NULL)
+            continue; /* it goes on: $LXC_ROOTFS_MOUNT/dev/… */
+        nvl_autofree char *path = read_node_path(at, word_length(at));
+        if (path == NULL && is_nvidias)
+            add_path(paths, ANY_NVIDIA);
+        else if (path != NULL && (nvl_node_is_nvidias(path) || nvl_has_prefix(path, "/dev/dri/")))
+            add_path(paths, path);
+    }
+}
+
+static void scan_shell(const char *text, struct nvl_strv *paths)
+{
+    bool is_nvidias = strstr(text, "nvidia") != NULL;
+
+    scan_mknod(text, is_nvidias, paths);
+    if (scan_targets(text, paths))
+        scan_sources(text, is_nvidias, paths);
 }
 
 /* A user's config may name anything: only a small regular text is read. */
@@ -112,6 +160,7 @@ static void scan_script(const struct nvl_root *root, const char *path, struct nv
         scan_shell(text, paths);
 }
 
+/* A hook's value is a shell's command; the scripts that it names count, too. */
 void nvl_hook_nodes(const struct nvl_root *root, const char *value, struct nvl_strv *paths)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};

@@ -35,8 +35,8 @@ bool nvl_node_maker_makes(const struct nvl_node_maker *maker, const char *path);
 /* The first maker before `makers->items[i]` whose path makes it fail; NULL for none. */
 const struct nvl_node_maker *nvl_node_maker_before(const struct nvl_node_makers *makers, size_t i);
 
-/* The nodes that a hook's value makes, as a shell's command with the scripts that it names: paths as in
- * nvl_node_maker. */
+/* The paths below the container's /dev that a hook makes, by its value; "*" at the end as above. Without a
+ * root only its own words count. */
 void nvl_hook_nodes(const struct nvl_root *root, const char *value, struct nvl_strv *paths);
 /* Whether a hook of the config makes NVIDIA's nodes in the container, in its own words or in the script that
  * it runs. Without a root only its own words count. The scripts of LXC's own packages are not read. */

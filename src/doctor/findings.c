@@ -212,6 +212,53 @@ void nvl_findings_finish(struct nvl_findings *findings)
         qsort(findings->items, findings->count, sizeof *findings->items, compare_findings);
 }
 
+const struct nvl_finding *nvl_find_stopper(const struct nvl_findings *findings)
+{
+    for (size_t i = 0; i < findings->count; i++)
+        if (findings->items[i].start != NVL_START_GOES)
+            return &findings->items[i];
+    return NULL;
+}
+
+/* The length of ":12:", a line's number; 0 if there is none. */
+static size_t number_length(const char *s)
+{
+    size_t digits = s[0] == ':' ? strspn(s + 1, "0123456789") : 0;
+
+    return digits > 0 && s[1 + digits] == ':' ? digits + 2 : 0;
+}
+
+static bool is_same_evidence(const char *a, const char *b)
+{
+    while (*a != '\0' && *b != '\0') {
+        size_t a_len = number_length(a), b_len = number_length(b);
+        bool are_numbers = a_len > 0 && b_len > 0;
+        if (!are_numbers && *a != *b)
+            return false;
+        a += are_numbers ? a_len : 1;
+        b += are_numbers ? b_len : 1;
+    }
+    return *a == *b;
+}
+
+static bool has_finding(const struct nvl_findings *findings, const struct nvl_finding *f)
+{
+    for (size_t i = 0; i < findings->count; i++)
+        if (findings->items[i].check == f->check &&
+            is_same_evidence(findings->items[i].evidence, f->evidence))
+            return true;
+    return false;
+}
+
+const struct nvl_finding *nvl_find_new_stopper(const struct nvl_findings *findings,
+                                               const struct nvl_findings *before)
+{
+    for (size_t i = 0; i < findings->count; i++)
+        if (findings->items[i].start == NVL_START_STOPS && !has_finding(before, &findings->items[i]))
+            return &findings->items[i];
+    return NULL;
+}
+
 bool nvl_findings_are_notes(const struct nvl_findings *findings)
 {
     for (size_t i = 0; i < findings->count; i++)

@@ -88,6 +88,12 @@ void nvl_findings_clear(struct nvl_findings *findings);
  * - A finding is explained if each of its subjects is, if necessary by several others. Only a finding
  *   about the whole explains one about the whole. */
 void nvl_findings_finish(struct nvl_findings *findings);
+/* The first that keeps the container from starting, as things are now; NULL for none. */
+const struct nvl_finding *nvl_find_stopper(const struct nvl_findings *findings);
+/* The first that stops the start and is not among those of the config before: the numbers of its lines may
+ * differ. A device that is missing today does not count: a service makes nodes at boot. NULL for none. */
+const struct nvl_finding *nvl_find_new_stopper(const struct nvl_findings *findings,
+                                               const struct nvl_findings *before);
 /* Whether there is nothing to do: no findings, or only notes. */
 bool nvl_findings_are_notes(const struct nvl_findings *findings);
 const char *nvl_severity_name(enum nvl_severity severity); /* "error", "warning", "note" */

@@ -145,6 +145,20 @@ const struct nvl_gpu *nvl_find_selected(const struct nvl_gpus *gpus, const struc
     return NULL;
 }
 
+bool nvl_grant_can_mean(const struct nvl_grant *grant, const struct nvl_gpus *gpus, const struct nvl_gpu *gpu)
+{
+    if (grant->devices == NVL_DEVICES_ALL)
+        return true;
+    for (size_t i = 0; i < grant->n_selectors; i++) {
+        const struct nvl_selector *s = &grant->selectors[i];
+        const struct nvl_gpu *selected = nvl_find_selected(gpus, s);
+        bool has_place = s->kind == NVL_SELECT_INDEX || s->kind == NVL_SELECT_PCI;
+        if (selected == gpu || (selected == NULL && !has_place && gpu->uuid[0] == '\0'))
+            return true;
+    }
+    return false;
+}
+
 static const struct nvl_mig *find_mig(const struct nvl_gpu *gpu, unsigned gi, unsigned ci)
 {
     for (size_t i = 0; i < gpu->n_migs; i++)

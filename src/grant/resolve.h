@@ -29,6 +29,10 @@ void nvl_grant_resolve(const struct nvl_grant *grant, const struct nvl_host *hos
 /* The GPU that a selector names, or whose MIG device it names, whether usable or not; NULL if there is none.
  * A MIG UUID names none: only NVML knows it. */
 const struct nvl_gpu *nvl_find_selected(const struct nvl_gpus *gpus, const struct nvl_selector *selector);
+/* Whether it may mean this GPU: one of all, the one that a selector names, or one without a UUID if a
+ * selector has a UUID that no GPU reports. */
+bool nvl_grant_can_mean(const struct nvl_grant *grant, const struct nvl_gpus *gpus,
+                        const struct nvl_gpu *gpu);
 /* How deep nvl_host_read must go for this grant. */
 enum nvl_gpus_depth nvl_grant_depth(const struct nvl_grant *grant);
 void nvl_resolved_clear(struct nvl_resolved *resolved);

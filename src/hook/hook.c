@@ -241,15 +241,21 @@ static void load_modules(struct nvl_host *host, const struct nvl_root *root, enu
                        status);
 }
 
-/* The driver gives no UUID for a GPU until its first use after boot, but a grant may name it by UUID. Opening
- * the node is a use. Returns whether any GPU had its UUID to learn. */
-static bool learn_uuids(const struct nvl_host *host)
+/* The driver gives no UUID for a GPU until its first use after boot, but a grant may name it by UUID. */
+static bool lacks_uuid(const struct nvl_gpu *gpu)
+{
+    return gpu->driver == NVL_GPU_NVIDIA && gpu->uuid[0] == '\0' && gpu->minor >= 0;
+}
+
+/* Opening the node is a use. A GPU that the grant cannot mean is left alone: opening one that is broken takes
+ * long, at each start. `grant` is NULL if it is not known. Returns whether any GPU had its UUID to learn. */
+static bool learn_uuids(const struct nvl_host *host, const struct nvl_grant *grant)
 {
     bool is_any = false;
 
     for (size_t i = 0; i < host->gpus.count; i++) {
         const struct nvl_gpu *gpu = &host->gpus.items[i];
-        if (gpu->driver != NVL_GPU_NVIDIA || gpu->uuid[0] != '\0' || gpu->minor < 0)
+        if (!lacks_uuid(gpu) || (grant != NULL && !nvl_grant_can_mean(grant, &host->gpus, gpu)))
             continue;
         const struct nvl_node node =
             nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false, &host->majors, &host->params);
@@ -313,7 +319,7 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
     if (!host.driver.loaded)
         return;
     ensure_host_nodes(&host, &seen, outcome);
-    if (learn_uuids(&host)) {
+    if (learn_uuids(&host, starting.has_grant ? &starting.grant : NULL)) {
         nvl_host_clear(&host);
         if (nvl_host_read(&host, root, depth, &err) < 0) {
             nvl_strv_push(&outcome->problems, err.message);
@@ -408,7 +414,7 @@ void nvl_hook_prepare(const struct nvl_root *root, struct nvl_outcome *outcome)
     load_modeset(root);
     ensure_host_nodes(&host, &seen, outcome);
     ensure_mig_tools(&host, &seen, outcome);
-    learn_uuids(&host);
+    learn_uuids(&host, NULL);
 }
 
 /* The nodes that Proxmox is about to bring: its pre-start hook writes down each dev[n] as
@@ -451,11 +457,15 @@ static void mount_into(const struct nvl_hook_call *call, const struct nvl_root *
     nvl_inject_link(&in, rootfs, (uid_t)-1, (gid_t)-1);
 }
 
-/* For containers of root, the pre-start hook has opened each GPU without a UUID. A user's container has its
- * config elsewhere. */
-static bool has_used_gpus(const struct nvl_hook_call *call)
+/* For containers of root, the pre-start hook has opened each GPU that the grant can mean. A user's container
+ * has its config elsewhere. */
+static void mark_used(const struct nvl_hook_call *call, const struct nvl_grant *grant, struct nvl_gpus *gpus)
 {
-    return call->config != NULL && nvl_has_prefix(call->config, NVL_LXC_DIR "/");
+    if (call->config == NULL || !nvl_has_prefix(call->config, NVL_LXC_DIR "/"))
+        return;
+    for (size_t i = 0; i < gpus->count; i++)
+        gpus->items[i].was_used =
+            lacks_uuid(&gpus->items[i]) && nvl_grant_can_mean(grant, gpus, &gpus->items[i]);
 }
 
 void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *root,
@@ -487,7 +497,6 @@ void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *roo
                       "NVIDIA's kernel module is not loaded on the host: see 'nvlxc host'");
         return;
     }
-    if (has_used_gpus(call))
-        nvl_gpus_mark_used(&host.gpus);
+    mark_used(call, &grant, &host.gpus);
     mount_into(call, root, &rootfs, &host, &grant, outcome);
 }

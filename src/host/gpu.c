@@ -455,13 +455,6 @@ const struct nvl_gpu *nvl_gpu_by_pci(const struct nvl_gpus *gpus, const char *pc
     return NULL;
 }
 
-void nvl_gpus_mark_used(struct nvl_gpus *gpus)
-{
-    for (size_t i = 0; i < gpus->count; i++)
-        if (gpus->items[i].driver == NVL_GPU_NVIDIA && gpus->items[i].uuid[0] == '\0')
-            gpus->items[i].was_used = true;
-}
-
 char *nvl_gpu_text(const struct nvl_gpu *gpu)
 {
     return nvl_xasprintf("GPU %d, %s (%s)", gpu->index, gpu->model[0] != '\0' ? gpu->model : "unknown model",

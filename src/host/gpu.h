@@ -77,8 +77,6 @@ bool nvl_pci_normalise(const char *text, char pci[NVL_PCI_MAX]);
 bool nvl_is_gpu_uuid(const char *s);
 /* Takes every form of nvl_pci_normalise. */
 const struct nvl_gpu *nvl_gpu_by_pci(const struct nvl_gpus *gpus, const char *pci);
-/* Marks those that nvidia drives and whose UUID it does not report as used. */
-void nvl_gpus_mark_used(struct nvl_gpus *gpus);
 /* The text of .../information into `gpu` (pci, uuid, model, minor, excluded). For tests and fuzzing. */
 void nvl_gpu_parse_information(const char *text, size_t len, struct nvl_gpu *gpu);
 /* "GPU 0, NVIDIA RTX A5500 Laptop GPU (GPU-…)"; the caller frees. */

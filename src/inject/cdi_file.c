@@ -95,9 +95,10 @@ int nvl_cdi_file_remove(const struct nvl_root *rootfs)
         return folder;
     if (unlinkat(folder, name, 0) < 0)
         return -errno;
-    nvl_autofd int above = openat(folder, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    /* by its path: a folder that is a link to the root would have its ".." outside */
+    nvl_autofd int above = nvl_root_open_parent(&own, NVL_CDI_FOLDER, &name);
     if (above >= 0)
-        unlinkat(above, "cdi", AT_REMOVEDIR);
+        unlinkat(above, name, AT_REMOVEDIR);
     return 0;
 }
 

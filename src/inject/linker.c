@@ -65,7 +65,7 @@ void nvl_linker_conf_read(const struct nvl_root *rootfs, struct nvl_linker_conf 
     *conf = (struct nvl_linker_conf){0};
     if (nvl_root_read(rootfs, NVL_LINKER_CONF, CONF_MAX, &conf->text, &len) == 0)
         parse_conf(conf->text, len, conf);
-    else if (!nvl_linker_conf_can_be_written(rootfs, conf))
+    else /* at the start its folder may have been missing, or on a mount that is not there now */
         for (size_t i = 0; i < NVL_HOMES; i++) {
             nvl_autofree char *path = note_path(nvl_homes[i]), *note = NULL;
             if (nvl_root_read(rootfs, path, CONF_MAX, &note, &len) == 0)

@@ -362,6 +362,18 @@ ids() {
     speaks 223
 }
 
+@test "classic-major-stale: one number that may have been uvm's or MIG's: told once, with both lines" {
+    plain h100-mig
+    printf '%s\n' 'lxc.cgroup2.devices.deny = a' 'lxc.cgroup2.devices.allow = c 1:3 rwm' 'lxc.cgroup2.devices.allow = c 195:* rwm' \
+        'lxc.cgroup2.devices.allow = c 237:* rwm' 'lxc.mount.entry = /dev/nvidia0 dev/nvidia0 none bind,create=file' \
+        'lxc.mount.entry = /dev/nvidia-caps dev/nvidia-caps none bind,create=dir' >> "$HOST/var/lib/lxc/a/config"
+    speaks a classic-major-stale error
+    has a classic-major-stale evidence '237 is nobody' '505 is nvidia-uvm now' '509 is nvidia-caps now'
+    has a classic-major-stale cause 'error 999' 'MIG devices'
+    [ "$(part a classic-major-stale fix | sed -n 's/^  \(lxc.*\)/\1/p')" = \
+        $'lxc.cgroup2.devices.allow = c 505:* rwm\nlxc.cgroup2.devices.allow = c 509:* rwm' ]
+}
+
 @test "classic-rule-missing: nodes are mounted that no rule allows; the fix" {
     sed -i '/c 506:/d' "$PVE/223.conf"
     speaks 223 classic-rule-missing error
@@ -570,8 +582,9 @@ ids() {
     mend 221 dev-mode
     grep -qx 'dev0: /dev/nvidia0,mode=0666' "$PVE/221.conf"
     speaks 221
-    sed -i 's/mode=0666/mode=0664/' "$PVE/221.conf" # others may read it alone
+    sed -i 's/mode=0666/mode=0664,deny-write=1/' "$PVE/221.conf" # others may read it alone
     speaks 221 dev-mode note
+    [ "$(part 221 dev-mode fix)" = 'pct set 221 -dev0 /dev/nvidia0,deny-write=1,mode=0666' ]
     sed -i 's/mode=0664/&,uid=1000/' "$PVE/221.conf" # somebody's choice
     speaks 221
 }
@@ -702,6 +715,24 @@ ids() {
     speaks root/web mount-point error
     has root/web mount-point evidence '/opt/nvlxc/nvidia lies behind a broken link'
     rm "$WEB/rootfs/opt" "$WEB/rootfs/usr/local/nvidia"
+    speaks root/web
+}
+
+@test "linker-place: /etc, or the folder of the linker in it, is mounted by a line" {
+    attached
+    local target
+    for target in etc etc/ld.so.conf.d; do
+        add "$WEB/config" "lxc.mount.entry = /srv/etc $target none bind,ro 0 0"
+        speaks root/web linker-place error
+        has root/web linker-place evidence "lxc.mount.entry = /srv/etc $target"
+        has root/web linker-place fix "LD_LIBRARY_PATH=/usr/local/nvidia/lib64"
+        take_out root/web linker-place
+        speaks root/web
+    done
+    add "$WEB/config" "lxc.mount.entry = /srv/hosts etc/hosts none bind,create=file 0 0"
+    speaks root/web
+    nvlxc attach root/web --libraries none > /dev/null 2>&1
+    add "$WEB/config" "lxc.mount.entry = /srv/etc etc none bind 0 0"
     speaks root/web
 }
 
@@ -890,6 +921,10 @@ ids() {
     speaks root/web idmap-broken error
     add "$WEB/config" 'lxc.idmap = g 0 100000 1'
     speaks root/web
+    add "$WEB/config" 'lxc.idmap = b 1000 1000 1'
+    speaks root/web idmap-broken error
+    has root/web idmap-broken title "not valid"
+    has root/web idmap-broken evidence "'b 1000 1000 1' is not a mapping"
 }
 
 # holes LINE...: the container's groups are mapped by these lines.
@@ -1333,6 +1368,14 @@ private() {
     nvlxc attach 220 > /dev/null 2>&1
     has 220 dev-absent evidence 'it has /dev/dri/card1 (NVIDIA'"'"'s, 0000:01:00.0)' \
         'it has /dev/dri/by-path/pci-0000:01:00.0-render (NVIDIA'"'"'s, 0000:01:00.0)'
+    # the path may come last, and what is no device is not there
+    printf '%s\n' 'dev0: gid=44,path=/dev/dri/card0,deny-write=1' > "$PVE/220.conf"
+    touch "$HOST/dev/dri/card0"
+    nvlxc attach 220 > /dev/null 2>&1
+    [ "$(part 220 dev-absent fix)" = 'pct set 220 -dev0 /dev/dri/card1,gid=44,deny-write=1' ]
+    printf '%s\n' 'dev0: /dev/ttyUSB0,gid=20' > "$PVE/220.conf"
+    nvlxc attach 220 > /dev/null 2>&1
+    [[ $(part 220 dev-absent cause) != */dev/dri* ]]
     # a node of NVIDIA's that no grant brings
     printf '%s\n' 'dev0: /dev/nvidia-nvswitch0' > "$PVE/220.conf"
     nvlxc attach 220 > /dev/null 2>&1

@@ -156,6 +156,54 @@ LIST
     run -0 nvlxc attach 220
 }
 
+@test "what stopped the start before is no reason to refuse, on whichever line it is then; each line can be pasted" {
+    touch "$HOST/usr/bin/newuidmap" "$HOST/usr/bin/newgidmap"
+    echo root:100000:65536 | tee "$HOST/etc/subuid" > "$HOST/etc/subgid"
+    local ids=('lxc.idmap: u 0 100000 65536' 'lxc.idmap: g 0 100000 44' 'lxc.idmap: g 44 44 1')
+    ct 220 'unprivileged: 1' "${ids[@]}"
+    run -0 --separate-stderr nvlxc attach 220 --nodes dev
+    [[ $stderr == *$'220: LXC will not start it: it maps ids that it may not use\n    /etc/pve/lxc/220.conf:'*$'  fix:\n    echo root:44:1 >> /etc/subgid' ]]
+    ct 220 'unprivileged: 1' 'lxc.cgroup2.devices.allow: c 195:* rwm' "${ids[@]}"
+    run -0 --separate-stderr nvlxc --json attach 220 --replace
+    # told once
+    [ "$(jq -c '[.starts, [.obstacles[].check], (.warnings | map(select(test("220:"))))]' <<< "$output")" = \
+        '[false,["idmap-forbidden"],[]]' ]
+    [ -z "$stderr" ]
+    # but another one is
+    ct 220 'unprivileged: 1' "${ids[@]}" 'lxc.hook.autodev: sh -c "mknod ${LXC_ROOTFS_MOUNT}/dev/dri/renderD128 c 226 128"'
+    run -1 nvlxc attach 220 --capabilities compute,graphics
+    says 'two lines make the same device node'
+}
+
+@test "a place that is another one, and works: said, and no warning" {
+    mkdir -p "$HOST/srv/ct/rootfs"/{etc,opt,usr}
+    ln -s /nowhere "$HOST/srv/ct/rootfs/usr/local"
+    ct 220 'rootfs: /srv/ct/rootfs'
+    run -0 --separate-stderr nvlxc attach 220
+    says "220: its driver is at /opt/nvlxc/nvidia, not at /usr/local/nvidia"
+    [[ $stderr != *"its driver is at"* && $output != *fix:* ]]
+}
+
+@test "an included file: all its lines about NVIDIA are named at once" {
+    mkdir -p "$HOST/etc/lxc"
+    printf '%s\n' 'lxc.cgroup2.devices.allow = c 195:* rwm' 'lxc.tty.max = 2' \
+        'lxc.mount.entry = /dev/nvidia0 dev/nvidia0 none bind,optional,create=file' \
+        'lxc.mount.entry = /dev/nvidiactl dev/nvidiactl none bind,optional,create=file' > "$HOST/etc/lxc/gpu.conf"
+    ct 220 'lxc.include: /etc/lxc/gpu.conf'
+    run -1 nvlxc attach 220 --replace
+    says '/etc/lxc/gpu.conf:1: lxc.cgroup2' 'also its lines 3, 4' 'remove these lines there'
+    sed -i '3,4d' "$HOST/etc/lxc/gpu.conf"
+    run -1 nvlxc attach 220 --replace
+    says 'remove the line there'
+    [[ $output != *'also its'* ]]
+}
+
+@test "dev[n] that doubles a node: one fix, and none that brings the entry back" {
+    ct 220 'dev0: /dev/nvidia0' 'lxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind,optional,create=file'
+    run nvlxc --json doctor 220
+    [ "$(jq -c '[.findings[] | select(.scope != "host") | .id]' <<< "$output")" = '["node-twice"]' ]
+}
+
 @test "--replace of what kept it from starting: that is said" {
     ct 220 'dev0: /dev/nvidia0' 'lxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind,optional,create=file'
     run -0 --separate-stderr nvlxc attach 220 --replace

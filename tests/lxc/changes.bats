@@ -94,7 +94,7 @@ uvm_of() {
 }
 
 @test "the same with --required: does not start, and says why" {
-    run -1 nvlxc attach ct --required
+    run -1 nvlxc attach ct --required # attached, and said: the bundle cannot be built
     says "the driver bundle of 535.261.03 was not built"
     run -0 grep -c -- 'hook --required' /var/lib/lxc/ct/config
     [ "$output" = 2 ]

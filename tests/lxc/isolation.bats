@@ -56,6 +56,28 @@ makes_and_opens() {
     [ "$output" = filtered ]
 }
 
+# opened_by DEVICES: the GPUs' nodes that a start with that grant opens beforehand, while the driver reports no UUID.
+opened_by() {
+    sed "s/^lxc.environment = NVIDIA_VISIBLE_DEVICES=.*/lxc.environment = NVIDIA_VISIBLE_DEVICES=$1/" /var/lib/lxc/one/config > /run/one.config
+    LXC_NAME=one LXC_CONFIG_FILE=/run/one.config strace -f -qq -e trace=openat,openat2 -o /run/one.trace \
+        /usr/libexec/nvlxc/hook one lxc pre-start
+    sed -n '/O_RDWR/s|.*"\(/\{0,1\}dev/\)\{0,1\}\(nvidia[0-9]\)".*|\2|p' /run/one.trace | sort -u | xargs
+}
+
+@test "a start opens, for its UUID, only a GPU that the grant can mean" {
+    sed -i 's/^GPU UUID:.*/GPU UUID: \t GPU-????????-????-????-????-????????????/' /proc/driver/nvidia/gpus/*/information
+    [ "$(opened_by "$RTX3090")" = "nvidia0 nvidia1" ] # it may be either's
+    [ "$(opened_by 0000:01:00.0)" = nvidia1 ]
+    [ "$(opened_by 1)" = nvidia0 ]
+    [ "$(opened_by all)" = "nvidia0 nvidia1" ]
+    [ "$(opened_by none)" = "" ]
+    simulate_host two-gpus-535
+    sed -i 's/^GPU UUID:.*/GPU UUID: \t GPU-????????-????-????-????-????????????/' /proc/driver/nvidia/gpus/0000:02:00.0/information
+    [ "$(opened_by "$RTX3090")" = "" ] # another's, which is known
+    [ "$(opened_by "$RTX4090")" = nvidia0 ]
+    simulate_host two-gpus-535
+}
+
 @test "another grant: the next start gives the other GPU instead" {
     stop one
     run -0 nvlxc attach one --gpu "$RTX4090"
@@ -132,9 +154,8 @@ makes_and_opens() {
     simulate_host h100-mig
     local uuid
     uuid=$(nvlxc --json gpus | jq -r '.gpus[0].uuid')
-    # the driver's files are those of another version
-    run -1 nvlxc attach one --gpu "MIG-$uuid/1/0"
-    says "was not built"
+    run -1 nvlxc attach one --gpu "MIG-$uuid/1/0" # attached; the files of its driver are not installed
+    says "the driver bundle of 550.163.01 was not built"
     run -0 start one
     run -0 nvlxc --json gpus
     local gi ci

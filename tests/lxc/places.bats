@@ -94,6 +94,27 @@ share() {
     [ ! -e /var/lib/lxc/two/rootfs/opt/nvlxc ]
 }
 
+@test "/etc is a mount: said before and after, nothing in it, and nothing stays" {
+    make_container etc debian-12
+    cp -a /var/lib/lxc/etc/rootfs/etc /srv/etc
+    local before
+    before=$(listing /srv/etc)
+    remember etc
+    echo 'lxc.mount.entry = /srv/etc etc none bind 0 0' >> /var/lib/lxc/etc/config
+    run -0 nvlxc attach etc
+    says "its linker is not told of the driver" "lxc.mount.entry = /srv/etc etc"
+    start etc
+    speaks etc linker-place error
+    has etc linker-place fix LD_LIBRARY_PATH=$BUNDLE/lib64
+    run -0 inside etc env LD_LIBRARY_PATH=$BUNDLE/lib64 LD_PRELOAD=libcuda.so.1 cat /proc/self/maps
+    says "$BUNDLE/lib64/libcuda.so.550.163.01"
+    stop etc
+    more_starts_leave_nothing etc 2
+    run -0 nvlxc detach etc
+    is_as_before etc
+    [ "$(listing /srv/etc)" = "$before" ]
+}
+
 @test "what an earlier version left in a shared folder stays, and is named; the container that uses it keeps its driver" {
     make_container three debian-12
     make_container four debian-12

@@ -19,8 +19,8 @@ setup_file() {
 
 setup() {
     : > /run/syslog
-    printf '%s\n' 'arch: amd64' 'memory: 512' 'ostype: debian' 'rootfs: /var/lib/lxc/900/rootfs,size=4G' 'unprivileged: 1' > $CONF
-    sed '/^unprivileged/d; s|lxc/900|lxc/901|' $CONF > /etc/pve/lxc/901.conf
+    printf '%s\n' 'arch: amd64' 'memory: 512' 'ostype: debian' 'rootfs: /var/lib/lxc/900/rootfs' 'unprivileged: 1' > $CONF
+    sed '/unprivileged/d; s/900/901/' $CONF > /etc/pve/lxc/901.conf
 }
 
 teardown() {
@@ -98,9 +98,11 @@ top() {
     local inline='lxc.hook.autodev: sh -c "mknod -m 666 ${LXC_ROOTFS_MOUNT}/dev/nvidia0 c 195 0; mknod -m 666 ${LXC_ROOTFS_MOUNT}/dev/nvidiactl c 195 255"'
     # shellcheck disable=SC2016
     printf '#!/bin/sh -e\nfor i in 0; do\n    mknod -m 666 "$LXC_ROOTFS_MOUNT/dev/nvidia$i" c 195 $i\ndone\n' > /usr/local/bin/make-gpu
-    chmod 755 /usr/local/bin/make-gpu
+    # shellcheck disable=SC2016
+    printf '#!/bin/sh -e\nfor n in nvidia0 nvidiactl; do\n    cp -a /dev/$n "$LXC_ROOTFS_MOUNT/dev/"\ndone\n' > /usr/local/bin/copy-gpu
+    chmod 755 /usr/local/bin/make-gpu /usr/local/bin/copy-gpu
     local conf=/etc/pve/lxc/901.conf line
-    for line in "$inline" 'lxc.hook.autodev: /usr/local/bin/make-gpu' 'lxc.hook.mount: /bin/sh /usr/local/bin/make-gpu'; do
+    for line in "$inline" 'lxc.hook.autodev: /usr/local/bin/make-gpu' 'lxc.hook.autodev: /usr/local/bin/copy-gpu' 'lxc.hook.mount: /bin/sh /usr/local/bin/make-gpu'; do
         setup
         cp $conf /run/901.bare
         echo 'lxc.cgroup2.devices.allow: c 195:* rwm' >> $conf
@@ -120,6 +122,14 @@ top() {
         says 'nvlxc attach 901 --replace'
         run -0 nvlxc detach 901
     done
+}
+
+@test "an autodev hook that makes other nodes, too: --replace says that nobody makes them then" {
+    # shellcheck disable=SC2016 # LXC's shell expands it
+    local make='mkdir -p ${LXC_ROOTFS_MOUNT}/dev/net; mknod ${LXC_ROOTFS_MOUNT}/dev/net/tun c 10 200; mknod ${LXC_ROOTFS_MOUNT}/dev/nvidia0 c 195 0'
+    printf '%s\n' 'lxc.cgroup2.devices.allow: c 195:* rwm' "lxc.hook.autodev: sh -c \"$make\"" >> /etc/pve/lxc/901.conf
+    run -0 nvlxc attach 901 --replace
+    says "-> nvlxc's start hook; nothing makes /dev/net/tun then"
 }
 
 @test "an autodev hook that makes another vendor's node, which the grant would bring: refused, by the line's name" {

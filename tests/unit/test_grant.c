@@ -347,6 +347,46 @@ static void test_missing_on_poor_hosts(void **state)
           "GPU 03:00.0 cannot be used: no driver holds the GPU at 0000:03:00.0");
 }
 
+/* One without a UUID can be what an unknown UUID means, but neither an address nor an index nor another UUID.
+ */
+static void test_can_mean(void **state)
+{
+    static struct nvl_gpu some[] = {
+        {.pci = "0000:01:00.0", .uuid = UUID_0, .index = 0, .driver = NVL_GPU_NVIDIA},
+        {.pci = "0000:02:00.0", .index = 1, .minor = 1, .driver = NVL_GPU_NVIDIA},
+        {.pci = "0000:03:00.0", .index = 2, .minor = 2, .driver = NVL_GPU_NVIDIA},
+    };
+    static const struct nvl_gpus all = {some, 3};
+    static const struct {
+        const char *devices, *means;
+    } cases[] = {
+        {"0", "0"},
+        {"1", "1"},
+        {"02:00.0", "1"},
+        {"04:00.0", ""},
+        {"7", ""},
+        {UUID_0, "0"},
+        {"MIG-" UUID_0 "/1/0", "0"},
+        {UUID_1, "12"},
+        {"MIG-" UUID_1 "/1/0", "12"},
+        {"02:00.0," UUID_0, "01"},
+        {"all", "012"},
+        {"none", ""},
+        {"void", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NVL_LENGTH(cases); i++) {
+        nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
+        nvl_auto(nvl_buf_clear) struct nvl_buf means = {0};
+        assert_int_equal(nvl_grant_parse(&grant, cases[i].devices, "utility", NULL), 0);
+        for (size_t g = 0; g < all.count; g++)
+            if (nvl_grant_can_mean(&grant, &all, &some[g]))
+                nvl_buf_addf(&means, "%zu", g);
+        assert_string_equal(means.data != NULL ? means.data : "", cases[i].means);
+    }
+}
+
 static void test_depth(void **state)
 {
     (void)state;
@@ -363,7 +403,7 @@ int main(void)
         cmocka_unit_test(test_bad_grants),   cmocka_unit_test(test_nodes_by_capability),
         cmocka_unit_test(test_nodes_by_gpu), cmocka_unit_test(test_resolved_gpus),
         cmocka_unit_test(test_missing),      cmocka_unit_test(test_missing_on_poor_hosts),
-        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_can_mean),     cmocka_unit_test(test_depth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "grant/grant.h"
+#include "inject/cdi_file.h"
 #include "inject/files.h"
 #include "inject/home.h"
 #include "inject/libc.h"
@@ -461,6 +462,23 @@ static void a_program_with_an_interpreter_is_not_run(void **state)
     assert_int_equal(nvl_ldconfig_open(&t->rootfs), -ENOEXEC);
 }
 
+static void a_specification_is_removed_with_its_folder(void **state)
+{
+    struct trees *t = *state;
+    static const char text[] = "{\"kind\": \"nvidia.com/gpu\", \"containerPath\": \"" NVL_MOUNT_POINT "\"}";
+
+    shell("mkdir -p %s/cdi %s/rootfs/etc", t->path, t->path);
+    assert_int_equal(nvl_cdi_file_put(&t->rootfs, NULL, text), 0);
+    assert_true(nvl_cdi_file_is_own(&t->rootfs));
+    assert_int_equal(nvl_cdi_file_remove(&t->rootfs), 0);
+    shell("[ ! -e %s/rootfs/etc/cdi ]", t->path);
+    /* the folder is the container's own root: the one beside it on the host stays */
+    shell("ln -s / %s/rootfs/etc/cdi", t->path);
+    assert_int_equal(nvl_cdi_file_put(&t->rootfs, NULL, text), 0);
+    assert_int_equal(nvl_cdi_file_remove(&t->rootfs), 0);
+    shell("[ ! -e %s/rootfs/nvlxc.json ] && [ -d %s/cdi ]", t->path, t->path);
+}
+
 int main(void)
 {
 #define WITH_TREES(test) cmocka_unit_test_setup_teardown(test, make_trees, drop_trees)
@@ -476,6 +494,7 @@ int main(void)
         WITH_TREES(fifos_do_not_hang),
         WITH_TREES(missing_folders_are_not_made),
         WITH_TREES(the_libc_is_what_its_loader_is),
+        WITH_TREES(a_specification_is_removed_with_its_folder),
         WITH_TREES(a_broken_program_is_no_program),
         WITH_TREES(linker_cache_is_refreshed),
         WITH_TREES(a_program_with_an_interpreter_is_not_run),

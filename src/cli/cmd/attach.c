@@ -183,34 +183,6 @@ static void find_obstacles(const struct attach *a, const char *text, size_t len,
     nvl_diagnose_start(&a->host, &a->target, &config, obstacles);
 }
 
-/* The worst comes first; NULL if it starts. */
-static const struct nvl_finding *find_stopper(const struct nvl_findings *obstacles)
-{
-    for (size_t i = 0; i < obstacles->count; i++)
-        if (obstacles->items[i].start != NVL_START_GOES)
-            return &obstacles->items[i];
-    return NULL;
-}
-
-static bool has_finding(const struct nvl_findings *findings, const struct nvl_finding *f)
-{
-    for (size_t i = 0; i < findings->count; i++)
-        if (findings->items[i].check == f->check && strcmp(findings->items[i].evidence, f->evidence) == 0)
-            return true;
-    return false;
-}
-
-/* What would stop the start only because of the lines that attach adds; NULL for nothing. A device that is
- * missing today does not count: `--nodes dev` is a choice, and a service makes nodes at boot. */
-static const struct nvl_finding *find_new_stopper(const struct nvl_findings *obstacles,
-                                                  const struct nvl_findings *before)
-{
-    for (size_t i = 0; i < obstacles->count; i++)
-        if (obstacles->items[i].start == NVL_START_STOPS && !has_finding(before, &obstacles->items[i]))
-            return &obstacles->items[i];
-    return NULL;
-}
-
 /* The lines of a text as one. */
 static char *join_lines(const char *text)
 {
@@ -229,15 +201,6 @@ static int refuse_start(const struct attach *a, const struct nvl_finding *f, str
     return -EEXIST;
 }
 
-static void warn_about_obstacle(struct attach *a, const struct nvl_finding *f)
-{
-    nvl_autofree char *evidence = join_lines(f->evidence), *fix = join_lines(f->fix);
-
-    if (f->severity != NVL_SEVERITY_NOTE)
-        nvl_strv_pushf(&a->warnings, "%s: %s (%s): %s%s%s", a->target.name, f->title, evidence, f->cause,
-                       fix[0] != '\0' ? "; " : "", fix);
-}
-
 /* Asks doctor's checks about the config as it is, and as it would be. What stops the start anyway, with or
  * without a GPU, is said, and no reason to refuse. */
 static int check_start(struct attach *a, bool force, struct nvl_error *err)
@@ -248,17 +211,15 @@ static int check_start(struct attach *a, bool force, struct nvl_error *err)
     find_obstacles(a, a->plan.text, a->plan.len, &a->obstacles);
     if (a->obstacles.count > 0 || a->replaced.count > 0)
         find_obstacles(a, now->text, now->len, &before);
-    const struct nvl_finding *stopper = find_new_stopper(&a->obstacles, &before),
-                             *was = find_stopper(&before);
+    const struct nvl_finding *stopper = nvl_find_new_stopper(&a->obstacles, &before),
+                             *was = nvl_find_stopper(&before);
     if (stopper != NULL && !force)
         return refuse_start(a, stopper, err);
-    if (was != NULL && find_stopper(&a->obstacles) == NULL) {
+    if (was != NULL && nvl_find_stopper(&a->obstacles) == NULL) {
         nvl_autofree char *evidence = join_lines(was->evidence);
         nvl_strv_pushf(&a->warnings, "%s did not start before: %s (%s); the new lines mend that",
                        a->target.name, was->title, evidence);
     }
-    for (size_t i = 0; i < a->obstacles.count; i++)
-        warn_about_obstacle(a, &a->obstacles.items[i]);
     return 0;
 }
 
@@ -288,8 +249,8 @@ static int prepare_attach(const struct nvl_context *ctx, const char *name, const
     if (nvl_root_is_machine(&ctx->root) && !nvl_root_exists(&ctx->root, NVL_HOOK_PROGRAM))
         nvl_strv_push(&a->warnings, NVL_HOOK_PROGRAM " is not installed: containers start without a GPU");
     if (values->replace)
-        nvl_adopt_list(&a->target.effective, &a->grant, &a->resolved, a->places.rules.count > 0, &a->replaced,
-                       &a->instead);
+        nvl_adopt_list(&ctx->root, &a->target.effective, &a->grant, &a->resolved, a->places.rules.count > 0,
+                       &a->replaced, &a->instead);
     r = nvl_plan_attach(&a->target.config, &a->grant, &a->places, values->replace, &a->plan, err);
     return r == 0 ? check_start(a, values->force, err) : r;
 }
@@ -326,9 +287,35 @@ static void say_replaced(const struct nvl_context *ctx, const struct attach *a, 
         nvl_say(ctx, "  %s -> %s", a->replaced.items[i], a->instead.items[i]);
 }
 
+/* Each line in one of its own, to be read and pasted. */
+static void add_lines(struct nvl_buf *b, const char *text)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0};
+
+    nvl_strv_split(&lines, text != NULL ? text : "", "\n");
+    for (size_t i = 0; i < lines.count; i++)
+        nvl_buf_addf(b, "\n    %s", lines.items[i]);
+}
+
+static void say_obstacle(const struct nvl_context *ctx, const struct attach *a, const struct nvl_finding *f)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
+
+    nvl_buf_addf(&text, "%s: %s", a->target.name, f->title);
+    add_lines(&text, f->evidence);
+    nvl_buf_addf(&text, "\n  why: %s", f->cause);
+    if (f->fix != NULL)
+        nvl_buf_addf(&text, "\n  fix:");
+    add_lines(&text, f->fix);
+    if (f->severity == NVL_SEVERITY_NOTE)
+        nvl_say(ctx, "%s", text.data);
+    else
+        nvl_warn("%s", text.data);
+}
+
 static void say_when(const struct nvl_context *ctx, const struct attach *a)
 {
-    if (find_stopper(&a->obstacles) != NULL) {
+    if (nvl_find_stopper(&a->obstacles) != NULL) {
         nvl_say(ctx, "the container gets it once it starts: see the warnings");
     } else if (!nvl_container_is_running(&ctx->root, a->target.container)) {
         nvl_say(ctx, "the container gets it at its next start");
@@ -347,8 +334,8 @@ static void print_attach_json(const struct attach *a, bool dry_run)
     nvl_print_json(json_pack(
         "{s:o,s:b,s:b,s:o,s:o,s:o,s:o,s:s,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o,s:o}", "container",
         nvl_json_text(a->target.name), "changed", (int)a->plan.changes, "starts",
-        (int)(find_stopper(&a->obstacles) == NULL), "obstacles", nvl_json_obstacles(&a->obstacles), "bundle",
-        nvl_json_string(nvl_bundle_state_name(a->bundle)), "devices", nvl_json_devices(&a->grant),
+        (int)(nvl_find_stopper(&a->obstacles) == NULL), "obstacles", nvl_json_obstacles(&a->obstacles),
+        "bundle", nvl_json_string(nvl_bundle_state_name(a->bundle)), "devices", nvl_json_devices(&a->grant),
         "capabilities", nvl_json_capabilities(a->grant.capabilities), "nodes",
         nvl_nodes_mode_name(a->grant.delivery.nodes), "libraries",
         nvl_libraries_mode_name(a->grant.delivery.libraries), "with", with, "exclusive",
@@ -412,6 +399,8 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
         print_attach_json(&a, values->dry_run);
     for (size_t i = 0; !ctx->json && i < a.warnings.count; i++)
         nvl_warn("%s", a.warnings.items[i]);
+    for (size_t i = 0; !ctx->json && i < a.obstacles.count; i++)
+        say_obstacle(ctx, &a, &a.obstacles.items[i]);
     return a.bundle == NVL_BUNDLE_MISSING ? NVL_EXIT_FAILED : nvl_live_step_exit(&a.live);
 }
 

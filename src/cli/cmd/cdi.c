@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/paths.h"
 #include "cdi/make.h"
 #include "cdi/host_file.h"
 #include "cli/command.h"

@@ -6,6 +6,13 @@
 
 /* ---- dev[n] of any device ---- */
 
+static bool is_device(const struct nvl_root *root, const char *path)
+{
+    struct stat st;
+
+    return nvl_root_stat(root, path, 0, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode));
+}
+
 /* "card0" and "card1"; of udev's links by address, "pci-0000:00:02.0-render" and "pci-0000:01:00.0-render".
  */
 static bool is_neighbor(const char *name, const char *other)
@@ -27,9 +34,11 @@ static void find_neighbors(const struct nvl_root *root, const char *path, struct
     nvl_autofree char *folder = nvl_xstrndup(path, (size_t)(slash - path));
 
     nvl_root_list(root, folder, &names);
-    for (size_t i = 0; i < names.count; i++)
-        if (is_neighbor(slash + 1, names.items[i]))
-            nvl_strv_pushf(found, "%s/%s", folder, names.items[i]);
+    for (size_t i = 0; i < names.count; i++) {
+        nvl_autofree char *other = nvl_xasprintf("%s/%s", folder, names.items[i]);
+        if (is_neighbor(slash + 1, names.items[i]) && is_device(root, other))
+            nvl_strv_push(found, other);
+    }
 }
 
 /* The GPU of NVIDIA's that has the node, which may be somebody else's after all. */
@@ -59,13 +68,6 @@ static char *describe_neighbors(const struct nvl_gpus *gpus, const struct nvl_st
     return nvl_buf_take(&b);
 }
 
-static bool is_device(const struct nvl_root *root, const char *path)
-{
-    struct stat st;
-
-    return nvl_root_stat(root, path, 0, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode));
-}
-
 struct dev_fix {
     struct nvl_strv options, gone, paths; /* of `pct set`; the keys to delete, and what they name */
     struct nvl_strv choices;
@@ -83,10 +85,8 @@ static void dev_fix_clear(struct dev_fix *fix)
 static void add_device_fix(const struct nvl_container_facts *facts, const struct nvl_setting *s,
                            const char *path, const struct nvl_strv *neighbors, struct dev_fix *fix)
 {
-    const char *options = strchr(s->value, ',');
     bool is_single = neighbors->count == 1;
-    nvl_autofree char *value =
-        nvl_xasprintf("%s%s", is_single ? neighbors->items[0] : "PATH", options != NULL ? options : "");
+    nvl_autofree char *value = nvl_dev_entry_change(s->value, is_single ? neighbors->items[0] : "PATH", NULL);
     nvl_autofree char *word = nvl_shell_word(value);
 
     if (neighbors->count == 0) {
@@ -143,9 +143,15 @@ static void check_dev_absent(const struct nvl_check *check, const struct nvl_con
         return;
     f->start = NVL_START_WAITS;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
-    nvl_finding_cause(f, "Proxmox looks for the devices of dev[n] before it does anything else, and stops "
-                         "the start with \"Device … does not exist\". The numbers of /dev/dri follow the "
-                         "order in which drivers load, and change with the kernel and with cards");
+    bool is_dri = false;
+    for (size_t i = 0; i < paths.count; i++)
+        is_dri = is_dri || nvl_has_prefix(paths.items[i], "/dev/dri/");
+    nvl_finding_cause(f,
+                      "Proxmox looks for the devices of dev[n] before it does anything else, and stops the "
+                      "start with \"Device … does not exist\"%s",
+                      is_dri ? ". The numbers of /dev/dri follow the order in which drivers load, and change "
+                               "with the kernel and with cards"
+                             : "");
     set_device_fix(facts, &fix, f);
 }
 

@@ -358,7 +358,8 @@ const struct nvl_check nvl_linker_checks[] = {
      "linker-include cuda-stubs cuda-compat start-outdated", NVL_OF_CONTAINER(check_own_driver)},
     {"linker-cache", "Does its linker find the driver that is mounted in it?", 70,
      NVL_NEEDS_GRANT | NVL_NEEDS_RUNNING,
-     "container-musl container-processor container-glibc linker-include own-driver-libraries cuda-stubs "
+     "container-musl container-processor container-glibc linker-place linker-include own-driver-libraries "
+     "cuda-stubs "
      "cuda-compat start-outdated "
      "bundle-damaged",
      NVL_OF_CONTAINER(check_linker_cache)},

@@ -94,45 +94,64 @@ static void find_stale(const struct nvl_container_facts *facts, struct nvl_strv 
     }
 }
 
-static void stale_finding(const struct nvl_check *check, const struct nvl_container_facts *facts,
-                          struct nvl_findings *findings, const struct dynamic *d, struct nvl_strv *evidence)
+/* Of one driver: what the config should have, and what fails without. */
+static void add_denied(const struct nvl_container_facts *facts, const struct dynamic *d,
+                       struct nvl_strv *evidence, struct nvl_strv *effects, struct nvl_strv *lines)
 {
     nvl_strv_pushf(evidence, "/proc/devices: %d is %s now", d->major, d->driver);
-    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, evidence,
-                                                 "a device rule names a major that the driver no longer has");
+    nvl_strv_pushf(effects, "%s: %s", d->node, d->effect);
+    nvl_strv_pushf(lines, "  " NVL_KEY_ALLOW "%s c %d:* rwm",
+                   facts->config.dialect == NVL_DIALECT_PVE ? ":" : " =", d->major);
+}
+
+static void about_nodes(struct nvl_finding *f, const struct nvl_container_facts *facts,
+                        const struct dynamic *d)
+{
     nvl_finding_about(f, NVL_SUBJECT_NODE, d->node);
     for (size_t i = 0; i < facts->host->n_nodes; i++)
         if (facts->host->nodes[i].major == d->major)
             nvl_finding_about(f, NVL_SUBJECT_NODE, facts->host->nodes[i].path);
-    nvl_autofree char *again = nvl_attach_again(facts);
-    nvl_finding_cause(f,
-                      "%s gets another major at each boot; the config has the one of an earlier boot, so the "
-                      "device filter denies %s: %s",
-                      d->driver, d->node, d->effect);
-    nvl_finding_fix(f,
-                    "in %s, replace the old line with this one, and restart the container:\n  " NVL_KEY_ALLOW
-                    "%s c %d:* rwm\nor let nvlxc look majors up at each start:\n  %s",
-                    facts->container->config_path, facts->config.dialect == NVL_DIALECT_PVE ? ":" : " =",
-                    d->major, again);
 }
 
+/* One finding for all of them: which of them a stale number was meant for, nobody knows. */
 static void check_major_stale(const struct nvl_check *check, const struct nvl_container_facts *facts,
                               struct nvl_findings *findings)
 {
     const struct dynamic all[] = {uvm_of(facts), caps_of(facts)};
     nvl_auto(nvl_device_rules_clear) struct nvl_device_rules rules = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, effects = {0}, lines = {0};
+    bool is_denied[NVL_LENGTH(all)] = {false};
 
     if (nvl_facts_rules(facts, &rules) < 0)
         return;
+    find_stale(facts, &evidence);
+    if (evidence.count == 0)
+        return;
     for (size_t i = 0; i < NVL_LENGTH(all); i++) {
-        nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
-        if (!all[i].is_wanted || all[i].major < 0 ||
-            nvl_device_rules_allow(&rules, all[i].node, all[i].major, 0))
-            continue;
-        find_stale(facts, &evidence);
-        if (evidence.count > 0)
-            stale_finding(check, facts, findings, &all[i], &evidence);
+        is_denied[i] = all[i].is_wanted && all[i].major >= 0 &&
+                       !nvl_device_rules_allow(&rules, all[i].node, all[i].major, 0);
+        if (is_denied[i])
+            add_denied(facts, &all[i], &evidence, &effects, &lines);
     }
+    if (lines.count == 0)
+        return;
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
+                                                 "a device rule names a major that the driver no longer has");
+    for (size_t i = 0; i < NVL_LENGTH(all); i++)
+        if (is_denied[i])
+            about_nodes(f, facts, &all[i]);
+    nvl_autofree char *denied = nvl_strv_join(&effects, "; "), *wanted = nvl_strv_join(&lines, "\n"),
+                      *again = nvl_attach_again(facts);
+    nvl_finding_cause(
+        f,
+        "the kernel assigns such majors anew at each boot, and the config has one of an earlier "
+        "boot, so the device filter denies %s",
+        denied);
+    nvl_finding_fix(f,
+                    "in %s, replace the old line with %s, and restart the container:\n%s\nor let nvlxc look "
+                    "majors up at each start:\n  %s",
+                    facts->container->config_path, lines.count > 1 ? "these lines" : "this one", wanted,
+                    again);
 }
 
 static void check_major_pinned(const struct nvl_check *check, const struct nvl_container_facts *facts,

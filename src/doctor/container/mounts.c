@@ -316,9 +316,13 @@ static void check_dev_missing(const struct nvl_check *check, const struct nvl_co
     f->start = NVL_START_WAITS;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);
     nvl_autofree char *again = nvl_attach_again(facts);
-    nvl_finding_cause(
-        f, "Proxmox looks for the devices of dev[n] before it does anything else, and stops the start with "
-           "\"Device … does not exist\"; nothing makes /dev/nvidia-uvm at boot by itself");
+    bool is_uvm = false;
+    for (size_t i = 0; i < paths.count; i++)
+        is_uvm = is_uvm || nvl_has_prefix(paths.items[i], "/dev/nvidia-uvm");
+    nvl_finding_cause(f,
+                      "Proxmox looks for the devices of dev[n] before it does anything else, and stops the "
+                      "start with \"Device … does not exist\"%s",
+                      is_uvm ? "; nothing makes /dev/nvidia-uvm at boot by itself" : "");
     nvl_finding_fix(f, "%s", again);
 }
 
@@ -333,8 +337,7 @@ static void check_dev_mode(const struct nvl_check *check, const struct nvl_conta
             continue;
         nvl_add_setting_evidence(&evidence, facts, i);
         nvl_strv_push(&paths, p.path);
-        nvl_strv_pushf(&commands, "pct set %s -%s %s,mode=0666", facts->container->name,
-                       facts->effective.items[i].key, p.path);
+        nvl_push_open_device(&commands, facts, &facts->effective.items[i], p.path);
     }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_NOTE, facts, &evidence,
                                                  "only the container's root may open its NVIDIA devices");
@@ -359,6 +362,6 @@ const struct nvl_check nvl_mount_checks[] = {
     {"library-folder-mounted", "Does it use its own library folders?", 130, NVL_NEEDS_DEPTH, NULL,
      NVL_OF_CONTAINER(check_library_folder)},
     {"dev-mode", "May its services open the devices that dev[n] passes?", 170, 0,
-     "service-user-denied dev-missing", NVL_OF_CONTAINER(check_dev_mode)},
+     "service-user-denied dev-missing node-twice", NVL_OF_CONTAINER(check_dev_mode)},
     {0},
 };

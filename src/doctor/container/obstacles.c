@@ -9,6 +9,7 @@
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 #include "inject/home.h"
+#include "inject/linker.h"
 
 /* ---- ids ---- */
 
@@ -60,11 +61,12 @@ static void check_idmap_root(const struct nvl_check *check, const struct nvl_con
     if (err->code == 0 || facts->incomplete.code < 0)
         return;
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
-                                            "LXC will not start it: its id map is not complete");
+                                            "LXC will not start it: its id map is not valid");
     f->start = NVL_START_STOPS;
     nvl_finding_evidence(f, "%s", err->message);
-    nvl_finding_cause(f, "a container with an id map runs as the ids that the map has; LXC cannot become its "
-                         "root if that has no number on the host");
+    nvl_finding_cause(f,
+                      "LXC refuses a line that is no mapping; and it cannot become the container's root if "
+                      "that has no number on the host");
     if (err->hint[0] != '\0')
         nvl_finding_fix(f, "in %s: %s", facts->container->config_path, err->hint);
 }
@@ -238,6 +240,41 @@ static void check_mount_point(const struct nvl_check *check, const struct nvl_co
         say_no_home(check, facts, is_full, &evidence, findings);
 }
 
+/* ---- the linker's configuration ---- */
+
+/* It lies on a mount that the running container has, or that a line of the config will make. */
+static bool is_linker_elsewhere(const struct nvl_container_facts *facts, struct nvl_strv *evidence)
+{
+    const struct nvl_root own = nvl_root_own(&facts->rootfs);
+    ssize_t mount = find_mount_above(facts, NVL_LINKER_CONF);
+    const char *name;
+    nvl_autofd int parent = nvl_root_open_parent(&own, NVL_LINKER_CONF, &name);
+
+    if (mount >= 0)
+        nvl_add_setting_evidence(evidence, facts, (size_t)mount);
+    return mount >= 0 || parent == -EXDEV;
+}
+
+static void check_linker_place(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+
+    if (facts->depth != NVL_DEPTH_ALL || facts->rootfs.fd < 0 || !is_linker_elsewhere(facts, &evidence))
+        return;
+    nvl_strv_push(&evidence, "/etc/ld.so.conf.d lies on a mount of its own, which others may share");
+    struct nvl_finding *f =
+        nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
+                             "its linker is not told of the driver: its configuration is not its own");
+    nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
+    nvl_finding_cause(f, "nvlxc writes nothing through such a mount: the linker's cache does not name the "
+                         "driver, and programs do not find libcuda.so.1, however often you restart it");
+    nvl_finding_fix(f,
+                    "mount single files of /etc instead of the folder, or set LD_LIBRARY_PATH=%s/lib64 for "
+                    "the programs that need the GPU (in a unit: Environment=), inside the container",
+                    nvl_home(&facts->rootfs));
+}
+
 const struct nvl_check nvl_obstacle_checks[] = {
     {"idmap-broken", "Does its id map have its root?", 43, NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_idmap_root)},
@@ -245,5 +282,7 @@ const struct nvl_check nvl_obstacle_checks[] = {
      NVL_OF_CONTAINER(check_idmap)},
     {"mount-point", "Does it have a place for the driver?", 46, NVL_NEEDS_BUNDLE | NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_mount_point)},
+    {"linker-place", "Can its linker be told of the driver?", 47, NVL_NEEDS_BUNDLE | NVL_OF_START,
+     "mount-point container-musl container-processor", NVL_OF_CONTAINER(check_linker_place)},
     {0},
 };

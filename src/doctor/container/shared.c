@@ -158,3 +158,11 @@ struct nvl_node *nvl_expected_nodes(const struct nvl_container_facts *facts, siz
             *NVL_APPEND(nodes, *count) = facts->host->nodes[i];
     return nodes;
 }
+
+void nvl_push_open_device(struct nvl_strv *commands, const struct nvl_container_facts *facts,
+                          const struct nvl_setting *s, const char *path)
+{
+    nvl_autofree char *value = nvl_dev_entry_change(s->value, path, "0666"), *word = nvl_shell_word(value);
+
+    nvl_strv_pushf(commands, "pct set %s -%s %s", facts->container->name, s->key, word);
+}

@@ -43,6 +43,10 @@ char *nvl_attach_with_bundle(const struct nvl_container_facts *facts);
 /* The same, with the start hook adding the nodes. */
 char *nvl_attach_with_hook_nodes(const struct nvl_container_facts *facts);
 
+/* Adds the command that opens a dev[n] entry's node to all users. */
+void nvl_push_open_device(struct nvl_strv *commands, const struct nvl_container_facts *facts,
+                          const struct nvl_setting *s, const char *path);
+
 /* The nodes that the container should have: its grant's, or those that its config adds by hand. The caller
  * frees; NULL for none. */
 struct nvl_node *nvl_expected_nodes(const struct nvl_container_facts *facts, size_t *count);

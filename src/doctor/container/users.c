@@ -183,8 +183,7 @@ static char *passthrough_commands(const struct nvl_container_facts *facts)
         nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry p = {0};
         if (facts->effective.items[i].owner == NVL_OWNER_BY_HAND &&
             nvl_setting_dev(&facts->effective.items[i], &p))
-            nvl_strv_pushf(&commands, "pct set %s -%s %s,mode=0666", facts->container->name,
-                           facts->effective.items[i].key, p.path);
+            nvl_push_open_device(&commands, facts, &facts->effective.items[i], p.path);
     }
     return nvl_strv_join(&commands, "\n");
 }
