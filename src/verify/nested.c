@@ -57,6 +57,7 @@ static const char script[] =
 
 /* The first that an output has tells most. */
 static const struct nvl_known_message engine_messages[] = {
+    {"lxc-attach: ", 0, "nvlxc enters for this step by lxc-attach, and that failed", {NULL, NVL_FIX_ALL}},
     {"could not select device driver \"cdi\"",
      0,
      "Docker's daemon does not read CDI specifications: up to version 28.1 it has to be told to",
