@@ -63,9 +63,10 @@ static void close_run_pipes(struct run_pipes *p)
 
 static int set_stream(const struct nvl_run *run, enum nvl_stream stream, int null_fd, int taken, int to)
 {
+    int own = to == STDIN_FILENO ? run->input_fd : run->output_fd;
     int from = stream == NVL_STREAM_CALLERS ? to
                : stream == NVL_STREAM_TAKEN ? taken
-               : stream == NVL_STREAM_FD    ? run->output_fd
+               : stream == NVL_STREAM_FD    ? own
                                             : null_fd;
 
     return from == to || dup2(from, to) >= 0 ? 0 : -errno;

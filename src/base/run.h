@@ -13,7 +13,7 @@ enum nvl_stream {
     NVL_STREAM_NONE,    /* /dev/null */
     NVL_STREAM_CALLERS, /* nvlxc's own */
     NVL_STREAM_TAKEN,   /* nvl_run reads it; not for the input */
-    NVL_STREAM_FD,      /* `output_fd`; not for the input */
+    NVL_STREAM_FD,      /* `input_fd` or `output_fd` */
 };
 
 struct nvl_run {
@@ -24,7 +24,7 @@ struct nvl_run {
     int (*body)(void *data);
     void *body_data;
     enum nvl_stream input, output, errors;
-    int output_fd;
+    int input_fd, output_fd;
     size_t max; /* bytes of taken output to keep; the rest is read and discarded */
     /* Called with taken output as it arrives; may be NULL. */
     void (*pass_on)(void *data, const char *bytes, size_t len);

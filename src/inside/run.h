@@ -7,6 +7,8 @@
 #include "base/passwd.h"
 #include "inside/enter.h"
 
+struct nvl_container;
+
 struct nvl_inside_command {
     const char *const *argv; /* argv[0] is an absolute path in the container, unless `program` is given */
     int program;             /* descriptor of a program, or -1 */
@@ -32,6 +34,11 @@ void nvl_inside_run(const struct nvl_inside *in, const struct nvl_inside_command
  * The answer as it came. */
 void nvl_inside_http_get(const struct nvl_inside *in, uint16_t port, const char *path,
                          struct nvl_output *out);
+/* Runs a program with all that the container's root may do, by LXC's own lxc-attach: for what cannot work
+ * with less. Only a container of root's; the program is a name that the container's PATH finds. `input` is
+ * its standard input. What it leaves running goes on. */
+void nvl_inside_attach(const struct nvl_container *container, const char *const *argv, int input,
+                       unsigned seconds, size_t max, struct nvl_output *out);
 void nvl_output_clear(struct nvl_output *out);
 /* "exit status 9", "ended by signal 11", "no answer in 60 s", "cannot start: …"; the caller frees. */
 char *nvl_output_ending(const struct nvl_output *out, unsigned seconds);

@@ -1,16 +1,14 @@
 /* Docker and podman in the container: they pass a GPU to their own containers by a CDI specification, which
- * must exist and match what is there. */
+ * must exist, match what is there, and work (nested.c). */
 #include <stdio.h>
 
 #include "verify/parts.h"
 #include "verify/workloads.h"
-#include "container/commands.h"
 #include "doctor/facts.h"
 #include "verify/session.h"
 #include "verify/verify.h"
 
 #define SPECIFICATION_MAX (4u << 20)
-#define OWN_FILE          "/etc/cdi/nvlxc.json"
 #define TOOLKIT_CONFIG    "/etc/nvidia-container-runtime/config.toml"
 
 static bool is_specification(const char *name)
@@ -18,25 +16,30 @@ static bool is_specification(const char *name)
     return nvl_has_suffix(name, ".json") || nvl_has_suffix(name, ".yaml") || nvl_has_suffix(name, ".yml");
 }
 
-/* The first specification of NVIDIA's GPUs; the caller frees both. */
-static char *find_specification(const struct nvl_root *rootfs, char **text, size_t *len)
+/* Lists the specifications of NVIDIA's GPUs, and reads the first; the caller frees it. False for none. */
+static bool find_specifications(struct nvl_verify *v, char **text, size_t *len)
 {
-    static const char *const folders[] = {"/etc/cdi", "/var/run/cdi", "/run/cdi"};
+    static const char *const folders[] = {"/etc/cdi", "/var/run/cdi"};
+    const struct nvl_root *rootfs = &v->facts->rootfs;
 
     for (size_t f = 0; f < NVL_LENGTH(folders); f++) {
         nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
         nvl_root_list(rootfs, folders[f], &names);
         for (size_t i = 0; i < names.count && i < 256; i++) {
             nvl_autofree char *path = nvl_xasprintf("%s/%s", folders[f], names.items[i]), *data = NULL;
+            size_t n;
             if (!is_specification(names.items[i]) ||
-                nvl_root_read(rootfs, path, SPECIFICATION_MAX, &data, len) < 0 ||
-                memmem(data, *len, "nvidia.com/gpu", strlen("nvidia.com/gpu")) == NULL)
+                nvl_root_read(rootfs, path, SPECIFICATION_MAX, &data, &n) < 0 ||
+                memmem(data, n, "nvidia.com/gpu", strlen("nvidia.com/gpu")) == NULL)
+                continue;
+            nvl_strv_push(&v->specifications, path);
+            if (v->specifications.count > 1)
                 continue;
             *text = TAKE_PTR(data);
-            return TAKE_PTR(path);
+            *len = n;
         }
     }
-    return NULL;
+    return v->specifications.count > 0;
 }
 
 static bool ends_word(char c)
@@ -82,23 +85,15 @@ static char *find_other_version(const struct nvl_verify *v, const char *text, si
     return NULL;
 }
 
-/* A grant that keeps the specification makes it at a start; else somebody writes it. */
-static char *write_specification(const struct nvl_verify *v)
+static bool judge_specification(struct nvl_verify *v, const char *text, size_t len)
 {
-    const struct nvl_container_facts *f = v->facts;
-
-    return f->has_grant && f->grant.delivery.cdi ? nvl_xstrdup(v->request->restart)
-                                                 : nvl_container_write_cdi(f->container, f->name);
-}
-
-static void judge_specification(struct nvl_verify *v, const char *path, const char *text, size_t len)
-{
+    const char *path = v->specifications.items[0];
     nvl_autofree char *node = find_missing_node(&v->facts->rootfs, text, len);
     nvl_autofree char *version = find_other_version(v, text, len);
 
     if (node == NULL && version == NULL) {
         nvl_step_add(v, "cdi", NVL_STEP_PASS, "%s", path);
-        return;
+        return true;
     }
     struct nvl_step *step =
         node != NULL
@@ -106,16 +101,11 @@ static void judge_specification(struct nvl_verify *v, const char *path, const ch
                            node)
             : nvl_step_add(v, "cdi", NVL_STEP_FAIL, "%s names the driver %s, but the kernel module is %s",
                            path, version, v->facts->host->host.driver.version);
-    nvl_autofree char *write = write_specification(v);
     nvl_step_cause(step,
                    "the specification was made for another grant or another driver: it follows changes only "
                    "with `nvlxc attach --cdi`, at each start");
-    if (strcmp(path, OWN_FILE) == 0)
-        nvl_step_fix(step, "%s", write);
-    else if (nvl_is_plain(path))
-        nvl_step_fix(step, "in the container: rm %s\n%s", path, write);
-    else
-        nvl_step_fix(step, "in the container: delete that file\n%s", write);
+    nvl_step_fix_from_table(v, step, &(const struct nvl_fix){"", NVL_FIX_CDI});
+    return false;
 }
 
 /* The older way: NVIDIA's runtime, which must not touch the device filter in a container. */
@@ -136,26 +126,35 @@ static bool has_runtime(const struct nvl_root *rootfs)
     return false;
 }
 
-static void verify_cdi(struct nvl_verify *v, bool asked_for)
-{
-    static const char *const programs[] = {"/usr/bin/dockerd", "/usr/local/bin/dockerd", "/usr/bin/podman",
-                                           "/usr/local/bin/podman", NULL};
-    const struct nvl_root *rootfs = &v->facts->rootfs;
-    const char *program = nvl_verify_find(v, programs);
-    nvl_autofree char *text = NULL;
-    size_t len = 0;
+/* What passes a GPU on, and how it is known to run, if it must. */
+static const struct engine {
+    const char *name, *running;
+    const char *const *programs;
+} engines[] = {
+    {"docker", "/run/docker.pid",
+     (const char *const[]){"/usr/bin/dockerd", "/usr/local/bin/dockerd", "/usr/sbin/dockerd", NULL}},
+    {"podman", NULL, (const char *const[]){"/usr/bin/podman", "/usr/local/bin/podman", NULL}},
+};
 
-    if (program == NULL) {
-        if (asked_for)
-            nvl_workload_absent(v, "cdi", "dockerd, podman");
-        return;
-    }
-    nvl_autofree char *path = find_specification(rootfs, &text, &len);
-    if (path != NULL) {
-        judge_specification(v, path, text, len);
-        return;
-    }
-    if (has_runtime(rootfs)) {
+static bool is_wanted(const struct nvl_verify *v, const struct engine *engine)
+{
+    return v->request->workload == NULL || nvl_workload_is_asked(v, engine->name, NULL);
+}
+
+/* The program of the first engine that is wanted and there. */
+static const char *find_engine(const struct nvl_verify *v)
+{
+    const char *program = NULL;
+
+    for (size_t i = 0; i < NVL_LENGTH(engines) && program == NULL; i++)
+        if (is_wanted(v, &engines[i]))
+            program = nvl_verify_find(v, engines[i].programs);
+    return program;
+}
+
+static void say_no_specification(struct nvl_verify *v, const char *program)
+{
+    if (has_runtime(&v->facts->rootfs)) {
         nvl_step_add(v, "cdi", NVL_STEP_PASS,
                      "no CDI specification; NVIDIA's runtime with no-cgroups = true");
         return;
@@ -164,8 +163,33 @@ static void verify_cdi(struct nvl_verify *v, bool asked_for)
         v, "cdi", NVL_STEP_FAIL,
         "%s is installed, but no specification of nvidia.com/gpu is in /etc/cdi or /run/cdi", program);
     nvl_step_cause(step, "Docker and podman do not know the GPU: their own containers do not get it");
-    nvl_autofree char *write = write_specification(v);
-    nvl_step_fix(step, "%s", write);
+    nvl_step_fix_from_table(v, step, &(const struct nvl_fix){"", NVL_FIX_CDI});
+}
+
+static void verify_cdi(struct nvl_verify *v, bool asked_for)
+{
+    const char *program = find_engine(v);
+    nvl_autofree char *text = NULL;
+    size_t len = 0;
+
+    if (program == NULL) {
+        if (asked_for)
+            nvl_workload_absent(v, "cdi", v->request->workload);
+        return;
+    }
+    if (!find_specifications(v, &text, &len)) {
+        say_no_specification(v, program);
+        return;
+    }
+    bool is_right = judge_specification(v, text, len);
+    for (size_t i = 0; i < NVL_LENGTH(engines); i++) {
+        if (!is_wanted(v, &engines[i]) || nvl_verify_find(v, engines[i].programs) == NULL)
+            continue;
+        if (is_right)
+            nvl_workload_nest(v, engines[i].name, engines[i].running);
+        else
+            nvl_step_add(v, engines[i].name, NVL_STEP_SKIP, "the step cdi failed");
+    }
 }
 
 const struct nvl_workload nvl_workload_cdi = {"docker", "podman", verify_cdi};

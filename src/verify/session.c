@@ -165,6 +165,7 @@ void nvl_verify_close(struct nvl_verify *v)
     nvl_inside_close(&v->inside);
     nvl_close_ptr(&v->probe);
     nvl_strv_clear(&v->environment);
+    nvl_strv_clear(&v->specifications);
     nvl_account_clear(&v->user);
     nvl_probe_run_clear(&v->nvml);
     nvl_probe_run_clear(&v->cuda);

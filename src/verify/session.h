@@ -42,10 +42,11 @@ struct nvl_verify {
     struct nvl_inside_node *nodes;
     size_t n_nodes;
     struct nvl_probe_run nvml, cuda;
-    bool starts;                  /* the probe starts: it has glibc's dynamic linker */
-    char *libcuda, *libnvidia_ml; /* the files that its loader takes, NULL if none loads */
-    bool cuda_works;              /* a kernel's result was right */
-    const char *cuda_why_not;     /* the step that failed instead; NULL if none was tried */
+    bool starts;                    /* the probe starts: it has glibc's dynamic linker */
+    char *libcuda, *libnvidia_ml;   /* the files that its loader takes, NULL if none loads */
+    bool cuda_works;                /* a kernel's result was right */
+    struct nvl_strv specifications; /* CDI's, of NVIDIA's GPUs: paths in the container */
+    const char *cuda_why_not;       /* the step that failed instead; NULL if none was tried */
 };
 
 /* Enters the container and holds the probe in memory; runs nothing yet. The caller closes it even after an

@@ -2,7 +2,9 @@
  * neither move a terminal's cursor nor break the JSON. */
 #include "verify/step.h"
 
+#include "base/paths.h"
 #include "base/printable.h"
+#include "container/commands.h"
 #include "doctor/facts.h"
 #include "driver/advice.h"
 #include "verify/session.h"
@@ -62,6 +64,47 @@ static void advise_libraries(const struct nvl_verify *v, struct nvl_step *step, 
     nvl_step_fix(step, "%s", fix);
 }
 
+/* A grant that keeps the specification makes it at a start; else somebody writes it. */
+char *nvl_step_write_cdi(const struct nvl_verify *v)
+{
+    const struct nvl_container_facts *f = v->facts;
+
+    return f->has_grant && f->grant.delivery.cdi ? nvl_xstrdup(v->request->restart)
+                                                 : nvl_container_write_cdi(f->container, f->name);
+}
+
+/* nvlxc's own file is replaced; those of others have to go. */
+static void advise_cdi(const struct nvl_verify *v, struct nvl_step *step)
+{
+    nvl_autofree char *write = nvl_step_write_cdi(v);
+    nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0};
+
+    for (size_t i = 0; i < v->specifications.count; i++) {
+        const char *path = v->specifications.items[i];
+        if (strcmp(path, NVL_CDI_FILE) == 0)
+            continue;
+        if (nvl_is_plain(path))
+            nvl_strv_pushf(&lines, "in the container: rm %s", path);
+        else
+            nvl_strv_push(&lines, "in the container: delete that file");
+    }
+    nvl_strv_push(&lines, write);
+    nvl_autofree char *fix = nvl_strv_join(&lines, "\n");
+    nvl_step_fix(step, "%s", fix);
+}
+
+static void advise_nesting(const struct nvl_verify *v, struct nvl_step *step)
+{
+    const struct nvl_container *c = v->facts->container;
+
+    if (c->kind == NVL_CONTAINER_PVE)
+        nvl_step_fix(step, "in the web interface: CT %s, Options, Features: nesting\n%s", c->name,
+                     v->request->restart);
+    else
+        nvl_step_fix(step, "add to %s: lxc.include = /usr/share/lxc/config/nesting.conf\n%s", c->config_path,
+                     v->request->restart);
+}
+
 void nvl_step_fix_from_table(const struct nvl_verify *v, struct nvl_step *step, const struct nvl_fix *fix)
 {
     if (fix->text == NULL)
@@ -70,6 +113,10 @@ void nvl_step_fix_from_table(const struct nvl_verify *v, struct nvl_step *step, 
         nvl_step_fix(step, "%s\n%s", fix->text, v->request->restart);
     else if (fix->more == NVL_FIX_LIBRARIES)
         advise_libraries(v, step, fix->text);
+    else if (fix->more == NVL_FIX_CDI)
+        advise_cdi(v, step);
+    else if (fix->more == NVL_FIX_NESTING)
+        advise_nesting(v, step);
     else if (fix->more == NVL_FIX_CONTAINER)
         nvl_step_fix(step, "%s %s", fix->text, v->request->name);
     else

@@ -39,9 +39,14 @@ struct nvl_fix {
         NVL_FIX_CONTAINER,    /* the container's name follows */
         NVL_FIX_LIBRARIES,    /* the text is Debian's names of packages with files of the driver that the host
                                  lacks; the fix installs them, makes a new bundle and restarts */
+        NVL_FIX_CDI,     /* no text: the fix makes the CDI specification anew, the only one of its kind */
+        NVL_FIX_NESTING, /* no text: the fix lets the container have containers, and restarts it */
     } more;
 };
 void nvl_step_fix_from_table(const struct nvl_verify *v, struct nvl_step *step, const struct nvl_fix *fix);
+
+/* The host's command that makes the container's CDI specification anew; the caller frees. */
+char *nvl_step_write_cdi(const struct nvl_verify *v);
 
 /* The first that failed; NULL for none. */
 const struct nvl_step *nvl_steps_first_failure(const struct nvl_steps *steps);

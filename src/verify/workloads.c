@@ -33,10 +33,8 @@ void nvl_workload_absent(struct nvl_verify *v, const char *id, const char *looke
     nvl_step_cause(step, "it is not installed there, or in a place that nvlxc does not know");
 }
 
-/* Sets the cause by the first message of the list (which ends with a NULL pattern) that is in the output.
- * False for none. */
-static bool find_cause_of_message(const struct nvl_verify *v, const struct nvl_known_message *list,
-                                  const struct nvl_output *out, struct nvl_step *step)
+bool nvl_workload_explain(const struct nvl_verify *v, const struct nvl_known_message *list,
+                          const struct nvl_output *out, struct nvl_step *step)
 {
     for (; list->pattern != NULL; list++) {
         if (memmem(out->text, out->len, list->pattern, strlen(list->pattern)) == NULL)
@@ -59,7 +57,7 @@ void nvl_workload_fail(struct nvl_verify *v, const char *id, const char *what, c
     struct nvl_step *step = nvl_step_add(v, id, NVL_STEP_FAIL, "%s: %s%s%s", what, ending,
                                          last != NULL ? ": " : "", last != NULL ? last : "");
 
-    if (find_cause_of_message(v, list, out, step))
+    if (nvl_workload_explain(v, list, out, step))
         return;
     if (out->timed_out)
         nvl_step_cause(step, "it does not end by itself");

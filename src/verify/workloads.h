@@ -25,6 +25,9 @@ struct nvl_known_message {
 /* Adds the step of a program that failed, with the cause that its output tells. */
 void nvl_workload_fail(struct nvl_verify *v, const char *id, const char *what, const struct nvl_output *out,
                        unsigned seconds, const struct nvl_known_message *list);
+/* Sets cause and fix of the step by the first message of the list that the output has. False for none. */
+bool nvl_workload_explain(const struct nvl_verify *v, const struct nvl_known_message *list,
+                          const struct nvl_output *out, struct nvl_step *step);
 /* If CUDA does not work, a program that uses it tells nothing new: adds the step that is skipped. */
 bool nvl_workload_is_blocked(struct nvl_verify *v, const char *id);
 
@@ -33,3 +36,7 @@ bool nvl_workload_user(const struct nvl_verify *v, const char *const *services, 
 /* The unit that keeps its service from the GPU, though a program in the container has it: sets cause and fix
  * of the step, which then fails. False if none does. */
 bool nvl_workload_is_closed(const struct nvl_verify *v, const char *const *services, struct nvl_step *step);
+
+/* Adds the step of "podman" or "docker": a container of its own, with the GPU by the CDI specification.
+ * `running`: a file that is there while its daemon runs; NULL if it has none. */
+void nvl_workload_nest(struct nvl_verify *v, const char *engine, const char *running);

@@ -10,3 +10,6 @@ SHELL_32=(dash:i386)
 # runc: unlike crun 1.8 it does not ask for unlimited locked memory, which a simulated host may not be able to give.
 ENGINE=(podman:amd64 conmon:amd64 runc:amd64 libgpgme11:amd64 libassuan0:amd64 libdevmapper1.02.1:amd64 libsubid4:amd64
     libglib2.0-0:amd64)
+
+# Debian 13's Docker, with what Debian 13's minimal root file system may lack of its libraries.
+DOCKER=(docker.io:amd64 docker-cli:amd64 containerd:amd64 runc:amd64 libseccomp2:amd64 libsystemd0:amd64 libcap2:amd64)

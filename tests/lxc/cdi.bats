@@ -3,6 +3,10 @@
 load setup
 # shellcheck source=/dev/null
 source "$NVL_SOURCE/tests/lib/clients.bash"
+# shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/verify.bash"
+# shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/stub-driver.bash"
 
 NEST=/var/lib/lxc/nest/rootfs
 PODMAN=(podman --runtime runc --storage-driver vfs --cgroup-manager cgroupfs --events-backend file
@@ -28,6 +32,7 @@ setup_file() {
 
 teardown_file() {
     stop nest || true
+    stop dock || true
 }
 
 # on_host ARGUMENT... IMAGE SCRIPT: podman run
@@ -243,4 +248,178 @@ cdi_step() {
     echo '{"kind": "nvidia.com/gpu"}' > "$NEST/etc/cdi/nvlxc.json"
     run -0 nvlxc detach nest
     [ -e "$NEST/etc/cdi/nvlxc.json" ]
+}
+
+# stub_container NAME: its driver is the stub from now on, and its grant is kept in its specification.
+stub_container() {
+    stub_nodes /run/stubs "$1"
+    stub_says "$1"
+    nvlxc attach "$1" --gpu all --cdi --quiet
+    start "$1"
+}
+
+# edit_specification NAME FILTER: by jq, until the next start.
+edit_specification() {
+    local file=/var/lib/lxc/$1/rootfs/etc/cdi/nvlxc.json
+    jq "$2" "$file" > /run/edited.json
+    cat /run/edited.json > "$file"
+}
+
+# leaves_nothing NAME: of verify, in the running container.
+leaves_nothing() {
+    run -0 inside "$1" sh -c 'ls -d /run/nvlxc* 2> /dev/null || true
+        cd /proc && grep -la "/run/nvlxc-verif[y]" [0-9]*/cmdline || true'
+    [ -z "$output" ] || { echo "left: $output"; return 1; }
+}
+
+@test "verify: podman runs a container through the specification, and leaves nothing" {
+    rm "$NEST/etc/cdi/nvlxc.json"
+    build_stubs /run/stubs
+    stub_bundle /run/stubs "$(sed -n "s/.*Module  *\([0-9.]*\).*/\1/p" /proc/driver/nvidia/version)"
+    stub_container nest
+    run -0 inside nest find / -xdev
+    local before=$output
+    verify 0 nest
+    step cdi pass evidence /etc/cdi/nvlxc.json
+    step podman pass evidence "CUDA works in a container that podman made, on 1 GPU: Stub GPU 0"
+    leaves_nothing nest
+    run -0 inside nest find / -xdev
+    diff <(sort <<< "$before") <(sort <<< "$output")
+    verify 0 nest --workload podman
+    step podman pass
+    verify 1 nest --workload docker
+    step cdi fail evidence "not found in the container: docker"
+    # each GPU counts
+    stub_says nest devices 2
+    verify 1 nest
+    step podman fail evidence "a container that podman made has 1 of 2 GPUs" fix "lxc-start -n nest"
+    stub_says nest
+}
+
+@test "verify: podman cannot, and why" {
+    local file=$NEST/etc/cdi/nvlxc.json
+    cp -p "$file" /run/right.json
+    # what the specification alone does not tell
+    edit_specification nest '.devices[].containerEdits.deviceNodes += [{"path": "/dev/dri/renderD200"}]'
+    verify 1 nest
+    step cdi pass
+    step podman fail evidence '/dev/dri/renderD200": no such file or directory' cause "names a node that the container does not have" \
+        fix "lxc-stop -n nest && lxc-start -n nest"
+    cat /run/right.json > "$file"
+    edit_specification nest '.containerEdits.mounts[1].hostPath = "/usr/local/nvidia/lib65"'
+    verify 1 nest
+    step podman fail evidence '/usr/local/nvidia/lib65' cause "names a file that the container does not have"
+    edit_specification nest 'del(.containerEdits.mounts)'
+    verify 1 nest
+    step podman fail evidence "libcuda.so.1: cannot open shared object file" cause "the specification does not give on all"
+    cat /run/right.json > "$file"
+    edit_specification nest 'del(.containerEdits.deviceNodes)'
+    verify 1 nest
+    step podman fail evidence "cuInit" evidence "(error 100)"
+    # what it tells itself
+    cat /run/right.json > "$file"
+    sed -i 's|/dev/nvidia0|/dev/nvidia9|' "$file"
+    verify 1 nest
+    step cdi fail evidence "/dev/nvidia9, which the container does not have"
+    step podman skip evidence "the step cdi failed"
+    # NVIDIA's toolkit was there, too
+    cat /run/right.json > "$file"
+    cp "$file" "$NEST/etc/cdi/nvidia.json"
+    verify 1 nest
+    step podman fail evidence "unresolvable CDI devices nvidia.com/gpu=all" cause "more than one does" \
+        fix "in the container: rm /etc/cdi/nvidia.json"
+    rm "$NEST/etc/cdi/nvidia.json"
+    mv "$NEST/usr/sbin/runc" "$NEST/usr/sbin/runc.off"
+    verify 1 nest
+    step podman fail evidence "not found" cause "podman lacks the program" fix "install crun"
+    mv "$NEST/usr/sbin/runc.off" "$NEST/usr/sbin/runc"
+    # CUDA does not work in the container itself
+    stub_says nest cuInit 999
+    verify 1 nest
+    step podman skip evidence "the step cuda-init failed"
+    stub_says nest
+    verify 0 nest
+    leaves_nothing nest
+}
+
+@test "verify: what podman runs hangs, crashes, floods; podman itself is hostile" {
+    local begin
+    cp -p "$NEST/etc/cdi/nvlxc.json" /run/right.json
+    # the stub's own settings, in podman's container alone
+    edit_specification nest '.containerEdits.mounts += [{"hostPath": "/etc/stub-nested", "containerPath": "/etc/stub-driver", "options": ["ro", "bind"]}]'
+    echo "cuInit -2" > "$NEST/etc/stub-nested"
+    begin=$SECONDS
+    verify 1 nest --timeout 2
+    step podman fail evidence "in cuInit: did not end within 2 s and was killed"
+    [ $((SECONDS - begin)) -lt 20 ]
+    leaves_nothing nest
+    echo "cuInit -1" > "$NEST/etc/stub-nested"
+    verify 1 nest
+    step podman fail evidence "in cuInit: exit status 139"
+    echo "cuInit -3" > "$NEST/etc/stub-nested"
+    verify 1 nest
+    step podman fail evidence "in cuInit"
+    cat /run/right.json > "$NEST/etc/cdi/nvlxc.json"
+    mv "$NEST/usr/bin/podman" "$NEST/usr/bin/podman.real"
+    cat > "$NEST/usr/bin/podman" <<'END'
+#!/bin/sh
+[ "$1" != kill ] || exec sleep 50
+{ (: < /dev/tty) && echo terminal; tr '\0' '\n' < /proc/self/environ; ls -l /proc/self/fd; } > /seen 2>&1
+setsid sleep 50 &
+printf 'Error: \033[2Jx\n'
+exit 125
+END
+    chmod 755 "$NEST/usr/bin/podman"
+    begin=$SECONDS
+    NVL_SECRET=of-the-host verify 1 nest 9< /etc/passwd
+    step podman fail evidence "podman: exit status 125: Error: ?[2Jx"
+    [ $((SECONDS - begin)) -lt 20 ]
+    run -0 cat "$NEST/seen"
+    [[ $output != *terminal* && $output != *of-the-host* && $output != */work/* && $output != */run/simulated* ]]
+    # three, and the folder itself
+    [ "$(grep -c ' -> ' <<< "$output")" = 4 ]
+    mv "$NEST/usr/bin/podman.real" "$NEST/usr/bin/podman"
+    verify 0 nest
+}
+
+# docker_says CONFIG: its daemon is started anew with that daemon.json.
+docker_says() {
+    # shellcheck disable=SC2016 # expanded in the container
+    inside dock sh -c 'mkdir -p /etc/docker && echo "$1" > /etc/docker/daemon.json
+        [ ! -e /run/docker.pid ] || { kill "$(cat /run/docker.pid)"; while [ -e /run/docker.pid ]; do sleep 0.1; done; }
+        setsid dockerd --iptables=false --ip6tables=false --bridge=none --storage-driver=vfs > /run/dockerd.log 2>&1 < /dev/null &
+        n=0; until docker version > /dev/null 2>&1; do n=$((n + 1)); [ $n -lt 300 ] || { cat /run/dockerd.log; exit 1; }; sleep 0.1; done' sh "$1"
+}
+
+@test "verify: Docker runs a container through the specification, once it may" {
+    make_container dock debian-13 privileged
+    "$NVL_SOURCE/tests/lib/packages" trixie "$NVL_CACHE" /var/lib/lxc/dock/rootfs "${DOCKER[@]}"
+    "$NVL_SOURCE/tests/lib/shift-owner" /var/lib/lxc/dock/rootfs 100000
+    cat >> /var/lib/lxc/dock/config <<'END'
+lxc.include = /usr/share/lxc/config/userns.conf
+lxc.include = /usr/share/lxc/config/nesting.conf
+lxc.idmap = u 0 100000 65536
+lxc.idmap = g 0 100000 65536
+END
+    stub_container dock
+    verify 0 dock
+    step cdi pass
+    step docker skip evidence "its daemon does not run"
+    docker_says '{}'
+    verify 1 dock --workload docker
+    step docker fail evidence 'could not select device driver "cdi"' cause "does not read CDI specifications" fix '"features": {"cdi": true}'
+    docker_says '{"features": {"cdi": true}}'
+    verify 0 dock
+    step docker pass evidence "CUDA works in a container that docker made, on 1 GPU: Stub GPU 0"
+    edit_specification dock '.devices[].containerEdits.deviceNodes += [{"path": "/dev/dri/renderD200"}]'
+    verify 1 dock
+    step docker fail evidence '/dev/dri/renderD200": no such file or directory' cause "names a node that the container does not have"
+    # neither containers nor images
+    run -0 inside dock sh -c 'docker ps -aq; docker image ls -aq; ls -d /run/nvlxc* 2> /dev/null || true'
+    [ -z "$output" ]
+    # the daemon has died
+    # shellcheck disable=SC2016 # expanded in the container
+    inside dock sh -c 'kill -9 "$(cat /run/docker.pid)"'
+    verify 1 dock
+    step docker fail evidence "Cannot connect to the Docker daemon" fix "systemctl restart docker"
 }

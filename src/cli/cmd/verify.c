@@ -171,7 +171,8 @@ const struct nvl_command nvl_cmd_verify = {
                "plex, emby, frigate, jellyfin, ffmpeg, immich, open-webui, pytorch,\n"
                "tensorflow, docker, podman. Each step is pass, fail or skip;\n"
                "the first that fails names its cause. It installs nothing in the container, and\n"
-               "exits 1 if a step failed.",
+               "exits 1 if a step failed. podman and a running Docker start a container, without\n"
+               "an image from elsewhere, and remove it; that has all rights of the CT's root.",
     .min_arguments = 1,
     .max_arguments = 1,
     .options = verify_options,
