@@ -179,8 +179,13 @@ static void judge_probe(struct nvl_verify *v, const char *engine, const struct n
                      engine, there, there == 1 ? "" : "s", name != NULL ? name->text : "?");
         return;
     }
+    if (!run->lines.ended) {
+        nvl_step_cause(step, "CUDA works in %s itself, and not in a container that %s makes", v->facts->name,
+                       engine);
+        return;
+    }
     nvl_step_cause(step, "CUDA works in %s itself: the specification does not give on all that it takes",
-                   v->request->name);
+                   v->facts->name);
     nvl_step_fix_from_table(v, step, &(const struct nvl_fix){"", NVL_FIX_CDI});
 }
 

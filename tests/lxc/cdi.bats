@@ -350,7 +350,8 @@ leaves_nothing() {
     echo "cuInit -2" > "$NEST/etc/stub-nested"
     begin=$SECONDS
     verify 1 nest --timeout 2
-    step podman fail evidence "in cuInit: did not end within 2 s and was killed"
+    step podman fail evidence "in cuInit: did not end within 2 s and was killed" cause "CUDA works in nest itself"
+    [ "$(jq -r '.steps[] | select(.id == "podman").fix' <<< "$VERIFIED")" = null ]
     [ $((SECONDS - begin)) -lt 20 ]
     leaves_nothing nest
     echo "cuInit -1" > "$NEST/etc/stub-nested"
