@@ -139,7 +139,7 @@ static int cannot_read(const struct nvl_container *c, int code, const char *path
     if (code == -ENOENT)
         nvl_error_set(err, code, "%s is gone: somebody removed it after it was listed", path);
     else if (code == -ESTALE)
-        nvl_error_set(err, code, "%s is in its folder, but no file is found under that name", path);
+        nvl_error_set(err, code, "%s leads nowhere: its folder has the name, but no file is found", path);
     else if (code == -EISDIR)
         nvl_error_set(err, code, "%s is a folder; a container's config is a file", path);
     else if (code == -EINVAL)

@@ -587,6 +587,17 @@ ids() {
     [ "$(part 221 dev-mode fix)" = 'pct set 221 -dev0 /dev/nvidia0,deny-write=1,mode=0666' ]
     sed -i 's/mode=0664/&,uid=1000/' "$PVE/221.conf" # somebody's choice
     speaks 221
+    # pct changes nothing while a device is missing: that comes first
+    sed -i 's/,uid=1000//' "$PVE/221.conf"
+    add "$PVE/221.conf" 'dev2: /dev/nvidia7'
+    speaks 221 dev-missing error
+    sed -i 's/^dev2.*/dev2: \/dev\/ttyUSB0/' "$PVE/221.conf"
+    speaks 221 dev-absent error
+    # a MIG device's capability is read only
+    mkdir -p "$HOST/dev/nvidia-caps"
+    [ -e "$HOST/dev/nvidia-caps/nvidia-cap12" ] || mknod "$HOST/dev/nvidia-caps/nvidia-cap12" c 505 12
+    sed -i '/^dev0/d; s/^dev2.*/dev2: \/dev\/nvidia-caps\/nvidia-cap12,mode=0444/' "$PVE/221.conf"
+    speaks 221
 }
 
 # --- what its grant names ---
@@ -743,6 +754,22 @@ ids() {
     eval "$(part root/web linker-include fix | sed -n 's/^in the container: //p' | sed "s|/etc/ld.so.conf\$|$WEB/rootfs&|")"
     speaks root/web
     echo '  include ld.so.conf.d/*.conf' > "$WEB/rootfs/etc/ld.so.conf"
+    speaks root/web
+}
+
+@test "library-path: an image without a linker's configuration, and nothing in its environment" {
+    attached
+    rm "$WEB/rootfs/etc/ld.so.conf"
+    speaks root/web library-path warning
+    has root/web library-path evidence "no /etc/ld.so.conf" "LD_LIBRARY_PATH in its config: not set"
+    has root/web library-path fix /usr/local/nvidia/lib64
+    add "$WEB/config" 'lxc.environment.runtime = LD_LIBRARY_PATH=/app/lib'
+    has root/web library-path evidence "in its config: /app/lib"
+    add "$WEB/config" 'lxc.environment.runtime = LD_LIBRARY_PATH=/app/lib:/usr/local/nvidia/lib64'
+    speaks root/web
+    # no glibc: nothing to lead
+    sed -i /runtime/d "$WEB/config"
+    rm "$WEB/rootfs/lib64/ld-linux-x86-64.so.2"
     speaks root/web
 }
 

@@ -1218,7 +1218,7 @@ static void test_configs_that_cannot_be_read(void **state)
 
     assert_unreadable(h, -ENOENT, "is gone");
     assert_int_equal(symlink("elsewhere", path), 0);
-    assert_unreadable(h, -ESTALE, "no file is found under that name");
+    assert_unreadable(h, -ESTALE, "leads nowhere: its folder has the name");
     assert_int_equal(unlink(path), 0);
     put_folder(h, root_config);
     assert_unreadable(h, -EISDIR, "is a folder");

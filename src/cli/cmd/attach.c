@@ -303,7 +303,8 @@ static void say_obstacle(const struct nvl_context *ctx, const struct attach *a, 
 
     nvl_buf_addf(&text, "%s: %s", a->target.name, f->title);
     add_lines(&text, f->evidence);
-    nvl_buf_addf(&text, "\n  why: %s", f->cause);
+    if (f->cause != NULL)
+        nvl_buf_addf(&text, "\n  why: %s", f->cause);
     if (f->fix != NULL)
         nvl_buf_addf(&text, "\n  fix:");
     add_lines(&text, f->fix);

@@ -6,13 +6,6 @@
 
 /* ---- dev[n] of any device ---- */
 
-static bool is_device(const struct nvl_root *root, const char *path)
-{
-    struct stat st;
-
-    return nvl_root_stat(root, path, 0, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode));
-}
-
 /* "card0" and "card1"; of udev's links by address, "pci-0000:00:02.0-render" and "pci-0000:01:00.0-render".
  */
 static bool is_neighbor(const char *name, const char *other)
@@ -36,7 +29,7 @@ static void find_neighbors(const struct nvl_root *root, const char *path, struct
     nvl_root_list(root, folder, &names);
     for (size_t i = 0; i < names.count; i++) {
         nvl_autofree char *other = nvl_xasprintf("%s/%s", folder, names.items[i]);
-        if (is_neighbor(slash + 1, names.items[i]) && is_device(root, other))
+        if (is_neighbor(slash + 1, names.items[i]) && nvl_is_device(root, other))
             nvl_strv_push(found, other);
     }
 }
@@ -125,7 +118,7 @@ static void check_dev_absent(const struct nvl_check *check, const struct nvl_con
         nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry entry = {0};
         const struct nvl_setting *s = &facts->effective.items[i];
         if (!nvl_setting_dev(s, &entry) || !nvl_has_prefix(entry.path, "/dev/") ||
-            nvl_node_is_nvidias(entry.path) || is_device(facts->host->root, entry.path))
+            nvl_node_is_nvidias(entry.path) || nvl_is_device(facts->host->root, entry.path))
             continue;
         nvl_auto(nvl_strv_clear) struct nvl_strv neighbors = {0};
         find_neighbors(facts->host->root, entry.path, &neighbors);

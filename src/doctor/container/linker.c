@@ -2,10 +2,12 @@
 #include <sys/stat.h>
 
 #include "base/paths.h"
+#include "container/library_path.h"
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 #include "host/ldcache.h"
 #include "inject/home.h"
+#include "inject/libc.h"
 #include "inject/linker.h"
 
 #define CONF_MAX (64u << 10)
@@ -345,10 +347,36 @@ static void check_linker_cache(const struct nvl_check *check, const struct nvl_c
     nvl_finding_fix(f, "%s", inside);
 }
 
+/* An image without a configuration of the linker. Without a glibc nothing would load the driver anyway. */
+static void check_library_path(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                               struct nvl_findings *findings)
+{
+    nvl_auto(nvl_library_path_clear) struct nvl_library_path path = {0};
+    nvl_auto(nvl_libc_clear) struct nvl_libc libc = {0};
+    const char *home = nvl_home(&facts->rootfs);
+
+    nvl_libc_read(&facts->rootfs, &libc);
+    nvl_library_path_read(&facts->effective, &facts->rootfs, home, &path);
+    if (libc.kind != NVL_LIBC_GLIBC || path.has_linker || path.state == NVL_LIBRARY_PATH_FINDS)
+        return;
+    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_WARNING, facts->name,
+                                            "nothing leads its programs to the driver");
+    nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL);
+    nvl_finding_evidence(f, "it has no /etc/ld.so.conf\nLD_LIBRARY_PATH in its config: %s",
+                         path.value != NULL ? path.value : "not set");
+    nvl_finding_cause(f,
+                      "such images find libraries only in the usual folders and by LD_LIBRARY_PATH: unless "
+                      "a program sets that itself, it does not find libcuda.so.1");
+    nvl_finding_fix(f, "add %s/lib64 to LD_LIBRARY_PATH in the environment of its programs", home);
+}
+
 const struct nvl_check nvl_linker_checks[] = {
     {"linker-include", "Does its linker read the folder that names the driver?", 30,
      NVL_NEEDS_BUNDLE | NVL_NEEDS_ROOTFS, "container-musl container-processor",
      NVL_OF_CONTAINER(check_linker_include)},
+    {"library-path", "Does anything lead its programs to the driver?", 35,
+     NVL_NEEDS_BUNDLE | NVL_NEEDS_ROOTFS, "container-musl container-processor linker-place",
+     NVL_OF_CONTAINER(check_library_path)},
     {"cuda-stubs", "Do its programs load a real libcuda?", 40, NVL_NEEDS_GPU_WISH | NVL_NEEDS_ROOTFS, NULL,
      NVL_OF_CONTAINER(check_cuda_stubs)},
     {"cuda-compat", "Do its programs load a libcuda that its GPU supports?", 50,

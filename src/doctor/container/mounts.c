@@ -217,8 +217,9 @@ static void check_mount_target(const struct nvl_check *check, const struct nvl_c
     if (f == NULL)
         return;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &strays.sources);
-    nvl_finding_cause(f, "programs look for a node at the path that it has on the host; a target without a "
-                         "leading slash is relative to the container's root, so it must begin with dev/");
+    nvl_finding_cause(f, "programs look for a node at the path that it has on the host, and the driver knows "
+                         "it by its number: it must have the same name in the container, and a target "
+                         "(which is relative to the container's root) must begin with dev/");
     nvl_autofree char *again = nvl_attach_again(facts), *edits = nvl_strv_join(&strays.edits, "\n");
     nvl_finding_fix(f, "%s%s%s%s", edits, strays.edits.count > 0 && strays.attach_takes ? "\n" : "",
                     strays.attach_takes ? "have nvlxc put the nodes in their places:\n  " : "",
@@ -326,6 +327,25 @@ static void check_dev_missing(const struct nvl_check *check, const struct nvl_co
     nvl_finding_fix(f, "%s", again);
 }
 
+/* The nodes of MIG devices are read only. */
+static bool is_open_to_all(const struct nvl_dev_entry *p)
+{
+    int needed = nvl_has_prefix(p->path, "/dev/nvidia-caps/") ? 04 : 06;
+
+    return (p->mode & needed) == needed;
+}
+
+/* `pct set` changes nothing while a device is missing: that is to be mended first. */
+static bool lacks_device(const struct nvl_container_facts *facts)
+{
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry p = {0};
+        if (nvl_setting_dev(&facts->effective.items[i], &p) && !nvl_is_device(facts->host->root, p.path))
+            return true;
+    }
+    return false;
+}
+
 static void check_dev_mode(const struct nvl_check *check, const struct nvl_container_facts *facts,
                            struct nvl_findings *findings)
 {
@@ -333,14 +353,16 @@ static void check_dev_mode(const struct nvl_check *check, const struct nvl_conta
 
     for (size_t i = 0; i < facts->effective.count; i++) {
         nvl_auto(nvl_dev_entry_clear) struct nvl_dev_entry p = {0};
-        if (!is_nvidia_passthrough(facts, i, &p) || p.says_owner || (p.mode & 06) == 06)
+        if (!is_nvidia_passthrough(facts, i, &p) || p.says_owner || is_open_to_all(&p))
             continue;
         nvl_add_setting_evidence(&evidence, facts, i);
         nvl_strv_push(&paths, p.path);
         nvl_push_open_device(&commands, facts, &facts->effective.items[i], p.path);
     }
-    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_NOTE, facts, &evidence,
-                                                 "only the container's root may open its NVIDIA devices");
+    struct nvl_finding *f =
+        lacks_device(facts) ? NULL
+                            : nvl_finding_of_lines(findings, check, NVL_SEVERITY_NOTE, facts, &evidence,
+                                                   "only the container's root may open its NVIDIA devices");
     if (f == NULL)
         return;
     nvl_finding_about_each(f, NVL_SUBJECT_NODE, &paths);

@@ -166,3 +166,10 @@ void nvl_push_open_device(struct nvl_strv *commands, const struct nvl_container_
 
     nvl_strv_pushf(commands, "pct set %s -%s %s", facts->container->name, s->key, word);
 }
+
+bool nvl_is_device(const struct nvl_root *root, const char *path)
+{
+    struct stat st;
+
+    return nvl_root_stat(root, path, 0, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode));
+}
