@@ -1,4 +1,6 @@
 /* Nodes that two lines of a config make: the second fails on what the first made, and with it the start. */
+#include <sys/sysmacros.h>
+
 #include "container/node_makers.h"
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
@@ -115,6 +117,15 @@ static void check_node_twice(const struct nvl_check *check, const struct nvl_con
         nvl_finding_fix_lines(f, &clash.fix);
 }
 
+/* A copy of the node, with another mode, is the same device. */
+static bool is_same_device(const struct nvl_root *root, const char *source, const struct nvl_node *node)
+{
+    struct stat st;
+
+    return nvl_root_stat(root, source, 0, &st) == 0 && S_ISCHR(st.st_mode) &&
+           (int)major(st.st_rdev) == node->major && (int)minor(st.st_rdev) == node->minor;
+}
+
 /* Whether an entry brings another device under a name that the grant has a node for. */
 static bool takes_place(const struct nvl_container_facts *facts, const struct nvl_node_maker *maker)
 {
@@ -126,7 +137,7 @@ static bool takes_place(const struct nvl_container_facts *facts, const struct nv
         return false;
     for (size_t i = 0; i < facts->resolved.n_nodes; i++)
         if (strcmp(facts->resolved.nodes[i].path, maker->path) == 0)
-            return true;
+            return !is_same_device(facts->host->root, entry.source, &facts->resolved.nodes[i]);
     return false;
 }
 
