@@ -163,6 +163,11 @@ mend() {
     echo 'lxc.mount.entry = /run/own/nvidia0 dev/nvidia0 none bind,create=file 0 0' >> /var/lib/lxc/web/config
     start web
     speaks web device-denied error
+    # it is the same device, and the node that is meant is that one
+    run -0 part web device-denied fix
+    [ "$output" = "chmod 0666 /run/own/nvidia0" ]
+    chmod 0666 /run/own/nvidia0
+    speaks web
 }
 
 @test "a driver library of its own: unused a note; preferred an error, the loader's own choice" {

@@ -286,6 +286,21 @@ static void check_device_filtered(const struct nvl_check *check, const struct nv
     nvl_finding_fix(f, "%s\n%s", again, restart);
 }
 
+/* Nodes that lines of the config bring from elsewhere on the host. */
+static void add_sources(const struct nvl_container_facts *facts, const struct nvl_strv *paths,
+                        struct nvl_strv *fix)
+{
+    for (size_t i = 0; i < facts->effective.count; i++) {
+        nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry entry = {0};
+        if (!nvl_setting_mount(&facts->effective.items[i], &entry))
+            continue;
+        nvl_autofree char *place = nvl_mount_entry_place(&entry, NULL),
+                          *source = nvl_shell_word(entry.source);
+        if (place != NULL && strcmp(place, entry.source) != 0 && nvl_strv_contains(paths, place))
+            nvl_strv_pushf(fix, "chmod 0666 %s", source);
+    }
+}
+
 static void check_device_denied(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                 struct nvl_findings *findings)
 {
@@ -300,7 +315,11 @@ static void check_device_denied(const struct nvl_check *check, const struct nvl_
     nvl_finding_cause(f,
                       "the nodes belong to the host's root, who is nobody in an unprivileged container: only "
                       "the bits for others count there. nvidia-smi says \"Insufficient Permissions\"");
-    if (facts->host->host.params.mode != 0666)
+    nvl_auto(nvl_strv_clear) struct nvl_strv sources = {0};
+    add_sources(facts, &paths, &sources);
+    if (sources.count > 0 && sources.count == paths.count)
+        nvl_finding_fix_lines(f, &sources);
+    else if (facts->host->host.params.mode != 0666)
         nvl_finding_fix(f,
                         "the driver is told to make its nodes with mode %04o: in /etc/modprobe.d, set "
                         "NVreg_DeviceFileMode=0666, then reboot; until then:\nchmod 0666 /dev/nvidia*",
