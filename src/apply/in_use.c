@@ -11,6 +11,7 @@
 #include "container/container.h"
 
 #define MOUNTINFO_MAX (8u << 20)
+#define TABLES_MAX    (64u << 20) /* of all namespaces: a container can make many, with many mounts */
 
 /* A line of mountinfo. */
 struct mount_line {
@@ -50,16 +51,18 @@ static void add_mount_line(struct mount_table *table, const char *text, size_t l
     *NVL_APPEND(table->lines, table->count) = line;
 }
 
-static void read_mount_table(const struct nvl_root *host, const char *pid, struct mount_table *table)
+/* Returns the size of its text. */
+static size_t read_mount_table(const struct nvl_root *host, const char *pid, struct mount_table *table)
 {
     nvl_autofree char *path = nvl_xasprintf("/proc/%s/mountinfo", pid), *text = NULL;
     const char *line;
     size_t len, pos = 0, line_len;
 
     if (nvl_root_read(host, path, MOUNTINFO_MAX, &text, &len) < 0)
-        return; /* it has ended */
+        return 0; /* it has ended */
     while (nvl_next_line(text, len, &pos, &line, &line_len))
         add_mount_line(table, line, line_len);
+    return len;
 }
 
 static char *read_namespace(const struct nvl_root *host, const char *pid, const char *kind)
@@ -78,7 +81,8 @@ struct mount_namespace {
 
 struct mount_namespaces {
     struct mount_namespace *items;
-    size_t count;
+    size_t count, bytes;
+    bool is_cut; /* there are more than fit */
 };
 
 static void mount_namespaces_clear(struct mount_namespaces *all)
@@ -105,14 +109,15 @@ static void read_mount_namespaces(const struct nvl_root *host, struct mount_name
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
     nvl_root_list(host, "/proc", &names);
-    for (size_t i = 0; i < names.count; i++) {
+    for (size_t i = 0; i < names.count && !all->is_cut; i++) {
         const char *pid = names.items[i];
         nvl_autofree char *mounts = isdigit((unsigned char)pid[0]) ? read_namespace(host, pid, "mnt") : NULL;
         if (mounts == NULL || has_namespace(all, mounts))
             continue;
         struct mount_namespace *one = NVL_APPEND(all->items, all->count);
         *one = (struct mount_namespace){.name = TAKE_PTR(mounts), .pids = read_namespace(host, pid, "pid")};
-        read_mount_table(host, pid, &one->table);
+        all->bytes += read_mount_table(host, pid, &one->table);
+        all->is_cut = all->bytes > TABLES_MAX;
     }
 }
 
@@ -194,6 +199,8 @@ bool nvl_is_mounted_elsewhere(const struct nvl_root *host, const struct nvl_root
     if (fd < 0 || !nvl_root_is_machine(host))
         return false;
     read_mount_namespaces(host, &all);
+    if (all.is_cut)
+        return true; /* unknown: it stays */
     nvl_autofree char *place = place_of(host, &all, fd);
     for (size_t i = 0; place != NULL && i < all.count; i++) {
         const struct mount_namespace *one = &all.items[i];
