@@ -189,7 +189,7 @@ static void check_mount_absent(const struct nvl_check *check, const struct nvl_c
 const struct nvl_check nvl_absent_checks[] = {
     {"dev-absent", "Do all devices exist that Proxmox passes to it?", 42, NVL_NEEDS_PVE | NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_dev_absent)},
-    {"mount-absent", "Does everything exist that it has to mount?", 47, NVL_OF_START, NULL,
+    {"mount-absent", "Does everything exist that it has to mount?", 48, NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_mount_absent)},
     {0},
 };
