@@ -88,6 +88,15 @@ more_starts_leave_nothing() {
     diff "/run/$1.one" "/run/$1.more"
 }
 
+# syslog_of NAME: what the hook has said of the container. What reads the log's socket may be behind: a mark shows when it
+# has come so far.
 syslog_of() {
+    local mark=mark-$RANDOM$RANDOM try
+    logger -t mark "$mark"
+    for try in $(seq 200); do
+        ! grep -aq "$mark" /run/syslog || break
+        sleep 0.05
+    done
+    [ "$try" -lt 200 ] || { echo "syslog_of: the log is not read" >&2; return 1; }
     grep -a "nvlxc\[.*\]: $1:" /run/syslog
 }
