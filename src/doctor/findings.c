@@ -220,32 +220,10 @@ const struct nvl_finding *nvl_find_stopper(const struct nvl_findings *findings)
     return NULL;
 }
 
-/* The length of ":12:", a line's number; 0 if there is none. */
-static size_t number_length(const char *s)
-{
-    size_t digits = s[0] == ':' ? strspn(s + 1, "0123456789") : 0;
-
-    return digits > 0 && s[1 + digits] == ':' ? digits + 2 : 0;
-}
-
-static bool is_same_evidence(const char *a, const char *b)
-{
-    while (*a != '\0' && *b != '\0') {
-        size_t a_len = number_length(a), b_len = number_length(b);
-        bool are_numbers = a_len > 0 && b_len > 0;
-        if (!are_numbers && *a != *b)
-            return false;
-        a += are_numbers ? a_len : 1;
-        b += are_numbers ? b_len : 1;
-    }
-    return *a == *b;
-}
-
 static bool has_finding(const struct nvl_findings *findings, const struct nvl_finding *f)
 {
     for (size_t i = 0; i < findings->count; i++)
-        if (findings->items[i].check == f->check &&
-            is_same_evidence(findings->items[i].evidence, f->evidence))
+        if (findings->items[i].check == f->check && strcmp(findings->items[i].evidence, f->evidence) == 0)
             return true;
     return false;
 }

@@ -90,8 +90,9 @@ void nvl_findings_clear(struct nvl_findings *findings);
 void nvl_findings_finish(struct nvl_findings *findings);
 /* The first that keeps the container from starting, as things are now; NULL for none. */
 const struct nvl_finding *nvl_find_stopper(const struct nvl_findings *findings);
-/* The first that stops the start and is not among those of the config before: the numbers of its lines may
- * differ. A device that is missing today does not count: a service makes nodes at boot. NULL for none. */
+/* The first that stops the start and is not among those of the config before, whose lines have the same
+ * numbers (nvl_container_facts_of). A device that is missing today does not count: a service makes nodes at
+ * boot. NULL for none. */
 const struct nvl_finding *nvl_find_new_stopper(const struct nvl_findings *findings,
                                                const struct nvl_findings *before);
 /* Whether there is nothing to do: no findings, or only notes. */
