@@ -207,9 +207,10 @@ static void make_node_copies(const struct starting *starting, const struct nvl_h
 #define MODPROBE        "/sbin/modprobe"
 #define PASSTHROUGH_MAX (64u << 10)
 
-/* Runs a program of the host with an empty environment and waits; its exit status, or a negative errno. Its
- * output goes to standard error: standard output is for the hook's own line. */
-static int run_host_program(const char *const *argv)
+/* Runs a program of the host with an empty environment and waits, for so many seconds at most (0: however
+ * long); its exit status, or a negative errno. Its output goes to standard error: standard output is for the
+ * hook's own line. */
+static int run_host_program(const char *const *argv, unsigned seconds)
 {
     static char *const environment[] = {(char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
     const struct nvl_run run = {.argv = argv,
@@ -217,7 +218,8 @@ static int run_host_program(const char *const *argv)
                                 .input = NVL_STREAM_CALLERS,
                                 .output = NVL_STREAM_FD,
                                 .output_fd = STDERR_FILENO,
-                                .errors = NVL_STREAM_CALLERS};
+                                .errors = NVL_STREAM_CALLERS,
+                                .seconds = seconds};
 
     return nvl_run_status(&run);
 }
@@ -230,7 +232,7 @@ static void load_modules(struct nvl_host *host, const struct nvl_root *root, enu
 
     if (host->driver.loaded && host->majors.uvm >= 0)
         return;
-    int status = run_host_program(argv);
+    int status = run_host_program(argv, 0);
     nvl_host_clear(host);
     if (nvl_host_read(host, root, depth, &err) < 0)
         nvl_strv_push(&outcome->problems, err.message);
@@ -273,13 +275,15 @@ static void ensure_bundle(const struct nvl_host *host, struct nvl_outcome *outco
 
     if (version[0] == '\0' || nvl_root_exists(host->root, sonames))
         return;
-    int status = run_host_program(argv);
+    int status = run_host_program(argv, 0);
     if (nvl_root_exists(host->root, sonames))
         nvl_strv_pushf(&outcome->done, "driver bundle %s built", version);
     else
         nvl_strv_pushf(&outcome->problems, "cannot build the driver bundle %s (nvlxc driver sync: status %d)",
                        version, status);
 }
+
+#define CDI_SECONDS 20 /* it takes some milliseconds; a start does not wait for a host that hangs */
 
 /* By the program itself, which knows the format: the mount hook copies the file. */
 static void make_cdi(const struct nvl_hook_call *call, const struct nvl_root *root,
@@ -293,7 +297,7 @@ static void make_cdi(const struct nvl_hook_call *call, const struct nvl_root *ro
 
     nvl_cdi_file_forget(root, call->container); /* that of an earlier grant */
     int r = path != NULL ? nvl_root_make_folder(root, NVL_CDI_COPIES_DIR) : -EINVAL;
-    int status = r < 0 ? r : run_host_program(argv);
+    int status = r < 0 ? r : run_host_program(argv, CDI_SECONDS);
     if (status != 0)
         nvl_strv_pushf(&outcome->problems, "cannot make its CDI specification (nvlxc cdi %s: status %d)",
                        name, status);
@@ -363,13 +367,13 @@ static void load_kernel_driver(const struct nvl_root *root, struct nvl_outcome *
     static const char *const load[] = {MODPROBE, "-q", "-b", "nvidia", NULL};
     struct nvl_driver_version driver;
 
-    if (run_host_program(look) != 0) {
+    if (run_host_program(look, 0) != 0) {
         if (has_bundle(root))
             nvl_strv_push(&outcome->problems, "no NVIDIA kernel module for the running kernel: was it built? "
                                               "see 'nvlxc host'");
         return;
     }
-    int status = run_host_program(load);
+    int status = run_host_program(load, 0);
     if (nvl_driver_version_read(root, &driver, NULL) == 0 && driver.loaded)
         nvl_strv_push(&outcome->done, "nvidia loaded");
     else if (status != 0)
@@ -385,7 +389,7 @@ static void load_modeset(const struct nvl_root *root)
     struct nvl_modules modules;
 
     if (nvl_modules_read(root, &modules, NULL) == 0 && !modules.nvidia_modeset)
-        run_host_program(argv);
+        run_host_program(argv, 0);
 }
 
 void nvl_hook_prepare(const struct nvl_root *root, struct nvl_outcome *outcome)
