@@ -1,7 +1,8 @@
 /* What the settings of an effective config say: values, the grant, lines by hand. */
-#include "container/effective.h"
+#include "container/settings.h"
 
 #include "base/error.h"
+#include "container/effective.h"
 #include "container/grant_lines.h"
 
 const char *nvl_effective_get(const struct nvl_effective *effective, const char *key)

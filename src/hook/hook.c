@@ -1,6 +1,5 @@
-/* What the hook does. It prepares the host before a container starts (pre-start) and once after boot
- * (prepare): only what needs the host's root, and only if needed. Then it puts the GPU's nodes and the driver
- * into the starting container (mount). */
+/* What the hook does on the host, before a container starts (pre-start) and once after boot (prepare): only
+ * what needs the host's root, and only if needed. mount.c has what it does in the container. */
 #include "hook/hook.h"
 
 #include <errno.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/paths.h"
+#include "base/root.h"
 #include "base/run.h"
 #include "container/effective.h"
 #include "container/idmap.h"
@@ -18,7 +18,6 @@
 #include "host/host.h"
 #include "host/module.h"
 #include "inject/cdi_file.h"
-#include "inject/inject.h"
 #include "inject/node_copies.h"
 #include "inject/outcome.h"
 
@@ -204,8 +203,7 @@ static void make_node_copies(const struct starting *starting, const struct nvl_h
 
 /* ---- the hooks ---- */
 
-#define MODPROBE        "/sbin/modprobe"
-#define PASSTHROUGH_MAX (64u << 10)
+#define MODPROBE "/sbin/modprobe"
 
 /* Runs a program of the host with an empty environment and waits, for so many seconds at most (0: however
  * long); its exit status, or a negative errno. Its output goes to standard error: standard output is for the
@@ -243,12 +241,6 @@ static void load_modules(struct nvl_host *host, const struct nvl_root *root, enu
                        status);
 }
 
-/* The driver gives no UUID for a GPU until its first use after boot, but a grant may name it by UUID. */
-static bool lacks_uuid(const struct nvl_gpu *gpu)
-{
-    return gpu->driver == NVL_GPU_NVIDIA && gpu->uuid[0] == '\0' && gpu->minor >= 0;
-}
-
 /* Opening the node is a use. A GPU that the grant cannot mean is left alone: opening one that is broken takes
  * long, at each start. `grant` is NULL if it is not known. Returns whether any GPU had its UUID to learn. */
 static bool learn_uuids(const struct nvl_host *host, const struct nvl_grant *grant)
@@ -257,7 +249,7 @@ static bool learn_uuids(const struct nvl_host *host, const struct nvl_grant *gra
 
     for (size_t i = 0; i < host->gpus.count; i++) {
         const struct nvl_gpu *gpu = &host->gpus.items[i];
-        if (!lacks_uuid(gpu) || (grant != NULL && !nvl_grant_can_mean(grant, &host->gpus, gpu)))
+        if (!nvl_gpu_lacks_uuid(gpu) || (grant != NULL && !nvl_grant_can_mean(grant, &host->gpus, gpu)))
             continue;
         const struct nvl_node node =
             nvl_node_make(NVL_NODE_GPU, (unsigned)gpu->minor, false, &host->majors, &host->params);
@@ -419,88 +411,4 @@ void nvl_hook_prepare(const struct nvl_root *root, struct nvl_outcome *outcome)
     ensure_host_nodes(&host, &seen, outcome);
     ensure_mig_tools(&host, &seen, outcome);
     learn_uuids(&host, NULL);
-}
-
-/* The nodes that Proxmox is about to bring: its pre-start hook writes down each dev[n] as
- * "c:195:0:/dev/nvidia0", for its autodev hook, which comes after the mount hooks and gives up the start if a
- * path exists already. So its entries, which may be newer than the grant, have precedence. */
-static void read_passthrough(const struct nvl_hook_call *call, const struct nvl_root *root,
-                             struct nvl_strv *paths)
-{
-    const char *line, *name = call->config != NULL ? strrchr(call->config, '/') : NULL;
-    nvl_autofree char *text = NULL;
-    size_t len, line_len, pos = 0;
-
-    if (name == NULL || !nvl_has_prefix(call->config, NVL_LXC_DIR "/"))
-        return;
-    nvl_autofree char *file =
-        nvl_xasprintf("%.*s/passthrough/devices", (int)(name - call->config), call->config);
-    if (nvl_root_read(root, file, PASSTHROUGH_MAX, &text, &len) < 0)
-        return;
-    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
-        const char *path = memchr(line, '/', line_len);
-        nvl_autofree char *copy = path != NULL ? nvl_xstrndup(path, line_len - (size_t)(path - line)) : NULL;
-        if (copy != NULL)
-            nvl_strv_push(paths, copy);
-    }
-}
-
-static void mount_into(const struct nvl_hook_call *call, const struct nvl_root *root,
-                       const struct nvl_root *rootfs, const struct nvl_host *host,
-                       const struct nvl_grant *grant, struct nvl_outcome *outcome)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv others = {0};
-    nvl_auto(nvl_inject_free) struct nvl_injection in = {
-        .binds_nodes = call->delivery.nodes == NVL_NODES_HOOK, .others_nodes = &others};
-
-    if (in.binds_nodes)
-        read_passthrough(call, root, &others);
-    nvl_inject_open(&in, call->container != NULL ? call->container : "", host, grant, outcome);
-    nvl_inject_give(&in, rootfs, NULL, NULL);
-    nvl_inject_put(&in, rootfs);
-    nvl_inject_link(&in, rootfs, (uid_t)-1, (gid_t)-1);
-}
-
-/* For containers of root, the pre-start hook has opened each GPU that the grant can mean. A user's container
- * has its config elsewhere. */
-static void mark_used(const struct nvl_hook_call *call, const struct nvl_grant *grant, struct nvl_gpus *gpus)
-{
-    if (call->config == NULL || !nvl_has_prefix(call->config, NVL_LXC_DIR "/"))
-        return;
-    for (size_t i = 0; i < gpus->count; i++)
-        gpus->items[i].was_used =
-            lacks_uuid(&gpus->items[i]) && nvl_grant_can_mean(grant, gpus, &gpus->items[i]);
-}
-
-void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *root,
-                    struct nvl_outcome *outcome)
-{
-    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
-    nvl_auto(nvl_host_clear) struct nvl_host host = {0};
-    nvl_auto(nvl_root_close) struct nvl_root rootfs = NVL_ROOT_NONE;
-    struct nvl_error err;
-
-    if (nvl_grant_parse(&grant, call->devices, call->capabilities, &err) < 0) {
-        nvl_strv_push(&outcome->problems, err.message);
-        return;
-    }
-    if (grant.devices == NVL_DEVICES_VOID)
-        return;
-    grant.delivery = call->delivery;
-    if (call->rootfs_mount == NULL || nvl_root_open(&rootfs, call->rootfs_mount, &err) < 0) {
-        nvl_strv_push(&outcome->problems,
-                      call->rootfs_mount == NULL ? "LXC_ROOTFS_MOUNT is not set" : err.message);
-        return;
-    }
-    if (nvl_host_read(&host, root, nvl_grant_depth(&grant), &err) < 0) {
-        nvl_strv_push(&outcome->problems, err.message);
-        return;
-    }
-    if (!host.driver.loaded || host.driver.version[0] == '\0') {
-        nvl_strv_push(&outcome->problems,
-                      "NVIDIA's kernel module is not loaded on the host: see 'nvlxc host'");
-        return;
-    }
-    mark_used(call, &grant, &host.gpus);
-    mount_into(call, root, &rootfs, &host, &grant, outcome);
 }

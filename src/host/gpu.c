@@ -460,3 +460,8 @@ char *nvl_gpu_text(const struct nvl_gpu *gpu)
     return nvl_xasprintf("GPU %d, %s (%s)", gpu->index, gpu->model[0] != '\0' ? gpu->model : "unknown model",
                          gpu->uuid[0] != '\0' ? gpu->uuid : gpu->pci);
 }
+
+bool nvl_gpu_lacks_uuid(const struct nvl_gpu *gpu)
+{
+    return gpu->driver == NVL_GPU_NVIDIA && gpu->uuid[0] == '\0' && gpu->minor >= 0;
+}

@@ -84,3 +84,6 @@ char *nvl_gpu_text(const struct nvl_gpu *gpu);
 
 /* Fills mig_enabled, migs and n_migs; `gpu` has its device minor. */
 void nvl_gpu_read_migs(const struct nvl_root *root, struct nvl_gpu *gpu);
+
+/* Whether the driver has not said its UUID, which it learns at the GPU's first use after a boot. */
+bool nvl_gpu_lacks_uuid(const struct nvl_gpu *gpu);

@@ -1,0 +1,34 @@
+/* What the settings of an effective config say: values, the grant, lines by hand. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct nvl_dev_entry;
+struct nvl_effective;
+struct nvl_error;
+struct nvl_grant;
+struct nvl_mount_entry;
+struct nvl_setting;
+struct nvl_strv;
+
+/* The value of a key that counts (the last one); NULL for none. */
+const char *nvl_effective_get(const struct nvl_effective *effective, const char *key);
+/* The value of a variable that `key` (lxc.environment, lxc.environment.runtime) sets last; NULL for none. */
+const char *nvl_effective_variable(const struct nvl_effective *effective, const char *key,
+                                   const char *variable);
+/* 1 and the grant if the container's own config has one of nvlxc's, 0 if not. */
+int nvl_effective_grant(const struct nvl_effective *effective, struct nvl_grant *grant,
+                        struct nvl_error *err);
+/* The lines about NVIDIA that are not nvlxc's, as "line 12: lxc.mount.entry: …" or, in another file,
+ * "/etc/lxc/gpu.conf:3: …". */
+void nvl_effective_by_hand(const struct nvl_effective *effective, struct nvl_strv *lines);
+/* The first of them in another file, which nvlxc does not edit; NULL for none. */
+const struct nvl_setting *nvl_effective_foreign_file(const struct nvl_effective *effective);
+/* Its mount entry, its dev[n] entry; false if it is neither. */
+bool nvl_setting_mount(const struct nvl_setting *setting, struct nvl_mount_entry *entry);
+bool nvl_setting_dev(const struct nvl_setting *setting, struct nvl_dev_entry *entry);
+/* Whether it is a device rule that allows. */
+bool nvl_setting_allows(const struct nvl_setting *setting);
+/* A setting's place and text: "/etc/pve/lxc/223.conf:9: lxc.…"; the caller frees. */
+char *nvl_setting_text(const struct nvl_effective *effective, const struct nvl_setting *setting);
