@@ -218,6 +218,20 @@ as_alice() {
     [ ! -e "$host/var/lib/nvlxc" ]
 }
 
+@test "what a user cannot look at is not missing" {
+    local conf=$host/home/alice/.local/share/lxc/media/config
+    mkdir -p "$host/usr/lib/private"
+    touch "$host/usr/lib/private/libcuda.so.1"
+    echo 'lxc.mount.entry = /usr/lib/private/libcuda.so.1 usr/lib/libcuda.so.1 none bind,optional,create=file' >> "$conf"
+    chmod 0700 "$host/usr/lib/private"
+    as_alice --json doctor media
+    [ "$(jq -r '[.findings[].id] | index("mount-source-missing")' <<< "$output")" = null ]
+    rm "$host/usr/lib/private/libcuda.so.1"
+    chmod 0755 "$host/usr/lib/private"
+    as_alice --json doctor media
+    [ "$(jq -r '[.findings[].id] | index("mount-source-missing")' <<< "$output")" != null ]
+}
+
 @test "with --json an error is an object" {
     run -1 --separate-stderr "$NVLXC" --root "$host" --json attach 222
     [ -z "$output" ]

@@ -61,6 +61,17 @@ static char *describe_neighbors(const struct nvl_gpus *gpus, const struct nvl_st
     return nvl_buf_take(&b);
 }
 
+/* Adds the line, what it lacks, and what is there instead: `found` gets that. */
+static void add_absent(const struct nvl_container_facts *facts, size_t setting, const char *path,
+                       const char *what, struct nvl_strv *found, struct nvl_strv *evidence)
+{
+    if (nvl_has_prefix(path, "/dev/"))
+        find_neighbors(facts->host->root, path, found);
+    nvl_autofree char *text = describe_neighbors(&facts->host->host.gpus, found);
+    nvl_add_setting_evidence(evidence, facts, setting);
+    nvl_strv_pushf(evidence, "%s %s%s%s", path, what, found->count > 0 ? "; it has " : "", text);
+}
+
 struct dev_fix {
     struct nvl_strv options, gone, paths; /* of `pct set`; the keys to delete, and what they name */
     struct nvl_strv choices;
@@ -121,11 +132,7 @@ static void check_dev_absent(const struct nvl_check *check, const struct nvl_con
             nvl_node_is_nvidias(entry.path) || nvl_is_device(facts->host->root, entry.path))
             continue;
         nvl_auto(nvl_strv_clear) struct nvl_strv neighbors = {0};
-        find_neighbors(facts->host->root, entry.path, &neighbors);
-        nvl_autofree char *text = describe_neighbors(&facts->host->host.gpus, &neighbors);
-        nvl_add_setting_evidence(&evidence, facts, i);
-        nvl_strv_pushf(&evidence, "%s is not a device of the host%s%s", entry.path,
-                       neighbors.count > 0 ? "; it has " : "", text);
+        add_absent(facts, i, entry.path, "is not a device of the host", &neighbors, &evidence);
         nvl_strv_push(&paths, entry.path);
         add_device_fix(facts, s, entry.path, &neighbors, &fix);
     }
@@ -161,14 +168,9 @@ static void check_mount_absent(const struct nvl_check *check, const struct nvl_c
         nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry mount = {0};
         nvl_auto(nvl_strv_clear) struct nvl_strv neighbors = {0};
         if (s->owner != NVL_OWNER_OTHER || !nvl_setting_mount(s, &mount) || mount.source[0] != '/' ||
-            nvl_mount_entry_has(&mount, "optional") || nvl_root_exists(facts->host->root, mount.source))
+            nvl_mount_entry_has(&mount, "optional") || !nvl_is_absent(facts->host->root, mount.source))
             continue;
-        if (nvl_has_prefix(mount.source, "/dev/"))
-            find_neighbors(facts->host->root, mount.source, &neighbors);
-        nvl_autofree char *text = describe_neighbors(&facts->host->host.gpus, &neighbors);
-        nvl_add_setting_evidence(&evidence, facts, i);
-        nvl_strv_pushf(&evidence, "%s does not exist on the host%s%s", mount.source,
-                       neighbors.count > 0 ? "; it has " : "", text);
+        add_absent(facts, i, mount.source, "does not exist on the host", &neighbors, &evidence);
         nvl_strv_push(&paths, mount.source);
         nvl_strv_pushf(&fix, "bring %s back, or add `,optional` to the options in line %zu of %s",
                        mount.source, s->number, s->file);

@@ -61,7 +61,7 @@ static void find_lost_mounts(const struct nvl_container_facts *facts, struct los
         const struct nvl_setting *s = &facts->effective.items[i];
         if (s->owner == NVL_OWNER_OTHER || nvl_grant_slot(s->key, s->value) == NVL_SLOT_WITH_ENTRY ||
             !nvl_setting_mount(s, &mount) || mount.source[0] != '/' ||
-            nvl_root_exists(facts->host->root, mount.source))
+            !nvl_is_absent(facts->host->root, mount.source))
             continue;
         nvl_add_setting_evidence(&lost->evidence, facts, i);
         add_lost_mount(lost, &mount);
@@ -110,7 +110,7 @@ static void check_with(const struct nvl_check *check, const struct nvl_container
 
     for (enum nvl_with with = NVL_WITH_MPS; with <= NVL_WITH_IMEX; with <<= 1) {
         if (!nvl_with_place(&facts->grant.delivery, with, &place) ||
-            nvl_root_exists(facts->host->root, place.path))
+            !nvl_is_absent(facts->host->root, place.path))
             continue;
         nvl_strv_pushf(&evidence, "%s: %s does not exist on the host", place.name, place.path);
         nvl_strv_push(&fix, place.remedy);

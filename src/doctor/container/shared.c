@@ -1,4 +1,6 @@
 /* Texts and small questions that the container's checks share. */
+#include <errno.h>
+
 #include "doctor/container/shared.h"
 
 #include "container/foreign.h"
@@ -172,4 +174,12 @@ bool nvl_is_device(const struct nvl_root *root, const char *path)
     struct stat st;
 
     return nvl_root_stat(root, path, 0, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode));
+}
+
+bool nvl_is_absent(const struct nvl_root *root, const char *path)
+{
+    struct stat st;
+    int r = nvl_root_stat(root, path, 0, &st);
+
+    return r == -ENOENT || r == -ENOTDIR;
 }

@@ -45,6 +45,8 @@ char *nvl_attach_with_hook_nodes(const struct nvl_container_facts *facts);
 
 /* Whether the host has that device, which Proxmox looks for before a start, and before each change. */
 bool nvl_is_device(const struct nvl_root *root, const char *path);
+/* Whether nothing has this path. What cannot be looked at is not absent. */
+bool nvl_is_absent(const struct nvl_root *root, const char *path);
 /* Adds the command that opens a dev[n] entry's node to all users. */
 void nvl_push_open_device(struct nvl_strv *commands, const struct nvl_container_facts *facts,
                           const struct nvl_setting *s, const char *path);
