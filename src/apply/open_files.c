@@ -75,8 +75,8 @@ static void look_at_program(const struct nvl_root *root, const char *pid, const 
         return;
     for (size_t i = 0; i < fds.count; i++) {
         const struct nvl_device *device = find_open_device(pid, fds.items[i], devices, n_devices);
-        if (device != NULL && !nvl_strv_contains(&found, device->path))
-            nvl_strv_push(&found, device->path);
+        if (device != NULL)
+            nvl_strv_push_once(&found, device->path);
     }
     if (found.count == 0 || nvl_parse_uint(pid, 10, INT32_MAX, &number) < 0)
         return;

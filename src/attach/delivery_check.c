@@ -160,9 +160,8 @@ static void add_found(const struct nvl_root *root, const struct nvl_ldcache *cac
     if (slash == NULL)
         return;
     nvl_autofree char *folder = nvl_xstrndup(path, (size_t)(slash - path));
-    if (nvl_root_resolve(root, folder, &real) == 0 && nvl_is_library_folder(real) &&
-        !nvl_strv_contains(folders, real))
-        nvl_strv_push(folders, real);
+    if (nvl_root_resolve(root, folder, &real) == 0 && nvl_is_library_folder(real))
+        nvl_strv_push_once(folders, real);
 }
 
 static void add_known(const struct nvl_root *root, struct nvl_strv *folders)

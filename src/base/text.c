@@ -9,6 +9,12 @@ void nvl_strv_push(struct nvl_strv *v, const char *s)
     *NVL_APPEND(v->items, v->count) = nvl_xstrdup(s);
 }
 
+void nvl_strv_push_once(struct nvl_strv *v, const char *s)
+{
+    if (!nvl_strv_contains(v, s))
+        nvl_strv_push(v, s);
+}
+
 void nvl_strv_pushf(struct nvl_strv *v, const char *fmt, ...)
 {
     va_list ap;

@@ -13,6 +13,8 @@ struct nvl_strv {
     size_t count;
 };
 void nvl_strv_push(struct nvl_strv *v, const char *s);
+/* Unless the list has it. */
+void nvl_strv_push_once(struct nvl_strv *v, const char *s);
 void nvl_strv_pushf(struct nvl_strv *v, const char *fmt, ...) NVL_PRINTF(2, 3);
 bool nvl_strv_contains(const struct nvl_strv *v, const char *s);
 void nvl_strv_sort(struct nvl_strv *v);

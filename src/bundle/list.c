@@ -150,8 +150,7 @@ static size_t count_users(const struct nvl_root *root, const char *version)
             continue;
         nvl_autofree char *processes = namespace_of(root, pid, "pid");
         const char *user = processes != NULL ? processes : mounts != NULL ? mounts : pid;
-        if (!nvl_strv_contains(&users, user))
-            nvl_strv_push(&users, user);
+        nvl_strv_push_once(&users, user);
     }
     return users.count;
 }

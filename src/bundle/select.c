@@ -205,8 +205,7 @@ static void add_prefixes_above(struct nvl_strv *prefixes, const char *dir)
     nvl_autofree char *prefix = nvl_xstrdup(dir);
 
     for (;;) {
-        if (!nvl_strv_contains(prefixes, prefix))
-            nvl_strv_push(prefixes, prefix);
+        nvl_strv_push_once(prefixes, prefix);
         char *slash = strrchr(prefix, '/');
         if (slash == NULL)
             return;
@@ -345,8 +344,8 @@ static void report_absences(const enum absence *absences, unsigned capability, e
         if (!counts || absences[i] != kind)
             continue;
         nvl_strv_push(&names, short_catalog_name(entry));
-        if (entry->package != NULL && !nvl_strv_contains(&m.packages, entry->package))
-            nvl_strv_push(&m.packages, entry->package);
+        if (entry->package != NULL)
+            nvl_strv_push_once(&m.packages, entry->package);
     }
     if (names.count == 0)
         return;

@@ -153,8 +153,8 @@ static void add_modeset(const struct source *s, struct nvl_cdi_edits *edits)
     struct nvl_node node = nvl_node_make(NVL_NODE_MODESET, 0, false, &s->host.majors, &s->host.params);
 
     nvl_node_check(s->host.root, &node);
-    if (node.state == NVL_NODE_OK && !nvl_strv_contains(&edits->nodes, node.path))
-        nvl_strv_push(&edits->nodes, node.path);
+    if (node.state == NVL_NODE_OK)
+        nvl_strv_push_once(&edits->nodes, node.path);
 }
 
 /* `seen_at`: where the engine sees the bundle. A missing file would keep containers from starting. */

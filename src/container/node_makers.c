@@ -52,8 +52,8 @@ static size_t next_word(const char **at)
 
 static void add_path(struct nvl_strv *paths, const char *path)
 {
-    if (path != NULL && !nvl_strv_contains(paths, path))
-        nvl_strv_push(paths, path);
+    if (path != NULL)
+        nvl_strv_push_once(paths, path);
 }
 
 /* The arguments of a mknod: "[-m MODE] PATH c 195 0". `is_nvidias`: the text is about NVIDIA's nodes. */

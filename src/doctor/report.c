@@ -32,8 +32,8 @@ static bool is_common(const char *name)
 
 static void add_name(struct nvl_strv *names, const char *name)
 {
-    if (!is_common(name) && !nvl_strv_contains(names, name))
-        nvl_strv_push(names, name);
+    if (!is_common(name))
+        nvl_strv_push_once(names, name);
 }
 
 /* "box.example.org" and "box". */

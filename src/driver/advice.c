@@ -84,8 +84,7 @@ void nvl_advise_signing(const struct nvl_driver_need *need, struct nvl_strv *fix
 /* Takes the name over. */
 static void add_once(struct nvl_strv *names, char *name)
 {
-    if (!nvl_strv_contains(names, name))
-        nvl_strv_push(names, name);
+    nvl_strv_push_once(names, name);
     free(name);
 }
 

@@ -124,8 +124,8 @@ static char *packaged_branches(const struct nvl_driver_need *need)
 
     for (size_t i = 0; i < need->support->n_kernels; i++) {
         const struct nvl_kernel_range *row = &need->support->kernels[i];
-        if (is_release_row(need, row) && row->series == NULL && !nvl_strv_contains(&branches, row->branch))
-            nvl_strv_push(&branches, row->branch);
+        if (is_release_row(need, row) && row->series == NULL)
+            nvl_strv_push_once(&branches, row->branch);
     }
     return branches.count > 0 ? nvl_strv_join(&branches, ", ") : nvl_xstrdup("none");
 }

@@ -152,8 +152,8 @@ int nvl_capabilities_parse(const char *text, unsigned *capabilities, struct nvl_
     nvl_strv_split(&items, text != NULL ? text : "", ",");
     for (size_t i = 0; i < items.count; i++) {
         unsigned bit = bit_of(items.items[i]);
-        if (bit == 0 && !nvl_strv_contains(&unknown, items.items[i]))
-            nvl_strv_push(&unknown, items.items[i]);
+        if (bit == 0)
+            nvl_strv_push_once(&unknown, items.items[i]);
         bits |= bit;
     }
     if (unknown.count > 0) {

@@ -450,8 +450,7 @@ void nvl_claims_fix(const struct nvl_claims *claims, const struct nvl_system *sy
     for (size_t i = 0; i < claims->count; i++) {
         parts |= claims->items[i].parts;
         for (size_t c = 0; c < claims->items[i].fix.count; c++)
-            if (!nvl_strv_contains(fix, claims->items[i].fix.items[c]))
-                nvl_strv_push(fix, claims->items[i].fix.items[c]);
+            nvl_strv_push_once(fix, claims->items[i].fix.items[c]);
     }
     nvl_add_boot_commands(system, parts, fix);
     if (reboot && claims->count > 0)

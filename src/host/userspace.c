@@ -133,8 +133,7 @@ static void add_folder(const struct nvl_root *root, struct nvl_userspace *us, co
             continue;
         if (elf == NVL_ELF_OTHER)
             elf = class_of_file(root, real, names.items[i]);
-        if (!nvl_strv_contains(&versions, version))
-            nvl_strv_push(&versions, version);
+        nvl_strv_push_once(&versions, version);
     }
     if (versions.count == 0)
         return;

@@ -92,8 +92,7 @@ static void add_place(struct nvl_places *places, const struct nvl_entry *entry, 
         .entry = entry, .path = nvl_xasprintf("%s%s", base, entry->path), .is_used = is_used};
     nvl_place_folders(place, &folders);
     for (size_t i = 0; i < folders.count; i++)
-        if (!nvl_strv_contains(&places->folders, folders.items[i]))
-            nvl_strv_push(&places->folders, folders.items[i]);
+        nvl_strv_push_once(&places->folders, folders.items[i]);
 }
 
 /* Whether one of the paths is the entry's, below any base. */

@@ -57,8 +57,7 @@ void nvl_header_packages(const struct nvl_setup_facts *facts, const struct nvl_c
 
 static void push_once(struct nvl_strv *packages, const char *package)
 {
-    if (!nvl_strv_contains(packages, package))
-        nvl_strv_push(packages, package);
+    nvl_strv_push_once(packages, package);
 }
 
 void nvl_driver_packages(const struct nvl_setup_facts *facts, const struct nvl_choice *choice,

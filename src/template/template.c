@@ -260,8 +260,8 @@ static int list_names(const struct nvl_root *root, struct nvl_strv *names, struc
             if (!nvl_has_suffix(files.items[i], ".json"))
                 continue;
             nvl_autofree char *name = nvl_xstrndup(files.items[i], strlen(files.items[i]) - strlen(".json"));
-            if (is_name(name) && !nvl_strv_contains(names, name))
-                nvl_strv_push(names, name);
+            if (is_name(name))
+                nvl_strv_push_once(names, name);
         }
     }
     nvl_strv_sort(names);

@@ -195,8 +195,7 @@ static void wanted_versions(const struct drivers *d, struct nvl_strv *versions)
     if (d->loaded.version[0] != '\0')
         nvl_strv_push(versions, d->loaded.version);
     for (size_t i = 0; i < d->userspace.versions.count; i++)
-        if (!nvl_strv_contains(versions, d->userspace.versions.items[i]))
-            nvl_strv_push(versions, d->userspace.versions.items[i]);
+        nvl_strv_push_once(versions, d->userspace.versions.items[i]);
 }
 
 static void say_firmware(const struct nvl_context *ctx, const char *version, bool dry_run,

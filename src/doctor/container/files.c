@@ -43,8 +43,8 @@ static void find_empty(const struct nvl_root *rootfs, const char *folder, bool (
         nvl_autofree char *path = nvl_xasprintf("%s/%s", real, names.items[i]);
         if (matches(names.items[i]) && nvl_is_plain(path) &&
             nvl_root_stat(rootfs, path, AT_SYMLINK_NOFOLLOW, &st) == 0 && S_ISREG(st.st_mode) &&
-            st.st_size == 0 && !nvl_strv_contains(paths, path))
-            nvl_strv_push(paths, path);
+            st.st_size == 0)
+            nvl_strv_push_once(paths, path);
     }
 }
 

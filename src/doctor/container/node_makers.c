@@ -23,8 +23,7 @@ static void add_setting(struct clash *clash, const struct nvl_container_facts *f
 {
     nvl_autofree char *text = nvl_setting_text(&facts->effective, &facts->effective.items[setting]);
 
-    if (!nvl_strv_contains(&clash->evidence, text))
-        nvl_strv_push(&clash->evidence, text);
+    nvl_strv_push_once(&clash->evidence, text);
     clash->is_by_hand |= facts->effective.items[setting].owner == NVL_OWNER_BY_HAND;
 }
 
@@ -38,8 +37,7 @@ static void add_fix(struct clash *clash, const struct nvl_container_facts *facts
                                  ? nvl_xasprintf("pct set %s --delete %s", ct, s->key)
                                  : nvl_xasprintf("remove line %zu from %s", s->number, s->file);
 
-    if (!nvl_strv_contains(&clash->fix, fix))
-        nvl_strv_push(&clash->fix, fix);
+    nvl_strv_push_once(&clash->fix, fix);
 }
 
 static void add_clash(struct clash *clash, const struct nvl_container_facts *facts,

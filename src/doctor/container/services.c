@@ -210,19 +210,13 @@ static struct nvl_node *list_needed(const struct nvl_container_facts *facts, siz
     return nodes;
 }
 
-static void add_once(struct nvl_strv *list, const char *text)
-{
-    if (!nvl_strv_contains(list, text))
-        nvl_strv_push(list, text);
-}
-
 static void add_closing(struct nvl_service_closing *c, const struct nvl_unit_line *line, const char *does)
 {
     nvl_autofree char *key = nvl_xasprintf("%s=%s", line->key, line->value),
                       *text = nvl_xasprintf("%s: %s%s", line->place, key, does);
 
-    add_once(&c->lines, text);
-    add_once(&c->keys, key);
+    nvl_strv_push_once(&c->lines, text);
+    nvl_strv_push_once(&c->keys, key);
 }
 
 /* The line by which systemd keeps the node out of the service's reach though it is there; NULL for none. */
@@ -247,17 +241,17 @@ static void judge_devices(const struct nvl_container_facts *facts, const struct 
         const struct nvl_unit_line *by = find_filtering(facts, unit, node);
         if (private != NULL && !is_bound(unit, node->path)) {
             add_closing(c, private, " (its /dev has no GPU)");
-            add_once(&c->fix, "PrivateDevices=no");
-            add_once(&c->paths, node->path);
+            nvl_strv_push_once(&c->fix, "PrivateDevices=no");
+            nvl_strv_push_once(&c->paths, node->path);
             c->is_in_force = true;
         }
         if (by == NULL)
             continue;
         filter = by;
         nvl_strv_push(&filtered, node->path);
-        add_once(&c->paths, node->path);
-        add_once(&c->fix,
-                 node->kind == NVL_NODE_DRI ? "DeviceAllow=char-drm rw" : "DeviceAllow=char-nvidia* rw");
+        nvl_strv_push_once(&c->paths, node->path);
+        nvl_strv_push_once(&c->fix, node->kind == NVL_NODE_DRI ? "DeviceAllow=char-drm rw"
+                                                               : "DeviceAllow=char-nvidia* rw");
     }
     if (filter == NULL)
         return;
@@ -297,7 +291,7 @@ static void judge_path(const struct nvl_unit *unit, const char *path, struct nvl
         nvl_autofree char *does = nvl_xasprintf(" (hides %s)", path);
         add_closing(c, line, does);
         fix_paths(unit, keys[i], path, &c->fix);
-        add_once(&c->paths, path);
+        nvl_strv_push_once(&c->paths, path);
         c->is_in_force = true;
     }
 }

@@ -126,8 +126,7 @@ static void fix_membership(const struct nvl_container_facts *facts, const char *
     if ((st->st_mode & 0060) != 0060 || !find_group_of(facts, st, &group) || !nvl_is_plain(group.items[0]))
         return;
     nvl_autofree char *command = nvl_service_join(facts, service, group.items[0]);
-    if (!nvl_strv_contains(fix, command))
-        nvl_strv_push(fix, command);
+    nvl_strv_push_once(fix, command);
 }
 
 static void find_denied_to(const struct nvl_container_facts *facts, const struct nvl_account *u,

@@ -81,8 +81,7 @@ static void add_commands(struct nvl_strv *fix, const struct nvl_node *node, bool
         command = nvl_xasprintf("%smknod -m %04o %s c %d %d",
                                 node->kind == NVL_NODE_CAP ? "mkdir -p /dev/nvidia-caps && " : "", node->mode,
                                 node->path, node->major, node->minor);
-    if (!nvl_strv_contains(fix, command))
-        nvl_strv_push(fix, command);
+    nvl_strv_push_once(fix, command);
 }
 
 static void add_evidence(struct nvl_strv *evidence, const struct nvl_node *node)
