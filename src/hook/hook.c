@@ -290,7 +290,11 @@ static void make_cdi(const struct nvl_hook_call *call, const struct nvl_root *ro
     nvl_cdi_file_forget(root, call->container); /* that of an earlier grant */
     int r = path != NULL ? nvl_root_make_folder(root, NVL_CDI_COPIES_DIR) : -EINVAL;
     int status = r < 0 ? r : run_host_program(argv, CDI_SECONDS);
-    if (status != 0)
+    if (status == -ETIMEDOUT)
+        nvl_strv_pushf(&outcome->problems,
+                       "cannot make its CDI specification: nvlxc cdi %s did not end within %d s", name,
+                       CDI_SECONDS);
+    else if (status != 0)
         nvl_strv_pushf(&outcome->problems, "cannot make its CDI specification (nvlxc cdi %s: status %d)",
                        name, status);
 }
