@@ -3,6 +3,7 @@
 #include "verify/cause_libraries.h"
 
 #include "inject/home.h"
+#include "doctor/container/shared.h"
 #include "doctor/facts.h"
 #include "verify/session.h"
 #include "verify/verify.h"
@@ -22,8 +23,10 @@ void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const ch
                      "in the container: remove the driver that is installed there (apt remove 'libnvidia-*' "
                      "'libcuda1', or delete %s), then ldconfig",
                      nvl_is_plain(path) ? path : "that file");
-    else
-        nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->request->name, v->request->restart);
+    else {
+        nvl_autofree char *again = nvl_attach_again(v->facts);
+        nvl_step_fix(step, "%s\n%s", again, v->request->restart);
+    }
 }
 
 static const struct nvl_fix sync_packages = {"nvlxc driver sync (it names the missing package)",

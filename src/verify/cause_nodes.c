@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "inject/node_copies.h"
+#include "doctor/container/shared.h"
 #include "doctor/facts.h"
 #include "verify/session.h"
 #include "verify/verify.h"
@@ -69,10 +70,8 @@ static void cause_filtered(const struct nvl_verify *v, const struct nvl_inside_n
                    "the container's device filter denies %s (%d:%d): no rule in its config allows it, or the "
                    "number in the rule is outdated",
                    node_name(n), n->node.found_major, n->node.found_minor);
-    if (v->facts->has_grant)
-        nvl_step_fix(step, "nvlxc attach %s\n%s", v->request->name, v->request->restart);
-    else
-        nvl_step_fix(step, "nvlxc attach %s --replace\n%s", v->request->name, v->request->restart);
+    nvl_autofree char *again = nvl_attach_again(v->facts);
+    nvl_step_fix(step, "%s\n%s", again, v->request->restart);
 }
 
 /* All that have the same problem, separated by blanks; the caller frees. */

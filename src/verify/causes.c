@@ -7,6 +7,7 @@
 #include "inject/home.h"
 #include "verify/cause_libraries.h"
 #include "verify/cause_nodes.h"
+#include "doctor/container/shared.h"
 #include "doctor/facts.h"
 #include "verify/session.h"
 #include "verify/verify.h"
@@ -190,8 +191,8 @@ static void cause_unknown_cuda_error(const struct nvl_verify *v, struct nvl_step
     if (!has_kind(v, NVL_NODE_UVM)) {
         nvl_step_cause(step, "/dev/nvidia-uvm is not granted: it belongs to the capability compute, and "
                              "without it CUDA fails with error 999");
-        nvl_step_fix(step, "nvlxc attach %s --capabilities compute,utility\n%s", v->request->name,
-                     v->request->restart);
+        nvl_autofree char *again = nvl_attach_with_capabilities(v->facts, v->capabilities | NVL_CAP_COMPUTE);
+        nvl_step_fix(step, "%s\n%s", again, v->request->restart);
         return;
     }
     nvl_step_cause(step, "the nodes are right, so the module nvidia-uvm itself fails: it must be reloaded "

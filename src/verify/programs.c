@@ -4,6 +4,7 @@
 
 #include "verify/parts.h"
 #include "verify/workloads.h"
+#include "doctor/container/shared.h"
 #include "doctor/facts.h"
 #include "verify/session.h"
 #include "verify/verify.h"
@@ -118,8 +119,8 @@ static bool has_video(struct nvl_verify *v, const struct program_work *w, bool a
                                          "the capability video is not granted");
     if (asked_for) {
         nvl_step_cause(step, "encoding and decoding belong to the capability video");
-        nvl_step_fix(step, "nvlxc attach %s --capabilities compute,utility,video\n%s", v->request->name,
-                     v->request->restart);
+        nvl_autofree char *again = nvl_attach_with_capabilities(v->facts, v->capabilities | NVL_CAP_VIDEO);
+        nvl_step_fix(step, "%s\n%s", again, v->request->restart);
     }
     return false;
 }

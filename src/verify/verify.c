@@ -68,7 +68,8 @@ static bool judge_grant(struct nvl_verify *v)
     struct nvl_step *step =
         nvl_step_add(v, "grant", NVL_STEP_FAIL, "%s gives no GPU", f->container->config_path);
     nvl_step_cause(step, "no GPU was attached to this container");
-    nvl_step_fix(step, "nvlxc attach %s\n%s", v->request->name, v->request->restart);
+    nvl_autofree char *again = nvl_attach_again(f);
+    nvl_step_fix(step, "%s\n%s", again, v->request->restart);
     return false;
 }
 

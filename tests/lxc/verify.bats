@@ -358,3 +358,27 @@ SH
     [ "$(grep -c -- ' -> /tmp/seen' <<< "$output")" = 2 ]
     mv /var/lib/lxc/priv/rootfs/usr/local/bin/nvidia-smi.link /var/lib/lxc/priv/rootfs/usr/local/bin/nvidia-smi
 }
+
+@test "a grant that lacks a capability, on a host of two GPUs: the fix keeps its GPU and its ways, and works when pasted" {
+    make_container ways debian-12
+    # the bundle is of another version: that is not what is asked here
+    simulate_host two-gpus-535
+    local gpu
+    gpu=$(nvlxc --json gpus | jq -r '.gpus[1].uuid')
+    printf '#!/bin/sh\n' > /var/lib/lxc/ways/rootfs/usr/bin/ffmpeg
+    chmod 755 /var/lib/lxc/ways/rootfs/usr/bin/ffmpeg
+    nvlxc attach ways --gpu 1 --capabilities utility,graphics --nodes static --quiet || true
+    start ways
+    verify 1 ways --workload ffmpeg
+    step ffmpeg fail fix "nvlxc attach ways --gpu $gpu --capabilities utility,video,graphics --nodes=static"
+    stop ways
+    run nvlxc attach ways --gpu "$gpu" --capabilities utility,video,graphics --nodes=static
+    says "capabilities utility,video,graphics" "nodes static"
+    # without a grant the GPU has to be chosen
+    nvlxc detach ways --quiet
+    start ways
+    verify 1 ways
+    step grant fail fix "nvlxc attach ways --gpu GPU"
+    stop ways
+    simulate_host a5500-550
+}

@@ -88,36 +88,62 @@ static void add_included_remark(const struct nvl_container_facts *facts, struct 
                      included->file);
 }
 
-/* The command that writes the same grant with that delivery. */
-static char *attach_command(const struct nvl_container_facts *facts, const struct nvl_delivery *delivery)
+/* Whether `attach` has to be told which of the host's GPUs it is to give. */
+static bool has_choice(const struct nvl_gpus *gpus)
 {
+    size_t n = 0;
+
+    for (size_t i = 0; i < gpus->count; i++)
+        n += nvl_gpu_can_be_given(&gpus->items[i]);
+    return n > 1;
+}
+
+static void add_devices(const struct nvl_container_facts *facts, struct nvl_buf *b)
+{
+    const struct nvl_grant *grant = &facts->grant;
+
+    if (grant->devices == NVL_DEVICES_ALL || grant->devices == NVL_DEVICES_NONE)
+        nvl_buf_addf(b, " --gpu %s", grant->devices == NVL_DEVICES_ALL ? "all" : "none");
+    for (size_t i = 0; i < grant->n_selectors; i++)
+        nvl_buf_addf(b, " --gpu %s", grant->selectors[i].text);
+}
+
+/* The command that writes the same grant with that delivery, and these capabilities (0: what there are). */
+static char *attach_command(const struct nvl_container_facts *facts, const struct nvl_delivery *delivery,
+                            unsigned capabilities)
+{
+    bool is_replace = has_lines_to_replace(facts);
     struct nvl_buf b = {0};
 
     nvl_autofree char *name = nvl_shell_word(facts->name);
-    nvl_buf_addf(&b, "nvlxc attach %s%s", name, has_lines_to_replace(facts) ? " --replace" : "");
-    if (!facts->has_grant) {
-        add_included_remark(facts, &b);
-        return nvl_buf_take(&b);
-    }
-    if (facts->grant.devices == NVL_DEVICES_ALL || facts->grant.devices == NVL_DEVICES_NONE)
-        nvl_buf_addf(&b, " --gpu %s", facts->grant.devices == NVL_DEVICES_ALL ? "all" : "none");
-    for (size_t i = 0; i < facts->grant.n_selectors; i++)
-        nvl_buf_addf(&b, " --gpu %s", facts->grant.selectors[i].text);
-    if (facts->grant.capabilities != NVL_CAP_DEFAULT) {
-        nvl_autofree char *words = nvl_capabilities_format(facts->grant.capabilities);
+    nvl_buf_addf(&b, "nvlxc attach %s%s", name, is_replace ? " --replace" : "");
+    if (facts->has_grant)
+        add_devices(facts, &b);
+    else if (!is_replace && has_choice(&facts->host->host.gpus))
+        nvl_buf_addf(&b, " --gpu GPU");
+    if (capabilities == 0 && facts->has_grant)
+        capabilities = facts->grant.capabilities;
+    if (capabilities != 0 && capabilities != NVL_CAP_DEFAULT) {
+        nvl_autofree char *words = nvl_capabilities_format(capabilities);
         nvl_buf_addf(&b, " --capabilities %s", words);
     }
-    nvl_autofree char *arguments =
-        nvl_delivery_arguments(delivery); /* attach's options have the same names */
-    if (arguments[0] != '\0')
-        nvl_buf_addf(&b, " %s", arguments);
+    if (facts->has_grant) {
+        nvl_autofree char *arguments =
+            nvl_delivery_arguments(delivery); /* attach's options have the same names */
+        nvl_buf_addf(&b, "%s%s", arguments[0] != '\0' ? " " : "", arguments);
+    }
     add_included_remark(facts, &b);
     return nvl_buf_take(&b);
 }
 
 char *nvl_attach_again(const struct nvl_container_facts *facts)
 {
-    return attach_command(facts, &facts->grant.delivery);
+    return attach_command(facts, &facts->grant.delivery, 0);
+}
+
+char *nvl_attach_with_capabilities(const struct nvl_container_facts *facts, unsigned capabilities)
+{
+    return attach_command(facts, &facts->grant.delivery, capabilities);
 }
 
 char *nvl_attach_with_bundle(const struct nvl_container_facts *facts)
@@ -125,7 +151,7 @@ char *nvl_attach_with_bundle(const struct nvl_container_facts *facts)
     struct nvl_delivery delivery = facts->grant.delivery;
 
     delivery.libraries = NVL_LIBRARIES_BUNDLE;
-    return attach_command(facts, &delivery);
+    return attach_command(facts, &delivery, 0);
 }
 
 char *nvl_attach_with_hook_nodes(const struct nvl_container_facts *facts)
@@ -133,7 +159,7 @@ char *nvl_attach_with_hook_nodes(const struct nvl_container_facts *facts)
     struct nvl_delivery delivery = facts->grant.delivery;
 
     delivery.nodes = NVL_NODES_HOOK;
-    return attach_command(facts, &delivery);
+    return attach_command(facts, &delivery, 0);
 }
 
 static bool brings_by_hand(const struct nvl_container_facts *facts, const char *path)

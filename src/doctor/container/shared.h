@@ -38,6 +38,8 @@ struct nvl_finding *nvl_finding_of_lines(struct nvl_findings *findings, const st
 /* The command that rewrites the same grant, and replaces lines that are not nvlxc's (--replace), if there are
  * any; the caller frees. */
 char *nvl_attach_again(const struct nvl_container_facts *facts);
+/* The same, with these capabilities. */
+char *nvl_attach_with_capabilities(const struct nvl_container_facts *facts, unsigned capabilities);
 /* The same, with the driver from nvlxc's bundle. */
 char *nvl_attach_with_bundle(const struct nvl_container_facts *facts);
 /* The same, with the start hook adding the nodes. */
