@@ -26,6 +26,12 @@ int nvl_places_complete(const struct nvl_root *root, const struct nvl_target *ta
                         const struct nvl_grant *grant, const struct nvl_resolved *resolved, bool replace,
                         struct nvl_grant_places *places, struct nvl_strv *warnings, struct nvl_error *err);
 
+/* The lines that `attach --replace` takes, as "line 7: lxc.cgroup2.devices.allow: c 195:* rwm", and what
+ * takes the place of each: "the start hook binds the node". */
+void nvl_replaced_list(const struct nvl_root *root, const struct nvl_effective *effective,
+                       const struct nvl_grant *grant, const struct nvl_resolved *resolved, bool has_rules,
+                       struct nvl_strv *lines, struct nvl_strv *instead);
+
 /* Whether both releases are known and equal: "Debian 12" and "Debian 12". The caller frees the texts. */
 bool nvl_is_same_release(const struct nvl_root *root, const struct nvl_target *target, char **host,
                          char **container);

@@ -17,12 +17,6 @@ void nvl_adopt_gpus(const struct nvl_effective *effective, const struct nvl_host
  * neither lines by hand nor a grant. */
 unsigned nvl_adopt_capabilities(const struct nvl_effective *effective);
 
-/* The lines that `attach --replace` takes, as "line 7: lxc.cgroup2.devices.allow: c 195:* rwm", and what
- * takes the place of each: "the start hook binds the node". */
-void nvl_adopt_list(const struct nvl_root *root, const struct nvl_effective *effective,
-                    const struct nvl_grant *grant, const struct nvl_resolved *resolved, bool has_rules,
-                    struct nvl_strv *lines, struct nvl_strv *instead);
-
 /* What a container has of this host's GPUs. */
 struct nvl_holding {
     bool is_by_hand, is_exclusive;

@@ -249,8 +249,8 @@ static int prepare_attach(const struct nvl_context *ctx, const char *name, const
     if (nvl_root_is_machine(&ctx->root) && !nvl_root_exists(&ctx->root, NVL_HOOK_PROGRAM))
         nvl_strv_push(&a->warnings, NVL_HOOK_PROGRAM " is not installed: containers start without a GPU");
     if (values->replace)
-        nvl_adopt_list(&ctx->root, &a->target.effective, &a->grant, &a->resolved, a->places.rules.count > 0,
-                       &a->replaced, &a->instead);
+        nvl_replaced_list(&ctx->root, &a->target.effective, &a->grant, &a->resolved,
+                          a->places.rules.count > 0, &a->replaced, &a->instead);
     r = nvl_plan_attach(&a->target.config, &a->grant, &a->places, values->replace, &a->plan, err);
     return r == 0 ? check_start(a, values->force, err) : r;
 }
