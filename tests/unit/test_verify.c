@@ -415,7 +415,7 @@ static void test_version_causes(void **state)
          "delete that file), then ldconfig");
     t.facts.has_grant = false;
     nvl_cause_of_version(&t.v, "/usr/lib/libcuda.so.535.1", "535.1", begin(&t));
-    SAYS(&t, "they must be the same", "nvlxc attach 220 --replace\npct reboot 220");
+    SAYS(&t, "they must be the same", "nvlxc attach 220\npct reboot 220");
     trial_clear(&t);
 }
 
@@ -428,9 +428,10 @@ static void test_cuda_causes(void **state)
 
     trial_init(&t, *state);
     t.host.host.gpus = (struct nvl_gpus){&gpu, 1};
+    t.v.capabilities = NVL_CAP_UTILITY | NVL_CAP_VIDEO;
     nvl_cause_of_cuda(&t.v, 999, begin(&t));
     SAYS(&t, "/dev/nvidia-uvm is not granted",
-         "nvlxc attach 220 --capabilities compute,utility\npct reboot 220");
+         "nvlxc attach 220 --capabilities compute,utility,video\npct reboot 220");
     t.v.nodes = &uvm;
     t.v.n_nodes = 1;
     nvl_cause_of_cuda(&t.v, 3, begin(&t));
