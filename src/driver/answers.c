@@ -44,9 +44,8 @@ static bool is_driven_by(const struct nvl_driver_need *need, const struct nvl_gp
            is_of_branch(need->loaded->version, branch);
 }
 
-/* For the first GPU that the driver does not fit; FITS if it fits each. */
-static enum nvl_gpu_fit fit_gpus(const struct nvl_driver_need *need, const char *version,
-                                 enum nvl_flavour flavour, const struct nvl_gpu **misfit)
+enum nvl_gpu_fit nvl_gpus_fit(const struct nvl_driver_need *need, const char *version,
+                              enum nvl_flavour flavour, const struct nvl_gpu **misfit)
 {
     *misfit = NULL;
     for (size_t i = 0; i < need->gpus->count; i++) {
@@ -61,19 +60,17 @@ static enum nvl_gpu_fit fit_gpus(const struct nvl_driver_need *need, const char 
     return NVL_GPU_FITS;
 }
 
-/* For a row that this host can get; false for one of another release or another series. */
+/* For a row that this host can get; false for one of another release. */
 static bool find_supplier(const struct nvl_driver_need *need, const struct nvl_kernel_range *row,
                           enum nvl_supplier *supplier)
 {
-    const char *codename = need->system->codename, *series = need->installed->series;
+    const char *codename = need->system->codename;
     size_t len = codename != NULL ? strlen(codename) : 0;
 
     *supplier = NVL_SUPPLIER_NVIDIA;
     if (row->suite == NULL)
         return row->package == NULL;
     if (len == 0 || strncmp(row->suite, codename, len) != 0)
-        return false;
-    if (row->series != NULL && (series == NULL || strcmp(row->series, series) != 0))
         return false;
     *supplier = strcmp(row->suite + len, "-backports") == 0 ? NVL_SUPPLIER_BACKPORTS : NVL_SUPPLIER_RELEASE;
     return *supplier == NVL_SUPPLIER_BACKPORTS || row->suite[len] == '\0';
@@ -88,18 +85,29 @@ static void add_answer(const struct nvl_driver_need *need, const char *kernel,
     struct nvl_driver_answer *a = NVL_APPEND(answers->items, answers->count);
     *a = (struct nvl_driver_answer){.supplier = supplier, .row = row, .flavour = flavour};
     a->kernel_fit = nvl_kernel_fits(row, kernel);
-    a->gpu_fit = fit_gpus(need, nvl_row_version(row), flavour, &a->gpu);
+    a->gpu_fit = nvl_gpus_fit(need, nvl_row_version(row), flavour, &a->gpu);
     a->fits = a->kernel_fit == NVL_KERNEL_FITS && a->gpu_fit == NVL_GPU_FITS;
     a->fits_newest = a->fits && nvl_kernel_fits(row, nvl_newest_kernel(need)) == NVL_KERNEL_FITS;
 }
 
-/* The better one first; among equals the flavor that was added first, then the older driver. */
-static int compare_answers(const void *a, const void *b)
+/* Installed packages of a series come first, since others would replace them; else those of a series last. */
+static int rank_series(const struct nvl_driver_need *need, const struct nvl_kernel_range *row)
 {
-    const struct nvl_driver_answer *x = a, *y = b;
+    const char *installed = need->installed->series;
+
+    return row->series == NULL ? 1 : installed != NULL && strcmp(row->series, installed) == 0 ? 0 : 2;
+}
+
+/* The better one first; among equals the flavor that was added first, then the older driver. */
+static int compare_answers(const struct nvl_driver_need *need, const struct nvl_driver_answer *x,
+                           const struct nvl_driver_answer *y)
+{
+    int series = rank_series(need, x->row) - rank_series(need, y->row);
 
     if (x->fits != y->fits)
         return x->fits ? -1 : 1;
+    if (series != 0)
+        return series;
     if (x->fits_newest != y->fits_newest && x->supplier != NVL_SUPPLIER_NVIDIA &&
         y->supplier != NVL_SUPPLIER_NVIDIA)
         return x->fits_newest ? -1 : 1;
@@ -108,11 +116,12 @@ static int compare_answers(const void *a, const void *b)
     return nvl_version_compare(nvl_row_version(x->row), nvl_row_version(y->row));
 }
 
-static void sort_answers(struct nvl_driver_answers *answers)
+static void sort_answers(const struct nvl_driver_need *need, struct nvl_driver_answers *answers)
 {
     /* by insertion: it keeps the order of equals, and there are few */
     for (size_t i = 1; i < answers->count; i++)
-        for (size_t n = i; n > 0 && compare_answers(&answers->items[n], &answers->items[n - 1]) < 0; n--) {
+        for (size_t n = i; n > 0 && compare_answers(need, &answers->items[n], &answers->items[n - 1]) < 0;
+             n--) {
             struct nvl_driver_answer one = answers->items[n];
             answers->items[n] = answers->items[n - 1];
             answers->items[n - 1] = one;
@@ -134,7 +143,7 @@ void nvl_driver_answers_rank(const struct nvl_driver_need *need, const char *ker
             if (find_supplier(need, &need->support->kernels[i], &supplier))
                 add_answer(need, kernel, &need->support->kernels[i], supplier, flavour, answers);
         }
-    sort_answers(answers);
+    sort_answers(need, answers);
 }
 
 void nvl_driver_answers_clear(struct nvl_driver_answers *answers)
@@ -219,8 +228,7 @@ char *nvl_conflict_text(const struct nvl_driver_need *need, const struct nvl_gpu
 
 /* ---- NVIDIA's own drivers ---- */
 
-/* The flavor that one of the GPUs needs; UNKNOWN if both work. */
-static enum nvl_flavour needed_flavour(const struct nvl_driver_need *need)
+enum nvl_flavour nvl_needed_flavour(const struct nvl_driver_need *need)
 {
     for (size_t i = 0; i < need->gpus->count; i++) {
         const struct nvl_generation *g = generation_of(need, &need->gpus->items[i]);
@@ -347,7 +355,7 @@ void nvl_choose_by_hand(const struct nvl_driver_need *need, const char *kernel, 
 
     nvl_driver_answers_rank(need, kernel, &answers);
     const struct nvl_driver_answer *first = next_fitting(&answers, NULL, newer_than);
-    *choice = (struct nvl_by_hand){.fits = first != NULL, .flavour = needed_flavour(need)};
+    *choice = (struct nvl_by_hand){.fits = first != NULL, .flavour = nvl_needed_flavour(need)};
     if (first != NULL) {
         choice->version = name_fitting(&answers, first);
         choice->text = text_of_fitting(need, &answers, first);

@@ -6,6 +6,21 @@
 #include "host/gpu.h"
 
 struct nvl_installed_driver;
+struct nvl_installer_file;
+
+/* Where the user wants the driver from. */
+enum nvl_wish_source {
+    NVL_WISH_BEST,    /* no matter: the best that Debian packages */
+    NVL_WISH_DEBIAN,  /* Debian's main packages, or those of `series` */
+    NVL_WISH_ARCHIVE, /* NVIDIA's archive for Debian */
+    NVL_WISH_RUN,     /* NVIDIA's installer: the file `installer` */
+};
+
+struct nvl_driver_wish {
+    enum nvl_wish_source source;
+    const char *series; /* "tesla-470"; NULL for the main packages */
+    const struct nvl_installer_file *installer;
+};
 
 /* What a driver is chosen for; all borrowed. Without `support` (empty) nothing fits. */
 struct nvl_driver_need {
@@ -14,6 +29,7 @@ struct nvl_driver_need {
     const struct nvl_driver_version *loaded;
     const struct nvl_installed_driver *installed;
     const struct nvl_support *support;
+    const struct nvl_driver_wish *wish; /* NULL for NVL_WISH_BEST */
 };
 
 enum nvl_supplier { NVL_SUPPLIER_RELEASE, NVL_SUPPLIER_BACKPORTS, NVL_SUPPLIER_NVIDIA };
@@ -34,13 +50,18 @@ struct nvl_driver_answers {
     size_t count;
 };
 
-/* All that this release's suites and NVIDIA have, for `kernel`: what fits first; among those the ones that
- * also fit the newest kernel, the release's before those of backports before NVIDIA's, the installed flavor
- * before the other. Of Debian's packages besides the main ones only those of the installed series. */
+/* All that this release's suites and NVIDIA have, for `kernel`: what fits first; among those the installed
+ * series' packages, the main ones, and those of other series; then the ones that also fit the newest kernel,
+ * the release's before those of backports before NVIDIA's, the installed flavor before the other. */
 void nvl_driver_answers_rank(const struct nvl_driver_need *need, const char *kernel,
                              struct nvl_driver_answers *answers);
 void nvl_driver_answers_clear(struct nvl_driver_answers *answers);
 
+/* Whether a driver fits all of the host's GPUs; if not, `misfit` is the first that it does not fit. */
+enum nvl_gpu_fit nvl_gpus_fit(const struct nvl_driver_need *need, const char *version,
+                              enum nvl_flavour flavour, const struct nvl_gpu **misfit);
+/* The flavor that one of the GPUs needs; UNKNOWN if both work. */
+enum nvl_flavour nvl_needed_flavour(const struct nvl_driver_need *need);
 /* Of those that can boot; the running one if none is known. */
 const char *nvl_newest_kernel(const struct nvl_driver_need *need);
 /* The row's first version, or its branch if the row covers all of it. */

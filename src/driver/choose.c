@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "driver/choose_nvidia.h"
 #include "driver/origin.h"
 
 /* dkms builds for the running kernel and for the newest, if it finds their headers; a failing build makes the
@@ -22,10 +23,18 @@ static char *find_blocker(const struct nvl_driver_need *need, const struct nvl_k
     return NULL;
 }
 
-/* Debian's main packages: installed ones of a series stay, but none is chosen. */
-static bool is_main_package(const struct nvl_driver_answer *a)
+/* Whether these are packages of Debian's that the user does not exclude. */
+static bool may_be_chosen(const struct nvl_driver_need *need, const struct nvl_driver_answer *a)
 {
-    return a->supplier != NVL_SUPPLIER_NVIDIA && a->row->series == NULL;
+    const struct nvl_driver_wish *wish = need->wish;
+    bool is_wished = wish != NULL && wish->source == NVL_WISH_DEBIAN;
+
+    if (a->supplier == NVL_SUPPLIER_NVIDIA)
+        return false;
+    if (!is_wished)
+        return true;
+    return wish->series == NULL ? a->row->series == NULL
+                                : a->row->series != NULL && strcmp(a->row->series, wish->series) == 0;
 }
 
 /* Fills the choice in if a packaged driver fits the kernel. */
@@ -36,12 +45,13 @@ static bool choose_package(const struct nvl_driver_need *need, const char *kerne
     nvl_driver_answers_rank(need, kernel, &answers);
     for (size_t i = 0; i < answers.count && answers.items[i].fits; i++) {
         const struct nvl_driver_answer *a = &answers.items[i];
-        if (!is_main_package(a))
+        if (!may_be_chosen(need, a))
             continue;
         *c = (struct nvl_choice){
             .kind = NVL_CHOICE_PACKAGE,
             .branch = nvl_xstrdup(a->row->branch),
             .version = nvl_xstrdup(a->row->package),
+            .series = a->row->series != NULL ? nvl_xstrdup(a->row->series) : NULL,
             .source = nvl_xstrdup(a->row->source),
             .flavour = a->flavour,
             .backports = a->supplier == NVL_SUPPLIER_BACKPORTS,
@@ -89,6 +99,28 @@ static bool choose_kernel(const struct nvl_driver_need *need, struct nvl_choice 
     return false;
 }
 
+/* The packages that the user named do not fit, or this release has none of that name. */
+static void say_wish_fails(const struct nvl_driver_need *need, struct nvl_choice *c)
+{
+    const char *series = need->wish->series;
+    nvl_auto(nvl_driver_answers_clear) struct nvl_driver_answers answers;
+    const struct nvl_driver_answer *a = NULL;
+
+    nvl_driver_answers_rank(need, need->system->kernel, &answers);
+    for (size_t i = 0; i < answers.count; i++)
+        if (may_be_chosen(need, &answers.items[i]))
+            a = &answers.items[i]; /* the newest */
+    nvl_autofree char *name =
+        series != NULL ? nvl_xasprintf("nvidia-%s", series) : nvl_xstrdup("main driver");
+    if (a == NULL) {
+        c->problem = nvl_xasprintf("Debian %s has no %s", need->system->codename, name);
+    } else {
+        c->problem = nvl_xasprintf("Debian's %s %s does not fit kernel %s or a GPU", name, a->row->package,
+                                   need->system->kernel);
+    }
+    c->hint = nvl_xstrdup("nvlxc host setup without --from chooses one that fits, if there is one");
+}
+
 /* Another installed kernel of Debian's that a packaged driver fits: there is no tool to pin it, but the user
  * can choose it at boot. */
 static const char *find_other_kernel(const struct nvl_driver_need *need)
@@ -117,14 +149,14 @@ static bool is_release_row(const struct nvl_driver_need *need, const struct nvl_
     return row->suite != NULL && nvl_has_prefix(row->suite, need->system->codename);
 }
 
-/* The branches of the release's main packages, for messages: "550", "535". */
+/* The branches of the release's packages, for messages: "550, 535". */
 static char *packaged_branches(const struct nvl_driver_need *need)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv branches = {0};
 
     for (size_t i = 0; i < need->support->n_kernels; i++) {
         const struct nvl_kernel_range *row = &need->support->kernels[i];
-        if (is_release_row(need, row) && row->series == NULL)
+        if (is_release_row(need, row))
             nvl_strv_push_once(&branches, row->branch);
     }
     return branches.count > 0 ? nvl_strv_join(&branches, ", ") : nvl_xstrdup("none");
@@ -136,33 +168,13 @@ static bool drives(const struct nvl_generation *g, const struct nvl_kernel_range
            nvl_generation_fits(g, nvl_row_version(row), NVL_FLAVOUR_OPEN) == NVL_GPU_FITS;
 }
 
-/* A package that fits this GPU, whatever the kernel: a main one, or one of a series. NULL for none. */
-static const struct nvl_kernel_range *find_package(const struct nvl_driver_need *need,
-                                                   const struct nvl_generation *g, bool of_series)
+/* Whether some package fits this GPU, whatever the kernel. */
+static bool has_package(const struct nvl_driver_need *need, const struct nvl_generation *g)
 {
-    for (size_t i = 0; i < need->support->n_kernels; i++) {
-        const struct nvl_kernel_range *row = &need->support->kernels[i];
-        if (is_release_row(need, row) && (row->series != NULL) == of_series && drives(g, row))
-            return row;
-    }
-    return NULL;
-}
-
-static void say_gpu_too_old(const struct nvl_driver_need *need, const struct nvl_generation *g,
-                            const char *which, const char *branches, struct nvl_choice *c)
-{
-    const struct nvl_kernel_range *row = find_package(need, g, true);
-
-    c->problem = nvl_xasprintf("%s is too old: its last driver is %s, but Debian packages %s", which, g->last,
-                               branches);
-    if (row != NULL && nvl_kernel_fits(row, need->system->kernel) == NVL_KERNEL_FITS) {
-        c->series = nvl_xstrdup(row->series);
-        c->hint = nvl_xasprintf("install Debian's older driver: apt install nvidia-%s-kernel-dkms "
-                                "libnvidia-%s-cuda1 nvidia-%s-smi",
-                                row->series, row->series, row->series);
-    } else {
-        c->hint = nvl_xasprintf("use NVIDIA's installer of %s, on a kernel that it supports", g->last);
-    }
+    for (size_t i = 0; i < need->support->n_kernels; i++)
+        if (is_release_row(need, &need->support->kernels[i]) && drives(g, &need->support->kernels[i]))
+            return true;
+    return false;
 }
 
 /* Says so if a GPU is the reason: unknown, or too new or too old for every packaged driver. */
@@ -174,12 +186,13 @@ static bool say_no_driver_for_gpu(const struct nvl_driver_need *need, struct nvl
     for (size_t i = 0; i < need->gpus->count; i++) {
         const struct nvl_gpu *gpu = &need->gpus->items[i];
         const struct nvl_generation *g = nvl_support_generation(need->support, gpu->pci_device);
-        if (gpu->driver == NVL_GPU_VFIO || gpu->physical[0] != '\0' || g == NULL ||
-            find_package(need, g, false) != NULL)
+        if (gpu->driver == NVL_GPU_VFIO || gpu->physical[0] != '\0' || g == NULL || has_package(need, g))
             continue;
         nvl_autofree char *which = nvl_gpu_generation_text(need, gpu);
         if (g->last != NULL && nvl_version_compare(g->last, branches) < 0) {
-            say_gpu_too_old(need, g, which, branches, c);
+            c->problem = nvl_xasprintf("%s is too old: its last driver is %s, but Debian packages %s", which,
+                                       g->last, branches);
+            c->hint = nvl_xasprintf("use NVIDIA's installer of %s, on a kernel that it supports", g->last);
             return true;
         }
         nvl_choose_by_hand(need, need->system->kernel, NULL, &by_hand);
@@ -193,25 +206,35 @@ static bool say_no_driver_for_gpu(const struct nvl_driver_need *need, struct nvl
     return false;
 }
 
+static bool say_gpus_are_in_conflict(const struct nvl_driver_need *need, struct nvl_choice *c)
+{
+    const struct nvl_gpu *one, *other;
+
+    if (!nvl_gpus_conflict(need, &one, &other))
+        return false;
+    nvl_autofree char *which = nvl_gpu_generation_text(need, one);
+    nvl_autofree char *and_which = nvl_gpu_generation_text(need, other);
+    c->is_final = true;
+    c->problem = nvl_xasprintf("no driver supports both %s and %s", which, and_which);
+    c->hint = nvl_conflict_text(need, one, other);
+    return true;
+}
+
 /* What no row can answer: GPUs that no driver supports together, and one that the table does not know. */
 static bool say_gpus_are_the_matter(const struct nvl_driver_need *need, struct nvl_choice *c)
 {
-    const struct nvl_gpu *one, *other;
-    bool conflict = nvl_gpus_conflict(need, &one, &other);
+    const struct nvl_gpu *unknown = nvl_gpu_unknown(need);
 
-    if (!conflict && (one = nvl_gpu_unknown(need)) == NULL)
+    if (say_gpus_are_in_conflict(need, c))
+        return true;
+    if (unknown == NULL)
         return false;
+    nvl_autofree char *which = nvl_gpu_generation_text(need, unknown);
     c->is_final = true;
-    nvl_autofree char *which = nvl_gpu_generation_text(need, one);
-    if (conflict) {
-        nvl_autofree char *and_which = nvl_gpu_generation_text(need, other);
-        c->problem = nvl_xasprintf("no driver supports both %s and %s", which, and_which);
-        c->hint = nvl_conflict_text(need, one, other);
-    } else {
-        c->problem = nvl_xasprintf("nvlxc does not know %s, nor which driver fits it", which);
-        c->hint = nvl_xstrdup("install the driver that NVIDIA names for this GPU "
-                              "(https://www.nvidia.com/drivers), then: nvlxc host");
-    }
+    c->problem = nvl_xasprintf("nvlxc does not know %s, nor which driver fits it", which);
+    c->hint =
+        nvl_xstrdup("download the driver that NVIDIA names for this GPU (https://www.nvidia.com/drivers), "
+                    "then: nvlxc host setup --run FILE");
     return true;
 }
 
@@ -238,7 +261,9 @@ static char *why_package_stays(const struct nvl_driver_need *need, const struct 
                    ? nvl_xasprintf("driver %s is loaded and works on this kernel", need->loaded->version)
                    : NULL;
     if (i->series != NULL)
-        return nvl_xasprintf("%s %s is installed: it stays", i->package, i->package_version);
+        return c->series != NULL && strcmp(c->series, i->series) == 0
+                   ? NULL
+                   : nvl_xasprintf("%s %s is installed: it stays", i->package, i->package_version);
     nvl_autofree char *branch = branch_of(i->package_version != NULL ? i->package_version : "");
     if (branch[0] == '\0' || nvl_version_compare(branch, c->branch) <= 0)
         return NULL;
@@ -259,38 +284,47 @@ static char *why_present_stays(const struct nvl_driver_need *need, const struct 
                : NULL;
 }
 
-/* The installer's driver is rebuilt for this kernel by the installer itself: packages on top of it would
- * remove it. */
-static void say_installer(const struct nvl_driver_need *need, struct nvl_choice *c)
+/* The installer's driver stays: packages on top of it would remove it. dkms builds its module for this
+ * kernel, if it has the source. */
+static void choose_installed_run(const struct nvl_driver_need *need, struct nvl_choice *c)
 {
     const char *kernel = need->system->kernel, *version = need->installed->version;
     const struct nvl_kernel_range *row =
         version[0] != '\0' ? nvl_support_driver(need->support, version, NULL, need->installed->flavour)
                            : NULL;
     enum nvl_kernel_fit fit = nvl_kernel_fits(row, kernel);
+    bool is_misfit = fit == NVL_KERNEL_TOO_NEW || fit == NVL_KERNEL_FAILS;
     nvl_auto(nvl_by_hand_clear) struct nvl_by_hand by_hand = {0};
 
-    c->problem = nvl_xasprintf("a driver of NVIDIA's own installer is here, but its module is not loaded");
-    if (fit == NVL_KERNEL_TOO_NEW || fit == NVL_KERNEL_FAILS) {
+    if (!is_misfit && (need->installed->dkms_name != NULL || need->installed->module != NULL)) {
+        c->kind = NVL_CHOICE_PRESENT;
+        c->kernel = nvl_xstrdup(kernel);
+        c->reason = nvl_xasprintf("driver %s of NVIDIA's installer is installed: it stays", version);
+        return;
+    }
+    c->problem =
+        version[0] != '\0'
+            ? nvl_xasprintf("driver %s of NVIDIA's installer is installed, without a module", version)
+            : nvl_xstrdup("files of NVIDIA's own installer are here, but no driver");
+    if (is_misfit) {
         nvl_choose_by_hand(need, kernel, version, &by_hand);
-        c->hint = nvl_xasprintf("%s does not support kernel %s: run NVIDIA's installer of %s, or "
-                                "nvidia-uninstall and then nvlxc host setup",
-                                version, kernel, by_hand.text);
+        c->hint =
+            nvl_xasprintf("it does not support kernel %s: download NVIDIA's installer of %s, then: nvlxc "
+                          "host setup --run FILE",
+                          kernel, by_hand.text);
     } else {
-        c->hint = nvl_xasprintf("run that installer again for kernel %s, or nvidia-uninstall and then nvlxc "
-                                "host setup",
-                                kernel);
+        c->hint =
+            nvl_xasprintf("to install it for kernel %s: nvlxc host setup --run FILE; to have Debian's driver "
+                          "instead: nvlxc host setup --from debian",
+                          kernel);
     }
 }
 
-static void choose_by_release(const struct nvl_driver_need *need, struct nvl_choice *c)
+static void choose_by_release(const struct nvl_driver_need *need, enum nvl_wish_source wish,
+                              struct nvl_choice *c)
 {
     const struct nvl_system *system = need->system;
 
-    if (need->installed->origin == NVL_ORIGIN_RUN && !need->loaded->loaded) {
-        say_installer(need, c);
-        return;
-    }
     if (strstr(system->kernel, "-rt-") != NULL && !need->loaded->loaded) {
         c->problem = nvl_xasprintf(
             "kernel %s is a real-time one (PREEMPT_RT), on which the driver does not build", system->kernel);
@@ -298,12 +332,28 @@ static void choose_by_release(const struct nvl_driver_need *need, struct nvl_cho
         c->is_final = true;
         return;
     }
+    if (wish == NVL_WISH_RUN || wish == NVL_WISH_ARCHIVE) {
+        if (say_gpus_are_in_conflict(need, c))
+            return;
+        (wish == NVL_WISH_RUN ? nvl_choose_installer : nvl_choose_archive)(need, c);
+        return;
+    }
+    if (wish == NVL_WISH_BEST && need->installed->origin == NVL_ORIGIN_RUN && !need->loaded->loaded) {
+        choose_installed_run(need, c);
+        return;
+    }
     if (choose_package(need, system->kernel, c)) {
-        c->reason = nvl_xasprintf("%s fits kernel %s and the GPU%s", c->branch, c->kernel,
+        c->reason = nvl_xasprintf("%s%s fits kernel %s and the GPU%s", c->series != NULL ? "Debian's " : "",
+                                  c->series != NULL ? c->series : c->branch, c->kernel,
                                   need->gpus->count > 1 ? "s" : "");
         return;
     }
-    if (need->loaded->loaded || say_gpus_are_the_matter(need, c) || say_no_driver_for_gpu(need, c))
+    if (wish == NVL_WISH_DEBIAN) {
+        say_wish_fails(need, c);
+        return;
+    }
+    if ((wish == NVL_WISH_BEST && need->loaded->loaded) || say_gpus_are_the_matter(need, c) ||
+        say_no_driver_for_gpu(need, c))
         return;
     if (system->is_proxmox && choose_kernel(need, c)) {
         c->needs_kernel = true;
@@ -316,9 +366,11 @@ static void choose_by_release(const struct nvl_driver_need *need, struct nvl_cho
 
 void nvl_choose_driver(const struct nvl_driver_need *need, struct nvl_choice *choice)
 {
+    enum nvl_wish_source wish = need->wish != NULL ? need->wish->source : NVL_WISH_BEST;
+
     *choice = (struct nvl_choice){0};
-    choose_by_release(need, choice);
-    char *stays = why_present_stays(need, choice);
+    choose_by_release(need, wish, choice);
+    char *stays = wish == NVL_WISH_BEST ? why_present_stays(need, choice) : NULL;
     if (stays == NULL)
         return;
     choice->kind = NVL_CHOICE_PRESENT;
@@ -327,6 +379,11 @@ void nvl_choose_driver(const struct nvl_driver_need *need, struct nvl_choice *ch
     free(choice->kernel);
     choice->reason = stays;
     choice->kernel = nvl_xstrdup(need->system->kernel);
+}
+
+bool nvl_choice_installs(const struct nvl_choice *choice)
+{
+    return choice->kind != NVL_CHOICE_NONE && choice->kind != NVL_CHOICE_PRESENT;
 }
 
 void nvl_choice_clear(struct nvl_choice *choice)

@@ -6,22 +6,26 @@
 #include "driver/answers.h"
 
 enum nvl_choice_kind {
-    NVL_CHOICE_NONE,    /* no packaged driver fits: `problem` and `hint` say why, and what remains */
+    NVL_CHOICE_NONE, /* no driver that may be chosen fits: `problem` and `hint` say why, and what remains */
     NVL_CHOICE_PACKAGE, /* Debian's packages of `branch` */
+    NVL_CHOICE_ARCHIVE, /* NVIDIA's archive, if the user wants it: the newest driver there, or of `branch` */
+    NVL_CHOICE_RUN,     /* the installer that the user has */
     NVL_CHOICE_PRESENT, /* a driver from elsewhere is installed, and stays */
 };
 
 struct nvl_choice {
     enum nvl_choice_kind kind;
-    char *branch;  /* "550" */
-    char *version; /* of the package: "550.163.01-4~bpo13+1" */
-    char *source;  /* of the table's row: who says that it fits */
-    char *reason;  /* why this one, for people */
-    enum nvl_flavour flavour;
-    bool backports;       /* the packages are those of CODENAME-backports */
-    bool fits_newest;     /* it also fits the newest installed kernel, which the next boot may take */
-    char *kernel;         /* that the driver is for */
-    bool needs_kernel;    /* ... which is not the running one: Proxmox pins it */
+    char *branch;             /* "550"; of the archive NULL if its newest driver is right */
+    char *version;            /* of the package: "550.163.01-4~bpo13+1"; of the installer: "580.105.08" */
+    char *series;             /* of Debian's packages: "tesla-470"; NULL for the main ones */
+    char *source;             /* of the table's row: who says that it fits; NULL */
+    char *reason;             /* why this one, for people */
+    enum nvl_flavour flavour; /* UNKNOWN if the installer is to choose */
+    bool backports;           /* the packages are those of CODENAME-backports */
+    bool installed_is_misfit; /* ARCHIVE: its driver is installed, and does not fit */
+    bool fits_newest;         /* it also fits the newest installed kernel, which the next boot may take */
+    char *kernel;             /* that the driver is for */
+    bool needs_kernel;        /* ... which is not the running one: Proxmox pins it */
     char *kernel_package; /* the package that brings it, "proxmox-kernel-6.14", if it is not installed (then
                              `kernel` is its series, "6.14") */
     char *blocked_by; /* a kernel whose headers are installed, so that dkms builds for it, too, and fails: the
@@ -29,10 +33,11 @@ struct nvl_choice {
     char *problem, *hint;
     bool is_final; /* NONE, whatever the driver: GPUs that no driver supports together or that are unknown, or
                       a kernel on which none builds */
-    char *series;  /* NONE, but Debian's older driver of this name would work: "tesla-470"; NULL */
 };
 
 /* On Debian or Proxmox VE, whose release and kernel are known. Never fails: if nothing can be chosen, the
  * choice is NVL_CHOICE_NONE. */
 void nvl_choose_driver(const struct nvl_driver_need *need, struct nvl_choice *choice);
+/* Whether a driver is to be installed: all kinds but NONE and PRESENT. */
+bool nvl_choice_installs(const struct nvl_choice *choice);
 void nvl_choice_clear(struct nvl_choice *choice);

@@ -77,11 +77,16 @@ char *nvl_package_here(const struct nvl_installed_driver *installed, const char 
 
 const char *nvl_archive_module(const struct nvl_installed_driver *installed, enum nvl_flavour flavour)
 {
-    const char *package = installed->package;
-
-    if (flavour == NVL_FLAVOUR_UNKNOWN && package != NULL)
-        return package;
+    if (flavour == NVL_FLAVOUR_UNKNOWN && installed->package != NULL)
+        return installed->package;
     return flavour == NVL_FLAVOUR_PROPRIETARY ? "nvidia-kernel-dkms" : "nvidia-kernel-open-dkms";
+}
+
+char *nvl_debian_module(enum nvl_flavour flavour, const char *series)
+{
+    return nvl_series_package(flavour == NVL_FLAVOUR_OPEN && series == NULL ? "nvidia-open-kernel-dkms"
+                                                                            : "nvidia-kernel-dkms",
+                              series);
 }
 
 char *nvl_header_names(const struct nvl_system *system)

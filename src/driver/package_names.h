@@ -11,8 +11,12 @@ char *nvl_series_package(const char *package, const char *series);
 /* The package that has the files of Debian's `package` on this host: of its series, or of NVIDIA's archive.
  * The caller frees. */
 char *nvl_package_here(const struct nvl_installed_driver *installed, const char *package);
-/* The module's package of NVIDIA's archive; for flavor UNKNOWN the installed one, else the open one. */
+/* The module's package of NVIDIA's archive; for flavor UNKNOWN the installed one, else the open one. With a
+ * known flavor `installed` may be NULL. */
 const char *nvl_archive_module(const struct nvl_installed_driver *installed, enum nvl_flavour flavour);
+/* Debian's package of the module's source, of a flavor and a series (NULL for the main packages); the caller
+ * frees. */
+char *nvl_debian_module(enum nvl_flavour flavour, const char *series);
 /* Debian's and Proxmox's names of the headers of the running kernel, and of later ones; "" if none is known.
  * The caller frees. */
 char *nvl_header_names(const struct nvl_system *system);

@@ -33,7 +33,8 @@ static void add_distribution_driver(const struct nvl_driver_need *need, enum nvl
 static void add_setup(const struct nvl_driver_need *need, const struct nvl_choice *c, struct nvl_strv *fix)
 {
     nvl_strv_push(fix, "nvlxc host setup");
-    if (c->backports || c->needs_kernel || c->blocked_by != NULL || need->installed->package != NULL)
+    if (c->backports || c->needs_kernel || c->blocked_by != NULL || c->series != NULL ||
+        need->installed->package != NULL)
         return;
     nvl_strv_push(
         fix,
@@ -53,7 +54,7 @@ static void add_unpackaged(const struct nvl_driver_need *need, const struct nvl_
     nvl_auto(nvl_by_hand_clear) struct nvl_by_hand h = {0};
 
     nvl_choose_by_hand(need, need->system->kernel, newer_than, &h);
-    if (c->is_final || c->series != NULL) /* another driver of NVIDIA's does not help, or is not needed */
+    if (c->is_final) /* another driver of NVIDIA's does not help */
         nvl_strv_pushf(fix, "%s", c->hint);
     else
         nvl_add_by_hand(need, &h, fix);
@@ -110,7 +111,7 @@ static const struct nvl_kernel_range *find_series_row(const struct nvl_driver_ne
 
     for (size_t i = 0; i < answers->count && answers->items[i].fits; i++) {
         const struct nvl_kernel_range *row = answers->items[i].row;
-        if (row->series != NULL &&
+        if (row->series != NULL && strcmp(row->series, d->series) == 0 &&
             (d->package_version == NULL || is_newer_package(row->package, d->package_version)))
             return row;
     }

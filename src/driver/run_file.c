@@ -51,9 +51,7 @@ static void add_build_tools(const struct nvl_driver_need *need, struct nvl_strv 
         nvl_advise_headers(need, fix);
 }
 
-/* The option for the kernel module's flavor; "" if the installer chooses. Since 560 it has names for both,
- * earlier that of a folder for the open one. */
-static const char *flavour_option(const char *version, enum nvl_flavour flavour)
+const char *nvl_run_flavour_option(const char *version, enum nvl_flavour flavour)
 {
     bool has_names = version == NULL || nvl_version_compare(version, "560") >= 0;
 
@@ -71,7 +69,8 @@ void nvl_add_run(const char *version, const char *options, const char *flavour, 
 void nvl_add_by_hand(const struct nvl_driver_need *need, const struct nvl_by_hand *h, struct nvl_strv *fix)
 {
     enum nvl_flavour known = need->loaded->loaded ? need->loaded->flavour : need->installed->flavour;
-    const char *option = flavour_option(h->version, h->flavour != NVL_FLAVOUR_UNKNOWN ? h->flavour : known);
+    const char *option =
+        nvl_run_flavour_option(h->version, h->flavour != NVL_FLAVOUR_UNKNOWN ? h->flavour : known);
 
     if (h->version == NULL) {
         nvl_strv_pushf(fix, "use NVIDIA's installer of %s: sh " RUN_FILE " --dkms%s", h->text, "VERSION",
@@ -102,5 +101,5 @@ void nvl_add_run_again(const struct nvl_driver_need *need, enum nvl_flavour flav
         return;
     }
     add_build_tools(need, fix);
-    nvl_add_run(version, options, flavour_option(version, flavour), fix);
+    nvl_add_run(version, options, nvl_run_flavour_option(version, flavour), fix);
 }

@@ -9,6 +9,9 @@ void nvl_advise_headers(const struct nvl_driver_need *need, struct nvl_strv *fix
 void nvl_add_purge(const struct nvl_driver_need *need, struct nvl_strv *fix);
 /* Fetches and runs the installer of that version; both texts begin with a blank, or are "". */
 void nvl_add_run(const char *version, const char *options, const char *flavour, struct nvl_strv *fix);
+/* The option for the kernel module's flavor, after a blank; "" if the installer chooses. From 555 on it has
+ * names for both, before that of a folder for the open one. A version of NULL is a new one. */
+const char *nvl_run_flavour_option(const char *version, enum nvl_flavour flavour);
 /* The chosen one, with everything that its build needs. */
 void nvl_add_by_hand(const struct nvl_driver_need *need, const struct nvl_by_hand *h, struct nvl_strv *fix);
 /* The installed driver again, or a newer one if it does not fit the kernel. */

@@ -192,6 +192,10 @@ int nvl_setup_facts_read(const struct nvl_root *root, struct nvl_setup_facts *fa
     read_pinned(root, facts);
     facts->backports = read_text(root, NVL_SOURCES_BACKPORTS);
     facts->pin = read_text(root, NVL_SOURCES_PIN);
+    facts->archive_source = read_text(root, NVL_SOURCES_ARCHIVE);
+    facts->archive_pin = read_text(root, NVL_SOURCES_ARCHIVE_PIN);
+    facts->has_archive_key = nvl_root_exists(root, NVL_SOURCES_ARCHIVE_KEY);
+    facts->has_x = nvl_root_exists(root, "/usr/bin/Xorg") || nvl_root_exists(root, "/usr/lib/xorg/Xorg");
     read_blacklist(root, facts);
     read_initramfs(root, facts);
     facts->key_is_pending = key_is_pending(root, facts->installed.signing_key);
@@ -214,7 +218,11 @@ void nvl_setup_look_up(const struct nvl_root *root, const struct nvl_strv *names
 
 struct nvl_driver_need nvl_setup_need(const struct nvl_setup_facts *facts, const struct nvl_support *support)
 {
-    return (struct nvl_driver_need){&facts->system, &facts->gpus, &facts->loaded, &facts->installed, support};
+    return (struct nvl_driver_need){.system = &facts->system,
+                                    .gpus = &facts->gpus,
+                                    .loaded = &facts->loaded,
+                                    .installed = &facts->installed,
+                                    .support = support};
 }
 
 const char *nvl_setup_installed(const struct nvl_setup_facts *facts, const char *package)
@@ -239,6 +247,8 @@ void nvl_setup_facts_clear(struct nvl_setup_facts *facts)
     free(facts->pinned);
     free(facts->backports);
     free(facts->pin);
+    free(facts->archive_source);
+    free(facts->archive_pin);
     free(facts->blacklist);
     nvl_claims_clear(&facts->barriers);
     nvl_claims_clear(&facts->claims);

@@ -45,6 +45,9 @@ struct nvl_setup_facts {
     bool initramfs_is_old;    /* an image is older than our blacklist */
     bool key_is_pending;      /* the key that dkms signs with waits to be confirmed at the next boot */
     bool has_boot_unit, boot_unit_is_enabled;
+    bool has_x;                         /* an X server is installed */
+    bool has_archive_key;               /* the key of NVIDIA's archive, as setup keeps it */
+    char *archive_source, *archive_pin; /* current texts, as of the files above */
 };
 
 int nvl_setup_facts_read(const struct nvl_root *root, struct nvl_setup_facts *facts, struct nvl_error *err);

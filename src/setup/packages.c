@@ -3,6 +3,7 @@
 #include "setup/packages.h"
 
 #include "bundle/catalog.h"
+#include "driver/package_names.h"
 
 /* The distribution's own kernels have such names; no package is known for others. */
 static bool is_packaged(const char *kernel)
@@ -22,6 +23,25 @@ char *nvl_image_package(const struct nvl_system *system, const char *kernel)
         return nvl_xasprintf("linux-image-%s", headers + strlen("linux-headers-"));
     size_t major = strcspn(kernel, "."), minor = strspn(kernel + major + 1, "0123456789");
     return nvl_xasprintf("proxmox-kernel-%.*s", (int)(major + 1 + minor), kernel);
+}
+
+static void add_signing_tools(struct nvl_strv *packages)
+{
+    nvl_strv_push(packages, "mokutil");
+    nvl_strv_push(packages, "openssl"); /* without it dkms makes no key and signs nothing */
+}
+
+void nvl_tool_packages(const struct nvl_setup_facts *facts, const struct nvl_choice *choice,
+                       struct nvl_strv *packages)
+{
+    static const char *const tools[] = {"dkms", "gcc", "make", "libc6-dev"};
+
+    if (choice->kind != NVL_CHOICE_RUN)
+        return;
+    for (size_t i = 0; i < NVL_LENGTH(tools); i++)
+        nvl_strv_push(packages, tools[i]);
+    if (facts->system.secure_boot == NVL_SECURE_BOOT_ON)
+        add_signing_tools(packages);
 }
 
 void nvl_header_packages(const struct nvl_setup_facts *facts, const struct nvl_choice *choice,
@@ -55,9 +75,15 @@ void nvl_header_packages(const struct nvl_setup_facts *facts, const struct nvl_c
     }
 }
 
-static void push_once(struct nvl_strv *packages, const char *package)
+/* The package of `source` that has the files of Debian's `package`. */
+static void push_package(const struct nvl_choice *choice, const char *package, struct nvl_strv *packages)
 {
-    nvl_strv_push_once(packages, package);
+    const struct nvl_installed_driver source = {
+        .origin = choice->kind == NVL_CHOICE_ARCHIVE ? NVL_ORIGIN_ARCHIVE : NVL_ORIGIN_DEBIAN,
+        .series = choice->series};
+    nvl_autofree char *name = nvl_package_here(&source, package);
+
+    nvl_strv_push_once(packages, name);
 }
 
 void nvl_driver_packages(const struct nvl_setup_facts *facts, const struct nvl_choice *choice,
@@ -65,21 +91,20 @@ void nvl_driver_packages(const struct nvl_setup_facts *facts, const struct nvl_c
 {
     static const char *const headless[] = {"nvidia-smi",     "libcuda1",        "libnvidia-encode1",
                                            "libnvidia-cfg1", "nvidia-modprobe", "nvidia-persistenced"};
+    bool is_archive = choice->kind == NVL_CHOICE_ARCHIVE;
 
-    if (choice->kind != NVL_CHOICE_PACKAGE)
+    if (choice->kind != NVL_CHOICE_PACKAGE && !is_archive)
         return;
-    nvl_strv_push(packages,
-                  choice->flavour == NVL_FLAVOUR_OPEN ? "nvidia-open-kernel-dkms" : "nvidia-kernel-dkms");
+    nvl_autofree char *debian = nvl_debian_module(choice->flavour, choice->series);
+    nvl_strv_push(packages, is_archive ? nvl_archive_module(&facts->installed, choice->flavour) : debian);
     for (size_t i = 0; i < NVL_LENGTH(headless); i++)
-        nvl_strv_push(packages, headless[i]);
+        push_package(choice, headless[i], packages);
     for (size_t i = 0; i < nvl_catalog_length; i++)
         if (nvl_catalog[i].expected && nvl_catalog[i].package != NULL &&
             (nvl_catalog[i].capability & capabilities) != 0)
-            push_once(packages, nvl_catalog[i].package);
-    if (facts->system.secure_boot == NVL_SECURE_BOOT_ON) {
-        nvl_strv_push(packages, "mokutil");
-        nvl_strv_push(packages, "openssl"); /* without it dkms makes no key and signs nothing */
-    }
+            push_package(choice, nvl_catalog[i].package, packages);
+    if (facts->system.secure_boot == NVL_SECURE_BOOT_ON)
+        add_signing_tools(packages);
 }
 
 void nvl_missing_packages(const struct nvl_setup_facts *facts, const struct nvl_strv *packages,

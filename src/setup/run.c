@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/run.h"
+#include "driver/package_names.h"
 
 #define OUTPUT_MAX (16u << 20) /* bytes kept of one command's output */
 
@@ -177,12 +178,37 @@ void nvl_simulation_parse(const char *text, size_t len, struct nvl_strv *removed
 
 /* Whether this version is of the chosen branch and archive: another archive in apt's sources, such as
  * NVIDIA's own, may have packages of the same names. */
-static bool is_chosen(const struct nvl_choice *choice, const char *version)
+static int check_debians(const struct nvl_choice *choice, const char *package, const char *version,
+                         struct nvl_error *err)
 {
     size_t len = strlen(choice->branch);
 
-    return strncmp(version, choice->branch, len) == 0 && version[len] == '.' &&
-           (!choice->backports || strstr(version, "~bpo") != NULL);
+    if (strncmp(version, choice->branch, len) == 0 && version[len] == '.' &&
+        (!choice->backports || strstr(version, "~bpo") != NULL))
+        return 0;
+    nvl_error_set(err, -EEXIST, "apt would install %s %s, but %s%s was chosen", package, version,
+                  choice->branch, choice->backports ? " from backports" : "");
+    nvl_error_hint(err,
+                   "apt-cache policy %s shows the archive that it comes from: remove that from apt's "
+                   "sources, or install its driver by hand",
+                   package);
+    return -EEXIST;
+}
+
+/* What NVIDIA's archive has is known only now. */
+static int check_nvidias(const struct runner *r, const struct nvl_choice *choice, const char *version,
+                         struct nvl_error *err)
+{
+    nvl_autofree char *problem = NULL;
+    int done = nvl_setup_misfit(r->root, version, choice->flavour, &problem, err);
+
+    if (done < 0 || problem == NULL)
+        return done;
+    nvl_error_set(err, -ENOTSUP, "apt would install %s: %s", version, problem);
+    nvl_error_hint(err,
+                   "apt-cache search nvidia-driver-pinning names the branches that the archive has: install "
+                   "the one that fits, then run host setup again");
+    return -ENOTSUP;
 }
 
 static int refuse_removal(const struct nvl_strv *removed, struct nvl_error *err)
@@ -199,7 +225,9 @@ static int refuse_removal(const struct nvl_strv *removed, struct nvl_error *err)
 static int simulate(struct runner *r, const struct nvl_choice *choice, const struct nvl_strv *command,
                     struct nvl_error *err)
 {
-    const char *dkms = choice->flavour == NVL_FLAVOUR_OPEN ? "nvidia-open-kernel-dkms" : "nvidia-kernel-dkms";
+    nvl_autofree char *dkms = choice->kind == NVL_CHOICE_ARCHIVE
+                                  ? nvl_xstrdup(nvl_archive_module(NULL, choice->flavour))
+                                  : nvl_debian_module(choice->flavour, choice->series);
     nvl_auto(nvl_strv_clear) struct nvl_strv argv = {0}, removed = {0};
     nvl_auto(nvl_run_result_clear) struct nvl_run_result result = {0};
     nvl_autofree char *version = NULL;
@@ -223,15 +251,10 @@ static int simulate(struct runner *r, const struct nvl_choice *choice, const str
     nvl_simulation_parse(result.text, result.len, &removed, dkms, &version);
     if (removed.count > 0)
         return refuse_removal(&removed, err);
-    if (version != NULL && choice->kind == NVL_CHOICE_PACKAGE && !is_chosen(choice, version)) {
-        nvl_error_set(err, -EEXIST, "apt would install %s %s, but %s%s was chosen", dkms, version,
-                      choice->branch, choice->backports ? " from backports" : "");
-        nvl_error_hint(err,
-                       "apt-cache policy %s shows the archive that it comes from: remove that from apt's "
-                       "sources, or install its driver by hand",
-                       dkms);
-        return -EEXIST;
-    }
+    if (version != NULL && choice->kind == NVL_CHOICE_PACKAGE)
+        return check_debians(choice, dkms, version, err);
+    if (version != NULL && choice->kind == NVL_CHOICE_ARCHIVE)
+        return check_nvidias(r, choice, version, err);
     return 0;
 }
 
@@ -285,7 +308,7 @@ static int run_as_it_is_now(struct runner *r, const struct nvl_setup_step *shown
 {
     nvl_auto(nvl_setup_plan_clear) struct nvl_setup_plan now = {0}, after = {0};
 
-    int done = nvl_setup_plan_make(r->root, r->run->capabilities, &now, err);
+    int done = nvl_setup_plan_make(r->root, r->run->request, &now, err);
     if (done < 0)
         return done;
     const struct nvl_setup_step *step = nvl_setup_find(&now, shown->id);
@@ -300,7 +323,7 @@ static int run_as_it_is_now(struct runner *r, const struct nvl_setup_step *shown
         return fail(r, step, number, err);
     if (step->leaves_no_trace)
         return 0;
-    done = nvl_setup_plan_make(r->root, r->run->capabilities, &after, err);
+    done = nvl_setup_plan_make(r->root, r->run->request, &after, err);
     const struct nvl_setup_step *result = done == 0 ? nvl_setup_find(&after, shown->id) : NULL;
     if (result != NULL && result->state == NVL_SETUP_PENDING) {
         nvl_error_set(err, -EIO, "the step ran without effect: %s", result->reason);

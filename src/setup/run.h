@@ -7,7 +7,7 @@
 #define NVL_SETUP_LOG "/var/log/nvlxc-setup.log"
 
 struct nvl_setup_run {
-    unsigned capabilities;
+    const struct nvl_setup_request *request;
     bool quiet;   /* the commands' output goes only into the log */
     bool unasked; /* nobody answers questions: commands get no input, and debconf is told so */
     void (*say)(void *data, const char *line); /* progress, without the newline */

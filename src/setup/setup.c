@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "driver/choose_nvidia.h"
 #include "grant/grant.h"
 #include "host/compat.h"
 #include "plan/diff.h"
@@ -67,8 +68,6 @@ static void look_up_kernels(const struct nvl_root *root, struct nvl_setup_facts 
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
-    nvl_strv_push(&names, "nvidia-kernel-dkms");
-    nvl_strv_push(&names, "nvidia-open-kernel-dkms");
     for (size_t i = 0; i <= facts->installed.bootable.count; i++) {
         nvl_autofree char *image = nvl_image_package(&facts->system, i < facts->installed.bootable.count
                                                                          ? facts->installed.bootable.items[i]
@@ -89,25 +88,42 @@ static void look_up(const struct nvl_root *root, const struct nvl_strv *packages
     nvl_setup_look_up(root, &names, facts);
 }
 
-static void add_steps(const struct nvl_root *root, struct nvl_setup_facts *facts, unsigned capabilities,
-                      struct nvl_setup_plan *plan)
+/* A driver that stays, without a module for the running kernel, though dkms has its source. */
+static bool lacks_module(const struct nvl_setup_facts *facts, const struct nvl_choice *choice)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv headers = {0}, driver = {0};
-    struct nvl_setup setup = {facts, &plan->choice, &headers, &driver, capabilities, plan};
+    const struct nvl_installed_driver *i = &facts->installed;
 
-    if (plan->choice.kind == NVL_CHOICE_PACKAGE) {
+    return choice->kind == NVL_CHOICE_PRESENT && !facts->loaded.loaded && i->module == NULL &&
+           i->dkms_name != NULL;
+}
+
+static void add_steps(const struct nvl_root *root, struct nvl_setup_facts *facts,
+                      const struct nvl_setup_request *request, struct nvl_setup_plan *plan)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv tools = {0}, headers = {0}, driver = {0};
+    struct nvl_setup setup = {.facts = facts,
+                              .choice = &plan->choice,
+                              .request = request,
+                              .tools = &tools,
+                              .headers = &headers,
+                              .driver = &driver,
+                              .plan = plan};
+
+    setup.builds = nvl_choice_installs(&plan->choice) || lacks_module(facts, &plan->choice);
+    if (setup.builds)
         nvl_header_packages(facts, &plan->choice, &headers);
-        nvl_driver_packages(facts, &plan->choice, capabilities, &driver);
-        look_up(root, &headers, facts);
-        look_up(root, &driver, facts);
-    }
+    nvl_tool_packages(facts, &plan->choice, &tools);
+    nvl_driver_packages(facts, &plan->choice, request->capabilities, &driver);
+    look_up(root, &tools, facts);
+    look_up(root, &headers, facts);
+    look_up(root, &driver, facts);
     nvl_steps_apt(&setup);
     nvl_steps_driver(&setup);
     nvl_steps_boot(&setup);
 }
 
-int nvl_setup_plan_make(const struct nvl_root *root, unsigned capabilities, struct nvl_setup_plan *plan,
-                        struct nvl_error *err)
+int nvl_setup_plan_make(const struct nvl_root *root, const struct nvl_setup_request *request,
+                        struct nvl_setup_plan *plan, struct nvl_error *err)
 {
     nvl_auto(nvl_setup_facts_clear) struct nvl_setup_facts facts = {0};
     nvl_auto(nvl_support_clear) struct nvl_support support = {0};
@@ -124,8 +140,28 @@ int nvl_setup_plan_make(const struct nvl_root *root, unsigned capabilities, stru
         return r;
     look_up_kernels(root, &facts);
     struct nvl_driver_need need = nvl_setup_need(&facts, &support);
+    need.wish = &request->wish;
     nvl_choose_driver(&need, &plan->choice);
-    add_steps(root, &facts, capabilities, plan);
+    add_steps(root, &facts, request, plan);
+    return 0;
+}
+
+int nvl_setup_misfit(const struct nvl_root *root, const char *package_version, enum nvl_flavour flavour,
+                     char **problem, struct nvl_error *err)
+{
+    nvl_auto(nvl_setup_facts_clear) struct nvl_setup_facts facts = {0};
+    nvl_auto(nvl_support_clear) struct nvl_support support = {0};
+    const char *colon = strchr(package_version, ':');
+    const char *upstream = colon != NULL ? colon + 1 : package_version;
+
+    int r = nvl_setup_facts_read(root, &facts, err);
+    if (r == 0)
+        r = nvl_support_read(&support, err);
+    if (r < 0)
+        return r;
+    struct nvl_driver_need need = nvl_setup_need(&facts, &support);
+    nvl_autofree char *version = nvl_xstrndup(upstream, strcspn(upstream, "-+~"));
+    *problem = nvl_driver_misfit_text(&need, version, flavour);
     return 0;
 }
 

@@ -158,10 +158,12 @@ static void source_clear(struct nvl_source *s)
     free(s->signed_by);
 }
 
-/* Takes over what is in `s` if it is an entry that setup can use: one with components, not a CD. */
+/* Takes over what is in `s` if it is an entry that setup can use: one with components, or a flat archive
+ * (NVIDIA's), whose suite ends in "/" (sources.list(5)); not a CD. */
 static void keep(struct nvl_sources *sources, struct nvl_source *s)
 {
-    bool is_usable = s->uris.count > 0 && s->suites.count > 0 && s->components.count > 0 &&
+    bool is_usable = s->uris.count > 0 && s->suites.count > 0 &&
+                     (s->components.count > 0 || nvl_has_suffix(s->suites.items[0], "/")) &&
                      !nvl_has_prefix(s->uris.items[0], "cdrom:");
 
     if (is_usable) {

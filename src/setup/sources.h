@@ -7,6 +7,11 @@
 
 #define NVL_SOURCES_BACKPORTS "/etc/apt/sources.list.d/nvlxc-backports.sources"
 #define NVL_SOURCES_PIN       "/etc/apt/preferences.d/nvlxc"
+/* NVIDIA's archive. */
+#define NVL_NVIDIAS_HOST        "developer.download.nvidia.com"
+#define NVL_SOURCES_ARCHIVE     "/etc/apt/sources.list.d/nvlxc-nvidia.sources"
+#define NVL_SOURCES_ARCHIVE_PIN "/etc/apt/preferences.d/nvlxc-nvidia"
+#define NVL_SOURCES_ARCHIVE_KEY "/etc/apt/keyrings/nvlxc-nvidia.asc"
 
 /* Whose archive an entry is. */
 enum nvl_archive {
@@ -48,6 +53,9 @@ void nvl_sources_parse(struct nvl_sources *sources, const char *path, char *text
 const struct nvl_source *nvl_sources_find(const struct nvl_sources *sources, const char *suite);
 /* Whether some entry of Debian's provides this suite with this component. */
 bool nvl_sources_give(const struct nvl_sources *sources, const char *suite, const char *component);
+
+/* The path of the file that names NVIDIA's archive for Debian; NULL for none. */
+const char *nvl_sources_find_nvidias(const struct nvl_sources *sources);
 
 /* A file as it is and as it should be. */
 struct nvl_edit {

@@ -31,6 +31,16 @@ const struct nvl_source *nvl_sources_find(const struct nvl_sources *sources, con
     return NULL;
 }
 
+const char *nvl_sources_find_nvidias(const struct nvl_sources *sources)
+{
+    for (size_t i = 0; i < sources->count; i++)
+        for (size_t u = 0; u < sources->items[i].uris.count; u++)
+            if (strstr(sources->items[i].uris.items[u], "://" NVL_NVIDIAS_HOST "/compute/cuda/repos/") !=
+                NULL)
+                return sources->files[sources->items[i].file].path;
+    return NULL;
+}
+
 bool nvl_sources_give(const struct nvl_sources *sources, const char *suite, const char *component)
 {
     for (size_t i = 0; i < sources->count; i++) {

@@ -36,13 +36,19 @@ struct nvl_setup_plan {
     bool needs_reboot; /* at the end */
 };
 
+/* What the user asks for. */
+struct nvl_setup_request {
+    unsigned capabilities;
+    struct nvl_driver_wish wish;
+};
+
 /* What the steps are made from. */
 struct nvl_setup {
     const struct nvl_setup_facts *facts;
     const struct nvl_choice *choice;
-    const struct nvl_strv *headers; /* packages */
-    const struct nvl_strv *driver;  /* packages */
-    unsigned capabilities;
+    const struct nvl_setup_request *request;
+    bool builds;                                     /* a module is built, with the headers */
+    const struct nvl_strv *tools, *headers, *driver; /* packages */
     struct nvl_setup_plan *plan;
 };
 
@@ -67,9 +73,9 @@ char *nvl_setup_command_text(const struct nvl_strv *argv);
 /* Whether the loaded driver has another version than the packages after the plan is carried out. */
 bool nvl_driver_is_pending(const struct nvl_setup *setup);
 
-/* components, backports, update, kernel, headers */
+/* components, backports, archive, update, kernel, tools, headers */
 void nvl_steps_apt(struct nvl_setup *setup);
-/* blacklist, barriers, claims, driver, module, initramfs */
+/* blacklist, barriers, claims, other-driver, branch, driver, module, initramfs */
 void nvl_steps_driver(struct nvl_setup *setup);
 /* pin, secure-boot, boot, load */
 void nvl_steps_boot(struct nvl_setup *setup);

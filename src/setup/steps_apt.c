@@ -1,13 +1,14 @@
 /* The steps that prepare apt: components, backports, lists, a kernel that a driver fits, headers. */
 #include "setup/inventory.h"
 #include "setup/packages.h"
+#include "setup/steps_nvidia.h"
 
 static const char needed_components[] = "contrib non-free non-free-firmware";
 static const char apt_failed[] = "fix what apt reports; an archive that refuses (Proxmox's enterprise "
                                  "archive without a subscription) can be disabled in /etc/apt/sources.list.d";
 
-/* Whether anything needs to be installed from the archive. */
-static bool installs_driver(const struct nvl_setup *s)
+/* Whether Debian's archive has the driver. */
+static bool comes_from_debian(const struct nvl_setup *s)
 {
     return s->choice->kind == NVL_CHOICE_PACKAGE;
 }
@@ -18,9 +19,9 @@ static void add_components(struct nvl_setup *s)
     nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
     struct nvl_setup_step *step;
 
-    if (!installs_driver(s)) {
+    if (!comes_from_debian(s)) {
         nvl_setup_step_add(s->plan, "components", "archive components", NVL_SETUP_NOT_NEEDED,
-                           nvl_xasprintf("setup installs no package of the driver"));
+                           nvl_xasprintf("setup installs none of Debian's packages of the driver"));
         return;
     }
     if (nvl_sources_find(&s->facts->sources, codename) == NULL) {
@@ -59,8 +60,9 @@ static void add_backports(struct nvl_setup *s)
 
     if (!s->choice->backports || debian == NULL) {
         nvl_setup_step_add(s->plan, "backports", "backports, for the driver only", NVL_SETUP_NOT_NEEDED,
-                           installs_driver(s) ? nvl_xasprintf("the driver comes from %s", codename)
-                                              : nvl_xasprintf("setup installs no package of the driver"));
+                           comes_from_debian(s)
+                               ? nvl_xasprintf("the driver comes from %s", codename)
+                               : nvl_xasprintf("setup installs none of Debian's packages of the driver"));
         return;
     }
     struct nvl_setup_step *step =
@@ -83,6 +85,7 @@ static void add_update(struct nvl_setup *s)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv packages = {0};
 
+    nvl_missing_packages(s->facts, s->tools, &packages);
     nvl_missing_packages(s->facts, s->headers, &packages);
     nvl_missing_packages(s->facts, s->driver, &packages);
     for (size_t i = 0; i < s->plan->count; i++)
@@ -113,6 +116,24 @@ static void add_kernel(struct nvl_setup *s)
     nvl_setup_step_install(step, &packages, apt_failed);
 }
 
+static void add_tools(struct nvl_setup *s)
+{
+    static const char title[] = "build tools";
+    nvl_auto(nvl_strv_clear) struct nvl_strv packages = {0};
+
+    if (s->tools->count == 0)
+        return;
+    nvl_missing_packages(s->facts, s->tools, &packages);
+    if (packages.count == 0) {
+        nvl_setup_step_add(s->plan, "tools", title, NVL_SETUP_DONE, nvl_xasprintf("they are installed"));
+        return;
+    }
+    struct nvl_setup_step *step =
+        nvl_setup_step_add(s->plan, "tools", title, NVL_SETUP_PENDING,
+                           nvl_xasprintf("NVIDIA's installer builds the module with them"));
+    nvl_setup_step_install(step, &packages, apt_failed);
+}
+
 static void add_headers(struct nvl_setup *s)
 {
     static const char no_headers[] = "if the archive no longer has the headers of this kernel: upgrade the "
@@ -121,7 +142,7 @@ static void add_headers(struct nvl_setup *s)
     const char *kernel = s->choice->kernel;
     nvl_auto(nvl_strv_clear) struct nvl_strv packages = {0};
 
-    if (s->choice->kind != NVL_CHOICE_PACKAGE) {
+    if (!s->builds) {
         nvl_setup_step_add(s->plan, "headers", title, NVL_SETUP_NOT_NEEDED,
                            nvl_xasprintf("setup builds no module"));
         return;
@@ -151,7 +172,9 @@ void nvl_steps_apt(struct nvl_setup *s)
 {
     add_components(s);
     add_backports(s);
+    nvl_step_archive(s);
     add_update(s);
     add_kernel(s);
+    add_tools(s);
     add_headers(s);
 }

@@ -1,12 +1,10 @@
 /* The steps of the driver itself: what is in its way, its packages, its module. */
+#include "driver/installer_file.h"
+#include "driver/package_names.h"
 #include "grant/grant.h"
 #include "setup/inventory.h"
 #include "setup/packages.h"
-
-static bool is_main_driver(const char *package)
-{
-    return strcmp(package, "nvidia-kernel-dkms") == 0 || strcmp(package, "nvidia-open-kernel-dkms") == 0;
-}
+#include "setup/steps_nvidia.h"
 
 /* Our file with the missing lines added; lines that somebody else wrote into it stay. */
 static char *blacklist_text(const struct nvl_setup_facts *facts)
@@ -84,41 +82,145 @@ static void add_claims_step(struct nvl_setup *s)
                           places));
 }
 
-/* A package of the driver that is older than the one that fits: from before the kernel, or from before
- * backports. */
+/* Whether the driver comes from where the choice takes it. */
+static bool is_from_there(const struct nvl_setup *s)
+{
+    const struct nvl_installed_driver *i = &s->facts->installed;
+    const char *series = s->choice->series;
+
+    switch (s->choice->kind) {
+    case NVL_CHOICE_RUN:
+        return i->origin == NVL_ORIGIN_RUN;
+    case NVL_CHOICE_ARCHIVE:
+        return i->origin == NVL_ORIGIN_ARCHIVE && i->package_version != NULL;
+    case NVL_CHOICE_PACKAGE:
+        return i->origin == NVL_ORIGIN_DEBIAN && i->package_version != NULL &&
+               (series == NULL ? i->series == NULL : i->series != NULL && strcmp(series, i->series) == 0);
+    default:
+        return true;
+    }
+}
+
+/* "580.105.08-1" of "1:580.105.08-1" */
+static const char *skip_epoch(const char *package_version)
+{
+    const char *colon = strchr(package_version, ':');
+
+    return colon != NULL ? colon + 1 : package_version;
+}
+
+static bool is_of_branch(const char *version, const char *branch)
+{
+    return strncmp(version, branch, strlen(branch)) == 0 && version[strlen(branch)] == '.';
+}
+
+/* An installed driver from there that is not the chosen one: from before the kernel, from before backports,
+ * of another branch. */
 static bool is_outdated(const struct nvl_setup *s)
 {
     const struct nvl_installed_driver *i = &s->facts->installed;
-    size_t len = strlen(s->choice->branch);
+    const struct nvl_choice *c = s->choice;
 
-    if (i->package == NULL || !is_main_driver(i->package) || i->package_version == NULL)
+    if (!is_from_there(s) || c->kind == NVL_CHOICE_PRESENT)
         return false;
-    return strncmp(i->package_version, s->choice->branch, len) != 0 || i->package_version[len] != '.' ||
-           (s->choice->backports && strstr(i->package_version, "~bpo") == NULL);
+    bool is_loaded =
+        s->facts->loaded.loaded && c->version != NULL && strcmp(s->facts->loaded.version, c->version) == 0;
+    if (c->kind == NVL_CHOICE_RUN)
+        return strcmp(i->version, c->version) != 0 ||
+               (!is_loaded && i->module == NULL && i->dkms_name == NULL) ||
+               (c->flavour != NVL_FLAVOUR_UNKNOWN && i->flavour != NVL_FLAVOUR_UNKNOWN &&
+                i->flavour != c->flavour);
+    return (c->branch != NULL && !is_of_branch(skip_epoch(i->package_version), c->branch)) ||
+           c->installed_is_misfit || (c->backports && strstr(i->package_version, "~bpo") == NULL);
 }
 
 bool nvl_driver_is_pending(const struct nvl_setup *s)
 {
-    const struct nvl_installed_driver *i = &s->facts->installed;
+    const struct nvl_choice *c = s->choice;
     const char *loaded = s->facts->loaded.version;
-    size_t len = strlen(loaded);
 
-    if (s->choice->kind != NVL_CHOICE_PACKAGE || !s->facts->loaded.loaded || i->package_version == NULL)
+    if (!nvl_choice_installs(c) || !s->facts->loaded.loaded)
         return false;
-    return strncmp(i->package_version, loaded, len) != 0 || i->package_version[len] != '-' ||
-           (is_outdated(s) && strncmp(loaded, s->choice->branch, strlen(s->choice->branch)) != 0);
+    if (c->kind == NVL_CHOICE_RUN)
+        return strcmp(c->version, loaded) != 0;
+    if (is_from_there(s) && !is_outdated(s)) {
+        const char *installed = skip_epoch(s->facts->installed.package_version);
+        return strncmp(installed, loaded, strlen(loaded)) != 0 || installed[strlen(loaded)] != '-';
+    }
+    return c->branch == NULL || !is_of_branch(loaded, c->branch);
 }
 
 static char *driver_reason(const struct nvl_setup *s)
 {
     const struct nvl_choice *c = s->choice;
-    nvl_autofree char *capabilities = nvl_capabilities_format(s->capabilities);
+    nvl_autofree char *capabilities = nvl_capabilities_format(s->request->capabilities);
 
-    return nvl_xasprintf("%s, %s module (%s); without X, with what %s needs%s", c->reason,
-                         nvl_flavour_name(c->flavour), c->source, capabilities,
-                         (s->capabilities & NVL_CAP_COMPAT32) != 0
-                             ? "; add 32-bit libraries yourself (dpkg --add-architecture i386)"
-                             : "");
+    const char *flavour = nvl_flavour_name(c->flavour);
+    bool is_compat32 = (s->request->capabilities & NVL_CAP_COMPAT32) != 0;
+
+    if (c->kind == NVL_CHOICE_RUN)
+        return nvl_xasprintf("%s%s%s%s. It unloads a driver that no program uses, and loads the new one; "
+                             "restart containers that run meanwhile",
+                             c->reason, flavour != NULL ? ", " : "", flavour != NULL ? flavour : "",
+                             flavour != NULL ? " module" : "");
+    return nvl_xasprintf("%s, %s module%s%s%s; without X, with what %s needs%s", c->reason, flavour,
+                         c->source != NULL ? " (" : "", c->source != NULL ? c->source : "",
+                         c->source != NULL ? ")" : "", capabilities,
+                         is_compat32 ? "; add 32-bit libraries yourself (dpkg --add-architecture i386)" : "");
+}
+
+static void add_installer(struct nvl_setup *s)
+{
+    static const char title[] = "driver";
+    struct nvl_setup_step *step;
+
+    if (is_from_there(s) && !is_outdated(s)) {
+        nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_DONE,
+                           nvl_xasprintf("%s is installed", s->choice->version));
+    } else if (nvl_installer_must_wait(s)) {
+        nvl_autofree char *file = nvl_shell_word(s->request->wish.installer->path);
+        s->plan->needs_reboot = true;
+        nvl_setup_step_add(
+            s->plan, "driver", title, NVL_SETUP_YOURS,
+            nvl_xasprintf("this installer refuses while nouveau has the GPU: reboot first, then: "
+                          "nvlxc host setup --run %s",
+                          file));
+    } else {
+        step = nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_PENDING, driver_reason(s));
+        nvl_step_run_installer(s, step);
+    }
+}
+
+/* Another driver that is in the way of the chosen one. Packages are not removed by setup. */
+static void add_other_driver(struct nvl_setup *s)
+{
+    static const char title[] = "the driver that is there";
+    const struct nvl_installed_driver *i = &s->facts->installed;
+    struct nvl_setup_step *step;
+
+    if (!nvl_choice_installs(s->choice) || is_from_there(s) ||
+        (i->package == NULL && i->origin != NVL_ORIGIN_RUN))
+        return;
+    if (i->origin == NVL_ORIGIN_RUN) {
+        step = nvl_setup_step_add(s->plan, "other-driver", title, NVL_SETUP_PENDING,
+                                  nvl_xasprintf("driver %s of NVIDIA's installer would be in the way of the "
+                                                "packages: its own program removes it",
+                                                i->version));
+        nvl_setup_step_command(step, "nvidia-uninstall", "--silent", NULL);
+        step->on_failure = "/var/log/nvidia-uninstall.log has the error";
+        return;
+    }
+    nvl_autofree char *base = nvl_series_package("nvidia-alternative", i->series);
+    step = nvl_setup_step_add(s->plan, "other-driver", title, NVL_SETUP_IMPOSSIBLE,
+                              nvl_xasprintf("%s %s is installed, and setup removes no packages", i->package,
+                                            i->package_version != NULL ? i->package_version : ""));
+    if (i->origin == NVL_ORIGIN_ARCHIVE)
+        nvl_setup_step_command(step, "apt-get", "purge", "*nvidia*", "libcuda1", NULL);
+    else
+        nvl_setup_step_command(step, "apt-get", "purge", base, i->package, NULL);
+    step->on_failure =
+        "remove it with the plan's command (--dry-run shows it), look at what apt lists before you "
+        "agree, then run host setup again";
 }
 
 static void add_driver(struct nvl_setup *s)
@@ -135,6 +237,10 @@ static void add_driver(struct nvl_setup *s)
     }
     if (c->kind == NVL_CHOICE_PRESENT) {
         nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_NOT_NEEDED, nvl_xstrdup(c->reason));
+        return;
+    }
+    if (c->kind == NVL_CHOICE_RUN) {
+        add_installer(s);
         return;
     }
     bool is_old = is_outdated(s);
@@ -181,11 +287,16 @@ static void add_module(struct nvl_setup *s)
     } else if (module_is_built(s)) {
         nvl_setup_step_add(s->plan, "module", title, NVL_SETUP_DONE,
                            nvl_xasprintf("built for kernel %s", kernel));
+    } else if (s->choice->kind == NVL_CHOICE_RUN && (!is_from_there(s) || is_outdated(s))) {
+        nvl_setup_step_add(s->plan, "module", title, NVL_SETUP_NOT_NEEDED,
+                           nvl_xasprintf("the installer builds it, and has dkms build it for later kernels"));
     } else {
         struct nvl_setup_step *step = nvl_setup_step_add(
             s->plan, "module", title, NVL_SETUP_PENDING,
-            nvl_xasprintf(
-                "the driver's packages build it if they find headers; this builds what is missing"));
+            s->choice->kind == NVL_CHOICE_PRESENT
+                ? nvl_xasprintf("kernel %s has none, and dkms has its source", kernel)
+                : nvl_xasprintf(
+                      "the driver's packages build it if they find headers; this builds what is missing"));
         nvl_setup_step_command(step, "dkms", "autoinstall", "-k", kernel, NULL);
         step->on_failure = "/var/lib/dkms/*/*/build/make.log has the error, and nvlxc doctor explains it";
     }
@@ -218,6 +329,8 @@ void nvl_steps_driver(struct nvl_setup *s)
     add_blacklist(s);
     add_barriers_step(s);
     add_claims_step(s);
+    add_other_driver(s);
+    nvl_step_branch(s);
     add_driver(s);
     add_module(s);
     add_initramfs(s);

@@ -32,6 +32,8 @@ bootable() {
 # debian VERSION KERNEL: a host of that release without a driver; its GPU is an A5500.
 debian() {
     HOST=$(fixture no-driver)
+    # callers join these functions with &&, where a failure would go on, on the machine itself
+    [ -n "$HOST" ] || exit 1
     local codename=trixie
     [ "$1" = 13 ] || codename=bookworm
     printf 'NAME="Debian GNU/Linux"\nVERSION_ID="%s"\nVERSION_CODENAME=%s\nID=debian\n' "$1" "$codename" |
@@ -39,6 +41,11 @@ debian() {
     echo "$2" | put /proc/sys/kernel/osrelease
     rm -rf "$HOST/lib/modules" "$HOST/var/lib/dpkg"
     bootable "$2"
+}
+
+# kernel RELEASE: that runs.
+kernel() {
+    echo "$1" | put /proc/sys/kernel/osrelease
 }
 
 # gpu DEVICE: another one, by its PCI device id.
@@ -99,22 +106,47 @@ plan() {
     "$NVLXC" --root "$HOST" host setup --dry-run --json "$@"
 }
 
-# state ID: of that step.
+# state ID [OPTION...]: of that step.
 state() {
-    plan | jq -r --arg id "$1" '.steps[] | select(.id == $id) | .state'
+    plan "${@:2}" | jq -r --arg id "$1" '.steps[] | select(.id == $id) | .state'
 }
 
-# is_as_planned NAME: the plan is the one that is kept under that name.
+# is_as_planned NAME [OPTION...]: the plan is the one that is kept under that name.
 is_as_planned() {
-    run --separate-stderr "$NVLXC" --root "$HOST" host setup --dry-run
+    run --separate-stderr "$NVLXC" --root "$HOST" host setup --dry-run "${@:2}"
     [ "$status" = 0 ]
     [ -z "$stderr" ]
-    diff -u "$PLANS/$1.txt" <(printf '%s\n' "$output")
+    diff -u "$PLANS/$1.txt" <(printf '%s\n' "${output//"$BATS_TEST_TMPDIR"/\/root}")
 }
 
-# refuses: exit status 3; the error is in $stderr.
+# installer VERSION [FOLDER]: the header of NVIDIA's installer of that version, as its file begins; prints the path.
+installer() {
+    local file="$BATS_TEST_TMPDIR/NVIDIA-Linux-x86_64-$1.run"
+    cat >"$file" <<HEADER
+#! /bin/sh
+CRCsum=0000000000
+MD5=00000000000000000000000000000000
+skip=1063
+label="NVIDIA Accelerated Graphics Driver for Linux-x86_64 $1"
+version_string=$1
+pkg_version=0
+script=./nvidia-installer
+targetdir=${2:-NVIDIA-Linux-x86_64-$1}
+scriptargs=""
+TARGET_OS="Linux"
+TARGET_ARCH="x86_64"
+HEADER
+    echo "$file"
+}
+
+# words ID [OPTION...]: of that step's command.
+words() {
+    plan "${@:2}" | jq -r --arg id "$1" '.steps[] | select(.id == $id).commands[0] | join(" ")'
+}
+
+# refuses [OPTION...]: exit status 3; the error is in $stderr.
 refuses() {
-    run --separate-stderr "$NVLXC" --root "$HOST" host setup --dry-run
+    run --separate-stderr "$NVLXC" --root "$HOST" host setup --dry-run "$@"
     echo "$output$stderr"
     [ "$status" = 3 ]
 }
@@ -284,7 +316,133 @@ refuses() {
     deb822_sources trixie
     put /usr/bin/nvidia-uninstall </dev/null
     refuses
-    [[ "$stderr" == *"NVIDIA's own installer"*"nvidia-uninstall"* ]]
+    [[ "$stderr" == *"files of NVIDIA's own installer are here"*"host setup --run FILE"* ]]
+}
+
+@test "setup --run: NVIDIA's installer, with all that it needs" {
+    proxmox 9 6.17.4-2-pve
+    is_as_planned proxmox-9-6.17-run --run "$(installer 580.105.08)"
+    [[ "$(words driver --run "$(installer 580.105.08)" --capabilities graphics,compat32)" == *.run\ --silent\ --dkms ]]
+    # an X server uses the rest
+    put /usr/bin/Xorg </dev/null
+    [[ "$(words driver --run "$(installer 580.105.08)")" != *--no-opengl-files* ]]
+    # what only the open modules drive, by the name that each version has for them
+    gpu 2b85
+    [[ "$(words driver --run "$(installer 580.105.08)")" == *" --kernel-module-type=open "* ]]
+    kernel 6.8.12-15-pve
+    gpu 2438
+    printf 'nouveau 3100672 1 - Live 0x0\n' | put /proc/modules
+    [[ "$(words driver --run "$(installer 570.124.04)")" == *" --no-nouveau-check --skip-module-load" ]]
+    # an older one refuses as long as nouveau is loaded
+    kernel 6.1.0-40-amd64
+    [ "$(state driver --run "$(installer 535.161.07)")" = 'for you to do' ]
+    [[ "$(plan --run "$(installer 535.161.07)" | jq -r '.steps[] | select(.id == "driver").reason')" == \
+        *"reboot first, then: nvlxc host setup --run $BATS_TEST_TMPDIR/NVIDIA-Linux-x86_64-535.161.07.run" ]]
+}
+
+@test "setup --run: what does not fit is refused before anything changes" {
+    debian 13 6.17.4+deb13-amd64
+    deb822_sources trixie
+    refuses --run "$(installer 535.161.07)"
+    says "driver 535.161.07 does not fit kernel 6.17.4+deb13-amd64: it builds up to kernel 6.7" "580.105.08 or newer"
+    gpu 2b85
+    kernel 6.12.107+deb13-amd64
+    refuses --run "$(installer 550.163.01)"
+    says "does not fit GPU 0000:01:00.0 (10de:2b85, Blackwell): the GPU needs 570 or newer"
+    gpu 1b80
+    refuses --run "$(installer 595.58.03)"
+    says "the last driver of this GPU is 580"
+    refuses --run "$(installer 550.90.05 NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm)"
+    says "host driver for virtual GPUs: it has no CUDA"
+    # what the table does not know is the user's to know
+    gpu 3002
+    run plan --run "$(installer 595.58.03)"
+    [ "$status" = 0 ]
+    says "does not know whether it fits GPU 0000:01:00.0 (10de:3002)"
+    printf '#!/bin/sh\nlabel="CUDA Installer"\ntargetdir="pkg"\n' >"$BATS_TEST_TMPDIR/cuda.run"
+    run -1 --separate-stderr plan --run "$BATS_TEST_TMPDIR/cuda.run"
+    says "cuda.run is not NVIDIA's driver installer: it calls itself CUDA Installer" "download NVIDIA-Linux-*.run"
+    run -1 --separate-stderr plan --run /dev/zero
+    says "/dev/zero is not NVIDIA's driver installer"
+    run -1 --separate-stderr plan --run "$BATS_TEST_TMPDIR/none.run"
+    says "none.run: No such file or directory"
+    run -2 --separate-stderr plan --run "$BATS_TEST_TMPDIR/cuda.run" --from nvidia
+    # packages of the driver would be in its way
+    gpu 2438
+    installed nvidia-kernel-dkms 550.163.01-2
+    refuses --run "$(installer 580.105.08)"
+    says "nvidia-kernel-dkms 550.163.01-2 is installed, and setup removes no packages"
+    [ "$(words other-driver --run "$(installer 580.105.08)" || true)" = "apt-get purge nvidia-alternative nvidia-kernel-dkms" ]
+}
+
+@test "setup --run: an upgrade, a rebuild, and the way back to packages" {
+    HOST=$(fixture a5500-580-open)
+    local file
+    file=$(installer 580.95.05)
+    [ "$(state driver --run "$file")" = 'done' ]
+    file=$(installer 580.142)
+    [ "$(words driver --run "$file")" = "sh $file --silent --dkms --kernel-module-type=open --no-install-compat32-libs --no-opengl-files --allow-installation-with-running-driver" ]
+    [[ "$(plan --run "$file" | jq -r '.steps[] | select(.id == "load").reason')" == "driver 580.95.05 stays loaded until then"* ]]
+    # a kernel without the module: dkms builds it
+    rm -rf "$HOST/proc/driver" "$HOST/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/driver"
+    : >"$HOST/proc/modules"
+    rm -rf "$HOST/lib/modules"
+    bootable 6.12.107+deb13-amd64
+    kernel 6.12.107+deb13-amd64
+    mkdir -p "$HOST/var/lib/dkms/nvidia/580.95.05"
+    [ "$(words module)" = 'dkms autoinstall -k 6.12.107+deb13-amd64' ]
+    [ "$(words headers)" = 'apt-get install --yes --no-install-recommends --no-remove linux-headers-6.12.107+deb13-amd64 linux-headers-amd64' ]
+    [ "$(state driver)" = 'not needed' ]
+    # one that it does not build on
+    kernel 6.17.4+deb13-amd64
+    refuses
+    says "580.95.05 of NVIDIA's installer" "580.105.08 or newer" "host setup --run FILE"
+    # packages instead
+    kernel 6.12.107+deb13-amd64
+    deb822_sources trixie
+    [ "$(words other-driver --from debian)" = 'nvidia-uninstall --silent' ]
+    [[ "$(words driver --from debian)" == *" nvidia-kernel-dkms "* ]]
+}
+
+@test "setup --from nvidia: its archive, key and pin" {
+    debian 13 6.17.4+deb13-amd64
+    deb822_sources trixie
+    is_as_planned debian-13-nvidia --from nvidia
+    # a GPU that newer branches have left
+    gpu 1b80
+    kernel 6.12.107+deb13-amd64
+    [[ "$(words branch --from nvidia)" == *' nvidia-driver-pinning-580' ]]
+    [[ "$(words driver --from nvidia)" == *' nvidia-kernel-dkms nvidia-driver-cuda' ]]
+    gpu 1004
+    refuses --from nvidia
+    says "NVIDIA's archive has no driver of branch 470"
+    # an entry that the machine has already
+    gpu 2438
+    put /etc/apt/sources.list.d/cuda-debian13-x86_64.list <<'SOURCES'
+deb [signed-by=/usr/share/keyrings/cuda-archive-keyring.gpg] https://developer.download.nvidia.com/compute/cuda/repos/debian13/x86_64/ /
+SOURCES
+    [ "$(plan --from nvidia | jq -c '[.steps[] | select(.id == "archive") | .edits[].path]')" = '["/etc/apt/preferences.d/nvlxc-nvidia"]' ]
+    [ -z "$(state archive-key --from nvidia)" ]
+    # Debian's driver is in the way
+    installed nvidia-kernel-dkms 550.163.01-2
+    refuses --from nvidia
+    says "nvidia-kernel-dkms 550.163.01-2 is installed, and setup removes no packages"
+}
+
+@test "setup --from: Debian's older drivers, chosen where only they fit" {
+    debian 12 6.1.0-40-amd64
+    one_line_sources bookworm
+    gpu 102d
+    is_as_planned debian-12-k80
+    gpu 2438
+    [[ "$(words driver --from tesla-535)" == *" nvidia-tesla-535-kernel-dkms nvidia-tesla-535-smi libnvidia-tesla-535-cuda1 "* ]]
+    refuses --from tesla-460
+    says "Debian bookworm has no nvidia-tesla-460"
+    kernel 6.16.3+deb13-amd64
+    refuses --from tesla-535
+    says "nvidia-tesla-535" "does not fit"
+    run -2 --separate-stderr plan --from backports
+    says "--from takes debian, nvidia, or the name of Debian's older drivers"
 }
 
 @test "setup: no packaged driver for the kernel: NVIDIA's installer is named" {

@@ -76,7 +76,7 @@ static void test_choice(void **state)
         struct machine machine;
         const char *branch;
         bool backports;
-        const char *other_kernel, *kernel_package;
+        const char *other_kernel, *kernel_package, *series;
     } cases[] = {
         {{"12", "6.1.0-40-amd64", 0x2438}, "535", false, NULL, NULL},
         {{"12", "6.8.12-15-pve", 0x2204, 8}, "535", false, NULL, NULL},
@@ -100,6 +100,8 @@ static void test_choice(void **state)
          "6.17",
          "proxmox-kernel-6.17"},
         {{"12", "6.17.4-1-pve", 0x2438, 8}, "535", false, "6.14", "proxmox-kernel-6.14"},
+        {{"12", "6.1.0-40-amd64", 0x1004}, "470", false, NULL, NULL, "tesla-470"}, /* Kepler */
+        {{"12", "6.14.11-4-bpo12-pve", 0x1004, 8}, "470", false, "6.8", "proxmox-kernel-6.8", "tesla-470"},
     };
 
     (void)state;
@@ -109,6 +111,7 @@ static void test_choice(void **state)
         assert_int_equal(c.kind, NVL_CHOICE_PACKAGE);
         assert_string_equal(c.branch, cases[i].branch);
         assert_int_equal(c.backports, cases[i].backports);
+        assert_string_equal(c.series != NULL ? c.series : "", cases[i].series != NULL ? cases[i].series : "");
         assert_int_equal(c.flavour, NVL_FLAVOUR_PROPRIETARY);
         assert_int_equal(c.needs_kernel, cases[i].other_kernel != NULL);
         assert_string_equal(c.kernel,
@@ -145,19 +148,16 @@ static void test_no_choice(void **state)
          "use NVIDIA's installer of a driver newer than 615.71.09, the newest that nvlxc knows"},
         {{"13", "6.12.107+deb13-amd64", 0x2b85}, /* RTX 5090 */
          "GPU 0000:01:00.0 (10de:2b85, Blackwell) needs driver 570 or newer with the open kernel modules, "
-         "but Debian packages 550",
+         "but Debian packages 535, 550",
          "use NVIDIA's installer of 580 or newer, with --kernel-module-type=open"},
         {{"13", "6.12.107+deb13-amd64", 0x1004}, /* GTX 780 */
-         "GPU 0000:01:00.0 (10de:1004, Kepler) is too old: its last driver is 470, but Debian packages 550",
+         "GPU 0000:01:00.0 (10de:1004, Kepler) is too old: its last driver is 470, but Debian packages 535, "
+         "550",
          "use NVIDIA's installer of 470, on a kernel that it supports"},
-        {{"12", "6.1.0-40-amd64", 0x1004}, /* and Debian 12 has it */
-         "GPU 0000:01:00.0 (10de:1004, Kepler) is too old: its last driver is 470, but Debian packages 535",
-         "install Debian's older driver: apt install nvidia-tesla-470-kernel-dkms "
-         "libnvidia-tesla-470-cuda1 nvidia-tesla-470-smi"},
         {{"13", "6.12.107+deb13-amd64", 0x3002},
          "nvlxc does not know GPU 0000:01:00.0 (10de:3002), nor which driver fits it",
-         "install the driver that NVIDIA names for this GPU (https://www.nvidia.com/drivers), then: nvlxc "
-         "host"},
+         "download the driver that NVIDIA names for this GPU (https://www.nvidia.com/drivers), then: nvlxc "
+         "host setup --run FILE"},
         /* two that no driver joins: by flavour, and by branch */
         {{"13", "6.12.107+deb13-amd64", 0x1b81, 0, {NULL}, 0x2b85},
          "no driver supports both GPU 0000:01:00.0 (10de:1b81, Pascal) and GPU 0000:02:00.0 (10de:2b85, "
@@ -254,7 +254,6 @@ static void test_answers(void **state)
         const struct nvl_driver_answer *a = &answers.items[i];
         assert_true(answers.items[i - 1].fits || !a->fits);
         assert_true(a->fits || a->kernel_fit != NVL_KERNEL_FITS || a->gpu == &h.items[0]);
-        assert_null(a->row->series);
         too_new |= a->supplier == NVL_SUPPLIER_BACKPORTS && a->gpu_fit == NVL_GPU_TOO_NEW;
         old_kernel |= a->supplier == NVL_SUPPLIER_RELEASE && a->kernel_fit == NVL_KERNEL_TOO_NEW;
     }

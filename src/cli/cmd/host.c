@@ -207,12 +207,19 @@ static int run_host(struct nvl_context *ctx, const struct nvl_strv *arguments, v
         return nvl_host_setup(ctx, options, err);
     if (arguments->count == 1)
         return nvl_error_usage(err, "host: unknown word '%s': give setup or nothing", arguments->items[0]);
-    if (options->dry_run || options->yes || options->capabilities != NULL)
-        return nvl_error_usage(err, "host: --dry-run, --yes and --capabilities work only with 'host setup'");
+    if (options->dry_run || options->yes || options->capabilities != NULL || options->run != NULL ||
+        options->from != NULL)
+        return nvl_error_usage(err, "host: --run, --from, --capabilities, --dry-run and --yes work only with "
+                                    "'host setup'");
     return show_host(ctx, err);
 }
 
 static const struct nvl_option host_options[] = {
+    {"--run", "FILE", "setup: install NVIDIA's driver from NVIDIA-Linux-*.run", NVL_OPTION_STRING,
+     offsetof(struct nvl_setup_options, run)},
+    {"--from", "SOURCE",
+     "setup: take the driver from debian, nvidia (its archive), or tesla-535 and the like", NVL_OPTION_STRING,
+     offsetof(struct nvl_setup_options, from)},
     {"--dry-run", NULL, "setup: show steps, reasons and commands, change nothing", NVL_OPTION_FLAG,
      offsetof(struct nvl_setup_options, dry_run)},
     {"--yes", NULL, "setup: carry out the steps without asking", NVL_OPTION_FLAG,

@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "driver/installer_file.h"
 #include "grant/grant.h"
 #include "plan/diff.h"
 #include "setup/run.h"
@@ -136,14 +137,12 @@ static int lock(struct nvl_error *err)
     return fd; /* without /run/lock there is no other setup either */
 }
 
-static int carry_out(struct nvl_context *ctx, const struct nvl_setup_options *options, unsigned capabilities,
-                     const struct nvl_setup_plan *plan, struct nvl_error *err)
+static int carry_out(struct nvl_context *ctx, const struct nvl_setup_options *options,
+                     const struct nvl_setup_request *request, const struct nvl_setup_plan *plan,
+                     struct nvl_error *err)
 {
-    struct nvl_setup_run run = {.capabilities = capabilities,
-                                .quiet = ctx->quiet,
-                                .unasked = options->yes,
-                                .say = say_line,
-                                .data = ctx};
+    struct nvl_setup_run run = {
+        .request = request, .quiet = ctx->quiet, .unasked = options->yes, .say = say_line, .data = ctx};
     nvl_auto(nvl_setup_plan_clear) struct nvl_setup_plan after = {0};
 
     if (!options->yes) {
@@ -156,7 +155,7 @@ static int carry_out(struct nvl_context *ctx, const struct nvl_setup_options *op
         return fd;
     int r = nvl_setup_carry_out(&ctx->root, plan, &run, err);
     if (r == 0)
-        r = nvl_setup_plan_make(&ctx->root, capabilities, &after, err);
+        r = nvl_setup_plan_make(&ctx->root, request, &after, err);
     if (r < 0)
         return r;
     say_yours(ctx, &after);
@@ -180,16 +179,45 @@ static int check_caller(const struct nvl_context *ctx, const struct nvl_setup_op
     return 0;
 }
 
+static int parse_wish(const struct nvl_setup_options *options, struct nvl_driver_wish *wish,
+                      struct nvl_installer_file *installer, struct nvl_error *err)
+{
+    const char *from = options->from;
+
+    if (options->run != NULL && from != NULL)
+        return nvl_error_usage(err, "host setup: --run and --from exclude each other");
+    if (options->run != NULL) {
+        *wish = (struct nvl_driver_wish){.source = NVL_WISH_RUN, .installer = installer};
+        return nvl_installer_file_read(options->run, installer, err);
+    }
+    if (from == NULL)
+        return 0;
+    if (strcmp(from, "nvidia") == 0)
+        wish->source = NVL_WISH_ARCHIVE;
+    else if (strcmp(from, "debian") == 0 || nvl_has_prefix(from, "tesla-") || nvl_has_prefix(from, "legacy-"))
+        wish->source = NVL_WISH_DEBIAN;
+    else
+        return nvl_error_usage(err,
+                               "host setup: --from takes debian, nvidia, or the name of Debian's older "
+                               "drivers, such as tesla-535; not '%s'",
+                               from);
+    wish->series = wish->source == NVL_WISH_DEBIAN && strcmp(from, "debian") != 0 ? from : NULL;
+    return 0;
+}
+
 int nvl_host_setup(struct nvl_context *ctx, const struct nvl_setup_options *options, struct nvl_error *err)
 {
     nvl_auto(nvl_setup_plan_clear) struct nvl_setup_plan plan = {0};
-    unsigned capabilities = NVL_CAP_DEFAULT;
+    nvl_auto(nvl_installer_file_clear) struct nvl_installer_file installer = {0};
+    struct nvl_setup_request request = {.capabilities = NVL_CAP_DEFAULT};
 
     int r = check_caller(ctx, options, err);
     if (r == 0 && options->capabilities != NULL)
-        r = nvl_capabilities_parse(options->capabilities, &capabilities, err);
+        r = nvl_capabilities_parse(options->capabilities, &request.capabilities, err);
     if (r == 0)
-        r = nvl_setup_plan_make(&ctx->root, capabilities, &plan, err);
+        r = parse_wish(options, &request.wish, &installer, err);
+    if (r == 0)
+        r = nvl_setup_plan_make(&ctx->root, &request, &plan, err);
     if (r < 0)
         return r;
     if (ctx->json)
@@ -206,5 +234,5 @@ int nvl_host_setup(struct nvl_context *ctx, const struct nvl_setup_options *opti
         say_yours(ctx, &plan);
         return NVL_EXIT_OK;
     }
-    return carry_out(ctx, options, capabilities, &plan, err);
+    return carry_out(ctx, options, &request, &plan, err);
 }

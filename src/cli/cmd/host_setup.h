@@ -6,6 +6,8 @@
 struct nvl_setup_options {
     bool dry_run, yes;
     const char *capabilities; /* NULL for the default: compute and utility */
+    const char *run;          /* NVIDIA's installer, a file */
+    const char *from;         /* "debian", "nvidia", "tesla-535" */
 };
 
 /* Returns the exit status, or a negative errno with err set. */

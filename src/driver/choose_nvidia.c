@@ -1,0 +1,154 @@
+/* The user names NVIDIA's installer or archive: whether it fits this host, before anything is changed. */
+#include "driver/choose_nvidia.h"
+
+#include <string.h>
+
+#include "driver/installer_file.h"
+#include "driver/origin.h"
+
+/* The oldest branch that NVIDIA's archive has for Debian 12, the oldest Debian that setup knows. */
+#define ARCHIVE_FIRST "535"
+
+/* What fits instead. */
+static void hint_by_hand(const struct nvl_driver_need *need, struct nvl_choice *c)
+{
+    nvl_auto(nvl_by_hand_clear) struct nvl_by_hand by_hand = {0};
+
+    nvl_choose_by_hand(need, need->system->kernel, NULL, &by_hand);
+    c->hint = nvl_xasprintf("use %s%s%s", by_hand.fits ? "the installer of " : "", by_hand.text,
+                            by_hand.fits ? "" : ", or another kernel");
+}
+
+/* "builds up to kernel 6.16"; the caller frees. */
+static char *kernel_text(const struct nvl_kernel_range *row, enum nvl_kernel_fit fit)
+{
+    if (fit == NVL_KERNEL_TOO_NEW)
+        return nvl_xasprintf("it builds up to kernel %s", row->max);
+    return nvl_xstrdup(fit == NVL_KERNEL_FAILS ? "its module was seen to fail there"
+                                               : "it is for newer kernels");
+}
+
+static char *gpu_text(const struct nvl_generation *g, enum nvl_gpu_fit fit)
+{
+    switch (fit) {
+    case NVL_GPU_TOO_NEW:
+        return nvl_xasprintf("the GPU needs %s or newer", g->first);
+    case NVL_GPU_TOO_OLD:
+        return nvl_xasprintf("the last driver of this GPU is %s", g->last);
+    case NVL_GPU_NEEDS_OPEN:
+        return nvl_xstrdup("the GPU needs the open kernel modules");
+    default:
+        return nvl_xstrdup("the GPU needs the proprietary kernel modules");
+    }
+}
+
+char *nvl_driver_misfit_text(const struct nvl_driver_need *need, const char *version,
+                             enum nvl_flavour flavour)
+{
+    const struct nvl_kernel_range *row = nvl_support_driver(need->support, version, NULL, flavour);
+    enum nvl_kernel_fit kernel_fit = nvl_kernel_fits(row, need->system->kernel);
+    const struct nvl_gpu *gpu;
+    enum nvl_gpu_fit gpu_fit = nvl_gpus_fit(need, version, flavour, &gpu);
+
+    if (need->loaded->loaded &&
+        strcmp(need->loaded->version, version) == 0) /* it works, whatever the table says */
+        return NULL;
+    if (kernel_fit != NVL_KERNEL_FITS && kernel_fit != NVL_KERNEL_UNKNOWN) {
+        nvl_autofree char *why = kernel_text(row, kernel_fit);
+        return nvl_xasprintf("driver %s does not fit kernel %s: %s", version, need->system->kernel, why);
+    }
+    if (gpu_fit != NVL_GPU_FITS && gpu_fit != NVL_GPU_UNKNOWN) {
+        nvl_autofree char *which = nvl_gpu_generation_text(need, gpu);
+        nvl_autofree char *why = gpu_text(nvl_support_generation(need->support, gpu->pci_device), gpu_fit);
+        return nvl_xasprintf("driver %s does not fit %s: %s", version, which, why);
+    }
+    return NULL;
+}
+
+/* As far as the table knows. */
+static bool fits_newest(const struct nvl_driver_need *need, const struct nvl_kernel_range *row)
+{
+    enum nvl_kernel_fit fit = nvl_kernel_fits(row, nvl_newest_kernel(need));
+
+    return fit == NVL_KERNEL_FITS || fit == NVL_KERNEL_UNKNOWN;
+}
+
+/* What the GPUs need, else what is there; UNKNOWN if there is nothing. */
+static enum nvl_flavour choose_flavour(const struct nvl_driver_need *need)
+{
+    enum nvl_flavour needed = nvl_needed_flavour(need);
+
+    if (needed != NVL_FLAVOUR_UNKNOWN)
+        return needed;
+    return need->loaded->loaded ? need->loaded->flavour : need->installed->flavour;
+}
+
+/* A GPU that the table does not know: the user knows better, but shall know that nvlxc does not. */
+static char *unknown_text(const struct nvl_driver_need *need)
+{
+    const struct nvl_gpu *gpu = nvl_gpu_unknown(need);
+
+    return gpu != NULL ? nvl_xasprintf("; nvlxc does not know whether it fits GPU %s (10de:%04x)", gpu->pci,
+                                       gpu->pci_device)
+                       : nvl_xstrdup("");
+}
+
+void nvl_choose_installer(const struct nvl_driver_need *need, struct nvl_choice *c)
+{
+    const struct nvl_installer_file *file = need->wish->installer;
+    const char *there = need->installed->version;
+    enum nvl_flavour flavour = choose_flavour(need);
+
+    if (file->is_vgpu_host) {
+        c->problem = nvl_xasprintf("%s is NVIDIA's host driver for virtual GPUs: it has no CUDA, neither for "
+                                   "the host nor for containers",
+                                   file->path);
+        c->hint = nvl_xstrdup("use NVIDIA's ordinary driver, or a merged one that has both");
+        return;
+    }
+    if ((c->problem = nvl_driver_misfit_text(need, file->version, flavour)) != NULL) {
+        hint_by_hand(need, c);
+        return;
+    }
+    const struct nvl_kernel_range *row = nvl_support_driver(need->support, file->version, NULL, flavour);
+    nvl_autofree char *unknown = unknown_text(need);
+    c->kind = NVL_CHOICE_RUN;
+    c->version = nvl_xstrdup(file->version);
+    c->branch = nvl_xstrndup(file->version, strcspn(file->version, "."));
+    c->flavour = flavour;
+    c->source = row != NULL ? nvl_xstrdup(row->source) : NULL;
+    c->fits_newest = fits_newest(need, row);
+    c->kernel = nvl_xstrdup(need->system->kernel);
+    bool is_older = there[0] != '\0' && nvl_version_compare(file->version, there) < 0;
+    c->reason = nvl_xasprintf("%s of NVIDIA's installer%s%s%s", file->version,
+                              is_older ? ", older than the installed " : "", is_older ? there : "", unknown);
+}
+
+void nvl_choose_archive(const struct nvl_driver_need *need, struct nvl_choice *c)
+{
+    nvl_auto(nvl_by_hand_clear) struct nvl_by_hand by_hand = {0};
+    const char *last = nvl_last_branch(need);
+
+    nvl_choose_by_hand(need, need->system->kernel, NULL, &by_hand);
+    if (last != NULL && nvl_version_compare(last, ARCHIVE_FIRST) < 0) {
+        c->problem = nvl_xasprintf("NVIDIA's archive has no driver of branch %s, the last for the GPU", last);
+        c->hint = nvl_xasprintf("use %s%s", by_hand.fits ? "NVIDIA's installer of " : "", by_hand.text);
+        return;
+    }
+    if (!by_hand.fits) {
+        c->problem =
+            nvl_xasprintf("no driver that nvlxc knows fits kernel %s and the GPUs", need->system->kernel);
+        c->hint = nvl_xasprintf("boot another kernel, or use %s", by_hand.text);
+        return;
+    }
+    enum nvl_flavour flavour = choose_flavour(need);
+    nvl_autofree char *unknown = unknown_text(need);
+    nvl_autofree char *misfit = nvl_driver_misfit_text(need, need->installed->version, flavour);
+    c->kind = NVL_CHOICE_ARCHIVE;
+    c->installed_is_misfit = need->installed->origin == NVL_ORIGIN_ARCHIVE && misfit != NULL;
+    c->branch = last != NULL ? nvl_xstrdup(last) : NULL;
+    c->flavour = flavour != NVL_FLAVOUR_UNKNOWN ? flavour : NVL_FLAVOUR_OPEN;
+    c->kernel = nvl_xstrdup(need->system->kernel);
+    c->fits_newest = true; /* as its newest driver does, or none */
+    c->reason = nvl_xasprintf("NVIDIA's archive, %s%s", by_hand.text, unknown);
+}
