@@ -6,8 +6,7 @@
 #include "driver/origin.h"
 #include "host/gpu_state.h"
 
-/* A GPU that a virtual machine has is not ours to drive. */
-static bool is_host_gpu(const struct nvl_gpu *gpu)
+bool nvl_is_host_gpu(const struct nvl_gpu *gpu)
 {
     return gpu->driver != NVL_GPU_VFIO && nvl_gpu_state(gpu) != NVL_GPU_IS_VIRTUAL;
 }
@@ -53,7 +52,7 @@ static enum nvl_gpu_fit fit_gpus(const struct nvl_driver_need *need, const char 
         const struct nvl_gpu *gpu = &need->gpus->items[i];
         const struct nvl_generation *g = nvl_support_generation(need->support, gpu->pci_device);
         enum nvl_gpu_fit fit = nvl_generation_fits(g, version, flavour);
-        if (!is_host_gpu(gpu) || fit == NVL_GPU_FITS || (g == NULL && is_driven_by(need, gpu, version)))
+        if (!nvl_is_host_gpu(gpu) || fit == NVL_GPU_FITS || (g == NULL && is_driven_by(need, gpu, version)))
             continue;
         *misfit = gpu;
         return fit;
@@ -61,11 +60,11 @@ static enum nvl_gpu_fit fit_gpus(const struct nvl_driver_need *need, const char 
     return NVL_GPU_FITS;
 }
 
-/* For a row that this host can get; false for one of another release or another series. */
+/* For a row that this host can get; false for one of another release. */
 static bool find_supplier(const struct nvl_driver_need *need, const struct nvl_kernel_range *row,
                           enum nvl_supplier *supplier)
 {
-    const char *codename = need->system->codename, *series = need->installed->series;
+    const char *codename = need->system->codename;
     size_t len = codename != NULL ? strlen(codename) : 0;
 
     *supplier = NVL_SUPPLIER_NVIDIA;
@@ -73,24 +72,47 @@ static bool find_supplier(const struct nvl_driver_need *need, const struct nvl_k
         return row->package == NULL;
     if (len == 0 || strncmp(row->suite, codename, len) != 0)
         return false;
-    if (row->series != NULL && (series == NULL || strcmp(row->series, series) != 0))
-        return false;
     *supplier = strcmp(row->suite + len, "-backports") == 0 ? NVL_SUPPLIER_BACKPORTS : NVL_SUPPLIER_RELEASE;
     return *supplier == NVL_SUPPLIER_BACKPORTS || row->suite[len] == '\0';
+}
+
+/* NVIDIA has had the open modules since 515; Debian's series have only the proprietary ones. */
+static bool has_flavour(const struct nvl_kernel_range *row, enum nvl_flavour flavour)
+{
+    if (row->flavour != NULL)
+        return strcmp(row->flavour, nvl_flavour_name(flavour)) == 0;
+    return flavour != NVL_FLAVOUR_OPEN ||
+           (row->series == NULL && nvl_version_compare(row->branch, "515") >= 0);
+}
+
+static void judge_row(const struct nvl_driver_need *need, const char *kernel, const char *version,
+                      struct nvl_driver_answer *a)
+{
+    const char *newest = nvl_newest_kernel(need);
+
+    a->kernel_fit = nvl_kernel_fits(a->row, kernel);
+    a->gpu_fit = fit_gpus(need, version, a->flavour, &a->gpu);
+    a->fits = a->kernel_fit == NVL_KERNEL_FITS && a->gpu_fit == NVL_GPU_FITS;
+    a->fits_newest = a->fits && nvl_kernel_fits(a->row, newest) == NVL_KERNEL_FITS;
+}
+
+void nvl_driver_answer_of(const struct nvl_driver_need *need, const char *version,
+                          const char *package_version, enum nvl_flavour flavour, struct nvl_driver_answer *a)
+{
+    *a = (struct nvl_driver_answer){
+        .row = nvl_support_driver(need->support, version, package_version, flavour), .flavour = flavour};
+    judge_row(need, need->system->kernel, version, a);
 }
 
 static void add_answer(const struct nvl_driver_need *need, const char *kernel,
                        const struct nvl_kernel_range *row, enum nvl_supplier supplier,
                        enum nvl_flavour flavour, struct nvl_driver_answers *answers)
 {
-    if (row->flavour != NULL && strcmp(row->flavour, nvl_flavour_name(flavour)) != 0)
+    if (!has_flavour(row, flavour))
         return;
     struct nvl_driver_answer *a = NVL_APPEND(answers->items, answers->count);
     *a = (struct nvl_driver_answer){.supplier = supplier, .row = row, .flavour = flavour};
-    a->kernel_fit = nvl_kernel_fits(row, kernel);
-    a->gpu_fit = fit_gpus(need, nvl_row_version(row), flavour, &a->gpu);
-    a->fits = a->kernel_fit == NVL_KERNEL_FITS && a->gpu_fit == NVL_GPU_FITS;
-    a->fits_newest = a->fits && nvl_kernel_fits(row, nvl_newest_kernel(need)) == NVL_KERNEL_FITS;
+    judge_row(need, kernel, nvl_row_version(row), a);
 }
 
 /* The better one first; among equals the flavor that was added first, then the older driver. */
@@ -119,8 +141,8 @@ static void sort_answers(struct nvl_driver_answers *answers)
         }
 }
 
-void nvl_driver_answers_rank(const struct nvl_driver_need *need, const char *kernel,
-                             struct nvl_driver_answers *answers)
+void nvl_driver_answers_rank_all(const struct nvl_driver_need *need, const char *kernel,
+                                 struct nvl_driver_answers *answers)
 {
     /* switching between Debian's flavors removes packages */
     const char *package = need->installed->package;
@@ -137,6 +159,21 @@ void nvl_driver_answers_rank(const struct nvl_driver_need *need, const char *ker
     sort_answers(answers);
 }
 
+void nvl_driver_answers_rank(const struct nvl_driver_need *need, const char *kernel,
+                             struct nvl_driver_answers *answers)
+{
+    const char *series = need->installed->series;
+    size_t kept = 0;
+
+    nvl_driver_answers_rank_all(need, kernel, answers);
+    for (size_t i = 0; i < answers->count; i++) {
+        const char *of = answers->items[i].row->series;
+        if (of == NULL || (series != NULL && strcmp(of, series) == 0))
+            answers->items[kept++] = answers->items[i];
+    }
+    answers->count = kept;
+}
+
 void nvl_driver_answers_clear(struct nvl_driver_answers *answers)
 {
     free(answers->items);
@@ -148,7 +185,7 @@ void nvl_driver_answers_clear(struct nvl_driver_answers *answers)
 static const struct nvl_generation *generation_of(const struct nvl_driver_need *need,
                                                   const struct nvl_gpu *gpu)
 {
-    return is_host_gpu(gpu) ? nvl_support_generation(need->support, gpu->pci_device) : NULL;
+    return nvl_is_host_gpu(gpu) ? nvl_support_generation(need->support, gpu->pci_device) : NULL;
 }
 
 static bool have_common_driver(const struct nvl_generation *a, const struct nvl_generation *b)
@@ -179,7 +216,7 @@ const struct nvl_gpu *nvl_gpu_unknown(const struct nvl_driver_need *need)
 {
     for (size_t i = 0; i < need->gpus->count; i++) {
         const struct nvl_gpu *gpu = &need->gpus->items[i];
-        if (is_host_gpu(gpu) && gpu->driver != NVL_GPU_NVIDIA && generation_of(need, gpu) == NULL)
+        if (nvl_is_host_gpu(gpu) && gpu->driver != NVL_GPU_NVIDIA && generation_of(need, gpu) == NULL)
             return gpu;
     }
     return NULL;
@@ -349,6 +386,7 @@ void nvl_choose_by_hand(const struct nvl_driver_need *need, const char *kernel, 
     const struct nvl_driver_answer *first = next_fitting(&answers, NULL, newer_than);
     *choice = (struct nvl_by_hand){.fits = first != NULL, .flavour = needed_flavour(need)};
     if (first != NULL) {
+        choice->branch = nvl_xstrdup(first->row->branch);
         choice->version = name_fitting(&answers, first);
         choice->text = text_of_fitting(need, &answers, first);
     } else {
@@ -358,6 +396,7 @@ void nvl_choose_by_hand(const struct nvl_driver_need *need, const char *kernel, 
 
 void nvl_by_hand_clear(struct nvl_by_hand *choice)
 {
+    free(choice->branch);
     free(choice->version);
     free(choice->text);
     *choice = (struct nvl_by_hand){0};

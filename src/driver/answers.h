@@ -39,8 +39,18 @@ struct nvl_driver_answers {
  * before the other. Of Debian's packages besides the main ones only those of the installed series. */
 void nvl_driver_answers_rank(const struct nvl_driver_need *need, const char *kernel,
                              struct nvl_driver_answers *answers);
+/* The same, with every series that this release has. */
+void nvl_driver_answers_rank_all(const struct nvl_driver_need *need, const char *kernel,
+                                 struct nvl_driver_answers *answers);
 void nvl_driver_answers_clear(struct nvl_driver_answers *answers);
+/* The same for one driver that is there; its row is NULL if the table does not have it. `package_version` may
+ * be NULL. */
+void nvl_driver_answer_of(const struct nvl_driver_need *need, const char *version,
+                          const char *package_version, enum nvl_flavour flavour,
+                          struct nvl_driver_answer *answer);
 
+/* Not one that a virtual machine has, nor a virtual function. */
+bool nvl_is_host_gpu(const struct nvl_gpu *gpu);
 /* Of those that can boot; the running one if none is known. */
 const char *nvl_newest_kernel(const struct nvl_driver_need *need);
 /* The row's first version, or its branch if the row covers all of it. */
@@ -63,6 +73,7 @@ char *nvl_gpu_generation_text(const struct nvl_driver_need *need, const struct n
 /* NVIDIA's own drivers that fit, to be installed by hand. */
 struct nvl_by_hand {
     bool fits;     /* some fit; else `text` says what they must be newer than */
+    char *branch;  /* of the first that fits; NULL */
     char *version; /* one that fits, for use in a command; NULL if only its branch is known */
     char *text; /* "580.142 or newer of branch 580, or 595.58.03 or newer": never past a GPU's last branch */
     enum nvl_flavour flavour; /* that the GPUs need; UNKNOWN if both work */
