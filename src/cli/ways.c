@@ -10,7 +10,7 @@
 static char *fits_cell(const struct nvl_driver_way *way)
 {
     static const char *const words[] = {
-        [NVL_WAY_FITS] = "yes", [NVL_WAY_UNCERTAIN] = "unknown: ", [NVL_WAY_UNFIT] = "no: "};
+        [NVL_VERDICT_FITS] = "yes", [NVL_VERDICT_UNKNOWN] = "unknown: ", [NVL_VERDICT_UNFIT] = "no: "};
     nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
 
     nvl_buf_addf(&text, "%s%s", words[way->fit], way->why_not != NULL ? way->why_not : "");
@@ -56,7 +56,8 @@ json_t *nvl_json_driver_ways(const struct nvl_driver_ways *ways)
 
     for (size_t i = 0; i < ways->count; i++) {
         const struct nvl_driver_way *way = &ways->items[i];
-        json_t *fits = way->fit == NVL_WAY_UNCERTAIN ? json_null() : json_boolean(way->fit == NVL_WAY_FITS);
+        json_t *fits =
+            way->fit == NVL_VERDICT_UNKNOWN ? json_null() : json_boolean(way->fit == NVL_VERDICT_FITS);
         json_array_append_new(
             array,
             json_pack("{s:o,s:s,s:o,s:o,s:b,s:o,s:o,s:o,s:o,s:b,s:b}", "source", nvl_json_string(way->source),

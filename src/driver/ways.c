@@ -42,80 +42,7 @@ static bool is_equal_text(const char *a, const char *b)
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-/* ---- why one does not fit ---- */
-
-static bool is_gpu_misfit(const struct nvl_driver_answer *a)
-{
-    return a->gpu_fit != NVL_GPU_FITS && a->gpu_fit != NVL_GPU_UNKNOWN;
-}
-
-static bool is_kernel_misfit(const struct nvl_driver_answer *a)
-{
-    return a->kernel_fit != NVL_KERNEL_FITS && a->kernel_fit != NVL_KERNEL_UNKNOWN;
-}
-
-static enum nvl_way_fit verdict_of(const struct nvl_driver_answer *a)
-{
-    return a->fits                                   ? NVL_WAY_FITS
-           : is_gpu_misfit(a) || is_kernel_misfit(a) ? NVL_WAY_UNFIT
-                                                     : NVL_WAY_UNCERTAIN;
-}
-
-static char *why_not_gpu(const struct nvl_driver_need *need, const struct nvl_driver_answer *a)
-{
-    const struct nvl_generation *g = nvl_support_generation(need->support, a->gpu->pci_device);
-
-    switch (a->gpu_fit) {
-    case NVL_GPU_TOO_NEW:
-        return nvl_xasprintf("does not know %s", g->name);
-    case NVL_GPU_TOO_OLD:
-        return nvl_xasprintf("dropped %s", g->name);
-    case NVL_GPU_NEEDS_OPEN:
-        return nvl_xasprintf("%s needs open modules", g->name);
-    case NVL_GPU_NEEDS_PROPRIETARY:
-        return nvl_xasprintf("%s needs proprietary modules", g->name);
-    default:
-        return nvl_xasprintf("nvlxc does not know GPU 10de:%04x", a->gpu->pci_device);
-    }
-}
-
-/* What is certain comes first; NULL if it fits. */
-static char *why_not(const struct nvl_driver_need *need, const struct nvl_driver_answer *a)
-{
-    nvl_autofree char *series = need->system->kernel != NULL ? nvl_kernel_series(need->system->kernel) : NULL;
-
-    if (is_gpu_misfit(a))
-        return why_not_gpu(need, a);
-    switch (a->kernel_fit) {
-    case NVL_KERNEL_TOO_NEW:
-        return nvl_xasprintf("builds up to kernel %s", a->row->max);
-    case NVL_KERNEL_TOO_OLD:
-        return nvl_xasprintf("builds from kernel %s on", a->row->min);
-    case NVL_KERNEL_FAILS:
-        return nvl_xasprintf("fails on kernel %s", series);
-    default:
-        break;
-    }
-    if (a->gpu_fit != NVL_GPU_FITS)
-        return why_not_gpu(need, a);
-    if (a->kernel_fit == NVL_KERNEL_FITS)
-        return NULL;
-    return series != NULL ? nvl_xasprintf("no report for kernel %s", series)
-                          : nvl_xstrdup("the kernel is unknown");
-}
-
 /* ---- the table's ---- */
-
-/* What NVIDIA's archives for Debian have: that of Debian 12 began with CUDA 12.3, that of 13 with CUDA 13. */
-static bool archive_has(const struct nvl_system *system, const char *branch)
-{
-    const char *first = is_equal_text(system->codename, "bookworm") ? "545"
-                        : is_equal_text(system->codename, "trixie") ? "580"
-                                                                    : NULL;
-
-    return nvl_family_of(system) == NVL_FAMILY_DEBIAN && first != NULL &&
-           nvl_version_compare(branch, first) >= 0;
-}
 
 static enum nvl_way_kind kind_of(const struct nvl_driver_answer *a)
 {
@@ -166,14 +93,14 @@ static bool is_same_driver(const struct nvl_driver_answer *a, const struct nvl_d
  * Of what does not fit the newest, which is the nearest. */
 static bool is_better(const struct nvl_driver_answer *a, const struct nvl_driver_answer *b)
 {
-    enum nvl_way_fit fit = verdict_of(a);
+    enum nvl_verdict fit = nvl_driver_verdict(a);
 
-    if (fit != verdict_of(b))
-        return fit < verdict_of(b);
+    if (fit != nvl_driver_verdict(b))
+        return fit < nvl_driver_verdict(b);
     int order = nvl_version_compare(nvl_row_version(a->row), nvl_row_version(b->row));
     if (order != 0)
-        return fit == NVL_WAY_FITS && kind_of(a) == NVL_WAY_RUN ? order < 0 : order > 0;
-    return is_gpu_misfit(b) && !is_gpu_misfit(a);
+        return fit == NVL_VERDICT_FITS && kind_of(a) == NVL_WAY_RUN ? order < 0 : order > 0;
+    return nvl_is_gpu_misfit(b) && !nvl_is_gpu_misfit(a);
 }
 
 /* The other flavor of the same driver is no worse. */
@@ -194,17 +121,17 @@ static void add_way(const struct nvl_driver_need *need, const struct nvl_driver_
 {
     const struct nvl_kernel_range *row = best->row;
     const char *version = row->package != NULL ? row->package : nvl_row_version(row);
-    enum nvl_way_fit fit = verdict_of(best);
+    enum nvl_verdict fit = nvl_driver_verdict(best);
 
     *NVL_APPEND(ways->items, ways->count) = (struct nvl_driver_way){
         .kind = kind,
         .source = source_of(need, kind, row->series),
         .branch = nvl_xstrdup(row->branch),
         .version = nvl_xstrdup(version),
-        .or_newer = is_from_nvidia(kind) && fit == NVL_WAY_FITS,
+        .or_newer = is_from_nvidia(kind) && fit == NVL_VERDICT_FITS,
         .flavour = is_either(answers, best) ? "either" : nvl_flavour_name(best->flavour),
         .fit = fit,
-        .why_not = why_not(need, best),
+        .why_not = nvl_driver_why_not(need, best),
     };
 }
 
@@ -261,27 +188,18 @@ static char *source_of_installed(const struct nvl_driver_need *need, enum nvl_wa
     return source_of(need, kind, d->series);
 }
 
-/* Fills the way in with what is installed, a package before what is loaded: it may wait for a reboot. False
- * if nothing is. A loaded driver fits its kernel, whatever the table says. */
+/* Fills the way in with what is installed; false if nothing is. */
 static bool find_present_driver(const struct nvl_driver_need *need, struct nvl_driver_way *way,
                                 struct nvl_driver_answer *a)
 {
     const struct nvl_installed_driver *d = need->installed;
-    const struct nvl_driver_version *loaded = need->loaded;
-    bool is_package = d->package_version != NULL && d->version[0] != '\0';
-    bool is_loaded =
-        loaded->loaded && (!is_package || d->version[0] == '\0' || strcmp(d->version, loaded->version) == 0);
-    const char *version = is_loaded && loaded->version[0] != '\0' ? loaded->version : d->version;
-    enum nvl_flavour flavour = is_loaded ? loaded->flavour : d->flavour;
-    bool is_vgpu = d->origin == NVL_ORIGIN_VGPU;
+    const char *version = nvl_driver_answer_installed(need, a);
+    bool is_package = d->package_version != NULL && d->version[0] != '\0',
+         is_vgpu = d->origin == NVL_ORIGIN_VGPU;
     enum nvl_way_kind kind = kind_of_installed(d);
 
-    if (d->origin == NVL_ORIGIN_NONE && !loaded->loaded)
+    if (version == NULL)
         return false;
-    nvl_driver_answer_of(need, version, d->package_version, flavour, a);
-    if (is_loaded)
-        a->kernel_fit = NVL_KERNEL_FITS;
-    a->fits = a->kernel_fit == NVL_KERNEL_FITS && a->gpu_fit == NVL_GPU_FITS;
     *way = (struct nvl_driver_way){
         .kind = kind,
         .source = source_of_installed(need, kind),
@@ -289,20 +207,19 @@ static bool find_present_driver(const struct nvl_driver_need *need, struct nvl_d
         .version = is_package           ? nvl_xstrdup(d->package_version)
                    : version[0] != '\0' ? nvl_xstrdup(version)
                                         : NULL,
-        .flavour = nvl_flavour_name(flavour),
-        .fit = is_vgpu ? NVL_WAY_UNFIT : verdict_of(a),
-        .why_not = is_vgpu ? nvl_xstrdup("has no CUDA") : why_not(need, a),
+        .flavour = nvl_flavour_name(a->flavour),
+        .fit = is_vgpu ? NVL_VERDICT_UNFIT : nvl_driver_verdict(a),
+        .why_not = is_vgpu ? nvl_xstrdup("has no CUDA") : nvl_driver_why_not(need, a),
         .is_installed = true,
     };
     return true;
 }
 
 /* The version that another one must be newer than: the installed one's, if it is too old. NULL for any. */
-static const char *find_floor(const struct nvl_driver_need *need, const struct nvl_driver_way *installed,
-                              const struct nvl_driver_answer *a)
+static const char *find_floor(const struct nvl_driver_need *need, const struct nvl_driver_answer *a)
 {
-    bool is_newer_wanted = installed->fit == NVL_WAY_UNFIT &&
-                           (a->gpu_fit == NVL_GPU_TOO_NEW || (!is_gpu_misfit(a) && is_kernel_misfit(a)));
+    bool is_newer_wanted = nvl_driver_verdict(a) == NVL_VERDICT_UNFIT &&
+                           (a->gpu_fit == NVL_GPU_TOO_NEW || !nvl_is_gpu_misfit(a));
 
     return is_newer_wanted && need->installed->version[0] != '\0' ? need->installed->version : NULL;
 }
@@ -322,7 +239,7 @@ static void merge_installed(struct nvl_driver_way *installed, struct nvl_driver_
     for (size_t i = 0; i < ways->count; i++) {
         struct nvl_driver_way *way = &ways->items[i];
         if (!is_installed_way(way, installed) ||
-            (is_from_nvidia(way->kind) && installed->fit == NVL_WAY_UNFIT))
+            (is_from_nvidia(way->kind) && installed->fit == NVL_VERDICT_UNFIT))
             continue;
         installed->kind = way->kind;
         free(installed->source);
@@ -336,21 +253,13 @@ static void merge_installed(struct nvl_driver_way *installed, struct nvl_driver_
 
 /* ---- which is recommended ---- */
 
-/* GPUs that this host's driver would drive. */
-static bool has_host_gpu(const struct nvl_driver_need *need)
-{
-    for (size_t i = 0; i < need->gpus->count; i++)
-        if (nvl_is_host_gpu(&need->gpus->items[i]))
-            return true;
-    return false;
-}
-
+/* By its branch or its version. */
 static struct nvl_driver_way *find_way(struct nvl_driver_ways *ways, enum nvl_way_kind kind,
                                        const char *branch, const char *version)
 {
     for (size_t i = 0; i < ways->count; i++) {
         struct nvl_driver_way *way = &ways->items[i];
-        if (way->kind == kind && way->fit != NVL_WAY_UNFIT && is_equal_text(way->branch, branch) &&
+        if (way->kind == kind && (branch == NULL || is_equal_text(way->branch, branch)) &&
             (version == NULL || is_equal_text(way->version, version)))
             return way;
     }
@@ -360,7 +269,7 @@ static struct nvl_driver_way *find_way(struct nvl_driver_ways *ways, enum nvl_wa
 static struct nvl_driver_way *find_present_way(struct nvl_driver_ways *ways)
 {
     for (size_t i = 0; i < ways->count; i++)
-        if (ways->items[i].is_installed && ways->items[i].fit != NVL_WAY_UNFIT)
+        if (ways->items[i].is_installed && ways->items[i].fit != NVL_VERDICT_UNFIT)
             return &ways->items[i];
     return NULL;
 }
@@ -368,85 +277,67 @@ static struct nvl_driver_way *find_present_way(struct nvl_driver_ways *ways)
 /* With another kernel of Proxmox's, what does not fit this one does. */
 static struct nvl_driver_way *find_chosen(const struct nvl_choice *c, struct nvl_driver_ways *ways)
 {
-    enum nvl_way_kind kind = c->backports ? NVL_WAY_BACKPORTS : NVL_WAY_DEBIAN;
+    struct nvl_driver_way *way =
+        find_way(ways, c->backports ? NVL_WAY_BACKPORTS : NVL_WAY_DEBIAN, NULL, c->version);
 
-    for (size_t i = 0; i < ways->count; i++) {
-        struct nvl_driver_way *way = &ways->items[i];
-        if (way->kind != kind || !is_equal_text(way->version, c->version))
-            continue;
-        if (c->needs_kernel) {
-            way->fit = NVL_WAY_FITS;
-            way->kernel = nvl_xstrdup(c->kernel);
-            way->flavour = nvl_flavour_name(c->flavour);
-            free(TAKE_PTR(way->why_not));
-        }
+    if (way == NULL || !c->needs_kernel)
         return way;
-    }
-    return NULL;
+    way->fit = NVL_VERDICT_FITS;
+    way->kernel = nvl_xstrdup(c->kernel);
+    way->flavour = nvl_flavour_name(c->flavour);
+    free(TAKE_PTR(way->why_not));
+    return way;
 }
 
 static struct nvl_driver_way *find_nvidias(const struct nvl_driver_need *need, const char *floor,
                                            struct nvl_driver_ways *ways)
 {
-    const struct nvl_installed_driver *d = need->installed;
+    bool is_archive = need->installed->origin == NVL_ORIGIN_ARCHIVE;
     nvl_auto(nvl_by_hand_clear) struct nvl_by_hand h = {0};
 
-    nvl_choose_by_hand(need, need->system->kernel != NULL ? need->system->kernel : "", floor, &h);
-    return h.fits ? find_way(ways, d->origin == NVL_ORIGIN_ARCHIVE ? NVL_WAY_ARCHIVE : NVL_WAY_RUN, h.branch,
-                             NULL)
-                  : NULL;
+    nvl_choose_by_hand(need, need->system->kernel, floor, &h);
+    return h.fits ? find_way(ways, is_archive ? NVL_WAY_ARCHIVE : NVL_WAY_RUN, h.branch, NULL) : NULL;
 }
 
 static struct nvl_driver_way *find_recommended(const struct nvl_driver_need *need, const struct nvl_choice *c,
                                                const char *floor, struct nvl_driver_ways *ways)
 {
-    struct nvl_driver_way *present = find_present_way(ways), *way = NULL;
+    struct nvl_driver_way *present = find_present_way(ways);
 
-    if (c->is_final || !has_host_gpu(need))
+    if (c->is_final || !nvl_has_host_gpu(need))
         return present;
     if (c->kind == NVL_CHOICE_PACKAGE)
         return find_chosen(c, ways);
     if (present != NULL)
         return present;
-    for (size_t i = 0; c->series != NULL && way == NULL && i < ways->count; i++)
-        if (ways->items[i].kind == NVL_WAY_SERIES && ways->items[i].fit == NVL_WAY_FITS)
-            way = &ways->items[i];
-    if (way == NULL && nvl_family_of(need->system) == NVL_FAMILY_DEBIAN)
-        way = find_nvidias(need, floor, ways);
-    for (size_t i = 0; way == NULL && i < ways->count; i++)
-        if (ways->items[i].kind == NVL_WAY_DISTRIBUTION && ways->items[i].fit != NVL_WAY_UNFIT)
-            way = &ways->items[i];
-    return way;
+    if (nvl_family_of(need->system) != NVL_FAMILY_DEBIAN)
+        return find_way(ways, NVL_WAY_DISTRIBUTION, NULL, NULL);
+    for (size_t i = 0; c->series != NULL && i < ways->count; i++)
+        if (ways->items[i].kind == NVL_WAY_SERIES && nvl_has_suffix(ways->items[i].source, c->series))
+            return &ways->items[i];
+    return find_nvidias(need, floor, ways);
 }
 
 /* ---- all ---- */
 
-static int compare_ways(const struct nvl_driver_way *a, const struct nvl_driver_way *b)
+static int compare_ways(const void *one, const void *other)
 {
+    const struct nvl_driver_way *a = one, *b = other;
+
     if (a->is_recommended != b->is_recommended)
         return a->is_recommended ? -1 : 1;
     if (a->fit != b->fit)
         return a->fit < b->fit ? -1 : 1;
     if (a->kind != b->kind)
         return a->kind < b->kind ? -1 : 1;
-    return a->branch != NULL && b->branch != NULL ? nvl_version_compare(a->branch, b->branch) : 0;
-}
-
-static void sort_ways(struct nvl_driver_ways *ways)
-{
-    for (size_t i = 1; i < ways->count; i++)
-        for (size_t n = i; n > 0 && compare_ways(&ways->items[n], &ways->items[n - 1]) < 0; n--) {
-            struct nvl_driver_way one = ways->items[n];
-            ways->items[n] = ways->items[n - 1];
-            ways->items[n - 1] = one;
-        }
+    return nvl_version_compare(a->version != NULL ? a->version : "", b->version != NULL ? b->version : "");
 }
 
 static char *find_note(const struct nvl_driver_need *need, const struct nvl_choice *c, bool is_recommended)
 {
     const struct nvl_gpu *one, *other;
 
-    if (!has_host_gpu(need))
+    if (!nvl_has_host_gpu(need))
         return nvl_xasprintf("%s: only the kernel was looked at",
                              need->gpus->count > 0 ? "vfio-pci has this host's GPUs, for virtual machines"
                                                    : "this host has no NVIDIA GPU");
@@ -471,7 +362,7 @@ static void add_other_packages(const struct nvl_driver_need *need, struct nvl_dr
         *NVL_APPEND(ways->items, ways->count) = (struct nvl_driver_way){
             .kind = NVL_WAY_DISTRIBUTION,
             .source = source_of(need, NVL_WAY_DISTRIBUTION, NULL),
-            .fit = NVL_WAY_UNCERTAIN,
+            .fit = NVL_VERDICT_UNKNOWN,
             .why_not = nvl_xstrdup("nvlxc does not know their version"),
         };
 }
@@ -488,22 +379,8 @@ static void add_known(const struct nvl_driver_need *need, const char *floor, str
             add_best(need, &answers, i, kind, NULL, ways);
         else if (has_installer)
             add_best(need, &answers, i, kind, floor, ways);
-        if (kind == NVL_WAY_RUN && archive_has(need->system, answers.items[i].row->branch))
+        if (kind == NVL_WAY_RUN && nvl_archive_has(need->system, answers.items[i].row->branch))
             add_best(need, &answers, i, NVL_WAY_ARCHIVE, floor, ways);
-    }
-}
-
-/* None builds for PREEMPT_RT; a loaded one stays. */
-static void refuse_realtime(const struct nvl_driver_need *need, struct nvl_driver_ways *ways)
-{
-    for (size_t i = 0; i < ways->count; i++) {
-        struct nvl_driver_way *way = &ways->items[i];
-        if (way->fit == NVL_WAY_UNFIT || (way->is_installed && need->loaded->loaded))
-            continue;
-        way->fit = NVL_WAY_UNFIT;
-        way->or_newer = false;
-        free(way->why_not);
-        way->why_not = nvl_xstrdup("fails on a real-time kernel");
     }
 }
 
@@ -521,18 +398,17 @@ void nvl_driver_ways_find(const struct nvl_driver_need *need, struct nvl_driver_
 
     *ways = (struct nvl_driver_ways){.kernel = kernel != NULL ? nvl_xstrdup(kernel) : NULL};
     bool is_installed = find_present_driver(need, &installed, &answer);
-    const char *floor = is_installed ? find_floor(need, &installed, &answer) : NULL;
+    const char *floor = is_installed ? find_floor(need, &answer) : NULL;
     add_known(need, floor, ways);
     add_other_packages(need, ways);
     if (is_installed)
         merge_installed(&installed, ways);
     if (has_chooser(need->system))
         nvl_choose_driver(need, &choice);
-    if (kernel != NULL && strstr(kernel, "-rt-") != NULL)
-        refuse_realtime(need, ways);
     struct nvl_driver_way *best = find_recommended(need, &choice, floor, ways);
     if (best != NULL)
         best->is_recommended = true;
     ways->note = find_note(need, &choice, best != NULL);
-    sort_ways(ways);
+    if (ways->count > 0)
+        qsort(ways->items, ways->count, sizeof *ways->items, compare_ways);
 }

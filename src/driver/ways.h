@@ -16,8 +16,6 @@ enum nvl_way_kind {
     NVL_WAY_OTHER,        /* something else that is installed */
 };
 
-enum nvl_way_fit { NVL_WAY_FITS, NVL_WAY_UNCERTAIN, NVL_WAY_UNFIT };
-
 struct nvl_driver_way {
     enum nvl_way_kind kind;
     char *source;        /* for people: "Debian trixie", "NVIDIA's .run" */
@@ -25,7 +23,7 @@ struct nvl_driver_way {
     char *version;       /* "550.163.01-4~bpo13+1", "580.142"; NULL if unknown */
     bool or_newer;       /* `version` is the oldest of the branch that fits */
     const char *flavour; /* "open", "proprietary", "either"; NULL if unknown */
-    enum nvl_way_fit fit;
+    enum nvl_verdict fit;
     char *why_not; /* "builds up to kernel 6.15"; NULL if it fits */
     char *kernel;  /* it fits on this kernel, which Proxmox would pin; NULL for the running one */
     bool is_installed, is_recommended;
