@@ -6,10 +6,17 @@
 #include "driver/origin.h"
 #include "host/gpu_state.h"
 
-/* A GPU that a virtual machine has is not ours to drive. */
-static bool is_host_gpu(const struct nvl_gpu *gpu)
+bool nvl_is_host_gpu(const struct nvl_gpu *gpu)
 {
     return gpu->driver != NVL_GPU_VFIO && nvl_gpu_state(gpu) != NVL_GPU_IS_VIRTUAL;
+}
+
+bool nvl_has_host_gpu(const struct nvl_driver_need *need)
+{
+    for (size_t i = 0; i < need->gpus->count; i++)
+        if (nvl_is_host_gpu(&need->gpus->items[i]))
+            return true;
+    return false;
 }
 
 const char *nvl_newest_kernel(const struct nvl_driver_need *need)
@@ -44,15 +51,16 @@ static bool is_driven_by(const struct nvl_driver_need *need, const struct nvl_gp
            is_of_branch(need->loaded->version, branch);
 }
 
-enum nvl_gpu_fit nvl_gpus_fit(const struct nvl_driver_need *need, const char *version,
-                              enum nvl_flavour flavour, const struct nvl_gpu **misfit)
+/* For the first GPU that the driver does not fit; FITS if it fits each. */
+static enum nvl_gpu_fit fit_gpus(const struct nvl_driver_need *need, const char *version,
+                                 enum nvl_flavour flavour, const struct nvl_gpu **misfit)
 {
     *misfit = NULL;
     for (size_t i = 0; i < need->gpus->count; i++) {
         const struct nvl_gpu *gpu = &need->gpus->items[i];
         const struct nvl_generation *g = nvl_support_generation(need->support, gpu->pci_device);
         enum nvl_gpu_fit fit = nvl_generation_fits(g, version, flavour);
-        if (!is_host_gpu(gpu) || fit == NVL_GPU_FITS || (g == NULL && is_driven_by(need, gpu, version)))
+        if (!nvl_is_host_gpu(gpu) || fit == NVL_GPU_FITS || (g == NULL && is_driven_by(need, gpu, version)))
             continue;
         *misfit = gpu;
         return fit;
@@ -76,18 +84,70 @@ static bool find_supplier(const struct nvl_driver_need *need, const struct nvl_k
     return *supplier == NVL_SUPPLIER_BACKPORTS || row->suite[len] == '\0';
 }
 
+/* NVIDIA has had the open modules since 515; Debian's series have only the proprietary ones. */
+static bool has_flavour(const struct nvl_kernel_range *row, enum nvl_flavour flavour)
+{
+    if (row->flavour != NULL)
+        return strcmp(row->flavour, nvl_flavour_name(flavour)) == 0;
+    return flavour != NVL_FLAVOUR_OPEN ||
+           (row->series == NULL && nvl_version_compare(row->branch, "515") >= 0);
+}
+
+/* PREEMPT_RT, for which no driver builds (BUILD_EXCLUSIVE_CONFIG of its dkms.conf). */
+static bool is_realtime(const char *kernel)
+{
+    return kernel != NULL && strstr(kernel, "-rt-") != NULL;
+}
+
+static void judge_row(const struct nvl_driver_need *need, const char *kernel, const char *version,
+                      struct nvl_driver_answer *a)
+{
+    const char *newest = nvl_newest_kernel(need);
+
+    a->kernel_fit = is_realtime(kernel) ? NVL_KERNEL_FAILS : nvl_kernel_fits(a->row, kernel);
+    a->gpu_fit = fit_gpus(need, version, a->flavour, &a->gpu);
+    a->fits = a->kernel_fit == NVL_KERNEL_FITS && a->gpu_fit == NVL_GPU_FITS;
+    a->fits_newest = a->fits && nvl_kernel_fits(a->row, newest) == NVL_KERNEL_FITS;
+}
+
+void nvl_driver_answer_of(const struct nvl_driver_need *need, const char *version, enum nvl_flavour flavour,
+                          struct nvl_driver_answer *a)
+{
+    *a = (struct nvl_driver_answer){.supplier = NVL_SUPPLIER_NVIDIA, .flavour = flavour};
+    a->row = nvl_support_driver(need->support, version, NULL, flavour);
+    judge_row(need, need->system->kernel, version, a);
+    if (need->loaded->loaded && strcmp(need->loaded->version, version) == 0)
+        a->kernel_fit = NVL_KERNEL_FITS;
+}
+
+const char *nvl_driver_answer_installed(const struct nvl_driver_need *need, struct nvl_driver_answer *a)
+{
+    const struct nvl_installed_driver *d = need->installed;
+    const struct nvl_driver_version *loaded = need->loaded;
+    bool is_package = d->package_version != NULL && d->version[0] != '\0';
+    bool is_loaded = loaded->loaded && (!is_package || strcmp(d->version, loaded->version) == 0);
+    const char *version = is_loaded && loaded->version[0] != '\0' ? loaded->version : d->version;
+
+    if (d->origin == NVL_ORIGIN_NONE && !loaded->loaded)
+        return NULL;
+    *a = (struct nvl_driver_answer){.flavour = is_loaded ? loaded->flavour : d->flavour};
+    a->row = nvl_support_driver(need->support, version, d->package_version, a->flavour);
+    judge_row(need, need->system->kernel, version, a);
+    if (is_loaded)
+        a->kernel_fit = NVL_KERNEL_FITS;
+    a->fits = a->kernel_fit == NVL_KERNEL_FITS && a->gpu_fit == NVL_GPU_FITS;
+    return version;
+}
+
 static void add_answer(const struct nvl_driver_need *need, const char *kernel,
                        const struct nvl_kernel_range *row, enum nvl_supplier supplier,
                        enum nvl_flavour flavour, struct nvl_driver_answers *answers)
 {
-    if (row->flavour != NULL && strcmp(row->flavour, nvl_flavour_name(flavour)) != 0)
+    if (!has_flavour(row, flavour))
         return;
     struct nvl_driver_answer *a = NVL_APPEND(answers->items, answers->count);
     *a = (struct nvl_driver_answer){.supplier = supplier, .row = row, .flavour = flavour};
-    a->kernel_fit = nvl_kernel_fits(row, kernel);
-    a->gpu_fit = nvl_gpus_fit(need, nvl_row_version(row), flavour, &a->gpu);
-    a->fits = a->kernel_fit == NVL_KERNEL_FITS && a->gpu_fit == NVL_GPU_FITS;
-    a->fits_newest = a->fits && nvl_kernel_fits(row, nvl_newest_kernel(need)) == NVL_KERNEL_FITS;
+    judge_row(need, kernel, nvl_row_version(row), a);
 }
 
 /* Installed packages of a series come first, since others would replace them; else those of a series last. */
@@ -154,10 +214,9 @@ void nvl_driver_answers_clear(struct nvl_driver_answers *answers)
 
 /* ---- the GPUs among themselves ---- */
 
-static const struct nvl_generation *generation_of(const struct nvl_driver_need *need,
-                                                  const struct nvl_gpu *gpu)
+const struct nvl_generation *nvl_gpu_generation(const struct nvl_driver_need *need, const struct nvl_gpu *gpu)
 {
-    return is_host_gpu(gpu) ? nvl_support_generation(need->support, gpu->pci_device) : NULL;
+    return nvl_is_host_gpu(gpu) ? nvl_support_generation(need->support, gpu->pci_device) : NULL;
 }
 
 static bool have_common_driver(const struct nvl_generation *a, const struct nvl_generation *b)
@@ -173,8 +232,8 @@ bool nvl_gpus_conflict(const struct nvl_driver_need *need, const struct nvl_gpu 
 {
     for (size_t i = 0; i < need->gpus->count; i++)
         for (size_t n = i + 1; n < need->gpus->count; n++) {
-            const struct nvl_generation *a = generation_of(need, &need->gpus->items[i]);
-            const struct nvl_generation *b = generation_of(need, &need->gpus->items[n]);
+            const struct nvl_generation *a = nvl_gpu_generation(need, &need->gpus->items[i]);
+            const struct nvl_generation *b = nvl_gpu_generation(need, &need->gpus->items[n]);
             if (a == NULL || b == NULL || have_common_driver(a, b))
                 continue;
             *one = &need->gpus->items[i];
@@ -188,7 +247,7 @@ const struct nvl_gpu *nvl_gpu_unknown(const struct nvl_driver_need *need)
 {
     for (size_t i = 0; i < need->gpus->count; i++) {
         const struct nvl_gpu *gpu = &need->gpus->items[i];
-        if (is_host_gpu(gpu) && gpu->driver != NVL_GPU_NVIDIA && generation_of(need, gpu) == NULL)
+        if (nvl_is_host_gpu(gpu) && gpu->driver != NVL_GPU_NVIDIA && nvl_gpu_generation(need, gpu) == NULL)
             return gpu;
     }
     return NULL;
@@ -226,147 +285,88 @@ char *nvl_conflict_text(const struct nvl_driver_need *need, const struct nvl_gpu
                          other->pci, b->name, for_b, one->pci, a->name);
 }
 
-/* ---- NVIDIA's own drivers ---- */
-
-enum nvl_flavour nvl_needed_flavour(const struct nvl_driver_need *need)
-{
-    for (size_t i = 0; i < need->gpus->count; i++) {
-        const struct nvl_generation *g = generation_of(need, &need->gpus->items[i]);
-        if (g != NULL && g->open != g->proprietary)
-            return g->open ? NVL_FLAVOUR_OPEN : NVL_FLAVOUR_PROPRIETARY;
-    }
-    return NVL_FLAVOUR_UNKNOWN;
-}
-
 const char *nvl_last_branch(const struct nvl_driver_need *need)
 {
     const char *last = NULL;
 
     for (size_t i = 0; i < need->gpus->count; i++) {
-        const struct nvl_generation *g = generation_of(need, &need->gpus->items[i]);
+        const struct nvl_generation *g = nvl_gpu_generation(need, &need->gpus->items[i]);
         if (g != NULL && g->last != NULL && (last == NULL || nvl_version_compare(g->last, last) < 0))
             last = g->last;
     }
     return last;
 }
 
-static bool is_nvidias(const struct nvl_driver_answer *a)
+/* The archive for Debian 12 began with CUDA 12.3, that for 13 with CUDA 13. */
+bool nvl_archive_has(const struct nvl_system *system, const char *branch)
 {
-    return a->supplier == NVL_SUPPLIER_NVIDIA;
+    const char *codename = system->codename != NULL ? system->codename : "";
+    const char *first = strcmp(codename, "bookworm") == 0 ? "545"
+                        : strcmp(codename, "trixie") == 0 ? "580"
+                                                          : NULL;
+
+    return nvl_family_of(system) == NVL_FAMILY_DEBIAN && first != NULL &&
+           nvl_version_compare(branch, first) >= 0;
 }
 
-/* Of NVIDIA's answers, oldest driver first: the first that fits, from `at` on and newer than `newer_than`. */
-static const struct nvl_driver_answer *next_fitting(const struct nvl_driver_answers *answers,
-                                                    const struct nvl_driver_answer *after,
-                                                    const char *newer_than)
-{
-    const struct nvl_driver_answer *best = NULL;
+/* ---- in words ---- */
 
-    for (size_t i = 0; i < answers->count; i++) {
-        const struct nvl_driver_answer *a = &answers->items[i];
-        const char *version = nvl_row_version(a->row);
-        if (!is_nvidias(a) || !a->fits ||
-            (newer_than != NULL && nvl_version_compare(version, newer_than) <= 0) ||
-            (after != NULL && nvl_version_compare(a->row->branch, after->row->branch) <= 0))
-            continue;
-        if (best == NULL || nvl_version_compare(version, nvl_row_version(best->row)) < 0)
-            best = a;
-    }
-    return best;
+bool nvl_is_gpu_misfit(const struct nvl_driver_answer *a)
+{
+    return a->gpu_fit != NVL_GPU_FITS && a->gpu_fit != NVL_GPU_UNKNOWN;
 }
 
-/* Whether every driver of a later branch fits the kernel, as far as the table knows: only then "or newer" may
- * leave the branch. For example, none of 590, which has ended, fits 6.19. */
-static bool fit_later_branches(const struct nvl_driver_answers *answers, const struct nvl_driver_answer *a)
+static bool is_kernel_misfit(const struct nvl_driver_answer *a)
 {
-    for (size_t i = 0; i < answers->count; i++) {
-        const struct nvl_driver_answer *later = &answers->items[i];
-        bool is_misfit = later->kernel_fit == NVL_KERNEL_TOO_NEW || later->kernel_fit == NVL_KERNEL_FAILS;
-        if (is_nvidias(later) && is_misfit && nvl_version_compare(later->row->branch, a->row->branch) > 0)
-            return false;
-    }
-    return true;
+    return a->kernel_fit != NVL_KERNEL_FITS && a->kernel_fit != NVL_KERNEL_UNKNOWN;
 }
 
-/* The first of a later branch after which any newer one works; NULL for none. */
-static const struct nvl_driver_answer *next_unbounded(const struct nvl_driver_answers *answers,
-                                                      const struct nvl_driver_answer *first)
+enum nvl_verdict nvl_driver_verdict(const struct nvl_driver_answer *a)
 {
-    const struct nvl_driver_answer *a = first;
-
-    while ((a = next_fitting(answers, a, NULL)) != NULL)
-        if (fit_later_branches(answers, a))
-            return a;
-    return NULL;
+    return a->fits                                       ? NVL_VERDICT_FITS
+           : nvl_is_gpu_misfit(a) || is_kernel_misfit(a) ? NVL_VERDICT_UNFIT
+                                                         : NVL_VERDICT_UNKNOWN;
 }
 
-static char *text_of_fitting(const struct nvl_driver_need *need, const struct nvl_driver_answers *answers,
-                             const struct nvl_driver_answer *first)
+static char *why_not_gpu(const struct nvl_driver_need *need, const struct nvl_driver_answer *a)
 {
-    const char *version = nvl_row_version(first->row), *branch = first->row->branch;
-    bool is_bounded = nvl_last_branch(need) != NULL;
+    const struct nvl_generation *g = nvl_support_generation(need->support, a->gpu->pci_device);
 
-    if (!is_bounded && fit_later_branches(answers, first))
-        return nvl_xasprintf("%s or newer", version);
-    nvl_autofree char *of_branch = first->row->from != NULL
-                                       ? nvl_xasprintf("%s or newer of branch %s", version, branch)
-                                       : nvl_xasprintf("a driver of branch %s", branch);
-    const struct nvl_driver_answer *later = is_bounded ? NULL : next_unbounded(answers, first);
-    if (later == NULL)
-        return nvl_xstrdup(of_branch);
-    return nvl_xasprintf("%s, or %s or newer", of_branch, nvl_row_version(later->row));
-}
-
-/* Nothing known fits: the driver must be newer than all that are known. */
-static char *text_of_unknown(const struct nvl_driver_need *need, const struct nvl_driver_answers *answers)
-{
-    const char *last = nvl_last_branch(need), *newest = NULL;
-
-    for (size_t i = 0; i < answers->count; i++) {
-        const struct nvl_driver_answer *a = &answers->items[i];
-        bool is_allowed = is_nvidias(a) && (last == NULL || nvl_version_compare(a->row->branch, last) <= 0);
-        if (is_allowed && (newest == NULL || nvl_version_compare(nvl_row_version(a->row), newest) > 0))
-            newest = nvl_row_version(a->row);
-    }
-    if (newest == NULL && last != NULL)
-        return nvl_xasprintf("a driver of branch %s", last);
-    return nvl_xasprintf("a driver newer than %s, the newest that nvlxc knows%s",
-                         newest != NULL ? newest : "this release of nvlxc",
-                         last != NULL ? " for this GPU" : "");
-}
-
-/* The oldest of the branch that fits and that the table names; NULL for none. The caller frees. */
-static char *name_fitting(const struct nvl_driver_answers *answers, const struct nvl_driver_answer *first)
-{
-    const char *oldest = first->row->from;
-
-    for (size_t i = 0; i < answers->count && oldest == NULL; i++) { /* in the order of versions */
-        const struct nvl_driver_answer *a = &answers->items[i];
-        if (is_nvidias(a) && a->fits && strcmp(a->row->branch, first->row->branch) == 0)
-            oldest = a->row->from;
-    }
-    return oldest != NULL ? nvl_xstrdup(oldest) : NULL;
-}
-
-void nvl_choose_by_hand(const struct nvl_driver_need *need, const char *kernel, const char *newer_than,
-                        struct nvl_by_hand *choice)
-{
-    nvl_auto(nvl_driver_answers_clear) struct nvl_driver_answers answers;
-
-    nvl_driver_answers_rank(need, kernel, &answers);
-    const struct nvl_driver_answer *first = next_fitting(&answers, NULL, newer_than);
-    *choice = (struct nvl_by_hand){.fits = first != NULL, .flavour = nvl_needed_flavour(need)};
-    if (first != NULL) {
-        choice->version = name_fitting(&answers, first);
-        choice->text = text_of_fitting(need, &answers, first);
-    } else {
-        choice->text = text_of_unknown(need, &answers);
+    switch (a->gpu_fit) {
+    case NVL_GPU_TOO_NEW:
+        return nvl_xasprintf("does not know %s", g->name);
+    case NVL_GPU_TOO_OLD:
+        return nvl_xasprintf("dropped %s", g->name);
+    case NVL_GPU_NEEDS_OPEN:
+        return nvl_xasprintf("%s needs open modules", g->name);
+    case NVL_GPU_NEEDS_PROPRIETARY:
+        return nvl_xasprintf("%s needs proprietary modules", g->name);
+    default:
+        return nvl_xasprintf("nvlxc does not know GPU 10de:%04x", a->gpu->pci_device);
     }
 }
 
-void nvl_by_hand_clear(struct nvl_by_hand *choice)
+char *nvl_driver_why_not(const struct nvl_driver_need *need, const struct nvl_driver_answer *a)
 {
-    free(choice->version);
-    free(choice->text);
-    *choice = (struct nvl_by_hand){0};
+    nvl_autofree char *series = need->system->kernel != NULL ? nvl_kernel_series(need->system->kernel) : NULL;
+
+    if (nvl_is_gpu_misfit(a))
+        return why_not_gpu(need, a);
+    switch (a->kernel_fit) {
+    case NVL_KERNEL_TOO_NEW:
+        return nvl_xasprintf("builds up to kernel %s", a->row->max);
+    case NVL_KERNEL_TOO_OLD:
+        return nvl_xasprintf("builds from kernel %s on", a->row->min);
+    case NVL_KERNEL_FAILS:
+        return is_realtime(need->system->kernel) ? nvl_xstrdup("fails on a real-time kernel")
+                                                 : nvl_xasprintf("fails on kernel %s", series);
+    default:
+        break;
+    }
+    if (a->gpu_fit != NVL_GPU_FITS)
+        return why_not_gpu(need, a);
+    if (a->kernel_fit == NVL_KERNEL_FITS)
+        return NULL;
+    return series != NULL ? nvl_xasprintf("no report for kernel %s", series)
+                          : nvl_xstrdup("the kernel is unknown");
 }

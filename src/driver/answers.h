@@ -56,12 +56,23 @@ struct nvl_driver_answers {
 void nvl_driver_answers_rank(const struct nvl_driver_need *need, const char *kernel,
                              struct nvl_driver_answers *answers);
 void nvl_driver_answers_clear(struct nvl_driver_answers *answers);
+/* The same for the installed driver: a package before the loaded one, since it may wait for a reboot. A
+ * loaded driver fits its kernel, whatever the table says. Returns its version, "" if unknown, NULL if nothing
+ * is installed; the answer's row is NULL if the table does not have it. */
+const char *nvl_driver_answer_installed(const struct nvl_driver_need *need, struct nvl_driver_answer *answer);
 
-/* Whether a driver fits all of the host's GPUs; if not, `misfit` is the first that it does not fit. */
-enum nvl_gpu_fit nvl_gpus_fit(const struct nvl_driver_need *need, const char *version,
-                              enum nvl_flavour flavour, const struct nvl_gpu **misfit);
-/* The flavor that one of the GPUs needs; UNKNOWN if both work. */
-enum nvl_flavour nvl_needed_flavour(const struct nvl_driver_need *need);
+/* The same for any driver of NVIDIA's on the running kernel. */
+void nvl_driver_answer_of(const struct nvl_driver_need *need, const char *version, enum nvl_flavour flavour,
+                          struct nvl_driver_answer *answer);
+
+/* Whether NVIDIA's archive for this release of Debian has the branch. */
+bool nvl_archive_has(const struct nvl_system *system, const char *branch);
+/* Not one that a virtual machine has, nor a virtual function. */
+bool nvl_is_host_gpu(const struct nvl_gpu *gpu);
+bool nvl_has_host_gpu(const struct nvl_driver_need *need);
+/* NULL for a GPU that is not the host's, or that the table does not know. */
+const struct nvl_generation *nvl_gpu_generation(const struct nvl_driver_need *need,
+                                                const struct nvl_gpu *gpu);
 /* Of those that can boot; the running one if none is known. */
 const char *nvl_newest_kernel(const struct nvl_driver_need *need);
 /* The row's first version, or its branch if the row covers all of it. */
@@ -81,15 +92,12 @@ const char *nvl_last_branch(const struct nvl_driver_need *need);
 /* "GPU 0000:01:00.0 (10de:2b85, Blackwell)"; the caller frees. */
 char *nvl_gpu_generation_text(const struct nvl_driver_need *need, const struct nvl_gpu *gpu);
 
-/* NVIDIA's own drivers that fit, to be installed by hand. */
-struct nvl_by_hand {
-    bool fits;     /* some fit; else `text` says what they must be newer than */
-    char *version; /* one that fits, for use in a command; NULL if only its branch is known */
-    char *text; /* "580.142 or newer of branch 580, or 595.58.03 or newer": never past a GPU's last branch */
-    enum nvl_flavour flavour; /* that the GPUs need; UNKNOWN if both work */
-};
-
-/* Those newer than `newer_than`, or all of them with NULL. */
-void nvl_choose_by_hand(const struct nvl_driver_need *need, const char *kernel, const char *newer_than,
-                        struct nvl_by_hand *choice);
-void nvl_by_hand_clear(struct nvl_by_hand *choice);
+/* Whether it fits as far as the table knows: UNKNOWN if it has nothing against it, but no word for it
+ * either. */
+enum nvl_verdict { NVL_VERDICT_FITS, NVL_VERDICT_UNKNOWN, NVL_VERDICT_UNFIT };
+enum nvl_verdict nvl_driver_verdict(const struct nvl_driver_answer *answer);
+/* Whether it is a GPU that it certainly does not fit. */
+bool nvl_is_gpu_misfit(const struct nvl_driver_answer *answer);
+/* "builds up to kernel 6.15", "does not know Blackwell": what is certain before what is unknown. NULL if it
+ * fits; the caller frees. */
+char *nvl_driver_why_not(const struct nvl_driver_need *need, const struct nvl_driver_answer *answer);

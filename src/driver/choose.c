@@ -115,8 +115,8 @@ static void say_wish_fails(const struct nvl_driver_need *need, struct nvl_choice
     if (a == NULL) {
         c->problem = nvl_xasprintf("Debian %s has no %s", need->system->codename, name);
     } else {
-        c->problem = nvl_xasprintf("Debian's %s %s does not fit kernel %s or a GPU", name, a->row->package,
-                                   need->system->kernel);
+        nvl_autofree char *why = nvl_driver_why_not(need, a);
+        c->problem = nvl_xasprintf("Debian's %s %s does not fit: %s", name, a->row->package, why);
     }
     c->hint = nvl_xstrdup("nvlxc host setup without --from chooses one that fits, if there is one");
 }

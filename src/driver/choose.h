@@ -4,6 +4,7 @@
 #pragma once
 
 #include "driver/answers.h"
+#include "driver/by_hand.h"
 
 enum nvl_choice_kind {
     NVL_CHOICE_NONE, /* no driver that may be chosen fits: `problem` and `hint` say why, and what remains */

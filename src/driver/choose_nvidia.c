@@ -6,63 +6,18 @@
 #include "driver/installer_file.h"
 #include "driver/origin.h"
 
-/* The oldest branch that NVIDIA's archive has for Debian 12, the oldest Debian that setup knows. */
-#define ARCHIVE_FIRST "535"
-
-/* What fits instead. */
-static void hint_by_hand(const struct nvl_driver_need *need, struct nvl_choice *c)
-{
-    nvl_auto(nvl_by_hand_clear) struct nvl_by_hand by_hand = {0};
-
-    nvl_choose_by_hand(need, need->system->kernel, NULL, &by_hand);
-    c->hint = nvl_xasprintf("use %s%s%s", by_hand.fits ? "the installer of " : "", by_hand.text,
-                            by_hand.fits ? "" : ", or another kernel");
-}
-
-/* "builds up to kernel 6.16"; the caller frees. */
-static char *kernel_text(const struct nvl_kernel_range *row, enum nvl_kernel_fit fit)
-{
-    if (fit == NVL_KERNEL_TOO_NEW)
-        return nvl_xasprintf("it builds up to kernel %s", row->max);
-    return nvl_xstrdup(fit == NVL_KERNEL_FAILS ? "its module was seen to fail there"
-                                               : "it is for newer kernels");
-}
-
-static char *gpu_text(const struct nvl_generation *g, enum nvl_gpu_fit fit)
-{
-    switch (fit) {
-    case NVL_GPU_TOO_NEW:
-        return nvl_xasprintf("the GPU needs %s or newer", g->first);
-    case NVL_GPU_TOO_OLD:
-        return nvl_xasprintf("the last driver of this GPU is %s", g->last);
-    case NVL_GPU_NEEDS_OPEN:
-        return nvl_xstrdup("the GPU needs the open kernel modules");
-    default:
-        return nvl_xstrdup("the GPU needs the proprietary kernel modules");
-    }
-}
-
 char *nvl_driver_misfit_text(const struct nvl_driver_need *need, const char *version,
                              enum nvl_flavour flavour)
 {
-    const struct nvl_kernel_range *row = nvl_support_driver(need->support, version, NULL, flavour);
-    enum nvl_kernel_fit kernel_fit = nvl_kernel_fits(row, need->system->kernel);
-    const struct nvl_gpu *gpu;
-    enum nvl_gpu_fit gpu_fit = nvl_gpus_fit(need, version, flavour, &gpu);
+    struct nvl_driver_answer a;
 
-    if (need->loaded->loaded &&
-        strcmp(need->loaded->version, version) == 0) /* it works, whatever the table says */
+    nvl_driver_answer_of(need, version, flavour, &a);
+    if (nvl_driver_verdict(&a) != NVL_VERDICT_UNFIT)
         return NULL;
-    if (kernel_fit != NVL_KERNEL_FITS && kernel_fit != NVL_KERNEL_UNKNOWN) {
-        nvl_autofree char *why = kernel_text(row, kernel_fit);
-        return nvl_xasprintf("driver %s does not fit kernel %s: %s", version, need->system->kernel, why);
-    }
-    if (gpu_fit != NVL_GPU_FITS && gpu_fit != NVL_GPU_UNKNOWN) {
-        nvl_autofree char *which = nvl_gpu_generation_text(need, gpu);
-        nvl_autofree char *why = gpu_text(nvl_support_generation(need->support, gpu->pci_device), gpu_fit);
-        return nvl_xasprintf("driver %s does not fit %s: %s", version, which, why);
-    }
-    return NULL;
+    nvl_autofree char *why = nvl_driver_why_not(need, &a);
+    nvl_autofree char *which = nvl_is_gpu_misfit(&a) ? nvl_gpu_generation_text(need, a.gpu)
+                                                     : nvl_xasprintf("kernel %s", need->system->kernel);
+    return nvl_xasprintf("driver %s does not fit %s: %s", version, which, why);
 }
 
 /* As far as the table knows. */
@@ -74,10 +29,8 @@ static bool fits_newest(const struct nvl_driver_need *need, const struct nvl_ker
 }
 
 /* What the GPUs need, else what is there; UNKNOWN if there is nothing. */
-static enum nvl_flavour choose_flavour(const struct nvl_driver_need *need)
+static enum nvl_flavour choose_flavour(const struct nvl_driver_need *need, enum nvl_flavour needed)
 {
-    enum nvl_flavour needed = nvl_needed_flavour(need);
-
     if (needed != NVL_FLAVOUR_UNKNOWN)
         return needed;
     return need->loaded->loaded ? need->loaded->flavour : need->installed->flavour;
@@ -97,8 +50,10 @@ void nvl_choose_installer(const struct nvl_driver_need *need, struct nvl_choice 
 {
     const struct nvl_installer_file *file = need->wish->installer;
     const char *there = need->installed->version;
-    enum nvl_flavour flavour = choose_flavour(need);
+    nvl_auto(nvl_by_hand_clear) struct nvl_by_hand by_hand = {0};
 
+    nvl_choose_by_hand(need, need->system->kernel, NULL, &by_hand);
+    enum nvl_flavour flavour = choose_flavour(need, by_hand.flavour);
     if (file->is_vgpu_host) {
         c->problem = nvl_xasprintf("%s is NVIDIA's host driver for virtual GPUs: it has no CUDA, neither for "
                                    "the host nor for containers",
@@ -107,7 +62,8 @@ void nvl_choose_installer(const struct nvl_driver_need *need, struct nvl_choice 
         return;
     }
     if ((c->problem = nvl_driver_misfit_text(need, file->version, flavour)) != NULL) {
-        hint_by_hand(need, c);
+        c->hint = nvl_xasprintf("use %s%s%s", by_hand.fits ? "the installer of " : "", by_hand.text,
+                                by_hand.fits ? "" : ", or another kernel");
         return;
     }
     const struct nvl_kernel_range *row = nvl_support_driver(need->support, file->version, NULL, flavour);
@@ -130,8 +86,10 @@ void nvl_choose_archive(const struct nvl_driver_need *need, struct nvl_choice *c
     const char *last = nvl_last_branch(need);
 
     nvl_choose_by_hand(need, need->system->kernel, NULL, &by_hand);
-    if (last != NULL && nvl_version_compare(last, ARCHIVE_FIRST) < 0) {
-        c->problem = nvl_xasprintf("NVIDIA's archive has no driver of branch %s, the last for the GPU", last);
+    if (last != NULL && !nvl_archive_has(need->system, last)) {
+        c->problem =
+            nvl_xasprintf("NVIDIA's archive for Debian %s has no driver of branch %s, the last for the GPU",
+                          need->system->codename, last);
         c->hint = nvl_xasprintf("use %s%s", by_hand.fits ? "NVIDIA's installer of " : "", by_hand.text);
         return;
     }
@@ -141,7 +99,7 @@ void nvl_choose_archive(const struct nvl_driver_need *need, struct nvl_choice *c
         c->hint = nvl_xasprintf("boot another kernel, or use %s", by_hand.text);
         return;
     }
-    enum nvl_flavour flavour = choose_flavour(need);
+    enum nvl_flavour flavour = choose_flavour(need, by_hand.flavour);
     nvl_autofree char *unknown = unknown_text(need);
     nvl_autofree char *misfit = nvl_driver_misfit_text(need, need->installed->version, flavour);
     c->kind = NVL_CHOICE_ARCHIVE;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "driver/answers.h"
+#include "driver/by_hand.h"
 
 /* The headers of the kernel that runs, and of later ones. */
 void nvl_advise_headers(const struct nvl_driver_need *need, struct nvl_strv *fix);

@@ -215,9 +215,14 @@ const struct nvl_kernel_range *nvl_support_driver(const struct nvl_support *s, c
     return best;
 }
 
+char *nvl_kernel_series(const char *kernel)
+{
+    return first_groups(kernel, 2);
+}
+
 enum nvl_kernel_fit nvl_kernel_fits(const struct nvl_kernel_range *range, const char *kernel)
 {
-    nvl_autofree char *series = first_groups(kernel, 2);
+    nvl_autofree char *series = nvl_kernel_series(kernel != NULL ? kernel : "");
 
     if (range == NULL || series[0] == '\0')
         return NVL_KERNEL_UNKNOWN;

@@ -60,8 +60,11 @@ enum nvl_kernel_fit {
     NVL_KERNEL_TOO_OLD,
     NVL_KERNEL_FAILS
 };
-/* `kernel` is a release, "6.17.2-1-pve". UNKNOWN if the range is NULL or does not cover it. */
+/* `kernel` is a release, "6.17.2-1-pve". UNKNOWN if one of them is NULL or the range does not cover it. */
 enum nvl_kernel_fit nvl_kernel_fits(const struct nvl_kernel_range *range, const char *kernel);
+
+/* "6.17" of "6.17.2-1-pve", as the table counts kernels; the caller frees. */
+char *nvl_kernel_series(const char *kernel);
 
 /* NULL for a PCI device id that is in no generation. */
 const struct nvl_generation *nvl_support_generation(const struct nvl_support *support, unsigned pci_device);

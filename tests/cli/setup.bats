@@ -344,14 +344,14 @@ refuses() {
     debian 13 6.17.4+deb13-amd64
     deb822_sources trixie
     refuses --run "$(installer 535.161.07)"
-    says "driver 535.161.07 does not fit kernel 6.17.4+deb13-amd64: it builds up to kernel 6.7" "580.105.08 or newer"
+    says "driver 535.161.07 does not fit kernel 6.17.4+deb13-amd64: builds up to kernel 6.7" "580.105.08 or newer"
     gpu 2b85
     kernel 6.12.107+deb13-amd64
     refuses --run "$(installer 550.163.01)"
-    says "does not fit GPU 0000:01:00.0 (10de:2b85, Blackwell): the GPU needs 570 or newer"
+    says "does not fit GPU 0000:01:00.0 (10de:2b85, Blackwell): does not know Blackwell"
     gpu 1b80
     refuses --run "$(installer 595.58.03)"
-    says "the last driver of this GPU is 580"
+    says "(10de:1b80, Pascal): dropped Pascal"
     refuses --run "$(installer 550.90.05 NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm)"
     says "host driver for virtual GPUs: it has no CUDA"
     # what the table does not know is the user's to know
@@ -415,7 +415,7 @@ refuses() {
     [[ "$(words driver --from nvidia)" == *' nvidia-kernel-dkms nvidia-driver-cuda' ]]
     gpu 1004
     refuses --from nvidia
-    says "NVIDIA's archive has no driver of branch 470"
+    says "NVIDIA's archive for Debian trixie has no driver of branch 470"
     # an entry that the machine has already
     gpu 2438
     put /etc/apt/sources.list.d/cuda-debian13-x86_64.list <<'SOURCES'
@@ -440,7 +440,7 @@ SOURCES
     says "Debian bookworm has no nvidia-tesla-460"
     kernel 6.16.3+deb13-amd64
     refuses --from tesla-535
-    says "nvidia-tesla-535" "does not fit"
+    says "Debian's nvidia-tesla-535 " "does not fit: builds up to kernel 6.14"
     run -2 --separate-stderr plan --from backports
     says "--from takes debian, nvidia, or the name of Debian's older drivers"
 }

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "doctor/check.h"
 #include "cli/json.h"
+#include "cli/ways.h"
 
 #define SUBJECT "%-9s  "
 
@@ -198,12 +199,34 @@ static int show_host(struct nvl_context *ctx, struct nvl_error *err)
     return nvl_findings_are_notes(&findings) ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 
+static int show_drivers(struct nvl_context *ctx, struct nvl_error *err)
+{
+    nvl_auto(nvl_host_facts_clear) struct nvl_host_facts facts = {0};
+    nvl_auto(nvl_driver_ways_clear) struct nvl_driver_ways ways = {0};
+
+    int r = nvl_host_facts_read(&facts, &ctx->root, NVL_FACTS_ANEW, err);
+    if (r == 0 && facts.support.n_kernels == 0)
+        r = nvl_support_read(&facts.support, err);
+    if (r < 0)
+        return r;
+    struct nvl_driver_need need = nvl_driver_need_of(&facts);
+    nvl_driver_ways_find(&need, &ways);
+    if (ctx->json)
+        return nvl_print_json(nvl_json_driver_ways(&ways));
+    if (!ctx->quiet)
+        nvl_print_driver_ways(&ways);
+    return NVL_EXIT_OK;
+}
+
 static int run_host(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values,
                     struct nvl_error *err)
 {
     const struct nvl_setup_options *options = values;
 
-    if (arguments->count == 1 && strcmp(arguments->items[0], "setup") == 0)
+    bool is_setup = arguments->count == 1 && strcmp(arguments->items[0], "setup") == 0;
+    if (is_setup && options->drivers)
+        return nvl_error_usage(err, "host setup: it has no --drivers; the list is in its plan");
+    if (is_setup)
         return nvl_host_setup(ctx, options, err);
     if (arguments->count == 1)
         return nvl_error_usage(err, "host: unknown word '%s': give setup or nothing", arguments->items[0]);
@@ -211,10 +234,12 @@ static int run_host(struct nvl_context *ctx, const struct nvl_strv *arguments, v
         options->from != NULL)
         return nvl_error_usage(err, "host: --run, --from, --capabilities, --dry-run and --yes work only with "
                                     "'host setup'");
-    return show_host(ctx, err);
+    return options->drivers ? show_drivers(ctx, err) : show_host(ctx, err);
 }
 
 static const struct nvl_option host_options[] = {
+    {"--drivers", NULL, "list the drivers that there are for this host, the recommended one first",
+     NVL_OPTION_FLAG, offsetof(struct nvl_setup_options, drivers)},
     {"--run", "FILE", "setup: install NVIDIA's driver from NVIDIA-Linux-*.run", NVL_OPTION_STRING,
      offsetof(struct nvl_setup_options, run)},
     {"--from", "SOURCE",

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 
 struct nvl_setup_options {
+    bool drivers; /* of host without setup */
     bool dry_run, yes;
     const char *capabilities; /* NULL for the default: compute and utility */
     const char *run;          /* NVIDIA's installer, a file */

@@ -1,0 +1,72 @@
+/* Prints the ways to a driver, for people and as JSON. */
+#include "cli/ways.h"
+
+#include "base/printable.h"
+#include "cli/table.h"
+
+#define WIDTH 80
+
+/* "yes, recommended", "no: builds up to kernel 6.15"; the caller frees. */
+static char *fits_cell(const struct nvl_driver_way *way)
+{
+    static const char *const words[] = {
+        [NVL_VERDICT_FITS] = "yes", [NVL_VERDICT_UNKNOWN] = "unknown: ", [NVL_VERDICT_UNFIT] = "no: "};
+    nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
+
+    nvl_buf_addf(&text, "%s%s", words[way->fit], way->why_not != NULL ? way->why_not : "");
+    if (way->kernel != NULL)
+        nvl_buf_addf(&text, ", on kernel %s", way->kernel);
+    if (way->is_installed)
+        nvl_buf_addf(&text, ", installed");
+    if (way->is_recommended)
+        nvl_buf_addf(&text, ", recommended");
+    return nvl_make_printable(TAKE_PTR(text.data));
+}
+
+void nvl_print_driver_ways(const struct nvl_driver_ways *ways)
+{
+    static const char *const columns[] = {"SOURCE", "VERSION", "FLAVOR", "FITS", NULL};
+    struct nvl_table *table = nvl_table_new(columns);
+    const char *line, *note = ways->note;
+    size_t len;
+
+    for (size_t i = 0; i < ways->count; i++) {
+        const struct nvl_driver_way *way = &ways->items[i];
+        nvl_autofree char *source = nvl_make_printable(nvl_xstrdup(way->source));
+        nvl_autofree char *version = nvl_way_version(way), *fits = fits_cell(way);
+        if (version != NULL)
+            nvl_make_printable(version);
+        const char *cells[] = {source, version, way->flavour, fits};
+        nvl_table_row(table, cells);
+    }
+    if (ways->count > 0)
+        nvl_table_print(table, stdout);
+    nvl_table_free(table);
+    while (note != NULL && nvl_next_wrapped(&note, WIDTH, &line, &len))
+        printf("%.*s\n", (int)len, line);
+}
+
+json_t *nvl_json_driver_ways(const struct nvl_driver_ways *ways)
+{
+    static const char *const kinds[] = {[NVL_WAY_DEBIAN] = "debian", [NVL_WAY_BACKPORTS] = "backports",
+                                        [NVL_WAY_SERIES] = "series", [NVL_WAY_DISTRIBUTION] = "distribution",
+                                        [NVL_WAY_RUN] = "run",       [NVL_WAY_ARCHIVE] = "archive",
+                                        [NVL_WAY_OTHER] = "other"};
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < ways->count; i++) {
+        const struct nvl_driver_way *way = &ways->items[i];
+        json_t *fits =
+            way->fit == NVL_VERDICT_UNKNOWN ? json_null() : json_boolean(way->fit == NVL_VERDICT_FITS);
+        json_array_append_new(
+            array,
+            json_pack("{s:o,s:s,s:o,s:o,s:b,s:o,s:o,s:o,s:o,s:b,s:b}", "source", nvl_json_string(way->source),
+                      "kind", kinds[way->kind], "branch", nvl_json_string(way->branch), "version",
+                      nvl_json_string(way->version), "or_newer", (int)way->or_newer, "flavour",
+                      nvl_json_string(way->flavour), "fits", fits, "why_not", nvl_json_string(way->why_not),
+                      "kernel", nvl_json_string(way->kernel), "installed", (int)way->is_installed,
+                      "recommended", (int)way->is_recommended));
+    }
+    return json_pack("{s:o,s:o,s:o}", "kernel", nvl_json_string(ways->kernel), "drivers", array, "note",
+                     nvl_json_string(ways->note));
+}
