@@ -23,7 +23,32 @@ static char *fits_cell(const struct nvl_driver_way *way)
     return nvl_make_printable(TAKE_PTR(text.data));
 }
 
-void nvl_print_driver_ways(const struct nvl_driver_ways *ways)
+/* NVIDIA's installer and archive have the same drivers: one row says both. */
+static bool is_told_by(const struct nvl_driver_way *archive, const struct nvl_driver_way *run)
+{
+    nvl_autofree char *a = fits_cell(archive), *b = fits_cell(run);
+
+    return archive->kind == NVL_WAY_ARCHIVE && run->kind == NVL_WAY_RUN && archive->branch != NULL &&
+           run->branch != NULL && strcmp(archive->branch, run->branch) == 0 && strcmp(a, b) == 0;
+}
+
+static const struct nvl_driver_way *find_twin(const struct nvl_driver_ways *ways,
+                                              const struct nvl_driver_way *way)
+{
+    for (size_t i = 0; i < ways->count; i++)
+        if (is_told_by(way, &ways->items[i]) || is_told_by(&ways->items[i], way))
+            return &ways->items[i];
+    return NULL;
+}
+
+/* What a person would choose from: what may fit, what is there, and what Debian has. */
+static bool is_worth_a_row(const struct nvl_driver_way *way)
+{
+    return way->fit != NVL_VERDICT_UNFIT || way->is_installed ||
+           (way->kind != NVL_WAY_RUN && way->kind != NVL_WAY_ARCHIVE);
+}
+
+void nvl_print_driver_ways(const struct nvl_driver_ways *ways, bool is_short)
 {
     static const char *const columns[] = {"SOURCE", "VERSION", "FLAVOR", "FITS", NULL};
     struct nvl_table *table = nvl_table_new(columns);
@@ -31,8 +56,11 @@ void nvl_print_driver_ways(const struct nvl_driver_ways *ways)
     size_t len;
 
     for (size_t i = 0; i < ways->count; i++) {
-        const struct nvl_driver_way *way = &ways->items[i];
-        nvl_autofree char *source = nvl_make_printable(nvl_xstrdup(way->source));
+        const struct nvl_driver_way *way = &ways->items[i], *twin = find_twin(ways, way);
+        if ((twin != NULL && way->kind == NVL_WAY_ARCHIVE) || (is_short && !is_worth_a_row(way)))
+            continue;
+        nvl_autofree char *source = nvl_make_printable(
+            twin != NULL ? nvl_xasprintf("%s, archive", way->source) : nvl_xstrdup(way->source));
         nvl_autofree char *version = nvl_way_version(way), *fits = fits_cell(way);
         if (version != NULL)
             nvl_make_printable(version);

@@ -4,8 +4,8 @@
 #include "cli/json.h"
 #include "driver/ways.h"
 
-/* A table on stdout, and the note below it. */
-void nvl_print_driver_ways(const struct nvl_driver_ways *ways);
+/* A table on stdout, and the note below it; the short one leaves out NVIDIA's drivers that do not fit. */
+void nvl_print_driver_ways(const struct nvl_driver_ways *ways, bool is_short);
 /* {"kernel", "drivers": [{"source", "kind", "branch", "version", "or_newer", "flavour", "fits", "why_not",
  * "kernel", "installed", "recommended"}], "note"}; "fits" is null where it is not known. */
 json_t *nvl_json_driver_ways(const struct nvl_driver_ways *ways);

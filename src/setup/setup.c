@@ -140,6 +140,7 @@ int nvl_setup_plan_make(const struct nvl_root *root, const struct nvl_setup_requ
         return r;
     look_up_kernels(root, &facts);
     struct nvl_driver_need need = nvl_setup_need(&facts, &support);
+    nvl_driver_ways_find(&need, &plan->ways);
     need.wish = &request->wish;
     nvl_choose_driver(&need, &plan->choice);
     add_steps(root, &facts, request, plan);
@@ -179,6 +180,7 @@ void nvl_setup_plan_clear(struct nvl_setup_plan *plan)
     }
     free(plan->steps);
     nvl_choice_clear(&plan->choice);
+    nvl_driver_ways_clear(&plan->ways);
     *plan = (struct nvl_setup_plan){0};
 }
 

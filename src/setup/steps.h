@@ -3,6 +3,7 @@
 #pragma once
 
 #include "driver/choose.h"
+#include "driver/ways.h"
 #include "setup/sources.h"
 
 struct nvl_setup_facts; /* inventory.h */
@@ -33,7 +34,8 @@ struct nvl_setup_plan {
     struct nvl_setup_step *steps;
     size_t count;
     struct nvl_choice choice;
-    bool needs_reboot; /* at the end */
+    struct nvl_driver_ways ways; /* all that there are, the recommended one first */
+    bool needs_reboot;           /* at the end */
 };
 
 /* What the user asks for. */

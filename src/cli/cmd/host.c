@@ -214,7 +214,7 @@ static int show_drivers(struct nvl_context *ctx, struct nvl_error *err)
     if (ctx->json)
         return nvl_print_json(nvl_json_driver_ways(&ways));
     if (!ctx->quiet)
-        nvl_print_driver_ways(&ways);
+        nvl_print_driver_ways(&ways, false);
     return NVL_EXIT_OK;
 }
 

@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "cli/ways.h"
 #include "driver/installer_file.h"
 #include "grant/grant.h"
 #include "plan/diff.h"
@@ -36,9 +37,14 @@ static json_t *json_step(const struct nvl_setup_step *step)
 
 static json_t *json_setup_driver(const struct nvl_choice *c)
 {
-    return json_pack("{s:o,s:o,s:b,s:o,s:o}", "branch", nvl_json_string(c->branch), "flavour",
-                     nvl_json_string(nvl_flavour_name(c->flavour)), "backports", (int)c->backports, "kernel",
-                     nvl_json_string(c->kernel), "source", nvl_json_string(c->source));
+    static const char *const kinds[] = {
+        [NVL_CHOICE_PACKAGE] = "debian", [NVL_CHOICE_ARCHIVE] = "nvidia", [NVL_CHOICE_RUN] = "run"};
+
+    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:b,s:o,s:o}", "from", kinds[c->kind], "branch",
+                     nvl_json_string(c->branch), "version", nvl_json_string(c->version), "series",
+                     nvl_json_string(c->series), "flavour", nvl_json_string(nvl_flavour_name(c->flavour)),
+                     "backports", (int)c->backports, "kernel", nvl_json_string(c->kernel), "source",
+                     nvl_json_string(c->source));
 }
 
 static void print_setup_json(const struct nvl_setup_plan *plan)
@@ -47,10 +53,10 @@ static void print_setup_json(const struct nvl_setup_plan *plan)
 
     for (size_t i = 0; i < plan->count; i++)
         json_array_append_new(steps, json_step(&plan->steps[i]));
-    nvl_print_json(
-        json_pack("{s:o,s:o,s:b}", "driver",
-                  plan->choice.kind == NVL_CHOICE_PACKAGE ? json_setup_driver(&plan->choice) : json_null(),
-                  "steps", steps, "needs_reboot", (int)plan->needs_reboot));
+    nvl_print_json(json_pack(
+        "{s:o,s:o,s:o,s:b}", "driver",
+        nvl_choice_installs(&plan->choice) ? json_setup_driver(&plan->choice) : json_null(), "ways",
+        nvl_json_driver_ways(&plan->ways), "steps", steps, "needs_reboot", (int)plan->needs_reboot));
 }
 
 static void print_plan(const struct nvl_setup_plan *plan)
@@ -58,6 +64,11 @@ static void print_plan(const struct nvl_setup_plan *plan)
     nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
 
     nvl_setup_plan_show(plan, &text);
+    const struct nvl_setup_step *driver = nvl_setup_find(plan, "driver");
+    if (driver != NULL && driver->state != NVL_SETUP_DONE && driver->state != NVL_SETUP_NOT_NEEDED) {
+        nvl_print_driver_ways(&plan->ways, true);
+        printf("(all of them: nvlxc host --drivers)\n\n");
+    }
     fputs(text.data, stdout);
 }
 
