@@ -12,7 +12,7 @@ void nvl_advise_build(const struct nvl_driver_need *need, struct nvl_strv *fix)
     nvl_autofree char *name = nvl_module_name(d);
 
     if (d->origin == NVL_ORIGIN_RUN && d->dkms_name == NULL) {
-        nvl_add_run_again(need, d->flavour, " --dkms", fix);
+        nvl_add_run_again(need, d->flavour, false, fix);
         return;
     }
     if (d->dkms_name != NULL || d->package != NULL)
@@ -30,10 +30,10 @@ void nvl_advise_module(const struct nvl_driver_need *need, struct nvl_strv *fix)
 
     switch (d->origin) {
     case NVL_ORIGIN_RUN:
-        nvl_add_run_again(need, d->flavour, " --dkms", fix);
+        nvl_add_run_again(need, d->flavour, false, fix);
         return;
     case NVL_ORIGIN_FOLDER:
-        nvl_add_run_again(need, d->flavour, " --kernel-modules-only --dkms", fix);
+        nvl_add_run_again(need, d->flavour, true, fix);
         return;
     case NVL_ORIGIN_ARCHIVE:
         nvl_advise_headers(need, fix);
@@ -67,7 +67,7 @@ void nvl_advise_signing(const struct nvl_driver_need *need, struct nvl_strv *fix
                 fix, "sign the module with a key that the firmware knows, by this distribution's own way");
             return;
         }
-        nvl_add_run_again(need, d->flavour, " --dkms", fix);
+        nvl_add_run_again(need, d->flavour, false, fix);
     } else if (d->signing_key == NULL) {
         nvl_autofree char *name = nvl_module_name(d);
         const char *entry = d->dkms_name != NULL ? d->dkms_name : name;
@@ -178,9 +178,10 @@ void nvl_advise_firmware(const struct nvl_driver_need *need, struct nvl_strv *fi
         break;
     case NVL_ORIGIN_RUN: /* the module is in use: extract only the files from the archive */
         nvl_add_run(version, " --extract-only", "", fix);
-        nvl_strv_pushf(
-            fix, "install -D -m 644 -t /lib/firmware/nvidia/%s NVIDIA-Linux-x86_64-%s/firmware/gsp_*.bin",
-            version, version);
+        nvl_strv_pushf(fix,
+                       "install -D -m 644 -t /lib/firmware/nvidia/%s NVIDIA-Linux-" NVL_RUN_MACHINE
+                       "-%s/firmware/gsp_*.bin",
+                       version, version);
         break;
     default:
         nvl_strv_pushf(fix, "install the GSP firmware of driver %s again, from the same source as the driver",

@@ -261,15 +261,15 @@ char *nvl_gpu_generation_text(const struct nvl_driver_need *need, const struct n
                          g != NULL ? g->name : "");
 }
 
-/* "580, proprietary", "570 or newer, open": which drivers support GPUs of the generation. */
+/* "580 or older (proprietary modules)": which drivers support GPUs of the generation. */
 static char *drivers_of(const struct nvl_generation *g)
 {
     const char *flavour = g->open && g->proprietary ? ""
-                          : g->open                 ? ", open modules"
-                                                    : ", proprietary modules";
+                          : g->open                 ? " (open modules)"
+                                                    : " (proprietary modules)";
 
     if (g->last != NULL)
-        return nvl_xasprintf("driver %s%s%s", g->last, g->first != NULL ? " or an older one" : "", flavour);
+        return nvl_xasprintf("driver %s%s%s", g->last, g->first != NULL ? " or older" : "", flavour);
     return nvl_xasprintf("driver %s%s%s", g->first != NULL ? g->first : "of any branch",
                          g->first != NULL ? " or newer" : "", flavour);
 }
@@ -281,8 +281,8 @@ char *nvl_conflict_text(const struct nvl_driver_need *need, const struct nvl_gpu
     const struct nvl_generation *b = nvl_support_generation(need->support, other->pci_device);
     nvl_autofree char *for_a = drivers_of(a), *for_b = drivers_of(b);
 
-    return nvl_xasprintf("with %s the GPU %s (%s) does not work, and with %s the GPU %s (%s) does not", for_a,
-                         other->pci, b->name, for_b, one->pci, a->name);
+    return nvl_xasprintf("%s leaves out GPU %s (%s); %s leaves out GPU %s (%s)", for_a, other->pci, b->name,
+                         for_b, one->pci, a->name);
 }
 
 const char *nvl_last_branch(const struct nvl_driver_need *need)

@@ -101,17 +101,33 @@ static char *text_of_unknown(const struct nvl_driver_need *need, const struct nv
                          last != NULL ? " for this GPU" : "");
 }
 
-/* The oldest of the branch that fits and that the table names; NULL for none. The caller frees. */
+/* The newest of the branch that fits and that the table names, since it also builds on the kernels that come
+ * next; NULL for none. The caller frees. */
 static char *name_fitting(const struct nvl_driver_answers *answers, const struct nvl_driver_answer *first)
 {
-    const char *oldest = first->row->from;
+    const char *newest = first->row->from;
 
-    for (size_t i = 0; i < answers->count && oldest == NULL; i++) { /* in the order of versions */
+    for (size_t i = 0; i < answers->count; i++) {
         const struct nvl_driver_answer *a = &answers->items[i];
-        if (is_nvidias(a) && a->fits && strcmp(a->row->branch, first->row->branch) == 0)
-            oldest = a->row->from;
+        const char *from = a->row->from;
+        if (is_nvidias(a) && a->fits && from != NULL && strcmp(a->row->branch, first->row->branch) == 0 &&
+            (newest == NULL || nvl_version_compare(from, newest) > 0))
+            newest = from;
     }
-    return oldest != NULL ? nvl_xstrdup(oldest) : NULL;
+    return newest != NULL ? nvl_xstrdup(newest) : NULL;
+}
+
+/* For GPUs that have a last branch that one, which is still maintained, rather than an older one. */
+static const struct nvl_driver_answer *first_fitting(const struct nvl_driver_need *need,
+                                                     const struct nvl_driver_answers *answers,
+                                                     const char *newer_than)
+{
+    const char *last = nvl_last_branch(need);
+    const struct nvl_driver_answer *first = next_fitting(answers, NULL, newer_than), *a = first;
+
+    while (last != NULL && a != NULL && strcmp(a->row->branch, last) != 0)
+        a = next_fitting(answers, a, newer_than);
+    return a != NULL ? a : first;
 }
 
 void nvl_choose_by_hand(const struct nvl_driver_need *need, const char *kernel, const char *newer_than,
@@ -120,7 +136,7 @@ void nvl_choose_by_hand(const struct nvl_driver_need *need, const char *kernel, 
     nvl_auto(nvl_driver_answers_clear) struct nvl_driver_answers answers;
 
     nvl_driver_answers_rank(need, kernel, &answers);
-    const struct nvl_driver_answer *first = next_fitting(&answers, NULL, newer_than);
+    const struct nvl_driver_answer *first = first_fitting(need, &answers, newer_than);
     *choice = (struct nvl_by_hand){.fits = first != NULL, .flavour = needed_flavour(need)};
     if (first != NULL) {
         choice->branch = nvl_xstrdup(first->row->branch);

@@ -247,6 +247,18 @@ static char *branch_of(const char *package_version)
     return nvl_xstrndup(upstream, strspn(upstream, "0123456789"));
 }
 
+/* The driver of the host for virtual GPUs: nothing is put over it, since virtual machines may live of it. */
+static void say_vgpu_host(struct nvl_choice *c)
+{
+    c->is_final = true;
+    c->problem =
+        nvl_xstrdup("NVIDIA's host driver for virtual GPUs is installed: it has no CUDA, neither for this "
+                    "host nor for containers");
+    c->hint =
+        nvl_xstrdup("remove it (nvidia-uninstall) and install NVIDIA's ordinary driver, or a merged one that "
+                    "has both; virtual machines lose their vGPUs with the ordinary one");
+}
+
 /* Why installed packages stay though others would be chosen: they are from NVIDIA's archive, of a series, or
  * of a newer branch. NULL if they are the chosen ones. */
 static char *why_package_stays(const struct nvl_driver_need *need, const struct nvl_choice *c)
@@ -282,6 +294,27 @@ static char *why_present_stays(const struct nvl_driver_need *need, const struct 
                ? nvl_xasprintf("driver %s is loaded and is not a package of Debian's: it stays",
                                need->loaded->version)
                : NULL;
+}
+
+/* A driver that would stay, but does not fit: only the user can say what takes its place. */
+static bool refuse_present(const struct nvl_driver_need *need, struct nvl_choice *c)
+{
+    struct nvl_driver_answer a;
+    const char *version = nvl_driver_answer_installed(need, &a);
+
+    if (version == NULL || nvl_driver_verdict(&a) != NVL_VERDICT_UNFIT)
+        return false;
+    nvl_autofree char *why = nvl_driver_why_not(need, &a);
+    bool is_archive = need->installed->origin == NVL_ORIGIN_ARCHIVE;
+    bool is_replaceable = c->kind == NVL_CHOICE_PACKAGE;
+    if (!is_archive && !is_replaceable)
+        return c->problem != NULL; /* which says more */
+    nvl_choice_clear(c);
+    c->problem = nvl_xasprintf("%s %s is installed, and does not fit: %s", need->installed->package,
+                               need->installed->package_version, why);
+    c->hint =
+        nvl_xasprintf("nvlxc host setup --from %s", is_archive ? "nvidia upgrades it" : "debian replaces it");
+    return true;
 }
 
 /* The installer's driver stays: packages on top of it would remove it. dkms builds its module for this
@@ -325,6 +358,10 @@ static void choose_by_release(const struct nvl_driver_need *need, enum nvl_wish_
 {
     const struct nvl_system *system = need->system;
 
+    if (need->installed->origin == NVL_ORIGIN_VGPU && wish != NVL_WISH_RUN) {
+        say_vgpu_host(c);
+        return;
+    }
     if (strstr(system->kernel, "-rt-") != NULL && !need->loaded->loaded) {
         c->problem = nvl_xasprintf(
             "kernel %s is a real-time one (PREEMPT_RT), on which the driver does not build", system->kernel);
@@ -370,14 +407,15 @@ void nvl_choose_driver(const struct nvl_driver_need *need, struct nvl_choice *ch
 
     *choice = (struct nvl_choice){0};
     choose_by_release(need, wish, choice);
-    char *stays = wish == NVL_WISH_BEST ? why_present_stays(need, choice) : NULL;
-    if (stays == NULL)
+    nvl_autofree char *stays =
+        wish == NVL_WISH_BEST && !choice->is_final ? why_present_stays(need, choice) : NULL;
+    if (stays == NULL || refuse_present(need, choice))
         return;
     choice->kind = NVL_CHOICE_PRESENT;
     choice->needs_kernel = choice->backports = false;
     free(choice->reason);
     free(choice->kernel);
-    choice->reason = stays;
+    choice->reason = TAKE_PTR(stays);
     choice->kernel = nvl_xstrdup(need->system->kernel);
 }
 

@@ -67,6 +67,13 @@ static char *replace_word(const char *text, const char *word, const char *by)
                       : nvl_xasprintf("%.*s%s%s", (int)(at - text), text, by, at + strlen(word));
 }
 
+bool nvl_can_set_up(const struct nvl_system *system)
+{
+    return system->id != NULL && strcmp(system->id, "debian") == 0 && system->codename != NULL &&
+           system->version_id != NULL && system->kernel != NULL &&
+           (strcmp(system->version_id, "12") == 0 || strcmp(system->version_id, "13") == 0);
+}
+
 bool nvl_distribution_add(const struct nvl_system *system, enum nvl_driver_action action,
                           struct nvl_strv *fix)
 {

@@ -3,6 +3,9 @@
 
 #include "host/system.h"
 
+/* Whether `nvlxc host setup` knows it: Debian 12 and 13, and Proxmox VE on them, with a known kernel. */
+bool nvl_can_set_up(const struct nvl_system *system);
+
 enum nvl_driver_action {
     NVL_ACTION_INSTALL,   /* the driver: kernel module, libraries, nvidia-smi */
     NVL_ACTION_UPGRADE,   /* to the newest that the distribution has */

@@ -8,13 +8,6 @@
 #include "driver/package_names.h"
 #include "driver/run_file.h"
 
-/* The chooser plans for a known release and kernel. */
-static bool can_choose(const struct nvl_driver_need *need)
-{
-    return (nvl_family_of(need->system) == NVL_FAMILY_DEBIAN) && need->system->codename != NULL &&
-           need->system->kernel != NULL;
-}
-
 static void add_distribution_driver(const struct nvl_driver_need *need, enum nvl_driver_action action,
                                     struct nvl_strv *fix)
 {
@@ -64,11 +57,12 @@ void nvl_advise_install(const struct nvl_driver_need *need, struct nvl_strv *fix
 {
     nvl_auto(nvl_choice_clear) struct nvl_choice choice = {0};
 
-    if (!can_choose(need)) {
+    if (nvl_can_set_up(need->system)) {
+        nvl_choose_driver(need, &choice);
+    } else if (nvl_family_of(need->system) != NVL_FAMILY_DEBIAN || need->system->kernel == NULL) {
         add_distribution_driver(need, NVL_ACTION_INSTALL, fix);
         return;
     }
-    nvl_choose_driver(need, &choice);
     if (choice.kind == NVL_CHOICE_PACKAGE)
         add_setup(need, &choice, fix);
     else
@@ -200,7 +194,7 @@ static void add_another(const struct nvl_driver_need *need, const char *newer_th
         h.flavour = flavour;
     switch (need->installed->origin) {
     case NVL_ORIGIN_DEBIAN:
-        if (!can_choose(need))
+        if (!nvl_can_set_up(need->system))
             nvl_add_by_hand(need, &h, fix);
         else if (need->installed->series != NULL)
             add_newer_of_series(need, fix);
@@ -253,7 +247,7 @@ static void add_other_flavour(const struct nvl_driver_need *need, enum nvl_flavo
 
     switch (need->installed->origin) {
     case NVL_ORIGIN_RUN:
-        nvl_add_run_again(need, wanted, " --dkms", fix);
+        nvl_add_run_again(need, wanted, false, fix);
         nvl_strv_push(fix, "reboot");
         return;
     case NVL_ORIGIN_ARCHIVE:
@@ -261,7 +255,7 @@ static void add_other_flavour(const struct nvl_driver_need *need, enum nvl_flavo
         nvl_strv_push(fix, "reboot");
         return;
     case NVL_ORIGIN_DEBIAN:
-        if (can_choose(need))
+        if (nvl_can_set_up(need->system))
             nvl_choose_driver(need, &c);
         break;
     default:

@@ -7,8 +7,8 @@
 #include "driver/origin.h"
 #include "driver/package_names.h"
 
-#define RUN_FILE "NVIDIA-Linux-x86_64-%s.run"
-#define RUN_URL  "https://download.nvidia.com/XFree86/Linux-x86_64"
+#define RUN_FILE "NVIDIA-Linux-" NVL_RUN_MACHINE "-%s.run"
+#define RUN_URL  "https://download.nvidia.com/XFree86/Linux-" NVL_RUN_MACHINE
 
 const char *nvl_need_kernel(const struct nvl_driver_need *need)
 {
@@ -66,24 +66,39 @@ void nvl_add_run(const char *version, const char *options, const char *flavour, 
     nvl_strv_pushf(fix, "sh " RUN_FILE "%s%s", version, options, flavour);
 }
 
+/* Fetches the installer and has host setup run it, with all that it needs, where setup knows the system. */
+static void add_installation(const struct nvl_driver_need *need, const char *version,
+                             enum nvl_flavour flavour, struct nvl_strv *fix)
+{
+    if (nvl_can_set_up(need->system)) {
+        nvl_strv_pushf(fix, "wget " RUN_URL "/%s/" RUN_FILE, version, version);
+        nvl_strv_pushf(fix, "nvlxc host setup --run " RUN_FILE, version);
+        return;
+    }
+    add_build_tools(need, fix);
+    nvl_add_run(version, " --dkms", nvl_run_flavour_option(version, flavour), fix);
+}
+
 void nvl_add_by_hand(const struct nvl_driver_need *need, const struct nvl_by_hand *h, struct nvl_strv *fix)
 {
     enum nvl_flavour known = need->loaded->loaded ? need->loaded->flavour : need->installed->flavour;
-    const char *option =
-        nvl_run_flavour_option(h->version, h->flavour != NVL_FLAVOUR_UNKNOWN ? h->flavour : known);
+    enum nvl_flavour flavour = h->flavour != NVL_FLAVOUR_UNKNOWN ? h->flavour : known;
 
     if (h->version == NULL) {
-        nvl_strv_pushf(fix, "use NVIDIA's installer of %s: sh " RUN_FILE " --dkms%s", h->text, "VERSION",
-                       option);
+        if (nvl_can_set_up(need->system))
+            nvl_strv_pushf(fix, "download NVIDIA's installer of %s, then: nvlxc host setup --run FILE",
+                           h->text);
+        else
+            nvl_strv_pushf(fix, "use NVIDIA's installer of %s: sh " RUN_FILE " --dkms%s", h->text, "VERSION",
+                           nvl_run_flavour_option(NULL, flavour));
         return;
     }
     nvl_strv_pushf(fix, "# NVIDIA's driver %s", h->text);
     nvl_add_purge(need, fix);
-    add_build_tools(need, fix);
-    nvl_add_run(h->version, " --dkms", option, fix);
+    add_installation(need, h->version, flavour, fix);
 }
 
-void nvl_add_run_again(const struct nvl_driver_need *need, enum nvl_flavour flavour, const char *options,
+void nvl_add_run_again(const struct nvl_driver_need *need, enum nvl_flavour flavour, bool is_module_only,
                        struct nvl_strv *fix)
 {
     const char *version =
@@ -100,6 +115,10 @@ void nvl_add_run_again(const struct nvl_driver_need *need, enum nvl_flavour flav
         nvl_add_by_hand(need, &newer, fix);
         return;
     }
+    if (!is_module_only) {
+        add_installation(need, version, flavour, fix);
+        return;
+    }
     add_build_tools(need, fix);
-    nvl_add_run(version, options, nvl_run_flavour_option(version, flavour), fix);
+    nvl_add_run(version, " --kernel-modules-only --dkms", nvl_run_flavour_option(version, flavour), fix);
 }

@@ -4,6 +4,13 @@
 #include "driver/answers.h"
 #include "driver/by_hand.h"
 
+/* The machine in the names of NVIDIA's files. */
+#ifdef __aarch64__
+#define NVL_RUN_MACHINE "aarch64"
+#else
+#define NVL_RUN_MACHINE "x86_64"
+#endif
+
 /* The headers of the kernel that runs, and of later ones. */
 void nvl_advise_headers(const struct nvl_driver_need *need, struct nvl_strv *fix);
 /* Removes Debian's driver, which blocks another one. */
@@ -15,8 +22,9 @@ void nvl_add_run(const char *version, const char *options, const char *flavour, 
 const char *nvl_run_flavour_option(const char *version, enum nvl_flavour flavour);
 /* The chosen one, with everything that its build needs. */
 void nvl_add_by_hand(const struct nvl_driver_need *need, const struct nvl_by_hand *h, struct nvl_strv *fix);
-/* The installed driver again, or a newer one if it does not fit the kernel. */
-void nvl_add_run_again(const struct nvl_driver_need *need, enum nvl_flavour flavour, const char *options,
+/* The installed driver again, whole or its kernel module alone, or a newer one if it does not fit the kernel.
+ */
+void nvl_add_run_again(const struct nvl_driver_need *need, enum nvl_flavour flavour, bool is_module_only,
                        struct nvl_strv *fix);
 /* "6.17.4-2-pve", or the command that prints it. */
 const char *nvl_need_kernel(const struct nvl_driver_need *need);

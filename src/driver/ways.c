@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "driver/choose.h"
+#include "driver/distribution.h"
 #include "driver/origin.h"
 
 static void clear_way(struct nvl_driver_way *way)
@@ -383,11 +384,6 @@ static void add_known(const struct nvl_driver_need *need, const char *floor, str
     }
 }
 
-static bool has_chooser(const struct nvl_system *system)
-{
-    return nvl_family_of(system) == NVL_FAMILY_DEBIAN && system->codename != NULL && system->kernel != NULL;
-}
-
 void nvl_driver_ways_find(const struct nvl_driver_need *need, struct nvl_driver_ways *ways)
 {
     nvl_auto(nvl_choice_clear) struct nvl_choice choice = {0};
@@ -402,7 +398,7 @@ void nvl_driver_ways_find(const struct nvl_driver_need *need, struct nvl_driver_
     add_other_packages(need, ways);
     if (is_installed)
         merge_installed(&installed, ways);
-    if (has_chooser(need->system))
+    if (nvl_can_set_up(need->system))
         nvl_choose_driver(need, &choice);
     struct nvl_driver_way *best = find_recommended(need, &choice, floor, ways);
     if (best != NULL)

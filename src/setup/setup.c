@@ -5,6 +5,8 @@
 #include <errno.h>
 
 #include "driver/choose_nvidia.h"
+#include "driver/distribution.h"
+#include "driver/replace.h"
 #include "grant/grant.h"
 #include "host/compat.h"
 #include "plan/diff.h"
@@ -13,29 +15,43 @@
 
 #define WIDTH 96 /* of the text after a step's number */
 
-static const char *or_unknown(const char *s)
+/* On another distribution: its own commands, as doctor has them. */
+static void hint_own_way(const struct nvl_setup_facts *facts, const struct nvl_support *support,
+                         struct nvl_error *err)
 {
-    return s != NULL ? s : "unknown";
+    struct nvl_driver_need need = nvl_setup_need(facts, support);
+    nvl_auto(nvl_strv_clear) struct nvl_strv fix = {0}, commands = {0};
+
+    if (facts->loaded.loaded) {
+        nvl_error_hint(err, "driver %s is loaded, so there is nothing to set up: nvlxc host",
+                       facts->loaded.version);
+        return;
+    }
+    nvl_advise_install(&need, &fix);
+    for (size_t i = 0; i < fix.count; i++)
+        if (fix.items[i][0] != '#')
+            nvl_strv_push(&commands, fix.items[i]);
+    nvl_autofree char *text = nvl_strv_join(&commands, "; ");
+    nvl_error_hint(err, "%s; then: nvlxc host", text);
 }
 
 /* Debian 12 and 13, and Proxmox VE on them; the steps consist of their packages. */
-static int check_system(const struct nvl_setup_facts *facts, struct nvl_error *err)
+static int check_system(const struct nvl_setup_facts *facts, const struct nvl_support *support,
+                        struct nvl_error *err)
 {
     const struct nvl_system *s = &facts->system;
-    bool is_known = s->id != NULL && strcmp(s->id, "debian") == 0 && s->version_id != NULL &&
-                    s->codename != NULL &&
-                    (strcmp(s->version_id, "12") == 0 || strcmp(s->version_id, "13") == 0);
 
-    if (!is_known) {
-        nvl_error_host(err, -ENOTSUP,
-                       "host setup knows Debian 12 and 13 and Proxmox VE 8 and 9; this is %s %s",
-                       or_unknown(s->id), or_unknown(s->version_id));
-        nvl_error_hint(err, "install NVIDIA's driver by this distribution's own way, then: nvlxc host");
-        return -ENOTSUP;
-    }
     if (s->kernel == NULL)
         return nvl_error_host(err, -ENOTSUP,
                               "the kernel does not report its version in /proc/sys/kernel/osrelease");
+    if (!nvl_can_set_up(s)) {
+        nvl_error_host(err, -ENOTSUP,
+                       "host setup knows Debian 12 and 13 and Proxmox VE 8 and 9; this is %s%s%s",
+                       s->id != NULL ? s->id : "another system", s->version_id != NULL ? " " : "",
+                       s->version_id != NULL ? s->version_id : "");
+        hint_own_way(facts, support, err);
+        return -ENOTSUP;
+    }
     return 0;
 }
 
@@ -131,11 +147,11 @@ int nvl_setup_plan_make(const struct nvl_root *root, const struct nvl_setup_requ
     *plan = (struct nvl_setup_plan){0};
     int r = nvl_setup_facts_read(root, &facts, err);
     if (r == 0)
-        r = check_system(&facts, err);
+        r = nvl_support_read(&support, err);
+    if (r == 0)
+        r = check_system(&facts, &support, err);
     if (r == 0)
         r = check_gpus(&facts, err);
-    if (r == 0)
-        r = nvl_support_read(&support, err);
     if (r < 0)
         return r;
     look_up_kernels(root, &facts);

@@ -125,11 +125,11 @@ static bool is_outdated(const struct nvl_setup *s)
         return false;
     bool is_loaded =
         s->facts->loaded.loaded && c->version != NULL && strcmp(s->facts->loaded.version, c->version) == 0;
+    enum nvl_flavour flavour = s->facts->loaded.loaded ? s->facts->loaded.flavour : i->flavour;
     if (c->kind == NVL_CHOICE_RUN)
         return strcmp(i->version, c->version) != 0 ||
                (!is_loaded && i->module == NULL && i->dkms_name == NULL) ||
-               (c->flavour != NVL_FLAVOUR_UNKNOWN && i->flavour != NVL_FLAVOUR_UNKNOWN &&
-                i->flavour != c->flavour);
+               (c->flavour != NVL_FLAVOUR_UNKNOWN && flavour != NVL_FLAVOUR_UNKNOWN && flavour != c->flavour);
     return (c->branch != NULL && !is_of_branch(skip_epoch(i->package_version), c->branch)) ||
            c->installed_is_misfit || (c->backports && strstr(i->package_version, "~bpo") == NULL);
 }
@@ -223,6 +223,27 @@ static void add_other_driver(struct nvl_setup *s)
         "agree, then run host setup again";
 }
 
+/* dkms would build for a kernel on which the driver does not build, and its package would fail. */
+static void add_blocked(struct nvl_setup *s, const char *title)
+{
+    struct nvl_system like = s->facts->system;
+    like.kernel = s->choice->blocked_by;
+    nvl_autofree char *headers = nvl_headers_package(&like);
+    struct nvl_setup_step *step = nvl_setup_step_add(
+        s->plan, "driver", title, NVL_SETUP_IMPOSSIBLE,
+        nvl_xasprintf("the headers of kernel %s are installed, but driver %s does not build "
+                      "on it: its package would fail. Remove them first; what brings that "
+                      "kernel's headers with each upgrade goes with them",
+                      s->choice->blocked_by, s->choice->branch));
+
+    if (headers != NULL)
+        nvl_setup_step_command(step, "apt-get", "remove", headers, NULL);
+    step->on_failure = headers != NULL
+                           ? "remove them with the plan's command (--dry-run shows it), then run host "
+                             "setup again"
+                           : "remove the headers of that kernel, then run host setup again";
+}
+
 static void add_driver(struct nvl_setup *s)
 {
     static const char title[] = "driver";
@@ -252,12 +273,9 @@ static void add_driver(struct nvl_setup *s)
                                          s->facts->installed.package_version));
         return;
     }
-    if (c->blocked_by != NULL) {
-        step = nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_IMPOSSIBLE,
-                                  nvl_xasprintf("the headers of kernel %s are installed, but driver %s does "
-                                                "not build on it: its package would fail",
-                                                c->blocked_by, c->branch));
-        step->on_failure = "remove the headers of that kernel (apt-get remove), and run it again";
+    nvl_autofree char *module = nvl_debian_module(c->flavour, c->series);
+    if (c->blocked_by != NULL && (is_old || nvl_strv_contains(&packages, module))) {
+        add_blocked(s, title);
         return;
     }
     step = nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_PENDING, driver_reason(s));

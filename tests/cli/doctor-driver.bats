@@ -71,11 +71,12 @@ no_driver() {
     run_host
     speaks driver-kernel:error
     has driver-kernel fix "# NVIDIA's driver 580.105.08 or newer" \
-        "https://download.nvidia.com/XFree86/Linux-x86_64/580.105.08/NVIDIA-Linux-x86_64-580.105.08.run" \
-        "sh NVIDIA-Linux-x86_64-580.105.08.run --dkms" "proxmox-boot-tool kernel pin 6.14.8-2-pve"
+        "https://download.nvidia.com/XFree86/Linux-x86_64/580.178.04/NVIDIA-Linux-x86_64-580.178.04.run" \
+        "nvlxc host setup --run NVIDIA-Linux-x86_64-580.178.04.run" "proxmox-boot-tool kernel pin 6.14.8-2-pve"
     lacks "apt" "580.95.05"
     run -3 --separate-stderr nvlxc host setup --dry-run
-    says "580.95.05 does not support kernel 6.17.4-2-pve: run NVIDIA's installer of 580.105.08 or newer, or nvidia-uninstall"
+    says "driver 580.95.05 of NVIDIA's installer is installed, without a module" \
+        "does not support kernel 6.17.4-2-pve: download NVIDIA's installer of 580.105.08 or newer, then: nvlxc host setup --run FILE"
 }
 
 @test "A1: the installer's driver with its other faults" {
@@ -86,10 +87,8 @@ no_driver() {
     lacks "apt" "nvidia-current"
     rm -r "$HOST/var/lib/dkms" # without dkms it is installed again
     speaks driver-not-built:error
-    has driver-not-built fix "sh NVIDIA-Linux-x86_64-580.95.05.run --dkms"
+    has driver-not-built fix "nvlxc host setup --run NVIDIA-Linux-x86_64-580.95.05.run"
     lacks "apt install nvidia" "libcuda1"
-    rm -r "$HOST/usr/lib/modules/6.14.11-4-pve/build"
-    has driver-not-built fix "apt install dkms proxmox-default-headers"
 
     HOST=$(fixture a5500-580-open)
     rm -r "$HOST/usr/lib/firmware" "$HOST/proc/611"
@@ -117,15 +116,15 @@ no_driver() {
     rmdir "$HOST/etc/pve"
     kernel_is 7.0.4+deb13-amd64
     has driver-absent fix "# NVIDIA's driver 580.142 or newer of branch 580, or 595.58.03 or newer" \
-        "sh NVIDIA-Linux-x86_64-580.142.run --dkms"
-    lacks "nvidia-kernel-dkms" "host setup"
+        "nvlxc host setup --run NVIDIA-Linux-x86_64-580.178.04.run"
+    lacks "nvidia-kernel-dkms"
     gpu_is 1b81 # Pascal: its last branch
     [ "$(first driver-absent)" = "# NVIDIA's driver 580.142 or newer of branch 580" ]
     gpu_is 2b85
-    has driver-absent fix "--kernel-module-type=open"
+    has driver-absent fix "nvlxc host setup --run NVIDIA-Linux-x86_64-580.178.04.run"
     gpu_is 3002
-    has driver-absent fix "install the driver that NVIDIA names for this GPU"
-    lacks "apt" ".run"
+    has driver-absent fix "download the driver that NVIDIA names for this GPU" "host setup --run FILE"
+    lacks "apt"
 }
 
 @test "A4: Debian's tesla and legacy packages are known, and keep their names" {
@@ -209,7 +208,13 @@ END
         "apt update && apt install nvidia-driver-cuda nvidia-kernel-open-dkms"
     lacks ".run" "host setup"
     # nothing is planned beside it while its module is not loaded, either
+    run -3 --separate-stderr nvlxc host setup --dry-run
+    says "nvidia-kernel-open-dkms 580.95.05-1 is installed, and does not fit: builds up to kernel 6.16" \
+        "nvlxc host setup --from nvidia upgrades it"
+    nvlxc host setup --dry-run --json --from nvidia | jq -e '.steps[] | select(.id == "driver") | .state == "to do"'
+    kernel_is 6.14.8-2-pve
     nvlxc host setup --dry-run --json | jq -e '.steps[] | select(.id == "driver") | .state == "not needed"'
+    kernel_is 6.17.4-2-pve
     gpu_is 1b81 # Pascal, which the open modules do not drive, and 590 no longer knows
     has driver-kernel fix "apt install nvidia-driver-pinning-580" \
         "apt install --allow-downgrades nvidia-driver-cuda nvidia-kernel-dkms"
@@ -295,8 +300,8 @@ END
     echo 0x2b85 >"$other/device"
     kernel_is 6.1.0-40-amd64
     speaks driver-absent:error
-    has driver-absent fix "with driver 580 or an older one, proprietary modules the GPU 0000:02:00.0 (Blackwell) does not work" \
-        "with driver 570 or newer, open modules the GPU 0000:01:00.0 (Pascal) does not"
+    has driver-absent fix "driver 580 or older (proprietary modules) leaves out GPU 0000:02:00.0 (Blackwell)" \
+        "driver 570 or newer (open modules) leaves out GPU 0000:01:00.0 (Pascal)"
     run -3 --separate-stderr nvlxc host setup --dry-run
     says "no driver supports both GPU 0000:01:00.0 (10de:1b81, Pascal) and GPU 0000:02:00.0 (10de:2b85, Blackwell)"
 }
@@ -322,7 +327,7 @@ module_with_licence() {
     module_with_licence "$HOST/usr/lib/modules/6.14.11-4-pve/updates/dkms/nvidia.ko" NVIDIA
     speaks gpu-flavour:error
     has gpu-flavour evidence "580.95.05 (proprietary)"
-    has gpu-flavour fix "sh NVIDIA-Linux-x86_64-580.95.05.run --dkms --kernel-module-type=open"
+    has gpu-flavour fix "nvlxc host setup --run NVIDIA-Linux-x86_64-580.95.05.run"
     lacks apt
 }
 

@@ -346,7 +346,7 @@ vfio_by() {
     speaks gpu-too-new:error
     has gpu-too-new evidence "10de:2b85" Blackwell "550.163.01 (proprietary)" "570 or newer"
     has gpu-too-new fix "NVIDIA's driver 580 or newer" "apt purge nvidia-alternative nvidia-kernel-dkms" \
-        "sh NVIDIA-Linux-x86_64-580.105.08.run --dkms --kernel-module-type=open"
+        "nvlxc host setup --run NVIDIA-Linux-x86_64-580.178.04.run"
 }
 
 @test "gpu-too-old: a Kepler and 550" {
@@ -362,7 +362,7 @@ vfio_by() {
     echo 0x1b06 > "$HOST/$GPU/device"
     speaks gpu-flavour:error
     has gpu-flavour evidence "580.95.05 (open)" Pascal
-    has gpu-flavour fix "sh NVIDIA-Linux-x86_64-580.95.05.run --dkms --kernel-module-type=proprietary"
+    has gpu-flavour fix "nvlxc host setup --run NVIDIA-Linux-x86_64-580.95.05.run"
     [[ $(part gpu-flavour fix) != *"nvidia-kernel-dkms"* ]]
 }
 
@@ -433,7 +433,7 @@ vfio_by() {
     [ "$(part driver-kernel fix | head -1)" = "nvlxc host setup" ] # which pins another kernel of Proxmox's
     rm -r "$HOST/etc/pve"
     has driver-kernel fix "580.178.04 or newer of branch 580, or 610.57.04 or newer" \
-        "apt purge nvidia-alternative nvidia-kernel-dkms" "sh NVIDIA-Linux-x86_64-580.178.04.run --dkms" \
+        "apt purge nvidia-alternative nvidia-kernel-dkms" "nvlxc host setup --run NVIDIA-Linux-x86_64-580.178.04.run" \
         "or reboot into kernel $K"
 }
 

@@ -470,13 +470,13 @@ SOURCES
     debian 13 6.8.0-50-generic
     printf 'ID=ubuntu\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\n' | put /etc/os-release
     refuses
-    [[ "$stderr" == *"knows Debian 12 and 13 and Proxmox VE 8 and 9; this is ubuntu 24.04"* ]]
+    [[ "$stderr" == *"knows Debian 12 and 13 and Proxmox VE 8 and 9; this is ubuntu 24.04; ubuntu-drivers install; reboot; then: nvlxc host" ]]
     printf 'ID=debian\nVERSION_ID="11"\nVERSION_CODENAME=bullseye\n' | put /etc/os-release
     refuses
-    [[ "$stderr" == *"this is debian 11"* ]]
+    [[ "$stderr" == *"this is debian 11;"*"sh NVIDIA-Linux-x86_64-"*".run --dkms; then: nvlxc host" ]]
     rm "$HOST/etc/os-release"
     refuses
-    [[ "$stderr" == *"this is unknown unknown"* ]]
+    [[ "$stderr" == *"this is another system;"* ]]
 }
 
 @test "setup: without a GPU, and with one that virtual machines have" {

@@ -162,12 +162,13 @@ static void test_no_choice(void **state)
         {{"13", "6.12.107+deb13-amd64", 0x1b81, 0, {NULL}, 0x2b85},
          "no driver supports both GPU 0000:01:00.0 (10de:1b81, Pascal) and GPU 0000:02:00.0 (10de:2b85, "
          "Blackwell)",
-         "with driver 580 or an older one, proprietary modules the GPU 0000:02:00.0 (Blackwell) does not "
-         "work, and with driver 570 or newer, open modules the GPU 0000:01:00.0 (Pascal) does not"},
+         "driver 580 or older (proprietary modules) leaves out GPU 0000:02:00.0 (Blackwell); driver 570 or "
+         "newer (open modules) leaves out GPU 0000:01:00.0 (Pascal)"},
         {{"12", "6.1.0-40-amd64", 0x2684, 0, {NULL}, 0x1004},
          "no driver supports both GPU 0000:01:00.0 (10de:2684, Ada) and GPU 0000:02:00.0 (10de:1004, Kepler)",
-         "with driver 520 or newer the GPU 0000:02:00.0 (Kepler) does not work, and with driver 470 or an "
-         "older one, proprietary modules the GPU 0000:01:00.0 (Ada) does not"},
+         "driver 520 or newer leaves out GPU 0000:02:00.0 (Kepler); driver 470 or older (proprietary "
+         "modules) "
+         "leaves out GPU 0000:01:00.0 (Ada)"},
         {{"13", "6.12.107+deb13-rt-amd64", 0x2438},
          "kernel 6.12.107+deb13-rt-amd64 is a real-time one (PREEMPT_RT), on which the driver does not "
          "build",
@@ -202,21 +203,23 @@ static void test_by_hand(void **state)
         const char *newer_than, *version, *text;
         enum nvl_flavour flavour;
     } cases[] = {
-        {"6.17.4-2-pve", 0x2438, "580.95.05", "580.105.08", "580.105.08 or newer", NVL_FLAVOUR_UNKNOWN},
-        {"6.17.4-2-pve", 0x1b81, "580.95.05", "580.105.08", "580.105.08 or newer of branch 580",
+        {"6.17.4-2-pve", 0x2438, "580.95.05", "580.178.04", "580.105.08 or newer", NVL_FLAVOUR_UNKNOWN},
+        {"6.17.4-2-pve", 0x1b81, "580.95.05", "580.178.04", "580.105.08 or newer of branch 580",
          NVL_FLAVOUR_PROPRIETARY},
-        {"6.17.4-2-pve", 0x2b85, "580.95.05", "580.105.08", "580.105.08 or newer", NVL_FLAVOUR_OPEN},
+        {"6.17.4-2-pve", 0x2b85, "580.95.05", "580.178.04", "580.105.08 or newer", NVL_FLAVOUR_OPEN},
         /* never one that is there already, or older */
-        {"6.17.4-2-pve", 0x2438, "580.105.08", "580.126.18", "580.126.18 or newer", NVL_FLAVOUR_UNKNOWN},
-        {"6.19.1", 0x2438, "590.48.01", "595.58.03", "595.58.03 or newer", NVL_FLAVOUR_UNKNOWN},
+        {"6.17.4-2-pve", 0x2438, "580.105.08", "580.178.04", "580.126.18 or newer", NVL_FLAVOUR_UNKNOWN},
+        {"6.19.1", 0x2438, "590.48.01", "595.91.07", "595.58.03 or newer", NVL_FLAVOUR_UNKNOWN},
         {"6.12.1", 0x2438, "615.71.09", NULL, "a driver newer than 615.71.09, the newest that nvlxc knows",
          NVL_FLAVOUR_UNKNOWN},
-        {"7.0.2-1-pve", 0x1b81, "580.142", "580.159.04", "580.159.04 or newer of branch 580",
+        {"7.0.2-1-pve", 0x1b81, "580.142", "580.178.04", "580.159.04 or newer of branch 580",
          NVL_FLAVOUR_PROPRIETARY},
         {"7.2.1", 0x2438, NULL, "580.178.04", "580.178.04 or newer of branch 580, or 610.57.04 or newer",
          NVL_FLAVOUR_UNKNOWN},
         {"6.1.0-40-amd64", 0x1004, NULL, "470.256.02", "470.256.02 or newer of branch 470",
          NVL_FLAVOUR_PROPRIETARY},
+        /* the last branch, which is maintained, before older ones that fit, too */
+        {"6.12.1", 0x1b81, NULL, "580.178.04", "a driver of branch 580", NVL_FLAVOUR_PROPRIETARY},
         {"6.14.8-2-pve", 0x0611, NULL, NULL, "a driver of branch 340", NVL_FLAVOUR_PROPRIETARY},
     };
 
