@@ -3,6 +3,7 @@
 #include "setup/packages.h"
 
 #include "bundle/catalog.h"
+#include "grant/grant.h"
 
 /* The distribution's own kernels have such names; no package is known for others. */
 static bool is_packaged(const char *kernel)
@@ -60,6 +61,14 @@ static void push_once(struct nvl_strv *packages, const char *package)
     nvl_strv_push_once(packages, package);
 }
 
+/* Not the X server's driver: it would bring an X server to the host. */
+static bool is_wanted(const struct nvl_catalog_file *entry, const struct nvl_choice *choice,
+                      unsigned capabilities)
+{
+    return entry->package != NULL && (entry->capability & capabilities & ~NVL_CAP_DISPLAY) != 0 &&
+           nvl_catalog_expects(entry, choice->branch, 0);
+}
+
 void nvl_driver_packages(const struct nvl_setup_facts *facts, const struct nvl_choice *choice,
                          unsigned capabilities, struct nvl_strv *packages)
 {
@@ -73,8 +82,7 @@ void nvl_driver_packages(const struct nvl_setup_facts *facts, const struct nvl_c
     for (size_t i = 0; i < NVL_LENGTH(headless); i++)
         nvl_strv_push(packages, headless[i]);
     for (size_t i = 0; i < nvl_catalog_length; i++)
-        if (nvl_catalog[i].expected && nvl_catalog[i].package != NULL &&
-            (nvl_catalog[i].capability & capabilities) != 0)
+        if (is_wanted(&nvl_catalog[i], choice, capabilities))
             push_once(packages, nvl_catalog[i].package);
     if (facts->system.secure_boot == NVL_SECURE_BOOT_ON) {
         nvl_strv_push(packages, "mokutil");
