@@ -206,17 +206,34 @@ static void find_library(struct nvl_search *s, size_t entry, enum nvl_elf_class 
         }
 }
 
+/* Whether the file belongs to a file that is not there: its own absence would tell no more. */
+static bool lacks_voucher(const struct nvl_search *s, size_t entry)
+{
+    return nvl_catalog[entry].with != NULL && s->sources[voucher_of(entry)] == NULL;
+}
+
+static bool data_fits(const struct nvl_search *s, size_t entry, const char *place,
+                      const struct nvl_bundle_file *file)
+{
+    if (nvl_catalog[entry].with == NULL)
+        return content_says(s, place, file);
+    return nvl_search_knows(s, place, file) || is_vouched(s, entry, file) ||
+           strstr(plain_name(file->source), s->version) != NULL;
+}
+
 static bool try_data(struct nvl_search *s, size_t entry, const char *path, const char *place)
 {
     struct nvl_bundle_file file;
 
     if (!nvl_search_inspect(s, path, &file))
         return false;
-    return judge(s, entry, place, &file,
-                 nvl_catalog[entry].with == NULL
-                     ? content_says(s, place, &file)
-                     : nvl_search_knows(s, place, &file) || is_vouched(s, entry, &file) ||
-                           strstr(plain_name(file.source), s->version) != NULL);
+    bool fits = data_fits(s, entry, place, &file);
+    if (!fits && lacks_voucher(s, entry)) {
+        free(file.source);
+        s->absences[entry] = NVL_PRESENT;
+        return true;
+    }
+    return judge(s, entry, place, &file, fits);
 }
 
 typedef bool try_fn(struct nvl_search *s, size_t entry, const char *path, const char *place);
@@ -290,8 +307,8 @@ static void find_data(struct nvl_search *s, size_t entry)
     const char *place = nvl_catalog[entry].name;
     nvl_auto(nvl_strv_clear) struct nvl_strv tails = {0};
 
-    if (nvl_catalog[entry].with != NULL && s->sources[voucher_of(entry)] == NULL)
-        return; /* nothing would vouch for it */
+    if (lacks_voucher(s, entry) && !nvl_catalog[entry].expected)
+        return; /* nothing would vouch for it, and nobody asks */
     data_names(s, strchr(place, '/') + 1, &tails);
     for (size_t n = 0; n < tails.count; n++)
         if (try_beside_libraries(s, entry, tails.items[n], place, try_data) ||
