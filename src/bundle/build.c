@@ -303,7 +303,7 @@ static int sync_bundle(const struct nvl_root *root, const struct nvl_userspace *
 
     int r = find_bundle_to_sync(root, version, &found, err);
     if (r == 0)
-        r = nvl_select_files(root, us, version, &found.m, &m, &result->missing, err);
+        r = nvl_select_files(root, us, version, &found.m, &m, &result->selection, err);
     if (r < 0)
         return r;
     merge_found(&found, &m);
@@ -340,6 +340,6 @@ int nvl_bundle_sync(const struct nvl_root *root, const struct nvl_userspace *us,
 
 void nvl_sync_result_clear(struct nvl_sync_result *result)
 {
-    nvl_missing_clear(&result->missing);
+    nvl_selection_clear(&result->selection);
     *result = (struct nvl_sync_result){0};
 }

@@ -12,7 +12,7 @@ struct nvl_sync_result {
     bool changed;   /* something was written; with dry_run: would be */
     size_t n_files; /* in the bundle, without links */
     uint64_t bytes; /* of those */
-    struct nvl_missing missing;
+    struct nvl_selection selection;
 };
 
 /* Builds the bundle of `version` from what is installed on the host: in a temporary folder beside it (reflink

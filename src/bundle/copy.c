@@ -19,7 +19,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define CHUNK (256u << 10) /* stays in the processor's cache from reading to writing */
+#define RELOCATE_MAX (64u << 10)  /* larger files are copied as they are */
+#define CHUNK        (256u << 10) /* stays in the processor's cache from reading to writing */
 
 static XXH3_state_t *new_sum(void)
 {
@@ -62,6 +63,113 @@ static bool has_space(struct nvl_copier *copier)
     return (uint64_t)fs.f_bavail * fs.f_frsize >= copier->total - copier->done;
 }
 
+/* ---- files that name a library for a loader ----
+ *
+ * Fedora's Vulkan ICD has "library_path": "/usr/lib64/libGLX_nvidia.so.0", NixOS's files have paths of its
+ * store. Those are not in a container, where the linker finds the library by its name alone. The length
+ * stays, so that a later sync knows the copy by its source's size: what a path had more becomes blanks in
+ * JSON, zeros in OpenCL's, whose loaders read to the first one. */
+
+/* Vulkan's, EGL's and OpenCL's. */
+static bool names_libraries(const char *place)
+{
+    return nvl_has_suffix(place, ".json") || nvl_has_suffix(place, ".icd");
+}
+
+/* The last component of the path of `len` bytes moves to the front; returns its length. */
+static size_t keep_name(char *path, size_t len)
+{
+    const char *slash = memrchr(path, '/', len);
+    size_t name_len = len - (size_t)(slash + 1 - path);
+
+    memmove(path, slash + 1, name_len);
+    return name_len;
+}
+
+/* One line with a path. */
+static void relocate_icd(char *text, size_t len)
+{
+    if (len == 0 || text[0] != '/')
+        return;
+    size_t line_len = 0;
+    while (line_len < len && text[line_len] != '\n' && text[line_len] != '\0')
+        line_len++;
+    size_t name_len = keep_name(text, line_len);
+    memset(text + name_len, '\0', len - name_len);
+}
+
+static char *skip_blanks(char *at, const char *end)
+{
+    while (at < end && strchr(" \t\r\n", *at) != NULL && *at != '\0')
+        at++;
+    return at;
+}
+
+/* Behind the key: the value with its quotes. A value with escapes stays as it is. */
+static void relocate_value(char *at, const char *end)
+{
+    at = skip_blanks(at, end);
+    if (at >= end || *at != ':')
+        return;
+    at = skip_blanks(at + 1, end);
+    if (end - at < 2 || at[0] != '"' || at[1] != '/')
+        return;
+    char *path = at + 1;
+    char *quote = memchr(path, '"', (size_t)(end - path));
+    if (quote == NULL || memchr(path, '\\', (size_t)(quote - path)) != NULL)
+        return;
+    size_t name_len = keep_name(path, (size_t)(quote - path));
+    path[name_len] = '"';
+    memset(path + name_len + 1, ' ', (size_t)(quote - path) - name_len);
+}
+
+static void relocate_json(char *text, size_t len)
+{
+    static const char key[] = "\"library_path\"";
+    char *at = text, *end = text + len;
+
+    while ((at = memmem(at, (size_t)(end - at), key, sizeof key - 1)) != NULL) {
+        at += sizeof key - 1;
+        relocate_value(at, end);
+    }
+}
+
+/* Replaces absolute paths of libraries in the file's content by their names. */
+static void relocate(const char *place, char *text, size_t len)
+{
+    if (nvl_has_suffix(place, ".icd"))
+        relocate_icd(text, len);
+    else
+        relocate_json(text, len);
+}
+
+/* ---- copying ---- */
+
+static void note_progress(struct nvl_copier *copier, const struct nvl_bundle_file *file, size_t n)
+{
+    copier->done += n;
+    if (copier->progress != NULL)
+        copier->progress(copier->progress_data, file->path, copier->done, copier->total);
+}
+
+/* A small file that names libraries, so that a container finds them. */
+static int transfer_relocated(struct nvl_copier *copier, const struct nvl_bundle_file *file, uint64_t size,
+                              int from, int to, XXH3_state_t *sum)
+{
+    nvl_autofree char *text = NULL;
+    size_t len;
+
+    int r = nvl_fd_read(from, RELOCATE_MAX, &text, &len);
+    if (r < 0)
+        return r == -EFBIG ? -ESTALE : r;
+    if (len != size)
+        return -ESTALE;
+    relocate(file->path, text, len);
+    XXH3_128bits_update(sum, text, len);
+    note_progress(copier, file, len);
+    return nvl_fd_write(to, text, len);
+}
+
 /* Reads `from` to its end for the checksum, and writes it to `to` unless that is a clone. Does not read past
  * its original size: something else is writing there. */
 static int transfer(struct nvl_copier *copier, const struct nvl_bundle_file *file, uint64_t size, int from,
@@ -86,9 +194,7 @@ static int transfer(struct nvl_copier *copier, const struct nvl_bundle_file *fil
         if (r < 0)
             return r;
         XXH3_128bits_update(sum, chunk, (size_t)n);
-        copier->done += (uint64_t)n;
-        if (copier->progress != NULL)
-            copier->progress(copier->progress_data, file->path, copier->done, copier->total);
+        note_progress(copier, file, (size_t)n);
     }
 }
 
@@ -109,7 +215,10 @@ static int copy_bytes(struct nvl_copier *copier, struct nvl_bundle_file *file, i
         return -errno;
     if (!S_ISREG(before.st_mode))
         return nvl_error_set(err, -EINVAL, "%s%s is not a regular file", copier->root->name, file->source);
-    int r = transfer(copier, file, (uint64_t)before.st_size, from, to, sum);
+    uint64_t size = (uint64_t)before.st_size;
+    int r = names_libraries(file->path) && size <= RELOCATE_MAX
+                ? transfer_relocated(copier, file, size, from, to, sum)
+                : transfer(copier, file, size, from, to, sum);
     if (r < 0 && r != -ESTALE)
         return r;
     if (fstat(from, &after) < 0)

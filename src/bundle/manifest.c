@@ -210,22 +210,42 @@ uint64_t nvl_manifest_bytes(const struct nvl_manifest *m)
     return bytes;
 }
 
+static bool has_manifest_link(const struct nvl_manifest *m, const char *path)
+{
+    for (size_t i = 0; i < m->n_links; i++)
+        if (strcmp(m->links[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+/* libcuda.so.550.163.01 is libcuda.so.1 by its name, too. */
+static bool has_own_soname(const struct nvl_bundle_file *file)
+{
+    const char *name = strrchr(file->path, '/') + 1, *so = strstr(file->soname, ".so");
+
+    return so != NULL && strncmp(name, file->soname, (size_t)(so - file->soname) + 3) == 0;
+}
+
+static void link_soname(struct nvl_manifest *m, const struct nvl_bundle_file *file)
+{
+    const char *name = strrchr(file->path, '/');
+    nvl_autofree char *dir = nvl_xstrndup(file->path, (size_t)(name - file->path));
+    nvl_autofree char *link = nvl_xasprintf("%s/%s", dir, file->soname);
+    nvl_autofree char *plain = nvl_xasprintf("%s/libcuda.so", dir);
+
+    /* a library that claims another's soname does not take its link */
+    if (strcmp(link, file->path) != 0 && (has_own_soname(file) || !has_manifest_link(m, link)))
+        nvl_manifest_add_link(m, link, name + 1);
+    /* the name that Triton and programs that link with -lcuda look for */
+    if (strcmp(file->soname, "libcuda.so.1") == 0)
+        nvl_manifest_add_link(m, plain, file->soname);
+}
+
 void nvl_manifest_link_sonames(struct nvl_manifest *m)
 {
-    for (size_t i = 0; i < m->n_files; i++) {
-        const struct nvl_bundle_file *file = &m->files[i];
-        const char *name = strrchr(file->path, '/');
-        if (file->soname == NULL || name == NULL)
-            continue;
-        nvl_autofree char *dir = nvl_xstrndup(file->path, (size_t)(name - file->path));
-        nvl_autofree char *link = nvl_xasprintf("%s/%s", dir, file->soname);
-        if (strcmp(link, file->path) != 0)
-            nvl_manifest_add_link(m, link, name + 1);
-        /* the name that Triton and programs that link with -lcuda look for */
-        nvl_autofree char *plain = nvl_xasprintf("%s/libcuda.so", dir);
-        if (strcmp(file->soname, "libcuda.so.1") == 0)
-            nvl_manifest_add_link(m, plain, file->soname);
-    }
+    for (size_t i = 0; i < m->n_files; i++)
+        if (m->files[i].soname != NULL && strrchr(m->files[i].path, '/') != NULL)
+            link_soname(m, &m->files[i]);
 }
 
 char *nvl_manifest_sonames(const struct nvl_manifest *m)

@@ -21,12 +21,19 @@ struct nvl_missing {
 };
 void nvl_missing_clear(struct nvl_missing *missing);
 
-/* Fills `chosen` (without checksums and sonames) with the files of `version`, and `missing` by capability, in
- * the form of nvl_sync_result. Files that `known` has, unchanged, are not read. -ENOENT if neither libcuda
- * nor libnvidia-ml of that version exists. */
+struct nvl_selection {
+    struct nvl_missing missing;
+    struct nvl_strv unlisted; /* names of libraries that the catalog does not know, and that were chosen all
+                                 the same: they have the driver's version */
+};
+void nvl_selection_clear(struct nvl_selection *selection);
+
+/* Fills `chosen` (without checksums and sonames) with the files of `version`, and `selection`. Files that
+ * `known` has, unchanged, are not read. -ENOENT if neither libcuda nor libnvidia-ml of that version exists.
+ */
 int nvl_select_files(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
                      const struct nvl_manifest *known, struct nvl_manifest *chosen,
-                     struct nvl_missing *missing, struct nvl_error *err);
+                     struct nvl_selection *selection, struct nvl_error *err);
 /* Only what the bundle of that version lacks, as a sync would report it. */
 int nvl_bundle_lacks(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
                      struct nvl_missing *missing, struct nvl_error *err);

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -13,12 +14,8 @@
 #define CHUNK    (256u << 10)
 #define TEXT_MAX (64u << 10)
 
-const char *nvl_name_version(const char *name)
-{
-    const char *so = strstr(name, ".so.");
-
-    return so != NULL && nvl_is_version(so + 4, strlen(so + 4)) ? so + 4 : NULL;
-}
+#define LIBRARY_MAX (4u << 20) /* bytes; EGL's platform libraries have some 100 KiB */
+#define GLIBC_MINOR 28         /* Debian 10's and RHEL 8's, the oldest that images of today have */
 
 static bool is_number_part(char c)
 {
@@ -67,6 +64,24 @@ int nvl_content_has_version(const struct nvl_root *root, const char *path, const
         kept = word_len + 3 < len ? word_len + 3 : len; /* with a byte before, and two after */
         memmove(window, window + len - kept, kept);
     }
+}
+
+/* Versions of symbols are strings of the file: "GLIBC_2.34". */
+bool nvl_runs_with_any_libc(const struct nvl_root *root, const char *path)
+{
+    static const char word[] = "GLIBC_2.";
+    nvl_autofree char *data = NULL;
+    size_t len;
+
+    if (nvl_root_read(root, path, LIBRARY_MAX, &data, &len) < 0 || len < 4 || memcmp(data, "\177ELF", 4) != 0)
+        return false;
+    for (const char *at = data;
+         (at = memmem(at, len - (size_t)(at - data), word, sizeof word - 1)) != NULL;) {
+        at += sizeof word - 1; /* the data end with a NUL */
+        if (strtoul(at, NULL, 10) > GLIBC_MINOR)
+            return false;
+    }
+    return true;
 }
 
 bool nvl_text_names(const struct nvl_root *root, const char *path, const char *library)

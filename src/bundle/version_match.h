@@ -4,11 +4,12 @@
 
 #include "base/root.h"
 
-/* The version in a library's name, "550.163.01" of "libcuda.so.550.163.01"; NULL if it has none. */
-const char *nvl_name_version(const char *name);
 /* Whether the file contains the version as a word (not as a part of a longer number). 1, 0, or a negative
  * errno. */
 int nvl_content_has_version(const struct nvl_root *root, const char *path, const char *version);
+/* Whether every glibc of a supported container has what the library needs (its symbol versions): NVIDIA's own
+ * builds need little, a distribution's build its own glibc. */
+bool nvl_runs_with_any_libc(const struct nvl_root *root, const char *path);
 /* Whether a small text file (an ICD) names this library. */
 bool nvl_text_names(const struct nvl_root *root, const char *path, const char *library);
 /* Whether two programs belong to one installation: in one folder, or in bin and sbin of one prefix. */

@@ -109,6 +109,6 @@ enum nvl_bundle_state nvl_bundle_step(const struct nvl_context *ctx, const struc
     if (result.changed || dry_run)
         say_built(ctx, version, dry_run, &result);
     /* only what was asked for is worth a line */
-    nvl_missing_lines(&ctx->root, &us, &result.missing, capabilities, warnings);
+    nvl_missing_lines(&ctx->root, &us, &result.selection.missing, capabilities, warnings);
     return dry_run ? NVL_BUNDLE_PLANNED : NVL_BUNDLE_BUILT;
 }

@@ -31,6 +31,7 @@ char *nvl_series_package(const char *package, const char *series)
         {"libnvcuvid1", "libnvidia-", "-nvcuvid1"},
         {"libnvoptix1", "libnvidia-", "-nvoptix1"},
         {"firmware-nvidia-gsp", "firmware-nvidia-", "-gsp"},
+        {"xserver-xorg-video-nvidia", "xserver-xorg-video-nvidia-", ""},
     };
     static const char *const shared[] = {"nvidia-modprobe", "nvidia-persistenced", "nvidia-cuda-mps"};
     size_t len = strlen(package);
@@ -66,7 +67,9 @@ static const char *archive_package(const char *package)
     for (size_t i = 0; i < NVL_LENGTH(draws); i++)
         if (nvl_has_prefix(package, draws[i]))
             return "nvidia-driver-libs";
-    return strcmp(package, "nvidia-vdpau-driver") == 0 ? package : "nvidia-driver-cuda";
+    bool is_same = strcmp(package, "nvidia-vdpau-driver") == 0 || nvl_has_prefix(package, "xserver-");
+
+    return is_same ? package : "nvidia-driver-cuda";
 }
 
 char *nvl_package_here(const struct nvl_installed_driver *installed, const char *package)

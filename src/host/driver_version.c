@@ -95,6 +95,15 @@ void nvl_driver_version_parse(const char *text, size_t len, struct nvl_driver_ve
     }
 }
 
+const char *nvl_name_version(const char *name)
+{
+    const char *so = strstr(name, ".so.");
+
+    if (so == NULL || strspn(so + 4, "0123456789") < 3 || strlen(so + 4) >= NVL_VERSION_MAX)
+        return NULL;
+    return nvl_is_version(so + 4, strlen(so + 4)) ? so + 4 : NULL;
+}
+
 int nvl_driver_version_read_text(const struct nvl_root *root, struct nvl_driver_version *v, char **text,
                                  struct nvl_error *err)
 {

@@ -29,5 +29,9 @@ const char *nvl_flavour_name(enum nvl_flavour flavour); /* "open", "proprietary"
 
 /* Whether `s` (its first len bytes) is a driver version: two or three groups of digits separated by dots. */
 bool nvl_is_version(const char *s, size_t len);
+/* The driver's version in a library's name, "550.163.01" of "libcuda.so.550.163.01"; NULL if it has none.
+ * NVIDIA numbers drivers with three digits: shorter numbers (libnvidia-nvvm.so.4.0.0,
+ * libnvidia-egl-gbm.so.1.1.0) are the library's own. */
+const char *nvl_name_version(const char *name);
 /* Orders versions by their numbers: <0, 0, >0. */
 int nvl_version_compare(const char *a, const char *b);

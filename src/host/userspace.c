@@ -3,75 +3,118 @@
  * driver container's tree. */
 #include "host/userspace.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/root.h"
+#include "host/driver_folder.h"
+
+#ifdef __aarch64__
+#define OWN   "aarch64-linux-gnu"
+#define OTHER "x86_64-linux-gnu"
+#else
+#define OWN   "x86_64-linux-gnu"
+#define OTHER "aarch64-linux-gnu"
+#endif
 
 /* A folder that may contain libraries, and the class that they have if none of them tells it itself. */
 struct candidate {
-    const char
-        *path; /* with '*' as its last component: each folder in it; "x-*": each that begins with "x-" */
+    const char *path; /* '*' in it stands for any name or part of one */
     enum nvl_elf_class elf;
 };
 
-/* 64 before 32: the lib64 beside a plain `lib` tells whether that is a 32-bit folder. */
+/* The machine's own architecture first; 64 before 32: the lib64 beside a plain `lib` tells whether that is a
+ * 32-bit folder. */
 static const struct candidate known[] = {
-    {"/usr/lib/x86_64-linux-gnu/nvidia/*", NVL_ELF_64},
-    {"/usr/lib/x86_64-linux-gnu", NVL_ELF_64},
-    {"/usr/lib/aarch64-linux-gnu/nvidia/*", NVL_ELF_64},
-    {"/usr/lib/aarch64-linux-gnu", NVL_ELF_64},
+    {"/usr/lib/" OWN "/nvidia/*", NVL_ELF_64},
+    {"/usr/lib/" OWN, NVL_ELF_64},
+    {"/usr/lib/" OTHER "/nvidia/*", NVL_ELF_64},
+    {"/usr/lib/" OTHER, NVL_ELF_64},
     {"/usr/lib64", NVL_ELF_64},
     {"/usr/lib64/nvidia", NVL_ELF_64},
     {"/usr/lib/nvidia-*", NVL_ELF_64},
-    {"/usr/local/nvidia/lib64", NVL_ELF_64},
-    {"/usr/local/lib/x86_64-linux-gnu", NVL_ELF_64},
-    {"/opt/nvidia/lib64", NVL_ELF_64},
-    {"/run/nvidia/driver/usr/lib/x86_64-linux-gnu", NVL_ELF_64},
-    {"/run/nvidia/driver/usr/lib/aarch64-linux-gnu", NVL_ELF_64},
-    {"/run/nvidia/driver/usr/lib64", NVL_ELF_64},
+    {"/usr/local/lib/" OWN, NVL_ELF_64},
     {"/usr/lib/i386-linux-gnu/nvidia/*", NVL_ELF_32},
     {"/usr/lib/i386-linux-gnu", NVL_ELF_32},
+    {"/usr/lib/arm-linux-gnueabihf", NVL_ELF_32},
     {"/usr/lib32", NVL_ELF_32},
     {"/usr/lib32/nvidia-*", NVL_ELF_32},
-    {"/usr/local/nvidia/lib32", NVL_ELF_32},
-    {"/run/nvidia/driver/usr/lib/i386-linux-gnu", NVL_ELF_32},
     {"/usr/lib", NVL_ELF_OTHER},
-    {"/usr/local/nvidia/lib", NVL_ELF_OTHER},
-    {"/opt/nvidia/lib", NVL_ELF_OTHER},
-    {"/run/nvidia/driver/usr/lib", NVL_ELF_OTHER},
 };
 
-/* "libcuda.so.550.163.01" contains the version; NULL for every other name. NVIDIA numbers drivers with three
- * digits: names with fewer (libnvidia-container.so.1.17.4, libnvidia-egl-gbm.so.1.1.0) belong to other
- * projects. So do the libraries of nvidia-settings, whose version may differ from the driver's. */
+/* Folders that contain a driver as /usr does, or as one folder of libraries. */
+static const char *const prefixes[] = {
+    "/usr/local/nvidia",
+    "/opt/nvidia",
+    "/opt/nvidia/*",   /* by version */
+    "/opt/nvidia/*/*", /* by version, and by release of Flatcar */
+    "/run/nvidia/driver",
+    "/run/opengl-driver",          /* NixOS */
+    "/run/opengl-driver-32",       /* its 32-bit libraries */
+    "/home/kubernetes/bin/nvidia", /* Google's nodes */
+    "/usr/local/glibc",            /* Talos */
+};
+
+/* Where the libraries are in a prefix; "" for itself. */
+static const struct candidate inside[] = {
+    {"", NVL_ELF_OTHER},
+    {"/lib64", NVL_ELF_64},
+    {"/usr/lib64", NVL_ELF_64},
+    {"/usr/lib/" OWN "/nvidia/*", NVL_ELF_64},
+    {"/usr/lib/" OWN, NVL_ELF_64},
+    {"/usr/lib/" OTHER "/nvidia/*", NVL_ELF_64},
+    {"/usr/lib/" OTHER, NVL_ELF_64},
+    {"/lib/" OWN, NVL_ELF_64},
+    {"/32", NVL_ELF_32}, /* of an extracted .run file */
+    {"/lib32", NVL_ELF_32},
+    {"/usr/lib32", NVL_ELF_32},
+    {"/usr/lib/i386-linux-gnu", NVL_ELF_32},
+    {"/lib", NVL_ELF_OTHER},
+    {"/usr/lib", NVL_ELF_OTHER},
+};
+
+/* Of a library that is a part of the driver. Those of nvidia-settings may have another version. */
 static const char *version_of(const char *name)
 {
     if (!nvl_has_prefix(name, "libcuda.so.") && !nvl_has_prefix(name, "libnvidia-"))
         return NULL;
     if (nvl_has_prefix(name, "libnvidia-gtk") || nvl_has_prefix(name, "libnvidia-wayland-client"))
         return NULL;
-    const char *so = strstr(name, ".so.");
-    if (so == NULL || strspn(so + 4, "0123456789") < 3)
-        return NULL;
-    return nvl_is_version(so + 4, strlen(so + 4)) ? so + 4 : NULL;
+    return nvl_name_version(name);
 }
 
-/* 64 or 32 from the file's first bytes; OTHER if it cannot be read, or is an empty file of a fixture. */
-static enum nvl_elf_class class_of_file(const struct nvl_root *root, const char *dir, const char *name)
+enum nvl_elf_class nvl_library_class(const struct nvl_root *root, const char *path, unsigned *machine)
 {
-    nvl_autofree char *path = nvl_xasprintf("%s/%s", dir, name);
     nvl_autofd int fd = nvl_root_openat(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-    unsigned char head[5];
+    unsigned char head[20];
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || read(fd, head, sizeof head) != sizeof head ||
-        memcmp(head, "\177ELF", 4) != 0)
+        memcmp(head, ELFMAG, SELFMAG) != 0)
         return NVL_ELF_OTHER;
-    return head[4] == 2 ? NVL_ELF_64 : head[4] == 1 ? NVL_ELF_32 : NVL_ELF_OTHER;
+    if (machine != NULL)
+        *machine = head[18] | (unsigned)head[19] << 8;
+    return head[EI_CLASS] == ELFCLASS64   ? NVL_ELF_64
+           : head[EI_CLASS] == ELFCLASS32 ? NVL_ELF_32
+                                          : NVL_ELF_OTHER;
+}
+
+/* Debian has libraries of several architectures side by side: the first 64-bit ones that are found are the
+ * host's, and decide which others belong to them. */
+static bool belongs_to_machine(struct nvl_userspace *us, enum nvl_elf_class elf, unsigned machine)
+{
+    unsigned small = us->machine == EM_X86_64 ? EM_386 : us->machine == EM_AARCH64 ? EM_ARM : EM_NONE;
+
+    if (machine == EM_NONE)
+        return true;
+    if (elf == NVL_ELF_64 && us->machine == EM_NONE)
+        us->machine = machine;
+    return elf == NVL_ELF_64 ? machine == us->machine : us->machine == EM_NONE || machine == small;
 }
 
 /* A folder "lib" is 32-bit if a "lib64" beside it contains the driver, too. */
@@ -124,6 +167,7 @@ static void add_folder(const struct nvl_root *root, struct nvl_userspace *us, co
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0}, versions = {0};
     nvl_autofree char *real = NULL;
     enum nvl_elf_class elf = NVL_ELF_OTHER;
+    unsigned machine = EM_NONE;
 
     if (nvl_root_resolve(root, path, &real) < 0 || has_dir(us, real) || nvl_root_list(root, real, &names) < 0)
         return;
@@ -131,11 +175,12 @@ static void add_folder(const struct nvl_root *root, struct nvl_userspace *us, co
         const char *version = version_of(names.items[i]);
         if (version == NULL)
             continue;
+        nvl_autofree char *file = nvl_xasprintf("%s/%s", real, names.items[i]);
         if (elf == NVL_ELF_OTHER)
-            elf = class_of_file(root, real, names.items[i]);
+            elf = nvl_library_class(root, file, &machine);
         nvl_strv_push_once(&versions, version);
     }
-    if (versions.count == 0)
+    if (versions.count == 0 || !belongs_to_machine(us, elf, machine))
         return;
     if (elf == NVL_ELF_OTHER)
         elf = expected != NVL_ELF_OTHER ? expected : class_by_name(us, real);
@@ -186,25 +231,108 @@ static void add_cached(const struct nvl_root *root, struct nvl_userspace *us, co
         }
 }
 
-/* Each folder whose path begins like the pattern, up to its '*'. */
-static void add_matching(const struct nvl_root *root, struct nvl_userspace *us, const char *pattern,
-                         enum nvl_elf_class elf)
+/* Calls `take` for each folder that the pattern stands for. */
+static void each_match(const struct nvl_root *root, const char *pattern,
+                       void (*take)(const struct nvl_root *root, struct nvl_userspace *us, const char *path,
+                                    enum nvl_elf_class elf),
+                       struct nvl_userspace *us, enum nvl_elf_class elf)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-    const char *last = strrchr(pattern, '/') + 1;
-    nvl_autofree char *parent = nvl_xstrndup(pattern, (size_t)(last - pattern));
-    nvl_autofree char *prefix = nvl_xstrndup(last, strlen(last) - 1);
+    const char *star = strchr(pattern, '*');
 
+    if (star == NULL) {
+        take(root, us, pattern, elf);
+        return;
+    }
+    const char *first = star, *rest = star + strcspn(star, "/");
+    while (first > pattern && first[-1] != '/')
+        first--;
+    nvl_autofree char *parent = nvl_xstrndup(pattern, (size_t)(first - pattern));
+    nvl_autofree char *wanted = nvl_xstrndup(first, (size_t)(rest - first));
     if (nvl_root_list(root, parent, &names) < 0)
         return;
     for (size_t i = 0; i < names.count; i++) {
-        nvl_autofree char *path = nvl_xasprintf("%s%s", parent, names.items[i]);
-        if (nvl_has_prefix(names.items[i], prefix))
-            add_folder(root, us, path, elf);
+        nvl_autofree char *path = nvl_xasprintf("%s%s%s", parent, names.items[i], rest);
+        if (fnmatch(wanted, names.items[i], FNM_PERIOD) == 0)
+            each_match(root, path, take, us, elf);
     }
 }
 
-int nvl_userspace_read(const struct nvl_root *root, struct nvl_userspace *us, struct nvl_error *err)
+static void add_prefix(const struct nvl_root *root, struct nvl_userspace *us, const char *prefix,
+                       enum nvl_elf_class elf)
+{
+    struct stat st;
+
+    (void)elf;
+    if (nvl_root_stat(root, prefix, 0, &st) < 0 || !S_ISDIR(st.st_mode))
+        return;
+    for (size_t i = 0; i < NVL_LENGTH(inside); i++) {
+        nvl_autofree char *path = nvl_xasprintf("%s%s", prefix, inside[i].path);
+        each_match(root, path, add_folder, us, inside[i].elf);
+    }
+}
+
+static bool names_end_with(const struct nvl_strv *names, const char *prefix, const char *version)
+{
+    nvl_autofree char *suffix = nvl_xasprintf("-%s", version);
+
+    for (size_t i = 0; i < names->count; i++)
+        if (nvl_has_prefix(names->items[i], prefix) && nvl_has_suffix(names->items[i], suffix))
+            return true;
+    return false;
+}
+
+/* Whether a kernel module of this version is loaded, or dkms builds it. */
+static bool has_module(const struct nvl_root *root, const struct nvl_driver_version *loaded,
+                       const struct nvl_strv *sources, const struct nvl_strv *built, const char *version)
+{
+    if (strcmp(loaded->version, version) == 0 || names_end_with(sources, "nvidia-", version))
+        return true;
+    for (size_t i = 0; i < built->count; i++) {
+        nvl_autofree char *path = nvl_xasprintf("/var/lib/dkms/%s/%s", built->items[i], version);
+        if (nvl_has_prefix(built->items[i], "nvidia") && nvl_root_exists(root, path))
+            return true;
+    }
+    return false;
+}
+
+/* Libraries of several versions lie side by side: where the module of one of them is known by its source,
+ * those without any are what an installation left that was replaced, but not removed. Without such knowledge
+ * (a module of the distribution's own) all versions count. */
+static void part_remnants(const struct nvl_root *root, struct nvl_userspace *us)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv sources = {0}, built = {0};
+    const struct nvl_driver_version none = {0};
+    struct nvl_driver_version loaded;
+    struct nvl_strv counting = {0};
+    bool is_one_known = false;
+
+    if (us->versions.count < 2 || nvl_driver_version_read(root, &loaded, NULL) < 0)
+        return;
+    nvl_root_list(root, "/usr/src", &sources);
+    nvl_root_list(root, "/var/lib/dkms", &built);
+    for (size_t i = 0; i < us->versions.count; i++)
+        is_one_known |= has_module(root, &none, &sources, &built, us->versions.items[i]);
+    for (size_t i = 0; i < us->versions.count; i++) {
+        const char *version = us->versions.items[i];
+        bool counts = !is_one_known || has_module(root, &loaded, &sources, &built, version) ||
+                      nvl_userspace_is_from(us, version);
+        nvl_strv_push(counts ? &counting : &us->remnants, version);
+    }
+    nvl_strv_clear(&us->versions);
+    us->versions = counting;
+}
+
+bool nvl_userspace_is_from(const struct nvl_userspace *us, const char *version)
+{
+    for (size_t i = 0; i < us->n_dirs; i++)
+        if (us->dirs[i].is_from && (version == NULL || strcmp(us->dirs[i].version, version) == 0))
+            return true;
+    return false;
+}
+
+int nvl_userspace_read_from(const struct nvl_root *root, const char *from, struct nvl_userspace *us,
+                            struct nvl_error *err)
 {
     nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
 
@@ -212,16 +340,26 @@ int nvl_userspace_read(const struct nvl_root *root, struct nvl_userspace *us, st
     int r = nvl_ldcache_read(&cache, root);
     if (r == -EACCES || r == -EPERM)
         return nvl_error_errno(err, r, "cannot read %s/etc/ld.so.cache", root->name);
+    us->from = from == NULL ? nvl_driver_folder(root) : from[0] != '\0' ? nvl_xstrdup(from) : NULL;
+    if (us->from != NULL)
+        add_prefix(root, us, us->from, NVL_ELF_OTHER);
+    for (size_t i = 0; i < us->n_dirs; i++)
+        us->dirs[i].is_from = true;
     /* A cache that is broken or not glibc's tells nothing; the folders still do. */
     if (r == 0)
         add_cached(root, us, &cache);
     for (size_t i = 0; i < NVL_LENGTH(known); i++)
-        if (nvl_has_suffix(known[i].path, "*"))
-            add_matching(root, us, known[i].path, known[i].elf);
-        else
-            add_folder(root, us, known[i].path, known[i].elf);
+        each_match(root, known[i].path, add_folder, us, known[i].elf);
+    for (size_t i = 0; i < NVL_LENGTH(prefixes); i++)
+        each_match(root, prefixes[i], add_prefix, us, NVL_ELF_OTHER);
     sort_versions(&us->versions);
+    part_remnants(root, us);
     return 0;
+}
+
+int nvl_userspace_read(const struct nvl_root *root, struct nvl_userspace *us, struct nvl_error *err)
+{
+    return nvl_userspace_read_from(root, NULL, us, err);
 }
 
 void nvl_userspace_clear(struct nvl_userspace *us)
@@ -231,6 +369,8 @@ void nvl_userspace_clear(struct nvl_userspace *us)
         nvl_strv_clear(&us->dirs[i].names);
     }
     free(us->dirs);
+    free(us->from);
     nvl_strv_clear(&us->versions);
+    nvl_strv_clear(&us->remnants);
     *us = (struct nvl_userspace){0};
 }

@@ -17,6 +17,13 @@
 
 #define DRAWS (NVL_CAP_GRAPHICS | NVL_CAP_DISPLAY)
 
+/* EGL looks there for its ways to a display server. */
+#define EGL_PLATFORM(name)                                                                                   \
+    {                                                                                                        \
+        NVL_ENTRY_LINK, NVL_BASE_ROOT, "/usr/share/egl/egl_external_platform.d/" name,                       \
+            "/share/egl/egl_external_platform.d/" name, DRAWS, 2                                             \
+    }
+
 static const struct nvl_entry entries[] = {
     {NVL_ENTRY_FOLDER, NVL_BASE_ROOT, NVL_MOUNT_POINT, NULL, 0, 2},
     {NVL_ENTRY_FOLDER, NVL_BASE_ROOT, NVL_OTHER_MOUNT_POINT, NULL, 0, 2},
@@ -36,12 +43,23 @@ static const struct nvl_entry entries[] = {
     {NVL_ENTRY_LINK, NVL_BASE_ROOT, "/usr/share/glvnd/egl_vendor.d/10_nvidia.json",
      "/share/glvnd/egl_vendor.d/10_nvidia.json", DRAWS, 2},
     {NVL_ENTRY_LINK, NVL_BASE_ROOT, "/usr/share/nvidia/nvoptix.bin", "/share/nvidia/nvoptix.bin", DRAWS, 1},
+    {NVL_ENTRY_LINK, NVL_BASE_ROOT, "/usr/share/nvidia/nvidia-application-profiles-rc",
+     "/share/nvidia/nvidia-application-profiles-rc", DRAWS, 1},
+    EGL_PLATFORM("09_nvidia_wayland2.json"),
+    EGL_PLATFORM("10_nvidia_wayland.json"),
+    EGL_PLATFORM("15_nvidia_gbm.json"),
+    EGL_PLATFORM("20_nvidia_xcb.json"),
+    EGL_PLATFORM("20_nvidia_xlib.json"),
     {NVL_ENTRY_LINK, NVL_BASE_LIB64, "/gbm/nvidia-drm_gbm.so", "/lib64/gbm/nvidia-drm_gbm.so", DRAWS, 1},
     {NVL_ENTRY_LINK, NVL_BASE_LIB32, "/gbm/nvidia-drm_gbm.so", "/lib32/gbm/nvidia-drm_gbm.so", DRAWS, 1},
     {NVL_ENTRY_LINK, NVL_BASE_LIB64, "/vdpau/libvdpau_nvidia.so.1", "/lib64/vdpau/libvdpau_nvidia.so.1",
      NVL_CAP_VIDEO, 1},
     {NVL_ENTRY_LINK, NVL_BASE_LIB32, "/vdpau/libvdpau_nvidia.so.1", "/lib32/vdpau/libvdpau_nvidia.so.1",
      NVL_CAP_VIDEO, 1},
+    {NVL_ENTRY_LINK, NVL_BASE_XORG, "/drivers/nvidia_drv.so", "/lib64/xorg/modules/drivers/nvidia_drv.so",
+     NVL_CAP_DISPLAY, 1},
+    {NVL_ENTRY_LINK, NVL_BASE_XORG, "/extensions/libglxserver_nvidia.so",
+     "/lib64/xorg/modules/extensions/libglxserver_nvidia.so", NVL_CAP_DISPLAY, 1},
 };
 
 /* If several exist, the container's loaders use the first: that of Debian and its relatives, which have an
@@ -50,6 +68,7 @@ static const struct nvl_entry entries[] = {
 static const char *const bases[][BASES_MAX] = {
     [NVL_BASE_ROOT] = {""},
     [NVL_BASE_BIN] = {"/usr/local/bin", "/usr/bin"},
+    [NVL_BASE_XORG] = {"/usr/lib/xorg/modules", "/usr/lib64/xorg/modules"},
 #ifdef __aarch64__
     [NVL_BASE_LIB64] = {"/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"},
     [NVL_BASE_LIB32] = {"/usr/lib/arm-linux-gnueabihf"},
@@ -110,13 +129,23 @@ struct base_states {
     enum base_state { NOT_LOOKED, THERE, ON_MOUNT, ABSENT } state[NVL_LENGTH(bases)][BASES_MAX];
 };
 
-/* A link to another base would give one file two paths. */
-static enum base_state look_for_base(const struct nvl_root *rootfs, const char *base)
+/* A base behind the first that leads to another one, by a link anywhere in it (Arch's /usr/lib64), would give
+ * one file two paths. */
+static bool leads_elsewhere(const struct nvl_root *rootfs, const char *base)
+{
+    nvl_autofree char *real = NULL;
+
+    return nvl_root_resolve(rootfs, base, &real) == 0 && strcmp(real, base) != 0;
+}
+
+static enum base_state look_for_base(const struct nvl_root *rootfs, const char *base, bool is_first)
 {
     if (base[0] == '\0')
         return THERE;
     nvl_autofd int fd = nvl_root_openat(rootfs, base, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    return fd == -EXDEV ? ON_MOUNT : fd >= 0 ? THERE : ABSENT;
+    if (fd >= 0)
+        return !is_first && leads_elsewhere(rootfs, base) ? ABSENT : THERE;
+    return fd == -EXDEV ? ON_MOUNT : ABSENT;
 }
 
 static enum base_state base_state(struct base_states *b, enum nvl_entry_base kind, size_t i)
@@ -126,7 +155,7 @@ static enum base_state base_state(struct base_states *b, enum nvl_entry_base kin
     if (b->rootfs == NULL)
         return THERE;
     if (*state == NOT_LOOKED)
-        *state = look_for_base(b->rootfs, bases[kind][i]);
+        *state = look_for_base(b->rootfs, bases[kind][i], i == 0);
     return *state;
 }
 

@@ -20,6 +20,7 @@ enum nvl_entry_base {
     NVL_BASE_BIN,   /* a folder that PATH has: the next one if the first lies on a mount */
     NVL_BASE_LIB64, /* the folder of the container's own libraries, which distributions name in three ways */
     NVL_BASE_LIB32,
+    NVL_BASE_XORG, /* the folder of the X server's modules */
 };
 
 struct nvl_entry {

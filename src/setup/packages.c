@@ -4,6 +4,7 @@
 
 #include "bundle/catalog.h"
 #include "driver/package_names.h"
+#include "grant/grant.h"
 
 /* The distribution's own kernels have such names; no package is known for others. */
 static bool is_packaged(const char *kernel)
@@ -86,6 +87,14 @@ static void push_package(const struct nvl_choice *choice, const char *package, s
     nvl_strv_push_once(packages, name);
 }
 
+/* Not the X server's driver: it would bring an X server to the host. */
+static bool is_wanted(const struct nvl_catalog_file *entry, const struct nvl_choice *choice,
+                      unsigned capabilities)
+{
+    return entry->package != NULL && (entry->capability & capabilities & ~NVL_CAP_DISPLAY) != 0 &&
+           (choice->branch == NULL || nvl_catalog_expects(entry, choice->branch, 0));
+}
+
 void nvl_driver_packages(const struct nvl_setup_facts *facts, const struct nvl_choice *choice,
                          unsigned capabilities, struct nvl_strv *packages)
 {
@@ -100,8 +109,7 @@ void nvl_driver_packages(const struct nvl_setup_facts *facts, const struct nvl_c
     for (size_t i = 0; i < NVL_LENGTH(headless); i++)
         push_package(choice, headless[i], packages);
     for (size_t i = 0; i < nvl_catalog_length; i++)
-        if (nvl_catalog[i].expected && nvl_catalog[i].package != NULL &&
-            (nvl_catalog[i].capability & capabilities) != 0)
+        if (is_wanted(&nvl_catalog[i], choice, capabilities))
             push_package(choice, nvl_catalog[i].package, packages);
     if (facts->system.secure_boot == NVL_SECURE_BOOT_ON)
         add_signing_tools(packages);

@@ -287,7 +287,7 @@ lay_out() {
     run -0 "$NVLXC" --root "$host" driver list
     [[ $output == "no driver bundle"* ]]
     run -0 "$NVLXC" --root "$host" --json driver list
-    [ "$(jq -c . <<<"$output")" = '{"bundles":[],"loaded":null}' ]
+    [ "$(jq -c . <<<"$output")" = '{"bundles":[],"loaded":null,"from":null}' ]
     run -0 "$NVLXC" --root "$host" driver prune
 }
 

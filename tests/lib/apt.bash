@@ -67,6 +67,7 @@ apt_here() {
         -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$apt/sources" \
         -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
         -o APT::Architecture=amd64 -o APT::Architectures::=amd64 -o APT::Architectures::=i386 \
+        ${NVL_APT_ARCHITECTURE:+-o APT::Architectures::="$NVL_APT_ARCHITECTURE"} \
         -o APT::Sandbox::User=root -o APT::Update::Post-Invoke=true -o Acquire::Languages=none \
         -o Acquire::Retries=3 "$@"
 }

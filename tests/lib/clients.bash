@@ -3,6 +3,8 @@
 # driver's libraries need; and a 32-bit C library and shell. Sourced by prepare and by the tests that unpack them.
 CLIENTS=(ocl-icd-libopencl1:amd64 libvulkan1:amd64 libegl1:amd64 libglvnd0:amd64 libx11-6:amd64 libxext6:amd64
     libxcb1:amd64 libxau6:amd64 libxdmcp6:amd64)
+# What some libraries of older branches are linked with, too.
+GL=(libgl1:amd64 libglx0:amd64)
 LIBC_32=(libc6:i386)
 SHELL_32=(dash:i386)
 

@@ -2,6 +2,7 @@
  * date, and that none that is needed goes. The libraries are real ELF files, as small as they can be. */
 #include "tiny_library.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -10,12 +11,14 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 
+#include "base/folder.h"
 #include "base/paths.h"
 #include "bundle/build.h"
 #include "bundle/catalog.h"
 #include "bundle/copy.h"
 #include "bundle/manifest.h"
 #include "bundle/list.h"
+#include "host/driver_folder.h"
 #include "host/userspace.h"
 #include "bundle/version_match.h"
 #include "bundle/store.h"
@@ -122,25 +125,63 @@ static bool is_entry(const char *name)
     return false;
 }
 
+static void assert_with(const struct nvl_catalog_file *f)
+{
+    bool is_always = f->kind == NVL_FILE_DATA || f->kind == NVL_FILE_LINK;
+    bool is_sometimes = nvl_has_prefix(f->name, "libnvidia-nvvm") ||
+                        strcmp(f->name, "nvidia-debugdump") == 0 ||
+                        strcmp(f->name, "nvidia-cuda-mps-server") == 0;
+
+    assert_true(f->with == NULL || is_entry(f->with));
+    assert_int_equal(f->with != NULL, is_always || is_sometimes);
+}
+
 static void test_catalog(void **state)
 {
     (void)state;
     for (size_t i = 0; i < nvl_catalog_length; i++) {
         const struct nvl_catalog_file *f = &nvl_catalog[i];
         assert_int_equal(__builtin_popcount(f->capability), 1);
-        assert_true(!f->expected || f->package != NULL);
-        assert_true(f->with == NULL || is_entry(f->with));
-        assert_int_equal(f->with != NULL, f->kind == NVL_FILE_DATA || f->kind == NVL_FILE_LINK ||
-                                              strcmp(f->name, "nvidia-debugdump") == 0 ||
-                                              strcmp(f->name, "nvidia-cuda-mps-server") == 0);
+        /* Debian has no driver of the newest branches yet */
+        assert_true(!f->expected || f->package != NULL || f->first > 555);
+        assert_true(f->last == 0 || f->first <= f->last);
+        assert_with(f);
         assert_int_equal(strstr(f->name, ".so") != NULL,
-                         f->kind == NVL_FILE_LIBRARY || f->kind == NVL_FILE_LINK);
+                         f->kind == NVL_FILE_LIBRARY || f->kind == NVL_FILE_LINK ||
+                             f->kind == NVL_FILE_PLATFORM || f->kind == NVL_FILE_MODULE);
         assert_true(f->kind != NVL_FILE_DATA || strchr(f->name, '/') != NULL);
         for (size_t n = 0; n < i; n++)
-            assert_string_not_equal(nvl_catalog[n].name, f->name);
+            if (strcmp(nvl_catalog[n].name, f->name) == 0)
+                assert_true(nvl_catalog[n].last != 0 && nvl_catalog[n].last < f->first);
     }
     assert_false(is_entry("libGL.so.1"));
     assert_false(is_entry("libEGL.so.1"));
+    assert_true(nvl_catalog_leaves_out("libGL.so." V));
+    assert_false(nvl_catalog_leaves_out("libGLX_nvidia.so." V));
+}
+
+static const struct nvl_catalog_file *row(const char *name)
+{
+    for (size_t i = 0; i < nvl_catalog_length; i++)
+        if (strcmp(nvl_catalog[i].name, name) == 0)
+            return &nvl_catalog[i];
+    fail_msg("%s is not in the catalog", name);
+    return NULL;
+}
+
+static void test_branches(void **state)
+{
+    (void)state;
+    assert_true(nvl_catalog_expects(row("libcuda.so.1"), "390.157", 0));
+    assert_false(nvl_catalog_expects(row("libnvidia-nvvm.so.4"), "390.157", 0));
+    assert_true(nvl_catalog_expects(row("libnvidia-nvvm.so.4"), "470.256.02", 0));
+    assert_true(nvl_catalog_expects(row("libnvidia-compiler.so"), "470.256.02", 0));
+    assert_false(nvl_catalog_expects(row("libnvidia-compiler.so"), "535", 0));
+    assert_false(nvl_catalog_expects(row("libnvidia-present.so"), "550", 0));
+    assert_true(nvl_catalog_expects(row("libnvidia-present.so"), "999.1", 0));
+    assert_true(nvl_catalog_expects(row("libnvidia-ngx.so.1"), "550", EM_X86_64));
+    assert_false(nvl_catalog_expects(row("libnvidia-ngx.so.1"), "550", EM_AARCH64));
+    assert_false(nvl_catalog_expects(row("libcudadebugger.so.1"), "550", 0)); /* an extra */
 }
 
 static void test_manifest(void **state)
@@ -297,9 +338,9 @@ static void test_build(void **state)
 
 static const char *line_of(const struct nvl_sync_result *result, const char *capability)
 {
-    for (size_t i = 0; i < result->missing.count; i++)
-        if (nvl_has_prefix(result->missing.items[i].text, capability))
-            return result->missing.items[i].text;
+    for (size_t i = 0; i < result->selection.missing.count; i++)
+        if (nvl_has_prefix(result->selection.missing.items[i].text, capability))
+            return result->selection.missing.items[i].text;
     return "";
 }
 
@@ -315,7 +356,7 @@ static void test_missing(void **state)
     assert_string_equal(line_of(&result, "video:"), "video: libnvidia-encode.so.1 is not installed");
     assert_string_equal(line_of(&result, "compute:"),
                         "compute: libnvidia-ptxjitcompiler.so.1 is not installed");
-    assert_string_equal(result.missing.items[0].packages.items[0], "libnvidia-ptxjitcompiler1");
+    assert_string_equal(result.selection.missing.items[0].packages.items[0], "libnvidia-ptxjitcompiler1");
     assert_string_equal(line_of(&result, "utility:"), "utility: libnvidia-cfg.so.1 is not installed");
     assert_true(has(t, "/usr/lib/nvidia/current/nvidia-smi"));
     /* of another version: it stays out, and is not called absent */
@@ -323,8 +364,9 @@ static void test_missing(void **state)
     assert_int_equal(sync_of(t, V, true, &bare, NULL), 0);
     assert_int_equal(bare.n_files, result.n_files - 1);
     bool said = false;
-    for (size_t i = 0; i < bare.missing.count; i++)
-        said |= strcmp(bare.missing.items[i].text, "utility: nvidia-smi is installed, but not of " V) == 0;
+    for (size_t i = 0; i < bare.selection.missing.count; i++)
+        said |= strcmp(bare.selection.missing.items[i].text,
+                       "utility: nvidia-smi is installed, but not of " V) == 0;
     assert_true(said);
 }
 
@@ -362,6 +404,151 @@ static void test_compat32(void **state)
     assert_int_equal(nvl_root_read(&t->root, BUNDLE "/sonames", 4096, &text, &len), 0);
     assert_non_null(strstr(text, "lib32 libcuda.so.1\n"));
     assert_non_null(strstr(text, "lib64 libcuda.so.1\n"));
+}
+
+#define RUN    "580.95.05"
+#define RUNLIB "/srv/NVIDIA-Linux-x86_64-" RUN
+
+static void put_platforms(const struct temp_root *t)
+{
+    put_library(t, RUNLIB, "libnvidia-egl-gbm.so.1.1.2", "libnvidia-egl-gbm.so.1", "GLIBC_2.2.5 GLIBC_2.17");
+    put_link(t, RUNLIB "/libnvidia-egl-gbm.so.1", "libnvidia-egl-gbm.so.1.1.2");
+    put_text(t, RUNLIB "/15_nvidia_gbm.json", "{\"library_path\" : \"libnvidia-egl-gbm.so.1\"}");
+    /* a distribution's build */
+    put_library(t, RUNLIB, "libnvidia-egl-wayland.so.1", "libnvidia-egl-wayland.so.1",
+                "GLIBC_2.4 GLIBC_2.34");
+    put_text(t, RUNLIB "/10_nvidia_wayland.json", "{\"library_path\" : \"libnvidia-egl-wayland.so.1\"}");
+}
+
+/* An extracted .run file of a newer branch: all in one folder, some without the driver's version. */
+static void put_run(const struct temp_root *t)
+{
+    put_library(t, RUNLIB, "libcuda.so." RUN, "libcuda.so.1", "cuda");
+    put_library(t, RUNLIB, "libnvidia-ml.so." RUN, "libnvidia-ml.so.1", "ml");
+    put_library(t, RUNLIB, "libnvidia-nvvm.so.4.0.0", "libnvidia-nvvm.so.4", "nvvm");
+    put_link(t, RUNLIB "/libnvidia-nvvm.so.4", "libnvidia-nvvm.so.4.0.0");
+    put_library(t, RUNLIB, "libnvidia-nvvm70.so.4", "libnvidia-nvvm70.so.4", "nvvm70");
+    put_library(t, RUNLIB, "libGLX_nvidia.so." RUN, "libGLX_nvidia.so.0", "glx");
+    put_library(t, RUNLIB, "libnvidia-glcore.so." RUN, "libnvidia-glcore.so." RUN, "glcore");
+    put_library(t, RUNLIB, "libnvidia-new.so." RUN, "libnvidia-new.so.1", "a library of tomorrow");
+    put_library(t, RUNLIB, "libglxserver_nvidia.so." RUN, "libglxserver_nvidia.so", "glxserver");
+    put_library(t, RUNLIB, "nvidia_drv.so", "nvidia_drv.so", RUN);
+    put_library(t, RUNLIB, "libGL.so." RUN, "libGL.so.1", "glvnd's");
+    put_text(t, RUNLIB "/libnvidia-cut.so." RUN, "no library");
+    put_text(t, RUNLIB "/nvidia-smi", "a program of " RUN);
+    put_text(t, RUNLIB "/nvidia-application-profiles-" RUN "-rc", "{}");
+    put_text(t, RUNLIB "/nvidia_icd.json", "{\"ICD\" : {\"library_path\": \"libGLX_nvidia.so.0\"}}");
+    put_platforms(t);
+    assert_int_equal(nvl_driver_folder_remember(&t->root, RUNLIB, NULL), 0);
+}
+
+static void test_run_folder(void **state)
+{
+    const struct temp_root *t = *state;
+    nvl_auto(nvl_sync_result_clear) struct nvl_sync_result result = {0};
+    struct nvl_error err = {0};
+
+    put_run(t);
+    if (sync_of(t, RUN, false, &result, &err) < 0)
+        fail_msg("%s", err.message);
+    static const char bundle[] = NVL_BUNDLE_DIR "/" RUN;
+    static const char *const wanted[] = {"bin/nvidia-smi",
+                                         "lib64/libcuda.so." RUN,
+                                         "lib64/libnvidia-nvvm.so." RUN,
+                                         "lib64/libnvidia-nvvm70.so." RUN,
+                                         "lib64/libnvidia-new.so." RUN,
+                                         "lib64/libnvidia-egl-gbm.so." RUN,
+                                         "lib64/xorg/modules/drivers/nvidia_drv.so",
+                                         "lib64/xorg/modules/extensions/libglxserver_nvidia.so",
+                                         "share/nvidia/nvidia-application-profiles-rc",
+                                         "share/egl/egl_external_platform.d/15_nvidia_gbm.json",
+                                         "share/vulkan/icd.d/nvidia_icd.json"};
+    for (size_t i = 0; i < NVL_LENGTH(wanted); i++) {
+        nvl_autofree char *path = nvl_xasprintf("%s/%s", bundle, wanted[i]);
+        if (!has(t, path))
+            fail_msg("%s is missing", path);
+    }
+    assert_int_equal(result.n_files, NVL_LENGTH(wanted) + 3); /* ml, GLX, glcore */
+    assert_link(t, NVL_BUNDLE_DIR "/" RUN "/lib64/libnvidia-nvvm.so.4", "libnvidia-nvvm.so." RUN);
+    assert_link(t, NVL_BUNDLE_DIR "/" RUN "/lib64/libnvidia-nvvm70.so.4", "libnvidia-nvvm70.so." RUN);
+    assert_link(t, NVL_BUNDLE_DIR "/" RUN "/lib64/libnvidia-egl-gbm.so.1", "libnvidia-egl-gbm.so." RUN);
+    assert_int_equal(result.selection.unlisted.count, 1);
+    assert_string_equal(result.selection.unlisted.items[0], "libnvidia-new.so." RUN);
+    assert_string_equal(
+        line_of(&result, "compute:"),
+        "compute: libnvidia-ptxjitcompiler.so.1, libnvidia-opencl.so.1, nvidia.icd, "
+        "libnvidia-gpucomp.so are not installed");
+    nvl_auto(nvl_sync_result_clear) struct nvl_sync_result again = {0};
+    assert_int_equal(sync_of(t, RUN, false, &again, NULL), 0);
+    assert_false(again.changed);
+}
+
+static void assert_relocated(const struct temp_root *t, const char *from, const char *to)
+{
+    nvl_auto(nvl_sync_result_clear) struct nvl_sync_result result = {0}, again = {0};
+
+    put_text(t, "/usr/share/vulkan/icd.d/nvidia_icd.x86_64.json", from);
+    nvl_autofd int store = nvl_root_openat(&t->root, "/var/lib/nvlxc/driver", O_RDONLY | O_DIRECTORY);
+    if (store >= 0)
+        nvl_folder_remove(store, V);
+    assert_int_equal(sync_of(t, V, false, &result, NULL), 0);
+    assert_text(t, BUNDLE "/share/vulkan/icd.d/nvidia_icd.json", to);
+    assert_int_equal(sync_of(t, V, false, &again, NULL), 0);
+    assert_false(again.changed);
+}
+
+/* What names its library by a path of the host names it by its name in the bundle, with the same length. */
+static void test_relocated(void **state)
+{
+    const struct temp_root *t = *state;
+
+    put_debian(t);
+    put_library(t, CURRENT, "libGLX_nvidia.so." V, "libGLX_nvidia.so.0", "glx");
+    put_text(t, "/etc/OpenCL/vendors/nvidia.icd", "/nix/store/x/lib/libnvidia-opencl.so.1\n");
+    assert_relocated(t, "{\"a\": {\"library_path\" : \"/usr/lib64/libGLX_nvidia.so.0\", \"b\": 1}}\n",
+                     "{\"a\": {\"library_path\" : \"libGLX_nvidia.so.0\"           , \"b\": 1}}\n");
+    assert_relocated(t, "{\"library_path\":\"/a/libGLX_nvidia.so.0\",\"library_path\":\"/bc/d\"}",
+                     "{\"library_path\":\"libGLX_nvidia.so.0\"   ,\"library_path\":\"d\"    }");
+    /* nothing that is understood */
+    assert_relocated(t, "{\"library_path\": \"/a/li\\\"b\"}", "{\"library_path\": \"/a/li\\\"b\"}");
+    assert_relocated(t, "\"library_path\": \"/libGLX_nvidia", "\"library_path\": \"/libGLX_nvidia");
+    assert_relocated(t, "\"library_path\"", "\"library_path\"");
+    nvl_autofree char *text = NULL;
+    size_t len;
+    assert_int_equal(nvl_root_read(&t->root, BUNDLE "/etc/OpenCL/vendors/nvidia.icd", 4096, &text, &len), 0);
+    assert_int_equal(len, strlen("/nix/store/x/lib/libnvidia-opencl.so.1\n"));
+    assert_string_equal(text, "libnvidia-opencl.so.1");
+}
+
+/* NVIDIA's own list, in the form that drivers have, and in forms that they might. */
+static void test_file_list(void **state)
+{
+    static const char *const lists[] = {
+        "[{\"name\":\"libnvidia-new.so." V "\",\"type\":\"LIB\",\"category\":[\"unheard\",\"cuda\"]},"
+        "{\"name\":\"libnvidia-new.so." V "\",\"type\":\"LIB\",\"category\":[\"cuda\"]},"
+        "{\"name\":\"libcuda.so." V "\",\"type\":\"LIB\",\"category\":[\"cuda\"]},"
+        "{\"name\":\"libnvidia-maybe.so." V "\",\"type\":\"LIB\",\"category\":[\"cuda\"],\"optional\":true},"
+        "{\"name\":\"libnvidia-old.so." OLD "\",\"type\":\"LIB\",\"category\":[\"cuda\"]},"
+        "{\"name\":\"firmware/gsp_x.bin\",\"type\":\"FIRMWARE\",\"category\":[\"firmware\"]},"
+        "{\"name\":\"libnvidia-screen.so." V "\",\"type\":\"LIB\",\"category\":[\"xdriver\"]},"
+        "7,{},{\"name\":7}]",
+        "{\"version\":\"1\",\"files\":[{\"name\":\"lib/libnvidia-new.so." V
+        "\",\"type\":\"LIB\",\"category\":\"cuda\"}]}"};
+    static const char *const others[] = {"", "[", "{}", "7", "[[[]]]", "{\"a\":{\"b\":[1]}}"};
+    const struct temp_root *t = *state;
+
+    put_debian(t);
+    for (size_t i = 0; i < NVL_LENGTH(lists) + NVL_LENGTH(others); i++) {
+        bool is_list = i < NVL_LENGTH(lists);
+        nvl_auto(nvl_sync_result_clear) struct nvl_sync_result result = {0};
+        put_text(t, "/usr/share/nvidia/files.d/sandboxutils-filelist.json",
+                 is_list ? lists[i] : others[i - NVL_LENGTH(lists)]);
+        assert_int_equal(sync_of(t, V, true, &result, NULL), 0);
+        const struct nvl_missing *missing = &result.selection.missing;
+        assert_int_equal(strstr(missing->items[missing->count - 1].text,
+                                "compute: libnvidia-new.so." V " is not installed, though") != NULL,
+                         is_list);
+    }
 }
 
 /* Two drivers in one folder, as after a .run installation that left the old one's files. */
@@ -751,6 +938,10 @@ int main(void)
         TEST(test_content),
         TEST(test_build),
         TEST(test_missing),
+        cmocka_unit_test(test_branches),
+        TEST(test_run_folder),
+        TEST(test_relocated),
+        TEST(test_file_list),
         TEST(test_dry_run),
         TEST(test_compat32),
         TEST(test_one_version),

@@ -142,11 +142,14 @@ static void capabilities_choose_entries(void **state)
 static void fill_bundle(const struct trees *t)
 {
     shell("cd %s/bundle && mkdir -p etc/OpenCL/vendors share/vulkan/icd.d share/vulkan/implicit_layer.d "
-          "share/glvnd/egl_vendor.d share/nvidia lib64/gbm lib64/vdpau lib32/gbm lib32/vdpau && "
+          "share/glvnd/egl_vendor.d share/egl/egl_external_platform.d share/nvidia lib64/gbm lib64/vdpau "
+          "lib32/gbm lib32/vdpau lib64/xorg/modules/drivers lib64/xorg/modules/extensions && "
           "touch etc/OpenCL/vendors/nvidia.icd share/vulkan/icd.d/nvidia_icd.json "
           "share/vulkan/implicit_layer.d/nvidia_layers.json share/glvnd/egl_vendor.d/10_nvidia.json "
           "share/nvidia/nvoptix.bin lib64/gbm/nvidia-drm_gbm.so lib64/vdpau/libvdpau_nvidia.so.1 "
-          "lib32/gbm/nvidia-drm_gbm.so lib32/vdpau/libvdpau_nvidia.so.1",
+          "lib32/gbm/nvidia-drm_gbm.so lib32/vdpau/libvdpau_nvidia.so.1 "
+          "share/nvidia/nvidia-application-profiles-rc share/egl/egl_external_platform.d/15_nvidia_gbm.json "
+          "lib64/xorg/modules/drivers/nvidia_drv.so lib64/xorg/modules/extensions/libglxserver_nvidia.so",
           t->path);
 }
 
@@ -175,13 +178,17 @@ static void icd_files_and_backends_are_linked(void **state)
          "/share/vulkan/implicit_layer.d/nvidia_layers.json"},
         {"/usr/share/glvnd/egl_vendor.d/10_nvidia.json", "/share/glvnd/egl_vendor.d/10_nvidia.json"},
         {"/usr/share/nvidia/nvoptix.bin", "/share/nvidia/nvoptix.bin"},
+        {"/usr/share/nvidia/nvidia-application-profiles-rc", "/share/nvidia/nvidia-application-profiles-rc"},
+        {"/usr/share/egl/egl_external_platform.d/15_nvidia_gbm.json",
+         "/share/egl/egl_external_platform.d/15_nvidia_gbm.json"},
+        {"/usr/lib/xorg/modules/drivers/nvidia_drv.so", "/lib64/xorg/modules/drivers/nvidia_drv.so"},
         {"/usr/lib/x86_64-linux-gnu/gbm/nvidia-drm_gbm.so", "/lib64/gbm/nvidia-drm_gbm.so"},
         {"/usr/lib/x86_64-linux-gnu/vdpau/libvdpau_nvidia.so.1", "/lib64/vdpau/libvdpau_nvidia.so.1"},
         {"/usr/lib/i386-linux-gnu/vdpau/libvdpau_nvidia.so.1", "/lib32/vdpau/libvdpau_nvidia.so.1"},
     };
 
     fill_bundle(t);
-    shell("mkdir %s/rootfs/usr/lib/i386-linux-gnu", t->path);
+    shell("mkdir -p %s/rootfs/usr/lib/i386-linux-gnu %s/rootfs/usr/lib/xorg/modules", t->path, t->path);
     nvl_autofree char *notes = write_entries(t, NVL_CAP_ALL);
     assert_string_equal(notes, "");
     for (size_t i = 0; i < NVL_LENGTH(links); i++) {
@@ -204,16 +211,19 @@ static void icd_files_and_backends_are_linked(void **state)
 static void every_grant_is_undone_exactly(void **state)
 {
     const struct trees *t = *state;
-    static const char *const kinds[] = {
-        "true",
-        "mkdir -p usr/local/nvidia etc/OpenCL/vendors usr/share/vulkan usr/lib/x86_64-linux-gnu/gbm",
-        "mkdir usr/lib/i386-linux-gnu && rmdir usr/local/bin usr/local",
-        "rmdir usr/lib/x86_64-linux-gnu",                                  /* Fedora */
-        "rmdir usr/lib/x86_64-linux-gnu usr/lib64 && ln -s lib usr/lib64", /* Arch */
-        "rm -r usr/share usr/local && mkdir usr/lib32",
-        "rm -r etc/ld.so.conf.d",
-        "mkdir etc/OpenCL && ln -s nowhere etc/OpenCL/vendors && ln -s ../lib usr/share/glvnd",
-    };
+    static const char *const kinds[] =
+        {
+            "true",
+            "mkdir -p usr/local/nvidia etc/OpenCL/vendors usr/share/vulkan usr/lib/x86_64-linux-gnu/gbm",
+            "mkdir usr/lib/i386-linux-gnu && rmdir usr/local/bin usr/local",
+            "rmdir usr/lib/x86_64-linux-gnu", /* Fedora */
+            "rmdir usr/lib/x86_64-linux-gnu usr/lib64 && ln -s lib usr/lib64 && mkdir -p "
+            "usr/lib/xorg/modules", /* Arch */
+            "mkdir -p usr/lib64/xorg/modules/drivers usr/share/egl",
+            "rm -r usr/share usr/local && mkdir usr/lib32",
+            "rm -r etc/ld.so.conf.d",
+            "mkdir etc/OpenCL && ln -s nowhere etc/OpenCL/vendors && ln -s ../lib usr/share/glvnd",
+        };
     static const unsigned grants[] = {
         NVL_CAP_DEFAULT,
         NVL_CAP_ALL,

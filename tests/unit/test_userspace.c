@@ -3,11 +3,13 @@
  * taken of. */
 #include "temp_root.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/file.h"
 #include "host/capture.h"
+#include "host/driver_folder.h"
 #include "host/elf.h"
 #include "host/host.h"
 #include "host/module.h"
@@ -241,16 +243,124 @@ static void test_private_prefixes(void **state)
     put(t, "/run/nvidia/driver" LIB "/libnvidia-ml.so.570.86.15", "");
     put(t, "/usr/lib/nvidia-390/libnvidia-glcore.so.390.157", ""); /* neither libcuda nor libnvidia-ml */
     put(t, "/usr/lib32/nvidia-390/libcuda.so.390.157", "");
-    check(t, "/usr/lib/nvidia-390 64 390.157\n/usr/local/nvidia/lib64 64 550.90.07\n/run/nvidia/driver" LIB
-             " 64 570.86.15\n/usr/lib32/nvidia-390 32 390.157\n/usr/local/nvidia/lib 32 550.90.07\n"
-             "570.86.15 550.90.07");
+    check(t,
+          "/usr/lib/nvidia-390 64 390.157\n/usr/lib32/nvidia-390 32 390.157\n/usr/local/nvidia/lib64 64 "
+          "550.90.07\n"
+          "/usr/local/nvidia/lib 32 550.90.07\n/run/nvidia/driver" LIB " 64 570.86.15\n570.86.15 550.90.07");
+}
+
+/* Where hosts have the driver that is not in /usr. */
+static void test_own_folders(void **state)
+{
+    static const struct {
+        const char *file, *folder;
+    } hosts[] = {
+        {"/run/opengl-driver/lib", "/nix/store/abc-graphics-drivers/lib"},
+        {"/home/kubernetes/bin/nvidia/lib64", NULL},
+        {"/usr/local/glibc/usr/lib", NULL},
+        {"/opt/nvidia/580.95.05/lib64", NULL},
+        {"/opt/nvidia/580.95.05/4230.2.3/lib64", NULL},
+        {"/opt/nvidia/current/usr/lib64", NULL},
+        {"/opt/nvidia/580.95.05/lib", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NVL_LENGTH(hosts); i++) {
+        void *other = NULL;
+        setup_root(&other);
+        const struct temp_root *t = other;
+        const char *folder = hosts[i].folder != NULL ? hosts[i].folder : hosts[i].file;
+        nvl_autofree char *file = nvl_xasprintf("%s/libcuda.so.580.95.05", folder);
+        nvl_autofree char *wanted = nvl_xasprintf("%s 64 580.95.05\n580.95.05", folder);
+        put(t, file, "");
+        if (hosts[i].folder != NULL)
+            put_link(t, "/run/opengl-driver", "/nix/store/abc-graphics-drivers");
+        check(t, wanted);
+        teardown_root(&other);
+    }
+}
+
+/* A folder that the user names comes first; a link keeps its name, whatever it leads to later. */
+static void test_named_folder(void **state)
+{
+    const struct temp_root *t = *state;
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0}, without = {0};
+
+    put(t, "/usr/lib64/libcuda.so.550.90.07", "");
+    put(t, "/srv/NVIDIA-Linux-580/libcuda.so.580.95.05", ""); /* an extracted .run file */
+    put(t, "/srv/NVIDIA-Linux-580/32/libcuda.so.580.95.05", "");
+    put_link(t, "/srv/nvidia", "NVIDIA-Linux-580");
+    check(t, "/usr/lib64 64 550.90.07\n550.90.07");
+    assert_int_equal(nvl_driver_folder_remember(&t->root, "/srv/nvidia", NULL), 0);
+    check(
+        t,
+        "/srv/NVIDIA-Linux-580 64 580.95.05\n/srv/NVIDIA-Linux-580/32 32 580.95.05\n/usr/lib64 64 550.90.07\n"
+        "580.95.05 550.90.07");
+    assert_int_equal(nvl_userspace_read(&t->root, &us, NULL), 0);
+    assert_string_equal(us.from, "/srv/nvidia");
+    assert_true(nvl_userspace_is_from(&us, "580.95.05"));
+    assert_false(nvl_userspace_is_from(&us, "550.90.07"));
+    assert_int_equal(nvl_userspace_read_from(&t->root, "", &without, NULL), 0);
+    assert_null(without.from);
+    assert_false(nvl_userspace_is_from(&without, NULL));
+    assert_int_equal(nvl_driver_folder_remember(&t->root, "", NULL), 0);
+    assert_int_equal(nvl_driver_folder_remember(&t->root, "", NULL), 0);
+    assert_false(nvl_root_exists(&t->root, NVL_DRIVER_FOLDER_FILE));
+    check(t, "/usr/lib64 64 550.90.07\n550.90.07");
+}
+
+static void put_library(const struct temp_root *t, const char *path, unsigned char elf_class,
+                        unsigned char machine)
+{
+    char head[20] = "\177ELF";
+
+    head[4] = (char)elf_class;
+    head[18] = (char)machine;
+    assert_int_equal(nvl_tree_file(t->fd, path, head, sizeof head, NULL), 0);
+}
+
+/* Debian has libraries of several architectures side by side. */
+static void test_architectures(void **state)
+{
+    const struct temp_root *t = *state;
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
+
+    put_library(t, "/usr/lib64/libcuda.so.550.90.07", 2, EM_AARCH64);
+    put_library(t, "/usr/lib64/nvidia/libcuda.so.550.90.07", 2, EM_X86_64);
+    put_library(t, LIB32 "/libcuda.so.550.90.07", 1, EM_386);
+    put_library(t, "/usr/lib/arm-linux-gnueabihf/libcuda.so.550.90.07", 1, EM_ARM);
+    check(t, "/usr/lib64 64 550.90.07\n/usr/lib/arm-linux-gnueabihf 32 550.90.07\n550.90.07");
+    assert_int_equal(nvl_userspace_read(&t->root, &us, NULL), 0);
+    assert_int_equal(us.machine, EM_AARCH64);
+}
+
+/* What an installation left that packages replaced: no module of its version is there, another's is. */
+static void test_remnants(void **state)
+{
+    const struct temp_root *t = *state;
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
+
+    put_debian(t, LIB, "x86_64-linux-gnu", "550.163.01");
+    put(t, LIB "/libcuda.so.570.133.07", "");
+    check(t, LIB "/nvidia/current 64 550.163.01\n" LIB " 64 570.133.07\n" LIB
+                 " 64 550.163.01\n570.133.07 550.163.01");
+    put(t, "/usr/src/nvidia-current-550.163.01/dkms.conf", "");
+    assert_int_equal(nvl_userspace_read(&t->root, &us, NULL), 0);
+    assert_int_equal(us.versions.count, 1);
+    assert_string_equal(us.versions.items[0], "550.163.01");
+    assert_int_equal(us.remnants.count, 1);
+    assert_string_equal(us.remnants.items[0], "570.133.07");
+    /* the one whose module is loaded, or that dkms will build, is none */
+    put(t, "/var/lib/dkms/nvidia/570.133.07/source", "");
+    check(t, LIB "/nvidia/current 64 550.163.01\n" LIB " 64 570.133.07\n" LIB
+                 " 64 550.163.01\n570.133.07 550.163.01");
 }
 
 /* A file that can be read says its class itself, wherever it lies. */
 static void test_class_of_files(void **state)
 {
     const struct temp_root *t = *state;
-    char head[16] = "\177ELF\1\1\1";
+    char head[20] = "\177ELF\1\1\1";
 
     assert_int_equal(nvl_tree_file(t->fd, "/usr/lib64/libcuda.so.550.90.07", head, sizeof head, NULL), 0);
     head[4] = 2;
@@ -441,10 +551,12 @@ int main(void)
 {
 #define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, setup_root, teardown_root)
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_elf),     WITH_ROOT(test_damaged_elf),      cmocka_unit_test(test_nvml),
-        cmocka_unit_test(test_no_nvml), WITH_ROOT(test_debian),           WITH_ROOT(test_cache_first),
-        WITH_ROOT(test_installer),      WITH_ROOT(test_private_prefixes), WITH_ROOT(test_class_of_files),
-        WITH_ROOT(test_no_userspace),   WITH_ROOT(test_capture),          WITH_ROOT(test_capture_full),
+        cmocka_unit_test(test_elf),         WITH_ROOT(test_damaged_elf),      cmocka_unit_test(test_nvml),
+        cmocka_unit_test(test_no_nvml),     WITH_ROOT(test_debian),           WITH_ROOT(test_cache_first),
+        WITH_ROOT(test_installer),          WITH_ROOT(test_private_prefixes), WITH_ROOT(test_class_of_files),
+        WITH_ROOT(test_no_userspace),       WITH_ROOT(test_capture),          WITH_ROOT(test_capture_full),
+        cmocka_unit_test(test_own_folders), WITH_ROOT(test_named_folder),     WITH_ROOT(test_architectures),
+        WITH_ROOT(test_remnants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

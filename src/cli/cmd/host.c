@@ -16,9 +16,10 @@ static json_t *json_host_driver(const struct nvl_host_facts *facts)
 
     for (size_t i = 0; i < facts->userspace.versions.count; i++)
         json_array_append_new(installed, json_string(facts->userspace.versions.items[i]));
-    return json_pack("{s:b,s:o,s:o,s:o}", "loaded", (int)driver->loaded, "version",
+    return json_pack("{s:b,s:o,s:o,s:o,s:s*}", "loaded", (int)driver->loaded, "version",
                      nvl_json_string(driver->version), "flavour",
-                     nvl_json_string(nvl_flavour_name(driver->flavour)), "installed", installed);
+                     nvl_json_string(nvl_flavour_name(driver->flavour)), "installed", installed, "from",
+                     facts->userspace.from);
 }
 
 static json_t *json_modules(const struct nvl_modules *m)
@@ -105,7 +106,13 @@ static void add_library_lines(const struct nvl_host_facts *facts, struct nvl_str
     nvl_autofree char *list = nvl_strv_join(&facts->userspace.versions, ", ");
     nvl_auto(nvl_strv_clear) struct nvl_strv bundles = {0};
 
-    nvl_strv_pushf(lines, SUBJECT "%s", "libraries", list[0] != '\0' ? list : "none installed");
+    nvl_strv_pushf(lines, SUBJECT "%s", "libraries",
+                   list[0] != '\0' ? list
+                                   : "none found; if they are in a folder of their own: nvlxc driver sync "
+                                     "--from FOLDER");
+    if (facts->userspace.from != NULL)
+        nvl_strv_pushf(lines, SUBJECT "%s%s (driver sync --from)", "folder", facts->userspace.from,
+                       nvl_userspace_is_from(&facts->userspace, NULL) ? "" : ", which has no driver now");
     for (size_t i = 0; i < facts->bundles.count; i++)
         nvl_strv_push(&bundles, facts->bundles.items[i].version);
     nvl_autofree char *bundle_list = nvl_strv_join(&bundles, ", ");
