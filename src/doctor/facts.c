@@ -14,6 +14,7 @@
 #include "container/rootfs_path.h"
 #include "container/state.h"
 #include "driver/replace.h"
+#include "host/compat_table.h"
 #include "host/gpu_nodes.h"
 
 static void add_host_node(struct nvl_host_facts *f, enum nvl_node_kind kind)
@@ -47,7 +48,7 @@ static int read_support(struct nvl_host_facts *f, struct nvl_error *err)
     for (size_t i = 0; i < f->host.gpus.count; i++)
         all_driven = all_driven && (f->host.gpus.items[i].driver == NVL_GPU_NVIDIA ||
                                     nvl_gpu_state(&f->host.gpus.items[i]) == NVL_GPU_IS_VIRTUAL);
-    return all_driven ? 0 : nvl_support_read(&f->support, err);
+    return all_driven ? 0 : nvl_support_read(f->root, &f->support, err);
 }
 
 static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)

@@ -66,13 +66,13 @@ static char *source_of(const struct nvl_driver_need *need, enum nvl_way_kind kin
     case NVL_WAY_BACKPORTS:
         return nvl_xasprintf("%s-backports", need->system->codename);
     case NVL_WAY_SERIES:
-        return nvl_xasprintf("Debian's %s", series);
+        return nvl_xasprintf("Debian %s", series);
     case NVL_WAY_RUN:
         return nvl_xstrdup("NVIDIA's .run");
     case NVL_WAY_ARCHIVE:
         return nvl_xstrdup("NVIDIA's archive");
     case NVL_WAY_DISTRIBUTION:
-        return nvl_xasprintf("packages of %s", need->system->id);
+        return nvl_xasprintf("%s's packages", need->system->id);
     default:
         return nvl_xstrdup("unknown origin");
     }
@@ -363,7 +363,7 @@ static void add_other_packages(const struct nvl_driver_need *need, struct nvl_dr
             .kind = NVL_WAY_DISTRIBUTION,
             .source = source_of(need, NVL_WAY_DISTRIBUTION, NULL),
             .fit = NVL_VERDICT_UNKNOWN,
-            .why_not = nvl_xstrdup("nvlxc does not know their version"),
+            .why_not = nvl_xstrdup("unknown to nvlxc"),
         };
 }
 

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "grant/grant.h"
-#include "host/compat.h"
+#include "host/compat_table.h"
 #include "plan/diff.h"
 #include "setup/inventory.h"
 #include "setup/packages.h"
@@ -119,7 +119,7 @@ int nvl_setup_plan_make(const struct nvl_root *root, unsigned capabilities, stru
     if (r == 0)
         r = check_gpus(&facts, err);
     if (r == 0)
-        r = nvl_support_read(&support, err);
+        r = nvl_support_read(root, &support, err);
     if (r < 0)
         return r;
     look_up_kernels(root, &facts);

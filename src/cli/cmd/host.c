@@ -6,6 +6,7 @@
 #include "doctor/check.h"
 #include "cli/json.h"
 #include "cli/ways.h"
+#include "host/compat_table.h"
 
 #define SUBJECT "%-9s  "
 
@@ -206,7 +207,7 @@ static int show_drivers(struct nvl_context *ctx, struct nvl_error *err)
 
     int r = nvl_host_facts_read(&facts, &ctx->root, NVL_FACTS_ANEW, err);
     if (r == 0 && facts.support.n_kernels == 0)
-        r = nvl_support_read(&facts.support, err);
+        r = nvl_support_read(&ctx->root, &facts.support, err);
     if (r < 0)
         return r;
     struct nvl_driver_need need = nvl_driver_need_of(&facts);
@@ -236,8 +237,8 @@ static int run_host(struct nvl_context *ctx, const struct nvl_strv *arguments, v
 }
 
 static const struct nvl_option host_options[] = {
-    {"--drivers", NULL, "list the drivers that there are for this host, the recommended one first",
-     NVL_OPTION_FLAG, offsetof(struct nvl_setup_options, drivers)},
+    {"--drivers", NULL, "list the drivers for this host, the recommended one first", NVL_OPTION_FLAG,
+     offsetof(struct nvl_setup_options, drivers)},
     {"--dry-run", NULL, "setup: show steps, reasons and commands, change nothing", NVL_OPTION_FLAG,
      offsetof(struct nvl_setup_options, dry_run)},
     {"--yes", NULL, "setup: carry out the steps without asking", NVL_OPTION_FLAG,
@@ -260,6 +261,10 @@ const struct nvl_command nvl_cmd_host = {
                "what is wrong (problem), each with what to do. This is the host's part of 'nvlxc\n"
                "doctor', which also says why. A driver upgrade that waits for a reboot is a note\n"
                "as long as the bundle of the loaded version exists: containers keep using it.\n"
+               "\n"
+               "With --drivers it lists the drivers that there are for this host instead: what\n"
+               "fits this kernel and its GPUs, and why the others do not; the recommended one is\n"
+               "first. /etc/nvlxc/kernels.json adds to what nvlxc knows of them.\n"
                "\n"
                "Exit status: 0 all is well, 1 something is wrong, 3 there is no NVIDIA GPU or\n"
                "its driver is not loaded.",
