@@ -191,6 +191,46 @@ grant() {
 @test "gpus: --quiet prints nothing" {
     run -0 "$NVLXC" --root "$(fixture a5500-550)" --quiet gpus
     [ -z "$output" ]
+    run -0 "$NVLXC" --root "$(fixture a5500-550)" --quiet gpus --nodes
+    [ -z "$output" ]
+}
+
+@test "gpus --nodes: each node with what it is for, and the capabilities that bring it" {
+    local host json
+    host=$(fixture h100-mig)
+    mkdir "$host/dev/nvidia-caps-imex-channels"
+    mknod -m 0666 "$host/dev/nvidia-caps-imex-channels/channel0" c 507 0
+    mknod -m 0666 "$host/dev/nvidia-fs3" c 500 3
+    mknod -m 0666 "$host/dev/nvidia-nvswitch0" c 499 0
+    mknod -m 0666 "$host/dev/gdrdrv" c 498 0
+    mknod -m 0666 "$host/dev/nvidia-else" c 497 0
+    mknod -m 0666 "$host/dev/nvidia7" c 195 7 # of a GPU that is gone
+    : >"$host/dev/nvidia-nvlink"
+    run -0 --separate-stderr "$NVLXC" --root "$host" gpus --nodes
+    diff -u "$EXPECTED/h100-mig.nodes.txt" <(printf '%s\n' "$output")
+    [ -z "$stderr" ]
+    json=$("$NVLXC" --root "$host" gpus --nodes --json)
+    # not one node of /dev is left out, but for what is not NVIDIA's
+    diff <(find "$host/dev" ! -type d ! -name null | sed "s|^$host||" | sort) <(jq -r '.nodes[].path' <<<"$json" | sort)
+    [ "$(jq -c '.nodes[] | select(.path == "/dev/nvidia-caps/nvidia-cap13")' <<<"$json")" = \
+        '{"path":"/dev/nvidia-caps/nvidia-cap13","major":509,"minor":13,"state":"ok","purpose":"a MIG device","owner":"GPU 0, MIG GI 1, CI 0","capabilities":["compute","utility","video","graphics","display","ngx","compat32"],"with":null}' ]
+    [ "$(jq -c '.nodes[] | select(.path == "/dev/gdrdrv") | [.purpose, .owner, .capabilities, .with]' <<<"$json")" = \
+        '["GDRCopy",null,[],"gdrcopy"]' ]
+}
+
+@test "gpus --nodes: what is missing, and what a driver that is not loaded left over" {
+    local host
+    host=$(fixture a5500-550)
+    rm "$host/dev/nvidia-uvm"
+    [ "$("$NVLXC" --root "$host" gpus --nodes --json | jq -r '.nodes[] | select(.state != "ok") | [.path, .state] | @csv')" = \
+        '"/dev/nvidia-uvm","missing"' ]
+    rm -r "$host/proc/driver"
+    : >"$host/proc/devices"
+    run -0 "$NVLXC" --root "$host" gpus --nodes
+    [[ $output =~ /dev/nvidiactl\ +195:255\ +stale ]]
+    run -0 "$NVLXC" --root "$(fixture no-driver)" gpus --nodes
+    [ "$output" = "There is no device node of NVIDIA's: its driver is not loaded." ]
+    [ "$("$NVLXC" --root "$(fixture no-gpu)" gpus --nodes --json | jq -c .)" = '{"nodes":[]}' ]
 }
 
 @test "gpus: an argument is one too many" {
