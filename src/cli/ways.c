@@ -3,6 +3,10 @@
 
 #include "base/printable.h"
 #include "cli/table.h"
+#include "driver/origin.h"
+#include "host/host.h"
+#include "host/module.h"
+#include "host/userspace.h"
 
 #define WIDTH 80
 
@@ -60,6 +64,20 @@ void nvl_print_driver_ways(const struct nvl_driver_ways *ways)
         print_recommended(&ways->items[0]);
     if (ways->note != NULL)
         print_wrapped(ways->note);
+}
+
+void nvl_say_vgpu(const struct nvl_context *ctx, const struct nvl_host *host)
+{
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
+    nvl_auto(nvl_system_clear) struct nvl_system system = {0};
+    nvl_auto(nvl_installed_driver_clear) struct nvl_installed_driver d = {0};
+
+    if (!host->driver.loaded || host->majors.uvm >= 0 || nvl_userspace_read(host->root, &us, NULL) < 0 ||
+        nvl_system_read(host->root, &system, NULL) < 0)
+        return;
+    nvl_installed_driver_glance(host->root, &system, &us, &host->driver, &d);
+    if (d.origin == NVL_ORIGIN_VGPU)
+        nvl_say(ctx, "note: %s", nvl_vgpu_text);
 }
 
 json_t *nvl_json_driver_ways(const struct nvl_driver_ways *ways)

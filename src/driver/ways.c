@@ -5,6 +5,7 @@
 
 #include "driver/choose.h"
 #include "driver/origin.h"
+#include "host/module.h"
 
 static void clear_way(struct nvl_driver_way *way)
 {
@@ -84,11 +85,6 @@ static bool is_of_group(const struct nvl_driver_answer *a, const struct nvl_driv
            strcmp(a->row->branch, first->row->branch) == 0;
 }
 
-static bool is_same_driver(const struct nvl_driver_answer *a, const struct nvl_driver_answer *b)
-{
-    return is_equal_text(a->row->from, b->row->from) && is_equal_text(a->row->package, b->row->package);
-}
-
 /* For one source and branch: what fits; of that NVIDIA's oldest, since any newer one of its branch also does.
  * Of what does not fit the newest, which is the nearest. */
 static bool is_better(const struct nvl_driver_answer *a, const struct nvl_driver_answer *b)
@@ -108,8 +104,10 @@ static bool is_either(const struct nvl_driver_answers *answers, const struct nvl
 {
     for (size_t i = 0; i < answers->count; i++) {
         const struct nvl_driver_answer *a = &answers->items[i];
-        if (a->flavour != best->flavour && is_of_group(a, best) && is_same_driver(a, best) &&
-            a->kernel_fit == best->kernel_fit && a->gpu_fit == best->gpu_fit)
+        if (a->flavour != best->flavour && is_of_group(a, best) &&
+            is_equal_text(a->row->from, best->row->from) &&
+            is_equal_text(a->row->package, best->row->package) && a->kernel_fit == best->kernel_fit &&
+            a->gpu_fit == best->gpu_fit)
             return true;
     }
     return false;
@@ -347,9 +345,7 @@ static char *find_note(const struct nvl_driver_need *need, const struct nvl_choi
         return nvl_xasprintf("no driver supports both %s and %s: %s", a, b, text);
     }
     if (need->installed->origin == NVL_ORIGIN_VGPU)
-        return nvl_xstrdup(
-            "the installed driver is NVIDIA's for virtual GPUs: it has no CUDA for the host or "
-            "for containers; the ordinary driver or a merged one has");
+        return nvl_xstrdup(nvl_vgpu_text);
     return !is_recommended && c->problem != NULL ? nvl_xasprintf("%s: %s", c->problem, c->hint) : NULL;
 }
 
@@ -384,11 +380,6 @@ static void add_known(const struct nvl_driver_need *need, const char *floor, str
     }
 }
 
-static bool has_chooser(const struct nvl_system *system)
-{
-    return nvl_family_of(system) == NVL_FAMILY_DEBIAN && system->codename != NULL && system->kernel != NULL;
-}
-
 void nvl_driver_ways_find(const struct nvl_driver_need *need, struct nvl_driver_ways *ways)
 {
     nvl_auto(nvl_choice_clear) struct nvl_choice choice = {0};
@@ -403,7 +394,7 @@ void nvl_driver_ways_find(const struct nvl_driver_need *need, struct nvl_driver_
     add_other_packages(need, ways);
     if (is_installed)
         merge_installed(&installed, ways);
-    if (has_chooser(need->system))
+    if (nvl_family_of(need->system) == NVL_FAMILY_DEBIAN && need->system->codename != NULL && kernel != NULL)
         nvl_choose_driver(need, &choice);
     struct nvl_driver_way *best = find_recommended(need, &choice, floor, ways);
     if (best != NULL)

@@ -10,6 +10,7 @@
 #include "host/gpu_nodes.h"
 #include "host/gpu_state.h"
 #include "cli/table.h"
+#include "cli/ways.h"
 
 /* A container and what it has of this host's GPUs. */
 struct holder {
@@ -139,12 +140,13 @@ static json_t *json_gpu(const struct nvl_host *host, const struct nvl_gpu *gpu, 
     size_t n_nodes = 0;
 
     nvl_gpu_nodes(host, gpu, false, &nodes, &n_nodes);
-    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:s,s:o,s:o,s:o,s:o}", "index", nvl_json_unsigned(gpu->index),
-                     "uuid", nvl_json_string(gpu->uuid), "minor", nvl_json_unsigned(gpu->minor), "pci",
-                     gpu->pci, "model", nvl_json_string(gpu->model), "driver",
-                     nvl_json_string(gpu->driver_name), "state", nvl_gpu_state_name(nvl_gpu_state(gpu)),
-                     "nodes", json_gpu_nodes(nodes, n_nodes), "mig", json_migs(host, gpu), "containers",
-                     json_holders(holders, gpu, false), "by_hand", json_holders(holders, gpu, true));
+    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:i}", "index",
+                     nvl_json_unsigned(gpu->index), "uuid", nvl_json_string(gpu->uuid), "minor",
+                     nvl_json_unsigned(gpu->minor), "pci", gpu->pci, "model", nvl_json_string(gpu->model),
+                     "driver", nvl_json_string(gpu->driver_name), "state",
+                     nvl_gpu_state_name(nvl_gpu_state(gpu)), "nodes", json_gpu_nodes(nodes, n_nodes), "mig",
+                     json_migs(host, gpu), "containers", json_holders(holders, gpu, false), "by_hand",
+                     json_holders(holders, gpu, true), "virtual_functions", (int)gpu->n_functions);
 }
 
 /* "nvidia0, dri/card1 (missing)"; NULL for none. */
@@ -229,6 +231,8 @@ static void print_gpus_table(const struct nvl_host *host, const struct holders *
 
     for (size_t i = 0; i < host->gpus.count; i++) {
         const struct nvl_gpu *gpu = &host->gpus.items[i];
+        if (nvl_gpu_state(gpu) == NVL_GPU_IS_VIRTUAL)
+            continue; /* a card has dozens, and none is a GPU: its row counts them */
         gpu_row(table, host, gpu, holders);
         for (size_t j = 0; j < gpu->n_migs; j++)
             mig_row(table, host, gpu, &gpu->migs[j], holders);
@@ -242,7 +246,8 @@ static int print_gpus_json(const struct nvl_host *host, const struct holders *ho
     json_t *gpus = json_array();
 
     for (size_t i = 0; i < host->gpus.count; i++)
-        json_array_append_new(gpus, json_gpu(host, &host->gpus.items[i], holders));
+        if (nvl_gpu_state(&host->gpus.items[i]) != NVL_GPU_IS_VIRTUAL)
+            json_array_append_new(gpus, json_gpu(host, &host->gpus.items[i], holders));
     return nvl_print_json(json_pack("{s:o}", "gpus", gpus));
 }
 
@@ -365,6 +370,7 @@ static int run_gpus(struct nvl_context *ctx, const struct nvl_strv *arguments, v
         nvl_say(ctx, "This host has no NVIDIA GPU.");
     else if (!ctx->quiet)
         print_gpus_table(&host, &holders);
+    nvl_say_vgpu(ctx, &host);
     return host.gpus.count == 0 || holders.known ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 

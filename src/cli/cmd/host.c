@@ -54,6 +54,15 @@ static json_t *json_bundle(const struct nvl_host_facts *facts)
                      (int)(loaded != NULL), "complete", (int)(loaded != NULL && loaded->complete));
 }
 
+static size_t count_gpus(const struct nvl_gpus *gpus)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < gpus->count; i++)
+        n += nvl_gpu_state(&gpus->items[i]) != NVL_GPU_IS_VIRTUAL;
+    return n;
+}
+
 static void print_host_json(const struct nvl_host_facts *facts, const struct nvl_findings *findings)
 {
     json_t *nodes = json_array();
@@ -61,8 +70,9 @@ static void print_host_json(const struct nvl_host_facts *facts, const struct nvl
     for (size_t i = 0; i < facts->n_nodes; i++)
         json_array_append_new(nodes, nvl_json_node(&facts->nodes[i]));
     nvl_print_json(json_pack("{s:o,s:i,s:o,s:o,s:o,s:o}", "driver", json_host_driver(facts), "gpus",
-                             (int)facts->host.gpus.count, "modules", json_modules(&facts->modules), "nodes",
-                             nodes, "bundle", json_bundle(facts), "problems", json_problems(findings)));
+                             (int)count_gpus(&facts->host.gpus), "modules", json_modules(&facts->modules),
+                             "nodes", nodes, "bundle", json_bundle(facts), "problems",
+                             json_problems(findings)));
 }
 
 static void add_gpu_lines(const struct nvl_gpus *gpus, struct nvl_strv *lines)
@@ -70,6 +80,8 @@ static void add_gpu_lines(const struct nvl_gpus *gpus, struct nvl_strv *lines)
     for (size_t i = 0; i < gpus->count; i++) {
         const struct nvl_gpu *gpu = &gpus->items[i];
         nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
+        if (nvl_gpu_state(gpu) == NVL_GPU_IS_VIRTUAL)
+            continue;
         if (gpu->model[0] != '\0')
             nvl_buf_addf(&text, "%s %s", gpu->pci, gpu->model);
         else
@@ -195,7 +207,7 @@ static int show_host(struct nvl_context *ctx, struct nvl_error *err)
         print_host_json(&facts, &findings);
     else
         print_lines(ctx, &facts, &findings);
-    if (facts.host.gpus.count == 0 || !facts.host.driver.loaded)
+    if (count_gpus(&facts.host.gpus) == 0 || !facts.host.driver.loaded)
         return NVL_EXIT_HOST;
     return nvl_findings_are_notes(&findings) ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
