@@ -68,7 +68,9 @@ static int refuse_gpu(const struct nvl_host *host, const struct nvl_gpu *g, stru
     nvl_auto(nvl_gpu_context_clear) struct nvl_gpu_context context = {0};
     nvl_auto(nvl_gpu_reason_clear) struct nvl_gpu_reason reason = {0};
 
-    nvl_gpu_context_read(host, &context);
+    int r = nvl_gpu_context_read(host, &context, err);
+    if (r < 0)
+        return r;
     nvl_gpu_explain(&context.surroundings, g, &reason);
     nvl_autofree char *fix = nvl_strv_join(&reason.fix, "; ");
     nvl_error_host(err, reason.state == NVL_GPU_IS_HELD ? -EBUSY : -ENODEV, "the GPU %s %s", g->pci,
@@ -172,8 +174,10 @@ void nvl_request_warn(const struct nvl_host *host, const struct nvl_resolved *re
                       struct nvl_strv *warnings)
 {
     nvl_auto(nvl_gpu_context_clear) struct nvl_gpu_context context = {0};
+    struct nvl_error err = {0};
 
-    nvl_gpu_context_read(host, &context);
+    if (nvl_gpu_context_read(host, &context, &err) < 0)
+        nvl_strv_push(warnings, err.message);
     for (size_t i = 0; i < resolved->n_gpus; i++) {
         const struct nvl_gpu *g = resolved->gpus[i].gpu;
         nvl_auto(nvl_gpu_reason_clear) struct nvl_gpu_reason reason = {0};

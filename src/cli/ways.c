@@ -3,23 +3,23 @@
 
 #include "base/printable.h"
 #include "cli/table.h"
+#include "driver/origin.h"
+#include "host/host.h"
+#include "host/module.h"
+#include "host/userspace.h"
 
 #define WIDTH 80
 
-/* "yes, recommended", "no: builds up to kernel 6.15"; the caller frees. */
+/* "yes, installed", "builds up to kernel 6.15"; the caller frees. */
 static char *fits_cell(const struct nvl_driver_way *way)
 {
-    static const char *const words[] = {
-        [NVL_VERDICT_FITS] = "yes", [NVL_VERDICT_UNKNOWN] = "unknown: ", [NVL_VERDICT_UNFIT] = "no: "};
     nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
 
-    nvl_buf_addf(&text, "%s%s", words[way->fit], way->why_not != NULL ? way->why_not : "");
+    nvl_buf_addf(&text, "%s", way->why_not != NULL ? way->why_not : "yes");
     if (way->kernel != NULL)
         nvl_buf_addf(&text, ", on kernel %s", way->kernel);
     if (way->is_installed)
         nvl_buf_addf(&text, ", installed");
-    if (way->is_recommended)
-        nvl_buf_addf(&text, ", recommended");
     return nvl_make_printable(TAKE_PTR(text.data));
 }
 
@@ -48,12 +48,30 @@ static bool is_worth_a_row(const struct nvl_driver_way *way)
            (way->kind != NVL_WAY_RUN && way->kind != NVL_WAY_ARCHIVE);
 }
 
+static void print_wrapped(const char *text)
+{
+    nvl_autofree char *printable = nvl_make_printable(nvl_xstrdup(text));
+    const char *rest = printable, *line;
+    size_t len;
+
+    while (nvl_next_wrapped(&rest, WIDTH, &line, &len))
+        printf("%.*s\n", (int)len, line);
+}
+
+static void print_recommended(const struct nvl_driver_way *way)
+{
+    nvl_autofree char *version = nvl_way_version(way);
+    nvl_autofree char *text =
+        nvl_xasprintf("recommended: %s%s%s%s", way->source, version != NULL ? ", " : "",
+                      version != NULL ? version : "", way->is_installed ? ", which is installed" : "");
+
+    print_wrapped(text);
+}
+
 void nvl_print_driver_ways(const struct nvl_driver_ways *ways, bool is_short)
 {
-    static const char *const columns[] = {"SOURCE", "VERSION", "FLAVOR", "FITS", NULL};
+    static const char *const columns[] = {"SOURCE", "VERSION", "FLAVOR", "FITS, OR WHY NOT", NULL};
     struct nvl_table *table = nvl_table_new(columns);
-    const char *line, *note = ways->note;
-    size_t len;
 
     for (size_t i = 0; i < ways->count; i++) {
         const struct nvl_driver_way *way = &ways->items[i], *twin = find_twin(ways, way);
@@ -70,8 +88,24 @@ void nvl_print_driver_ways(const struct nvl_driver_ways *ways, bool is_short)
     if (ways->count > 0)
         nvl_table_print(table, stdout);
     nvl_table_free(table);
-    while (note != NULL && nvl_next_wrapped(&note, WIDTH, &line, &len))
-        printf("%.*s\n", (int)len, line);
+    if (ways->count > 0 && ways->items[0].is_recommended)
+        print_recommended(&ways->items[0]);
+    if (ways->note != NULL)
+        print_wrapped(ways->note);
+}
+
+void nvl_say_vgpu(const struct nvl_context *ctx, const struct nvl_host *host)
+{
+    nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
+    nvl_auto(nvl_system_clear) struct nvl_system system = {0};
+    nvl_auto(nvl_installed_driver_clear) struct nvl_installed_driver d = {0};
+
+    if (!host->driver.loaded || host->majors.uvm >= 0 || nvl_userspace_read(host->root, &us, NULL) < 0 ||
+        nvl_system_read(host->root, &system, NULL) < 0)
+        return;
+    nvl_installed_driver_glance(host->root, &system, &us, &host->driver, &d);
+    if (d.origin == NVL_ORIGIN_VGPU)
+        nvl_say(ctx, "note: %s", nvl_vgpu_text);
 }
 
 json_t *nvl_json_driver_ways(const struct nvl_driver_ways *ways)

@@ -14,30 +14,8 @@
 #include "container/rootfs_path.h"
 #include "container/state.h"
 #include "driver/replace.h"
+#include "host/compat_table.h"
 #include "host/gpu_nodes.h"
-
-static void add_host_node(struct nvl_host_facts *f, enum nvl_node_kind kind)
-{
-    struct nvl_node node = nvl_node_make(kind, 0, false, &f->host.majors, &f->host.params);
-
-    nvl_node_check(f->root, &node);
-    *NVL_APPEND(f->nodes, f->n_nodes) = node;
-}
-
-/* Every node that the loaded driver should have; none if no driver is loaded. */
-static void read_nodes(struct nvl_host_facts *f)
-{
-    if (!f->host.driver.loaded)
-        return;
-    for (size_t i = 0; i < f->host.gpus.count; i++)
-        if (f->host.gpus.items[i].driver == NVL_GPU_NVIDIA)
-            nvl_gpu_nodes(&f->host, &f->host.gpus.items[i], true, &f->nodes, &f->n_nodes);
-    add_host_node(f, NVL_NODE_CTL);
-    add_host_node(f, NVL_NODE_UVM);
-    add_host_node(f, NVL_NODE_UVM_TOOLS);
-    if (f->modules.nvidia_modeset)
-        add_host_node(f, NVL_NODE_MODESET);
-}
 
 /* Only GPUs that nvidia does not drive raise the question which driver fits. */
 static int read_support(struct nvl_host_facts *f, struct nvl_error *err)
@@ -47,7 +25,7 @@ static int read_support(struct nvl_host_facts *f, struct nvl_error *err)
     for (size_t i = 0; i < f->host.gpus.count; i++)
         all_driven = all_driven && (f->host.gpus.items[i].driver == NVL_GPU_NVIDIA ||
                                     nvl_gpu_state(&f->host.gpus.items[i]) == NVL_GPU_IS_VIRTUAL);
-    return all_driven ? 0 : nvl_support_read(&f->support, err);
+    return all_driven ? 0 : nvl_support_read(f->root, &f->support, err);
 }
 
 static void read_installed(struct nvl_host_facts *f, enum nvl_facts_how how)
@@ -194,7 +172,7 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
     read_installed(f, how);
     nvl_modprobe_read(root, &f->modprobe);
     f->has_nvidia_modprobe = nvl_root_exists(root, NVL_MODPROBE_PROGRAM);
-    read_nodes(f);
+    nvl_host_nodes(&f->host, &f->modules, &f->nodes, &f->n_nodes);
     read_gpu_users(f);
     read_reasons(f);
     return 0;

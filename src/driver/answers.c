@@ -342,7 +342,7 @@ static char *why_not_gpu(const struct nvl_driver_need *need, const struct nvl_dr
     case NVL_GPU_NEEDS_PROPRIETARY:
         return nvl_xasprintf("%s needs proprietary modules", g->name);
     default:
-        return nvl_xasprintf("nvlxc does not know GPU 10de:%04x", a->gpu->pci_device);
+        return nvl_xasprintf("unknown for GPU 10de:%04x", a->gpu->pci_device);
     }
 }
 
@@ -367,6 +367,6 @@ char *nvl_driver_why_not(const struct nvl_driver_need *need, const struct nvl_dr
         return why_not_gpu(need, a);
     if (a->kernel_fit == NVL_KERNEL_FITS)
         return NULL;
-    return series != NULL ? nvl_xasprintf("no report for kernel %s", series)
-                          : nvl_xstrdup("the kernel is unknown");
+    return series != NULL ? nvl_xasprintf("unknown on kernel %s", series)
+                          : nvl_xstrdup("unknown: no kernel is known");
 }

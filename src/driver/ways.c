@@ -6,6 +6,7 @@
 #include "driver/choose.h"
 #include "driver/distribution.h"
 #include "driver/origin.h"
+#include "host/module.h"
 
 static void clear_way(struct nvl_driver_way *way)
 {
@@ -67,13 +68,13 @@ static char *source_of(const struct nvl_driver_need *need, enum nvl_way_kind kin
     case NVL_WAY_BACKPORTS:
         return nvl_xasprintf("%s-backports", need->system->codename);
     case NVL_WAY_SERIES:
-        return nvl_xasprintf("Debian's %s", series);
+        return nvl_xasprintf("Debian %s", series);
     case NVL_WAY_RUN:
         return nvl_xstrdup("NVIDIA's .run");
     case NVL_WAY_ARCHIVE:
         return nvl_xstrdup("NVIDIA's archive");
     case NVL_WAY_DISTRIBUTION:
-        return nvl_xasprintf("packages of %s", need->system->id);
+        return nvl_xasprintf("%s's packages", need->system->id);
     default:
         return nvl_xstrdup("unknown origin");
     }
@@ -83,11 +84,6 @@ static bool is_of_group(const struct nvl_driver_answer *a, const struct nvl_driv
 {
     return kind_of(a) == kind_of(first) && is_equal_text(a->row->series, first->row->series) &&
            strcmp(a->row->branch, first->row->branch) == 0;
-}
-
-static bool is_same_driver(const struct nvl_driver_answer *a, const struct nvl_driver_answer *b)
-{
-    return is_equal_text(a->row->from, b->row->from) && is_equal_text(a->row->package, b->row->package);
 }
 
 /* For one source and branch: what fits; of that NVIDIA's oldest, since any newer one of its branch also does.
@@ -109,8 +105,10 @@ static bool is_either(const struct nvl_driver_answers *answers, const struct nvl
 {
     for (size_t i = 0; i < answers->count; i++) {
         const struct nvl_driver_answer *a = &answers->items[i];
-        if (a->flavour != best->flavour && is_of_group(a, best) && is_same_driver(a, best) &&
-            a->kernel_fit == best->kernel_fit && a->gpu_fit == best->gpu_fit)
+        if (a->flavour != best->flavour && is_of_group(a, best) &&
+            is_equal_text(a->row->from, best->row->from) &&
+            is_equal_text(a->row->package, best->row->package) && a->kernel_fit == best->kernel_fit &&
+            a->gpu_fit == best->gpu_fit)
             return true;
     }
     return false;
@@ -347,9 +345,7 @@ static char *find_note(const struct nvl_driver_need *need, const struct nvl_choi
         return nvl_xasprintf("no driver supports both %s and %s: %s", a, b, text);
     }
     if (need->installed->origin == NVL_ORIGIN_VGPU)
-        return nvl_xstrdup(
-            "the installed driver is NVIDIA's for virtual GPUs: it has no CUDA for the host or "
-            "for containers; the ordinary driver or a merged one has");
+        return nvl_xstrdup(nvl_vgpu_text);
     return !is_recommended && c->problem != NULL ? nvl_xasprintf("%s: %s", c->problem, c->hint) : NULL;
 }
 
@@ -363,7 +359,7 @@ static void add_other_packages(const struct nvl_driver_need *need, struct nvl_dr
             .kind = NVL_WAY_DISTRIBUTION,
             .source = source_of(need, NVL_WAY_DISTRIBUTION, NULL),
             .fit = NVL_VERDICT_UNKNOWN,
-            .why_not = nvl_xstrdup("nvlxc does not know their version"),
+            .why_not = nvl_xstrdup("unknown to nvlxc"),
         };
 }
 

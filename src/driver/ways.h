@@ -18,7 +18,7 @@ enum nvl_way_kind {
 
 struct nvl_driver_way {
     enum nvl_way_kind kind;
-    char *source;        /* for people: "Debian trixie", "NVIDIA's .run" */
+    char *source;        /* for people: "Debian trixie", "Debian tesla-535", "NVIDIA's .run" */
     char *branch;        /* "580"; NULL if unknown */
     char *version;       /* "550.163.01-4~bpo13+1", "580.142"; NULL if unknown */
     bool or_newer;       /* `version` is the oldest of the branch that fits */

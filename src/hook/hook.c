@@ -226,19 +226,22 @@ static void load_modules(struct nvl_host *host, const struct nvl_root *root, enu
                          struct nvl_outcome *outcome)
 {
     static const char *const argv[] = {MODPROBE, "-q", "nvidia-uvm", NULL};
+    struct nvl_modules modules;
     struct nvl_error err;
 
     if (host->driver.loaded && host->majors.uvm >= 0)
         return;
     int status = run_host_program(argv, 0);
     nvl_host_clear(host);
-    if (nvl_host_read(host, root, depth, &err) < 0)
+    if (nvl_host_read(host, root, depth, &err) < 0) {
         nvl_strv_push(&outcome->problems, err.message);
-    else if (host->majors.uvm >= 0)
+    } else if (host->majors.uvm >= 0) {
         nvl_strv_push(&outcome->done, "nvidia-uvm loaded");
-    else
-        nvl_strv_pushf(&outcome->problems, "cannot load nvidia-uvm (modprobe: status %d): see 'nvlxc host'",
-                       status);
+    } else {
+        bool is_vgpu = nvl_modules_read(root, &modules, NULL) == 0 && modules.nvidia_vgpu_vfio;
+        nvl_strv_pushf(&outcome->problems, "cannot load nvidia-uvm (modprobe: status %d)%s: see 'nvlxc host'",
+                       status, is_vgpu ? ", which NVIDIA's host driver for virtual GPUs lacks" : "");
+    }
 }
 
 /* Opening the node is a use. A GPU that the grant cannot mean is left alone: opening one that is broken takes

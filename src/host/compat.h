@@ -1,6 +1,6 @@
 /* What is known of drivers, kernels and GPUs: which driver builds on which kernel, and which generation of
- * GPUs a driver supports. The source is data/kernels.json, compiled into the program; doctor judges by it,
- * and code that chooses a driver for a host may read its rows. */
+ * GPUs a driver supports. compat_table.h reads it; doctor judges by it, and code that chooses a driver for a
+ * host may read its rows. */
 #pragma once
 
 #include "base/text.h"
@@ -40,13 +40,11 @@ struct nvl_support {
     size_t n_kernels;
     struct nvl_generation *generations;
     size_t n_generations;
+    char *date; /* "2026-11-29": of the table, not of added rows */
 };
 
-/* Reads the built-in table. */
-int nvl_support_read(struct nvl_support *support, struct nvl_error *err);
-/* The same from text. -EINVAL if the text does not have that form. */
-int nvl_support_parse(struct nvl_support *support, const char *text, size_t len, struct nvl_error *err);
 void nvl_support_clear(struct nvl_support *support);
+void nvl_kernel_range_clear(struct nvl_kernel_range *row);
 
 /* The most specific row about this driver: its package's before its version's before its branch's. NULL if
  * nothing is known. `package_version` may be NULL. */

@@ -403,6 +403,13 @@ static void read_dri(const struct nvl_root *root, struct nvl_gpu *gpu)
     }
 }
 
+static void count_functions(struct nvl_gpus *gpus)
+{
+    for (size_t i = 0; i < gpus->count; i++)
+        for (size_t n = 0; n < gpus->count; n++)
+            gpus->items[i].n_functions += strcmp(gpus->items[n].physical, gpus->items[i].pci) == 0;
+}
+
 int nvl_gpus_read(const struct nvl_root *root, enum nvl_gpus_depth depth, struct nvl_gpus *gpus,
                   struct nvl_error *err)
 {
@@ -414,6 +421,7 @@ int nvl_gpus_read(const struct nvl_root *root, enum nvl_gpus_depth depth, struct
         nvl_gpus_clear(gpus);
         return r;
     }
+    count_functions(gpus);
     for (size_t i = 0; depth != NVL_GPUS_PROC && i < gpus->count; i++)
         read_dri(root, &gpus->items[i]);
     return 0;

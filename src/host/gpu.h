@@ -46,6 +46,7 @@ struct nvl_gpu {
     /* The GPU that this is a virtual function of (SR-IOV: sysfs has a link physfn), "0000:17:00.0"; "" for a
      * physical GPU. A virtual function has no index, minor or UUID. */
     char physical[NVL_PCI_MAX];
+    unsigned n_functions; /* virtual functions of it (NVL_GPUS_ALL) */
     bool is_lost;  /* its PCI configuration space reads all 0xff: nothing answers there (NVL_GPUS_ALL) */
     bool was_used; /* set by callers that know it: something has opened it since the boot */
 };

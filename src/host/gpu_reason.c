@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "host/boot_commands.h"
+#include "host/compat_table.h"
 #include "host/pci.h"
 
 #define SMALL_FILE (64u << 10)
@@ -20,7 +21,7 @@ static bool is_well(enum nvl_gpu_state state)
     return state == NVL_GPU_IS_USABLE || state == NVL_GPU_IS_MIG || state == NVL_GPU_IS_UNUSED;
 }
 
-void nvl_gpu_context_read(const struct nvl_host *host, struct nvl_gpu_context *context)
+int nvl_gpu_context_read(const struct nvl_host *host, struct nvl_gpu_context *context, struct nvl_error *err)
 {
     bool all_driven = true, all_usable = true;
 
@@ -29,19 +30,21 @@ void nvl_gpu_context_read(const struct nvl_host *host, struct nvl_gpu_context *c
         all_driven = all_driven && host->gpus.items[i].driver == NVL_GPU_NVIDIA;
         all_usable = all_usable && is_well(nvl_gpu_state(&host->gpus.items[i]));
     }
-    bool is_known = !all_driven && nvl_support_read(&context->support, NULL) == 0;
+    int r = all_driven ? 0 : nvl_support_read(host->root, &context->support, err);
     if (!all_usable) { /* the configuration tells why not; reading it costs a folder's worth of files */
         nvl_modprobe_read(host->root, &context->modprobe);
         nvl_system_read(host->root, &context->system, NULL);
     }
     nvl_vm_devices_read(host->root, &context->vms);
-    context->surroundings = (struct nvl_gpu_surroundings){.host = host,
-                                                          .system = &context->system,
-                                                          .modprobe = &context->modprobe,
-                                                          .vms = &context->vms,
-                                                          .support = is_known ? &context->support : NULL,
-                                                          .version = host->driver.version,
-                                                          .flavour = host->driver.flavour};
+    context->surroundings =
+        (struct nvl_gpu_surroundings){.host = host,
+                                      .system = &context->system,
+                                      .modprobe = &context->modprobe,
+                                      .vms = &context->vms,
+                                      .support = !all_driven && r == 0 ? &context->support : NULL,
+                                      .version = host->driver.version,
+                                      .flavour = host->driver.flavour};
+    return r;
 }
 
 void nvl_gpu_context_clear(struct nvl_gpu_context *context)

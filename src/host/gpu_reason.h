@@ -20,7 +20,7 @@ struct nvl_gpu_surroundings {
 };
 
 /* The same, read for a command that has only the host; does not ask whether a driver that is not loaded would
- * fit. */
+ * fit. An error is the table's (compat_table.h): the rest is read all the same. */
 struct nvl_gpu_context {
     struct nvl_system system;
     struct nvl_support support;
@@ -28,7 +28,7 @@ struct nvl_gpu_context {
     struct nvl_vm_devices vms;
     struct nvl_gpu_surroundings surroundings; /* points to these members: do not move the struct */
 };
-void nvl_gpu_context_read(const struct nvl_host *host, struct nvl_gpu_context *context);
+int nvl_gpu_context_read(const struct nvl_host *host, struct nvl_gpu_context *context, struct nvl_error *err);
 void nvl_gpu_context_clear(struct nvl_gpu_context *context);
 
 struct nvl_gpu_reason {

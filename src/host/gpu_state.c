@@ -79,6 +79,8 @@ char *nvl_gpu_remark(const struct nvl_gpu *gpu)
     case NVL_GPU_IS_VIRTUAL:
         return nvl_xasprintf("virtual function of %s", gpu->physical);
     default:
-        return NULL;
+        return gpu->n_functions == 0 ? NULL
+                                     : nvl_xasprintf("%u virtual function%s", gpu->n_functions,
+                                                     gpu->n_functions == 1 ? "" : "s");
     }
 }

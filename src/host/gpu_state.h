@@ -31,5 +31,5 @@ bool nvl_gpu_can_be_given(const struct nvl_gpu *gpu);
  * caller frees. */
 char *nvl_gpu_why_not(const struct nvl_gpu *gpu);
 /* "fallen off the bus": a remark about what a list of GPUs does not show otherwise: lost, silent, excluded,
- * virtual; NULL for the others. The caller frees. */
+ * virtual, its virtual functions; NULL for the others. The caller frees. */
 char *nvl_gpu_remark(const struct nvl_gpu *gpu);

@@ -8,6 +8,10 @@
 #define MODULES_FILE     "/proc/modules"
 #define MODULES_FILE_MAX (1u << 20)
 
+const char nvl_vgpu_text[] =
+    "the driver is NVIDIA's host driver for virtual GPUs (vGPU), which has no CUDA, for this host or for "
+    "containers: NVIDIA's ordinary driver has, or a merged one that has both";
+
 static const struct {
     const char *name;
     size_t at;

@@ -16,3 +16,5 @@ struct nvl_modules {
 
 /* 0 and nothing loaded if the kernel has no modules at all (the file does not exist). */
 int nvl_modules_read(const struct nvl_root *root, struct nvl_modules *modules, struct nvl_error *err);
+/* What NVIDIA's host driver for virtual GPUs (vGPU) lacks, and what has it. */
+extern const char nvl_vgpu_text[];

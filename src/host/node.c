@@ -47,6 +47,8 @@ struct nvl_node nvl_node_make(enum nvl_node_kind kind, unsigned minor, bool rend
         node.major = majors->caps;
         node.mode = minor == CAP_CONFIG ? 0400 : 0444;
         break;
+    case NVL_NODE_OTHER:
+        break;
     case NVL_NODE_DRI:
         snprintf(node.path, sizeof node.path, "/dev/dri/%s%u", render ? "renderD" : "card", minor);
         node.major = DRI_MAJOR;
@@ -119,6 +121,44 @@ const char *nvl_node_state_name(enum nvl_node_state state)
         return "mode";
     }
     return "unknown";
+}
+
+/* Sources: the driver's README, chapters "Direct Rendering Manager", "GBM" and "Listing of Installed
+ * Components"; the manuals of nvidia-modprobe, GPUDirect Storage, GDRCopy, Fabric Manager, IMEX and MIG. */
+static const struct {
+    const char *path;
+    bool is_numbered; /* a number follows */
+    const char *purpose;
+} purposes[] = {
+    {"/dev/nvidia", true, "a GPU"},
+    {"/dev/nvidiactl", false, "control: every program opens it"},
+    {"/dev/nvidia-uvm", false, "CUDA"},
+    {"/dev/nvidia-uvm-tools", false, "CUDA's debuggers and profilers"},
+    {"/dev/nvidia-modeset", false, "Vulkan, displays"},
+    {"/dev/nvidia-caps/nvidia-cap1", false, "MIG: changes the devices"},
+    {"/dev/nvidia-caps/nvidia-cap2", false, "MIG: monitors all devices"},
+    {"/dev/nvidia-caps/nvidia-cap", true, "a MIG device"},
+    {"/dev/dri/renderD", true, "OpenGL, EGL, Vulkan"},
+    {"/dev/dri/card", true, "displays, X"},
+    {"/dev/nvidia-caps-imex-channels/channel", true, "memory of other machines (IMEX)"},
+    {"/dev/nvidia-fs", true, "GPUDirect Storage"},
+    {"/dev/nvidia-nvlink", false, "NVLink"},
+    {"/dev/nvidia-nvswitch", true, "an NVSwitch, for the fabric manager"},
+    {"/dev/nvidia-nvswitchctl", false, "NVSwitch, for the fabric manager"},
+    {"/dev/nvidia-vgpu", true, "a virtual GPU, for a virtual machine"},
+    {"/dev/nvidia-vgpuctl", false, "virtual GPUs, for virtual machines"},
+    {"/dev/gdrdrv", false, "GDRCopy"},
+};
+
+const char *nvl_node_purpose(const char *path)
+{
+    for (size_t i = 0; i < NVL_LENGTH(purposes); i++) {
+        size_t len = strlen(purposes[i].path);
+        if (strncmp(path, purposes[i].path, len) == 0 &&
+            (purposes[i].is_numbered ? is_number(path + len) : path[len] == '\0'))
+            return purposes[i].purpose;
+    }
+    return "unknown to nvlxc";
 }
 
 bool nvl_node_group(const struct nvl_root *rootfs, const char *path, const char **name, unsigned *gid)

@@ -22,6 +22,7 @@ enum nvl_node_kind {
     NVL_NODE_UVM_TOOLS, /* /dev/nvidia-uvm-tools */
     NVL_NODE_CAP,       /* /dev/nvidia-caps/nvidia-capN */
     NVL_NODE_DRI,       /* /dev/dri/cardN, /dev/dri/renderDN */
+    NVL_NODE_OTHER,     /* of another module of NVIDIA's, or left over: nvl_other_nodes */
 };
 
 struct nvl_node {
@@ -48,6 +49,9 @@ bool nvl_node_is_nvidias(const char *path);
 void nvl_node_check(const struct nvl_root *root, struct nvl_node *node);
 const char *
 nvl_node_state_name(enum nvl_node_state state); /* "ok", "missing", "not a device", "stale", "mode" */
+/* What it is for, in a few words: "CUDA", "GPUDirect Storage"; of any node, also those that no grant brings.
+ */
+const char *nvl_node_purpose(const char *path);
 /* A container's group for a node of /dev/dri: "render" if it has one and the node is for rendering, else
  * "video". *gid is its number as the container counts; false if there is no such group. */
 bool nvl_node_group(const struct nvl_root *rootfs, const char *path, const char **name, unsigned *gid);

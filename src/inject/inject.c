@@ -125,7 +125,7 @@ void nvl_inject_close(struct nvl_injection *in)
 static const char *node_problem(const struct nvl_node *node, int r)
 {
     if (node->kind == NVL_NODE_UVM && (node->major < 0 || r == -ENOENT))
-        return "is missing on the host: CUDA would fail with error 999; load nvidia-uvm";
+        return "is missing on the host: CUDA would fail with error 999; 'nvlxc host' tells why";
     if (node->major < 0)
         return "has no driver on the host";
     if (r == -ENODEV)

@@ -8,7 +8,7 @@
 #include "driver/distribution.h"
 #include "driver/replace.h"
 #include "grant/grant.h"
-#include "host/compat.h"
+#include "host/compat_table.h"
 #include "plan/diff.h"
 #include "setup/inventory.h"
 #include "setup/packages.h"
@@ -147,7 +147,7 @@ int nvl_setup_plan_make(const struct nvl_root *root, const struct nvl_setup_requ
     *plan = (struct nvl_setup_plan){0};
     int r = nvl_setup_facts_read(root, &facts, err);
     if (r == 0)
-        r = nvl_support_read(&support, err);
+        r = nvl_support_read(root, &support, err);
     if (r == 0)
         r = check_system(&facts, &support, err);
     if (r == 0)
@@ -173,7 +173,7 @@ int nvl_setup_misfit(const struct nvl_root *root, const char *package_version, e
 
     int r = nvl_setup_facts_read(root, &facts, err);
     if (r == 0)
-        r = nvl_support_read(&support, err);
+        r = nvl_support_read(root, &support, err);
     if (r < 0)
         return r;
     struct nvl_driver_need need = nvl_setup_need(&facts, &support);

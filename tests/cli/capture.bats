@@ -95,7 +95,7 @@ round_trip() {
     tar -xf "$BATS_TEST_TMPDIR/taken.tar" -C "$again" --strip-components=1
     run ! grep -r secret "$again"
     [ "$(cat "$again/etc/pve/qemu-server/104.conf")" = $'hostpci0: 0000:01:00\nonboot: 1' ]
-    [ "$("$NVLXC" --root "$again" gpus --json | jq -c '[.gpus[].state]')" = '["lost","virtual-function"]' ]
+    [ "$("$NVLXC" --root "$again" gpus --json | jq -c '[.gpus[] | [.state, .virtual_functions]]')" = '[["lost",1]]' ]
 }
 
 @test "capture: .tgz and .gz are compressed, others are not" {

@@ -94,7 +94,7 @@ grant() {
     for name in a5500-550 h100-mig nouveau no-driver; do
         run -0 "$NVLXC" --root "$(fixture "$name")" gpus --json
         [ "$(jq -c '.gpus[0] | keys_unsorted' <<<"$output")" = \
-            '["index","uuid","minor","pci","model","driver","state","nodes","mig","containers","by_hand"]' ]
+            '["index","uuid","minor","pci","model","driver","state","nodes","mig","containers","by_hand","virtual_functions"]' ]
     done
 }
 
@@ -191,6 +191,103 @@ grant() {
 @test "gpus: --quiet prints nothing" {
     run -0 "$NVLXC" --root "$(fixture a5500-550)" --quiet gpus
     [ -z "$output" ]
+    run -0 "$NVLXC" --root "$(fixture a5500-550)" --quiet gpus --nodes
+    [ -z "$output" ]
+}
+
+# vgpu_host HOST: its driver is NVIDIA's host driver for virtual GPUs.
+vgpu_host() {
+    rm "$1"/usr/lib/*-linux-gnu/libcuda.so*
+    touch "$1/usr/lib/x86_64-linux-gnu/libnvidia-vgpu.so.580.95.05"
+    echo 'nvidia_vgpu_vfio 1 0 - Live 0x0' >>"$1/proc/modules"
+    sed -i '/nvidia_uvm/d' "$1/proc/modules"
+    sed -i '/nvidia-uvm/d' "$1/proc/devices"
+    rm "$1"/dev/nvidia-uvm*
+}
+
+@test "gpus: a host driver for virtual GPUs has no CUDA; host --drivers and the hook say so, too" {
+    local host text="the driver is NVIDIA's host driver for virtual GPUs (vGPU), which has no CUDA"
+    host=$(fixture a5500-580-open)
+    vgpu_host "$host"
+    run -0 "$NVLXC" --root "$host" gpus
+    says "note: $text, for this host or for containers: NVIDIA's ordinary driver has, or a merged one that has both"
+    run -0 "$NVLXC" --root "$host" --quiet gpus
+    [ -z "$output" ]
+    run -0 "$NVLXC" --root "$host" host --drivers
+    says "NVIDIA's vGPU host 580.95.05" "has no CUDA, installed" "$text"
+    [ "$("$NVLXC" --root "$host" host --drivers --json | jq -c '[.drivers[0].installed, .drivers[0].kind]')" = '[false,"run"]' ]
+    run on_machine "$host" "$NVL_BUILD/src/hook/hook" --prepare
+    says "cannot load nvidia-uvm" ", which NVIDIA's host driver for virtual GPUs lacks: see 'nvlxc host'"
+    # merged: it has CUDA
+    touch "$host/usr/lib/x86_64-linux-gnu/libcuda.so.580.95.05"
+    run -0 "$NVLXC" --root "$host" gpus
+    [[ $output != *note* ]]
+}
+
+@test "gpus: virtual functions are counted, not listed, and are no choice" {
+    local host bus bridge i
+    host=$(fixture h100-mig)
+    bus=$host/sys/bus/pci/devices
+    bridge=$(dirname "$(realpath "$bus/0000:17:00.0")")
+    for i in 4 5; do
+        mkdir "$bridge/0000:17:00.$i"
+        cp "$bus/0000:17:00.0/"{class,vendor,device} "$bridge/0000:17:00.$i/"
+        ln -s ../0000:17:00.0 "$bridge/0000:17:00.$i/physfn"
+        ln -s "../../../${bridge#"$host"/sys/}/0000:17:00.$i" "$bus/"
+    done
+    ln -s ../../../../bus/pci/drivers/vfio-pci "$bridge/0000:17:00.5/driver"
+    run -0 "$NVLXC" --root "$host" gpus
+    says "nvidia (2 virtual functions)"
+    [[ $output != *17:00.[45]* ]]
+    [ "$("$NVLXC" --root "$host" gpus --json | jq -c '[.gpus[] | [.pci, .virtual_functions]]')" = '[["0000:17:00.0",2]]' ]
+    [ "$("$NVLXC" --root "$host" host --json | jq -c '[.gpus, .problems]')" = '[1,[]]' ]
+    [ "$("$NVLXC" --root "$host" doctor --json | jq '.findings | length')" = 0 ]
+    run -0 "$NVLXC" --root "$host" host setup --dry-run
+    [[ $output != *17:00.[45]* && $output != *vfio* ]]
+    mkdir -p "$host/var/lib/lxc/box"
+    printf 'lxc.rootfs.path = dir:/var/lib/lxc/box/rootfs\n' >"$host/var/lib/lxc/box/config"
+    run -0 "$NVLXC" --root "$host" attach box --dry-run # there is one GPU: it need not be named
+    says "NVIDIA_VISIBLE_DEVICES=GPU-6b1f0c9e"
+    run -3 "$NVLXC" --root "$host" attach box --gpu 17:00.4 --dry-run
+    says "is a virtual function of the GPU at 0000:17:00.0, not a GPU of its own"
+}
+
+@test "gpus --nodes: each node with what it is for, and the capabilities that bring it" {
+    local host json
+    host=$(fixture h100-mig)
+    mkdir "$host/dev/nvidia-caps-imex-channels"
+    mknod -m 0666 "$host/dev/nvidia-caps-imex-channels/channel0" c 507 0
+    mknod -m 0666 "$host/dev/nvidia-fs3" c 500 3
+    mknod -m 0666 "$host/dev/nvidia-nvswitch0" c 499 0
+    mknod -m 0666 "$host/dev/gdrdrv" c 498 0
+    mknod -m 0666 "$host/dev/nvidia-else" c 497 0
+    mknod -m 0666 "$host/dev/nvidia7" c 195 7 # of a GPU that is gone
+    : >"$host/dev/nvidia-nvlink"
+    run -0 --separate-stderr "$NVLXC" --root "$host" gpus --nodes
+    diff -u "$EXPECTED/h100-mig.nodes.txt" <(printf '%s\n' "$output")
+    [ -z "$stderr" ]
+    json=$("$NVLXC" --root "$host" gpus --nodes --json)
+    # not one node of /dev is left out, but for what is not NVIDIA's
+    diff <(find "$host/dev" ! -type d ! -name null | sed "s|^$host||" | sort) <(jq -r '.nodes[].path' <<<"$json" | sort)
+    [ "$(jq -c '.nodes[] | select(.path == "/dev/nvidia-caps/nvidia-cap13")' <<<"$json")" = \
+        '{"path":"/dev/nvidia-caps/nvidia-cap13","major":509,"minor":13,"state":"ok","purpose":"a MIG device","owner":"GPU 0, MIG GI 1, CI 0","capabilities":["compute","utility","video","graphics","display","ngx","compat32"],"with":null}' ]
+    [ "$(jq -c '.nodes[] | select(.path == "/dev/gdrdrv") | [.purpose, .owner, .capabilities, .with]' <<<"$json")" = \
+        '["GDRCopy",null,[],"gdrcopy"]' ]
+}
+
+@test "gpus --nodes: what is missing, and what a driver that is not loaded left over" {
+    local host
+    host=$(fixture a5500-550)
+    rm "$host/dev/nvidia-uvm"
+    [ "$("$NVLXC" --root "$host" gpus --nodes --json | jq -r '.nodes[] | select(.state != "ok") | [.path, .state] | @csv')" = \
+        '"/dev/nvidia-uvm","missing"' ]
+    rm -r "$host/proc/driver"
+    : >"$host/proc/devices"
+    run -0 "$NVLXC" --root "$host" gpus --nodes
+    [[ $output =~ /dev/nvidiactl\ +195:255\ +stale ]]
+    run -0 "$NVLXC" --root "$(fixture no-driver)" gpus --nodes
+    [ "$output" = "There is no device node of NVIDIA's: its driver is not loaded." ]
+    [ "$("$NVLXC" --root "$(fixture no-gpu)" gpus --nodes --json | jq -c .)" = '{"nodes":[]}' ]
 }
 
 @test "gpus: an argument is one too many" {

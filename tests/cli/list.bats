@@ -19,6 +19,20 @@ GPU=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
     [ -z "$stderr" ]
 }
 
+@test "--names: those with a grant, one a line, without those by hand" {
+    host=$(fixture a5500-550)
+    run -0 --separate-stderr "$NVLXC" --root "$host" list --names
+    [ -z "$output$stderr" ]
+    "$NVLXC" --root "$host" --quiet attach 220
+    "$NVLXC" --root "$host" --quiet attach media
+    run -0 --separate-stderr "$NVLXC" --root "$host" list --names
+    [ "$output" = $'220\nmedia' ]
+    [ -z "$stderr" ]
+    run -0 "$NVLXC" --root "$host" --quiet list --names
+    [ -z "$output" ]
+    run -2 "$NVLXC" --root "$host" list --names --json
+}
+
 @test "no container with a GPU: it is said" {
     host=$(fixture no-gpu)
     run -0 "$NVLXC" --root "$host" list

@@ -17,7 +17,8 @@ values() {
     for unit in pve-guests.service pve-ha-lrm.service lxc.service; do
         values nvlxc-boot.service Before | grep -qxF $unit
     done
-    for unit in local-fs.target systemd-modules-load.service nvidia-persistenced.service; do
+    for unit in local-fs.target systemd-modules-load.service nvidia-persistenced.service \
+        nvidia-mig-manager.service nvidia-fabricmanager.service; do
         values nvlxc-boot.service After | grep -qxF $unit
     done
     [ "$(values nvlxc-boot.service WantedBy)" = multi-user.target ]

@@ -60,6 +60,7 @@ install_driver_package() {
     [ -x /usr/libexec/nvlxc/hook ]
     [ -e /etc/systemd/system/multi-user.target.wants/nvlxc-boot.service ]
     [ -e /etc/systemd/system/paths.target.wants/nvlxc-driver.path ]
+    cmp /usr/share/nvlxc/kernels.json "$NVL_SOURCE/data/kernels.json"
     # nothing for developers, and no other program's files
     run -0 dpkg -L nvlxc
     [[ $output != *include* && $output != *.a ]]
@@ -164,8 +165,15 @@ autopkgtest() {
 }
 
 @test "removed: it says which containers have a grant, touches none, and they start" {
+    # lines by hand are no grant: they work without nvlxc
+    mkdir /var/lib/lxc/byhand
+    printf 'lxc.mount.entry = /dev/nvidia0 dev/nvidia0 none bind,optional,create=file\n' >/var/lib/lxc/byhand/config
+    run -0 nvlxc list
+    says 'byhand'
     run -0 dpkg -r nvlxc
-    says 'these containers have a grant' 'ct' "nvlxc detach CT"
+    says 'these containers have a grant' $'\n  ct\n' "nvlxc detach CT"
+    [[ $output != *byhand* ]]
+    rm -r /var/lib/lxc/byhand
     [ ! -e /usr/libexec/nvlxc/hook ]
     cmp /var/lib/lxc/ct/config /run/ct.attached
     [ -e $STORE/$OLD/manifest.json ]

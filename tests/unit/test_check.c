@@ -8,7 +8,7 @@
 #include "base/printable.h"
 #include "doctor/families.h"
 #include "host/modprobe.h"
-#include "host/compat.h"
+#include "host/compat_table.h"
 
 static const struct nvl_check root_cause = {.id = "root", .question = "?"};
 static const struct nvl_check folded = {.id = "folded", .question = "?", .folded_into = "other root"};
@@ -302,7 +302,7 @@ static void test_kernels(void **state)
     nvl_auto(nvl_support_clear) struct nvl_support s = {0};
 
     (void)state;
-    assert_int_equal(nvl_support_read(&s, NULL), 0);
+    assert_int_equal(nvl_support_read(NULL, &s, NULL), 0);
     /* Debian's packages */
     fits(&s, "550.163.01", "550.163.01-2", closed, "6.15.4+deb13-amd64", NVL_KERNEL_FITS);
     fits(&s, "550.163.01", "550.163.01-2", closed, "6.17.2-1-pve", NVL_KERNEL_TOO_NEW);
@@ -365,7 +365,7 @@ static void test_generations(void **state)
     nvl_auto(nvl_support_clear) struct nvl_support s = {0};
 
     (void)state;
-    assert_int_equal(nvl_support_read(&s, NULL), 0);
+    assert_int_equal(nvl_support_read(NULL, &s, NULL), 0);
     for (size_t i = 0; i < NVL_LENGTH(gpus); i++) {
         assert_non_null(nvl_support_generation(&s, gpus[i].id));
         assert_string_equal(nvl_support_generation(&s, gpus[i].id)->name, gpus[i].name);
@@ -423,9 +423,9 @@ static void test_bad_tables(void **state)
 
     (void)state;
     for (size_t i = 0; i < NVL_LENGTH(cases); i++) {
-        struct nvl_support s;
+        struct nvl_support s = {0};
         struct nvl_error err = {0};
-        int r = nvl_support_parse(&s, cases[i].text, strlen(cases[i].text), &err);
+        int r = nvl_support_add(&s, "/etc/nvlxc/kernels.json", cases[i].text, strlen(cases[i].text), &err);
         if (r != cases[i].result)
             fail_msg("%s: %d", cases[i].text, r);
         assert_int_equal(r < 0, err.message[0] != '\0');

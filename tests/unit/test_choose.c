@@ -10,6 +10,7 @@
 
 #include "driver/origin.h"
 #include "driver/choose.h"
+#include "host/compat_table.h"
 
 struct machine {
     const char *version_id, *kernel;
@@ -47,7 +48,7 @@ static void make_host(struct host *h, const struct machine *m)
         snprintf(h->loaded.version, sizeof h->loaded.version, "%s", m->loaded);
         h->items[0].driver = NVL_GPU_NVIDIA;
     }
-    assert_int_equal(nvl_support_read(&h->support, NULL), 0);
+    assert_int_equal(nvl_support_read(NULL, &h->support, NULL), 0);
     for (size_t i = 0; m->kernels[i] != NULL; i++)
         nvl_strv_push(&h->installed.bootable, m->kernels[i]);
     h->need = (struct nvl_driver_need){&h->system, &h->gpus, &h->loaded, &h->installed, &h->support};

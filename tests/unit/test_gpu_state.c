@@ -61,7 +61,7 @@ static void explain(const struct temp_root *t, const char *what, const char *evi
 
     assert_int_equal(nvl_host_read(&host, &t->root, NVL_GPUS_ALL, NULL), 0);
     assert_int_equal(host.gpus.count, 1);
-    nvl_gpu_context_read(&host, &context);
+    assert_int_equal(nvl_gpu_context_read(&host, &context, NULL), 0);
     nvl_gpu_explain(&context.surroundings, &host.gpus.items[0], &reason);
     nvl_autofree char *found = nvl_strv_join(&reason.evidence, "\n"),
                       *mended = nvl_strv_join(&reason.fix, "\n");

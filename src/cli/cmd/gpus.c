@@ -2,12 +2,15 @@
  * containers have it. */
 #include <errno.h>
 
+#include "base/printable.h"
 #include "cli/command.h"
 #include "container/holding.h"
 #include "container/gpu_use.h"
+#include "grant/resolve.h"
 #include "host/gpu_nodes.h"
 #include "host/gpu_state.h"
 #include "cli/table.h"
+#include "cli/ways.h"
 
 /* A container and what it has of this host's GPUs. */
 struct holder {
@@ -137,12 +140,13 @@ static json_t *json_gpu(const struct nvl_host *host, const struct nvl_gpu *gpu, 
     size_t n_nodes = 0;
 
     nvl_gpu_nodes(host, gpu, false, &nodes, &n_nodes);
-    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:s,s:o,s:o,s:o,s:o}", "index", nvl_json_unsigned(gpu->index),
-                     "uuid", nvl_json_string(gpu->uuid), "minor", nvl_json_unsigned(gpu->minor), "pci",
-                     gpu->pci, "model", nvl_json_string(gpu->model), "driver",
-                     nvl_json_string(gpu->driver_name), "state", nvl_gpu_state_name(nvl_gpu_state(gpu)),
-                     "nodes", json_gpu_nodes(nodes, n_nodes), "mig", json_migs(host, gpu), "containers",
-                     json_holders(holders, gpu, false), "by_hand", json_holders(holders, gpu, true));
+    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:i}", "index",
+                     nvl_json_unsigned(gpu->index), "uuid", nvl_json_string(gpu->uuid), "minor",
+                     nvl_json_unsigned(gpu->minor), "pci", gpu->pci, "model", nvl_json_string(gpu->model),
+                     "driver", nvl_json_string(gpu->driver_name), "state",
+                     nvl_gpu_state_name(nvl_gpu_state(gpu)), "nodes", json_gpu_nodes(nodes, n_nodes), "mig",
+                     json_migs(host, gpu), "containers", json_holders(holders, gpu, false), "by_hand",
+                     json_holders(holders, gpu, true), "virtual_functions", (int)gpu->n_functions);
 }
 
 /* "nvidia0, dri/card1 (missing)"; NULL for none. */
@@ -227,6 +231,8 @@ static void print_gpus_table(const struct nvl_host *host, const struct holders *
 
     for (size_t i = 0; i < host->gpus.count; i++) {
         const struct nvl_gpu *gpu = &host->gpus.items[i];
+        if (nvl_gpu_state(gpu) == NVL_GPU_IS_VIRTUAL)
+            continue; /* a card has dozens, and none is a GPU: its row counts them */
         gpu_row(table, host, gpu, holders);
         for (size_t j = 0; j < gpu->n_migs; j++)
             mig_row(table, host, gpu, &gpu->migs[j], holders);
@@ -240,21 +246,122 @@ static int print_gpus_json(const struct nvl_host *host, const struct holders *ho
     json_t *gpus = json_array();
 
     for (size_t i = 0; i < host->gpus.count; i++)
-        json_array_append_new(gpus, json_gpu(host, &host->gpus.items[i], holders));
+        if (nvl_gpu_state(&host->gpus.items[i]) != NVL_GPU_IS_VIRTUAL)
+            json_array_append_new(gpus, json_gpu(host, &host->gpus.items[i], holders));
     return nvl_print_json(json_pack("{s:o}", "gpus", gpus));
 }
 
-static int run_gpus(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values,
+/* ---- nodes ---- */
+
+/* The capabilities that bring the node: what a grant of all GPUs with only that one resolves to. */
+static unsigned capabilities_of(const struct nvl_host *host, const char *path)
+{
+    unsigned capabilities = 0;
+
+    for (unsigned bit = 1; bit <= NVL_CAP_ALL; bit <<= 1) {
+        const struct nvl_grant grant = {.devices = NVL_DEVICES_ALL, .capabilities = bit};
+        nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
+        nvl_grant_resolve(&grant, host, &resolved);
+        for (size_t i = 0; i < resolved.n_nodes; i++)
+            if (strcmp(resolved.nodes[i].path, path) == 0)
+                capabilities |= bit;
+    }
+    return capabilities;
+}
+
+/* "compute,video", "--with gdrcopy"; NULL for what no grant brings. */
+static char *brought_by(unsigned capabilities, const char *path)
+{
+    struct nvl_with_place place;
+
+    if (capabilities != 0)
+        return nvl_capabilities_format(capabilities);
+    return nvl_with_find(path, &place) ? nvl_xasprintf("--with %s", place.name) : NULL;
+}
+
+static void node_row(struct nvl_table *table, const struct nvl_host *host, const struct nvl_node *node)
+{
+    nvl_autofree char *path = nvl_make_printable(nvl_xstrdup(node->path));
+    nvl_autofree char *number =
+        node->major >= 0 ? nvl_xasprintf("%d:%d", node->major, node->minor) : nvl_xstrdup("-");
+    nvl_autofree char *owner = nvl_node_owner(host, node);
+    nvl_autofree char *needed_by = brought_by(capabilities_of(host, node->path), node->path);
+    const char *purpose = nvl_node_purpose(node->path);
+    bool is_gpu = node->kind == NVL_NODE_GPU || node->kind == NVL_NODE_CAP;
+    nvl_autofree char *text = owner == NULL ? nvl_xstrdup(purpose)
+                              : is_gpu      ? nvl_xstrdup(owner)
+                                            : nvl_xasprintf("%s: %s", owner, purpose);
+    const char *cells[] = {path, number, nvl_node_state_name(node->state), text, needed_by};
+
+    nvl_table_row(table, cells);
+}
+
+static json_t *json_node_with_purpose(const struct nvl_host *host, const struct nvl_node *node)
+{
+    unsigned capabilities = capabilities_of(host, node->path);
+    nvl_autofree char *owner = nvl_node_owner(host, node);
+    struct nvl_with_place place;
+    json_t *json = nvl_json_node(node);
+
+    json_object_set_new(json, "purpose", json_string(nvl_node_purpose(node->path)));
+    json_object_set_new(json, "owner", nvl_json_string(owner));
+    json_object_set_new(json, "capabilities", nvl_json_capabilities(capabilities));
+    json_object_set_new(json, "with", nvl_json_string(nvl_with_find(node->path, &place) ? place.name : NULL));
+    return json;
+}
+
+static int show_nodes(struct nvl_context *ctx, const struct nvl_host *host, struct nvl_error *err)
+{
+    static const char *const columns[] = {"NODE", "NUMBER", "STATE", "FOR", "CAPABILITIES", NULL};
+    nvl_autofree struct nvl_node *nodes = NULL;
+    struct nvl_modules modules;
+    size_t n_nodes = 0;
+
+    int r = nvl_modules_read(host->root, &modules, err);
+    if (r < 0)
+        return r;
+    nvl_host_nodes(host, &modules, &nodes, &n_nodes);
+    nvl_other_nodes(host, &nodes, &n_nodes);
+    if (ctx->json) {
+        json_t *array = json_array();
+        for (size_t i = 0; i < n_nodes; i++)
+            json_array_append_new(array, json_node_with_purpose(host, &nodes[i]));
+        return nvl_print_json(json_pack("{s:o}", "nodes", array));
+    }
+    struct nvl_table *table = nvl_table_new(columns);
+    for (size_t i = 0; i < n_nodes; i++)
+        node_row(table, host, &nodes[i]);
+    if (n_nodes == 0)
+        nvl_say(ctx, "There is no device node of NVIDIA's: its driver is not loaded.");
+    else if (!ctx->quiet)
+        nvl_table_print(table, stdout);
+    nvl_table_free(table);
+    return NVL_EXIT_OK;
+}
+
+struct gpus_values {
+    bool nodes;
+};
+
+static const struct nvl_option gpus_options[] = {
+    {"--nodes", NULL, "list the device nodes instead: what each is for, and what brings it", NVL_OPTION_FLAG,
+     offsetof(struct gpus_values, nodes)},
+    {0},
+};
+
+static int run_gpus(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
                     struct nvl_error *err)
 {
     nvl_auto(nvl_host_clear) struct nvl_host host = {0};
     nvl_auto(holders_clear) struct holders holders = {0};
+    const struct gpus_values *values = data;
 
     (void)arguments;
-    (void)values;
     int r = nvl_host_read(&host, &ctx->root, NVL_GPUS_ALL, err);
     if (r < 0)
         return r;
+    if (values->nodes)
+        return show_nodes(ctx, &host, err);
     if (host.gpus.count > 0)
         holders_find(&host, &holders);
     if (ctx->json)
@@ -263,6 +370,7 @@ static int run_gpus(struct nvl_context *ctx, const struct nvl_strv *arguments, v
         nvl_say(ctx, "This host has no NVIDIA GPU.");
     else if (!ctx->quiet)
         print_gpus_table(&host, &holders);
+    nvl_say_vgpu(ctx, &host);
     return host.gpus.count == 0 || holders.known ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 
@@ -274,14 +382,19 @@ const struct nvl_command nvl_cmd_gpus = {
                "nvidia-smi does; it may differ from the number of the device node. `attach\n"
                "--gpu` takes INDEX, UUID or PCI.\n"
                "\n"
-               "NODES are the GPU's own; 'nvlxc host' shows those that all GPUs share. A word\n"
-               "after a node says what is wrong with it: missing, not a device, stale (not the\n"
-               "driver's current number), mode.\n"
+               "NODES are the GPU's own. A word after a node says what is wrong with it:\n"
+               "missing, not a device, stale (not the driver's current number), mode.\n"
+               "\n"
+               "--nodes lists every device node of NVIDIA's: of the GPUs, those that all of them\n"
+               "share, and those of other modules; what each is for, and the capabilities of a\n"
+               "grant that bring it.\n"
                "\n"
                "MIG devices follow their GPU. Their UUID has the form MIG-GPU-UUID/GI/CI, since\n"
                "only NVIDIA's library knows the one that nvidia-smi shows. `attach --gpu` takes\n"
                "both.\n"
                "\n"
                "On a host without an NVIDIA GPU the list is empty, which is not an error.",
+    .options = gpus_options,
+    .values_size = sizeof(struct gpus_values),
     .run = run_gpus,
 };

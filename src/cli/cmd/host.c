@@ -6,6 +6,7 @@
 #include "doctor/check.h"
 #include "cli/json.h"
 #include "cli/ways.h"
+#include "host/compat_table.h"
 
 #define SUBJECT "%-9s  "
 
@@ -54,6 +55,15 @@ static json_t *json_bundle(const struct nvl_host_facts *facts)
                      (int)(loaded != NULL), "complete", (int)(loaded != NULL && loaded->complete));
 }
 
+static size_t count_gpus(const struct nvl_gpus *gpus)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < gpus->count; i++)
+        n += nvl_gpu_state(&gpus->items[i]) != NVL_GPU_IS_VIRTUAL;
+    return n;
+}
+
 static void print_host_json(const struct nvl_host_facts *facts, const struct nvl_findings *findings)
 {
     json_t *nodes = json_array();
@@ -61,8 +71,9 @@ static void print_host_json(const struct nvl_host_facts *facts, const struct nvl
     for (size_t i = 0; i < facts->n_nodes; i++)
         json_array_append_new(nodes, nvl_json_node(&facts->nodes[i]));
     nvl_print_json(json_pack("{s:o,s:i,s:o,s:o,s:o,s:o}", "driver", json_host_driver(facts), "gpus",
-                             (int)facts->host.gpus.count, "modules", json_modules(&facts->modules), "nodes",
-                             nodes, "bundle", json_bundle(facts), "problems", json_problems(findings)));
+                             (int)count_gpus(&facts->host.gpus), "modules", json_modules(&facts->modules),
+                             "nodes", nodes, "bundle", json_bundle(facts), "problems",
+                             json_problems(findings)));
 }
 
 static void add_gpu_lines(const struct nvl_gpus *gpus, struct nvl_strv *lines)
@@ -70,6 +81,8 @@ static void add_gpu_lines(const struct nvl_gpus *gpus, struct nvl_strv *lines)
     for (size_t i = 0; i < gpus->count; i++) {
         const struct nvl_gpu *gpu = &gpus->items[i];
         nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
+        if (nvl_gpu_state(gpu) == NVL_GPU_IS_VIRTUAL)
+            continue;
         if (gpu->model[0] != '\0')
             nvl_buf_addf(&text, "%s %s", gpu->pci, gpu->model);
         else
@@ -201,7 +214,7 @@ static int show_host(struct nvl_context *ctx, struct nvl_error *err)
         print_host_json(&facts, &findings);
     else
         print_lines(ctx, &facts, &findings);
-    if (facts.host.gpus.count == 0 || !facts.host.driver.loaded)
+    if (count_gpus(&facts.host.gpus) == 0 || !facts.host.driver.loaded)
         return NVL_EXIT_HOST;
     return nvl_findings_are_notes(&findings) ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
@@ -213,7 +226,7 @@ static int show_drivers(struct nvl_context *ctx, struct nvl_error *err)
 
     int r = nvl_host_facts_read(&facts, &ctx->root, NVL_FACTS_ANEW, err);
     if (r == 0 && facts.support.n_kernels == 0)
-        r = nvl_support_read(&facts.support, err);
+        r = nvl_support_read(&ctx->root, &facts.support, err);
     if (r < 0)
         return r;
     struct nvl_driver_need need = nvl_driver_need_of(&facts);
@@ -245,8 +258,8 @@ static int run_host(struct nvl_context *ctx, const struct nvl_strv *arguments, v
 }
 
 static const struct nvl_option host_options[] = {
-    {"--drivers", NULL, "list the drivers that there are for this host, the recommended one first",
-     NVL_OPTION_FLAG, offsetof(struct nvl_setup_options, drivers)},
+    {"--drivers", NULL, "list the drivers for this host, the recommended one first", NVL_OPTION_FLAG,
+     offsetof(struct nvl_setup_options, drivers)},
     {"--run", "FILE", "setup: install NVIDIA's driver from NVIDIA-Linux-*.run", NVL_OPTION_STRING,
      offsetof(struct nvl_setup_options, run)},
     {"--from", "SOURCE",
@@ -274,6 +287,10 @@ const struct nvl_command nvl_cmd_host = {
                "what is wrong (problem), each with what to do. This is the host's part of 'nvlxc\n"
                "doctor', which also says why. A driver upgrade that waits for a reboot is a note\n"
                "as long as the bundle of the loaded version exists: containers keep using it.\n"
+               "\n"
+               "With --drivers it lists the drivers that there are for this host instead: what\n"
+               "fits this kernel and its GPUs, and why the others do not; the recommended one is\n"
+               "first. /etc/nvlxc/kernels.json adds to what nvlxc knows of them.\n"
                "\n"
                "Exit status: 0 all is well, 1 something is wrong, 3 there is no NVIDIA GPU or\n"
                "its driver is not loaded.",

@@ -8,10 +8,12 @@
 #include "cli/table.h"
 
 struct list_values {
-    bool cluster;
+    bool cluster, names;
 };
 
 static const struct nvl_option list_options[] = {
+    {"--names", NULL, "print only the names of containers with a grant, one a line, for scripts",
+     NVL_OPTION_FLAG, offsetof(struct list_values, names)},
     {"--cluster", NULL, "include the CTs of the other Proxmox nodes", NVL_OPTION_FLAG,
      offsetof(struct list_values, cluster)},
     {0},
@@ -21,7 +23,7 @@ static const struct nvl_option list_options[] = {
 struct listing {
     struct nvl_context *ctx;
     struct nvl_table *table; /* NULL: JSON, printed as it comes */
-    bool cluster;
+    bool cluster, names;
     struct nvl_running running;
     size_t shown;
 };
@@ -91,6 +93,12 @@ static void add_table(const struct listing *l, const struct row *row)
     nvl_table_row(l->table, l->cluster ? cluster : plain);
 }
 
+static void say_name(const struct listing *l, const struct row *row)
+{
+    if (row->grant != NULL)
+        nvl_say(l->ctx, "%s", row->name);
+}
+
 static int add_container(const struct nvl_containers *all, const struct nvl_container *c, struct listing *l,
                          struct nvl_error *err)
 {
@@ -120,7 +128,9 @@ static int add_container(const struct nvl_containers *all, const struct nvl_cont
         .by_hand = by_hand.count > 0,
         .running = c->node == NULL && nvl_running_has(&l->running, c),
     };
-    if (l->table == NULL)
+    if (l->names)
+        say_name(l, &row);
+    else if (l->table == NULL)
         print_list_element(nvl_json_made(json_row(&row)), l->shown == 0);
     else
         add_table(l, &row);
@@ -148,20 +158,24 @@ static int run_container_list(struct nvl_context *ctx, const struct nvl_strv *ar
     struct nvl_containers nvl_auto(nvl_containers_clear) all = {0};
 
     (void)arguments;
+    if (values->names && ctx->json)
+        return nvl_error_usage(err, "list: --names and --json exclude each other");
     int r = nvl_containers_find(&ctx->root, values->cluster, &all, err);
     if (r < 0)
         return r;
-    struct listing l = {.ctx = ctx,
-                        .cluster = values->cluster,
-                        .table = ctx->json ? NULL : nvl_table_new(values->cluster ? cluster : plain)};
+    struct listing l = {
+        .ctx = ctx,
+        .cluster = values->cluster,
+        .names = values->names,
+        .table = ctx->json || values->names ? NULL : nvl_table_new(values->cluster ? cluster : plain)};
     nvl_running_read(&ctx->root, &l.running);
     add_all_rows(&all, &l);
     nvl_running_clear(&l.running);
     if (ctx->json)
         end_json(l.shown == 0);
-    else if (l.shown == 0)
+    else if (l.shown == 0 && !l.names)
         nvl_say(ctx, "no container has a GPU (`nvlxc attach CT` gives one)");
-    else if (!ctx->quiet)
+    else if (l.table != NULL && !ctx->quiet)
         nvl_table_print(l.table, stdout);
     nvl_table_free(l.table);
     return NVL_EXIT_OK;
