@@ -185,7 +185,7 @@ END
     sed -i 's/^Package: nvidia-kernel-dkms/Package: nvidia-tesla-550-kernel-dkms/' "$HOST/var/lib/dpkg/status"
     [ "$(first libraries-incomplete)" = "apt install libnvidia-tesla-550-encode1 nvidia-tesla-550-vdpau-driver   # version 550.163.01" ]
     sed -i 's/^Package: nvidia-tesla-550-kernel-dkms/Package: nvidia-kernel-open-dkms/' "$HOST/var/lib/dpkg/status"
-    [ "$(first libraries-incomplete)" = "apt install nvidia-driver-cuda nvidia-vdpau-driver   # version 550.163.01" ]
+    [ "$(first libraries-incomplete)" = "apt install libnvidia-encode1 nvidia-vdpau-driver   # version 550.163.01" ]
     sed -i 's/^Package: nvidia-kernel-open-dkms/Package: other/' "$HOST/var/lib/dpkg/status"
     mkdir -p "$HOST/var/lib/dkms/nvidia/550.163.01"
     has libraries-incomplete fix "sh NVIDIA-Linux-x86_64-550.163.01.run --no-kernel-modules" "nvlxc driver sync"

@@ -5,9 +5,11 @@
 #include "driver/replace.h"
 #include "host/compat.h"
 
+/* A distribution that builds modules by its own means has built one for another kernel. */
 static bool has_source(const struct nvl_installed_driver *d)
 {
-    return d->package != NULL || d->dkms_name != NULL;
+    return d->package != NULL || d->dkms_name != NULL ||
+           (d->origin == NVL_ORIGIN_DISTRIBUTION && d->kernels.count > 0);
 }
 
 static void add_source_evidence(struct nvl_strv *evidence, const struct nvl_installed_driver *d)
@@ -157,7 +159,9 @@ static void check_not_built(const struct nvl_check *check, const struct nvl_host
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(
         f, "%s",
-        source ? "the kernel was installed before dkms or the headers, or was booted before dkms was done"
+        source ? "the module is built for each kernel, by dkms or by the distribution: this kernel was "
+                 "installed "
+                 "before that or before its headers, or was booted before the build was done"
                : "the driver was installed as for a container (--no-kernel-modules), or its packages without "
                  "nvidia-kernel-dkms: nothing can drive the GPU");
     if (source)
