@@ -105,6 +105,19 @@ no_driver() {
     lacks "apt"
 }
 
+@test "A2: Debian's driver and Proxmox's next kernel: the one that has the module, or its headers out of the way" {
+    HOST=$(fixture pve-9.2-upgraded)
+    [ "$(part driver-kernel fix)" = "proxmox-boot-tool kernel pin 6.17.13-2-pve && reboot" ]
+    rm -r "$HOST/usr/lib/modules/6.17.13-2-pve/updates"
+    [ "$(part driver-kernel fix)" = \
+        "apt remove proxmox-headers-7.0.2-6-pve   # driver 550 does not build on that kernel, and would not install
+nvlxc host setup" ]
+    # both blacklists end in one file
+    has nova-blacklist fix ">> /etc/modprobe.d/nvlxc.conf"
+    rm "$HOST/etc/modprobe.d/nvidia-blacklists-nouveau.conf"
+    has nouveau-blacklist fix ">> /etc/modprobe.d/nvlxc.conf"
+}
+
 @test "A3: no driver: what fits is planned, or is NVIDIA's own" {
     no_driver 6.14.8-2-pve
     speaks driver-absent:error
@@ -126,6 +139,9 @@ no_driver() {
     gpu_is 3002
     has driver-absent fix "install the driver that NVIDIA names for this GPU"
     lacks "apt" ".run"
+    HOST=$(fixture debian-12-k80)
+    has driver-absent fix "apt install linux-headers-amd64 linux-headers-6.1.0-40-amd64" \
+        "apt install nvidia-tesla-470-kernel-dkms nvidia-tesla-470-smi libnvidia-tesla-470-cuda1 "
 }
 
 @test "A4: Debian's tesla and legacy packages are known, and keep their names" {
@@ -261,6 +277,26 @@ END
     [ "$(first driver-kernel)" = "dnf upgrade --refresh akmod-nvidia xorg-x11-drv-nvidia-cuda" ]
 }
 
+@test "A6: a distribution's libraries without a module, and with one for another kernel" {
+    HOST=$(fixture fedora)
+    speaks driver-not-built:error
+    [ "$(part driver-not-built fix)" = $'akmods --force --kernels 6.17.10-300.fc43.x86_64\nmodprobe nvidia' ]
+    rm -r "$HOST/usr/lib/modules/6.17.10-300.fc43.x86_64/build"
+    [ "$(first headers-missing)" = "dnf install kernel-devel-6.17.10-300.fc43.x86_64" ]
+    rm -r "$HOST/usr/lib/modules/6.17.8-300.fc43.x86_64/extra"
+    [[ $(first driver-not-built) == "dnf install akmod-nvidia "* ]]
+    lacks apt dkms
+    # the open flavor's folder
+    mkdir -p "$HOST/usr/lib/modules/6.17.10-300.fc43.x86_64/extra/nvidia-open"
+    touch "$HOST/usr/lib/modules/6.17.10-300.fc43.x86_64/extra/nvidia-open/nvidia.ko.xz"
+    speaks driver-not-loaded:error
+    HOST=$(fixture arch)
+    unload
+    speaks kernel-replaced:error
+    has kernel-replaced evidence "/lib/modules has 6.17.9-arch1-1"
+    [ "$(part kernel-replaced fix)" = reboot ]
+}
+
 @test "boot: the distribution's own commands, wherever a fix changes what a boot reads" {
     HOST=$(fixture nouveau)
     has gpu-nouveau fix "update-initramfs -u -k all"
@@ -295,7 +331,10 @@ END
     echo 0x2b85 >"$other/device"
     kernel_is 6.1.0-40-amd64
     speaks driver-absent:error
+    [[ $(first driver-absent) == "no driver supports all GPUs of this host: choose"* ]]
     has driver-absent fix "with driver 580 or an older one, proprietary modules the GPU 0000:02:00.0 (Blackwell) does not work" \
+        "NVIDIA's installer for GPU 0000:01:00.0 (10de:1b81, Pascal): " \
+        "NVIDIA's installer for GPU 0000:02:00.0 (10de:2b85, Blackwell): 580 or newer, with --kernel-module-type=open" \
         "with driver 570 or newer, open modules the GPU 0000:01:00.0 (Pascal) does not"
     run -3 --separate-stderr nvlxc host setup --dry-run
     says "no driver supports both GPU 0000:01:00.0 (10de:1b81, Pascal) and GPU 0000:02:00.0 (10de:2b85, Blackwell)"
@@ -336,6 +375,7 @@ module_with_licence() {
     has driver-vgpu evidence "no libcuda.so.1 is installed; /proc/modules: nvidia_vgpu_vfio"
     has driver-vgpu fix "replace the host driver for virtual GPUs with NVIDIA's ordinary driver"
     [ "$(nvlxc host | grep -c '^problem')" = 1 ]
+    [[ $(nvlxc driver sync --dry-run) == *"compute: "*": NVIDIA's host driver for virtual GPUs does not have that"* ]]
     # merged: the ordinary one's libraries, too
     touch "$HOST/usr/lib/x86_64-linux-gnu/libcuda.so.580.95.05"
     speaks uvm-not-loaded:error

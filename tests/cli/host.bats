@@ -15,11 +15,11 @@ check() {
     host=$(fixture "$1")
     run --separate-stderr "$NVLXC" --root "$host" host --json
     [ "$status" = "$2" ]
-    diff -u <(jq -S . "$EXPECTED/$1.host.json") <(jq -S . <<<"$output")
+    is_as_read "$1.host.json" <<<"$output"
     [ -z "$stderr" ]
     run --separate-stderr "$NVLXC" --root "$host" host
     [ "$status" = "$2" ]
-    diff -u "$EXPECTED/$1.host.txt" <(printf '%s\n' "$output")
+    is_as_read "$1.host.txt" <<<"$output"
     [ -z "$stderr" ]
 }
 

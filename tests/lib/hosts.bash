@@ -36,6 +36,16 @@ fixture() {
     printf '%s\n' "$host"
 }
 
+# is_as_read FILE: standard input is what that file of tests/hosts/expected has, which somebody has read and found right. With
+# NVL_REGENERATE=1 it is written there instead: read the diff.
+is_as_read() {
+    if [ -n "${NVL_REGENERATE:-}" ]; then
+        cat >"$NVL_SOURCE/tests/hosts/expected/$1"
+    else
+        diff -u "$NVL_SOURCE/tests/hosts/expected/$1" -
+    fi
+}
+
 # says TEXT…: what the last `run` printed, on stdout or stderr, has each of them.
 says() {
     local text

@@ -149,10 +149,12 @@ static void check_firmware(const struct nvl_check *check, const struct nvl_host_
                          loaded, user->pci, loaded);
     nvl_finding_cause(f, "the module reads it whenever a GPU initializes: after a reset, or when the first "
                          "program opens the GPU again. A package upgrade removes the old version's firmware");
-    if (is_upgraded)
+    if (is_upgraded) {
         nvl_strv_push(&fix, "reboot");
-    else
+        nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL); /* by the same upgrade */
+    } else {
         nvl_advise_firmware(&need, &fix);
+    }
     nvl_finding_fix_lines(f, &fix);
 }
 
@@ -162,7 +164,7 @@ const struct nvl_check nvl_module_checks[] = {
     {"driver-not-loaded", "Is the module loaded?", 70, 0, HOLDERS " " MISFITS, NVL_OF_HOST(check_not_loaded)},
     {"driver-version", "Does nvlxc understand the module's version?", 80, NVL_NEEDS_LOADED, NULL,
      NVL_OF_HOST(check_driver_version)},
-    {"firmware-missing", "Is the loaded version's GSP firmware installed?", 150, NVL_NEEDS_VERSION, NULL,
-     NVL_OF_HOST(check_firmware)},
+    {"firmware-missing", "Is the loaded version's GSP firmware installed?", 150, NVL_NEEDS_VERSION,
+     "libraries-mismatch", NVL_OF_HOST(check_firmware)},
     {0},
 };
