@@ -278,7 +278,8 @@ kind_opensuse() {
 
 # make_kind NAME: that host in $HOST, an empty folder. All its files have one age.
 make_kind() {
-    local GPUS=() KERNEL=''
+    # shellcheck disable=SC2034 # the parts fill it
+    local GPUS=()
     bare
     "kind_$1" || return 1
     find "$HOST" -exec touch -h -d '2026-11-15 12:00:00 UTC' {} +

@@ -183,7 +183,6 @@ kernel() {
     empty "/boot/vmlinuz-$1" "/boot/initrd.img-$1" "/usr/lib/modules/$1/kernel/drivers/gpu/drm/nouveau/nouveau.ko.xz"
     case $1 in 7.*) empty "/usr/lib/modules/$1/kernel/drivers/gpu/nova-core/nova_core.ko.xz" ;; esac
     [ "${2:-}" = running ] || return 0
-    KERNEL=$1
     printf '%s\n' "$1" | put /proc/sys/kernel/osrelease
     printf 'Linux version %s (builder@host) (gcc 14.2.0) #1 SMP PREEMPT_DYNAMIC\n' "$1" | put /proc/version
 }
