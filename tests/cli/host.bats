@@ -6,7 +6,6 @@ bats_require_minimum_version 1.5.0
 setup() {
     load "$NVL_SOURCE/tests/lib/hosts.bash"
     NVLXC="$NVL_BUILD/src/cli/nvlxc"
-    EXPECTED="$NVL_SOURCE/tests/hosts/expected"
 }
 
 # check NAME STATUS: what host says of that fixture host is what is expected, in both forms.

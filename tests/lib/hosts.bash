@@ -1,25 +1,17 @@
 # Fixture hosts for the command tests: load with `load "$NVL_SOURCE/tests/lib/hosts.bash"` or `source`.
 # shellcheck shell=bash
 
-# shellcheck source=/dev/null
-source "$NVL_SOURCE/tests/hosts/kinds.bash"
-
 # fixture NAME: copies tests/hosts/NAME to a fresh folder below $BATS_TEST_TMPDIR, or makes the host of that name of
 # tests/hosts/kinds.bash there; makes its device nodes, gives the users' home folders to them, and prints the folder's path.
 # Each call gives another copy.
 fixture() {
     local source="$NVL_SOURCE/tests/hosts/$1" host user uid gid home
-    if declare -F "kind_$1" >/dev/null; then
-        host=$(mktemp -d "$BATS_TEST_TMPDIR/$1.XXXXXX") && chmod 0755 "$host" || return 1
-        HOST=$host make_kind "$1" && "$NVL_SOURCE/tests/hosts/make-nodes" "$host" || return 1
+    host=$(mktemp -d "$BATS_TEST_TMPDIR/$1.XXXXXX") && chmod 0755 "$host" || return 1
+    if [ ! -f "$source/nodes" ]; then
+        "$NVL_SOURCE/tests/hosts/make-kind" "$1" "$host" || return 1
         printf '%s\n' "$host"
         return
     fi
-    if [ ! -f "$source/nodes" ]; then
-        echo "fixture: there is no fixture host '$1' ($source)" >&2
-        return 1
-    fi
-    host=$(mktemp -d "$BATS_TEST_TMPDIR/$1.XXXXXX") || return 1
     # The checkout may belong to anyone, and may hold nodes that make-nodes made for use by hand.
     cp -a "$source/." "$host/" || return 1
     chown -hR 0:0 "$host" || return 1
