@@ -33,10 +33,8 @@ static void read_nodes(struct nvl_host_facts *f)
         if (f->host.gpus.items[i].driver == NVL_GPU_NVIDIA)
             nvl_gpu_nodes(&f->host, &f->host.gpus.items[i], true, &f->nodes, &f->n_nodes);
     add_host_node(f, NVL_NODE_CTL);
-    if (f->installed.origin != NVL_ORIGIN_VGPU) {
-        add_host_node(f, NVL_NODE_UVM);
-        add_host_node(f, NVL_NODE_UVM_TOOLS);
-    }
+    add_host_node(f, NVL_NODE_UVM);
+    add_host_node(f, NVL_NODE_UVM_TOOLS);
     if (f->modules.nvidia_modeset)
         add_host_node(f, NVL_NODE_MODESET);
 }
