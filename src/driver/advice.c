@@ -27,6 +27,7 @@ void nvl_advise_module(const struct nvl_driver_need *need, struct nvl_strv *fix)
 {
     const struct nvl_installed_driver *d = need->installed;
     nvl_autofree char *name = nvl_module_name(d);
+    nvl_autofree char *package = nvl_series_package("nvidia-kernel-dkms", d->series);
 
     switch (d->origin) {
     case NVL_ORIGIN_RUN:
@@ -45,7 +46,6 @@ void nvl_advise_module(const struct nvl_driver_need *need, struct nvl_strv *fix)
             return;
         }
         nvl_advise_headers(need, fix);
-        nvl_autofree char *package = nvl_series_package("nvidia-kernel-dkms", d->series);
         nvl_strv_pushf(fix, "apt install %s", package);
         break;
     default:
@@ -122,17 +122,25 @@ void nvl_advise_libraries(const struct nvl_driver_need *need, const char *versio
     }
 }
 
-/* Names on one line; doctor has the rest. */
-static char *name_packages(const struct nvl_installed_driver *d, const struct nvl_strv *packages)
+/* What brings the packages' files here, on one line; doctor has the rest. */
+static char *name_packages(const struct nvl_system *system, const struct nvl_installed_driver *d,
+                           const struct nvl_strv *packages)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0}, commands = {0};
+    bool is_packaged = d->origin == NVL_ORIGIN_DEBIAN || d->origin == NVL_ORIGIN_ARCHIVE;
 
-    if (packages->count == 0 || (d->origin != NVL_ORIGIN_DEBIAN && d->origin != NVL_ORIGIN_ARCHIVE))
-        return nvl_xstrdup("install the driver again, with all its parts");
     for (size_t i = 0; i < packages->count; i++)
         add_once(&names, nvl_package_here(d, packages->items[i]));
     nvl_autofree char *list = nvl_strv_join(&names, " ");
-    return nvl_xasprintf("apt install %s", list);
+    if (is_packaged && packages->count > 0)
+        return nvl_xasprintf("apt install %s", list);
+    if (d->origin == NVL_ORIGIN_RUN)
+        return nvl_xstrdup("run NVIDIA's installer of this version again, with --no-kernel-modules");
+    if (d->origin == NVL_ORIGIN_VGPU)
+        return nvl_xstrdup("NVIDIA's host driver for virtual GPUs does not have that");
+    if (d->origin == NVL_ORIGIN_DISTRIBUTION && nvl_distribution_add(system, NVL_ACTION_LIBRARIES, &commands))
+        return nvl_strv_join(&commands, "; ");
+    return nvl_xstrdup("install the driver again, with all its parts");
 }
 
 void nvl_missing_lines(const struct nvl_root *root, const struct nvl_userspace *us,
@@ -147,7 +155,7 @@ void nvl_missing_lines(const struct nvl_root *root, const struct nvl_userspace *
     nvl_driver_version_read(root, &loaded, NULL);
     nvl_installed_driver_glance(root, &system, us, &loaded, &d);
     for (size_t i = 0; i < missing->count; i++) {
-        nvl_autofree char *what_now = name_packages(&d, &missing->items[i].packages);
+        nvl_autofree char *what_now = name_packages(&system, &d, &missing->items[i].packages);
         if ((missing->items[i].capability & capabilities) != 0)
             nvl_strv_pushf(lines, "%s: %s", missing->items[i].text, what_now);
     }

@@ -4,15 +4,12 @@
 
 #include <string.h>
 
-#define DKMS "dkms autoinstall -k KERNEL"
-
-/* Lines; KERNEL stands for the running kernel. */
+/* Lines; KERNEL stands for the running kernel. Where dkms builds the module, REBUILD is not asked for. */
 static const char *const commands[NVL_FAMILIES][NVL_ACTIONS] = {
-    [NVL_FAMILY_DEBIAN] = {[NVL_ACTION_REBUILD] = DKMS},
     [NVL_FAMILY_UBUNTU] = {[NVL_ACTION_INSTALL] = "ubuntu-drivers install\nreboot",
                            [NVL_ACTION_UPGRADE] = "apt update && ubuntu-drivers install\nreboot",
                            [NVL_ACTION_HEADERS] = "apt install linux-headers-KERNEL",
-                           [NVL_ACTION_REBUILD] = DKMS},
+                           [NVL_ACTION_REBUILD] = "ubuntu-drivers install"},
     [NVL_FAMILY_FEDORA] =
         {[NVL_ACTION_INSTALL] =
              "dnf install akmod-nvidia xorg-x11-drv-nvidia-cuda   # from RPM Fusion, nonfree\n"
@@ -21,8 +18,7 @@ static const char *const commands[NVL_FAMILIES][NVL_ACTIONS] = {
          [NVL_ACTION_HEADERS] = "dnf install kernel-devel-KERNEL",
          [NVL_ACTION_REBUILD] = "akmods --force --kernels KERNEL",
          [NVL_ACTION_LIBRARIES] = "dnf install xorg-x11-drv-nvidia-cuda"},
-    [NVL_FAMILY_RHEL] =
-        {[NVL_ACTION_HEADERS] = "dnf install kernel-devel-KERNEL", [NVL_ACTION_REBUILD] = DKMS},
+    [NVL_FAMILY_RHEL] = {[NVL_ACTION_HEADERS] = "dnf install kernel-devel-KERNEL"},
     [NVL_FAMILY_SUSE] =
         {[NVL_ACTION_INSTALL] =
              "zypper install-new-recommends --repo NVIDIA   # NVIDIA's repository of this release\n"
@@ -32,7 +28,7 @@ static const char *const commands[NVL_FAMILIES][NVL_ACTIONS] = {
     [NVL_FAMILY_ARCH] = {[NVL_ACTION_INSTALL] = "pacman -Syu nvidia-open-dkms nvidia-utils\nreboot",
                          [NVL_ACTION_UPGRADE] = "pacman -Syu\nreboot",
                          [NVL_ACTION_HEADERS] = "pacman -S linuxKIND-headers",
-                         [NVL_ACTION_REBUILD] = DKMS,
+                         [NVL_ACTION_REBUILD] = "pacman -Syu\nreboot",
                          [NVL_ACTION_LIBRARIES] = "pacman -S nvidia-utils opencl-nvidia"},
     [NVL_FAMILY_GENTOO] = {[NVL_ACTION_INSTALL] = "emerge x11-drivers/nvidia-drivers",
                            [NVL_ACTION_UPGRADE] =
@@ -44,7 +40,9 @@ static const char *const commands[NVL_FAMILIES][NVL_ACTIONS] = {
              "hardware.graphics.enable = true; hardware.nvidia.open = true;\n"
              "nixos-rebuild boot && reboot",
          [NVL_ACTION_UPGRADE] = "nixos-rebuild boot --upgrade && reboot",
-         [NVL_ACTION_REBUILD] = "nixos-rebuild boot && reboot"},
+         [NVL_ACTION_REBUILD] = "nixos-rebuild boot && reboot",
+         [NVL_ACTION_LIBRARIES] =
+             "in /etc/nixos/configuration.nix: hardware.graphics.enable = true;\nnixos-rebuild switch"},
 };
 
 /* "-lts" of "6.12.60-1-lts", "" of "6.17.8-arch1-1": the suffix of Arch's package of that kernel. */

@@ -14,6 +14,7 @@
 #include "host/userspace.h"
 
 #define MODULES_FOLDER "/lib/modules"
+#define NIXOS_MODULES  "/run/booted-system/kernel-modules/lib/modules"
 #define DKMS_FOLDER    "/var/lib/dkms"
 #define LOG_MAX        (64u << 20)
 #define KEY_MAX        (64u << 10)
@@ -55,13 +56,15 @@ static bool is_driver_file(const char *name)
 /* The path of the driver's module for a kernel; NULL for none; the caller frees. */
 static char *find_module(const struct nvl_root *root, const char *kernel)
 {
-    /* dkms; the .run installer; Arch's and Fedora's */
+    /* dkms; openSUSE; the .run installer; Fedora's, of both flavors; Arch's; NixOS's */
     static const char *const folders[] = {"updates/dkms", "updates",      "kernel/drivers/video",
-                                          "extra",        "extra/nvidia", "extramodules"};
+                                          "extra",        "extra/nvidia", "extra/nvidia-open",
+                                          "extramodules", "misc"};
 
-    for (size_t i = 0; i < NVL_LENGTH(folders); i++) {
+    for (size_t i = 0; i < 2 * NVL_LENGTH(folders); i++) {
         nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-        nvl_autofree char *folder = nvl_xasprintf(MODULES_FOLDER "/%s/%s", kernel, folders[i]);
+        nvl_autofree char *folder =
+            nvl_xasprintf("%s/%s/%s", i % 2 == 0 ? MODULES_FOLDER : NIXOS_MODULES, kernel, folders[i / 2]);
         nvl_root_list(root, folder, &names);
         for (size_t n = 0; n < names.count; n++)
             if (is_driver_file(names.items[n]))

@@ -54,22 +54,22 @@ char *nvl_series_package(const char *package, const char *series)
     return nvl_xstrdup(package);
 }
 
-/* NVIDIA's archive splits the same files into few metapackages: one for compute, one for graphics. */
+/* NVIDIA's archive has libraries by Debian's names, and puts the programs and small files of many packages
+ * into two. Source: what apt unpacks from it for Debian 13, 610.43.02 (psygreg/linuxtoys#908, #1038). */
 static const char *archive_package(const char *package)
 {
-    static const char *const draws[] = {"libglx-",           "libegl-",
-                                        "libgles-",          "libnvidia-glcore",
-                                        "libnvidia-eglcore", "libnvidia-glvkspirv",
-                                        "libnvidia-rtcore",  "nvidia-vulkan-",
-                                        "nvidia-egl-",       "libnvidia-allocator",
-                                        "libnvoptix",        "libnvidia-ngx"};
+    static const struct {
+        const char *prefix, *package;
+    } others[] = {
+        {"nvidia-smi", "nvidia-driver-cuda"},     {"nvidia-cuda-mps", "nvidia-driver-cuda"},
+        {"nvidia-opencl-", "nvidia-driver-cuda"}, {"nvidia-driver-bin", "nvidia-driver-cuda"},
+        {"nvidia-vulkan-", "nvidia-driver-libs"}, {"nvidia-egl-", "nvidia-driver-libs"},
+    };
 
-    for (size_t i = 0; i < NVL_LENGTH(draws); i++)
-        if (nvl_has_prefix(package, draws[i]))
-            return "nvidia-driver-libs";
-    bool is_same = strcmp(package, "nvidia-vdpau-driver") == 0 || nvl_has_prefix(package, "xserver-");
-
-    return is_same ? package : "nvidia-driver-cuda";
+    for (size_t i = 0; i < NVL_LENGTH(others); i++)
+        if (nvl_has_prefix(package, others[i].prefix))
+            return others[i].package;
+    return package;
 }
 
 char *nvl_package_here(const struct nvl_installed_driver *installed, const char *package)

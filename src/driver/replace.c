@@ -8,6 +8,8 @@
 #include "driver/package_names.h"
 #include "driver/run_file.h"
 
+#define PIN_KERNEL "proxmox-boot-tool kernel pin %s && reboot"
+
 static void add_distribution_driver(const struct nvl_driver_need *need, enum nvl_driver_action action,
                                     struct nvl_strv *fix)
 {
@@ -22,22 +24,81 @@ static void add_distribution_driver(const struct nvl_driver_need *need, enum nvl
         nvl_strv_push(fix, "install NVIDIA's driver, with its kernel module, from the distribution");
 }
 
+static const char from_components[] =
+    "from contrib, non-free and non-free-firmware (stop if apt wants to remove a package):";
+
+/* Debian's packages of the driver for programs without a screen; of a series if it has a name. */
+static void add_packages(const struct nvl_driver_need *need, const char *series, enum nvl_flavour flavour,
+                         struct nvl_strv *fix)
+{
+    const char *const names[] = {flavour == NVL_FLAVOUR_OPEN ? "nvidia-open-kernel-dkms"
+                                                             : "nvidia-kernel-dkms",
+                                 "nvidia-smi",
+                                 "libcuda1",
+                                 "libnvidia-encode1",
+                                 "libnvidia-cfg1",
+                                 "nvidia-persistenced",
+                                 "nvidia-modprobe"};
+    nvl_auto(nvl_strv_clear) struct nvl_strv packages = {0};
+
+    for (size_t i = 0; i < NVL_LENGTH(names); i++) {
+        nvl_autofree char *name = nvl_series_package(names[i], series);
+        nvl_strv_push(&packages, name);
+    }
+    nvl_autofree char *list = nvl_strv_join(&packages, " ");
+    nvl_advise_headers(need, fix);
+    nvl_strv_pushf(fix, "apt install %s", list);
+    nvl_strv_push(fix, "reboot");
+}
+
+/* Headers of a kernel on which the driver does not build make its package fail, so they must go first. */
+static void add_setup_command(const struct nvl_driver_need *need, const struct nvl_choice *c,
+                              struct nvl_strv *fix)
+{
+    struct nvl_system other = *need->system;
+
+    other.kernel = c->blocked_by;
+    nvl_autofree char *headers = nvl_headers_package(&other);
+    if (headers != NULL)
+        nvl_strv_pushf(fix,
+                       "apt remove %s   # driver %s does not build on that kernel, and would not install",
+                       headers, c->branch);
+    nvl_strv_push(fix, "nvlxc host setup");
+}
+
 /* The lines by hand contain only what apt does without a change of its sources. */
 static void add_setup(const struct nvl_driver_need *need, const struct nvl_choice *c, struct nvl_strv *fix)
 {
-    nvl_strv_push(fix, "nvlxc host setup");
-    if (c->backports || c->needs_kernel || c->blocked_by != NULL || c->series != NULL ||
-        need->installed->package != NULL)
+    add_setup_command(need, c, fix);
+    if (c->backports || c->needs_kernel || c->blocked_by != NULL || need->installed->package != NULL)
         return;
-    nvl_strv_push(
-        fix,
-        "or by hand, from contrib, non-free and non-free-firmware (stop if apt wants to remove a package):");
-    nvl_advise_headers(need, fix);
-    nvl_strv_pushf(fix,
-                   "apt install %s nvidia-smi libcuda1 libnvidia-encode1 libnvidia-cfg1 "
-                   "nvidia-persistenced nvidia-modprobe",
-                   c->flavour == NVL_FLAVOUR_OPEN ? "nvidia-open-kernel-dkms" : "nvidia-kernel-dkms");
-    nvl_strv_push(fix, "reboot");
+    nvl_strv_pushf(fix, "or by hand, %s", from_components);
+    add_packages(need, c->series, c->flavour, fix);
+}
+
+/* GPUs that no driver supports together: the user chooses which one to leave out. */
+static bool add_conflict(const struct nvl_driver_need *need, struct nvl_strv *fix)
+{
+    const struct nvl_gpu *pair[2];
+
+    if (!nvl_gpus_conflict(need, &pair[0], &pair[1]))
+        return false;
+    nvl_autofree char *text = nvl_conflict_text(need, pair[0], pair[1]);
+    nvl_strv_push(fix,
+                  "no driver supports all GPUs of this host: choose which of them containers should have");
+    nvl_strv_push(fix, text);
+    for (size_t i = 0; i < NVL_LENGTH(pair); i++) {
+        struct nvl_gpu alone = *pair[i];
+        struct nvl_gpus gpus = {.items = &alone, .count = 1};
+        struct nvl_driver_need its = *need;
+        nvl_auto(nvl_by_hand_clear) struct nvl_by_hand h = {0};
+        its.gpus = &gpus;
+        nvl_choose_by_hand(&its, nvl_need_kernel(need), NULL, &h);
+        nvl_autofree char *which = nvl_gpu_generation_text(need, pair[i]);
+        nvl_strv_pushf(fix, "NVIDIA's installer for %s: %s%s", which, h.text,
+                       h.flavour == NVL_FLAVOUR_OPEN ? ", with --kernel-module-type=open" : "");
+    }
+    return true;
 }
 
 /* If Debian has no driver that fits. */
@@ -57,6 +118,8 @@ void nvl_advise_install(const struct nvl_driver_need *need, struct nvl_strv *fix
 {
     nvl_auto(nvl_choice_clear) struct nvl_choice choice = {0};
 
+    if (add_conflict(need, fix))
+        return;
     if (nvl_can_set_up(need->system)) {
         nvl_choose_driver(need, &choice);
     } else if (nvl_family_of(need->system) != NVL_FAMILY_DEBIAN || need->system->kernel == NULL) {
@@ -148,8 +211,10 @@ static void add_newer_of_debian(const struct nvl_driver_need *need, struct nvl_s
     nvl_choose_driver(need, &c);
     bool helps = c.kind == NVL_CHOICE_PACKAGE && (c.needs_kernel || d->package_version == NULL ||
                                                   is_newer_package(c.version, d->package_version));
-    if (helps)
-        nvl_strv_push(fix, "nvlxc host setup");
+    if (c.needs_kernel && nvl_strv_contains(&d->kernels, c.kernel)) /* it has the module already */
+        nvl_strv_pushf(fix, PIN_KERNEL, c.kernel);
+    else if (helps)
+        add_setup_command(need, &c, fix);
     else
         add_unpackaged(need, &c, d->version, fix);
 }
@@ -168,17 +233,19 @@ static void add_archive(const struct nvl_driver_need *need, const struct nvl_by_
         fix, "%sapt install %snvidia-driver-cuda %s", last == NULL ? "apt update && " : "",
         last != NULL ? "--allow-downgrades " : "",
         nvl_archive_module(need->installed, h->flavour != NVL_FLAVOUR_UNKNOWN ? h->flavour : flavour));
+    nvl_strv_push(fix, "reboot");
 }
 
 /* Boots a kernel that the installed driver fits already. */
 static void add_other_kernel(const struct nvl_driver_need *need, struct nvl_strv *fix)
 {
     const struct nvl_strv *kernels = &need->installed->kernels;
+    nvl_autofree char *pin = kernels->count > 0 ? nvl_xasprintf(PIN_KERNEL, kernels->items[0]) : NULL;
 
-    if (kernels->count == 0)
+    if (pin == NULL || nvl_strv_contains(fix, pin))
         return;
     if (need->system->is_proxmox)
-        nvl_strv_pushf(fix, "or: proxmox-boot-tool kernel pin %s && reboot", kernels->items[0]);
+        nvl_strv_pushf(fix, "or: %s", pin);
     else
         nvl_strv_pushf(fix, "or reboot into kernel %s, which has the module", kernels->items[0]);
 }
@@ -223,20 +290,6 @@ void nvl_advise_newer(const struct nvl_driver_need *need, struct nvl_strv *fix)
 
     add_another(need, version[0] != '\0' ? version : NULL, NVL_FLAVOUR_UNKNOWN, fix);
     add_other_kernel(need, fix);
-}
-
-/* GPUs that no driver supports together: the user chooses which one to leave out. */
-static bool add_conflict(const struct nvl_driver_need *need, struct nvl_strv *fix)
-{
-    const struct nvl_gpu *one, *other;
-
-    if (!nvl_gpus_conflict(need, &one, &other))
-        return false;
-    nvl_autofree char *text = nvl_conflict_text(need, one, other);
-    nvl_strv_push(fix,
-                  "no driver supports all GPUs of this host: choose which of them containers should have");
-    nvl_strv_push(fix, text);
-    return true;
 }
 
 /* The other flavor of the installed driver. */

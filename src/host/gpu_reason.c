@@ -96,7 +96,7 @@ static void explain_rival(const struct nvl_gpu_surroundings *s, const struct nvl
                            "\"The NVIDIA probe routine was not called\" and finds no GPU",
                            gpu->driver_name));
     if (blacklist != NULL) {
-        nvl_strv_pushf(&r->fix, "printf '%s' > /etc/modprobe.d/nvlxc-blacklist.conf", blacklist);
+        nvl_strv_pushf(&r->fix, "printf '%s' >> " NVL_MODPROBE_FILE, blacklist);
         nvl_add_boot_commands(s->system, NVL_BOOT_INITRAMFS, &r->fix);
         nvl_strv_push(&r->fix, "reboot");
     } else {
@@ -163,13 +163,6 @@ static void explain_held(const struct nvl_gpu_surroundings *s, const struct nvl_
 
 /* ---- without a driver ---- */
 
-static void add_any_driver(struct nvl_strv *fix)
-{
-    nvl_strv_push(fix, "modprobe nvidia");
-    nvl_strv_push(fix,
-                  "if that fails, install the driver and the headers of the running kernel, then reboot");
-}
-
 static const struct {
     const char *what, *cause;
 } unfit[] = {
@@ -226,7 +219,9 @@ static void explain_unloaded(const struct nvl_gpu_surroundings *s, const struct 
     set_what(r, nvl_xstrdup("has no driver: no NVIDIA driver is loaded"),
              nvl_xstrdup(barriers.count > 0 ? "this host's configuration keeps it from loading"
                                             : "it is not installed, or was not loaded since the boot"));
-    add_any_driver(&r->fix);
+    if (barriers.count > 0)
+        nvl_strv_push(&r->fix, "modprobe nvidia");
+    nvl_strv_push(&r->fix, "nvlxc doctor   # which part of the driver is missing");
 }
 
 static bool is_unfit(enum nvl_gpu_fit fit)

@@ -15,6 +15,9 @@ struct nvl_modprobe_lines {
     size_t count;
 };
 
+/* nvlxc's own file there, of doctor's fixes and of host setup. */
+#define NVL_MODPROBE_FILE "/etc/modprobe.d/nvlxc.conf"
+
 /* The folders that modprobe reads, in their order; ends with NULL. /lib is the same as /usr/lib if it is a
  * link. */
 extern const char *const nvl_modprobe_folders[];

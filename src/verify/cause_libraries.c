@@ -18,19 +18,22 @@ void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const ch
                    version, is_bundle ? "; the module changed after the container was started" : "");
     if (is_bundle)
         nvl_step_fix(step, "%s", v->request->restart);
-    else if (v->facts->has_grant)
-        nvl_step_fix(step,
-                     "in the container: remove the driver that is installed there (apt remove 'libnvidia-*' "
-                     "'libcuda1', or delete %s), then ldconfig",
-                     nvl_is_plain(path) ? path : "that file");
+    else if (v->facts
+                 ->has_grant) /* its packages by name, not libnvidia-*: libnvidia-container1 is Docker's */
+        nvl_step_fix(
+            step,
+            "in the container: remove the driver that is installed there (the package that dpkg -S %s "
+            "names and those of its version; without one, the file), then ldconfig",
+            nvl_is_plain(path) ? path : "FILE");
     else {
         nvl_autofree char *again = nvl_attach_again(v->facts);
         nvl_step_fix(step, "%s\n%s", again, v->request->restart);
     }
 }
 
-static const struct nvl_fix sync_packages = {"nvlxc driver sync (it names the missing package)",
-                                             NVL_FIX_THEN_RESTART};
+static const struct nvl_fix sync_packages = {"nvlxc driver sync (it says what brings the missing files)",
+                                             NVL_FIX_THEN_RESTART},
+                            other_driver = {"nvlxc doctor", NVL_FIX_ALL};
 
 /* The loader's message about a file that it does not find: "NAME: cannot open shared object file: …". */
 #define NOT_FOUND ": cannot open shared object file"
@@ -85,10 +88,11 @@ static void cause_absent(const struct nvl_verify *v, const char *soname, struct 
             "programs (lxc.environment)",
             home);
     } else if (nvl_root_exists(rootfs, libcuda) || nvl_root_exists(rootfs, libnvidia_ml)) {
-        nvl_step_cause(step,
-                       "the driver that is mounted at %s lacks %s: its package is not installed on the host",
-                       home, soname);
-        nvl_step_fix_from_table(v, step, &sync_packages);
+        bool is_vgpu = v->facts->host->installed.origin == NVL_ORIGIN_VGPU;
+        nvl_step_cause(step, "the driver that is mounted at %s lacks %s: %s", home, soname,
+                       is_vgpu ? "it is NVIDIA's host driver for virtual GPUs, which has no CUDA"
+                               : "it is not installed on the host");
+        nvl_step_fix_from_table(v, step, is_vgpu ? &other_driver : &sync_packages);
     } else if (nvl_home_choose(rootfs, errors) == NULL) {
         nvl_step_cause(step, "the driver has no place in the container: %s %s, %s %s", nvl_homes[0],
                        nvl_home_obstacle(errors[0]), nvl_homes[1], nvl_home_obstacle(errors[1]));

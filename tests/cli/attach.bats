@@ -293,9 +293,9 @@ C
         done
         cmp "$BATS_TEST_TMPDIR/before" "$host/etc/pve/lxc/220.conf"
     done <<'CASES'
-nouveau|is held by nouveau, so NVIDIA's driver cannot use it; printf 'blacklist nouveau\n' > /etc/modprobe.d/
+nouveau|is held by nouveau, so NVIDIA's driver cannot use it; printf 'blacklist nouveau\n' >> /etc/modprobe.d/nvlxc.conf
 vfio|is held by vfio-pci, for a virtual machine; sed -i 's/10de:2438,\{0,1\}//I' /etc/modprobe.d/vfio.conf; update-initramfs
-no-driver|has no driver: no NVIDIA driver is loaded; modprobe nvidia; if that fails
+no-driver|has no driver: no NVIDIA driver is loaded; nvlxc doctor
 no-gpu|this host has no NVIDIA GPU
 CASES
 }

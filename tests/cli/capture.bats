@@ -46,7 +46,7 @@ round_trip() {
         >"$host/var/lib/dpkg/status"
     run -0 "$NVLXC" --root "$host" capture "$BATS_TEST_TMPDIR/archive.tar"
     tar -C "$again" -xf "$BATS_TEST_TMPDIR/archive.tar"
-    "$NVLXC" --root "$again" --json doctor | grep 'apt install nvidia-driver-cuda '
+    "$NVLXC" --root "$again" --json doctor | grep 'apt install libcuda1 nvidia-driver-cuda '
     rm "$host/var/lib/dpkg/status"
     touch "$host/usr/bin/nvidia-uninstall"
     run -0 "$NVLXC" --root "$host" capture "$BATS_TEST_TMPDIR/run.tar"

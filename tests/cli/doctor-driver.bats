@@ -104,6 +104,19 @@ no_driver() {
     lacks "apt"
 }
 
+@test "A2: Debian's driver and Proxmox's next kernel: the one that has the module, or its headers out of the way" {
+    HOST=$(fixture pve-9.2-upgraded)
+    [ "$(part driver-kernel fix)" = "proxmox-boot-tool kernel pin 6.17.13-2-pve && reboot" ]
+    rm -r "$HOST/usr/lib/modules/6.17.13-2-pve/updates"
+    [ "$(part driver-kernel fix)" = \
+        "apt remove proxmox-headers-7.0.2-6-pve   # driver 550 does not build on that kernel, and would not install
+nvlxc host setup" ]
+    # both blacklists end in one file
+    has nova-blacklist fix ">> /etc/modprobe.d/nvlxc.conf"
+    rm "$HOST/etc/modprobe.d/nvidia-blacklists-nouveau.conf"
+    has nouveau-blacklist fix ">> /etc/modprobe.d/nvlxc.conf"
+}
+
 @test "A3: no driver: what fits is planned, or is NVIDIA's own" {
     no_driver 6.14.8-2-pve
     speaks driver-absent:error
@@ -125,6 +138,9 @@ no_driver() {
     gpu_is 3002
     has driver-absent fix "download the driver that NVIDIA names for this GPU" "host setup --run FILE"
     lacks "apt"
+    HOST=$(fixture debian-12-k80)
+    has driver-absent fix "nvlxc host setup" "apt install linux-headers-amd64 linux-headers-6.1.0-40-amd64" \
+        "apt install nvidia-tesla-470-kernel-dkms nvidia-tesla-470-smi libnvidia-tesla-470-cuda1 "
 }
 
 @test "A4: Debian's tesla and legacy packages are known, and keep their names" {
@@ -184,7 +200,7 @@ END
     sed -i 's/^Package: nvidia-kernel-dkms/Package: nvidia-tesla-550-kernel-dkms/' "$HOST/var/lib/dpkg/status"
     [ "$(first libraries-incomplete)" = "apt install libnvidia-tesla-550-encode1 nvidia-tesla-550-vdpau-driver   # version 550.163.01" ]
     sed -i 's/^Package: nvidia-tesla-550-kernel-dkms/Package: nvidia-kernel-open-dkms/' "$HOST/var/lib/dpkg/status"
-    [ "$(first libraries-incomplete)" = "apt install nvidia-driver-cuda nvidia-vdpau-driver   # version 550.163.01" ]
+    [ "$(first libraries-incomplete)" = "apt install libnvidia-encode1 nvidia-vdpau-driver   # version 550.163.01" ]
     sed -i 's/^Package: nvidia-kernel-open-dkms/Package: other/' "$HOST/var/lib/dpkg/status"
     mkdir -p "$HOST/var/lib/dkms/nvidia/550.163.01"
     has libraries-incomplete fix "sh NVIDIA-Linux-x86_64-550.163.01.run --no-kernel-modules" "nvlxc driver sync"
@@ -266,6 +282,26 @@ END
     [ "$(first driver-kernel)" = "dnf upgrade --refresh akmod-nvidia xorg-x11-drv-nvidia-cuda" ]
 }
 
+@test "A6: a distribution's libraries without a module, and with one for another kernel" {
+    HOST=$(fixture fedora)
+    speaks driver-not-built:error
+    [ "$(part driver-not-built fix)" = $'akmods --force --kernels 6.17.10-300.fc43.x86_64\nmodprobe nvidia' ]
+    rm -r "$HOST/usr/lib/modules/6.17.10-300.fc43.x86_64/build"
+    [ "$(first headers-missing)" = "dnf install kernel-devel-6.17.10-300.fc43.x86_64" ]
+    rm -r "$HOST/usr/lib/modules/6.17.8-300.fc43.x86_64/extra"
+    [[ $(first driver-not-built) == "dnf install akmod-nvidia "* ]]
+    lacks apt dkms
+    # the open flavor's folder
+    mkdir -p "$HOST/usr/lib/modules/6.17.10-300.fc43.x86_64/extra/nvidia-open"
+    touch "$HOST/usr/lib/modules/6.17.10-300.fc43.x86_64/extra/nvidia-open/nvidia.ko.xz"
+    speaks driver-not-loaded:error
+    HOST=$(fixture arch)
+    unload
+    speaks kernel-replaced:error
+    has kernel-replaced evidence "/lib/modules has 6.17.9-arch1-1"
+    [ "$(part kernel-replaced fix)" = reboot ]
+}
+
 @test "boot: the distribution's own commands, wherever a fix changes what a boot reads" {
     HOST=$(fixture nouveau)
     has gpu-nouveau fix "update-initramfs -u -k all"
@@ -300,8 +336,11 @@ END
     echo 0x2b85 >"$other/device"
     kernel_is 6.1.0-40-amd64
     speaks driver-absent:error
+    [[ $(first driver-absent) == "no driver supports all GPUs of this host: choose"* ]]
     has driver-absent fix "driver 580 or older (proprietary modules) leaves out GPU 0000:02:00.0 (Blackwell)" \
-        "driver 570 or newer (open modules) leaves out GPU 0000:01:00.0 (Pascal)"
+        "driver 570 or newer (open modules) leaves out GPU 0000:01:00.0 (Pascal)" \
+        "NVIDIA's installer for GPU 0000:01:00.0 (10de:1b81, Pascal): " \
+        "NVIDIA's installer for GPU 0000:02:00.0 (10de:2b85, Blackwell): 580 or newer, with --kernel-module-type=open"
     run -3 --separate-stderr nvlxc host setup --dry-run
     says "no driver supports both GPU 0000:01:00.0 (10de:1b81, Pascal) and GPU 0000:02:00.0 (10de:2b85, Blackwell)"
 }
@@ -341,6 +380,7 @@ module_with_licence() {
     has driver-vgpu evidence "no libcuda.so.1 is installed; /proc/modules: nvidia_vgpu_vfio"
     has driver-vgpu fix "replace the host driver for virtual GPUs with NVIDIA's ordinary driver"
     [ "$(nvlxc host | grep -c '^problem')" = 1 ]
+    [[ $(nvlxc driver sync --dry-run) == *"compute: "*": NVIDIA's host driver for virtual GPUs does not have that"* ]]
     # merged: the ordinary one's libraries, too
     touch "$HOST/usr/lib/x86_64-linux-gnu/libcuda.so.580.95.05"
     speaks uvm-not-loaded:error

@@ -133,7 +133,7 @@ END
     has gpu-nouveau evidence "0000:01:00.0/driver -> ../../../../bus/pci/drivers/nouveau"
     has gpu-nouveau fix "update-initramfs -u -k all" reboot
     mend gpu-nouveau
-    [ "$(cat "$HOST/etc/modprobe.d/nvlxc-blacklist.conf")" = "blacklist nouveau" ]
+    [ "$(cat "$HOST/etc/modprobe.d/nvlxc.conf")" = "blacklist nouveau" ]
 }
 
 @test "gpu-nova" {
@@ -141,7 +141,7 @@ END
     held_by nova_core
     speaks gpu-nova:error
     mend gpu-nova
-    [ "$(cat "$HOST/etc/modprobe.d/nvlxc-blacklist.conf")" = $'blacklist nova_core\nblacklist nova_drm' ]
+    [ "$(cat "$HOST/etc/modprobe.d/nvlxc.conf")" = $'blacklist nova_core\nblacklist nova_drm' ]
 }
 
 @test "gpu-vfio: the lines that gave it away are named, and taken back" {

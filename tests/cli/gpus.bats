@@ -14,10 +14,10 @@ check() {
     local host
     host=$(fixture "$1")
     run -0 --separate-stderr "$NVLXC" --root "$host" gpus --json
-    diff -u <(jq -S . "$EXPECTED/$1.gpus.json") <(jq -S . <<<"$output")
+    is_as_read "$1.gpus.json" <<<"$output"
     [ -z "$stderr" ]
     run -0 --separate-stderr "$NVLXC" --root "$host" gpus
-    diff -u "$EXPECTED/$1.gpus.txt" <(printf '%s\n' "$output")
+    is_as_read "$1.gpus.txt" <<<"$output"
     [ -z "$stderr" ]
 }
 

@@ -6,7 +6,6 @@ bats_require_minimum_version 1.5.0
 setup() {
     load "$NVL_SOURCE/tests/lib/hosts.bash"
     NVLXC="$NVL_BUILD/src/cli/nvlxc"
-    EXPECTED="$NVL_SOURCE/tests/hosts/expected"
 }
 
 # check NAME STATUS: what host says of that fixture host is what is expected, in both forms.
@@ -15,11 +14,11 @@ check() {
     host=$(fixture "$1")
     run --separate-stderr "$NVLXC" --root "$host" host --json
     [ "$status" = "$2" ]
-    diff -u <(jq -S . "$EXPECTED/$1.host.json") <(jq -S . <<<"$output")
+    is_as_read "$1.host.json" <<<"$output"
     [ -z "$stderr" ]
     run --separate-stderr "$NVLXC" --root "$host" host
     [ "$status" = "$2" ]
-    diff -u "$EXPECTED/$1.host.txt" <(printf '%s\n' "$output")
+    is_as_read "$1.host.txt" <<<"$output"
     [ -z "$stderr" ]
 }
 

@@ -1,15 +1,17 @@
 # Fixture hosts for the command tests: load with `load "$NVL_SOURCE/tests/lib/hosts.bash"` or `source`.
 # shellcheck shell=bash
 
-# fixture NAME: copies tests/hosts/NAME to a fresh folder below $BATS_TEST_TMPDIR, makes its device nodes, gives the
-# users' home folders to them, and prints the folder's path. Each call gives another copy.
+# fixture NAME: copies tests/hosts/NAME to a fresh folder below $BATS_TEST_TMPDIR, or makes the host of that name of
+# tests/hosts/kinds.bash there; makes its device nodes, gives the users' home folders to them, and prints the folder's path.
+# Each call gives another copy.
 fixture() {
     local source="$NVL_SOURCE/tests/hosts/$1" host user uid gid home
+    host=$(mktemp -d "$BATS_TEST_TMPDIR/$1.XXXXXX") && chmod 0755 "$host" || return 1
     if [ ! -f "$source/nodes" ]; then
-        echo "fixture: there is no fixture host '$1' ($source)" >&2
-        return 1
+        "$NVL_SOURCE/tests/hosts/make-kind" "$1" "$host" || return 1
+        printf '%s\n' "$host"
+        return
     fi
-    host=$(mktemp -d "$BATS_TEST_TMPDIR/$1.XXXXXX") || return 1
     # The checkout may belong to anyone, and may hold nodes that make-nodes made for use by hand.
     cp -a "$source/." "$host/" || return 1
     chown -hR 0:0 "$host" || return 1
@@ -24,6 +26,16 @@ fixture() {
         done <"$host/etc/passwd"
     fi
     printf '%s\n' "$host"
+}
+
+# is_as_read FILE: standard input is what that file of tests/hosts/expected has, which somebody has read and found right. With
+# NVL_REGENERATE=1 it is written there instead: read the diff.
+is_as_read() {
+    if [ -n "${NVL_REGENERATE:-}" ]; then
+        cat >"$NVL_SOURCE/tests/hosts/expected/$1"
+    else
+        diff -u "$NVL_SOURCE/tests/hosts/expected/$1" -
+    fi
 }
 
 # says TEXT…: what the last `run` printed, on stdout or stderr, has each of them.

@@ -56,7 +56,7 @@ library_missing() {
     mv "$lib"/libnvidia-ml.so.* /run/away
     smi_says ct 12 "NVIDIA-SMI couldn't find libnvidia-ml.so library in your system."
     for id in libnvidia-ml nvidia-smi; do
-        step $id fail cause "lacks libnvidia-ml.so.1: its package is not installed on the host" fix "nvlxc driver sync"
+        step $id fail cause "lacks libnvidia-ml.so.1: it is not installed on the host" fix "nvlxc driver sync"
     done
     step nvml skip evidence "the step libnvidia-ml failed"
     step libcuda pass

@@ -87,8 +87,7 @@ static void test_without_driver(void **state)
 
     put_gpu(t, NULL);
     explain(t, "has no driver: no NVIDIA driver is loaded", SYS "/driver does not exist",
-            "modprobe nvidia\nif that fails, install the driver and the headers of the running kernel, "
-            "then reboot");
+            "nvlxc doctor   # which part of the driver is missing");
     put(t, "/etc/os-release", "ID=debian\n");
     put(t, "/usr/lib/modprobe.d/x.conf", "# x\nblacklist nvidia\nblacklist nvidia-drm\n");
     put(t, "/proc/cmdline", "quiet module_blacklist=nvidia,nouveau\n");
@@ -104,7 +103,7 @@ static void test_without_driver(void **state)
             "update-grub\n"
             "update-initramfs -u -k all\n"
             "modprobe nvidia\n"
-            "if that fails, install the driver and the headers of the running kernel, then reboot");
+            "nvlxc doctor   # which part of the driver is missing");
 }
 
 static void test_stub(void **state)

@@ -357,7 +357,7 @@ static void library(struct trial *t, const char *soname, const char *complaint)
 static void test_library_causes(void **state)
 {
     const struct temp_root *root = *state;
-    static const char sync[] = "nvlxc driver sync (it names the missing package)\npct reboot 220";
+    static const char sync[] = "nvlxc driver sync (it says what brings the missing files)\npct reboot 220";
 #define NOT_THERE ": cannot open shared object file: No such file or directory"
     struct trial t;
 
@@ -367,7 +367,7 @@ static void test_library_causes(void **state)
          "nvlxc driver sync\npct reboot 220");
     put(root, "/usr/local/nvidia/lib64/libnvidia-ml.so.1", "");
     library(&t, "libcuda.so.1", "libcuda.so.1" NOT_THERE);
-    SAYS(&t, "lacks libcuda.so.1: its package is not installed on the host", sync);
+    SAYS(&t, "lacks libcuda.so.1: it is not installed on the host", sync);
     library(&t, "libnvidia-ml.so.1", "libnvidia-ml.so.1" NOT_THERE);
     SAYS(&t, "the container's linker cache does not name it",
          "in the container: ldconfig; if it has no ldconfig, set LD_LIBRARY_PATH=/usr/local/nvidia/lib64 "
@@ -405,14 +405,12 @@ static void test_version_causes(void **state)
     SAYS(&t, "the module changed after the container was started", "pct reboot 220");
     nvl_cause_of_version(&t.v, "/usr/lib/libcuda.so.535.1", "535.1", begin(&t));
     SAYS(&t, "the kernel module is 550.163.01, this library is 535.1: they must be the same",
-         "in the container: remove the driver that is installed there (apt remove 'libnvidia-*' 'libcuda1', "
-         "or "
-         "delete /usr/lib/libcuda.so.535.1), then ldconfig");
+         "in the container: remove the driver that is installed there (the package that dpkg -S "
+         "/usr/lib/libcuda.so.535.1 names and those of its version; without one, the file), then ldconfig");
     nvl_cause_of_version(&t.v, "/opt/$(reboot)/libcuda.so.535.1", "535.1", begin(&t));
     SAYS(&t, "they must be the same",
-         "in the container: remove the driver that is installed there (apt remove 'libnvidia-*' 'libcuda1', "
-         "or "
-         "delete that file), then ldconfig");
+         "in the container: remove the driver that is installed there (the package that dpkg -S FILE "
+         "names and those of its version; without one, the file), then ldconfig");
     t.facts.has_grant = false;
     nvl_cause_of_version(&t.v, "/usr/lib/libcuda.so.535.1", "535.1", begin(&t));
     SAYS(&t, "they must be the same", "nvlxc attach 220\npct reboot 220");

@@ -58,7 +58,7 @@ static void say_not_kept_out(const struct nvl_check *check, const struct nvl_hos
     nvl_finding_cause(
         f, "whichever driver loads first gets the GPU. Debian's blacklist comes with libcuda1 and the "
            "graphics packages, not with the kernel module; Proxmox VE's own blacklist names only nvidiafb");
-    nvl_strv_pushf(&fix, "printf '%s' > /etc/modprobe.d/nvlxc-blacklist.conf", lines);
+    nvl_strv_pushf(&fix, "printf '%s' >> " NVL_MODPROBE_FILE, lines);
     nvl_add_boot_commands(&facts->system, NVL_BOOT_INITRAMFS, &fix);
     nvl_finding_fix_lines(f, &fix);
 }

@@ -5,9 +5,11 @@
 #include "driver/replace.h"
 #include "host/compat.h"
 
+/* A distribution that builds modules by its own means has built one for another kernel. */
 static bool has_source(const struct nvl_installed_driver *d)
 {
-    return d->package != NULL || d->dkms_name != NULL;
+    return d->package != NULL || d->dkms_name != NULL ||
+           (d->origin == NVL_ORIGIN_DISTRIBUTION && d->kernels.count > 0);
 }
 
 static void add_source_evidence(struct nvl_strv *evidence, const struct nvl_installed_driver *d)
@@ -43,6 +45,27 @@ static void check_driver_absent(const struct nvl_check *check, const struct nvl_
                          "without a driver on the host they have no GPU");
     nvl_advise_install(&need, &fix);
     nvl_finding_fix_lines(f, &fix);
+}
+
+/* An upgrade of the kernel's package on a distribution that keeps only one, such as Arch. */
+static void check_kernel_replaced(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                                  struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv kernels = {0};
+
+    nvl_root_list(facts->root, "/lib/modules", &kernels);
+    if (kernels.count == 0 || nvl_strv_contains(&kernels, facts->system.kernel))
+        return;
+    nvl_autofree char *list = nvl_strv_join(&kernels, ", ");
+    nvl_autofree char *title =
+        nvl_xasprintf("the modules of the running kernel, %s, are gone", facts->system.kernel);
+    struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, title);
+    nvl_finding_about_module(f, facts);
+    nvl_finding_evidence(f, "/lib/modules has %s", list);
+    nvl_finding_cause(f,
+                      "an upgrade replaced the kernel while it runs: no module can be loaded until the new "
+                      "one runs");
+    nvl_finding_fix(f, "reboot");
 }
 
 static void check_headers_missing(const struct nvl_check *check, const struct nvl_host_facts *facts,
@@ -157,7 +180,9 @@ static void check_not_built(const struct nvl_check *check, const struct nvl_host
     nvl_finding_evidence_lines(f, &evidence);
     nvl_finding_cause(
         f, "%s",
-        source ? "the kernel was installed before dkms or the headers, or was booted before dkms was done"
+        source ? "the module is built for each kernel, by dkms or by the distribution: this kernel was "
+                 "installed "
+                 "before that or before its headers, or was booted before the build was done"
                : "the driver was installed as for a container (--no-kernel-modules), or its packages without "
                  "nvidia-kernel-dkms: nothing can drive the GPU");
     if (source)
@@ -195,14 +220,17 @@ static void check_vgpu(const struct nvl_check *check, const struct nvl_host_fact
 
 const struct nvl_check nvl_driver_checks[] = {
     {"driver-absent", "Is NVIDIA's driver installed?", 10, 0, "gpu-absent", NVL_OF_HOST(check_driver_absent)},
+    {"kernel-replaced", "Are the running kernel's modules there?", 15, NVL_NEEDS_UNBUILT, "gpu-absent",
+     NVL_OF_HOST(check_kernel_replaced)},
     {"headers-missing", "Are the kernel's headers installed, to build the module?", 20, NVL_NEEDS_UNBUILT,
-     "gpu-absent", NVL_OF_HOST(check_headers_missing)},
+     "gpu-absent kernel-replaced", NVL_OF_HOST(check_headers_missing)},
     {"driver-kernel", "Does the driver fit the running kernel?", 30, NVL_NEEDS_UNBUILT,
-     "gpu-absent headers-missing", NVL_OF_HOST(check_driver_kernel)},
+     "gpu-absent kernel-replaced headers-missing", NVL_OF_HOST(check_driver_kernel)},
     {"driver-build-failed", "Did dkms build the module?", 40, NVL_NEEDS_UNBUILT,
-     "gpu-absent headers-missing driver-kernel", NVL_OF_HOST(check_driver_build)},
+     "gpu-absent kernel-replaced headers-missing driver-kernel", NVL_OF_HOST(check_driver_build)},
     {"driver-not-built", "Is there a module for the running kernel?", 50, NVL_NEEDS_UNBUILT,
-     "gpu-absent headers-missing driver-kernel driver-build-failed", NVL_OF_HOST(check_not_built)},
+     "gpu-absent kernel-replaced headers-missing driver-kernel driver-build-failed",
+     NVL_OF_HOST(check_not_built)},
     {"driver-vgpu", "Does the driver have CUDA?", 85, 0, NULL, NVL_OF_HOST(check_vgpu)},
     {0},
 };

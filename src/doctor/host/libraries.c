@@ -61,8 +61,13 @@ static void check_libraries_absent(const struct nvl_check *check, const struct n
     explain_useless_bundle(f, facts);
     add_version_evidence(&evidence, facts);
     nvl_finding_evidence_lines(f, &evidence);
-    nvl_finding_cause(f, "only the kernel module is installed. Debian's nvidia-driver merely recommends "
-                         "libcuda1 and nvidia-smi: with --no-install-recommends they are left out");
+    nvl_finding_cause(
+        f, "%s",
+        facts->installed.origin == NVL_ORIGIN_DEBIAN
+            ? "only the kernel module is installed. Debian's nvidia-driver merely recommends "
+              "libcuda1 and nvidia-smi: with --no-install-recommends they are left out"
+            : "only the kernel module is installed, or its libraries are in none of the folders "
+              "that nvlxc knows");
     nvl_advise_libraries(&need, loaded, &none, &fix);
     nvl_strv_push(&fix, "nvlxc driver sync");
     nvl_finding_fix_lines(f, &fix);

@@ -1,13 +1,16 @@
 /* The kernel module on disk: may it load, is it loaded, and will it find its firmware. */
+#include <limits.h>
+
 #include "doctor/host/shared.h"
 #include "doctor/families.h"
 #include "driver/package_names.h"
 #include "host/modprobe.h"
 
-#define HOLDERS     "gpu-absent gpu-nouveau gpu-nova gpu-vfio gpu-other-driver"
-#define MISFITS     "gpu-too-new gpu-too-old gpu-flavour"
-#define SECURE_BOOT "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
-#define MOK_LIST    "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
+#define HOLDERS       "gpu-absent gpu-nouveau gpu-nova gpu-vfio gpu-other-driver"
+#define MISFITS       "gpu-too-new gpu-too-old gpu-flavour"
+#define SECURE_BOOT   "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+#define FIRMWARE_PATH "/sys/module/firmware_class/parameters/path"
+#define MOK_LIST      "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
 
 static bool is_refused_by_firmware(const struct nvl_host_facts *facts)
 {
@@ -96,12 +99,17 @@ static void check_driver_version(const struct nvl_check *check, const struct nvl
     nvl_finding_fix(f, "report the text of /proc/driver/nvidia/version (nvlxc doctor --report)");
 }
 
-/* The kernel's own order: updates before the rest, the running kernel's folder before the common one. */
+/* The kernel's own order: the folder of its parameter (NixOS sets it), then updates before the rest, the
+ * running kernel's folder before the common one. Source: drivers/base/firmware_loader/main.c. */
 static bool has_firmware(const struct nvl_host_facts *facts)
 {
     const char *kernel = facts->system.kernel != NULL ? facts->system.kernel : "";
     nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
+    char parameter[PATH_MAX];
 
+    if (nvl_root_read_attribute(facts->root, FIRMWARE_PATH, parameter, sizeof parameter) == 0 &&
+        parameter[0] == '/')
+        nvl_strv_push(&folders, parameter);
     nvl_strv_pushf(&folders, "/lib/firmware/updates/%s", kernel);
     nvl_strv_push(&folders, "/lib/firmware/updates");
     nvl_strv_pushf(&folders, "/lib/firmware/%s", kernel);
@@ -141,10 +149,12 @@ static void check_firmware(const struct nvl_check *check, const struct nvl_host_
                          loaded, user->pci, loaded);
     nvl_finding_cause(f, "the module reads it whenever a GPU initializes: after a reset, or when the first "
                          "program opens the GPU again. A package upgrade removes the old version's firmware");
-    if (is_upgraded)
+    if (is_upgraded) {
         nvl_strv_push(&fix, "reboot");
-    else
+        nvl_finding_about(f, NVL_SUBJECT_LIBRARY, NULL); /* by the same upgrade */
+    } else {
         nvl_advise_firmware(&need, &fix);
+    }
     nvl_finding_fix_lines(f, &fix);
 }
 
@@ -154,7 +164,7 @@ const struct nvl_check nvl_module_checks[] = {
     {"driver-not-loaded", "Is the module loaded?", 70, 0, HOLDERS " " MISFITS, NVL_OF_HOST(check_not_loaded)},
     {"driver-version", "Does nvlxc understand the module's version?", 80, NVL_NEEDS_LOADED, NULL,
      NVL_OF_HOST(check_driver_version)},
-    {"firmware-missing", "Is the loaded version's GSP firmware installed?", 150, NVL_NEEDS_VERSION, NULL,
-     NVL_OF_HOST(check_firmware)},
+    {"firmware-missing", "Is the loaded version's GSP firmware installed?", 150, NVL_NEEDS_VERSION,
+     "libraries-mismatch", NVL_OF_HOST(check_firmware)},
     {0},
 };
