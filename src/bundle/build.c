@@ -128,7 +128,9 @@ static int fill_stage(struct nvl_copier *copier, int bundle, struct nvl_manifest
             return r;
     }
     add_links(m, before);
-    int r = make_bundle_links(copier->dirfd, bundle, m);
+    int r = nvl_copies_sync(copier, copied);
+    if (r == 0)
+        r = make_bundle_links(copier->dirfd, bundle, m);
     nvl_autofree char *sonames = nvl_manifest_sonames(m), *manifest = nvl_manifest_format(m);
     if (r == 0)
         r = write_bundle_text(copier->dirfd, "sonames", sonames);

@@ -292,7 +292,18 @@ int nvl_copy_file(struct nvl_copier *copier, struct nvl_bundle_file *file, struc
         r = read_soname(copier, file, to, err);
     if (r == 0)
         r = set_owner_and_mode(to, file->path);
-    if (r == 0 && fsync(to) < 0)
-        r = -errno;
+    if (r ==
+        0) /* begins to write, so that the disk works while the next file is read; some file systems cannot */
+        sync_file_range(to, 0, 0, SYNC_FILE_RANGE_WRITE);
     return r;
+}
+
+int nvl_copies_sync(const struct nvl_copier *copier, const struct nvl_strv *paths)
+{
+    for (size_t i = 0; i < paths->count; i++) {
+        nvl_autofd int fd = openat(copier->dirfd, paths->items[i], O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 || fsync(fd) < 0)
+            return -errno;
+    }
+    return 0;
 }

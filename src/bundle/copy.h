@@ -8,6 +8,7 @@
 struct nvl_bundle_file;
 struct nvl_error;
 struct nvl_root;
+struct nvl_strv;
 
 /* Called while files are copied; done and total are bytes. */
 typedef void nvl_progress_fn(void *data, const char *file, uint64_t done, uint64_t total);
@@ -21,10 +22,12 @@ struct nvl_copier {
     bool is_space_checked;
 };
 
-/* Makes the copy of one file at its path in the bundle, with mode and the source's time, synced; fills in its
+/* Makes the copy of one file at its path in the bundle, with mode and the source's time; fills in its
  * checksum and soname, and its size and mtime during the copy. Does not begin a copy that the free space
  * cannot hold: -ENOSPC without an error text. */
 int nvl_copy_file(struct nvl_copier *copier, struct nvl_bundle_file *file, struct nvl_error *err);
+/* Syncs all copies, at the end: waiting for each of them would take twice as long. */
+int nvl_copies_sync(const struct nvl_copier *copier, const struct nvl_strv *paths);
 
 /* The checksum of a bundle's files: XXH3, 128 bits (xxHash, https://xxhash.com), as XXH128 in hexadecimal,
  * which `xxhsum -H2` also prints. It finds damage: only root could forge a file of a bundle, and root could

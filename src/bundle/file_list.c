@@ -6,6 +6,7 @@
 #include "bundle/unlisted.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 
 #include "base/root.h"
 #include "bundle/catalog.h"
@@ -15,6 +16,8 @@
 #define LIST_NAME "sandboxutils-filelist.json"
 #define LIST_MAX  (1u << 20)
 #define NAMES_MAX 20 /* in one line */
+
+#define FIRST_BRANCH 560
 
 static void drop_list_json(json_t **value)
 {
@@ -164,8 +167,8 @@ static json_t *load_list(const struct nvl_search *s)
     for (size_t i = 0; i < s->us->n_dirs; i++)
         if (nvl_search_counts(s, i, NVL_ELF_64) && nvl_strv_sorted_contains(&s->us->dirs[i].names, LIST_NAME))
             nvl_strv_pushf(&paths, "%s/" LIST_NAME, s->us->dirs[i].path);
-    for (size_t i = 0; i < s->data.count; i++)
-        for (size_t n = 0; n < NVL_LENGTH(tails); n++)
+    for (size_t i = 0; i < s->data.count && strtoul(s->version, NULL, 10) >= FIRST_BRANCH; i++)
+        for (size_t n = 0; n < NVL_LENGTH(tails) && nvl_has_suffix(s->data.items[i], "/share"); n++)
             nvl_strv_pushf(&paths, "%s/%s", s->data.items[i], tails[n]);
     for (size_t i = 0; i < paths.count && json == NULL; i++) {
         nvl_autofree char *text = NULL;

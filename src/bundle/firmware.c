@@ -74,11 +74,14 @@ static int copy_whole_file(const struct nvl_root *root, const char *source, uint
                            const char *name, struct nvl_error *err)
 {
     nvl_autofree char *temporary = nvl_xasprintf(".%s.tmp", name), *from = nvl_xstrdup(source);
+    const struct nvl_strv copied = {.items = &temporary, .count = 1};
     struct nvl_copier copier = {.root = root, .dirfd = to, .total = size};
     struct nvl_bundle_file file = {.path = temporary, .source = from};
 
     unlinkat(to, temporary, 0); /* of a sync that died: the lock is held */
     int r = nvl_copy_file(&copier, &file, err);
+    if (r == 0)
+        r = nvl_copies_sync(&copier, &copied);
     if (r == 0 && (renameat(to, temporary, to, name) < 0 || fsync(to) < 0))
         r = -errno;
     if (r < 0)

@@ -233,8 +233,8 @@ static void link_soname(struct nvl_manifest *m, const struct nvl_bundle_file *fi
     nvl_autofree char *link = nvl_xasprintf("%s/%s", dir, file->soname);
     nvl_autofree char *plain = nvl_xasprintf("%s/libcuda.so", dir);
 
-    /* a library that claims another's soname does not take its link */
-    if (strcmp(link, file->path) != 0 && (has_own_soname(file) || !has_manifest_link(m, link)))
+    /* a library that claims another's soname does not take its link, or its place */
+    if (nvl_manifest_find(m, link) == NULL && (has_own_soname(file) || !has_manifest_link(m, link)))
         nvl_manifest_add_link(m, link, name + 1);
     /* the name that Triton and programs that link with -lcuda look for */
     if (strcmp(file->soname, "libcuda.so.1") == 0)

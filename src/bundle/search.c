@@ -1,6 +1,7 @@
 /* Searches each entry of the catalog in the folders of the version and in the folders that belong to them. */
 #include "bundle/search.h"
 
+#include <elf.h>
 #include <sys/stat.h>
 
 #include "base/paths.h"
@@ -291,12 +292,12 @@ static void find_module(struct nvl_search *s, size_t entry)
  * ones side by side; with the driver's version. */
 static void data_names(const struct nvl_search *s, const char *name, struct nvl_strv *names)
 {
-    static const char *const machines[] = {".x86_64", ".aarch64"};
+    const char *machine = s->us->machine == EM_AARCH64 ? "aarch64" : "x86_64";
     size_t len = strlen(name);
 
     nvl_strv_push(names, name);
-    for (size_t i = 0; i < NVL_LENGTH(machines) && nvl_has_suffix(name, ".json"); i++)
-        nvl_strv_pushf(names, "%.*s%s.json", (int)(len - strlen(".json")), name, machines[i]);
+    if (nvl_has_suffix(name, ".json"))
+        nvl_strv_pushf(names, "%.*s.%s.json", (int)(len - strlen(".json")), name, machine);
     if (nvl_has_suffix(name, "-rc"))
         nvl_strv_pushf(names, "%.*s-%s-rc", (int)(len - strlen("-rc")), name, s->version);
 }

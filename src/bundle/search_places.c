@@ -21,13 +21,6 @@ static void add_prefixes_above(struct nvl_strv *prefixes, const char *dir)
     }
 }
 
-/* What is in other places, for lack of a prefix that both share. */
-static void add_prefixes_elsewhere(struct nvl_strv *prefixes)
-{
-    add_prefixes_above(prefixes, "/usr/local");
-    nvl_strv_push(prefixes, "/run/current-system/sw"); /* NixOS: programs */
-}
-
 /* Debian has the programs and modules of its drivers in /usr/lib/nvidia/NAME, for libraries in
  * /usr/lib/x86_64-linux-gnu/nvidia/NAME; /usr/bin has links, which another installer may have replaced. */
 static void add_debian_folder(struct nvl_search *s, const char *dir)
@@ -59,6 +52,18 @@ static void add_folders(struct nvl_search *s, const struct nvl_strv *prefixes, c
         }
 }
 
+/* Of the folders above the libraries only few are prefixes. */
+static void keep_with_share(const struct nvl_search *s, struct nvl_strv *prefixes)
+{
+    nvl_strv_clear(prefixes);
+    for (size_t i = 0; i < s->data.count; i++)
+        if (nvl_has_suffix(s->data.items[i], "/share")) {
+            nvl_autofree char *prefix =
+                nvl_xstrndup(s->data.items[i], strlen(s->data.items[i]) - strlen("/share"));
+            nvl_strv_push(prefixes, prefix);
+        }
+}
+
 void nvl_search_places(struct nvl_search *s)
 {
     static const char *const programs[] = {"/bin", "/sbin"};
@@ -70,9 +75,13 @@ void nvl_search_places(struct nvl_search *s)
         if (nvl_search_counts(s, i, NVL_ELF_64)) {
             add_debian_folder(s, s->us->dirs[i].path);
             add_prefixes_above(&prefixes, s->us->dirs[i].path);
+            if (nvl_has_prefix(s->us->dirs[i].path,
+                               "/nix/store/")) /* where each part is in a folder of its own */
+                nvl_strv_push_once(&prefixes, "/run/current-system/sw");
         }
-    add_prefixes_elsewhere(&prefixes);
+    add_prefixes_above(&prefixes, "/usr/local");
     add_folders(s, &prefixes, programs, NVL_LENGTH(programs), &s->programs);
     add_folders(s, &prefixes, data, NVL_LENGTH(data), &s->data);
+    keep_with_share(s, &prefixes);
     add_folders(s, &prefixes, modules, NVL_LENGTH(modules), &s->modules);
 }

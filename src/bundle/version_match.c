@@ -14,7 +14,7 @@
 #define CHUNK    (256u << 10)
 #define TEXT_MAX (64u << 10)
 
-#define LIBRARY_MAX (4u << 20) /* bytes; EGL's platform libraries have some 100 KiB */
+#define LIBRARY_MAX (1u << 20) /* bytes; EGL's platform libraries have some 100 KiB */
 #define GLIBC_MINOR 28         /* Debian 10's and RHEL 8's, the oldest that images of today have */
 
 static bool is_number_part(char c)

@@ -339,8 +339,9 @@ static enum nvl_origin origin_of_libraries(const struct nvl_root *root, const st
         d->series = series_in(name);
         return NVL_ORIGIN_DEBIAN;
     }
+    bool is_own = nvl_userspace_is_from(us, NULL); /* then it comes first */
     for (size_t i = 0; i < NVL_LENGTH(own); i++)
-        if (nvl_has_prefix(folder, own[i])) {
+        if (is_own || nvl_has_prefix(folder, own[i])) {
             d->folder = nvl_xstrdup(folder);
             return NVL_ORIGIN_FOLDER;
         }

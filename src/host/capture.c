@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
+#include "host/driver_folder.h"
 #include "host/gpu.h"
 #include "host/ldcache.h"
 #include "host/tree.h"
@@ -109,6 +110,7 @@ static int copy_proc_and_etc(const struct capture *c)
         {"/etc/debian_version", add_as_it_is},
         {"/etc/os-release", add_as_it_is},
         {"/etc/ld.so.cache", add_as_it_is},
+        {NVL_DRIVER_FOLDER_FILE, add_as_it_is},
     };
     static const char *const trees[] = {"/proc/driver/nvidia/capabilities", "/proc/driver/nvidia-caps"};
     int r = 0;

@@ -212,6 +212,30 @@ static void test_manifest(void **state)
     assert_string_equal(same, text);
 }
 
+/* A library may claim another's soname: by accident, or since it is a copy under another name. */
+static void test_soname_of_another(void **state)
+{
+    static const char *const files[][2] = {{"lib64/libnvidia-a.so." V, "libcuda.so.1"},
+                                           {"lib64/libcuda.so." V, "libcuda.so.1"},
+                                           {"lib64/libnvidia-z.so." V, "libcuda.so.1"},
+                                           {"lib64/libnvidia-fill.so." V, "libnvidia-glcore.so." V},
+                                           {"lib64/libnvidia-glcore.so." V, "libnvidia-glcore.so." V}};
+    nvl_auto(nvl_manifest_clear) struct nvl_manifest m = {.version = V};
+
+    (void)state;
+    for (size_t i = 0; i < NVL_LENGTH(files); i++) {
+        struct nvl_bundle_file *file = nvl_manifest_add(&m, files[i][0]);
+        file->source = nvl_xstrdup("/x");
+        file->soname = nvl_xstrdup(files[i][1]);
+    }
+    nvl_manifest_link_sonames(&m);
+    nvl_manifest_sort(&m);
+    assert_int_equal(m.n_links, 2);
+    assert_string_equal(m.links[0].path, "lib64/libcuda.so");
+    assert_string_equal(m.links[1].path, "lib64/libcuda.so.1");
+    assert_string_equal(m.links[1].target, "libcuda.so." V);
+}
+
 static void assert_checksum_of(const char *data, const char *wanted)
 {
     char text[NVL_CHECKSUM_LENGTH + 1];
@@ -474,10 +498,9 @@ static void test_run_folder(void **state)
     assert_link(t, NVL_BUNDLE_DIR "/" RUN "/lib64/libnvidia-egl-gbm.so.1", "libnvidia-egl-gbm.so." RUN);
     assert_int_equal(result.selection.unlisted.count, 1);
     assert_string_equal(result.selection.unlisted.items[0], "libnvidia-new.so." RUN);
-    assert_string_equal(
-        line_of(&result, "compute:"),
-        "compute: libnvidia-ptxjitcompiler.so.1, libnvidia-opencl.so.1, nvidia.icd, "
-        "libnvidia-gpucomp.so are not installed");
+    assert_string_equal(line_of(&result, "compute:"),
+                        "compute: libnvidia-ptxjitcompiler.so.1, libnvidia-opencl.so.1, nvidia.icd, "
+                        "libnvidia-gpucomp.so are not installed");
     nvl_auto(nvl_sync_result_clear) struct nvl_sync_result again = {0};
     assert_int_equal(sync_of(t, RUN, false, &again, NULL), 0);
     assert_false(again.changed);
@@ -541,7 +564,7 @@ static void test_file_list(void **state)
     for (size_t i = 0; i < NVL_LENGTH(lists) + NVL_LENGTH(others); i++) {
         bool is_list = i < NVL_LENGTH(lists);
         nvl_auto(nvl_sync_result_clear) struct nvl_sync_result result = {0};
-        put_text(t, "/usr/share/nvidia/files.d/sandboxutils-filelist.json",
+        put_text(t, CURRENT "/sandboxutils-filelist.json",
                  is_list ? lists[i] : others[i - NVL_LENGTH(lists)]);
         assert_int_equal(sync_of(t, V, true, &result, NULL), 0);
         const struct nvl_missing *missing = &result.selection.missing;
@@ -937,6 +960,7 @@ int main(void)
         cmocka_unit_test(test_manifest_damaged),
         TEST(test_content),
         TEST(test_build),
+        cmocka_unit_test(test_soname_of_another),
         TEST(test_missing),
         cmocka_unit_test(test_branches),
         TEST(test_run_folder),

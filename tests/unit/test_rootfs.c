@@ -211,19 +211,18 @@ static void icd_files_and_backends_are_linked(void **state)
 static void every_grant_is_undone_exactly(void **state)
 {
     const struct trees *t = *state;
-    static const char *const kinds[] =
-        {
-            "true",
-            "mkdir -p usr/local/nvidia etc/OpenCL/vendors usr/share/vulkan usr/lib/x86_64-linux-gnu/gbm",
-            "mkdir usr/lib/i386-linux-gnu && rmdir usr/local/bin usr/local",
-            "rmdir usr/lib/x86_64-linux-gnu", /* Fedora */
-            "rmdir usr/lib/x86_64-linux-gnu usr/lib64 && ln -s lib usr/lib64 && mkdir -p "
-            "usr/lib/xorg/modules", /* Arch */
-            "mkdir -p usr/lib64/xorg/modules/drivers usr/share/egl",
-            "rm -r usr/share usr/local && mkdir usr/lib32",
-            "rm -r etc/ld.so.conf.d",
-            "mkdir etc/OpenCL && ln -s nowhere etc/OpenCL/vendors && ln -s ../lib usr/share/glvnd",
-        };
+    static const char *const kinds[] = {
+        "true",
+        "mkdir -p usr/local/nvidia etc/OpenCL/vendors usr/share/vulkan usr/lib/x86_64-linux-gnu/gbm",
+        "mkdir usr/lib/i386-linux-gnu && rmdir usr/local/bin usr/local",
+        "rmdir usr/lib/x86_64-linux-gnu", /* Fedora */
+        "rmdir usr/lib/x86_64-linux-gnu usr/lib64 && ln -s lib usr/lib64 && mkdir -p "
+        "usr/lib/xorg/modules", /* Arch */
+        "mkdir -p usr/lib64/xorg/modules/drivers usr/share/egl",
+        "rm -r usr/share usr/local && mkdir usr/lib32",
+        "rm -r etc/ld.so.conf.d",
+        "mkdir etc/OpenCL && ln -s nowhere etc/OpenCL/vendors && ln -s ../lib usr/share/glvnd",
+    };
     static const unsigned grants[] = {
         NVL_CAP_DEFAULT,
         NVL_CAP_ALL,
