@@ -298,6 +298,13 @@ ways() {
     [ "$(ways "$host" '[.drivers[] | select(.fits or .recommended)] | length')" = 0 ]
     says_conflict='no driver supports both GPU 0000:01:00.0 (10de:1b81, Pascal) and GPU 0000:02:00.0 (10de:2b85, Blackwell)'
     [[ $(ways "$host" .note) == "$says_conflict: with driver 580 or an older one"* ]]
+    # and the same from everyone
+    run -0 "$NVLXC" --root "$host" gpus
+    says "note: $says_conflict: with driver 580 or an older one"
+    run -3 "$NVLXC" --root "$host" host setup --dry-run
+    says "nvlxc: $says_conflict; with driver 580 or an older one"
+    run -1 "$NVLXC" --root "$host" doctor
+    says "with driver 580 or an older one, proprietary modules the GPU 0000:02:00.0 (Blackwell) does not work"
     host=$(fixture no-driver)
     gpu "$host" 0000:01:00.0 0x3002
     [ "$(ways "$host" '[.drivers[] | select(.fits or .recommended)] | length')" = 0 ]
