@@ -4,6 +4,8 @@
 #include "base/printable.h"
 #include "cli/table.h"
 #include "driver/origin.h"
+#include "host/compat_table.h"
+#include "host/gpu_state.h"
 #include "host/host.h"
 #include "host/module.h"
 #include "host/userspace.h"
@@ -77,8 +79,8 @@ void nvl_print_driver_ways(const struct nvl_driver_ways *ways, bool is_short)
         const struct nvl_driver_way *way = &ways->items[i], *twin = find_twin(ways, way);
         if ((twin != NULL && way->kind == NVL_WAY_ARCHIVE) || (is_short && !is_worth_a_row(way)))
             continue;
-        nvl_autofree char *source = nvl_make_printable(
-            twin != NULL ? nvl_xasprintf("%s, archive", way->source) : nvl_xstrdup(way->source));
+        nvl_autofree char *source =
+            nvl_make_printable(nvl_xstrdup(twin != NULL ? "NVIDIA run/archive" : way->source));
         nvl_autofree char *version = nvl_way_version(way), *fits = fits_cell(way);
         if (version != NULL)
             nvl_make_printable(version);
@@ -94,7 +96,7 @@ void nvl_print_driver_ways(const struct nvl_driver_ways *ways, bool is_short)
         print_wrapped(ways->note);
 }
 
-void nvl_say_vgpu(const struct nvl_context *ctx, const struct nvl_host *host)
+static bool has_vgpu_driver(const struct nvl_host *host)
 {
     nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
     nvl_auto(nvl_system_clear) struct nvl_system system = {0};
@@ -102,10 +104,41 @@ void nvl_say_vgpu(const struct nvl_context *ctx, const struct nvl_host *host)
 
     if (!host->driver.loaded || host->majors.uvm >= 0 || nvl_userspace_read(host->root, &us, NULL) < 0 ||
         nvl_system_read(host->root, &system, NULL) < 0)
-        return;
+        return false;
     nvl_installed_driver_glance(host->root, &system, &us, &host->driver, &d);
-    if (d.origin == NVL_ORIGIN_VGPU)
+    return d.origin == NVL_ORIGIN_VGPU;
+}
+
+static bool has_undriven_gpu(const struct nvl_gpus *gpus)
+{
+    for (size_t i = 0; i < gpus->count; i++)
+        if (nvl_gpu_state(&gpus->items[i]) == NVL_GPU_IS_UNDRIVEN)
+            return true;
+    return false;
+}
+
+static void say_conflict(const struct nvl_context *ctx, const struct nvl_host *host)
+{
+    nvl_auto(nvl_support_clear) struct nvl_support support = {0};
+    const struct nvl_driver_need need = {.gpus = &host->gpus, .support = &support};
+    struct nvl_error err = {0};
+
+    if (host->gpus.count < 2 || !has_undriven_gpu(&host->gpus))
+        return;
+    if (nvl_support_read(host->root, &support, &err) < 0)
+        nvl_warn("%s", err.message);
+    nvl_autofree char *note = nvl_conflict_note(&need);
+    if (note != NULL)
+        nvl_say(ctx, "note: %s", note);
+}
+
+void nvl_say_driver_notes(const struct nvl_context *ctx, const struct nvl_host *host)
+{
+    if (ctx->json || ctx->quiet)
+        return;
+    if (has_vgpu_driver(host))
         nvl_say(ctx, "note: %s", nvl_vgpu_text);
+    say_conflict(ctx, host);
 }
 
 json_t *nvl_json_driver_ways(const struct nvl_driver_ways *ways)

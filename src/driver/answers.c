@@ -311,6 +311,17 @@ bool nvl_archive_has(const struct nvl_system *system, const char *branch)
 
 /* ---- in words ---- */
 
+char *nvl_conflict_note(const struct nvl_driver_need *need)
+{
+    const struct nvl_gpu *one, *other;
+
+    if (!nvl_gpus_conflict(need, &one, &other))
+        return NULL;
+    nvl_autofree char *a = nvl_gpu_generation_text(need, one), *b = nvl_gpu_generation_text(need, other);
+    nvl_autofree char *text = nvl_conflict_text(need, one, other);
+    return nvl_xasprintf("no driver supports both %s and %s: %s", a, b, text);
+}
+
 bool nvl_is_gpu_misfit(const struct nvl_driver_answer *a)
 {
     return a->gpu_fit != NVL_GPU_FITS && a->gpu_fit != NVL_GPU_UNKNOWN;

@@ -85,6 +85,8 @@ bool nvl_gpus_conflict(const struct nvl_driver_need *need, const struct nvl_gpu 
 /* Which of the two works with which driver; the caller frees. */
 char *nvl_conflict_text(const struct nvl_driver_need *need, const struct nvl_gpu *one,
                         const struct nvl_gpu *other);
+/* The same in one sentence; NULL if a driver supports all of them. Needs only the GPUs and the table. */
+char *nvl_conflict_note(const struct nvl_driver_need *need);
 /* The first GPU whose PCI id is in no generation and that NVIDIA's driver does not have; NULL for none. */
 const struct nvl_gpu *nvl_gpu_unknown(const struct nvl_driver_need *need);
 /* The last branch that supports all GPUs: "580"; NULL if none of them has a last one. */

@@ -131,16 +131,28 @@ static const char *find_other_kernel(const struct nvl_driver_need *need)
     return NULL;
 }
 
+/* What remains where nothing that Debian packages fits: NVIDIA's own, as host setup installs it. The caller
+ * frees. */
+static char *text_of_nvidias(const struct nvl_driver_need *need, const struct nvl_by_hand *by_hand)
+{
+    bool has_archive = by_hand->fits && nvl_archive_has(need->system, by_hand->branch);
+
+    if (!by_hand->fits)
+        return nvl_xasprintf("it takes %s: nvlxc host setup --run FILE", by_hand->text);
+    return nvl_xasprintf("NVIDIA has %s: nvlxc host setup %s--run FILE (its installer)", by_hand->text,
+                         has_archive ? "--from nvidia (its archive), or " : "");
+}
+
 static void say_no_driver_for_kernel(const struct nvl_driver_need *need, struct nvl_choice *c)
 {
     nvl_auto(nvl_by_hand_clear) struct nvl_by_hand by_hand;
     const char *other = find_other_kernel(need);
 
     nvl_choose_by_hand(need, need->system->kernel, NULL, &by_hand);
+    nvl_autofree char *nvidias = text_of_nvidias(need, &by_hand);
     c->problem = nvl_xasprintf("no packaged driver supports kernel %s", need->system->kernel);
-    c->hint = nvl_xasprintf("use NVIDIA's installer of %s%s%s%s", by_hand.text,
-                            other != NULL ? ", or boot kernel " : "", other != NULL ? other : "",
-                            other != NULL ? ", which one fits" : "");
+    c->hint = nvl_xasprintf("%s%s%s%s", nvidias, other != NULL ? "; or boot kernel " : "",
+                            other != NULL ? other : "", other != NULL ? ", which a packaged one fits" : "");
 }
 
 /* A row of this release's suites. */
@@ -192,15 +204,18 @@ static bool say_no_driver_for_gpu(const struct nvl_driver_need *need, struct nvl
         if (g->last != NULL && nvl_version_compare(g->last, branches) < 0) {
             c->problem = nvl_xasprintf("%s is too old: its last driver is %s, but Debian packages %s", which,
                                        g->last, branches);
-            c->hint = nvl_xasprintf("use NVIDIA's installer of %s, on a kernel that it supports", g->last);
+            nvl_choose_by_hand(need, need->system->kernel, NULL, &by_hand);
+            c->hint =
+                by_hand.fits
+                    ? text_of_nvidias(need, &by_hand)
+                    : nvl_xasprintf("use NVIDIA's installer of %s, on a kernel that it supports", g->last);
             return true;
         }
         nvl_choose_by_hand(need, need->system->kernel, NULL, &by_hand);
         c->problem = nvl_xasprintf("%s needs driver %s or newer%s, but Debian packages %s", which,
                                    g->first != NULL ? g->first : "of its own",
                                    g->proprietary ? "" : " with the open kernel modules", branches);
-        c->hint = nvl_xasprintf("use NVIDIA's installer of %s%s", by_hand.text,
-                                g->proprietary ? "" : ", with --kernel-module-type=open");
+        c->hint = text_of_nvidias(need, &by_hand);
         return true;
     }
     return false;

@@ -30,13 +30,11 @@ void nvl_driver_ways_clear(struct nvl_driver_ways *ways)
 
 char *nvl_way_version(const struct nvl_driver_way *way)
 {
-    if (way->version == NULL)
-        return NULL;
-    bool is_whole = way->branch != NULL && strcmp(way->version, way->branch) == 0;
     if (!way->or_newer)
-        return nvl_xstrdup(way->version);
-    return is_whole ? nvl_xasprintf("any of %s", way->branch)
-                    : nvl_xasprintf("%s or newer of %s", way->version, way->branch);
+        return way->version != NULL ? nvl_xstrdup(way->version) : NULL;
+    return strcmp(way->version, way->branch) == 0
+               ? nvl_xasprintf("any of %s", way->branch)
+               : nvl_xasprintf("%s or newer of %s", way->version, way->branch);
 }
 
 static bool is_equal_text(const char *a, const char *b)
@@ -70,9 +68,9 @@ static char *source_of(const struct nvl_driver_need *need, enum nvl_way_kind kin
     case NVL_WAY_SERIES:
         return nvl_xasprintf("Debian %s", series);
     case NVL_WAY_RUN:
-        return nvl_xstrdup("NVIDIA's .run");
+        return nvl_xstrdup("NVIDIA .run");
     case NVL_WAY_ARCHIVE:
-        return nvl_xstrdup("NVIDIA's archive");
+        return nvl_xstrdup("NVIDIA archive");
     case NVL_WAY_DISTRIBUTION:
         return nvl_xasprintf("%s's packages", need->system->id);
     default:
@@ -333,17 +331,14 @@ static int compare_ways(const void *one, const void *other)
 
 static char *find_note(const struct nvl_driver_need *need, const struct nvl_choice *c, bool is_recommended)
 {
-    const struct nvl_gpu *one, *other;
+    char *conflict = nvl_conflict_note(need);
 
     if (!nvl_has_host_gpu(need))
         return nvl_xasprintf("%s: only the kernel was looked at",
                              need->gpus->count > 0 ? "vfio-pci has this host's GPUs, for virtual machines"
                                                    : "this host has no NVIDIA GPU");
-    if (nvl_gpus_conflict(need, &one, &other)) {
-        nvl_autofree char *a = nvl_gpu_generation_text(need, one), *b = nvl_gpu_generation_text(need, other);
-        nvl_autofree char *text = nvl_conflict_text(need, one, other);
-        return nvl_xasprintf("no driver supports both %s and %s: %s", a, b, text);
-    }
+    if (conflict != NULL)
+        return conflict;
     if (need->installed->origin == NVL_ORIGIN_VGPU)
         return nvl_xstrdup(nvl_vgpu_text);
     return !is_recommended && c->problem != NULL ? nvl_xasprintf("%s: %s", c->problem, c->hint) : NULL;
@@ -363,7 +358,7 @@ static void add_other_packages(const struct nvl_driver_need *need, struct nvl_dr
         };
 }
 
-static void add_known(const struct nvl_driver_need *need, const char *floor, struct nvl_driver_ways *ways)
+static void add_of_table(const struct nvl_driver_need *need, const char *floor, struct nvl_driver_ways *ways)
 {
     nvl_auto(nvl_driver_answers_clear) struct nvl_driver_answers answers;
     bool has_installer = nvl_family_of(need->system) != NVL_FAMILY_NIXOS;
@@ -390,7 +385,7 @@ void nvl_driver_ways_find(const struct nvl_driver_need *need, struct nvl_driver_
     *ways = (struct nvl_driver_ways){.kernel = kernel != NULL ? nvl_xstrdup(kernel) : NULL};
     bool is_installed = find_present_driver(need, &installed, &answer);
     const char *floor = is_installed ? find_floor(need, &answer) : NULL;
-    add_known(need, floor, ways);
+    add_of_table(need, floor, ways);
     add_other_packages(need, ways);
     if (is_installed)
         merge_installed(&installed, ways);

@@ -24,7 +24,7 @@ struct place {
     struct nvl_error *err;
 };
 
-static int refuse(const struct place *at, const char *key, const char *what)
+static int refuse_row(const struct place *at, const char *key, const char *what)
 {
     nvl_error_set(at->err, -EINVAL, "%s: %s, row %zu: %s%s%s%s", at->file, at->list, at->row,
                   key != NULL ? "'" : "", key != NULL ? key : "", key != NULL ? "' " : "", what);
@@ -69,7 +69,7 @@ static bool is_basis(const char *s)
     return strcmp(s, "built") == 0 || strcmp(s, "claimed") == 0 || strcmp(s, "reported") == 0;
 }
 
-static bool is_line(const char *s)
+static bool is_one_line(const char *s)
 {
     for (const char *c = s; *c != '\0'; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f)
@@ -87,7 +87,7 @@ static const struct form branch_form = {is_branch, "must be a branch, such as \"
                          name_form = {is_package_word, "must be a name or a version of a package"},
                          flavour_form = {is_flavour, "must be \"open\" or \"proprietary\""},
                          basis_form = {is_basis, "must be \"built\", \"claimed\" or \"reported\""},
-                         line_form = {is_line, "must be a line of text"};
+                         line_form = {is_one_line, "must be a line of text"};
 
 /* A key with one text; `to` is the offset of the row's copy. */
 struct field {
@@ -122,7 +122,7 @@ static char **text_at(void *row, const struct field *field)
     return (char **)((char *)row + field->to);
 }
 
-static const struct field *find_field(const struct field *fields, size_t n, const char *key)
+static const struct field *field_of(const struct field *fields, size_t n, const char *key)
 {
     for (size_t i = 0; i < n; i++)
         if (strcmp(fields[i].key, key) == 0)
@@ -138,21 +138,21 @@ static int read_texts(json_t *item, const struct field *fields, size_t n, const 
     json_t *value;
 
     if (!json_is_object(item))
-        return refuse(at, NULL, "must be an object: {\"branch\": ...}");
+        return refuse_row(at, NULL, "must be an object: {\"branch\": ...}");
     json_object_foreach(item, key, value)
     {
-        const struct field *field = find_field(fields, n, key);
+        const struct field *field = field_of(fields, n, key);
         if (field == NULL && strstr(lists, key) == NULL)
-            return refuse(at, key, "is no key of such a row");
+            return refuse_row(at, key, "is no key of such a row");
         if (field == NULL || json_is_null(value))
             continue;
         if (!json_is_string(value) || !field->form->has(json_string_value(value)))
-            return refuse(at, key, field->form->what);
+            return refuse_row(at, key, field->form->what);
         *text_at(row, field) = nvl_xstrdup(json_string_value(value));
     }
     for (size_t i = 0; i < n; i++)
         if (fields[i].is_needed && *text_at(row, &fields[i]) == NULL)
-            return refuse(at, fields[i].key, "is missing");
+            return refuse_row(at, fields[i].key, "is missing");
     return 0;
 }
 
@@ -164,11 +164,11 @@ static int read_list(json_t *item, const char *key, const struct form *form, str
     size_t i;
 
     if (array != NULL && !json_is_array(array))
-        return refuse(at, key, "must be a list");
+        return refuse_row(at, key, "must be a list");
     json_array_foreach(array, i, value)
     {
         if (!json_is_string(value) || !form->has(json_string_value(value)))
-            return refuse(at, key, form->what);
+            return refuse_row(at, key, form->what);
         nvl_strv_push(v, json_string_value(value));
     }
     return 0;
@@ -185,7 +185,7 @@ static int read_kernel(json_t *item, struct nvl_kernel_range *row, const struct 
     if (r < 0)
         return r;
     if ((row->suite != NULL || row->series != NULL) && row->package == NULL)
-        return refuse(at, "package", "is missing: a suite and a series have one");
+        return refuse_row(at, "package", "is missing: a suite and a series have one");
     return 0;
 }
 
@@ -223,7 +223,7 @@ static int read_generation(json_t *item, struct nvl_generation *g, const struct 
     if (r < 0)
         return r;
     if (ids.count == 0 || flavours.count == 0)
-        return refuse(at, ids.count == 0 ? "ids" : "flavours", "is missing");
+        return refuse_row(at, ids.count == 0 ? "ids" : "flavours", "is missing");
     for (size_t i = 0; i < ids.count; i++)
         parse_ids(ids.items[i], NVL_APPEND(g->ids, g->n_ids));
     g->open = nvl_strv_contains(&flavours, "open");

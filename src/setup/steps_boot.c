@@ -123,6 +123,8 @@ static void add_load(struct nvl_setup *s)
         s->plan->needs_reboot = true;
         step = nvl_setup_step_add(s->plan, "load", "reboot", NVL_SETUP_YOURS, TAKE_PTR(reboot));
         nvl_setup_step_command(step, "systemctl", "reboot", NULL);
+    } else if (s->choice->kind == NVL_CHOICE_PRESENT && f->installed.origin == NVL_ORIGIN_VGPU) {
+        nvl_setup_step_add(s->plan, "load", title, NVL_SETUP_IMPOSSIBLE, nvl_xstrdup(nvl_vgpu_text));
     } else if (f->loaded.loaded && f->modules.nvidia_uvm) {
         nvl_setup_step_add(
             s->plan, "load", title, NVL_SETUP_DONE,

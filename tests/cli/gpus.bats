@@ -214,8 +214,9 @@ vgpu_host() {
     run -0 "$NVLXC" --root "$host" --quiet gpus
     [ -z "$output" ]
     run -0 "$NVLXC" --root "$host" host --drivers
-    says "NVIDIA's vGPU host 580.95.05" "has no CUDA, installed" "$text"
-    [ "$("$NVLXC" --root "$host" host --drivers --json | jq -c '[.drivers[0].installed, .drivers[0].kind]')" = '[false,"run"]' ]
+    [[ $output =~ "NVIDIA's vGPU host "\ +"580.95.05 " ]]
+    says "has no CUDA, installed" "$text"
+    [ "$("$NVLXC" --root "$host" host --drivers --json | jq -c '[.drivers[] | select(.recommended)]')" = '[]' ]
     run on_machine "$host" "$NVL_BUILD/src/hook/hook" --prepare
     says "cannot load nvidia-uvm" ", which NVIDIA's host driver for virtual GPUs lacks: see 'nvlxc host'"
     # merged: it has CUDA

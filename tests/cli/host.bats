@@ -237,7 +237,7 @@ ways() {
     local host
     host=$(fixture a5500-550)
     run -0 --separate-stderr "$NVLXC" --root "$host" host --drivers
-    diff -u "$EXPECTED/a5500-550.drivers.txt" <(printf '%s\n' "$output")
+    printf '%s\n' "$output" | is_as_read a5500-550.drivers.txt
     [ -z "$stderr" ]
     [ "$(wc -L <<<"$output")" -le 80 ]
     run -0 "$NVLXC" --root "$host" --quiet host --drivers
@@ -254,9 +254,9 @@ ways() {
     kernel "$host" 7.0.4+deb13-amd64
     gpu "$host" 0000:01:00.0 0x1b81
     run -0 "$NVLXC" --root "$host" host --drivers
-    [[ ${lines[1]} =~ ^"NVIDIA's .run "\ +"580.142 or newer of 580 "\ *"proprietary yes"$ ]]
-    says "NVIDIA's archive 580.142 or newer of 580 proprietary yes" " dropped Pascal" " builds up to kernel 6.17" \
-        "recommended: NVIDIA's .run, 580.142 or newer of 580"
+    [[ ${lines[1]} =~ ^"NVIDIA run/archive "\ *"580.142 or newer of 580 "\ *"proprietary yes"$ ]]
+    says " dropped Pascal" " builds up to kernel 6.17" \
+        "recommended: NVIDIA .run, 580.142 or newer of 580"
     [ "$(ways "$host" '[.drivers[] | select(.fits and (.branch | tonumber) > 580)] | length')" = 0 ]
 }
 
@@ -296,12 +296,19 @@ ways() {
     second_gpu "$host" 0x2b85
     [ "$(ways "$host" '[.drivers[] | select(.fits or .recommended)] | length')" = 0 ]
     says_conflict='no driver supports both GPU 0000:01:00.0 (10de:1b81, Pascal) and GPU 0000:02:00.0 (10de:2b85, Blackwell)'
-    [[ $(ways "$host" .note) == "$says_conflict: with driver 580 or an older one"* ]]
+    [[ $(ways "$host" .note) == "$says_conflict: driver 580 or older (proprietary modules) leaves out GPU"* ]]
+    # and the same from everyone
+    run -0 "$NVLXC" --root "$host" gpus
+    says "note: $says_conflict: driver 580 or older (proprietary modules) leaves out GPU"
+    run -3 "$NVLXC" --root "$host" host setup --dry-run
+    says "nvlxc: $says_conflict; driver 580 or older (proprietary modules) leaves out GPU"
+    run -1 "$NVLXC" --root "$host" doctor
+    says "driver 580 or older (proprietary modules) leaves out GPU 0000:02:00.0 (Blackwell)"
     host=$(fixture no-driver)
     gpu "$host" 0000:01:00.0 0x3002
     [ "$(ways "$host" '[.drivers[] | select(.fits or .recommended)] | length')" = 0 ]
     run -0 "$NVLXC" --root "$host" host --drivers
-    says "unknown for GPU 10de:3002" "install the driver that NVIDIA names for this GPU"
+    says "unknown for GPU 10de:3002" "download the driver that NVIDIA names for this GPU"
 }
 
 @test "drivers: another distribution, a GPU for virtual machines, no GPU, a real-time kernel" {
@@ -311,7 +318,7 @@ ways() {
     kernel "$host" 6.17.4-200.fc43.x86_64
     run -0 "$NVLXC" --root "$host" host --drivers
     [[ ${lines[1]} == "fedora's packages -  "*" unknown to nvlxc" ]]
-    says "NVIDIA's .run     580.105.08 or newer of 580" "recommended: fedora's packages"
+    says "NVIDIA .run       580.105.08 or newer of 580" "recommended: fedora's packages"
     [[ $output != *trixie* && $output != *archive* ]]
     printf 'ID=nixos\n' >"$host/etc/os-release"
     rm "$host/proc/sys/kernel/osrelease"

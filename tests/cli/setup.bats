@@ -412,7 +412,7 @@ refuses() {
     gpu 1b80
     kernel 6.12.107+deb13-amd64
     [[ "$(words branch --from nvidia)" == *' nvidia-driver-pinning-580' ]]
-    [[ "$(words driver --from nvidia)" == *' nvidia-kernel-dkms nvidia-driver-cuda' ]]
+    [[ "$(words driver --from nvidia)" == *' nvidia-kernel-dkms nvidia-driver-cuda libcuda1 '* ]]
     gpu 1004
     refuses --from nvidia
     says "NVIDIA's archive for Debian trixie has no driver of branch 470"
@@ -449,7 +449,7 @@ SOURCES
     debian 13 7.0.4+deb13-amd64
     deb822_sources trixie
     refuses
-    [[ "$stderr" == "nvlxc: no packaged driver supports kernel 7.0.4+deb13-amd64; use NVIDIA's installer of 580.142 or newer of branch 580, or 595.58.03 or newer" ]]
+    [[ "$stderr" == "nvlxc: no packaged driver supports kernel 7.0.4+deb13-amd64; NVIDIA has 580.142 or newer of branch 580, or 595.58.03 or newer: nvlxc host setup --from nvidia (its archive), or --run FILE (its installer)" ]]
     [ "$(plan 2>/dev/null | jq -r '.steps[] | select(.id == "driver").state')" = impossible ]
 }
 

@@ -10,6 +10,7 @@
 
 #include "driver/origin.h"
 #include "driver/choose.h"
+#include "driver/ways.h"
 #include "host/compat_table.h"
 
 struct machine {
@@ -132,25 +133,29 @@ static void test_no_choice(void **state)
     } cases[] = {
         {{"13", "7.0.4+deb13-amd64", 0x2438, 0, {"6.12.107+deb13-amd64", "7.0.4+deb13-amd64"}},
          "no packaged driver supports kernel 7.0.4+deb13-amd64",
-         "use NVIDIA's installer of 580.142 or newer of branch 580, or 595.58.03 or newer, or boot kernel "
-         "6.12.107+deb13-amd64, which one fits"},
+         "NVIDIA has 580.142 or newer of branch 580, or 595.58.03 or newer: nvlxc host setup --from nvidia "
+         "(its archive), or --run FILE (its installer); or boot kernel 6.12.107+deb13-amd64, which a "
+         "packaged one fits"},
         {{"13", "7.0.4+deb13-amd64", 0x2438},
          "no packaged driver supports kernel 7.0.4+deb13-amd64",
-         "use NVIDIA's installer of 580.142 or newer of branch 580, or 595.58.03 or newer"},
+         "NVIDIA has 580.142 or newer of branch 580, or 595.58.03 or newer: nvlxc host setup --from nvidia "
+         "(its archive), or --run FILE (its installer)"},
         {{"13", "7.0.4+deb13-amd64", 0x1b81}, /* Pascal: never past 580 */
          "no packaged driver supports kernel 7.0.4+deb13-amd64",
-         "use NVIDIA's installer of 580.142 or newer of branch 580"},
+         "NVIDIA has 580.142 or newer of branch 580: nvlxc host setup --from nvidia (its archive), or --run "
+         "FILE (its installer)"},
         {{"13", "7.3.1+deb13-amd64", 0x1b81},
          "no packaged driver supports kernel 7.3.1+deb13-amd64",
-         "use NVIDIA's installer of a driver newer than 580.178.04, the newest that nvlxc knows for this "
-         "GPU"},
+         "it takes a driver newer than 580.178.04, the newest that nvlxc knows for this GPU: nvlxc host "
+         "setup --run FILE"},
         {{"13", "7.3.1+deb13-amd64", 0x2438},
          "no packaged driver supports kernel 7.3.1+deb13-amd64",
-         "use NVIDIA's installer of a driver newer than 615.71.09, the newest that nvlxc knows"},
+         "it takes a driver newer than 615.71.09, the newest that nvlxc knows: nvlxc host setup --run FILE"},
         {{"13", "6.12.107+deb13-amd64", 0x2b85}, /* RTX 5090 */
          "GPU 0000:01:00.0 (10de:2b85, Blackwell) needs driver 570 or newer with the open kernel modules, "
          "but Debian packages 535, 550",
-         "use NVIDIA's installer of 580 or newer, with --kernel-module-type=open"},
+         "NVIDIA has 580 or newer: nvlxc host setup --from nvidia (its archive), or --run FILE (its "
+         "installer)"},
         {{"13", "6.12.107+deb13-amd64", 0x1004}, /* GTX 780 */
          "GPU 0000:01:00.0 (10de:1004, Kepler) is too old: its last driver is 470, but Debian packages 535, "
          "550",
@@ -265,6 +270,111 @@ static void test_answers(void **state)
     clear_host(&h);
 }
 
+static const struct nvl_driver_way *way_of(const struct nvl_driver_ways *ways, const char *source,
+                                           const char *branch)
+{
+    for (size_t i = 0; i < ways->count; i++)
+        if (strcmp(ways->items[i].source, source) == 0 && strcmp(ways->items[i].branch, branch) == 0)
+            return &ways->items[i];
+    return NULL;
+}
+
+/* The list for people: the chosen one first, and of each source and branch what the table says. */
+static void test_ways(void **state)
+{
+    static const struct {
+        struct machine machine;
+        const char *first, *first_version; /* the recommended one; NULL for none */
+        const char *source, *branch,
+            *shown; /* another one: "VERSION, FLAVOR: WHY NOT"; NULL: not in the list */
+    } cases[] = {
+        {{"13", "6.14.8-2-pve", 0x2438, 9},
+         "Debian trixie",
+         "550.163.01-2",
+         "Debian tesla-535",
+         "535",
+         "535.274.02-1~deb13u1, proprietary: yes"},
+        {{"13", "6.17.4-1-pve", 0x2438, 9},
+         "trixie-backports",
+         "550.163.01-4~bpo13+1",
+         "Debian trixie",
+         "550",
+         "550.163.01-2, either: builds up to kernel 6.15"},
+        {{"13", "7.0.2-1-pve", 0x2438, 9, {"6.14.11-4-pve", "7.0.2-1-pve"}},
+         "Debian trixie",
+         "550.163.01-2",
+         "trixie-backports",
+         "550",
+         "550.163.01-4~bpo13+1, either: builds up to kernel 6.17"},
+        {{"12", "6.1.0-40-amd64", 0x1004},
+         "Debian tesla-470",
+         "470.256.02-1~deb12u1",
+         "Debian bookworm",
+         "535",
+         "535.261.03-1, either: dropped Kepler"},
+        {{"13", "6.17.4-2-pve", 0x2b85, 9},
+         "NVIDIA .run",
+         "580.105.08 or newer of 580",
+         "NVIDIA archive",
+         "610",
+         "610.43.03 or newer of 610, open: yes"},
+        {{"13", "6.19.1-1-pve", 0x2b85, 9},
+         "NVIDIA .run",
+         "580.126.18 or newer of 580",
+         "NVIDIA .run",
+         "590",
+         "590, open: fails on kernel 6.19"},
+        {{"12", "6.8.12-15-pve", 0x2204, 8},
+         "Debian bookworm",
+         "535.261.03-1",
+         "NVIDIA archive",
+         "535",
+         NULL},
+        {{"13", "6.12.107+deb13-amd64", 0x2438},
+         "Debian trixie",
+         "550.163.01-2",
+         "NVIDIA archive",
+         "550",
+         NULL}, /* that one began with 580 */
+        {{"13", "6.14.8-2-pve", 0x3002, 9},
+         NULL,
+         NULL,
+         "NVIDIA .run",
+         "580",
+         "580.178.04, either: unknown for GPU 10de:3002"},
+        {{"13", "6.14.8-2-pve", 0x1b81, 9, {NULL}, 0x2b85},
+         NULL,
+         NULL,
+         "NVIDIA .run",
+         "580",
+         "580.178.04, proprietary: Blackwell needs open modules"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NVL_LENGTH(cases); i++) {
+        nvl_auto(nvl_driver_ways_clear) struct nvl_driver_ways ways = {0};
+        struct host h;
+        make_host(&h, &cases[i].machine);
+        nvl_driver_ways_find(&h.need, &ways);
+        print_message("# %s, 10de:%04x\n", cases[i].machine.kernel, cases[i].machine.pci_device);
+        assert_int_equal(ways.items[0].is_recommended, cases[i].first != NULL);
+        if (cases[i].first != NULL) {
+            nvl_autofree char *version = nvl_way_version(&ways.items[0]);
+            assert_string_equal(ways.items[0].source, cases[i].first);
+            assert_string_equal(version, cases[i].first_version);
+        }
+        const struct nvl_driver_way *way = way_of(&ways, cases[i].source, cases[i].branch);
+        assert_int_equal(way != NULL, cases[i].shown != NULL);
+        if (way != NULL) {
+            nvl_autofree char *version = nvl_way_version(way);
+            nvl_autofree char *shown = nvl_xasprintf("%s, %s: %s", version, way->flavour,
+                                                     way->why_not != NULL ? way->why_not : "yes");
+            assert_string_equal(shown, cases[i].shown);
+        }
+        clear_host(&h);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_unknown_that_works),
         cmocka_unit_test(test_by_hand),
         cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_ways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -370,7 +370,7 @@ static int run_gpus(struct nvl_context *ctx, const struct nvl_strv *arguments, v
         nvl_say(ctx, "This host has no NVIDIA GPU.");
     else if (!ctx->quiet)
         print_gpus_table(&host, &holders);
-    nvl_say_vgpu(ctx, &host);
+    nvl_say_driver_notes(ctx, &host);
     return host.gpus.count == 0 || holders.known ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 
