@@ -15,6 +15,7 @@
 #include "container/config.h"
 #include "container/grant_lines.h"
 #include "grant/grant.h"
+#include "host/compat_table.h"
 #include "host/driver_version.h"
 #include "host/gpu.h"
 #include "container/grant_lines.h"
@@ -393,14 +394,51 @@ static void hooks(void **state)
                 ROUNDS, check_hook);
 }
 
+static void check_table(const char *text, size_t len)
+{
+    nvl_auto(nvl_support_clear) struct nvl_support s = {0};
+    struct nvl_error err = {0};
+
+    if (nvl_support_add(&s, "/etc/nvlxc/kernels.json", text, len, &err) < 0) {
+        assert_true(err.message[0] != '\0');
+        return;
+    }
+    for (size_t i = 0; i < s.n_kernels; i++) {
+        const struct nvl_kernel_range *row = &s.kernels[i];
+        assert_true(row->branch[0] != '\0' && row->branch[strspn(row->branch, "0123456789")] == '\0');
+        assert_true(row->package != NULL || (row->suite == NULL && row->series == NULL));
+        assert_true(row->series == NULL || strpbrk(row->series, " ;$`\n'\"") == NULL);
+    }
+    for (size_t i = 0; i < s.n_generations; i++)
+        assert_true(s.generations[i].n_ids > 0 && (s.generations[i].open || s.generations[i].proprietary));
+}
+
+static void tables_of_drivers(void **state)
+{
+    (void)state;
+    for_damaged(
+        "{\"format\": 1, \"date\": \"2026-11-29\", \"kernels\": [{\"branch\": \"535\", \"from\": "
+        "\"535.274.02\", \"package\": \"535.274.02-1\", \"suite\": \"trixie\", \"series\": \"tesla-535\", "
+        "\"max\": \"6.15\", \"fails\": [\"6.9\"], \"basis\": \"built\", \"source\": \"me\"}], "
+        "\"generations\": [{\"name\": \"Ada\", \"ids\": [\"2680-28ff\"], \"first\": \"520\", "
+        "\"flavours\": [\"open\"]}]}",
+        ROUNDS, check_table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(driver_versions), cmocka_unit_test(gpu_information),
-        cmocka_unit_test(majors),          cmocka_unit_test(params),
-        cmocka_unit_test(grants),          cmocka_unit_test(configs_of_proxmox),
-        cmocka_unit_test(configs_of_lxc),  cmocka_unit_test(diffs),
-        cmocka_unit_test(printable_texts), cmocka_unit_test(hooks),
+        cmocka_unit_test(driver_versions),
+        cmocka_unit_test(gpu_information),
+        cmocka_unit_test(majors),
+        cmocka_unit_test(params),
+        cmocka_unit_test(grants),
+        cmocka_unit_test(configs_of_proxmox),
+        cmocka_unit_test(configs_of_lxc),
+        cmocka_unit_test(diffs),
+        cmocka_unit_test(printable_texts),
+        cmocka_unit_test(hooks),
+        cmocka_unit_test(tables_of_drivers),
     };
 
     return cmocka_run_group_tests_name("mutations", tests, NULL, NULL);
