@@ -298,12 +298,27 @@ int nvl_copy_file(struct nvl_copier *copier, struct nvl_bundle_file *file, struc
     return r;
 }
 
-int nvl_copies_sync(const struct nvl_copier *copier, const struct nvl_strv *paths)
+static int sync_copies(const struct nvl_copier *copier, const struct nvl_strv *paths, int (*sync_one)(int fd))
 {
     for (size_t i = 0; i < paths->count; i++) {
         nvl_autofd int fd = openat(copier->dirfd, paths->items[i], O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0 || fsync(fd) < 0)
+        if (fd < 0 || sync_one(fd) < 0)
             return -errno;
     }
     return 0;
+}
+
+/* Without an effect on file systems that cannot. */
+static int wait_for_data(int fd)
+{
+    sync_file_range(fd, 0, 0,
+                    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+    return 0;
+}
+
+/* Once all data are written, the first fsync has a journal commit what belongs to every file. */
+int nvl_copies_sync(const struct nvl_copier *copier, const struct nvl_strv *paths)
+{
+    int r = sync_copies(copier, paths, wait_for_data);
+    return r < 0 ? r : sync_copies(copier, paths, fsync);
 }
