@@ -138,8 +138,9 @@ static char *name_packages(const struct nvl_system *system, const struct nvl_ins
         return nvl_xstrdup("run NVIDIA's installer of this version again, with --no-kernel-modules");
     if (d->origin == NVL_ORIGIN_VGPU)
         return nvl_xstrdup("NVIDIA's host driver for virtual GPUs does not have that");
-    if (d->origin == NVL_ORIGIN_DISTRIBUTION && nvl_distribution_add(system, NVL_ACTION_LIBRARIES, &commands))
-        return nvl_strv_join(&commands, "; ");
+    if (d->origin == NVL_ORIGIN_DISTRIBUTION &&
+        nvl_distribution_add(system, NVL_ACTION_LIBRARIES, &commands) && commands.count == 1)
+        return nvl_xstrdup(commands.items[0]);
     return nvl_xstrdup("install the driver again, with all its parts");
 }
 

@@ -62,8 +62,11 @@ void nvl_host_nodes(const struct nvl_host *host, const struct nvl_modules *modul
         if (host->gpus.items[i].driver == NVL_GPU_NVIDIA)
             nvl_gpu_nodes(host, &host->gpus.items[i], true, nodes, n_nodes);
     add_shared(host, NVL_NODE_CTL, nodes, n_nodes);
-    add_shared(host, NVL_NODE_UVM, nodes, n_nodes);
-    add_shared(host, NVL_NODE_UVM_TOOLS, nodes, n_nodes);
+    if (!modules->nvidia_vgpu_vfio ||
+        host->majors.uvm >= 0) { /* the host driver of vGPUs has no nvidia-uvm */
+        add_shared(host, NVL_NODE_UVM, nodes, n_nodes);
+        add_shared(host, NVL_NODE_UVM_TOOLS, nodes, n_nodes);
+    }
     if (modules->nvidia_modeset)
         add_shared(host, NVL_NODE_MODESET, nodes, n_nodes);
 }

@@ -23,11 +23,12 @@ check() {
     tell "$BATS_TEST_TMPDIR/gpus" host
     tell "$BATS_TEST_TMPDIR/doctor" doctor
     tell "$BATS_TEST_TMPDIR/setup" host setup --dry-run
+    tell "$BATS_TEST_TMPDIR/drivers" host --drivers
     tell "$BATS_TEST_TMPDIR/attach" attach --dry-run --gpu all "$container"
     tell "$BATS_TEST_TMPDIR/attach" driver sync --dry-run
     # how many questions there are, and which, is no matter of the host
     sed -i 's/[0-9]* checks of the host/N checks of the host/; /^nothing is wrong:/,/^\[exit/{/^  /d}' "$BATS_TEST_TMPDIR/doctor"
-    for kind in gpus doctor setup attach; do is_as_read "$1.$kind.txt" <"$BATS_TEST_TMPDIR/$kind"; done
+    for kind in gpus doctor setup drivers attach; do is_as_read "$1.$kind.txt" <"$BATS_TEST_TMPDIR/$kind"; done
 }
 
 @test "pve-9.2-rtx5090: Proxmox VE 9.2 with a GPU that no packaged driver knows" {

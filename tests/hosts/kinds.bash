@@ -31,7 +31,9 @@ kind_pve-9.2-upgraded() {
     gpu 0000:01:00.0 2204
     headers 7.0.2-6-pve
     headers 6.17.13-2-pve
-    package proxmox-default-headers 2.1.0
+    packages 2.1.0 proxmox-default-headers proxmox-headers-6.17 proxmox-headers-7.0
+    packages 1 proxmox-headers-7.0.2-6-pve proxmox-headers-6.17.13-2-pve
+    backports
     debian_driver 550.163.01-4~bpo13+1
     dkms nvidia-current 550.163.01 6.17.13-2-pve
     dkms_failed nvidia-current 550.163.01 7.0.2-6-pve
@@ -39,6 +41,7 @@ kind_pve-9.2-upgraded() {
 
 # debian_driver VERSION: Debian's main packages, as host setup and most guides install them.
 debian_driver() {
+    with_non_free
     packages "$1" nvidia-kernel-dkms nvidia-kernel-support nvidia-alternative nvidia-smi libcuda1 libnvidia-ml1 \
         libnvidia-ptxjitcompiler1 libnvcuvid1 libnvidia-encode1 libnvidia-opticalflow1 libnvidia-cfg1 libnvidia-nvvm4 \
         nvidia-opencl-icd nvidia-opencl-common firmware-nvidia-gsp nvidia-persistenced nvidia-modprobe
@@ -53,7 +56,8 @@ kind_pve-9.1-run() {
     gpu 0000:01:00.0 2204
     headers 6.17.4-2-pve
     headers 6.14.11-4-pve
-    package proxmox-default-headers 2.0.1
+    packages 2.0.1 proxmox-default-headers proxmox-headers-6.14 proxmox-headers-6.17
+    packages 1 proxmox-headers-6.14.11-4-pve proxmox-headers-6.17.4-2-pve
     package dkms 3.2.2-1~deb13u1
     run_driver 580.95.05
     dkms nvidia 580.95.05 6.14.11-4-pve
@@ -79,11 +83,12 @@ kind_pve-9.1-passthrough() {
 kind_pve-9.1-vgpu() {
     proxmox 9.1.4 6.14.11-4-pve
     headers 6.14.11-4-pve
-    package proxmox-default-headers 2.0.1
+    packages 2.0.1 proxmox-default-headers proxmox-headers-6.14
+    package proxmox-headers-6.14.11-4-pve 1
     package dkms 3.2.2-1~deb13u1
     gpu 0000:01:00.0 1eb8 030200
     run_driver 580.95.02
-    rm -r "$HOST"/usr/lib/x86_64-linux-gnu "$HOST"/usr/share/glvnd "$HOST"/etc/vulkan "$HOST"/etc/OpenCL
+    rm -r "$HOST"/usr/lib/x86_64-linux-gnu "$HOST"/usr/share/{glvnd,vulkan} "$HOST"/usr/lib/xorg "$HOST"/etc/{vulkan,OpenCL}
     empty /usr/lib/x86_64-linux-gnu/libnvidia-{ml,cfg,vgpu,vgxcfg}.so.580.95.02
     lead /usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1 libnvidia-ml.so.580.95.02
     program 580.95.02 /usr/bin/nvidia-vgpu{d,-mgr}
@@ -96,7 +101,8 @@ kind_pve-9.1-sriov() {
     local function
     proxmox 9.1.4 6.14.11-4-pve
     headers 6.14.11-4-pve
-    package proxmox-default-headers 2.0.1
+    packages 2.0.1 proxmox-default-headers proxmox-headers-6.14
+    package proxmox-headers-6.14.11-4-pve 1
     package dkms 3.2.2-1~deb13u1
     gpu 0000:01:00.0 2235 030200
     run_driver 580.95.02
@@ -126,6 +132,7 @@ kind_debian-12-k80() {
 
 # tesla_535 VERSION: Debian's packages of the series.
 tesla_535() {
+    with_non_free
     packages "$1" nvidia-tesla-535-kernel-dkms nvidia-tesla-535-kernel-support nvidia-tesla-535-alternative \
         nvidia-tesla-535-smi libnvidia-tesla-535-{cuda1,ml1,ptxjitcompiler1,cfg1,encode1,nvcuvid1,opticalflow1,nvvm4} \
         nvidia-tesla-535-opencl-icd firmware-nvidia-tesla-535-gsp
@@ -140,7 +147,7 @@ kind_debian-13-tesla-535() {
     debian 13
     kernel 6.12.57+deb13-amd64 running
     headers 6.12.57+deb13-amd64
-    packages 6.12.57-1 linux-image-amd64 linux-headers-amd64
+    packages 6.12.57-1 linux-image-amd64 linux-headers-amd64 linux-headers-6.12.57+deb13-amd64
     gpu 0000:01:00.0 1b38 030200
     tesla_535 535.274.02-1~deb13u1
     dkms nvidia-tesla-535 535.274.02 6.12.57+deb13-amd64
@@ -155,7 +162,7 @@ kind_debian-13-tesla-535-kernel() {
     kernel 6.17.8+deb13-amd64 running
     headers 6.12.57+deb13-amd64
     headers 6.17.8+deb13-amd64
-    packages 6.17.8-1~bpo13+1 linux-image-amd64 linux-headers-amd64
+    packages 6.17.8-1~bpo13+1 linux-image-amd64 linux-headers-amd64 linux-headers-6.17.8+deb13-amd64
     gpu 0000:01:00.0 1b38 030200
     tesla_535 535.274.02-1~deb13u1
     dkms nvidia-tesla-535 535.274.02 6.12.57+deb13-amd64
@@ -166,10 +173,10 @@ kind_debian-13-tesla-535-kernel() {
 # nvidia_archive VERSION: the compute-only set of NVIDIA's own archive for Debian: flat folders, no alternatives.
 nvidia_archive() {
     local name
-    printf 'deb [signed-by=/usr/share/keyrings/cuda-archive-keyring.gpg] http://nvidia.example/debian13/x86_64/ /\n' |
+    printf 'deb [signed-by=/usr/share/keyrings/cuda-archive-keyring.gpg] https://developer.download.nvidia.com/compute/cuda/repos/debian13/x86_64/ /\n' |
         put /etc/apt/sources.list.d/cuda-debian13-x86_64.list
     for name in nvidia-kernel-open-dkms nvidia-kernel-support nvidia-driver-cuda libcuda1 libnvidia-ml1 libnvidia-cfg1 \
-        libnvidia-ptxjitcompiler1 libnvidia-nvvm4 libnvidia-nvvm704 libnvcuvid1 libnvidia-encode1 libnvidia-opticalflow1 \
+        libnvidia-ptxjitcompiler1 libnvidia-nvvm4 libnvidia-nvvm704 libnvidia-gpucomp libnvcuvid1 libnvidia-encode1 libnvidia-opticalflow1 \
         firmware-nvidia-gsp nvidia-persistenced nvidia-modprobe; do
         package "$name" "$1" 'NVIDIA <cudatools@nvidia.com>'
     done
@@ -185,7 +192,7 @@ kind_debian-13-archive() {
     debian 13
     kernel 6.12.57+deb13-amd64 running
     headers 6.12.57+deb13-amd64
-    packages 6.12.57-1 linux-image-amd64 linux-headers-amd64
+    packages 6.12.57-1 linux-image-amd64 linux-headers-amd64 linux-headers-6.12.57+deb13-amd64
     gpu 0000:01:00.0 2684
     nvidia_archive 595.58.03-1
     dkms nvidia 595.58.03 6.12.57+deb13-amd64
@@ -200,7 +207,8 @@ kind_pve-9.2-archive() {
     gpu 0000:01:00.0 2b85
     headers 7.0.2-6-pve
     headers 6.17.13-2-pve
-    package proxmox-default-headers 2.1.0
+    packages 2.1.0 proxmox-default-headers proxmox-headers-6.17 proxmox-headers-7.0
+    packages 1 proxmox-headers-7.0.2-6-pve proxmox-headers-6.17.13-2-pve
     nvidia_archive 580.126.20-1
     dkms nvidia 580.126.20 6.17.13-2-pve
     dkms_failed nvidia 580.126.20 7.0.2-6-pve
@@ -209,13 +217,18 @@ kind_pve-9.2-archive() {
 # ---- other distributions ----
 
 kind_nixos() {
-    local version=580.105.08 store=/nix/store/4dh4138m8gbp56kh63j2pwgsfhf5l8v7
+    local part version=580.105.08 store=/nix/store/4dh4138m8gbp56kh63j2pwgsfhf5l8v7
     other_distribution NixOS nixos 'VERSION_ID="25.11"' VERSION_CODENAME=xantusia
     printf '6.12.57\n' | put /proc/sys/kernel/osrelease
     gpu 0000:01:00.0 2684
     libraries "$store-nvidia-x11-$version-6.12.57/lib" "$version" compute graphics
     lead /run/opengl-driver "$store-graphics-drivers"
-    lead "$store-graphics-drivers/lib" "$store-nvidia-x11-$version-6.12.57/lib"
+    for part in lib share etc; do lead "$store-graphics-drivers/$part" "$store-nvidia-x11-$version-6.12.57/$part"; done
+    printf '%s\n' "$store-nvidia-x11-$version-6.12.57/lib/libnvidia-opencl.so" |
+        put "$store-nvidia-x11-$version-6.12.57/etc/OpenCL/vendors/nvidia.icd"
+    icd_files "$store-nvidia-x11-$version-6.12.57/share" nvidia_icd.x86_64.json \
+        "$store-nvidia-x11-$version-6.12.57/lib/libGLX_nvidia.so.0"
+    xorg_driver "$version" "$store-nvidia-x11-$version-6.12.57/lib/xorg/modules/"{drivers,extensions}
     program "$version" "$store-nvidia-x11-$version-6.12.57-bin/bin/nvidia-smi"
     empty "$store-linux-6.12.57-modules/lib/modules/6.12.57/kernel/drivers/video/nvidia.ko.xz"
     lead /run/current-system "$store-nixos-system-host-25.11"
@@ -243,7 +256,8 @@ kind_fedora() {
     opencl_icd
     program 580.105.08 /usr/bin/nvidia-{smi,modprobe,persistenced}
     empty /usr/sbin/akmods
-    icd_files /usr/share/vulkan/icd.d nvidia_icd.x86_64.json /usr/lib64/libGLX_nvidia.so.0
+    icd_files /usr/share nvidia_icd.x86_64.json /usr/lib64/libGLX_nvidia.so.0
+    xorg_driver 580.105.08 /usr/lib64/xorg/modules/drivers /usr/lib64/xorg/modules/extensions
     modules 6.17.8-300.fc43.x86_64 nvidia extra/nvidia
     headers 6.17.10-300.fc43.x86_64
     printf '%s\n' 'blacklist nouveau' 'blacklist nova_core' | put /usr/lib/modprobe.d/nvidia.conf
@@ -260,7 +274,8 @@ kind_arch() {
     firmware 580.119.02
     opencl_icd
     program 580.119.02 /usr/bin/nvidia-{smi,modprobe,persistenced}
-    icd_files /usr/share/vulkan/icd.d nvidia_icd.json libGLX_nvidia.so.0
+    icd_files /usr/share nvidia_icd.json libGLX_nvidia.so.0
+    xorg_driver 580.119.02 /usr/lib/xorg/modules/drivers /usr/lib/nvidia/xorg
     modules 6.17.9-arch1-1 nvidia extramodules
     printf 'blacklist nouveau\n' | put /usr/lib/modprobe.d/nvidia-utils.conf
     loaded 580.105.08 open 'NVIDIA GeForce RTX 4090'

@@ -118,6 +118,17 @@ END
     package dpkg 1.22.21
 }
 
+# with_non_free: Debian 13's components that the driver needs, as whoever has its packages has them.
+with_non_free() {
+    sed -i 's/^Components: main .*/Components: main contrib non-free non-free-firmware/' \
+        "$HOST/etc/apt/sources.list.d/debian.sources"
+}
+
+# backports: by hand.
+backports() {
+    sed -i 's/^Suites: trixie trixie-updates$/& trixie-backports/' "$HOST/etc/apt/sources.list.d/debian.sources"
+}
+
 # proxmox VERSION KERNEL: Proxmox VE 9 on Debian 13, one container, the kernel that it boots.
 proxmox() {
     debian 13
@@ -232,12 +243,12 @@ library_names() {
         names='cuda.so.1 nvidia-ml.so.1 nvidia-cfg.so.1 nvidia-ptxjitcompiler.so.1 nvidia-opencl.so.1 nvcuvid.so.1
             nvidia-encode.so.1 nvidia-opticalflow.so.1'
         [ "$branch" -lt 515 ] || printf '%s %s\n' libnvidia-nvvm.so.4 "libnvidia-nvvm.so.$version"
-        [ "$branch" -lt 575 ] || printf '%s\n' libnvidia-nvvm70.so.4
+        [ "$branch" -lt 575 ] || printf '%s\n' libnvidia-nvvm70.so.4 "libnvidia-gpucomp.so.$version"
     else
         names='GLX_nvidia.so.0 EGL_nvidia.so.0 GLESv1_CM_nvidia.so.1 GLESv2_nvidia.so.2 nvidia-allocator.so.1 nvidia-fbc.so.1
             nvidia-ngx.so.1 nvoptix.so.1'
         printf '%s\n' "libnvidia-"{eglcore,glcore,glsi,tls,glvkspirv,rtcore}".so.$version"
-        [ "$branch" -lt 545 ] || printf '%s\n' "libnvidia-gpucomp.so.$version"
+        [ "$branch" -lt 545 ] || [ "$branch" -ge 575 ] || printf '%s\n' "libnvidia-gpucomp.so.$version"
         [ "$branch" -lt 575 ] || printf '%s\n' "libnvidia-present.so.$version"
         printf '%s %s\n' vdpau/libvdpau_nvidia.so.1 "libvdpau_nvidia.so.$version"
     fi
@@ -300,7 +311,10 @@ run_driver() {
     opencl_icd
     empty /var/log/nvidia-installer.log /usr/lib/nvidia/pre-install
     program "$1" /usr/bin/nvidia-{installer,smi,modprobe,persistenced}
-    icd_files /etc/vulkan/icd.d nvidia_icd.json libGLX_nvidia.so.0
+    icd_files /usr/share nvidia_icd.json libGLX_nvidia.so.0
+    mkdir -p "$HOST/etc/vulkan"
+    mv "$HOST/usr/share/vulkan/icd.d" "$HOST/etc/vulkan/"
+    xorg_driver "$1" /usr/lib/xorg/modules/drivers /usr/lib/xorg/modules/extensions
     lead /usr/bin/nvidia-uninstall nvidia-installer
     printf '1: /usr/bin/nvidia-smi\n' | put /var/lib/nvidia/log
     printf '/usr/lib/nvidia\n' | put /var/lib/nvidia/dirs
@@ -308,12 +322,19 @@ run_driver() {
         put /usr/lib/modprobe.d/nvidia-installer-disable-nouveau.conf
 }
 
-# icd_files FOLDER NAME LIBRARY: the files by which programs find Vulkan and EGL.
+# icd_files SHARE NAME LIBRARY: the files by which programs find Vulkan and EGL; NAME is Vulkan's.
 icd_files() {
     printf '{ "file_format_version": "1.0.0", "ICD": { "library_path": "%s", "api_version": "1.4.312" } }\n' "$3" |
-        put "$1/$2"
+        put "$1/vulkan/icd.d/$2"
     printf '{ "file_format_version": "1.0.0", "ICD": { "library_path": "libEGL_nvidia.so.0" } }\n' |
-        put /usr/share/glvnd/egl_vendor.d/10_nvidia.json
+        put "$1/glvnd/egl_vendor.d/10_nvidia.json"
+}
+
+# xorg_driver VERSION DRIVERS EXTENSIONS: what the X server loads, in these folders.
+xorg_driver() {
+    program "$1" "$2/nvidia_drv.so"
+    empty "$3/libglxserver_nvidia.so.$1"
+    lead "$3/libglxserver_nvidia.so" "libglxserver_nvidia.so.$1"
 }
 
 # no_nouveau: the line by which Debian's packages, and most people, keep it out.
