@@ -80,7 +80,7 @@ void nvl_print_driver_ways(const struct nvl_driver_ways *ways, bool is_short)
         if ((twin != NULL && way->kind == NVL_WAY_ARCHIVE) || (is_short && !is_worth_a_row(way)))
             continue;
         nvl_autofree char *source =
-            nvl_make_printable(nvl_xstrdup(twin != NULL ? "NVIDIA run/archive" : way->source));
+            nvl_make_printable(nvl_xstrdup(twin != NULL ? "NVIDIA .run, apt" : way->source));
         nvl_autofree char *version = nvl_way_version(way), *fits = fits_cell(way);
         if (version != NULL)
             nvl_make_printable(version);

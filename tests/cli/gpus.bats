@@ -214,7 +214,7 @@ vgpu_host() {
     run -0 "$NVLXC" --root "$host" --quiet gpus
     [ -z "$output" ]
     run -0 "$NVLXC" --root "$host" host --drivers
-    [[ $output =~ "NVIDIA's vGPU host "\ +"580.95.05 " ]]
+    [[ $output =~ "NVIDIA's vGPU host"\ +"580.95.05 " ]]
     says "has no CUDA, installed" "$text"
     [ "$("$NVLXC" --root "$host" host --drivers --json | jq -c '[.drivers[] | select(.recommended)]')" = '[]' ]
     run on_machine "$host" "$NVL_BUILD/src/hook/hook" --prepare

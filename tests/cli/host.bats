@@ -254,7 +254,7 @@ ways() {
     kernel "$host" 7.0.4+deb13-amd64
     gpu "$host" 0000:01:00.0 0x1b81
     run -0 "$NVLXC" --root "$host" host --drivers
-    [[ ${lines[1]} =~ ^"NVIDIA run/archive "\ *"580.142 or newer of 580 "\ *"proprietary yes"$ ]]
+    [[ ${lines[1]} =~ ^"NVIDIA .run, apt "\ *"580.142 or newer of 580 "\ *"proprietary yes"$ ]]
     says " dropped Pascal" " builds up to kernel 6.17" \
         "recommended: NVIDIA .run, 580.142 or newer of 580"
     [ "$(ways "$host" '[.drivers[] | select(.fits and (.branch | tonumber) > 580)] | length')" = 0 ]
