@@ -20,6 +20,9 @@ static char *blacklist_text(const struct nvl_setup_facts *facts)
     for (size_t i = 0; i < facts->unwanted.count; i++)
         if (!nvl_strv_contains(&facts->blacklisted, facts->unwanted.items[i]))
             nvl_buf_addf(&text, "blacklist %s\n", facts->unwanted.items[i]);
+    /* if something loads it by name all the same, it leaves the GPU alone */
+    if (!nvl_strv_contains(&facts->blacklisted, "nouveau"))
+        nvl_buf_addf(&text, "options nouveau modeset=0\n");
     return nvl_buf_take(&text);
 }
 

@@ -157,6 +157,65 @@ stops_at_headers() {
     [[ "$(version_of nvidia-kernel-dkms)" == 550.163.01-4~bpo13+* ]]
 }
 
+@test "setup: Debian's older drivers resolve" {
+    on debian-12
+    local device="$ROOT/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/device"
+    echo 0x102d >"$device"
+    [ "$(nvlxc_in_root host setup --dry-run --json | jq -r .driver.series)" = tesla-470 ]
+    stops_at_headers
+    apt_accepts_sources
+    simulate driver
+    echo 0x2438 >"$device"
+    [[ "$(version_of nvidia-tesla-470-kernel-dkms)" == 470.* ]]
+    [[ "$(version_of libnvidia-tesla-470-cuda1)" == 470.* ]]
+    simulate driver --from tesla-535
+    [[ "$(version_of nvidia-tesla-535-kernel-dkms)" == 535.* ]]
+    on debian-13
+    stops_at_headers
+    simulate driver --from tesla-535 --capabilities all
+    [[ "$(version_of nvidia-tesla-535-kernel-dkms)" == 535.* ]]
+}
+
+@test "setup: NVIDIA's archive, by its key, before Debian's driver" {
+    load "$NVL_SOURCE/tests/setup/nvidia-archive.bash"
+    on debian-13
+    ARCHIVE="$BATS_TEST_TMPDIR/archive"
+    driver 580.95.05
+    package nvidia-driver-pinning-580 580-1
+    serve_archive "$ROOT"
+    # carried out as far as the headers
+    forbid_installing
+    run --separate-stderr nvlxc_in_root host setup --yes --from nvidia
+    echo "$output$stderr"
+    [[ "$stderr" == *"(headers): apt-get ended with status 100"* ]]
+    rm "$ROOT/usr/local/sbin/apt-get"
+    apt_accepts_sources
+    grep -q 'BEGIN PGP PUBLIC KEY BLOCK' "$ROOT/etc/apt/keyrings/nvlxc-nvidia.asc"
+    [ "$(stat -c %a "$ROOT/etc/apt/keyrings/nvlxc-nvidia.asc")" = 644 ]
+    [ "$(step archive --from nvidia | jq -r .state)" = 'done' ]
+    simulate driver --from nvidia
+    [[ "$(version_of nvidia-kernel-open-dkms)" == 580.95.05-1 ]]
+    [[ "$(version_of libcuda1)" == 580.95.05-1 ]]
+    # a GPU that newer branches have left stays on the branch
+    echo 0x1b80 >"$ROOT/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/device"
+    simulate branch --from nvidia
+    simulate driver --from nvidia
+    [[ "$(version_of nvidia-kernel-dkms)" == 580.95.05-1 ]]
+    echo 0x2438 >"$ROOT/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/device"
+    # what the archive has is known only then: its driver is not for this kernel, and nothing is installed
+    kernel_is 6.17.13-own
+    mkdir -p "$ROOT/lib/modules/6.17.13-own/build/include" "$ROOT/boot"
+    touch "$ROOT/boot/vmlinuz-6.17.13-own"
+    run --separate-stderr nvlxc_in_root host setup --yes --from nvidia
+    rm -r "$ROOT/lib/modules/6.17.13-own" "$ROOT/boot/vmlinuz-6.17.13-own"
+    kill "$SERVER"
+    rm "$ROOT/etc/apt/apt.conf.d/91archive"
+    echo "$output$stderr"
+    [ "$status" = 1 ]
+    [[ "$stderr" == *"apt would install 580.95.05-1: driver 580.95.05 does not fit kernel 6.17.13-own: builds up to kernel 6.16"* ]]
+    [ ! -e "$ROOT/var/lib/dpkg/info/nvidia-driver-cuda.list" ]
+}
+
 @test "setup: a package that would be removed stops it, and is named" {
     on debian-13
     mkdir -p "$ROOT/tmp/proxmox-ve/DEBIAN"

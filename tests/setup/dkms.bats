@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
-# The whole of host setup, with real packages, in a Debian 13: the module is built for the release's kernel, and for one
-# that is too new the build fails, which host setup knows beforehand. It takes minutes, so it runs with NVL_TEST_DKMS=1, as in CI.
+# The whole of host setup, in a Debian 13: with a stand-in of NVIDIA's installer, which is upgraded, built for a second
+# kernel, and removed; then with Debian's real packages, whose module is built for the release's kernel, and fails for one
+# that is too new, which host setup knows beforehand. It takes minutes, so it runs with NVL_TEST_DKMS=1, as in CI.
 
 bats_require_minimum_version 1.5.0
 
@@ -23,16 +24,78 @@ setup() {
     [ "${NVL_TEST_DKMS:-}" = 1 ] || skip "it builds kernel modules for minutes: NVL_TEST_DKMS=1"
 }
 
-@test "dkms: host setup builds the module for the release's kernel" {
-    local kernel
-    kernel=$(release_kernel)
-    run --separate-stderr nvlxc_in_root host setup --yes
-    # this machine's kernel is another one: the module that was built cannot be loaded into it
+# installer VERSION: a stand-in of NVIDIA's installer, in the root; prints its path there.
+installer() {
+    local file=/root/NVIDIA-Linux-x86_64-$1.run
+    "$NVL_SOURCE/tests/setup/make-installer" "$1" "$ROOT$file" && echo "$file"
+}
+
+# sets_up [OPTION...]: host setup, up to the last step. This machine's kernel is another one: the module that was built
+# cannot be loaded into it.
+sets_up() {
+    run --separate-stderr nvlxc_in_root host setup --yes "$@"
+    echo "$output$stderr"
     [ "$status" = 1 ]
     [[ "$stderr" == *"(load): modprobe ended with status 1"* ]]
+}
+
+# is_all_but_loaded [OPTION...]: nothing else is left to do.
+is_all_but_loaded() {
+    [ "$(nvlxc_in_root host setup --dry-run --json "$@" | jq -c '[.steps[] | select(.state == "to do").id]')" = '["load"]' ]
+}
+
+@test "run: NVIDIA's installer gets what it needs, and its module is built" {
+    local kernel file
+    kernel=$(release_kernel)
+    file=$(installer 580.95.05)
+    sets_up --run "$file"
+    [[ "$output" == *"# sh $file --silent --dkms --no-install-compat32-libs --no-opengl-files"* ]]
+    in_root dkms status | grep "^nvidia/580.95.05, $kernel, x86_64: installed"
+    [ -e "$ROOT/usr/lib/x86_64-linux-gnu/libcuda.so.580.95.05" ]
+    [ ! -e "$ROOT/usr/lib/x86_64-linux-gnu/libnvidia-glcore.so.580.95.05" ]
+    is_all_but_loaded --run "$file"
+    # it stays when nobody asks for another one, and nothing of Debian's is planned beside it
+    is_all_but_loaded
+    [ "$(step driver | jq -r .state)" = 'not needed' ]
+}
+
+@test "run: an upgrade, and a module for a second kernel" {
+    local kernel second
+    kernel=$(release_kernel)
+    sets_up --run "$(installer 580.142)"
+    in_root dkms status | grep "^nvidia/580.142, $kernel, x86_64: installed"
+    run ! grep 580.95.05 <(in_root dkms status; find "$ROOT/usr/lib/x86_64-linux-gnu" "$ROOT/usr/src" -name '*nvidia*')
+    second=${kernel%-amd64}-cloud-amd64
+    kernel_is "$second"
+    sets_up
+    in_root dkms status | grep "^nvidia/580.142, $second, x86_64: installed"
+    in_root dkms status | grep "^nvidia/580.142, $kernel, x86_64: installed"
+    # what doctor says where the module is gone is run as printed
+    in_root dkms remove -m nvidia -v 580.142 -k "$second"
+    local fix
+    fix=$(nvlxc_in_root --json doctor | jq -r '.findings[] | select(.id == "driver-not-built").fix' | head -n 1)
+    [ "$fix" = "dkms autoinstall -k $second" ]
+    in_root sh -c "$fix"
+    in_root dkms status | grep "^nvidia/580.142, $second, x86_64: installed"
+    kernel_is "$kernel"
+    # an installer that fails is said, with where its log is
+    printf 'nouveau 3100672 1 - Live 0x0\n' >"$BATS_TEST_TMPDIR/modules"
+    mount --bind "$BATS_TEST_TMPDIR/modules" "$ROOT/proc/modules"
+    run --separate-stderr nvlxc_in_root host setup --yes --run "$(installer 535.261.03)"
+    umount "$ROOT/proc/modules"
+    [[ "$output$stderr" == *"reboot first, then: nvlxc host setup --run /root/NVIDIA-Linux-x86_64-535.261.03.run"* ]]
+    in_root dkms status | grep "^nvidia/580.142, $kernel, x86_64: installed"
+}
+
+@test "dkms: host setup makes place for Debian's driver, and builds its module for the release's kernel" {
+    local kernel
+    kernel=$(release_kernel)
+    sets_up --from debian
+    [ ! -e "$ROOT/usr/bin/nvidia-uninstall" ]
+    [ ! -e "$ROOT/usr/lib/x86_64-linux-gnu/libcuda.so.580.142" ]
+    run ! grep '^nvidia/' <(in_root dkms status)
     in_root dkms status | grep "^nvidia-current/550.163.01, $kernel, x86_64: installed"
-    [ "$(nvlxc_in_root host setup --dry-run --json |
-        jq -c '[.steps[] | select(.state == "to do").id]')" = '["load"]' ]
+    is_all_but_loaded
 }
 
 @test "dkms: on a 7.x kernel it fails, and host setup says so beforehand" {
