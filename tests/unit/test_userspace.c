@@ -303,6 +303,12 @@ static void test_named_folder(void **state)
     assert_int_equal(nvl_userspace_read_from(&t->root, "", &without, NULL), 0);
     assert_null(without.from);
     assert_false(nvl_userspace_is_from(&without, NULL));
+    static const char *const bad[] = {"", "srv/nvidia\n", "/srv/\033[31m\n"}; /* somebody else's text */
+    for (size_t i = 0; i < NVL_LENGTH(bad); i++) {
+        unlinkat(t->fd, &NVL_DRIVER_FOLDER_FILE[1], 0);
+        put(t, NVL_DRIVER_FOLDER_FILE, bad[i]);
+        assert_null(nvl_driver_folder(&t->root));
+    }
     assert_int_equal(nvl_driver_folder_remember(&t->root, "", NULL), 0);
     assert_int_equal(nvl_driver_folder_remember(&t->root, "", NULL), 0);
     assert_false(nvl_root_exists(&t->root, NVL_DRIVER_FOLDER_FILE));

@@ -1,4 +1,5 @@
 /* nvlxc driver list|sync|prune: the driver bundles that containers get. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -56,8 +57,9 @@ static int folder_of_option(const struct nvl_context *ctx, const char *from, cha
     int r = nvl_output_path(&ctx->root, from, folder, err);
     if (r < 0)
         return r;
-    if (strchr(*folder, '\n') != NULL)
-        return nvl_error_usage(err, "driver sync --from: a folder's path has one line");
+    for (const char *c = *folder; *c != '\0'; c++)
+        if (iscntrl((unsigned char)*c))
+            return nvl_error_usage(err, "driver sync --from: a control character is in the folder's path");
     r = nvl_root_stat(&ctx->root, *folder, 0, &st);
     if (r == 0 && !S_ISDIR(st.st_mode))
         r = -ENOTDIR;
