@@ -7,10 +7,10 @@
 
 #include "base/output_file.h"
 #include "base/paths.h"
+#include "bundle/build.h"
 #include "bundle/list.h"
 #include "cli/cmd/driver_sync.h"
 #include "cli/table.h"
-#include "host/driver_folder.h"
 
 struct driver_values {
     bool dry_run, if_present;
@@ -82,7 +82,7 @@ static int take_folder(const struct nvl_drivers *d, const char *folder, struct n
         nvl_error_hint(err, "give the folder that has libcuda.so.VERSION, or the one above its lib64");
         return -ENOENT;
     }
-    return d->dry_run ? 0 : nvl_driver_folder_remember(&d->ctx->root, folder, err);
+    return d->dry_run ? 0 : nvl_bundle_remember_folder(&d->ctx->root, folder, err);
 }
 
 /* "loaded, in use by 2"; "" for a bundle that nothing needs. */
