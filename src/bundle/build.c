@@ -10,11 +10,13 @@
 
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/output_file.h"
 #include "base/paths.h"
 #include "base/root.h"
 #include "bundle/manifest.h"
 #include "bundle/select.h"
 #include "bundle/store.h"
+#include "host/driver_folder.h"
 
 /* What is being written. */
 struct stage {
@@ -344,4 +346,30 @@ void nvl_sync_result_clear(struct nvl_sync_result *result)
 {
     nvl_selection_clear(&result->selection);
     *result = (struct nvl_sync_result){0};
+}
+
+/* ---- where later syncs look, too ---- */
+
+static int forget_folder(const struct nvl_root *root, struct nvl_error *err)
+{
+    const char *name;
+    nvl_autofd int parent = nvl_root_open_parent(root, NVL_DRIVER_FOLDER_FILE, &name);
+
+    if (parent == -ENOENT || (parent >= 0 && (unlinkat(parent, name, 0) == 0 || errno == ENOENT)))
+        return 0;
+    return nvl_error_errno(err, parent < 0 ? parent : -errno, "cannot remove %s%s", root->name,
+                           NVL_DRIVER_FOLDER_FILE);
+}
+
+int nvl_bundle_remember_folder(const struct nvl_root *root, const char *folder, struct nvl_error *err)
+{
+    nvl_autofree char *text = nvl_xasprintf("%s\n", folder);
+    bool changed;
+
+    if (folder[0] == '\0')
+        return forget_folder(root, err);
+    int r = nvl_root_make_parents(root, NVL_DRIVER_FOLDER_FILE);
+    if (r < 0)
+        return nvl_error_errno(err, r, "cannot make the folder of %s%s", root->name, NVL_DRIVER_FOLDER_FILE);
+    return nvl_output_write(root, NVL_DRIVER_FOLDER_FILE, text, &changed, err);
 }

@@ -26,3 +26,7 @@ int nvl_bundle_sync(const struct nvl_root *root, const struct nvl_userspace *us,
                     bool dry_run, nvl_progress_fn *progress, void *progress_data,
                     struct nvl_sync_result *result, struct nvl_error *err);
 void nvl_sync_result_clear(struct nvl_sync_result *result);
+
+/* From now on the driver's files are looked for in `folder` first (host/driver_folder.h); "" forgets it.
+ * Writes nothing if that is so already. */
+int nvl_bundle_remember_folder(const struct nvl_root *root, const char *folder, struct nvl_error *err);

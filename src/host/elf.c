@@ -61,6 +61,7 @@ static enum nvl_elf_class class_of(Elf *elf)
     case EM_AARCH64:
         return header.e_ident[EI_CLASS] == ELFCLASS64 ? NVL_ELF_64 : NVL_ELF_OTHER; /* x32 is 32 bit */
     case EM_386:
+    case EM_ARM:
         return header.e_ident[EI_CLASS] == ELFCLASS32 ? NVL_ELF_32 : NVL_ELF_OTHER;
     default:
         return NVL_ELF_OTHER;

@@ -32,6 +32,12 @@ enum {
 #define FLAGS_X86_64  0x0303u
 #define FLAGS_AARCH64 0x0a03u
 #define FLAGS_32      0x0003u /* i386 */
+#define FLAGS_ARM     0x0903u /* armhf */
+#ifdef __aarch64__
+#define FLAGS_OWN FLAGS_AARCH64
+#else
+#define FLAGS_OWN FLAGS_X86_64
+#endif
 
 /* Set in the upper half of hwcap if the entry belongs to a glibc-hwcaps folder. */
 #define HWCAP_EXTENSION (1ull << 62)
@@ -135,7 +141,7 @@ static enum nvl_elf_class class_of(uint32_t flags)
 {
     if (flags == FLAGS_X86_64 || flags == FLAGS_AARCH64)
         return NVL_ELF_64;
-    return flags == FLAGS_32 ? NVL_ELF_32 : NVL_ELF_OTHER;
+    return flags == FLAGS_32 || flags == FLAGS_ARM ? NVL_ELF_32 : NVL_ELF_OTHER;
 }
 
 bool nvl_ldcache_entry(const struct nvl_ldcache *cache, size_t i, struct nvl_ldcache_entry *entry)
@@ -163,15 +169,21 @@ static bool has_soname(const struct nvl_ldcache *cache, size_t at, const char *s
 const char *nvl_ldcache_find(const struct nvl_ldcache *cache, enum nvl_elf_class elf, const char *soname)
 {
     size_t size = strlen(soname) + 1;
+    const char *other = NULL; /* of another architecture, as a captured host may have it */
 
     for (size_t i = 0; i < cache->n_entries; i++) {
         size_t at = cache->entries_at + i * NEW_ENTRY;
+        uint32_t flags = get32(cache, at);
         struct nvl_ldcache_entry entry;
-        if (class_of(get32(cache, at)) == elf && has_soname(cache, at, soname, size) &&
-            (get64(cache, at + ENTRY_HWCAP_AT) & HWCAP_EXTENSION) == 0 && nvl_ldcache_entry(cache, i, &entry))
+        if (class_of(flags) != elf || !has_soname(cache, at, soname, size) ||
+            (get64(cache, at + ENTRY_HWCAP_AT) & HWCAP_EXTENSION) != 0 ||
+            !nvl_ldcache_entry(cache, i, &entry))
+            continue;
+        if (elf == NVL_ELF_32 || flags == FLAGS_OWN)
             return entry.path;
+        other = other != NULL ? other : entry.path;
     }
-    return NULL;
+    return other;
 }
 
 void nvl_ldcache_clear(struct nvl_ldcache *cache)

@@ -21,7 +21,7 @@ struct nvl_ldcache {
 };
 
 struct nvl_ldcache_entry {
-    enum nvl_elf_class elf; /* x86-64 is 64; i386 is 32 */
+    enum nvl_elf_class elf; /* x86-64 and arm64 are 64; i386 and armhf are 32 */
     const char *soname;     /* both point into the cache */
     const char *path;
 };
@@ -32,7 +32,8 @@ int nvl_ldcache_read(struct nvl_ldcache *cache, const struct nvl_root *root);
 int nvl_ldcache_parse(struct nvl_ldcache *cache, char *data, size_t len);
 /* False if the entry's offsets lead outside the file. */
 bool nvl_ldcache_entry(const struct nvl_ldcache *cache, size_t i, struct nvl_ldcache_entry *entry);
-/* The path that the loader takes for this soname: the first entry of that class (glibc-hwcaps variants, which
- * the driver never has, are skipped). NULL for none. */
+/* The path that the loader takes for this soname: the first entry of that class, of this program's
+ * architecture if there is one (glibc-hwcaps variants, which the driver never has, are skipped). NULL for
+ * none. */
 const char *nvl_ldcache_find(const struct nvl_ldcache *cache, enum nvl_elf_class elf, const char *soname);
 void nvl_ldcache_clear(struct nvl_ldcache *cache);

@@ -212,6 +212,38 @@ static void test_manifest(void **state)
     assert_string_equal(same, text);
 }
 
+/* armhf libraries beside an arm64 driver's. */
+static void test_arm(void **state)
+{
+    const struct temp_root *t = *state;
+    static const char arm32[] = "/usr/lib/arm-linux-gnueabihf/libcuda.so." V;
+    struct tiny64 wide;
+    struct tiny32 narrow;
+
+    make_elf64(&wide, "libcuda.so.1");
+    make_elf32(&narrow, "libcuda.so.1");
+    wide.head.e_machine = EM_AARCH64;
+    narrow.head.e_machine = EM_ARM;
+    put_bytes(t, "/usr/lib/aarch64-linux-gnu/libcuda.so." V, &wide, sizeof wide);
+    put_bytes(t, arm32, &narrow, sizeof narrow);
+    assert_true(sync_well(t));
+    assert_link(t, BUNDLE "/lib64/libcuda.so.1", "libcuda.so." V);
+    assert_link(t, BUNDLE "/lib32/libcuda.so.1", "libcuda.so." V);
+}
+
+static void test_remember(void **state)
+{
+    const struct temp_root *t = *state;
+
+    assert_int_equal(nvl_bundle_remember_folder(&t->root, "", NULL), 0);
+    assert_false(has(t, "/etc"));
+    assert_int_equal(nvl_bundle_remember_folder(&t->root, "/srv/nvidia", NULL), 0);
+    assert_text(t, NVL_DRIVER_FOLDER_FILE, "/srv/nvidia\n");
+    assert_int_equal(nvl_bundle_remember_folder(&t->root, "", NULL), 0);
+    assert_int_equal(nvl_bundle_remember_folder(&t->root, "", NULL), 0);
+    assert_false(has(t, NVL_DRIVER_FOLDER_FILE));
+}
+
 /* A library may claim another's soname: by accident, or since it is a copy under another name. */
 static void test_soname_of_another(void **state)
 {
@@ -463,7 +495,7 @@ static void put_run(const struct temp_root *t)
     put_text(t, RUNLIB "/nvidia-application-profiles-" RUN "-rc", "{}");
     put_text(t, RUNLIB "/nvidia_icd.json", "{\"ICD\" : {\"library_path\": \"libGLX_nvidia.so.0\"}}");
     put_platforms(t);
-    assert_int_equal(nvl_driver_folder_remember(&t->root, RUNLIB, NULL), 0);
+    assert_int_equal(nvl_bundle_remember_folder(&t->root, RUNLIB, NULL), 0);
 }
 
 static void test_run_folder(void **state)
@@ -960,6 +992,8 @@ int main(void)
         cmocka_unit_test(test_manifest_damaged),
         TEST(test_content),
         TEST(test_build),
+        TEST(test_arm),
+        TEST(test_remember),
         cmocka_unit_test(test_soname_of_another),
         TEST(test_missing),
         cmocka_unit_test(test_branches),

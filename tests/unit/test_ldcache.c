@@ -13,13 +13,22 @@ struct made_entry {
     const char *soname, *path;
 };
 
+#ifdef __aarch64__
+#define OWN   0x0a03
+#define OTHER 0x0303
+#else
+#define OWN   0x0303
+#define OTHER 0x0a03
+#endif
+
 #define HWCAPS (1ull << 62 | 3ull << 32) /* a glibc-hwcaps folder, some level */
 
 static const struct made_entry made[] = {
+    {OTHER, 0, "libcuda.so.1", "/lib/other-linux-gnu/libcuda.so.1"},
     {0x0303, HWCAPS, "libcuda.so.1", "/usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libcuda.so.1"},
     {0x0003, 0, "libcuda.so.1", "/lib/i386-linux-gnu/libcuda.so.1"},
-    {0x0303, 0, "libcuda.so.1", "/lib/x86_64-linux-gnu/libcuda.so.1"},
-    {0x0303, 0, "libcuda.so.1", "/opt/second/libcuda.so.1"},
+    {OWN, 0, "libcuda.so.1", "/lib/own-linux-gnu/libcuda.so.1"},
+    {OWN, 0, "libcuda.so.1", "/opt/second/libcuda.so.1"},
     {0x0803, 0, "libx32.so.1", "/libx32/libx32.so.1"},
     {0x0a03, 0, "libarm.so.1", "/lib/aarch64-linux-gnu/libarm.so.1"},
     {0x0303, 0, "libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6"},
@@ -92,10 +101,10 @@ static void check_made(struct nvl_buf *b)
         assert_string_equal(e.path, made[i].path);
     }
     assert_false(nvl_ldcache_entry(&cache, NVL_LENGTH(made), &e));
-    assert_string_equal(nvl_ldcache_find(&cache, NVL_ELF_64, "libcuda.so.1"), made[2].path);
-    assert_string_equal(nvl_ldcache_find(&cache, NVL_ELF_32, "libcuda.so.1"), made[1].path);
-    assert_string_equal(nvl_ldcache_find(&cache, NVL_ELF_64, "libarm.so.1"), made[5].path);
-    assert_string_equal(nvl_ldcache_find(&cache, NVL_ELF_OTHER, "libx32.so.1"), made[4].path);
+    assert_string_equal(nvl_ldcache_find(&cache, NVL_ELF_64, "libcuda.so.1"), made[3].path);
+    assert_string_equal(nvl_ldcache_find(&cache, NVL_ELF_32, "libcuda.so.1"), made[2].path);
+    assert_string_equal(nvl_ldcache_find(&cache, NVL_ELF_64, "libarm.so.1"), made[6].path);
+    assert_string_equal(nvl_ldcache_find(&cache, NVL_ELF_OTHER, "libx32.so.1"), made[5].path);
     assert_null(nvl_ldcache_find(&cache, NVL_ELF_64, "libcuda.so"));
     assert_null(nvl_ldcache_find(&cache, NVL_ELF_64, "libcuda.so.10"));
     assert_null(nvl_ldcache_find(&cache, NVL_ELF_32, "libc.so.6"));

@@ -291,7 +291,7 @@ static void test_named_folder(void **state)
     put(t, "/srv/NVIDIA-Linux-580/32/libcuda.so.580.95.05", "");
     put_link(t, "/srv/nvidia", "NVIDIA-Linux-580");
     check(t, "/usr/lib64 64 550.90.07\n550.90.07");
-    assert_int_equal(nvl_driver_folder_remember(&t->root, "/srv/nvidia", NULL), 0);
+    put(t, NVL_DRIVER_FOLDER_FILE, "/srv/nvidia\n");
     check(
         t,
         "/srv/NVIDIA-Linux-580 64 580.95.05\n/srv/NVIDIA-Linux-580/32 32 580.95.05\n/usr/lib64 64 550.90.07\n"
@@ -303,9 +303,12 @@ static void test_named_folder(void **state)
     assert_int_equal(nvl_userspace_read_from(&t->root, "", &without, NULL), 0);
     assert_null(without.from);
     assert_false(nvl_userspace_is_from(&without, NULL));
-    assert_int_equal(nvl_driver_folder_remember(&t->root, "", NULL), 0);
-    assert_int_equal(nvl_driver_folder_remember(&t->root, "", NULL), 0);
-    assert_false(nvl_root_exists(&t->root, NVL_DRIVER_FOLDER_FILE));
+    static const char *const bad[] = {"", "srv/nvidia\n", "/srv/\033[31m\n"}; /* somebody else's text */
+    for (size_t i = 0; i < NVL_LENGTH(bad); i++) {
+        unlinkat(t->fd, &NVL_DRIVER_FOLDER_FILE[1], 0);
+        put(t, NVL_DRIVER_FOLDER_FILE, bad[i]);
+        assert_null(nvl_driver_folder(&t->root));
+    }
     check(t, "/usr/lib64 64 550.90.07\n550.90.07");
 }
 

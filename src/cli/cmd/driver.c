@@ -1,4 +1,5 @@
 /* nvlxc driver list|sync|prune: the driver bundles that containers get. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -6,10 +7,10 @@
 
 #include "base/output_file.h"
 #include "base/paths.h"
+#include "bundle/build.h"
 #include "bundle/list.h"
 #include "cli/cmd/driver_sync.h"
 #include "cli/table.h"
-#include "host/driver_folder.h"
 
 struct driver_values {
     bool dry_run, if_present;
@@ -56,8 +57,9 @@ static int folder_of_option(const struct nvl_context *ctx, const char *from, cha
     int r = nvl_output_path(&ctx->root, from, folder, err);
     if (r < 0)
         return r;
-    if (strchr(*folder, '\n') != NULL)
-        return nvl_error_usage(err, "driver sync --from: a folder's path has one line");
+    for (const char *c = *folder; *c != '\0'; c++)
+        if (iscntrl((unsigned char)*c))
+            return nvl_error_usage(err, "driver sync --from: a control character is in the folder's path");
     r = nvl_root_stat(&ctx->root, *folder, 0, &st);
     if (r == 0 && !S_ISDIR(st.st_mode))
         r = -ENOTDIR;
@@ -80,7 +82,7 @@ static int take_folder(const struct nvl_drivers *d, const char *folder, struct n
         nvl_error_hint(err, "give the folder that has libcuda.so.VERSION, or the one above its lib64");
         return -ENOENT;
     }
-    return d->dry_run ? 0 : nvl_driver_folder_remember(&d->ctx->root, folder, err);
+    return d->dry_run ? 0 : nvl_bundle_remember_folder(&d->ctx->root, folder, err);
 }
 
 /* "loaded, in use by 2"; "" for a bundle that nothing needs. */

@@ -233,7 +233,7 @@ static void find_own_drivers(const struct nvl_container_facts *facts, struct nvl
     nvl_auto(nvl_userspace_clear) struct nvl_userspace us = {0};
     const char *version = facts->host->host.driver.version;
 
-    if (nvl_userspace_read(&facts->rootfs, &us, NULL) < 0)
+    if (nvl_userspace_read_from(&facts->rootfs, "", &us, NULL) < 0)
         return;
     for (size_t i = 0; i < us.n_dirs; i++) {
         const struct nvl_library_dir *dir = &us.dirs[i];
