@@ -54,7 +54,7 @@ static bool is_driver_file(const char *name)
 }
 
 /* The path of the driver's module for a kernel; NULL for none; the caller frees. */
-static char *find_module(const struct nvl_root *root, const char *kernel)
+static char *find_built_module(const struct nvl_root *root, const char *kernel)
 {
     /* dkms; openSUSE; the .run installer; Fedora's, of both flavors; Arch's; NixOS's */
     static const char *const folders[] = {"updates/dkms", "updates",      "kernel/drivers/video",
@@ -79,7 +79,7 @@ static void find_other_kernels(const struct nvl_root *root, const char *running,
 
     nvl_root_list(root, MODULES_FOLDER, &names);
     for (size_t i = names.count; i-- > 0;) {
-        nvl_autofree char *module = find_module(root, names.items[i]);
+        nvl_autofree char *module = find_built_module(root, names.items[i]);
         if (module != NULL && (running == NULL || strcmp(names.items[i], running) != 0))
             nvl_strv_push(kernels, names.items[i]);
     }
@@ -452,7 +452,7 @@ void nvl_installed_driver_read(const struct nvl_root *root, const struct nvl_sys
     if (system->kernel != NULL) {
         nvl_autofree char *build = nvl_xasprintf(MODULES_FOLDER "/%s/build", system->kernel);
         d->has_headers = nvl_root_exists(root, build);
-        d->module = find_module(root, system->kernel);
+        d->module = find_built_module(root, system->kernel);
         if (d->module == NULL && d->dkms_name != NULL)
             read_log(root, system->kernel, d);
     }

@@ -72,6 +72,23 @@ static const char *archive_package(const char *package)
     return package;
 }
 
+const char *nvl_archive_set(const char *package)
+{
+    static const char *const draws[] = {"libglx-",           "libegl-",
+                                        "libgles-",          "libnvidia-glcore",
+                                        "libnvidia-eglcore", "libnvidia-glvkspirv",
+                                        "libnvidia-rtcore",  "nvidia-vulkan-",
+                                        "nvidia-egl-",       "libnvidia-allocator",
+                                        "libnvoptix",        "libnvidia-ngx"};
+
+    for (size_t i = 0; i < NVL_LENGTH(draws); i++)
+        if (nvl_has_prefix(package, draws[i]))
+            return "nvidia-driver-libs";
+    bool is_same = strcmp(package, "nvidia-vdpau-driver") == 0 || nvl_has_prefix(package, "xserver-");
+
+    return is_same ? package : "nvidia-driver-cuda";
+}
+
 char *nvl_package_here(const struct nvl_installed_driver *installed, const char *package)
 {
     return installed->origin == NVL_ORIGIN_ARCHIVE ? nvl_xstrdup(archive_package(package))

@@ -11,6 +11,9 @@ char *nvl_series_package(const char *package, const char *series);
 /* The package that has the files of Debian's `package` on this host: of its series, or of NVIDIA's archive.
  * The caller frees. */
 char *nvl_package_here(const struct nvl_installed_driver *installed, const char *package);
+/* For a first installation from NVIDIA's archive: the set that brings the files of Debian's `package`, for
+ * compute or for graphics. Where the set is installed it brings nothing. */
+const char *nvl_archive_set(const char *package);
 /* The module's package of NVIDIA's archive; for flavor UNKNOWN the installed one, else the open one. With a
  * known flavor `installed` may be NULL. */
 const char *nvl_archive_module(const struct nvl_installed_driver *installed, enum nvl_flavour flavour);

@@ -79,10 +79,9 @@ void nvl_header_packages(const struct nvl_setup_facts *facts, const struct nvl_c
 /* The package of `source` that has the files of Debian's `package`. */
 static void push_package(const struct nvl_choice *choice, const char *package, struct nvl_strv *packages)
 {
-    const struct nvl_installed_driver source = {
-        .origin = choice->kind == NVL_CHOICE_ARCHIVE ? NVL_ORIGIN_ARCHIVE : NVL_ORIGIN_DEBIAN,
-        .series = choice->series};
-    nvl_autofree char *name = nvl_package_here(&source, package);
+    nvl_autofree char *name = choice->kind == NVL_CHOICE_ARCHIVE
+                                  ? nvl_xstrdup(nvl_archive_set(package))
+                                  : nvl_series_package(package, choice->series);
 
     nvl_strv_push_once(packages, name);
 }
