@@ -412,7 +412,7 @@ refuses() {
     gpu 1b80
     kernel 6.12.107+deb13-amd64
     [[ "$(words branch --from nvidia)" == *' nvidia-driver-pinning-580' ]]
-    [[ "$(words driver --from nvidia)" == *' nvidia-kernel-dkms nvidia-driver-cuda libcuda1 '* ]]
+    [[ "$(words driver --from nvidia)" == *' nvidia-kernel-dkms nvidia-driver-cuda' ]]
     gpu 1004
     refuses --from nvidia
     says "NVIDIA's archive for Debian trixie has no driver of branch 470"
