@@ -79,11 +79,11 @@ is_all_but_loaded() {
     in_root dkms status | grep "^nvidia/580.142, $second, x86_64: installed"
     kernel_is "$kernel"
     # an installer that fails is said, with where its log is
-    printf 'nouveau 3100672 1 - Live 0x0\n' >"$BATS_TEST_TMPDIR/modules"
-    mount --bind "$BATS_TEST_TMPDIR/modules" "$ROOT/proc/modules"
-    run --separate-stderr nvlxc_in_root host setup --yes --run "$(installer 535.261.03)"
-    umount "$ROOT/proc/modules"
-    [[ "$output$stderr" == *"reboot first, then: nvlxc host setup --run /root/NVIDIA-Linux-x86_64-535.261.03.run"* ]]
+    mv "$ROOT/usr/include/stdlib.h" "$BATS_TEST_TMPDIR/"
+    run --separate-stderr nvlxc_in_root host setup --yes --run "$(installer 580.178.04)"
+    mv "$BATS_TEST_TMPDIR/stdlib.h" "$ROOT/usr/include/"
+    [ "$status" = 1 ]
+    [[ "$stderr" == *"(driver): sh ended with status 1; /var/log/nvidia-installer.log has the error"* ]]
     in_root dkms status | grep "^nvidia/580.142, $kernel, x86_64: installed"
 }
 
