@@ -11,6 +11,8 @@ setup_file() {
     export ROOT="$BATS_FILE_TMPDIR/debian-13"
     make_root debian-13 "$ROOT"
     in_root apt-get update
+    # a host has its kernel's image
+    in_root apt-get install --yes --no-install-recommends linux-image-amd64 initramfs-tools
     kernel_is "$(release_kernel)"
 }
 
