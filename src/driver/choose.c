@@ -5,6 +5,7 @@
 
 #include "driver/choose_nvidia.h"
 #include "driver/origin.h"
+#include "driver/package_names.h"
 
 /* dkms builds for the running kernel and for the newest, if it finds their headers; a failing build makes the
  * package fail. Source: dkms's common.postinst. */
@@ -324,11 +325,19 @@ static bool refuse_present(const struct nvl_driver_need *need, struct nvl_choice
     bool is_replaceable = c->kind == NVL_CHOICE_PACKAGE;
     if (!is_archive && !is_replaceable)
         return c->problem != NULL; /* which says more */
-    nvl_choice_clear(c);
+    nvl_autofree char *base = nvl_series_package("nvidia-alternative", need->installed->series);
+    c->kind = NVL_CHOICE_NONE;
+    if (is_archive)
+        free(TAKE_PTR(c->version));
+    free(c->problem);
+    free(c->hint);
     c->problem = nvl_xasprintf("%s %s is installed, and does not fit: %s", need->installed->package,
                                need->installed->package_version, why);
-    c->hint =
-        nvl_xasprintf("nvlxc host setup --from %s", is_archive ? "nvidia upgrades it" : "debian replaces it");
+    c->hint = is_archive
+                  ? nvl_xstrdup("nvlxc host setup --from nvidia upgrades it")
+                  : nvl_xasprintf("apt purge %s %s (look at what it lists), then run host setup again: it "
+                                  "installs %s",
+                                  base, need->installed->package, c->version);
     return true;
 }
 

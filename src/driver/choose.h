@@ -7,7 +7,9 @@
 #include "driver/by_hand.h"
 
 enum nvl_choice_kind {
-    NVL_CHOICE_NONE, /* no driver that may be chosen fits: `problem` and `hint` say why, and what remains */
+    /* none can be installed now: `problem` and `hint` say why, and what remains. With a `version`: that one
+     * fits, once the user has removed what is there */
+    NVL_CHOICE_NONE,
     NVL_CHOICE_PACKAGE, /* Debian's packages of `branch` */
     NVL_CHOICE_ARCHIVE, /* NVIDIA's archive, if the user wants it: the newest driver there, or of `branch` */
     NVL_CHOICE_RUN,     /* the installer that the user has */

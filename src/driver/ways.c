@@ -305,7 +305,7 @@ static struct nvl_driver_way *find_recommended(const struct nvl_driver_need *nee
 
     if (c->is_final || !nvl_has_host_gpu(need))
         return present;
-    if (c->kind == NVL_CHOICE_PACKAGE)
+    if (c->kind == NVL_CHOICE_PACKAGE || (c->kind == NVL_CHOICE_NONE && c->version != NULL))
         return find_chosen(c, ways);
     if (present != NULL)
         return present;

@@ -6,10 +6,11 @@
 #include "driver/origin.h"
 #include "host/gpu_claims.h"
 #include "host/gpu_state.h"
+#include "host/modprobe.h"
 #include "host/module.h"
 #include "setup/sources.h"
 
-#define NVL_SETUP_BLACKLIST "/etc/modprobe.d/nvlxc.conf"
+#define NVL_SETUP_BLACKLIST NVL_MODPROBE_FILE
 #define NVL_SETUP_BOOT_UNIT "nvlxc-boot.service"
 
 struct nvl_setup_package {

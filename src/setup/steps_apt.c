@@ -58,7 +58,7 @@ static void add_backports(struct nvl_setup *s)
     nvl_autofree char *suite = nvl_xasprintf("%s-backports", codename), *pin = pin_text(codename);
     const struct nvl_source *debian = nvl_sources_find(&s->facts->sources, codename);
 
-    if (!s->choice->backports || debian == NULL) {
+    if (!comes_from_debian(s) || !s->choice->backports || debian == NULL) {
         nvl_setup_step_add(s->plan, "backports", "backports, for the driver only", NVL_SETUP_NOT_NEEDED,
                            comes_from_debian(s)
                                ? nvl_xasprintf("the driver comes from %s", codename)
