@@ -108,5 +108,6 @@ void nvl_choose_archive(const struct nvl_driver_need *need, struct nvl_choice *c
     c->flavour = flavour != NVL_FLAVOUR_UNKNOWN ? flavour : NVL_FLAVOUR_OPEN;
     c->kernel = nvl_xstrdup(need->system->kernel);
     c->fits_newest = true; /* as its newest driver does, or none */
-    c->reason = nvl_xasprintf("NVIDIA's archive, %s%s", by_hand.text, unknown);
+    c->reason = nvl_xasprintf("the newest of NVIDIA's archive%s%s%s", last != NULL ? ", of branch " : "",
+                              last != NULL ? last : "", unknown);
 }

@@ -26,6 +26,11 @@ setup() {
     load "$NVL_SOURCE/tests/setup/chroot.bash"
 }
 
+teardown() {
+    [ -z "${SERVER:-}" ] || kill "$SERVER"
+    rm -f "$ROOTS"/*/etc/apt/apt.conf.d/91archive
+}
+
 # on KIND: that root, with the sources as they were made and the release's own kernel.
 on() {
     export ROOT="$ROOTS/$1"
@@ -208,8 +213,6 @@ stops_at_headers() {
     touch "$ROOT/boot/vmlinuz-6.17.13-own"
     run --separate-stderr nvlxc_in_root host setup --yes --from nvidia
     rm -r "$ROOT/lib/modules/6.17.13-own" "$ROOT/boot/vmlinuz-6.17.13-own"
-    kill "$SERVER"
-    rm "$ROOT/etc/apt/apt.conf.d/91archive"
     echo "$output$stderr"
     [ "$status" = 1 ]
     [[ "$stderr" == *"apt would install 580.95.05-1: driver 580.95.05 does not fit kernel 6.17.13-own: builds up to kernel 6.16"* ]]

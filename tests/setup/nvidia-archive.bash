@@ -31,7 +31,7 @@ serve_archive() {
     gnupg=$(mktemp -d "$BATS_TEST_TMPDIR/gnupg.XXXXXX")
     mkdir -p "$path"
     cp "$ARCHIVE"/*.deb "$path/"
-    (cd "$path" && dpkg-scanpackages --multiversion . >Packages 2>&3)
+    (cd "$path" && dpkg-scanpackages --multiversion . >Packages 2>"$ARCHIVE.said")
     printf 'Origin: NVIDIA\nLabel: NVIDIA CUDA\nDate: %s\nSHA256:\n %s %s Packages\n' "$(date -uR)" \
         "$(sha256sum "$path/Packages" | cut -d ' ' -f 1)" "$(stat -c %s "$path/Packages")" >"$path/Release"
     gpg --homedir "$gnupg" --batch --quiet --passphrase '' --quick-generate-key 'cudatools <cudatools@nvidia.com>' rsa2048 sign 2>&3
@@ -39,11 +39,13 @@ serve_archive() {
     gpg --homedir "$gnupg" --armor --export >"$path/3bf863cc.pub"
     gpgconf --homedir "$gnupg" --kill all
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=developer.download.nvidia.com \
-        -addext subjectAltName=DNS:developer.download.nvidia.com -keyout "$BATS_TEST_TMPDIR/tls.key" -out "$BATS_TEST_TMPDIR/tls.crt" 2>&3
+        -addext subjectAltName=DNS:developer.download.nvidia.com -keyout "$BATS_TEST_TMPDIR/tls.key" -out "$BATS_TEST_TMPDIR/tls.crt" 2>"$ARCHIVE.said"
     # an address that nothing else has
     python3 - "$address" "$ARCHIVE.served" "$BATS_TEST_TMPDIR/tls" 3>&- >"$BATS_TEST_TMPDIR/served" 2>&1 <<'SERVER' &
 import functools, http.server, ssl, sys
-handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=sys.argv[2])
+class Handler(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # keeps the connection open: an end without TLS's goodbye is an error to apt
+handler = functools.partial(Handler, directory=sys.argv[2])
 server = http.server.ThreadingHTTPServer((sys.argv[1], 443), handler)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(sys.argv[3] + ".crt", sys.argv[3] + ".key")
