@@ -6,6 +6,7 @@
 #include "driver/choose_nvidia.h"
 #include "driver/origin.h"
 #include "driver/package_names.h"
+#include "host/module.h"
 
 /* dkms builds for the running kernel and for the newest, if it finds their headers; a failing build makes the
  * package fail. Source: dkms's common.postinst. */
@@ -263,16 +264,14 @@ static char *branch_of(const char *package_version)
     return nvl_xstrndup(upstream, strspn(upstream, "0123456789"));
 }
 
-/* The driver of the host for virtual GPUs: nothing is put over it, since virtual machines may live of it. */
+/* Nothing is put over it: virtual machines may depend on it. */
 static void say_vgpu_host(struct nvl_choice *c)
 {
     c->is_final = true;
-    c->problem =
-        nvl_xstrdup("NVIDIA's host driver for virtual GPUs is installed: it has no CUDA, neither for this "
-                    "host nor for containers");
+    c->problem = nvl_xstrdup(nvl_vgpu_text);
     c->hint =
-        nvl_xstrdup("remove it (nvidia-uninstall) and install NVIDIA's ordinary driver, or a merged one that "
-                    "has both; virtual machines lose their vGPUs with the ordinary one");
+        nvl_xstrdup("remove it (nvidia-uninstall), and run host setup again; virtual machines lose their "
+                    "vGPUs then, unless a merged driver takes its place");
 }
 
 /* Why installed packages stay though others would be chosen: they are from NVIDIA's archive, of a series, or
