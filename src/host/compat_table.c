@@ -130,6 +130,15 @@ static const struct field *field_of(const struct field *fields, size_t n, const 
     return NULL;
 }
 
+/* "ids flavours" has "ids", not "id". */
+static bool has_word(const char *words, const char *word)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv list = {0};
+
+    nvl_strv_split(&list, words, " ");
+    return nvl_strv_contains(&list, word);
+}
+
 /* Reads the texts of a row, and refuses keys that are none of them and not one of `lists`. */
 static int read_texts(json_t *item, const struct field *fields, size_t n, const char *lists, void *row,
                       const struct place *at)
@@ -142,7 +151,7 @@ static int read_texts(json_t *item, const struct field *fields, size_t n, const 
     json_object_foreach(item, key, value)
     {
         const struct field *field = field_of(fields, n, key);
-        if (field == NULL && strstr(lists, key) == NULL)
+        if (field == NULL && !has_word(lists, key))
             return refuse_row(at, key, "is no key of such a row");
         if (field == NULL || json_is_null(value))
             continue;

@@ -384,6 +384,7 @@ local_table() {
 {"format": 1, "kernels": [{"branch": "580", "basis": "built", "source": "x"}, {"branch": 580}]}|kernels, row 2: 'branch' must be a branch, such as "580"
 {"format": 1, "kernels": [{"branch": "580", "max": "7", "basis": "built", "source": "x"}]}|kernels, row 1: 'max' must be two numbers, such as "6.17"
 {"format": 1, "kernels": [{"branch": "580", "flavor": "open", "basis": "built", "source": "x"}]}|kernels, row 1: 'flavor' is no key of such a row
+{"format": 1, "kernels": [{"branch": "580", "fail": ["6.17"], "basis": "built", "source": "x"}]}|kernels, row 1: 'fail' is no key of such a row
 {"format": 1, "kernels": [{"branch": "580", "basis": "heard", "source": "x"}]}|kernels, row 1: 'basis' must be "built"
 {"format": 1, "kernels": [{"branch": "580", "basis": "built"}]}|kernels, row 1: 'source' is missing
 {"format": 1, "kernels": [{"branch": "580", "fails": ["x"], "basis": "built", "source": "x"}]}|kernels, row 1: 'fails' must be two numbers
