@@ -105,11 +105,16 @@ is_all_but_loaded() {
 # The root as it looks while its driver is loaded on the GPU of a fixture host: for commands that only read.
 loaded_view() {
     VIEW="$BATS_TEST_TMPDIR/view"
-    local host="$NVL_SOURCE/tests/hosts/a5500-550"
     mkdir "$VIEW"
+    # copies: whoever removes the view shall not reach the checkout
+    cp -a "$NVL_SOURCE/tests/hosts/a5500-550/"{proc,sys} "$BATS_TEST_TMPDIR/"
     mount --bind "$ROOT" "$VIEW"
-    mount --bind "$host/proc" "$VIEW/proc"
-    mount --bind "$host/sys" "$VIEW/sys"
+    mount --bind "$BATS_TEST_TMPDIR/proc" "$VIEW/proc"
+    mount --bind "$BATS_TEST_TMPDIR/sys" "$VIEW/sys"
+}
+
+teardown() {
+    umount "${VIEW:-/no-view}/sys" "${VIEW:-/no-view}/proc" "${VIEW:-/no-view}" 2>/dev/null || true
 }
 
 # fix_of ID: the commands that doctor prints for it there.
@@ -122,7 +127,7 @@ fix_of() {
     loaded_view
     [ -z "$(fix_of libraries-absent)$(fix_of firmware-missing)" ]
     in_root apt-get remove --yes libcuda1 libnvidia-ml1
-    fix=$(fix_of libraries-absent)
+    fix=$(fix_of libraries-absent | head -n 1) # then the bundle is made anew
     echo "$fix"
     [ "$fix" = "apt install libcuda1 nvidia-smi   # version 550.163.01" ]
     in_root sh -c "${fix/apt install/apt-get install --yes}"
@@ -133,7 +138,6 @@ fix_of() {
     [ "$fix" = "apt install --reinstall firmware-nvidia-gsp" ]
     in_root sh -c "${fix/apt install/apt-get install --yes}"
     [ -z "$(fix_of firmware-missing)" ]
-    umount "$VIEW/sys" "$VIEW/proc" "$VIEW"
 }
 
 @test "dkms: on a 7.x kernel it fails, and host setup says so beforehand" {
