@@ -5,6 +5,7 @@
 
 #include "driver/installer_file.h"
 #include "driver/origin.h"
+#include "driver/run_file.h"
 
 char *nvl_driver_misfit_text(const struct nvl_driver_need *need, const char *version,
                              enum nvl_flavour flavour)
@@ -59,6 +60,11 @@ void nvl_choose_installer(const struct nvl_driver_need *need, struct nvl_choice 
                                    "the host nor for containers",
                                    file->path);
         c->hint = nvl_xstrdup("use NVIDIA's ordinary driver, or a merged one that has both");
+        return;
+    }
+    if (file->architecture != NULL && strcmp(file->architecture, NVL_RUN_MACHINE) != 0) {
+        c->problem = nvl_xasprintf("%s is for machines of another kind (%s)", file->path, file->architecture);
+        c->hint = nvl_xasprintf("download NVIDIA-Linux-" NVL_RUN_MACHINE "-%s.run", file->version);
         return;
     }
     if ((c->problem = nvl_driver_misfit_text(need, file->version, flavour)) != NULL) {

@@ -42,18 +42,31 @@ static int refuse_file(const char *path, const char *label, struct nvl_error *er
     return -EINVAL;
 }
 
+/* "NVIDIA-Linux-x86_64-580.105.08", "NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm": all that matters. */
+static bool read_folder(const char *folder, struct nvl_installer_file *file)
+{
+    static const char prefix[] = "NVIDIA-Linux-";
+
+    if (!nvl_has_prefix(folder, prefix))
+        return false;
+    const char *machine = folder + strlen(prefix), *dash = strchr(machine, '-');
+    if (dash == NULL)
+        return false;
+    size_t len = strspn(dash + 1, "0123456789.");
+    file->architecture = nvl_xstrndup(machine, (size_t)(dash - machine));
+    file->version = nvl_xstrndup(dash + 1, len);
+    file->is_vgpu_host = strstr(dash, "-vgpu-kvm") != NULL;
+    return nvl_is_version(file->version, len);
+}
+
 static int parse_header(const char *text, size_t len, struct nvl_installer_file *file, struct nvl_error *err)
 {
     nvl_autofree char *label = find_variable(text, len, "label");
     nvl_autofree char *folder = find_variable(text, len, "targetdir");
     bool is_script = len > 2 && memcmp(text, "#!", 2) == 0;
 
-    file->version = find_variable(text, len, "version_string");
-    file->architecture = find_variable(text, len, "TARGET_ARCH");
-    if (!is_script || folder == NULL || !nvl_has_prefix(folder, "NVIDIA-Linux-") || file->version == NULL ||
-        !nvl_is_version(file->version, strlen(file->version)))
+    if (!is_script || folder == NULL || !read_folder(folder, file))
         return refuse_file(file->path, is_script ? label : NULL, err);
-    file->is_vgpu_host = strstr(folder, "-vgpu-kvm") != NULL;
     return 0;
 }
 

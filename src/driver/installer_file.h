@@ -9,7 +9,7 @@ struct nvl_error;
 struct nvl_installer_file {
     char *path;         /* absolute, without links */
     char *version;      /* "580.105.08" */
-    char *architecture; /* "x86_64", "aarch64" */
+    char *architecture; /* "x86_64", "aarch64", as NVIDIA names it */
     bool is_vgpu_host;  /* the host driver for virtual GPUs, which has no CUDA */
 };
 

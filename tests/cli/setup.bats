@@ -356,6 +356,8 @@ refuses() {
     says "(10de:1b80, Pascal): dropped Pascal"
     refuses --run "$(installer 550.90.05 NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm)"
     says "host driver for virtual GPUs: it has no CUDA"
+    refuses --run "$(installer 580.105.08 NVIDIA-Linux-aarch64-580.105.08)"
+    says "is for machines of another kind (aarch64); download NVIDIA-Linux-x86_64-580.105.08.run"
     # what the table does not know is the user's to know
     gpu 3002
     run plan --run "$(installer 595.58.03)"
