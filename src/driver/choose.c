@@ -392,10 +392,13 @@ static void choose_by_release(const struct nvl_driver_need *need, enum nvl_wish_
         c->is_final = true;
         return;
     }
-    if (wish == NVL_WISH_RUN || wish == NVL_WISH_ARCHIVE) {
-        if (say_gpus_are_in_conflict(need, c))
-            return;
-        (wish == NVL_WISH_RUN ? nvl_choose_installer : nvl_choose_archive)(need, c);
+    if (wish == NVL_WISH_RUN) {
+        nvl_choose_installer(need, c);
+        return;
+    }
+    if (wish == NVL_WISH_ARCHIVE) {
+        if (!say_gpus_are_in_conflict(need, c))
+            nvl_choose_archive(need, c);
         return;
     }
     if (wish == NVL_WISH_BEST && need->installed->origin == NVL_ORIGIN_RUN && !need->loaded->loaded) {

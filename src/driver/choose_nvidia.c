@@ -47,7 +47,7 @@ static char *unknown_text(const struct nvl_driver_need *need)
                        : nvl_xstrdup("");
 }
 
-void nvl_choose_installer(const struct nvl_driver_need *need, struct nvl_choice *c)
+static void choose_installer(const struct nvl_driver_need *need, struct nvl_choice *c)
 {
     const struct nvl_installer_file *file = need->wish->installer;
     const char *there = need->installed->version;
@@ -84,6 +84,37 @@ void nvl_choose_installer(const struct nvl_driver_need *need, struct nvl_choice 
     bool is_older = there[0] != '\0' && nvl_version_compare(file->version, there) < 0;
     c->reason = nvl_xasprintf("%s of NVIDIA's installer%s%s%s", file->version,
                               is_older ? ", older than the installed " : "", is_older ? there : "", unknown);
+}
+
+/* Of two GPUs that no driver has together the user's file chooses one. */
+static bool choose_for_one(const struct nvl_driver_need *need, const struct nvl_gpu *gpu,
+                           const struct nvl_gpu *left_out, struct nvl_choice *c)
+{
+    struct nvl_gpu alone = *gpu;
+    struct nvl_gpus gpus = {.items = &alone, .count = 1};
+    struct nvl_driver_need its = *need;
+
+    its.gpus = &gpus;
+    choose_installer(&its, c);
+    if (c->kind != NVL_CHOICE_RUN)
+        return false;
+    nvl_autofree char *reason = c->reason, *which = nvl_gpu_generation_text(need, left_out);
+    c->reason = nvl_xasprintf("%s; %s stays without a driver: none has both", reason, which);
+    return true;
+}
+
+void nvl_choose_installer(const struct nvl_driver_need *need, struct nvl_choice *c)
+{
+    const struct nvl_gpu *one, *other;
+
+    if (!nvl_gpus_conflict(need, &one, &other)) {
+        choose_installer(need, c);
+        return;
+    }
+    if (choose_for_one(need, one, other, c))
+        return;
+    nvl_choice_clear(c);
+    choose_for_one(need, other, one, c);
 }
 
 void nvl_choose_archive(const struct nvl_driver_need *need, struct nvl_choice *c)

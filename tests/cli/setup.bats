@@ -408,6 +408,17 @@ refuses() {
     [[ "$(words driver --from debian)" == *" nvidia-kernel-dkms "* ]]
 }
 
+@test "setup --run: of two GPUs that no driver has, the file chooses one" {
+    HOST=$(fixture pve-9.1-two-gpus)
+    [[ "$(words driver --run "$(installer 580.105.08)")" == *" --kernel-module-type=proprietary "* ]]
+    run plan --run "$(installer 580.105.08)"
+    says "GPU 0000:02:00.0 (10de:2b85, Blackwell) stays without a driver: none has both"
+    [[ "$(words driver --run "$(installer 595.58.03)")" == *" --kernel-module-type=open "* ]]
+    run plan --run "$(installer 595.58.03)"
+    says "GPU 0000:01:00.0 (10de:1b80, Pascal) stays without a driver"
+    refuses --run "$(installer 470.256.02)"
+}
+
 @test "setup --from nvidia: its archive, key and pin" {
     debian 13 6.17.4+deb13-amd64
     deb822_sources trixie
