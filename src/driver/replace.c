@@ -80,6 +80,7 @@ static void add_setup(const struct nvl_driver_need *need, const struct nvl_choic
 static bool add_conflict(const struct nvl_driver_need *need, struct nvl_strv *fix)
 {
     const struct nvl_gpu *pair[2];
+    bool knows_options = nvl_can_set_up(need->system);
 
     if (!nvl_gpus_conflict(need, &pair[0], &pair[1]))
         return false;
@@ -96,8 +97,11 @@ static bool add_conflict(const struct nvl_driver_need *need, struct nvl_strv *fi
         nvl_choose_by_hand(&its, nvl_need_kernel(need), NULL, &h);
         nvl_autofree char *which = nvl_gpu_generation_text(need, pair[i]);
         nvl_strv_pushf(fix, "NVIDIA's installer for %s: %s%s", which, h.text,
-                       h.flavour == NVL_FLAVOUR_OPEN ? ", with --kernel-module-type=open" : "");
+                       h.flavour == NVL_FLAVOUR_OPEN && !knows_options ? ", with --kernel-module-type=open"
+                                                                       : "");
     }
+    if (knows_options)
+        nvl_strv_push(fix, "nvlxc host setup --run FILE   # that installer");
     return true;
 }
 

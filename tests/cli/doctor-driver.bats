@@ -340,7 +340,7 @@ END
     has driver-absent fix "driver 580 or older (proprietary modules) leaves out GPU 0000:02:00.0 (Blackwell)" \
         "driver 570 or newer (open modules) leaves out GPU 0000:01:00.0 (Pascal)" \
         "NVIDIA's installer for GPU 0000:01:00.0 (10de:1b81, Pascal): " \
-        "NVIDIA's installer for GPU 0000:02:00.0 (10de:2b85, Blackwell): 580 or newer, with --kernel-module-type=open"
+        "NVIDIA's installer for GPU 0000:02:00.0 (10de:2b85, Blackwell): 580 or newer" "nvlxc host setup --run FILE"
     run -3 --separate-stderr nvlxc host setup --dry-run
     says "no driver supports both GPU 0000:01:00.0 (10de:1b81, Pascal) and GPU 0000:02:00.0 (10de:2b85, Blackwell)"
 }
