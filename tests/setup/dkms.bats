@@ -102,44 +102,6 @@ is_all_but_loaded() {
     is_all_but_loaded
 }
 
-# The root as it looks while its driver is loaded on the GPU of a fixture host: for commands that only read.
-loaded_view() {
-    VIEW="$BATS_TEST_TMPDIR/view"
-    mkdir "$VIEW"
-    # copies: whoever removes the view shall not reach the checkout
-    cp -a "$NVL_SOURCE/tests/hosts/a5500-550/"{proc,sys} "$BATS_TEST_TMPDIR/"
-    mount --bind "$ROOT" "$VIEW"
-    mount --bind "$BATS_TEST_TMPDIR/proc" "$VIEW/proc"
-    mount --bind "$BATS_TEST_TMPDIR/sys" "$VIEW/sys"
-}
-
-teardown() {
-    umount "${VIEW:-/no-view}/sys" "${VIEW:-/no-view}/proc" "${VIEW:-/no-view}" 2>/dev/null || true
-}
-
-# fix_of ID: the commands that doctor prints for it there.
-fix_of() {
-    "$NVL_BUILD/src/cli/nvlxc" --root "$VIEW" --json doctor | jq -r --arg id "$1" '.findings[] | select(.id == $id).fix'
-}
-
-@test "dkms: what doctor prints for missing libraries and firmware brings them back" {
-    local fix
-    loaded_view
-    [ -z "$(fix_of libraries-absent)$(fix_of firmware-missing)" ]
-    in_root apt-get remove --yes libcuda1 libnvidia-ml1
-    fix=$(fix_of libraries-absent | head -n 1) # then the bundle is made anew
-    echo "$fix"
-    [ "$fix" = "apt install libcuda1 nvidia-smi   # version 550.163.01" ]
-    in_root sh -c "${fix/apt install/apt-get install --yes}"
-    [ -z "$(fix_of libraries-absent)" ]
-    rm "$ROOT"/lib/firmware/nvidia/550.163.01/gsp_*.bin
-    fix=$(fix_of firmware-missing)
-    echo "$fix"
-    [ "$fix" = "apt install --reinstall firmware-nvidia-gsp" ]
-    in_root sh -c "${fix/apt install/apt-get install --yes}"
-    [ -z "$(fix_of firmware-missing)" ]
-}
-
 @test "dkms: on a 7.x kernel it fails, and host setup says so beforehand" {
     local package kernel
     # with the release's entry, the same for its backports, and the components that host setup adds
