@@ -258,8 +258,7 @@ static bool say_gpus_are_the_matter(const struct nvl_driver_need *need, struct n
 /* "595" of "1:595.58-1" */
 static char *branch_of(const char *package_version)
 {
-    const char *colon = strchr(package_version, ':');
-    const char *upstream = colon != NULL ? colon + 1 : package_version;
+    const char *upstream = nvl_skip_epoch(package_version);
 
     return nvl_xstrndup(upstream, strspn(upstream, "0123456789"));
 }
@@ -324,7 +323,9 @@ static bool refuse_present(const struct nvl_driver_need *need, struct nvl_choice
     bool is_replaceable = c->kind == NVL_CHOICE_PACKAGE;
     if (!is_archive && !is_replaceable)
         return c->problem != NULL; /* which says more */
-    nvl_autofree char *base = nvl_series_package("nvidia-alternative", need->installed->series);
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    nvl_purge_names(need->installed, &names);
+    nvl_autofree char *list = nvl_strv_join(&names, " ");
     c->kind = NVL_CHOICE_NONE;
     if (is_archive)
         free(TAKE_PTR(c->version));
@@ -332,11 +333,11 @@ static bool refuse_present(const struct nvl_driver_need *need, struct nvl_choice
     free(c->hint);
     c->problem = nvl_xasprintf("%s %s is installed, and does not fit: %s", need->installed->package,
                                need->installed->package_version, why);
-    c->hint = is_archive
-                  ? nvl_xstrdup("nvlxc host setup --from nvidia upgrades it")
-                  : nvl_xasprintf("apt purge %s %s (look at what it lists), then run host setup again: it "
-                                  "installs %s",
-                                  base, need->installed->package, c->version);
+    c->hint =
+        is_archive
+            ? nvl_xstrdup("nvlxc host setup --from nvidia upgrades it")
+            : nvl_xasprintf("apt purge %s (look at what it lists), then run host setup again: it installs %s",
+                            list, c->version);
     return true;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/root.h"
 #include "driver/distribution.h"
+#include "driver/package_names.h"
 #include "host/elf.h"
 #include "host/module.h"
 #include "host/userspace.h"
@@ -216,9 +217,8 @@ static void name_installed(const struct nvl_userspace *us, struct nvl_installed_
                           : d->package_version != NULL ? d->package_version
                           : us->versions.count > 0     ? us->versions.items[0]
                                                        : "";
-    const char *colon = strchr(version, ':'); /* an epoch, which NVIDIA's archive has had */
-    const char *upstream = colon != NULL ? colon + 1 : version;
-    size_t len = strspn(upstream, "0123456789."); /* a package's version continues with -1 and the like */
+    const char *upstream = nvl_skip_epoch(version); /* which NVIDIA's archive has had */
+    size_t len = strspn(upstream, "0123456789.");   /* a package's version continues with -1 and the like */
 
     if (nvl_is_version(upstream, len))
         nvl_copy(d->version, sizeof d->version, upstream, len);

@@ -102,6 +102,30 @@ const char *nvl_archive_module(const struct nvl_installed_driver *installed, enu
     return flavour == NVL_FLAVOUR_PROPRIETARY ? "nvidia-kernel-dkms" : "nvidia-kernel-open-dkms";
 }
 
+const char *nvl_skip_epoch(const char *package_version)
+{
+    const char *colon = strchr(package_version, ':');
+
+    return colon != NULL ? colon + 1 : package_version;
+}
+
+void nvl_purge_names(const struct nvl_installed_driver *installed, struct nvl_strv *names)
+{
+    static const char *const of_archive[] = {"nvidia-driver-cuda", "libcuda1", "libnvidia-ml1"};
+    nvl_autofree char *base = nvl_series_package("nvidia-alternative", installed->series);
+
+    if (installed->origin != NVL_ORIGIN_ARCHIVE)
+        nvl_strv_push(names, base);
+    if (installed->package != NULL)
+        nvl_strv_push(names, installed->package);
+    for (size_t i = 0; installed->origin == NVL_ORIGIN_ARCHIVE && i < NVL_LENGTH(of_archive); i++)
+        nvl_strv_push(names, of_archive[i]);
+}
+
+const char *const nvl_headless_packages[] = {"nvidia-smi",     "libcuda1",        "libnvidia-encode1",
+                                             "libnvidia-cfg1", "nvidia-modprobe", "nvidia-persistenced"};
+const size_t nvl_headless_length = NVL_LENGTH(nvl_headless_packages);
+
 char *nvl_debian_module(enum nvl_flavour flavour, const char *series)
 {
     return nvl_series_package(flavour == NVL_FLAVOUR_OPEN && series == NULL ? "nvidia-open-kernel-dkms"

@@ -31,18 +31,12 @@ static const char from_components[] =
 static void add_packages(const struct nvl_driver_need *need, const char *series, enum nvl_flavour flavour,
                          struct nvl_strv *fix)
 {
-    const char *const names[] = {flavour == NVL_FLAVOUR_OPEN ? "nvidia-open-kernel-dkms"
-                                                             : "nvidia-kernel-dkms",
-                                 "nvidia-smi",
-                                 "libcuda1",
-                                 "libnvidia-encode1",
-                                 "libnvidia-cfg1",
-                                 "nvidia-persistenced",
-                                 "nvidia-modprobe"};
     nvl_auto(nvl_strv_clear) struct nvl_strv packages = {0};
+    nvl_autofree char *module = nvl_debian_module(flavour, series);
 
-    for (size_t i = 0; i < NVL_LENGTH(names); i++) {
-        nvl_autofree char *name = nvl_series_package(names[i], series);
+    nvl_strv_push(&packages, module);
+    for (size_t i = 0; i < nvl_headless_length; i++) {
+        nvl_autofree char *name = nvl_series_package(nvl_headless_packages[i], series);
         nvl_strv_push(&packages, name);
     }
     nvl_autofree char *list = nvl_strv_join(&packages, " ");

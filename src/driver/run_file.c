@@ -30,13 +30,13 @@ void nvl_advise_headers(const struct nvl_driver_need *need, struct nvl_strv *fix
 void nvl_add_purge(const struct nvl_driver_need *need, struct nvl_strv *fix)
 {
     const struct nvl_installed_driver *d = need->installed;
-    nvl_autofree char *base = nvl_series_package("nvidia-alternative", d->series);
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
-    if (d->origin == NVL_ORIGIN_DEBIAN && d->package != NULL)
-        nvl_strv_pushf(fix, "apt purge %s %s   # Debian's driver and everything that builds on it", base,
-                       d->package);
-    else if (d->origin == NVL_ORIGIN_DEBIAN)
-        nvl_strv_pushf(fix, "apt purge %s   # Debian's driver and everything that builds on it", base);
+    if (d->origin != NVL_ORIGIN_DEBIAN)
+        return;
+    nvl_purge_names(d, &names);
+    nvl_autofree char *list = nvl_strv_join(&names, " ");
+    nvl_strv_pushf(fix, "apt purge %s   # Debian's driver and everything that builds on it", list);
 }
 
 static void add_build_tools(const struct nvl_driver_need *need, struct nvl_strv *fix)

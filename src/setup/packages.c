@@ -97,16 +97,14 @@ static bool is_wanted(const struct nvl_catalog_file *entry, const struct nvl_cho
 void nvl_driver_packages(const struct nvl_setup_facts *facts, const struct nvl_choice *choice,
                          unsigned capabilities, struct nvl_strv *packages)
 {
-    static const char *const headless[] = {"nvidia-smi",     "libcuda1",        "libnvidia-encode1",
-                                           "libnvidia-cfg1", "nvidia-modprobe", "nvidia-persistenced"};
     bool is_archive = choice->kind == NVL_CHOICE_ARCHIVE;
 
     if (choice->kind != NVL_CHOICE_PACKAGE && !is_archive)
         return;
     nvl_autofree char *debian = nvl_debian_module(choice->flavour, choice->series);
     nvl_strv_push(packages, is_archive ? nvl_archive_module(&facts->installed, choice->flavour) : debian);
-    for (size_t i = 0; i < NVL_LENGTH(headless); i++)
-        push_package(choice, headless[i], packages);
+    for (size_t i = 0; i < nvl_headless_length; i++)
+        push_package(choice, nvl_headless_packages[i], packages);
     for (size_t i = 0; i < nvl_catalog_length; i++)
         if (is_wanted(&nvl_catalog[i], choice, capabilities))
             push_package(choice, nvl_catalog[i].package, packages);

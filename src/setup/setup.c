@@ -6,6 +6,7 @@
 
 #include "driver/choose_nvidia.h"
 #include "driver/distribution.h"
+#include "driver/package_names.h"
 #include "driver/replace.h"
 #include "grant/grant.h"
 #include "host/compat_table.h"
@@ -168,8 +169,7 @@ int nvl_setup_misfit(const struct nvl_root *root, const char *package_version, e
 {
     nvl_auto(nvl_setup_facts_clear) struct nvl_setup_facts facts = {0};
     nvl_auto(nvl_support_clear) struct nvl_support support = {0};
-    const char *colon = strchr(package_version, ':');
-    const char *upstream = colon != NULL ? colon + 1 : package_version;
+    const char *upstream = nvl_skip_epoch(package_version);
 
     int r = nvl_setup_facts_read(root, &facts, err);
     if (r == 0)

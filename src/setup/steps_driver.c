@@ -104,14 +104,6 @@ static bool is_from_there(const struct nvl_setup *s)
     }
 }
 
-/* "580.105.08-1" of "1:580.105.08-1" */
-static const char *skip_epoch(const char *package_version)
-{
-    const char *colon = strchr(package_version, ':');
-
-    return colon != NULL ? colon + 1 : package_version;
-}
-
 static bool is_of_branch(const char *version, const char *branch)
 {
     return strncmp(version, branch, strlen(branch)) == 0 && version[strlen(branch)] == '.';
@@ -133,7 +125,7 @@ static bool is_outdated(const struct nvl_setup *s)
         return strcmp(i->version, c->version) != 0 ||
                (!is_loaded && i->module == NULL && i->dkms_name == NULL) ||
                (c->flavour != NVL_FLAVOUR_UNKNOWN && flavour != NVL_FLAVOUR_UNKNOWN && flavour != c->flavour);
-    return (c->branch != NULL && !is_of_branch(skip_epoch(i->package_version), c->branch)) ||
+    return (c->branch != NULL && !is_of_branch(nvl_skip_epoch(i->package_version), c->branch)) ||
            c->installed_is_misfit || (c->backports && strstr(i->package_version, "~bpo") == NULL);
 }
 
@@ -147,7 +139,7 @@ bool nvl_driver_is_pending(const struct nvl_setup *s)
     if (c->kind == NVL_CHOICE_RUN)
         return strcmp(c->version, loaded) != 0;
     if (is_from_there(s) && !is_outdated(s)) {
-        const char *installed = skip_epoch(s->facts->installed.package_version);
+        const char *installed = nvl_skip_epoch(s->facts->installed.package_version);
         return strncmp(installed, loaded, strlen(loaded)) != 0 || installed[strlen(loaded)] != '-';
     }
     return c->branch == NULL || !is_of_branch(loaded, c->branch);
@@ -213,14 +205,10 @@ static void add_other_driver(struct nvl_setup *s)
         step->on_failure = "/var/log/nvidia-uninstall.log has the error";
         return;
     }
-    nvl_autofree char *base = nvl_series_package("nvidia-alternative", i->series);
     step = nvl_setup_step_add(s->plan, "other-driver", title, NVL_SETUP_IMPOSSIBLE,
                               nvl_xasprintf("%s %s is installed, and setup removes no packages", i->package,
                                             i->package_version != NULL ? i->package_version : ""));
-    if (i->origin == NVL_ORIGIN_ARCHIVE)
-        nvl_setup_step_command(step, "apt-get", "purge", "*nvidia*", "libcuda1", NULL);
-    else
-        nvl_setup_step_command(step, "apt-get", "purge", base, i->package, NULL);
+    nvl_purge_names(i, nvl_setup_step_command(step, "apt-get", "purge", NULL));
     step->on_failure =
         "remove it with the plan's command (--dry-run shows it), look at what apt lists before you "
         "agree, then run host setup again";

@@ -379,6 +379,14 @@ refuses() {
     [ "$(words other-driver --run "$(installer 580.105.08)" || true)" = "apt-get purge nvidia-alternative nvidia-kernel-dkms" ]
 }
 
+@test "setup --run: packages of NVIDIA's archive go by name: NVIDIA's container toolkit is somebody else's" {
+    HOST=$(fixture debian-13-archive)
+    refuses --run "$(installer 595.91.07)"
+    says "nvidia-kernel-open-dkms" "setup removes no packages"
+    [ "$(words other-driver --run "$(installer 595.91.07)" || true)" = \
+        "apt-get purge nvidia-kernel-open-dkms nvidia-driver-cuda libcuda1 libnvidia-ml1" ]
+}
+
 @test "setup --run: an upgrade, a rebuild, and the way back to packages" {
     HOST=$(fixture a5500-580-open)
     local file
