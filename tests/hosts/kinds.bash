@@ -44,7 +44,7 @@ debian_driver() {
     with_non_free
     packages "$1" nvidia-kernel-dkms nvidia-kernel-support nvidia-alternative nvidia-smi libcuda1 libnvidia-ml1 \
         libnvidia-ptxjitcompiler1 libnvcuvid1 libnvidia-encode1 libnvidia-opticalflow1 libnvidia-cfg1 libnvidia-nvvm4 \
-        nvidia-opencl-icd nvidia-opencl-common firmware-nvidia-gsp nvidia-modprobe nvidia-persistenced
+        nvidia-opencl-icd nvidia-opencl-common firmware-nvidia-gsp nvidia-persistenced nvidia-modprobe
     package nvidia-installer-cleanup 20240109+1
     debian_libraries current "${1%%-*}"
     no_nouveau
@@ -137,7 +137,7 @@ tesla_535() {
         nvidia-tesla-535-smi libnvidia-tesla-535-{cuda1,ml1,ptxjitcompiler1,cfg1,encode1,nvcuvid1,opticalflow1,nvvm4} \
         nvidia-tesla-535-opencl-icd firmware-nvidia-tesla-535-gsp
     packages 550.163.01-2 nvidia-opencl-common
-    packages 550.163.01-1 nvidia-modprobe nvidia-persistenced
+    packages 550.163.01-1 nvidia-persistenced nvidia-modprobe
     package nvidia-installer-cleanup 20240109+1
     debian_libraries tesla-535 "${1%%-*}"
     no_nouveau
@@ -177,7 +177,7 @@ nvidia_archive() {
         put /etc/apt/sources.list.d/cuda-debian13-x86_64.list
     for name in nvidia-kernel-open-dkms nvidia-kernel-support nvidia-driver-cuda libcuda1 libnvidia-ml1 libnvidia-cfg1 \
         libnvidia-ptxjitcompiler1 libnvidia-nvvm4 libnvidia-nvvm704 libnvidia-gpucomp libnvcuvid1 libnvidia-encode1 libnvidia-opticalflow1 \
-        firmware-nvidia-gsp nvidia-modprobe nvidia-persistenced; do
+        firmware-nvidia-gsp nvidia-persistenced nvidia-modprobe; do
         package "$name" "$1" 'NVIDIA <cudatools@nvidia.com>'
     done
     package cuda-keyring 1.1-1 'cudatools <cudatools@nvidia.com>'

@@ -18,7 +18,7 @@ driver() {
     package nvidia-kernel-open-dkms "$1-1" "Provides: nvidia-kernel-dkms-any" "Depends: dkms" "Conflicts: nvidia-kernel-dkms"
     package nvidia-kernel-dkms "$1-1" "Depends: dkms" "Conflicts: nvidia-kernel-open-dkms"
     for name in libcuda1 libnvidia-ml1 libnvidia-cfg1 libnvidia-ptxjitcompiler1 libnvidia-nvvm4 libnvidia-encode1 libnvcuvid1 \
-        nvidia-modprobe nvidia-persistenced nvidia-opencl-icd; do
+        nvidia-persistenced nvidia-modprobe nvidia-opencl-icd; do
         package "$name" "$1-1"
     done
     package nvidia-driver-cuda "$1-1" "Depends: libcuda1 (= $1-1), libnvidia-ml1 (= $1-1), nvidia-persistenced (= $1-1)"
