@@ -60,6 +60,12 @@ int nvl_error_errno(struct nvl_error *err, int code, const char *fmt, ...)
     return code;
 }
 
+void nvl_error_exit(struct nvl_error *err, enum nvl_exit exit_status)
+{
+    if (err != NULL)
+        err->exit = exit_status;
+}
+
 void nvl_error_hint(struct nvl_error *err, const char *fmt, ...)
 {
     va_list ap;

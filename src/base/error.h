@@ -17,8 +17,9 @@ enum nvl_exit {
 struct nvl_error {
     int code;           /* negative errno, 0 for none */
     enum nvl_exit exit; /* the program's exit status for it */
-    char message[1024]; /* one line, without a final full stop */
-    char hint[512];     /* what to do now; may be empty */
+    char message[2048]; /* one line, without a final full stop; or one that ends with a colon and a list, an
+                           item a line */
+    char hint[1536];    /* what to do now, in the lines of base/fix.h; may be empty */
 };
 
 /* Each sets the error and returns `code`, so that a caller can write `return nvl_error_set(...)`. The message
@@ -28,6 +29,8 @@ int nvl_error_set(struct nvl_error *err, int code, const char *fmt, ...) NVL_PRI
 int nvl_error_usage(struct nvl_error *err, const char *fmt, ...) NVL_PRINTF(2, 3);
 int nvl_error_host(struct nvl_error *err, int code, const char *fmt, ...) NVL_PRINTF(3, 4);
 
+/* Changes the program's exit status for it. */
+void nvl_error_exit(struct nvl_error *err, enum nvl_exit exit_status);
 /* Sets what to do now. */
 void nvl_error_hint(struct nvl_error *err, const char *fmt, ...) NVL_PRINTF(2, 3);
 /* Puts context before the message ("context: message"); returns err's code. */

@@ -5,8 +5,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
-#include <signal.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -82,6 +82,47 @@ static int set_attributes(int fd, const struct stat *like)
     return fchmod(fd, like->st_mode & 07777) < 0 ? -errno : 0;
 }
 
+#define TEMPORARY ".nvlxc." /* NAME.nvlxc.PID: Proxmox's own are NAME.tmp.PID */
+
+struct sweep {
+    int folder;
+    const char *name;
+};
+
+static void sweep_one(void *data, const char *file)
+{
+    const struct sweep *s = data;
+    size_t len = strlen(s->name);
+    uint64_t pid;
+    struct stat st;
+
+    if (!nvl_has_prefix(file, s->name) || !nvl_has_prefix(file + len, TEMPORARY) ||
+        nvl_parse_uint(file + len + strlen(TEMPORARY), 10, INT_MAX, &pid) < 0 ||
+        fstatat(s->folder, file, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+        return;
+    nvl_autofd int fd = openat(s->folder, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        unlinkat(s->folder, file, 0);
+}
+
+/* Removes what killed writers of `name` left. */
+static void sweep_temporary(int folder, const char *name)
+{
+    const struct nvl_root root = nvl_root_borrow(folder);
+    struct sweep s = {folder, name};
+
+    nvl_root_each(&root, "/", sweep_one, &s);
+}
+
+/* Reports what a network or FUSE file system could not write, as close does, and keeps the lock. */
+static int flush(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    return copy < 0 || close(copy) < 0 ? -errno : 0;
+}
+
+/* Returns the descriptor, with the lock that says that the file has a writer. */
 static int write_temporary(int dirfd, const char *name, const void *data, size_t len, const struct stat *like,
                            bool is_fuse)
 {
@@ -89,20 +130,18 @@ static int write_temporary(int dirfd, const char *name, const void *data, size_t
 
     if (fd < 0)
         return -errno;
+    (void)!flock(fd, LOCK_EX | LOCK_NB); /* where there are no locks, nobody sweeps it either */
     int r = nvl_fd_write(fd, data, len);
     if (r == 0 && like != NULL && !is_fuse)
         r = set_attributes(fd, like);
     if (r == 0 && !is_fuse && fsync(fd) < 0)
         r = -errno;
-    /* close reports what a network or FUSE file system could not write */
-    if (close(TAKE_FD(fd)) < 0 && r == 0)
-        r = -errno;
+    if (r == 0)
+        r = flush(fd);
     if (r < 0)
         unlinkat(dirfd, name, 0);
-    return r;
+    return r < 0 ? r : TAKE_FD(fd);
 }
-
-#define TEMPORARY ".tmp." /* NAME.tmp.PID, as Proxmox names its own */
 
 int nvl_file_replace(int dirfd, const char *name, const void *data, size_t len, const struct stat *like,
                      struct nvl_error *err)
@@ -115,42 +154,17 @@ int nvl_file_replace(int dirfd, const char *name, const void *data, size_t len, 
         return nvl_error_errno(err, -errno, "cannot write %s: its directory", name);
     bool is_fuse = fs.f_type == FUSE_SUPER_MAGIC;
 
+    sweep_temporary(dir, name);
     nvl_autofree char *temporary = nvl_xasprintf("%s" TEMPORARY "%d", name, (int)getpid());
-    int r = write_temporary(dir, temporary, data, len, like, is_fuse);
-    if (r < 0)
-        return nvl_error_errno(err, r, "cannot write %s (nothing was changed)", temporary);
+    nvl_autofd int fd = write_temporary(dir, temporary, data, len, like, is_fuse);
+    if (fd < 0)
+        return nvl_error_errno(err, fd, "cannot write %s (nothing was changed)", temporary);
     if (renameat(dir, temporary, dir, name) < 0) {
-        r = -errno;
+        int r = -errno;
         unlinkat(dir, temporary, 0);
         return nvl_error_errno(err, r, "cannot replace %s (nothing was changed)", name);
     }
     if (!is_fuse && fsync(dir) < 0)
         return nvl_error_errno(err, -errno, "%s is written, but its directory could not be synced", name);
     return 0;
-}
-
-struct sweep {
-    int folder;
-    const char *name;
-};
-
-static void sweep_one(void *data, const char *file)
-{
-    const struct sweep *s = data;
-    size_t len = strlen(s->name);
-    uint64_t pid;
-
-    if (!nvl_has_prefix(file, s->name) || !nvl_has_prefix(file + len, TEMPORARY) ||
-        nvl_parse_uint(file + len + strlen(TEMPORARY), 10, INT_MAX, &pid) < 0 || pid == 0)
-        return;
-    if (kill((pid_t)pid, 0) < 0 && errno == ESRCH)
-        unlinkat(s->folder, file, 0);
-}
-
-void nvl_file_sweep(int dirfd, const char *name)
-{
-    const struct nvl_root folder = nvl_root_borrow(dirfd);
-    struct sweep s = {dirfd, name};
-
-    nvl_root_each(&folder, "/", sweep_one, &s);
 }

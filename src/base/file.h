@@ -15,13 +15,11 @@ int nvl_fd_read(int fd, size_t max, char **data, size_t *len);
 /* Writes all bytes, or returns an error. */
 int nvl_fd_write(int fd, const void *data, size_t len);
 
-/* Replaces (or creates) `name` in the directory: writes a temporary file beside it (NAME.tmp.PID, O_EXCL),
+/* Replaces (or creates) `name` in the directory: writes a temporary file beside it (NAME.nvlxc.PID, O_EXCL),
  * gives it mode and owner, fsyncs it, renames it over `name` and fsyncs the directory. On any error the old
- * file is unchanged and the temporary one is gone. `like` gives mode and owner; NULL means 0644 and the
- * caller's own. On pmxcfs (FUSE) mode and owner are pmxcfs's own and fsync does not exist: both are left out
- * there. */
+ * file is unchanged and the temporary one is gone. What a killed one left goes first: its writer holds a lock
+ * on it, which ends with the process, in whatever PID namespace that was. `like` gives mode and owner; NULL
+ * means 0644 and the caller's own. On pmxcfs (FUSE) mode and owner are pmxcfs's own and fsync does not exist:
+ * both are left out there. */
 int nvl_file_replace(int dirfd, const char *name, const void *data, size_t len, const struct stat *like,
                      struct nvl_error *err);
-/* Removes what a killed nvl_file_replace of `name` left: its temporary files whose process is gone. The
- * caller holds the lock by which writers of `name` exclude each other. */
-void nvl_file_sweep(int dirfd, const char *name);

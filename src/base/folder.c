@@ -60,8 +60,10 @@ int nvl_folder_remove(int at, const char *name)
     if (errno != EISDIR && errno != EPERM)
         return -errno;
     nvl_auto(close_folder) DIR *dir = open_folder_stream(at, name);
+    if (dir == NULL)
+        return -errno;
     const struct dirent *entry;
-    int r = dir == NULL ? -errno : 0;
+    int r = 0;
     while (r == 0 && (errno = 0, (entry = readdir(dir)) != NULL))
         if (!is_dots(entry->d_name))
             r = nvl_folder_remove(dirfd(dir), entry->d_name);

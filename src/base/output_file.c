@@ -62,7 +62,9 @@ static int replace(const struct nvl_root *root, const char *path, const char *te
 int nvl_output_write(const struct nvl_root *root, const char *path, const char *text, bool *changed,
                      struct nvl_error *err)
 {
-    int r = check_place(root, path, err);
+    int r = nvl_root_trouble(root, err); /* the text may lack something */
+    if (r == 0)
+        r = check_place(root, path, err);
     bool is_new = r == 0 && (changed == NULL || !nvl_output_has(root, path, text));
 
     if (changed != NULL)

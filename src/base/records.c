@@ -2,7 +2,6 @@
 #include "base/records.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "base/file.h"
 
@@ -57,23 +56,6 @@ int nvl_records_check(const char *data, size_t len)
         header.len != len - sizeof header)
         return -EPROTO;
     return 0;
-}
-
-int nvl_records_receive(int fd, struct nvl_buf *records)
-{
-    char part[4096];
-    ssize_t n;
-
-    while ((n = read(fd, part, sizeof part)) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (records->len + (size_t)n > NVL_RECORDS_MAX)
-            return -EFBIG;
-        nvl_buf_add(records, part, (size_t)n);
-    }
-    return nvl_records_check(records->data, records->len);
 }
 
 bool nvl_records_next(const char *data, size_t len, size_t *pos, struct nvl_record *record)

@@ -19,9 +19,7 @@ void nvl_records_add(struct nvl_buf *records, uint32_t tag, const void *data, si
 void nvl_records_add_list(struct nvl_buf *records, uint32_t tag, const struct nvl_strv *list);
 int nvl_records_send(int fd, const struct nvl_buf *records);
 
-/* Reading: from a descriptor to its end, or from bytes in memory; the caller clears `records` in any case.
- * -EFBIG; -EPROTO if it is cut short, not records, or of another version. */
-int nvl_records_receive(int fd, struct nvl_buf *records);
+/* Reading: -EPROTO if it is cut short, not records, or of another version. */
 int nvl_records_check(const char *data, size_t len);
 /* Iterates over them, from *pos 0; false at the end, also if a length leads beyond it. */
 bool nvl_records_next(const char *data, size_t len, size_t *pos, struct nvl_record *record);

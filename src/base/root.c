@@ -12,10 +12,70 @@
 
 #include "base/file.h"
 #include "base/sys.h"
+#include "base/visit.h"
 
 /* A rename on pmxcfs is not atomic for readers: up to 36 ms were seen. */
 #define LISTED_WAIT_MS  200
 #define LISTED_PAUSE_MS 10
+
+/* A rename that races with `..` gives EAGAIN: openat2(2) says to try again. So does a lease (fcntl(2),
+ * F_SETLEASE) of whoever owns the file, and then for as long as 45 s. */
+#define OPEN_TRIES 64
+
+struct nvl_trouble {
+    bool may_all;
+    int code; /* 0: none */
+    char *path;
+};
+
+bool nvl_is_trouble(int code)
+{
+    /* what says that there is no such file, device or process, or that it is not of the kind asked for */
+    static const int answers[] = {ENOENT, ENOTDIR,   ELOOP,  EXDEV,  EISDIR, EINVAL,    ENAMETOOLONG,
+                                  EFBIG,  ENXIO,     ENODEV, ESRCH,  EAGAIN, EINTR,     EROFS,
+                                  EBUSY,  EOVERFLOW, EEXIST, EACCES, EPERM,  EOPNOTSUPP};
+
+    for (size_t i = 0; i < NVL_LENGTH(answers); i++)
+        if (code == -answers[i])
+            return false;
+    return code < 0;
+}
+
+/* Whose a process is decides what can be read of it, also by root. */
+static bool is_of_process(const char *path)
+{
+    return nvl_has_prefix(path, "/proc/") && path[6] >= '0' && path[6] <= '9';
+}
+
+void nvl_root_watch(struct nvl_root *root, bool may_all)
+{
+    root->trouble = nvl_xcalloc(1, sizeof *root->trouble);
+    root->trouble->may_all = may_all;
+}
+
+int nvl_root_note(const struct nvl_root *root, const char *path, int code)
+{
+    struct nvl_trouble *t = root->trouble;
+    bool is_denied = code == -EACCES || code == -EPERM;
+
+    if (t == NULL || t->code != 0 ||
+        !(nvl_is_trouble(code) || (is_denied && t->may_all && !is_of_process(path))))
+        return code;
+    t->code = code;
+    t->path = nvl_xstrdup(path);
+    return code;
+}
+
+int nvl_root_trouble(const struct nvl_root *root, struct nvl_error *err)
+{
+    const struct nvl_trouble *t = root->trouble;
+
+    if (t == NULL || t->code == 0)
+        return 0;
+    nvl_error_errno(err, t->code, "cannot read %s%s", root->name, t->path);
+    nvl_error_hint(err, "what it says is not known, so nothing is concluded; the kernel's log may say more");
+    return t->code;
+}
 
 int nvl_root_open(struct nvl_root *root, const char *dir, struct nvl_error *err)
 {
@@ -42,7 +102,12 @@ void nvl_root_close(struct nvl_root *root)
 {
     if (root->fd >= 0)
         close(root->fd);
+    if (root->is_visited)
+        nvl_visit_end();
     free(root->name);
+    if (root->trouble != NULL)
+        free(root->trouble->path);
+    free(root->trouble);
     *root = NVL_ROOT_NONE;
 }
 
@@ -53,7 +118,7 @@ struct nvl_root nvl_root_borrow(int fd)
 
 struct nvl_root nvl_root_own(const struct nvl_root *root)
 {
-    return (struct nvl_root){.fd = root->fd, .name = root->name, .one_mount = true};
+    return (struct nvl_root){.fd = root->fd, .name = root->name, .one_mount = true, .trouble = root->trouble};
 }
 
 bool nvl_root_is_machine(const struct nvl_root *root)
@@ -72,13 +137,13 @@ static const char *below_root(const char *path)
 int nvl_root_openat(const struct nvl_root *root, const char *path, int flags)
 {
     uint64_t resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (root->one_mount ? RESOLVE_NO_XDEV : 0);
-    int r;
+    int r, tries = 0;
 
     do {
         r = nvl_sys_openat2(root->fd, below_root(path), (unsigned)flags | O_CLOEXEC,
                             (flags & O_CREAT) != 0 ? 0644 : 0, resolve);
-    } while (r == -EAGAIN || r == -EINTR); /* a rename raced with `..`: openat2(2) says to try again */
-    return r;
+    } while (r == -EINTR || (r == -EAGAIN && ++tries < OPEN_TRIES));
+    return (flags & (O_CREAT | O_WRONLY | O_RDWR)) == 0 ? nvl_root_note(root, path, r) : r;
 }
 
 int nvl_root_open_listed(const struct nvl_root *root, const char *path, int flags)
@@ -138,7 +203,7 @@ int nvl_root_read(const struct nvl_root *root, const char *path, size_t max, cha
 
     if (fd < 0)
         return fd;
-    return nvl_fd_read(fd, max, data, len);
+    return nvl_root_note(root, path, nvl_fd_read(fd, max, data, len));
 }
 
 int nvl_root_read_attribute(const struct nvl_root *root, const char *path, char *line, size_t size)
@@ -149,7 +214,7 @@ int nvl_root_read_attribute(const struct nvl_root *root, const char *path, char 
         return fd;
     ssize_t n = read(fd, line, size - 1);
     if (n < 0)
-        return -errno;
+        return nvl_root_note(root, path, -errno);
     line[n] = '\0';
     line[strcspn(line, "\n")] = '\0';
     return 0;
@@ -167,7 +232,7 @@ static int read_link_text(const struct nvl_root *root, const char *path, char *t
             return fd;
         n = readlinkat(fd, "", text, size);
     }
-    return n < 0 ? -errno : (int)n;
+    return n < 0 ? nvl_root_note(root, path, -errno) : (int)n;
 }
 
 int nvl_root_readlink(const struct nvl_root *root, const char *path, char **target)
@@ -187,13 +252,13 @@ int nvl_root_stat(const struct nvl_root *root, const char *path, int flags, stru
 {
     /* nothing leads out of the machine: one call instead of three */
     if (nvl_root_is_machine(root))
-        return fstatat(root->fd, below_root(path), st, flags) < 0 ? -errno : 0;
+        return fstatat(root->fd, below_root(path), st, flags) < 0 ? nvl_root_note(root, path, -errno) : 0;
     nvl_autofd int fd =
         nvl_root_openat(root, path, O_PATH | ((flags & AT_SYMLINK_NOFOLLOW) != 0 ? O_NOFOLLOW : 0));
 
     if (fd < 0)
         return fd;
-    return fstatat(fd, "", st, AT_EMPTY_PATH) < 0 ? -errno : 0;
+    return fstatat(fd, "", st, AT_EMPTY_PATH) < 0 ? nvl_root_note(root, path, -errno) : 0;
 }
 
 bool nvl_root_exists(const struct nvl_root *root, const char *path)
@@ -220,7 +285,7 @@ int nvl_root_each(const struct nvl_root *root, const char *path, void (*take)(vo
             if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
                 take(data, entry->d_name);
         }
-    return n < 0 ? -errno : 0;
+    return n < 0 ? nvl_root_note(root, path, -errno) : 0;
 }
 
 static void push_name(void *names, const char *name)
@@ -259,12 +324,12 @@ int nvl_root_resolve_stat(const struct nvl_root *root, const char *path, char **
     int r = path_of_fd(fd, text, sizeof text);
     if (r == 0 && !nvl_root_is_machine(root))
         r = path_of_fd(root->fd, top, sizeof top);
+    if (r == 0 && st != NULL && fstat(fd, st) < 0)
+        r = -errno;
     if (r < 0)
-        return r;
+        return nvl_root_note(root, path, r);
     if (!nvl_has_prefix(text, top))
         return -EXDEV;
-    if (st != NULL && fstat(fd, st) < 0)
-        return -errno;
     const char *inside = text + strlen(top);
     *real = nvl_xstrdup(*inside != '\0' ? inside : "/");
     return 0;

@@ -2,7 +2,11 @@
  * system, is reached. openat2(2) resolves paths with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS: absolute links
  * and `..` stay inside, whoever wrote them. With "/" it is the machine; with `--root DIR` a captured host.
  *
- * Paths are absolute ("/etc/ld.so.cache") and mean "below this root". Functions return negative errnos. */
+ * Paths are absolute ("/etc/ld.so.cache") and mean "below this root". Functions return negative errnos.
+ *
+ * A question has three answers: there, not there, and "cannot say" (EIO, EMFILE, ...). Whoever reads
+ * something optional takes any error for "not there" and goes on; the root handle remembers the first "cannot
+ * say", and whoever writes or concludes asks nvl_root_trouble before. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,6 +20,8 @@ struct nvl_root {
     char *name;      /* as the user gave it, without a trailing slash; "" for "/" */
     bool is_machine; /* opened as "/": no path leads out of it, so costly confinement is unnecessary */
     bool one_mount;  /* nvl_root_own */
+    struct nvl_trouble *trouble; /* NULL: not remembered */
+    bool is_visited;             /* closing it ends a visit (base/visit.h) */
 };
 #define NVL_ROOT_NONE ((struct nvl_root){.fd = -1})
 
@@ -30,9 +36,19 @@ struct nvl_root nvl_root_borrow(int fd);
 struct nvl_root nvl_root_own(const struct nvl_root *root);
 bool nvl_root_is_machine(const struct nvl_root *root); /* opened as "/" */
 
+/* From now on the handle remembers trouble, until it is closed. `may_all`: the caller may read everything, so
+ * that a denied permission is trouble, too. */
+void nvl_root_watch(struct nvl_root *root, bool may_all);
+/* Whether that error is no answer to whether something is there. */
+bool nvl_is_trouble(int code);
+/* For a reader of an open file: remembers `code` if it is trouble. Returns it. */
+int nvl_root_note(const struct nvl_root *root, const char *path, int code);
+/* 0, or the error that names the first file that could not be read. */
+int nvl_root_trouble(const struct nvl_root *root, struct nvl_error *err);
+
 /* Opens a descriptor (adding O_CLOEXEC), following links inside the root; with O_NOFOLLOW in flags the last
  * component must not be a link (-ELOOP). With O_CREAT the mode is 0644. With O_NONBLOCK it never blocks on a
- * FIFO. */
+ * FIFO, and gives -EAGAIN for a file on which somebody holds a lease. */
 int nvl_root_openat(const struct nvl_root *root, const char *path, int flags);
 /* The same for a name that a listing gave. On Proxmox's cluster file system a file that somebody replaces is
  * absent for some milliseconds: -ENOENT only if it stays away for 200 ms. */

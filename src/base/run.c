@@ -2,23 +2,44 @@
  * keep that open. */
 #include "base/run.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/visit.h"
 
 /* What a pipe can still hold after its writer has ended, in reads: pipe(7), 64 KiB. More comes from others.
  */
 #define CHUNK      16384
 #define LAST_READS 5
+
+/* How long a killed child may take to end. One that takes longer waits for something that no signal ends. */
+#define END_MS 2000
+
+/* A sanitizer maps terabytes. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
+/* Of a helper: what it takes for itself, what it maps (a library of a container is mapped as a whole), what
+ * it writes. */
+#define HELPER_MEMORY (256ul << 20)
+#define HELPER_MAPS   (16ul << 30)
+#define HELPER_FILE   (64ul << 20)
 
 /* Both ends of the pipes between parent and child; -1 for none. */
 struct run_pipes {
@@ -72,10 +93,15 @@ static int set_stream(const struct nvl_run *run, enum nvl_stream stream, int nul
     return from == to || dup2(from, to) >= 0 ? 0 : -errno;
 }
 
+static bool needs_null(const struct nvl_run *run)
+{
+    return run->input == NVL_STREAM_NONE || run->output == NVL_STREAM_NONE || run->errors == NVL_STREAM_NONE;
+}
+
 static int set_streams(const struct nvl_run *run, int taken)
 {
-    nvl_autofd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    int r = null_fd < 0 ? -errno : 0;
+    nvl_autofd int null_fd = needs_null(run) ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
+    int r = null_fd < 0 && needs_null(run) ? -errno : 0;
 
     if (r == 0)
         r = set_stream(run, run->input, null_fd, -1, STDIN_FILENO);
@@ -86,13 +112,56 @@ static int set_streams(const struct nvl_run *run, int taken)
     return r;
 }
 
+void nvl_close_callers(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    uint64_t fd;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        if (nvl_parse_uint(entry->d_name, 10, INT32_MAX, &fd) < 0 || fd <= STDERR_FILENO)
+            continue;
+        int flags = fcntl((int)fd, F_GETFD);
+        if (flags >= 0 && (flags & FD_CLOEXEC) == 0)
+            close((int)fd);
+    }
+    if (dir != NULL)
+        closedir(dir);
+}
+
+static int limit_helper(const struct nvl_run *run)
+{
+    const struct {
+        __rlimit_resource_t what;
+        rlim_t most;
+    } limits[] = {
+#ifndef SANITIZED
+        {RLIMIT_DATA, HELPER_MEMORY},
+        {RLIMIT_AS, HELPER_MAPS},
+#endif
+        {RLIMIT_FSIZE, HELPER_FILE},
+        {RLIMIT_CPU, run->seconds},
+        {RLIMIT_CORE, 0}};
+
+    /* a lower one that it has already stays */
+    for (size_t i = 0; i < NVL_LENGTH(limits); i++) {
+        const struct rlimit limit = {limits[i].most, limits[i].most};
+        if (setrlimit(limits[i].what, &limit) < 0 && errno != EPERM)
+            return -errno;
+    }
+    return 0;
+}
+
 _Noreturn static void become_child(const struct nvl_run *run, const struct run_pipes *p)
 {
+    nvl_visit_is_childs();
     if (run->seconds > 0) {
         setsid();
         prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     }
     int r = set_streams(run, p->output[1]);
+    if (r == 0 && run->is_helper)
+        r = limit_helper(run);
     if (r == 0 && run->body != NULL)
         _exit(run->body(run->body_data));
     if (r == 0) {
@@ -162,12 +231,19 @@ int nvl_child_wait(pid_t child, int *status)
 }
 
 /* Called before the child is reaped, so that its number is still its own. */
-static int end_run(const struct nvl_run *run, pid_t child, bool is_ended, struct nvl_run_result *result)
+static int end_run(const struct nvl_run *run, pid_t child, int pidfd, bool is_ended,
+                   struct nvl_run_result *result)
 {
+    struct pollfd p = {pidfd, POLLIN, 0};
+
     if (run->seconds > 0)
         kill(-child, SIGKILL);
     if (!is_ended)
         kill(child, SIGKILL);
+    if (!is_ended && pidfd >= 0 && poll(&p, 1, END_MS) == 0) {
+        result->left = child;
+        return 0;
+    }
     return nvl_child_wait(child, &result->status);
 }
 
@@ -195,9 +271,11 @@ int nvl_run(const struct nvl_run *run, struct nvl_run_result *result)
     close_end(&p.output[1]);
     nvl_autofd int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
     r = pidfd < 0 ? -errno : 0;
+    nvl_visit_pauses(run->seconds > 0);
     if (r == 0)
         collect_output(run, pidfd, p.output[0], result);
-    int waited = end_run(run, child, r == 0 && !result->timed_out, result);
+    int waited = end_run(run, child, pidfd, r == 0 && !result->timed_out, result);
+    nvl_visit_pauses(false);
     if (r == 0)
         r = waited;
     if (r == 0)
@@ -226,8 +304,11 @@ int nvl_run_status(const struct nvl_run *run)
 
 int nvl_tool_read(const char *const *argv, unsigned seconds, char *data, size_t size, size_t *len)
 {
-    const struct nvl_run run = {
-        .argv = argv, .output = NVL_STREAM_TAKEN, .max = size - 1, .seconds = seconds};
+    const struct nvl_run run = {.argv = argv,
+                                .output = NVL_STREAM_TAKEN,
+                                .max = size - 1,
+                                .seconds = seconds,
+                                .is_helper = seconds > 0};
     nvl_auto(nvl_run_result_clear) struct nvl_run_result result;
     int r = nvl_run(&run, &result);
 

@@ -30,14 +30,16 @@ struct nvl_run {
     void (*pass_on)(void *data, const char *bytes, size_t len);
     void *pass_on_data;
     /* 0: no limit. With a limit the child has its own session, without a terminal, and its whole process
-     * group ends with it, in time or not, and with nvlxc. */
+     * group ends with it, in time or not, and with nvlxc. One that no signal ends is left behind. */
     unsigned seconds;
+    bool is_helper; /* limits its memory, processor time and files, too: it works on what others wrote */
 };
 
 struct nvl_run_result {
     char *text; /* NUL-terminated, may contain anything; "" if nothing was taken */
     size_t len;
     bool truncated, timed_out;
+    pid_t left;           /* it was killed and stays: it waits for what does not answer; else 0 */
     int status;           /* from waitpid; valid if the run returned 0 */
     unsigned long millis; /* its duration */
 };
@@ -51,6 +53,9 @@ void nvl_run_result_clear(struct nvl_run_result *result);
 int nvl_run_status(const struct nvl_run *run);
 /* 128 + signal if a signal ended it. */
 int nvl_exit_status(int status);
+/* Closes what nvlxc was given besides its three streams: all of its own closes on exec. A child that may be
+ * left behind would keep the caller's locks and pipes. Reads the process's own /proc. */
+void nvl_close_callers(void);
 /* Waits for a child to end. `status` may be NULL. */
 int nvl_child_wait(pid_t child, int *status);
 

@@ -25,6 +25,13 @@ struct stage {
     struct nvl_manifest *m; /* of the whole bundle; files without checksum are copied */
 };
 
+/* An existing bundle: its folder (-1 for none), and its manifest (empty if it cannot be read). */
+struct found {
+    const struct nvl_root *root;
+    int fd;
+    struct nvl_manifest m;
+};
+
 static const char *last_component(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -59,33 +66,42 @@ static void add_links(struct nvl_manifest *m, const struct nvl_manifest *before)
 }
 
 /* Whether the bundle has this file in the right state, judged only by its inode. */
-static bool has_file(int bundle, const struct nvl_bundle_file *file)
+static bool has_file(const struct found *found, const struct nvl_bundle_file *file)
 {
     mode_t mode = nvl_has_prefix(file->path, "bin/") ? 0755 : 0644;
     struct stat st;
 
-    return fstatat(bundle, file->path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-           (uint64_t)st.st_size == file->size && (st.st_mode & 07777) == mode;
+    if (fstatat(found->fd, file->path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return nvl_root_note(found->root, file->path, -errno) == 0;
+    return S_ISREG(st.st_mode) && (uint64_t)st.st_size == file->size && (st.st_mode & 07777) == mode;
 }
 
-static bool has_link(int bundle, const struct nvl_bundle_link *link)
+/* 1 if it is there, 0 if not or if it leads elsewhere; a negative errno if that cannot be told. */
+static int has_link(int bundle, const struct nvl_bundle_link *link)
 {
     char target[PATH_MAX];
     ssize_t n = readlinkat(bundle, link->path, target, sizeof target);
 
-    return n >= 0 && (size_t)n == strlen(link->target) && memcmp(target, link->target, (size_t)n) == 0;
+    if (n < 0)
+        return errno == ENOENT || errno == ENOTDIR || errno == EINVAL ? 0 : -errno;
+    return (size_t)n == strlen(link->target) && memcmp(target, link->target, (size_t)n) == 0;
 }
 
-/* Whether all links and `sonames` match the manifest. */
-static bool has_rest(int bundle, const struct nvl_manifest *m)
+/* Whether all links and `sonames` match the manifest, in the same way. */
+static int has_rest(int bundle, const struct nvl_manifest *m)
 {
-    for (size_t i = 0; i < m->n_links; i++)
-        if (!has_link(bundle, &m->links[i]))
-            return false;
+    for (size_t i = 0; i < m->n_links; i++) {
+        int r = has_link(bundle, &m->links[i]);
+        if (r <= 0)
+            return r;
+    }
     nvl_autofree char *wanted = nvl_manifest_sonames(m), *text = NULL;
     nvl_autofd int fd = openat(bundle, "sonames", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     size_t len;
-    return fd >= 0 && nvl_fd_read(fd, NVL_SONAMES_MAX, &text, &len) == 0 && strcmp(text, wanted) == 0;
+    int r = fd < 0 ? -errno : nvl_fd_read(fd, NVL_SONAMES_MAX, &text, &len);
+    if (r == 0)
+        return strcmp(text, wanted) == 0;
+    return nvl_is_trouble(r) || r == -EACCES ? r : 0;
 }
 
 static int write_bundle_text(int dirfd, const char *name, const char *text)
@@ -106,9 +122,11 @@ static int make_bundle_links(int staged, int bundle, const struct nvl_manifest *
 
     for (size_t i = 0; i < m->n_links; i++) {
         const struct nvl_bundle_link *link = &m->links[i];
-        if (bundle >= 0 && has_link(bundle, link))
+        int r = bundle >= 0 ? has_link(bundle, link) : 0;
+        if (r > 0)
             continue;
-        int r = nvl_root_make_parents(&folder, link->path);
+        if (r == 0)
+            r = nvl_root_make_parents(&folder, link->path);
         if (r == 0 && symlinkat(link->target, staged, link->path) < 0)
             r = -errno;
         if (r < 0)
@@ -157,9 +175,10 @@ static int move_bundle_files(int staged, int bundle, const struct nvl_manifest *
 
     for (size_t i = 0; r == 0 && i < copied->count; i++)
         r = move_into_bundle(staged, bundle, copied->items[i]);
-    for (size_t i = 0; r == 0 && i < m->n_links; i++)
-        if (!has_link(bundle, &m->links[i]))
-            r = move_into_bundle(staged, bundle, m->links[i].path);
+    for (size_t i = 0; r == 0 && i < m->n_links; i++) {
+        r = has_link(bundle, &m->links[i]);
+        r = r == 0 ? move_into_bundle(staged, bundle, m->links[i].path) : r > 0 ? 0 : r;
+    }
     if (r == 0)
         r = move_into_bundle(staged, bundle, "sonames");
     return r;
@@ -230,12 +249,6 @@ static int write_stage(struct stage *stage, struct nvl_copier *copier, const str
     return r;
 }
 
-/* An existing bundle: its folder (-1 for none), and its manifest (empty if it cannot be read). */
-struct found {
-    int fd;
-    struct nvl_manifest m;
-};
-
 static void found_bundle_clear(struct found *f)
 {
     if (f->fd >= 0)
@@ -264,7 +277,7 @@ static void merge_found(const struct found *found, struct nvl_manifest *chosen)
     for (size_t i = 0; i < found->m.n_files; i++) {
         const struct nvl_bundle_file *old = &found->m.files[i];
         struct nvl_bundle_file *new = nvl_manifest_find(chosen, old->path);
-        if (!has_file(found->fd, old) || (new != NULL && !nvl_bundle_file_same(old, new)))
+        if (!has_file(found, old) || (new != NULL && !nvl_bundle_file_same(old, new)))
             continue;
         if (new == NULL) {
             new = nvl_manifest_add(chosen, old->path);
@@ -287,22 +300,23 @@ static uint64_t bytes_to_copy(const struct nvl_manifest *m)
     return bytes;
 }
 
-static bool is_bundle_current(const struct found *found, struct nvl_manifest *m)
+/* 1, 0, or a negative errno if that cannot be told. */
+static int is_bundle_current(const struct found *found, struct nvl_manifest *m)
 {
     if (found->fd < 0 || m->n_files != found->m.n_files)
-        return false;
+        return 0;
     for (size_t i = 0; i < m->n_files; i++)
         if (m->files[i].checksum[0] == '\0')
-            return false;
+            return 0;
     add_links(m, &found->m);
-    return m->n_links == found->m.n_links && has_rest(found->fd, m);
+    return m->n_links == found->m.n_links ? has_rest(found->fd, m) : 0;
 }
 
 static int sync_bundle(const struct nvl_root *root, const struct nvl_userspace *us, const char *version,
                        int store, struct nvl_copier *copier, struct nvl_sync_result *result,
                        struct nvl_error *err)
 {
-    nvl_auto(found_bundle_clear) struct found found = {.fd = -1};
+    nvl_auto(found_bundle_clear) struct found found = {.root = root, .fd = -1};
     nvl_auto(nvl_manifest_clear) struct nvl_manifest m = {0};
 
     int r = find_bundle_to_sync(root, version, &found, err);
@@ -311,7 +325,14 @@ static int sync_bundle(const struct nvl_root *root, const struct nvl_userspace *
     if (r < 0)
         return r;
     merge_found(&found, &m);
-    result->changed = !is_bundle_current(&found, &m);
+    r = nvl_root_trouble(root, err); /* something that is installed may have been left out */
+    if (r < 0)
+        return r;
+    int is_current = is_bundle_current(&found, &m);
+    if (is_current < 0)
+        return nvl_error_errno(err, is_current, "cannot read the driver bundle %s/%s", NVL_BUNDLE_DIR,
+                               version);
+    result->changed = is_current == 0;
     result->n_files = m.n_files;
     result->bytes = nvl_manifest_bytes(&m);
     copier->total = bytes_to_copy(&m);

@@ -252,9 +252,11 @@ static int read_soname(const struct nvl_copier *copier, struct nvl_bundle_file *
     int r = nvl_elf_read(fd, &elf);
     if (r == -ENOSYS) {
         nvl_error_host(err, r, "cannot load libelf.so.1, which reads the names of libraries");
-        nvl_error_hint(err, "install it (Debian: apt install libelf1)");
+        nvl_error_hint(err, "install it; on Debian: apt install libelf1");
         return r;
     }
+    if (r < 0 && r != -ENOEXEC)
+        return r;
     if (r < 0 || elf.elf != wanted) {
         nvl_error_set(err, -ENOEXEC, "%s%s is not a %d-bit library", copier->root->name, file->source,
                       wanted == NVL_ELF_64 ? 64 : 32);

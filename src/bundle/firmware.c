@@ -99,7 +99,10 @@ static int copy_version_file(const struct firmware *f, const char *from, const c
 
     if (f->dry_run)
         return 0;
-    int r = nvl_root_stat(f->root, source, 0, &st);
+    int r = nvl_root_trouble(f->root, err);
+    if (r < 0)
+        return r;
+    r = nvl_root_stat(f->root, source, 0, &st);
     if (r == 0)
         r = nvl_root_make_folder(f->root, folder);
     nvl_autofd int dir = r == 0 ? nvl_root_openat(f->root, folder, O_RDONLY | O_DIRECTORY) : r;
@@ -194,6 +197,8 @@ static bool is_same_content(const struct nvl_root *root, const char *a, const ch
         return false;
     for (;;) {
         ssize_t n = read_full(one, left, CHUNK), m = read_full(two, right, CHUNK);
+        if (n < 0 || m < 0)
+            nvl_root_note(root, n < 0 ? a : b, (int)(n < 0 ? n : m));
         if (n < 0 || n != m || memcmp(left, right, (size_t)n) != 0)
             return false;
         if (n < (ssize_t)CHUNK)
@@ -224,6 +229,9 @@ static int take_back_file(const struct firmware *f, const char *version, const c
 
     if (!is_same_content(f->root, kept, lent))
         return 0;
+    int r = nvl_root_trouble(f->root, err); /* it may be needed still */
+    if (r < 0)
+        return r;
     f->result->n_removed++;
     if (f->dry_run)
         return 0;
@@ -245,6 +253,8 @@ static int take_back(const struct firmware *f, const char *version, struct nvl_e
     for (size_t i = 0; i < names.count && r == 0; i++)
         if (!is_loaded || find_firmware(f->root, NVL_FIRMWARE_INSTALLED, version, names.items[i], &st))
             r = take_back_file(f, version, names.items[i], err);
+    if (r == 0)
+        r = nvl_root_trouble(f->root, err);
     if (r < 0 || is_loaded || f->dry_run)
         return r;
     nvl_autofd int dir = nvl_root_openat(f->root, NVL_FIRMWARE_DIR, O_RDONLY | O_DIRECTORY);

@@ -219,6 +219,14 @@ static int remove_folder(int store, const char *version)
     return nvl_folder_remove(store, temporary);
 }
 
+int nvl_bundles_sweep(const struct nvl_root *root, struct nvl_error *err)
+{
+    nvl_autofd int store = -1, lock = -1;
+
+    return nvl_root_exists(root, NVL_BUNDLE_DIR) ? nvl_store_open(root, NVL_STORE_WAIT_MS, &store, &lock, err)
+                                                 : 0;
+}
+
 int nvl_bundle_remove(const struct nvl_root *root, const struct nvl_bundle *bundle, struct nvl_error *err)
 {
     nvl_autofd int store = -1, lock = -1;
@@ -228,6 +236,8 @@ int nvl_bundle_remove(const struct nvl_root *root, const struct nvl_bundle *bund
     int r = nvl_store_open(root, NVL_STORE_WAIT_MS, &store, &lock, err);
     if (r == 0)
         r = refuse_needed(root, bundle->version, err);
+    if (r == 0)
+        r = nvl_root_trouble(root, err); /* a container that has it may not have been seen */
     if (r < 0)
         return r;
     r = remove_folder(store, bundle->version);

@@ -37,6 +37,7 @@ bool nvl_bundle_is_present(const struct nvl_root *root, const char *version);
 bool nvl_version_is_pending(const char *version, const struct nvl_driver_version *loaded,
                             const struct nvl_userspace *us);
 
-/* Removes one, unless it is loaded, pending or in use (checked again under the lock): then -EBUSY. Also
- * removes temporary folders that a dead sync left. */
+/* Removes what a killed sync or a killed removal has left. */
+int nvl_bundles_sweep(const struct nvl_root *root, struct nvl_error *err);
+/* Removes one, unless it is loaded, pending or in use (checked again under the lock): then -EBUSY. */
 int nvl_bundle_remove(const struct nvl_root *root, const struct nvl_bundle *bundle, struct nvl_error *err);

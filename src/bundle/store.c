@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/folder.h"
+#include "base/locks.h"
 #include "base/paths.h"
 #include "host/driver_version.h"
 
@@ -24,10 +25,10 @@ static int take_store_lock(int fd, unsigned wait_ms, struct nvl_error *err)
         if (errno != EWOULDBLOCK && errno != EINTR)
             return nvl_error_errno(err, -errno, "cannot lock %s", NVL_BUNDLE_DIR);
         if (waited >= wait_ms) {
-            nvl_error_set(err, -EAGAIN, "another nvlxc is writing in %s (waited %u s for its lock)",
+            nvl_autofree char *holder = nvl_lock_holder_text(fd);
+            nvl_error_set(err, -EAGAIN, "%s is writing in %s (waited %u s for its lock)", holder,
                           NVL_BUNDLE_DIR, wait_ms / 1000);
-            nvl_error_hint(err, "run it again when that one has finished; its process: fuser %s/.lock",
-                           NVL_BUNDLE_DIR);
+            nvl_error_hint(err, "run it again when that one has finished");
             return -EAGAIN;
         }
         nanosleep(&pause, NULL);
@@ -75,8 +76,11 @@ static void remove_kept_search(const struct nvl_root *root)
 int nvl_store_open(const struct nvl_root *root, unsigned wait_ms, int *dirfd, int *lockfd,
                    struct nvl_error *err)
 {
-    int r = nvl_root_make_folder(root, NVL_BUNDLE_DIR);
+    int r = nvl_root_trouble(root, err); /* what is to be written may lack something */
 
+    if (r < 0)
+        return r;
+    r = nvl_root_make_folder(root, NVL_BUNDLE_DIR);
     if (r < 0)
         return nvl_error_errno(err, r, "cannot make %s%s", root->name, NVL_BUNDLE_DIR);
     nvl_autofd int dir = nvl_root_openat(root, NVL_BUNDLE_DIR, O_RDONLY | O_DIRECTORY);

@@ -53,7 +53,7 @@ int nvl_content_has_version(const struct nvl_root *root, const char *path, const
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return -errno;
+            return nvl_root_note(root, path, -errno);
         if (n == 0) {
             memset(window + kept, 0, 2);
             return holds_word(window, kept + 2, version, word_len);

@@ -87,7 +87,7 @@ static int add_mig(const struct source *s, struct nvl_cdi *cdi, const struct nvl
                    const struct nvl_mig *mig, int index, size_t mig_index, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-    nvl_autofree char *selector = nvl_xasprintf("MIG-%s/%u/%u", gpu->uuid, mig->gi, mig->ci);
+    nvl_autofree char *selector = nvl_mig_uuid(gpu, mig);
 
     nvl_strv_pushf(&names, "%d:%zu", index, mig_index);
     nvl_strv_pushf(&names, "MIG-%s:%u:%u", gpu->uuid, mig->gi, mig->ci);
@@ -238,15 +238,12 @@ static int read_container_grant(const struct nvl_target *target, struct nvl_gran
 {
     int r = nvl_effective_grant(&target->effective, grant, err);
 
-    /* the config is wrong, not the command line */
-    if (r < 0 && err->exit == NVL_EXIT_USAGE)
-        err->exit = NVL_EXIT_FAILED;
     if (r < 0)
         return nvl_error_prefix(err, "%s", target->container->config_path);
     if (r > 0)
         return 0;
     nvl_error_set(err, -ENOENT, "%s has no grant from nvlxc: there is nothing to pass on", target->name);
-    nvl_error_hint(err, "nvlxc attach %s", target->name);
+    nvl_error_hint(err, "nvlxc attach %s", target->word);
     return -ENOENT;
 }
 
@@ -282,7 +279,7 @@ int nvl_cdi_of_container(const struct nvl_root *root, const char *name, struct n
         nvl_strv_push(warnings, s.resolved.missing.items[i]);
     if (s.resolved.n_gpus == 0) {
         nvl_error_host(err, -ENODEV, "this host has none of the GPUs granted to %s", target.name);
-        nvl_error_hint(err, "nvlxc show %s", target.name);
+        nvl_error_hint(err, "nvlxc show %s", target.word);
         return -ENODEV;
     }
     if (s.grant.delivery.libraries != NVL_LIBRARIES_BUNDLE)

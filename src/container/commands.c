@@ -20,6 +20,14 @@ char *nvl_container_restart(const struct nvl_container *c)
     return nvl_xasprintf("%slxc-stop %s && lxc-start %s", c->user != NULL ? AS_USER : "", which, which);
 }
 
+char *nvl_container_unfreeze(const struct nvl_container *c)
+{
+    if (c->kind == NVL_CONTAINER_PVE)
+        return nvl_xasprintf("pct resume %s", c->name);
+    nvl_autofree char *which = lxc_arguments(c);
+    return nvl_xasprintf("%slxc-unfreeze %s", c->user != NULL ? AS_USER : "", which);
+}
+
 char *nvl_container_run_inside(const struct nvl_container *c, const char *command)
 {
     if (c->kind == NVL_CONTAINER_PVE)

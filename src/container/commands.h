@@ -6,6 +6,8 @@
 
 /* "pct reboot 220", "lxc-stop -n web && lxc-start -n web", "as that user: lxc-stop …" */
 char *nvl_container_restart(const struct nvl_container *c);
+/* "pct resume 220", "lxc-unfreeze -n web" */
+char *nvl_container_unfreeze(const struct nvl_container *c);
 /* "pct start 220", "lxc-start -n web", "as alice: lxc-start …" */
 char *nvl_container_start(const struct nvl_container *c);
 /* "pct exec 220 -- COMMAND", "lxc-attach -n web -- COMMAND": as the container's root. */

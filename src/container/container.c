@@ -9,7 +9,10 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/locks.h"
 #include "base/root.h"
+#include "base/words.h"
+#include "base/visit.h"
 #include "container/foreign.h"
 #include "container/users.h"
 
@@ -47,7 +50,8 @@ static int ambiguous(const struct nvl_containers *containers, const char *name, 
     }
     nvl_autofree char *list = nvl_strv_join(&names, ", ");
     nvl_error_set(err, -EEXIST, "several containers have the name %s: %s", name, list);
-    nvl_error_hint(err, "give the name with its owner, for example %s", names.items[0]);
+    nvl_autofree char *example = nvl_shell_word(names.items[0]);
+    nvl_error_hint(err, "give the name with its owner, for example %s", example);
     return -EEXIST;
 }
 
@@ -98,8 +102,8 @@ static size_t find_named(const struct nvl_containers *containers, const char *ow
     return elsewhere;
 }
 
-int nvl_container_by_name(const struct nvl_containers *containers, const char *name,
-                          struct nvl_container **found, struct nvl_error *err)
+static int find_by_name(const struct nvl_containers *containers, const char *name,
+                        struct nvl_container **found, struct nvl_error *err)
 {
     const char *slash = strchr(name, '/');
     nvl_autofree char *owner = slash != NULL ? nvl_xstrndup(name, (size_t)(slash - name)) : NULL;
@@ -134,6 +138,18 @@ static int open_users_config(const struct nvl_root *root, const struct nvl_conta
     return TAKE_FD(fd);
 }
 
+/* Whoever has a lease on a file is told that somebody wants to read it, and has 45 s to let go. */
+static int is_leased(const struct nvl_root *root, const struct nvl_container *c, const char *path,
+                     struct nvl_error *err)
+{
+    nvl_autofd int fd = nvl_root_openat(root, c->config_path, O_PATH | O_NOFOLLOW);
+    nvl_autofree char *holder = nvl_lock_holder_text(fd);
+
+    nvl_error_set(err, -EAGAIN, "%s cannot be read now: %s holds a lease on it", path, holder);
+    nvl_error_hint(err, "run it again in a minute; until then the file is the other program's");
+    return -EAGAIN;
+}
+
 static int cannot_read(const struct nvl_container *c, int code, const char *path, struct nvl_error *err)
 {
     if (code == -ENOENT)
@@ -151,6 +167,8 @@ static int cannot_read(const struct nvl_container *c, int code, const char *path
     else if (code == -EFBIG)
         nvl_error_set(err, code, "%s is larger than %u MiB, more than a config can be", path,
                       NVL_CONFIG_MAX >> 20);
+    else if (code == -ETIMEDOUT)
+        nvl_error_set(err, code, "cannot read %s: the home of %s does not answer", path, c->user);
     else
         nvl_error_errno(err, code, "cannot read the config %s", path);
     if (code == -EACCES && geteuid() != 0) {
@@ -182,6 +200,20 @@ static int open_config(const struct nvl_root *root, const struct nvl_container *
     return fd == -ENOENT && is_in_its_folder(root, c) ? -ESTALE : fd;
 }
 
+static int read_config_text(const struct nvl_root *root, const struct nvl_container *c, char **text,
+                            size_t *len)
+{
+    int r = c->owner != NULL ? nvl_user_visit(c->owner) : 0;
+
+    if (r < 0)
+        return r;
+    nvl_autofd int fd = open_config(root, c);
+    r = fd < 0 ? fd : nvl_fd_read(fd, NVL_CONFIG_MAX, text, len);
+    if (c->owner != NULL)
+        nvl_visit_end();
+    return r;
+}
+
 int nvl_container_read_config(const struct nvl_root *root, const struct nvl_container *c,
                               struct nvl_config *config, struct nvl_error *err)
 {
@@ -190,8 +222,11 @@ int nvl_container_read_config(const struct nvl_root *root, const struct nvl_cont
     size_t len = 0;
 
     *config = (struct nvl_config){0};
-    nvl_autofd int fd = open_config(root, c);
-    int r = fd < 0 ? fd : nvl_fd_read(fd, NVL_CONFIG_MAX, &text, &len);
+    int r = read_config_text(root, c, &text, &len);
+    if (r == -EAGAIN)
+        return is_leased(root, c, path, err);
+    if (r < 0 && c->owner == NULL)
+        nvl_root_note(root, c->config_path, r);
     if (r < 0)
         return cannot_read(c, r, path, err);
     enum nvl_dialect dialect = c->kind == NVL_CONTAINER_PVE ? NVL_DIALECT_PVE : NVL_DIALECT_LXC;
@@ -203,6 +238,61 @@ int nvl_container_read_config(const struct nvl_root *root, const struct nvl_cont
     if (c->owner == NULL) /* a user cannot make nodes, and may name a file whose reading never ends */
         nvl_config_read_hooks(root, config);
     return 0;
+}
+
+/* ---- by hostname ---- */
+
+/* The CTs of this node that have it; `names` gets what all containers could be meant by. */
+static void find_hostname(const struct nvl_root *root, const struct nvl_containers *containers,
+                          const char *hostname, struct nvl_strv *ctids, struct nvl_strv *names)
+{
+    for (size_t i = 0; i < containers->count; i++) {
+        nvl_autofree struct nvl_container *c = nvl_container_at(containers, i);
+        nvl_auto(nvl_config_clear) struct nvl_config config = {0};
+        nvl_strv_push(names, c->name);
+        if (c->kind != NVL_CONTAINER_PVE || nvl_container_read_config(root, c, &config, NULL) < 0)
+            continue;
+        const char *its = nvl_config_get(&config, "hostname");
+        if (its != NULL)
+            nvl_strv_push_once(names, its);
+        if (its != NULL && strcmp(its, hostname) == 0)
+            nvl_strv_push(ctids, c->name);
+    }
+}
+
+static int several_meant(const char *name, const struct nvl_strv *ctids, const char *users,
+                         struct nvl_error *err)
+{
+    nvl_autofree char *list = nvl_strv_join(ctids, ", ");
+
+    nvl_error_set(err, -EEXIST, "%.128s is the hostname of CT %s%s%s", name, list,
+                  users != NULL ? ", and names " : "", users != NULL ? users : "");
+    nvl_error_hint(err, "give the CTID, for example %s%s%s", ctids->items[0], users != NULL ? ", or " : "",
+                   users != NULL ? users : "");
+    return -EEXIST;
+}
+
+int nvl_container_by_name(const struct nvl_root *root, const struct nvl_containers *containers,
+                          const char *name, struct nvl_container **found, struct nvl_error *err)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv ctids = {0}, names = {0};
+    int r = find_by_name(containers, name, found, err);
+    bool is_users = r == 0 && (*found)->user != NULL;
+
+    if ((r != -ENOENT && !is_users) || strchr(name, '/') != NULL)
+        return r;
+    find_hostname(root, containers, name, &ctids, &names);
+    if (ctids.count == 1 && !is_users)
+        return find_by_name(containers, ctids.items[0], found, err);
+    if (ctids.count > 0) { /* a user could take any name, and get what root gives to a hostname */
+        nvl_autofree char *users = is_users ? nvl_xasprintf("%s/%s", (*found)->user, name) : NULL;
+        free(*found);
+        *found = NULL;
+        return several_meant(name, &ctids, users, err);
+    }
+    if (r < 0)
+        nvl_word_suggest(name, &names, err);
+    return r;
 }
 
 /* FNV-1a, 64 bits. */
@@ -273,6 +363,8 @@ void nvl_running_read(const struct nvl_root *root, struct nvl_running *running)
         if (path_len > 8 && memcmp(path + path_len - 8, "/command", 8) == 0)
             *NVL_APPEND(running->sockets, running->count) = hash_of(path, path_len);
     }
+    if (ferror(file))
+        nvl_root_note(root, "/proc/net/unix", -errno);
     fclose(file);
     if (running->count > 1)
         qsort(running->sockets, running->count, sizeof *running->sockets, compare_hashes);

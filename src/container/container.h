@@ -12,11 +12,13 @@
 int nvl_containers_find(const struct nvl_root *root, bool cluster, struct nvl_containers *containers,
                         struct nvl_error *err);
 
-/* Finds one by name: "220", "web"; if several have the name, "pve/220", "root/web", "alice/web". Unknown
- * (-ENOENT) and ambiguous (-EEXIST) names are errors that list what there is; for a CT of another node
- * (-EREMOTE) the error names the node. The result is like nvl_container_at's: the caller frees it. */
-int nvl_container_by_name(const struct nvl_containers *containers, const char *name,
-                          struct nvl_container **found, struct nvl_error *err);
+/* Finds one by name: "220", "web"; if several have the name, "pve/220", "root/web", "alice/web". A CT of this
+ * node is also found by its hostname, if only one has it and nothing has it as its name; what is a CT's
+ * hostname and a user's name is ambiguous. Unknown (-ENOENT) and ambiguous (-EEXIST) names are errors that
+ * list what there is; for a CT of another node (-EREMOTE) the error names the node. The result is like
+ * nvl_container_at's: the caller frees it. */
+int nvl_container_by_name(const struct nvl_root *root, const struct nvl_containers *containers,
+                          const char *name, struct nvl_container **found, struct nvl_error *err);
 /* The unambiguous name among `containers`: the short one if that suffices. The caller frees. */
 char *nvl_container_full_name(const struct nvl_containers *containers, const struct nvl_container *c);
 

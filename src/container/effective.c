@@ -5,9 +5,11 @@
 #include <errno.h>
 
 #include "base/root.h"
+#include "base/visit.h"
 #include "container/container.h"
 #include "container/foreign.h"
 #include "container/grant_lines.h"
+#include "container/users.h"
 
 #define DEPTH_MAX 16
 #define FILES_MAX 256
@@ -101,13 +103,29 @@ static void fail_include(struct reading *r, int code, struct nvl_error *err)
     }
 }
 
+/* One more file, and its bytes: the limits are the same for what was read before. */
+static int count_file(struct reading *r, const char *key, struct nvl_error *err)
+{
+    if (++r->files > FILES_MAX)
+        return nvl_error_set(err, -ELOOP, "%s: the config includes more than %d files", key, FILES_MAX);
+    return 0;
+}
+
+static int count_bytes(struct reading *r, size_t len, const char *key, struct nvl_error *err)
+{
+    r->bytes += len;
+    if (r->bytes <= BYTES_MAX)
+        return 0;
+    return nvl_error_set(err, -EFBIG, "%s: the config includes more than %u MiB", key, BYTES_MAX >> 20);
+}
+
 static int read_file(struct reading *r, const char *path, const char *key, char **text, size_t *len,
                      struct nvl_error *err)
 {
     struct stat st;
 
-    if (++r->files > FILES_MAX)
-        return nvl_error_set(err, -ELOOP, "%s: the config includes more than %d files", key, FILES_MAX);
+    if (count_file(r, key, err) < 0)
+        return -ELOOP;
     /* check before opening: opening a device can already have an effect */
     int code = path == r->regular ? 0 : nvl_root_stat(r->root, path, 0, &st);
     if (code == 0 && path != r->regular && !S_ISREG(st.st_mode))
@@ -119,12 +137,27 @@ static int read_file(struct reading *r, const char *path, const char *key, char 
         nvl_error_hint(err, "LXC needs the file too: restore it, or remove its %s line", key);
         return code;
     }
-    r->bytes += *len;
-    if (r->bytes <= BYTES_MAX)
-        return 0;
-    free(*text);
-    *text = NULL;
-    return nvl_error_set(err, -EFBIG, "%s: the config includes more than %u MiB", key, BYTES_MAX >> 20);
+    code = count_bytes(r, *len, key, err);
+    if (code < 0) {
+        free(*text);
+        *text = NULL;
+    }
+    return code;
+}
+
+/* The text of a file that was read before. */
+static int take_read(struct reading *r, const struct nvl_config *read, char **text, size_t *len,
+                     struct nvl_error *err)
+{
+    int code = count_file(r, "lxc.include", err);
+
+    if (code == 0)
+        code = count_bytes(r, read->len, "lxc.include", err);
+    if (code < 0)
+        return code;
+    *text = nvl_xstrndup(read->text, read->len);
+    *len = read->len;
+    return 0;
 }
 
 /* The config of a file that was included before; NULL if it was not. */
@@ -148,14 +181,10 @@ static int parse_include(struct reading *r, const char *path, struct nvl_include
         return -ELOOP;
     }
     const struct nvl_config *read = find_read(r, path);
-    int code = read != NULL ? 0 : read_file(r, path, "lxc.include", &text, &len, err);
+    int code = read != NULL ? take_read(r, read, &text, &len, err)
+                            : read_file(r, path, "lxc.include", &text, &len, err);
     if (code < 0)
         return code;
-    if (read != NULL) {
-        text = nvl_xstrndup(read->text, len = read->len);
-        r->files++;
-        r->bytes += len;
-    }
     *file = add_file(r->to, path);
     code = nvl_config_parse(&(*file)->config, NVL_DIALECT_LXC, text, len, err);
     return code < 0 ? nvl_error_prefix(err, "lxc.include: %s", path) : 0;
@@ -384,6 +413,35 @@ static void find_owners(struct nvl_effective *e)
 
 /* ---- reading ---- */
 
+static void walk_own(struct reading *r)
+{
+    walk_lines(r, r->own, r->to->path);
+    if (r->own->dialect == NVL_DIALECT_PVE)
+        apply_pending(r);
+    take_fstab(r);
+}
+
+/* LXC reads a user's config as that user: what the user cannot read is no part of it. */
+static void walk_as_owner(struct reading *r, const struct nvl_container *c)
+{
+    struct nvl_own_rights own;
+    struct nvl_error err = {0};
+
+    if (c->owner == NULL) {
+        walk_own(r);
+        return;
+    }
+    if (nvl_user_visit(c->owner) < 0) {
+        nvl_error_set(&err, -ETIMEDOUT, "the home of %s does not answer", c->user);
+        fail_include(r, -ETIMEDOUT, &err);
+        return;
+    }
+    nvl_user_become(r->root, c->owner, &own);
+    walk_own(r);
+    nvl_user_resume(&own);
+    nvl_visit_end();
+}
+
 int nvl_effective_read_again(const struct nvl_root *root, const struct nvl_container *c,
                              const struct nvl_config *config, const struct nvl_effective *before,
                              struct nvl_effective *effective, struct nvl_error *err)
@@ -398,10 +456,7 @@ int nvl_effective_read_again(const struct nvl_root *root, const struct nvl_conta
     *effective = (struct nvl_effective){.config = config, .path = c->config_path};
     if (config->dialect == NVL_DIALECT_PVE)
         begin_as_proxmox(effective, config);
-    walk_lines(&r, config, c->config_path);
-    if (config->dialect == NVL_DIALECT_PVE)
-        apply_pending(&r);
-    take_fstab(&r);
+    walk_as_owner(&r, c);
     find_owners(effective);
     return r.code;
 }

@@ -2,27 +2,46 @@
 #include "container/gpu_programs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include "base/printable.h"
 #include "base/root.h"
+#include "base/visit.h"
 #include "container/state.h"
 
-#define COMM_MAX 64u
+#define COMM_MAX     64u
+#define NVML_SECONDS 30 /* without a persistence daemon each of many GPUs takes seconds to initialize */
 
-static int ask_nvml(const struct nvl_host *host, struct nvl_gpu_processes *processes, struct nvl_error *err)
+/* A driver that hangs answers no question and no signal. The library stands for it: one that waits for it
+ * holds the lock. */
+static int visit_nvml(const char *path, struct nvl_gpu_processes *processes, struct nvl_readings *readings,
+                      struct nvl_error *err)
+{
+    int r = nvl_visit_begin("NVIDIA's driver", open(path, O_RDONLY | O_CLOEXEC));
+
+    if (r < 0) {
+        nvl_error_host(err, r, "NVIDIA's driver did not answer NVML within %d s", NVML_SECONDS);
+        nvl_error_hint(err, "what its kernel module says: journalctl -k -g NVRM");
+        return r;
+    }
+    nvl_visit_may_take(NVML_SECONDS);
+    r = nvl_nvml_processes(path, processes, readings, err);
+    nvl_visit_end();
+    return r < 0 ? nvl_error_prefix(err, "%s", path) : 0;
+}
+
+static int ask_nvml(const struct nvl_host *host, struct nvl_gpu_processes *processes,
+                    struct nvl_readings *readings, struct nvl_error *err)
 {
     nvl_autofree char *path = NULL;
 
     if (!host->driver.loaded) {
         nvl_error_host(err, -ENODEV, "NVIDIA's kernel module is not loaded on the host: nothing uses a GPU");
-        nvl_error_hint(err, "see 'nvlxc host'");
+        nvl_error_hint(err, "see why: nvlxc host");
         return -ENODEV;
     }
     int r = nvl_nvml_find(host, &path, err);
-    if (r < 0)
-        return r;
-    r = nvl_nvml_processes(path, processes, err);
-    return r < 0 ? nvl_error_prefix(err, "%s", path) : 0;
+    return r < 0 ? r : visit_nvml(path, processes, readings, err);
 }
 
 static void describe_program(const struct nvl_host *host, const struct nvl_containers *containers,
@@ -45,9 +64,10 @@ static void describe_program(const struct nvl_host *host, const struct nvl_conta
 }
 
 int nvl_gpu_programs_read(const struct nvl_host *host, const struct nvl_containers *containers,
-                          struct nvl_gpu_programs *programs, struct nvl_error *err)
+                          struct nvl_gpu_programs *programs, struct nvl_readings *readings,
+                          struct nvl_error *err)
 {
-    int r = ask_nvml(host, &programs->processes, err);
+    int r = ask_nvml(host, &programs->processes, readings, err);
 
     for (size_t i = 0; i < programs->processes.count && r == 0; i++)
         describe_program(host, containers, &programs->processes.items[i],

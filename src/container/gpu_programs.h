@@ -1,4 +1,4 @@
-/* The programs that use the GPUs now, each with its container: for `ps` and `metrics`. */
+/* The programs that use the GPUs now, each with its container: for `ps`, `top` and `metrics`. */
 #pragma once
 
 #include "container/container.h"
@@ -18,8 +18,10 @@ struct nvl_gpu_programs {
     size_t count;
 };
 
-/* -ENODEV without a driver, -ENOENT without NVML of its version, -ENOSYS if NVML does not answer: err says
- * what to do. The list refers to `host`. */
+/* -ENODEV without a driver, -ENOENT without NVML of its version, -ENOSYS if NVML does not start,
+ * -ETIMEDOUT if the driver does not answer: err says what to do. The list refers to `host`. `readings` are
+ * those of the same moment; NULL: not asked for. */
 int nvl_gpu_programs_read(const struct nvl_host *host, const struct nvl_containers *containers,
-                          struct nvl_gpu_programs *programs, struct nvl_error *err);
+                          struct nvl_gpu_programs *programs, struct nvl_readings *readings,
+                          struct nvl_error *err);
 void nvl_gpu_programs_clear(struct nvl_gpu_programs *programs);

@@ -173,6 +173,7 @@ void nvl_containers_clear(struct nvl_containers *all)
     free(all->entries);
     nvl_buf_clear(&all->names);
     nvl_strv_clear(&all->looked);
+    nvl_strv_clear(&all->unread);
     free(all->majors);
     nvl_users_clear(&all->users);
     *all = (struct nvl_containers){0};

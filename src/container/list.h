@@ -36,6 +36,8 @@ struct nvl_container_entry {
 struct nvl_containers {
     size_t count;           /* nvl_container_at: Proxmox by CTID, root's by name, users' by user and name */
     struct nvl_strv looked; /* for messages: folders that were searched, whether they exist or not */
+    struct nvl_strv
+        unread; /* what could not be read of users' folders, with the reason: their containers lack */
     struct nvl_majors *majors; /* of this host */
     struct nvl_users users;    /* the same */
     /* the rest is internal: folders are in the order of the list, entries are sorted, and those of other

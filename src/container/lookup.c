@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/root.h"
+#include "base/visit.h"
 #include "container/container.h"
 #include "container/users.h"
 #include "host/system.h"
@@ -23,11 +24,18 @@ struct search {
 };
 
 /* An absent folder is empty; an unreadable one is an error only if it is the caller's. */
-static int list_failed(int r, const char *root_name, const char *folder, bool is_own, struct nvl_error *err)
+static int list_failed(int r, const struct search *s, const char *folder, bool is_own, struct nvl_error *err)
 {
-    if (r == -ENOENT || !is_own)
+    struct nvl_error why;
+
+    if (r == -ENOENT)
         return 0;
-    return nvl_error_errno(err, r, "cannot read the folder %s%s, to look for containers", root_name, folder);
+    nvl_error_errno(&why, r, "cannot read the folder %s%s, to look for containers", s->root->name, folder);
+    if (is_own && err != NULL)
+        *err = why;
+    else if (nvl_is_trouble(r) || r == -EACCES)
+        nvl_strv_push(&s->found->unread, why.message);
+    return is_own ? r : 0;
 }
 
 /* "220.conf"; if two nodes have the CTID, the first counts. */
@@ -48,7 +56,7 @@ static int find_cts(struct search *s, const char *folder, const char *node, bool
     nvl_containers_add_folder(s->found, NVL_CONTAINER_PVE, folder, NULL, node)->is_elsewhere = !asked;
     int r = nvl_root_each(s->root, folder, take_ct, s->found);
     nvl_containers_sort(s->found);
-    return r < 0 ? list_failed(r, s->root->name, folder, s->is_root && node == NULL, err) : 0;
+    return r < 0 ? list_failed(r, s, folder, s->is_root && node == NULL, err) : 0;
 }
 
 /* /etc/pve/lxc is a link to nodes/NODE/lxc. */
@@ -63,8 +71,13 @@ static int find_pve(struct search *s, bool cluster, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv nodes = {0};
 
-    if (!nvl_root_exists(s->root, "/etc/pve"))
+    struct stat st;
+    int there = nvl_root_stat(s->root, "/etc/pve", 0, &st);
+    if (there == -ENOENT || there == -ENOTDIR)
         return 0;
+    if (there < 0)
+        return nvl_error_errno(err, there, "cannot look into %s/etc/pve, to look for containers",
+                               s->root->name);
     nvl_strv_push(&s->found->looked, PVE_DIR);
     int r = find_cts(s, PVE_DIR, NULL, true, err);
     if (r < 0 || nvl_root_list(s->root, PVE_NODES, &nodes) < 0)
@@ -139,7 +152,7 @@ static int find_roots(struct search *s, struct nvl_error *err)
     nvl_strv_push(&s->found->looked, lxcpath);
     nvl_containers_add_folder(s->found, NVL_CONTAINER_LXC, lxcpath, NULL, NULL);
     int r = nvl_root_each(s->root, lxcpath, take_roots, s);
-    return r < 0 ? list_failed(r, s->root->name, lxcpath, s->is_root, err) : 0;
+    return r < 0 ? list_failed(r, s, lxcpath, s->is_root, err) : 0;
 }
 
 /* The folder of one user, while it is read. */
@@ -159,8 +172,9 @@ static bool counts(const struct users_search *u, const char *name)
     struct stat st;
     nvl_autofree char *full = nvl_xasprintf("%s/%s/config", u->lxcpath, name);
 
-    if (nvl_root_stat(u->place, full + (u->inside - u->lxcpath), AT_SYMLINK_NOFOLLOW, &st) < 0)
-        return false;
+    int r = nvl_root_stat(u->place, full + (u->inside - u->lxcpath), AT_SYMLINK_NOFOLLOW, &st);
+    if (r < 0) /* whoever reads the config says why not */
+        return nvl_is_trouble(r);
     if (!u->s->is_root)
         return true;
     return S_ISREG(st.st_mode) && (nvl_user_owns_path(u->user, full) || st.st_uid == u->user->uid);
@@ -196,7 +210,7 @@ static int find_users_own(const struct search *s, const struct nvl_user *user, c
     /* root need not hear of every user without containers */
     if (r == 0 || !s->is_root)
         nvl_strv_push(&s->found->looked, lxcpath);
-    return r < 0 ? list_failed(r, s->root->name, lxcpath, !s->is_root, err) : 0;
+    return r < 0 ? list_failed(r, s, lxcpath, !s->is_root, err) : 0;
 }
 
 static int find_user(const struct search *s, const struct nvl_user *user, struct nvl_error *err)
@@ -208,11 +222,21 @@ static int find_user(const struct search *s, const struct nvl_user *user, struct
 
     int r = nvl_user_open_place(s->root, user, conf, &place, &inside);
     if (r < 0)
-        return list_failed(r, s->root->name, user->home, !s->is_root, err);
+        return list_failed(r, s, user->home, !s->is_root, err);
     nvl_autofree char *lxcpath = read_lxcpath(&place, inside, fallback);
     if (lxcpath == NULL && !s->is_root)
         return nvl_error_set(err, -EINVAL, "%s: lxc.lxcpath is not an absolute path", conf);
     return lxcpath != NULL ? find_users_own(s, user, &place, lxcpath, err) : 0;
+}
+
+/* A home that does not answer is left out, as one that cannot be read; the visit has said so. */
+static int visit_home(const struct search *s, const struct nvl_user *user, struct nvl_error *err)
+{
+    if (nvl_user_visit(user) < 0)
+        return 0;
+    int r = find_user(s, user, err);
+    nvl_visit_end();
+    return r;
 }
 
 /* The homes of system users: folders of root's, in which no user can have a container. */
@@ -240,7 +264,7 @@ static int find_users(const struct search *s, struct nvl_error *err)
         const struct nvl_user *user = &users->items[i];
         if (s->is_root ? !is_system_folder(user->home) && nvl_id_ranges_has(&ranges, user)
                        : user->uid == s->uid)
-            r = find_user(s, user, err);
+            r = visit_home(s, user, err);
     }
     return r;
 }

@@ -13,8 +13,10 @@ char *nvl_container_rootfs_path(const struct nvl_container *c, const struct nvl_
 int nvl_container_open_rootfs(const struct nvl_root *root, const struct nvl_container *c,
                               const struct nvl_effective *effective, const struct nvl_idmap *map,
                               struct nvl_root *rootfs, char **why);
-/* Opens what a running container sees, through its init. */
-int nvl_container_open_running(pid_t init, struct nvl_root *rootfs);
+/* Opens what a running container sees, through its init. Its file systems may never answer: until it is
+ * closed this is a visit (base/visit.h), as is a user's root file system. -ETIMEDOUT if it has not answered.
+ */
+int nvl_container_open_running(const struct nvl_container *c, pid_t init, struct nvl_root *rootfs);
 /* Whether a Proxmox config has its root file system on a storage ("local-lvm:vm-220-disk-0"), which `pct
  * mount` can mount. */
 bool nvl_rootfs_is_on_storage(const struct nvl_effective *effective);

@@ -8,10 +8,11 @@ int nvl_target_open(const struct nvl_root *root, const char *name, struct nvl_ta
     int r = nvl_containers_find(root, false, &target->containers, err);
     if (r < 0)
         return r;
-    r = nvl_container_by_name(&target->containers, name, &target->container, err);
+    r = nvl_container_by_name(root, &target->containers, name, &target->container, err);
     if (r < 0)
         return r;
     target->name = nvl_container_full_name(&target->containers, target->container);
+    target->word = nvl_shell_word(target->name);
     r = nvl_container_read_config(root, target->container, &target->config, err);
     if (r == 0)
         nvl_effective_read(root, target->container, &target->config, &target->effective, &target->incomplete);
@@ -23,6 +24,7 @@ void nvl_target_close(struct nvl_target *target)
     nvl_effective_clear(&target->effective);
     nvl_config_clear(&target->config);
     free(target->name);
+    free(target->word);
     free(target->container);
     nvl_containers_clear(&target->containers);
     *target = (struct nvl_target){0};

@@ -10,6 +10,7 @@ struct nvl_target {
     struct nvl_containers containers;
     struct nvl_container *container;
     char *name; /* unambiguous */
+    char *word; /* the same for a shell: in commands to paste, since a user may have chosen it */
     struct nvl_config config;
     struct nvl_effective effective;
     struct nvl_error incomplete; /* if an include could not be read: which, and why; else code 0 */

@@ -3,9 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
+#include <sys/fsuid.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include "base/passwd.h"
+#include "base/visit.h"
 #include "container/subids.h"
 
 #define FILE_MAX (16u << 20)
@@ -48,6 +53,7 @@ static void take_user(struct candidates *found, const struct passwd *entry)
     *c = (struct candidate){.user = {.name = nvl_xstrdup(entry->pw_name),
                                      .home = nvl_xstrdup(home),
                                      .uid = entry->pw_uid,
+                                     .gid = entry->pw_gid,
                                      .logs_in = logs_in},
                             .place = found->count};
 }
@@ -155,11 +161,52 @@ int nvl_user_open_place(const struct nvl_root *root, const struct nvl_user *user
     bool is_own = nvl_user_owns_path(user, path);
 
     *place = NVL_ROOT_NONE;
-    int fd = nvl_root_openat(root, is_own ? user->home : "/", O_PATH | O_DIRECTORY);
+    /* a home may be on a network, or be what its user has mounted there: no trouble of the host */
+    const struct nvl_root host = nvl_root_borrow(root->fd);
+    int fd = nvl_root_openat(&host, is_own ? user->home : "/", O_PATH | O_DIRECTORY);
     if (fd < 0)
         return fd;
     *inside = path + (is_own ? strlen(user->home) : 0);
     nvl_autofree char *name = nvl_root_show(root, is_own ? user->home : "");
     nvl_root_from_fd(place, fd, name);
     return 0;
+}
+
+int nvl_user_visit(const struct nvl_user *user)
+{
+    nvl_autofree char *whom = nvl_xasprintf("the home of %s", user->name);
+
+    return nvl_visit_begin(whom, -1);
+}
+
+/* A change of the ids takes the signal away that ends a process with its parent: prctl(2), PR_SET_PDEATHSIG.
+ */
+void nvl_user_become(const struct nvl_root *root, const struct nvl_user *user, struct nvl_own_rights *own)
+{
+    nvl_auto(nvl_account_clear) struct nvl_account account = {0};
+
+    *own = (struct nvl_own_rights){.is_changed = geteuid() == 0 && nvl_root_is_machine(root)};
+    if (!own->is_changed)
+        return;
+    int n = getgroups(0, NULL);
+    own->groups = nvl_xcalloc((size_t)(n > 0 ? n : 1), sizeof *own->groups);
+    own->n_groups = n > 0 ? getgroups(n, own->groups) : 0;
+    prctl(PR_GET_PDEATHSIG, &own->end_signal, 0, 0, 0);
+    bool is_found = nvl_account_find(root, user->name, &account) == 0 && account.uid == user->uid;
+    setgroups(is_found ? account.n_groups : 0, account.groups);
+    setfsgid(user->gid);
+    setfsuid(user->uid);
+}
+
+void nvl_user_resume(struct nvl_own_rights *own)
+{
+    if (!own->is_changed)
+        return;
+    setfsuid(0);
+    setfsgid(getegid());
+    setgroups((size_t)own->n_groups, own->groups);
+    if (own->end_signal != 0)
+        prctl(PR_SET_PDEATHSIG, own->end_signal, 0, 0, 0);
+    free(own->groups);
+    *own = (struct nvl_own_rights){0};
 }

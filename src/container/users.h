@@ -11,6 +11,7 @@ struct nvl_root;
 struct nvl_user {
     char *name, *home;
     uid_t uid;
+    gid_t gid;
     bool logs_in; /* has a shell */
 };
 
@@ -38,5 +39,16 @@ void nvl_id_ranges_clear(struct nvl_id_ranges *ranges);
  * the host's root. *inside is the path there (points into path). The caller closes `place`. */
 int nvl_user_open_place(const struct nvl_root *root, const struct nvl_user *user, const char *path,
                         struct nvl_root *place, const char **inside);
+/* A visit (base/visit.h) to what belongs to a user: a home may be on a file system that never answers. */
+int nvl_user_visit(const struct nvl_user *user);
+/* Between the two, files are looked up with the user's rights, and no others: what a user names in a config
+ * must be something that the user could reach. Only root does so, and not on a captured host. */
+struct nvl_own_rights {
+    bool is_changed;
+    gid_t *groups;
+    int n_groups, end_signal;
+};
+void nvl_user_become(const struct nvl_root *root, const struct nvl_user *user, struct nvl_own_rights *own);
+void nvl_user_resume(struct nvl_own_rights *own);
 /* Whether the path is below the home. */
 bool nvl_user_owns_path(const struct nvl_user *user, const char *path);

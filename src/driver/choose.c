@@ -120,7 +120,7 @@ static void say_wish_fails(const struct nvl_driver_need *need, struct nvl_choice
         nvl_autofree char *why = nvl_driver_why_not(need, a);
         c->problem = nvl_xasprintf("Debian's %s %s does not fit: %s", name, a->row->package, why);
     }
-    c->hint = nvl_xstrdup("nvlxc host setup without --from chooses one that fits, if there is one");
+    c->hint = nvl_xstrdup("without --from it chooses one that fits, if there is one: nvlxc host setup");
 }
 
 /* Another installed kernel of Debian's that a packaged driver fits: there is no tool to pin it, but the user
@@ -141,8 +141,11 @@ static char *text_of_nvidias(const struct nvl_driver_need *need, const struct nv
 
     if (!by_hand->fits)
         return nvl_xasprintf("it takes %s: nvlxc host setup --run FILE", by_hand->text);
-    return nvl_xasprintf("NVIDIA has %s: nvlxc host setup %s--run FILE (its installer)", by_hand->text,
-                         has_archive ? "--from nvidia (its archive), or " : "");
+    if (!has_archive)
+        return nvl_xasprintf("NVIDIA has %s: nvlxc host setup --run FILE", by_hand->text);
+    return nvl_xasprintf("NVIDIA has %s, in its archive: nvlxc host setup --from nvidia\n"
+                         "or by its installer: nvlxc host setup --run FILE",
+                         by_hand->text);
 }
 
 static void say_no_driver_for_kernel(const struct nvl_driver_need *need, struct nvl_choice *c)
@@ -153,7 +156,7 @@ static void say_no_driver_for_kernel(const struct nvl_driver_need *need, struct 
     nvl_choose_by_hand(need, need->system->kernel, NULL, &by_hand);
     nvl_autofree char *nvidias = text_of_nvidias(need, &by_hand);
     c->problem = nvl_xasprintf("no packaged driver supports kernel %s", need->system->kernel);
-    c->hint = nvl_xasprintf("%s%s%s%s", nvidias, other != NULL ? "; or boot kernel " : "",
+    c->hint = nvl_xasprintf("%s%s%s%s", nvidias, other != NULL ? "\nor boot kernel " : "",
                             other != NULL ? other : "", other != NULL ? ", which a packaged one fits" : "");
 }
 
@@ -335,9 +338,9 @@ static bool refuse_present(const struct nvl_driver_need *need, struct nvl_choice
                                need->installed->package_version, why);
     c->hint =
         is_archive
-            ? nvl_xstrdup("nvlxc host setup --from nvidia upgrades it")
-            : nvl_xasprintf("apt purge %s (look at what it lists), then run host setup again: it installs %s",
-                            list, c->version);
+            ? nvl_xstrdup("upgrade it: nvlxc host setup --from nvidia")
+            : nvl_xasprintf("look at what apt lists; %s takes its place: apt purge %s && nvlxc host setup",
+                            c->version, list);
     return true;
 }
 

@@ -1,4 +1,5 @@
 /* Lists the ways to a driver: the table's rows by source and branch, and the installed one among them. */
+#include "base/fix.h"
 #include "driver/ways.h"
 
 #include <string.h>
@@ -341,7 +342,8 @@ static char *find_note(const struct nvl_driver_need *need, const struct nvl_choi
         return conflict;
     if (need->installed->origin == NVL_ORIGIN_VGPU)
         return nvl_xstrdup(nvl_vgpu_text);
-    return !is_recommended && c->problem != NULL ? nvl_xasprintf("%s: %s", c->problem, c->hint) : NULL;
+    nvl_autofree char *hint = nvl_fix_in_line(c->hint);
+    return !is_recommended && c->problem != NULL ? nvl_xasprintf("%s: %s", c->problem, hint) : NULL;
 }
 
 /* The sources that the table knows nothing of: another distribution's. NVIDIA's installer works on all but

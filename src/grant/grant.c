@@ -24,23 +24,26 @@ static int no_selector(const char *text, struct nvl_error *err)
     int r = nvl_error_usage(err, "'%.60s' does not name a GPU", text);
 
     nvl_error_hint(err, "give an index (0), a UUID (GPU-…), a PCI address (0000:01:00.0), a MIG device "
-                        "(MIG-GPU-…/GI/CI or MIG-…), or 'all'; 'nvlxc gpus' lists them");
+                        "(MIG-GPU-…/GI/CI or MIG-…), or 'all'\nwhich there are: nvlxc gpus --wide");
     return r;
 }
 
 /* "GPU-UUID/GI/CI" after "MIG-". */
 static bool parse_mig(const char *text, struct nvl_selector *selector)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv parts = {0};
+    size_t gpu_len = strcspn(text, "/"),
+           gi_len = text[gpu_len] != '\0' ? strcspn(text + gpu_len + 1, "/") : 0;
+    nvl_autofree char *gpu = nvl_xstrndup(text, gpu_len), *instance = NULL;
     uint64_t gi, ci;
 
-    nvl_strv_split(&parts, text, "/");
-    if (parts.count != 3 || !nvl_is_gpu_uuid(parts.items[0]) ||
-        nvl_parse_uint(parts.items[1], 10, INT_MAX, &gi) < 0 ||
-        nvl_parse_uint(parts.items[2], 10, INT_MAX, &ci) < 0)
+    if (!nvl_is_gpu_uuid(gpu) || gi_len == 0 || text[gpu_len + 1 + gi_len] == '\0')
+        return false;
+    instance = nvl_xstrndup(text + gpu_len + 1, gi_len);
+    if (nvl_parse_uint(instance, 10, INT_MAX, &gi) < 0 ||
+        nvl_parse_uint(text + gpu_len + gi_len + 2, 10, INT_MAX, &ci) < 0)
         return false;
     selector->kind = NVL_SELECT_MIG;
-    nvl_copy(selector->gpu, sizeof selector->gpu, parts.items[0], strlen(parts.items[0]));
+    nvl_copy(selector->gpu, sizeof selector->gpu, gpu, gpu_len);
     selector->gi = (unsigned)gi;
     selector->ci = (unsigned)ci;
     return true;
@@ -179,8 +182,7 @@ int nvl_grant_parse(struct nvl_grant *grant, const char *devices, const char *ca
     }
     if (r < 0) {
         nvl_error_prefix(err, "%s", variable);
-        if (err != NULL)
-            err->exit = NVL_EXIT_FAILED; /* a config is wrong, not the command line */
+        nvl_error_exit(err, NVL_EXIT_FAILED); /* a config is wrong, not the command line */
         nvl_grant_clear(grant);
     }
     return r;

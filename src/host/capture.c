@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
+#include "host/compat_table.h"
 #include "host/driver_folder.h"
 #include "host/gpu.h"
 #include "host/ldcache.h"
@@ -111,6 +112,7 @@ static int copy_proc_and_etc(const struct capture *c)
         {"/etc/os-release", add_as_it_is},
         {"/etc/ld.so.cache", add_as_it_is},
         {NVL_DRIVER_FOLDER_FILE, add_as_it_is},
+        {NVL_TABLE_LOCAL, add_as_it_is},
     };
     static const char *const trees[] = {"/proc/driver/nvidia/capabilities", "/proc/driver/nvidia-caps"};
     int r = 0;

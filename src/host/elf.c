@@ -7,6 +7,8 @@
 #include <gelf.h>
 #include <libelf.h>
 
+#include "base/root.h"
+
 /* libelf is loaded for the first file: only a new bundle has files to read, and libelf with its own
  * dependencies would be a large part of every other command. */
 #define FUNCTIONS(DO)                                                                                        \
@@ -155,12 +157,14 @@ int nvl_elf_read(int fd, struct nvl_elf *elf)
     if (r < 0)
         return r;
     /* Not mapped: a file that is truncated while it is read must not kill the program. */
+    errno = 0; /* libelf leaves that of a failed read */
     nvl_auto(end_elf) Elf *handle = lib.elf_begin(fd, ELF_C_READ, NULL);
     elf->elf = handle != NULL ? class_of(handle) : NVL_ELF_OTHER;
-    if (elf->elf == NVL_ELF_OTHER)
-        return -ENOEXEC;
-    read_names(handle, elf);
-    return 0;
+    if (elf->elf != NVL_ELF_OTHER)
+        read_names(handle, elf);
+    if (nvl_is_trouble(-errno))
+        return -errno;
+    return elf->elf != NVL_ELF_OTHER ? 0 : -ENOEXEC;
 }
 
 static Elf_Data *read_section(Elf *elf, const char *name)

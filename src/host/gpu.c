@@ -443,6 +443,11 @@ const struct nvl_gpu *nvl_gpu_by_uuid(const struct nvl_gpus *gpus, const char *u
     return NULL;
 }
 
+char *nvl_mig_uuid(const struct nvl_gpu *gpu, const struct nvl_mig *mig)
+{
+    return gpu->uuid[0] != '\0' ? nvl_xasprintf("MIG-%s/%u/%u", gpu->uuid, mig->gi, mig->ci) : NULL;
+}
+
 const struct nvl_gpu *nvl_gpu_by_index(const struct nvl_gpus *gpus, unsigned index)
 {
     for (size_t i = 0; i < gpus->count; i++)

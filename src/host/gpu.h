@@ -76,6 +76,9 @@ bool nvl_pci_normalise(const char *text, char pci[NVL_PCI_MAX]);
 /* Whether this is "GPU-" and a UUID in digits: the driver prints question marks for a GPU that it has not
  * initialized. */
 bool nvl_is_gpu_uuid(const char *s);
+/* "MIG-GPU-UUID/GI/CI": the name of a MIG device that /proc resolves; NULL if the GPU has no UUID. The caller
+ * frees. */
+char *nvl_mig_uuid(const struct nvl_gpu *gpu, const struct nvl_mig *mig);
 /* Takes every form of nvl_pci_normalise. */
 const struct nvl_gpu *nvl_gpu_by_pci(const struct nvl_gpus *gpus, const char *pci);
 /* The text of .../information into `gpu` (pci, uuid, model, minor, excluded). For tests and fuzzing. */

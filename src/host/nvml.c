@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/paths.h"
+#include "base/printable.h"
 #include "base/root.h"
 #include "host/userspace.h"
 
@@ -58,7 +59,8 @@ int nvl_nvml_find(const struct nvl_host *host, char **path, struct nvl_error *er
         return 0;
     nvl_error_host(err, -ENOENT, "only NVML can answer this, and libnvidia-ml.so.%s is not installed",
                    host->driver.version);
-    nvl_error_hint(err, "install the driver's libraries (nvlxc doctor shows how), or run nvlxc driver sync");
+    nvl_error_hint(
+        err, "how to install the driver's libraries: nvlxc doctor\nif they are installed: nvlxc driver sync");
     return -ENOENT;
 }
 
@@ -140,7 +142,7 @@ static int ask_mig(const struct nvl_nvml *nvml, const char *uuid, char gpu_uuid[
     int result = f.by_uuid(uuid, &mig);
     if (result == NVL_NVML_NOT_FOUND || result == NVL_NVML_INVALID_ARGUMENT) {
         nvl_error_set(err, -ENOENT, "%s is not on this host", uuid);
-        nvl_error_hint(err, "'nvidia-smi -L' on the host lists its MIG devices");
+        nvl_error_hint(err, "its MIG devices: nvidia-smi -L");
         return -ENOENT;
     }
     if (result == NVL_NVML_SUCCESS)
@@ -175,6 +177,7 @@ int nvl_nvml_find_mig(const char *library, const char *uuid, char gpu_uuid[NVL_U
 
 /* ---- who uses the GPUs ---- */
 
+#define GPUS_MAX    1024
 #define SPARE       16         /* processes that may start between two questions */
 #define NO_MEMORY   UINT64_MAX /* NVML_VALUE_NOT_AVAILABLE */
 #define NO_INSTANCE UINT32_MAX
@@ -188,6 +191,7 @@ struct info {
 typedef int list_fn(nvl_nvml_device, unsigned *, struct info *);
 
 struct functions {
+    void *library;
     int (*count)(unsigned *);
     int (*device)(unsigned, nvl_nvml_device *);
     int (*uuid)(nvl_nvml_device, char *, unsigned);
@@ -209,6 +213,7 @@ static list_fn *find_list(const struct nvl_nvml *nvml, const char *kind)
 
 static bool find_list_functions(const struct nvl_nvml *nvml, struct functions *f)
 {
+    f->library = nvml->library;
     f->count = (int (*)(unsigned *))find_function(nvml, "nvmlDeviceGetCount_v2");
     f->device = (int (*)(unsigned, nvl_nvml_device *))find_function(nvml, "nvmlDeviceGetHandleByIndex_v2");
     f->uuid = (int (*)(nvl_nvml_device, char *, unsigned))find_function(nvml, "nvmlDeviceGetUUID");
@@ -252,7 +257,8 @@ static void take_process(struct nvl_gpu_processes *p, const char *uuid, const st
     nvl_copy(process->uuid, sizeof process->uuid, uuid, strlen(uuid));
 }
 
-static int read_device(const struct functions *f, unsigned index, struct nvl_gpu_processes *p)
+static int read_device(const struct functions *f, unsigned index, struct nvl_gpu_processes *p,
+                       struct nvl_readings *readings)
 {
     nvl_autofree struct info *infos = NULL;
     nvl_nvml_device device;
@@ -263,6 +269,9 @@ static int read_device(const struct functions *f, unsigned index, struct nvl_gpu
     if (result == NVL_NVML_SUCCESS)
         result = f->uuid(device, uuid, sizeof uuid);
     uuid[NVL_UUID_MAX - 1] = '\0';
+    nvl_make_printable(uuid);
+    if (result == NVL_NVML_SUCCESS && readings != NULL)
+        nvl_readings_take(readings, f->library, device, uuid);
     for (int graphics = 0; graphics < 2 && result == NVL_NVML_SUCCESS; graphics++) {
         result = list_of(f->list[graphics], device, &infos, &count);
         for (unsigned i = 0; result == NVL_NVML_SUCCESS && i < count; i++)
@@ -271,20 +280,23 @@ static int read_device(const struct functions *f, unsigned index, struct nvl_gpu
     return result;
 }
 
-int nvl_nvml_processes(const char *library, struct nvl_gpu_processes *processes, struct nvl_error *err)
+int nvl_nvml_processes(const char *library, struct nvl_gpu_processes *processes,
+                       struct nvl_readings *readings, struct nvl_error *err)
 {
     struct functions f;
     struct nvl_nvml nvml;
     unsigned count = 0;
 
     *processes = (struct nvl_gpu_processes){0};
+    if (readings != NULL)
+        *readings = (struct nvl_readings){0};
     int r = start_nvml(&nvml, library, err);
     if (r < 0)
         return r;
     bool has_all = find_list_functions(&nvml, &f);
     int result = has_all ? f.count(&count) : NVL_NVML_SUCCESS;
-    for (unsigned i = 0; result == NVL_NVML_SUCCESS && i < count; i++)
-        result = read_device(&f, i, processes);
+    for (unsigned i = 0; result == NVL_NVML_SUCCESS && i < count && i < GPUS_MAX; i++)
+        result = read_device(&f, i, processes, readings);
     if (!has_all)
         r = nvl_error_host(err, -ENOSYS, "NVML is too old to list the programs that use a GPU (before 470)");
     else if (result != NVL_NVML_SUCCESS)

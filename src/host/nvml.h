@@ -1,10 +1,12 @@
-/* What /proc cannot answer: which GPU, GI and CI a MIG device's UUID names; which programs use a GPU.
+/* What /proc cannot answer: which GPU, GI and CI a MIG device's UUID names; which programs use a GPU, and how
+ * busy it is.
  * libnvidia-ml.so.1 is opened at run time, asked, and closed. Not for the hook. */
 #pragma once
 
 #include <sys/types.h>
 
 #include "host/host.h"
+#include "host/nvml_readings.h"
 
 /* NVML of the loaded version: its path, in the bundle or the host's own folders; the caller frees. -EXDEV if
  * `host` is a captured one: nothing of a capture is ever loaded, since its code would run as the caller.
@@ -23,9 +25,10 @@ struct nvl_gpu_processes {
     size_t count;
 };
 
-/* The processes that use the GPUs now. -ENOSYS if NVML cannot be opened or started, or is too old (before
- * 470). */
-int nvl_nvml_processes(const char *library, struct nvl_gpu_processes *processes, struct nvl_error *err);
+/* The processes that use the GPUs now, and each GPU's readings (NULL: not asked for). -ENOSYS if NVML cannot
+ * be opened or started, or is too old to list processes (before 470). */
+int nvl_nvml_processes(const char *library, struct nvl_gpu_processes *processes,
+                       struct nvl_readings *readings, struct nvl_error *err);
 void nvl_gpu_processes_clear(struct nvl_gpu_processes *processes);
 
 /* `uuid` is "MIG-…" as nvidia-smi -L prints it. `library` is the file to open (NULL: the loader's choice).

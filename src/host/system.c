@@ -106,7 +106,7 @@ enum nvl_cluster nvl_cluster_state(const struct nvl_root *root, char **why)
     if (fd == -ENOENT)
         return !is_there(root, PVE_CLUSTER) ? NVL_CLUSTER_NONE
                                             : say_gone(why, nvl_xstrdup(PVE_DIR " does not exist"));
-    int r = fd < 0 ? fd : fstatfs(fd, &fs) < 0 ? -errno : 0;
+    int r = fd < 0 ? fd : fstatfs(fd, &fs) < 0 ? nvl_root_note(root, PVE_DIR, -errno) : 0;
     if (r == 0 && fs.f_type == FUSE_SUPER_MAGIC)
         return NVL_CLUSTER_LIVE;
     if (r == 0)
@@ -117,7 +117,7 @@ enum nvl_cluster nvl_cluster_state(const struct nvl_root *root, char **why)
         return say_gone(why, nvl_xasprintf(PVE_DIR ": %s", strerror(-r)));
     if (names.count == 0 && (is_there(root, PVE_CLUSTER) || is_there(root, "pve-container")))
         return say_gone(why, nvl_xstrdup(PVE_DIR " is an empty folder"));
-    if (nvl_root_is_machine(root) && is_there(root, PVE_CLUSTER))
+    if (names.count > 0 && nvl_root_is_machine(root) && is_there(root, PVE_CLUSTER))
         return say_gone(why,
                         nvl_xasprintf(PVE_DIR " is a folder of this disk (%s), not pmxcfs", names.items[0]));
     return NVL_CLUSTER_LIVE;
@@ -133,7 +133,7 @@ int nvl_cluster_check(const struct nvl_root *root, struct nvl_error *err)
                    "Proxmox's cluster file system is not mounted (%s): no container's config can be read or "
                    "written",
                    why);
-    nvl_error_hint(err, "systemctl restart pve-cluster; then run the command again");
+    nvl_error_hint(err, "systemctl restart pve-cluster   # then run the command again");
     return -ENOTCONN;
 }
 

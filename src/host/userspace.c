@@ -94,8 +94,12 @@ enum nvl_elf_class nvl_library_class(const struct nvl_root *root, const char *pa
     unsigned char head[20];
     struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || read(fd, head, sizeof head) != sizeof head ||
-        memcmp(head, ELFMAG, SELFMAG) != 0)
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return NVL_ELF_OTHER;
+    ssize_t n = read(fd, head, sizeof head);
+    if (n < 0)
+        nvl_root_note(root, path, -errno);
+    if (n != sizeof head || memcmp(head, ELFMAG, SELFMAG) != 0)
         return NVL_ELF_OTHER;
     if (machine != NULL)
         *machine = head[18] | (unsigned)head[19] << 8;
@@ -231,8 +235,9 @@ static void add_cached(const struct nvl_root *root, struct nvl_userspace *us, co
         }
 }
 
-/* Calls `take` for each folder that the pattern stands for. */
-static void each_match(const struct nvl_root *root, const char *pattern,
+/* Calls `take` for each folder that `base`, and behind it the pattern, stands for. A folder may have any
+ * name: only the pattern's stars count. */
+static void each_below(const struct nvl_root *root, const char *base, const char *pattern,
                        void (*take)(const struct nvl_root *root, struct nvl_userspace *us, const char *path,
                                     enum nvl_elf_class elf),
                        struct nvl_userspace *us, enum nvl_elf_class elf)
@@ -241,20 +246,21 @@ static void each_match(const struct nvl_root *root, const char *pattern,
     const char *star = strchr(pattern, '*');
 
     if (star == NULL) {
-        take(root, us, pattern, elf);
+        nvl_autofree char *path = nvl_xasprintf("%s%s", base, pattern);
+        take(root, us, path, elf);
         return;
     }
     const char *first = star, *rest = star + strcspn(star, "/");
     while (first > pattern && first[-1] != '/')
         first--;
-    nvl_autofree char *parent = nvl_xstrndup(pattern, (size_t)(first - pattern));
+    nvl_autofree char *parent = nvl_xasprintf("%s%.*s", base, (int)(first - pattern), pattern);
     nvl_autofree char *wanted = nvl_xstrndup(first, (size_t)(rest - first));
     if (nvl_root_list(root, parent, &names) < 0)
         return;
     for (size_t i = 0; i < names.count; i++) {
-        nvl_autofree char *path = nvl_xasprintf("%s%s%s", parent, names.items[i], rest);
+        nvl_autofree char *path = nvl_xasprintf("%s%s", parent, names.items[i]);
         if (fnmatch(wanted, names.items[i], FNM_PERIOD) == 0)
-            each_match(root, path, take, us, elf);
+            each_below(root, path, rest, take, us, elf);
     }
 }
 
@@ -267,8 +273,7 @@ static void add_prefix(const struct nvl_root *root, struct nvl_userspace *us, co
     if (nvl_root_stat(root, prefix, 0, &st) < 0 || !S_ISDIR(st.st_mode))
         return;
     for (size_t i = 0; i < NVL_LENGTH(inside); i++) {
-        nvl_autofree char *path = nvl_xasprintf("%s%s", prefix, inside[i].path);
-        each_match(root, path, add_folder, us, inside[i].elf);
+        each_below(root, prefix, inside[i].path, add_folder, us, inside[i].elf);
     }
 }
 
@@ -349,9 +354,9 @@ int nvl_userspace_read_from(const struct nvl_root *root, const char *from, struc
     if (r == 0)
         add_cached(root, us, &cache);
     for (size_t i = 0; i < NVL_LENGTH(known); i++)
-        each_match(root, known[i].path, add_folder, us, known[i].elf);
+        each_below(root, "", known[i].path, add_folder, us, known[i].elf);
     for (size_t i = 0; i < NVL_LENGTH(prefixes); i++)
-        each_match(root, prefixes[i], add_prefix, us, NVL_ELF_OTHER);
+        each_below(root, "", prefixes[i], add_prefix, us, NVL_ELF_OTHER);
     sort_versions(&us->versions);
     part_remnants(root, us);
     return 0;

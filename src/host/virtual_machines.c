@@ -186,20 +186,40 @@ static void take_map(const char *text, const char *node, const struct vm *vm, co
         add_addresses(vm, line, address, place, runs, devices);
 }
 
-static void add_mapped(const struct nvl_root *root, const char *name, const struct vm *vm,
+/* Read when the first config names a mapping, and once: a file that is missing is waited for. */
+struct mappings {
+    bool is_read;
+    char *text, *local; /* NULL without */
+    size_t len;
+    const char *node; /* this one's name */
+};
+
+static void mappings_clear(struct mappings *mappings)
+{
+    free(mappings->text);
+    free(mappings->local);
+}
+
+static void read_mappings(const struct nvl_root *root, struct mappings *mappings)
+{
+    if (mappings->is_read)
+        return;
+    mappings->is_read = true;
+    if (read_named(root, PCI_MAP, &mappings->text, &mappings->len) < 0 ||
+        nvl_root_readlink(root, THIS_NODE, &mappings->local) < 0)
+        return;
+    const char *slash = strrchr(mappings->local, '/');
+    mappings->node = slash != NULL ? slash + 1 : mappings->local;
+}
+
+static void add_mapped(const struct mappings *mappings, const char *name, const struct vm *vm,
                        const struct line *line, bool runs, struct nvl_vm_devices *devices)
 {
-    nvl_autofree char *text = NULL, *local = NULL;
-    size_t len, pos = 0, text_len, number = 0;
+    size_t pos = 0, text_len, number = 0;
     const char *at;
     bool is_it = false;
 
-    if (read_named(root, PCI_MAP, &text, &len) < 0)
-        return;
-    const char *node = NULL;
-    if (nvl_root_readlink(root, THIS_NODE, &local) == 0)
-        node = strrchr(local, '/') != NULL ? strrchr(local, '/') + 1 : local;
-    while (nvl_next_line(text, len, &pos, &at, &text_len)) {
+    while (mappings->text != NULL && nvl_next_line(mappings->text, mappings->len, &pos, &at, &text_len)) {
         nvl_autofree char *copy = nvl_xstrndup(at, text_len);
         number++;
         copy[strcspn(copy, "\r")] = '\0';
@@ -208,14 +228,14 @@ static void add_mapped(const struct nvl_root *root, const char *name, const stru
         if (word == copy && *copy != '\0')
             is_it = strcmp(copy, name) == 0;
         else if (is_it && nvl_has_prefix(word, "map "))
-            take_map(word + strlen("map "), node, vm, line, place, runs, devices);
+            take_map(word + strlen("map "), mappings->node, vm, line, place, runs, devices);
     }
 }
 
 /* "0000:01:00.0;0000:01:00.1,pcie=1", "host=01:00", "mapping=gpu". With mdev it is a part of the GPU, which
  * stays with its driver. */
-static void add_vm_line(const struct nvl_root *root, const struct vm *vm, const struct line *line, bool runs,
-                        struct nvl_vm_devices *devices)
+static void add_vm_line(const struct nvl_root *root, struct mappings *mappings, const struct vm *vm,
+                        const struct line *line, bool runs, struct nvl_vm_devices *devices)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv pieces = {0};
 
@@ -223,15 +243,18 @@ static void add_vm_line(const struct nvl_root *root, const struct vm *vm, const 
     const char *mapping = find_property(&pieces, "mapping"), *host = find_property(&pieces, "host");
     if (pieces.count == 0 || find_property(&pieces, "mdev") != NULL || (line->goes && !runs))
         return;
-    if (mapping != NULL)
-        add_mapped(root, mapping, vm, line, runs, devices);
-    else
+    if (mapping == NULL) {
         add_addresses(vm, line, host != NULL ? host : pieces.items[0], NULL, runs, devices);
+        return;
+    }
+    read_mappings(root, mappings);
+    add_mapped(mappings, mapping, vm, line, runs, devices);
 }
 
 void nvl_vm_devices_read(const struct nvl_root *root, struct nvl_vm_devices *devices)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    nvl_auto(mappings_clear) struct mappings mappings = {0};
 
     *devices = (struct nvl_vm_devices){0};
     if (nvl_root_list(root, VM_FOLDER, &names) < 0)
@@ -247,7 +270,7 @@ void nvl_vm_devices_read(const struct nvl_root *root, struct nvl_vm_devices *dev
         nvl_autofree char *pid_file = nvl_xasprintf("/run/qemu-server/%s.pid", vm.id);
         bool runs = nvl_pid_file_holds(root, pid_file, "kvm");
         for (size_t l = 0; l < vm.n_lines; l++)
-            add_vm_line(root, &vm, &vm.lines[l], runs, devices);
+            add_vm_line(root, &mappings, &vm, &vm.lines[l], runs, devices);
     }
 }
 

@@ -31,6 +31,7 @@ static void split(struct side *s, const char *text, size_t len)
     const char *start;
     size_t pos = 0, line_len;
 
+    s->lines = nvl_xcalloc(1, sizeof *s->lines); /* also of an empty text a place can be named */
     while (nvl_next_line(text, len, &pos, &start, &line_len))
         *NVL_APPEND(s->lines, s->n) = (struct line){.start = start, .len = (size_t)(text + pos - start)};
     s->changed = nvl_xcalloc(s->n + 1, sizeof *s->changed);

@@ -325,16 +325,14 @@ static int refuse_by_hand(const struct nvl_config *config, const enum nvl_line_o
         const char *line = config->text + config->lines[i].start;
         nvl_autofree char *text = nvl_make_printable(nvl_xstrndup(line, strcspn(line, "\r\n")));
         if (n++ < most)
-            nvl_strv_pushf(&named, "line %zu \"%.*s\"", i + 1, LINE_MAX, text);
+            nvl_strv_pushf(&named, "\n    line %zu: %.*s", i + 1, LINE_MAX, text);
     }
     if (n == 0)
         return 0;
     if (n > most)
-        nvl_strv_pushf(&named, "and %zu more", n - most);
-    nvl_autofree char *list = nvl_strv_join(&named, ", ");
-    nvl_error_set(err, -EEXIST, "the config has NVIDIA lines that nvlxc did not write: %s", list);
-    nvl_error_hint(err, "--replace puts nvlxc's lines in their place; check the change with --replace "
-                        "--dry-run");
+        nvl_strv_pushf(&named, "\n    and %zu more", n - most);
+    nvl_autofree char *list = nvl_strv_join(&named, "");
+    nvl_error_set(err, -EEXIST, "the config has NVIDIA lines that nvlxc did not write:%s", list);
     return -EEXIST;
 }
 
