@@ -13,6 +13,7 @@
 #include "base/paths.h"
 #include "base/root.h"
 #include "base/run.h"
+#include "base/visit.h"
 #include "container/container.h"
 #include "container/effective.h"
 #include "container/grant_lines.h"
@@ -214,13 +215,13 @@ static void refresh_linker(const struct nvl_root *root, const struct nvl_root *r
 {
     struct nvl_error err = {0};
     nvl_autofd int ldconfig = nvl_ldconfig_open(root);
-    uid_t uid = map->privileged ? (uid_t)-1 : map->uid0;
-    gid_t gid = map->privileged ? (gid_t)-1 : map->gid0;
+    const struct nvl_ids as = {map->privileged ? (uid_t)-1 : map->uid0,
+                               map->privileged ? (gid_t)-1 : map->gid0};
 
     if (ldconfig < 0)
         nvl_error_errno(&err, ldconfig, "cannot open the host's ldconfig");
     else
-        nvl_ldconfig_run(rootfs, ldconfig, uid, gid, &err);
+        nvl_ldconfig_run(rootfs, ldconfig, &as, &err);
     if (err.code == 0)
         return;
     nvl_strv_push(&cleaned->remaining, "/etc/ld.so.cache");
@@ -254,6 +255,7 @@ static void remove_entries(const struct nvl_root *root, const struct nvl_root *r
     }
     if (notes.count > 0)
         cleaned->why = nvl_strv_join(&notes, "; ");
+    nvl_ldconfig_sweep(rootfs);
     if (nvl_linker_names_bundle(rootfs))
         refresh_linker(root, rootfs, map, cleaned);
 }
@@ -295,15 +297,21 @@ static bool is_owned_by_host(const struct nvl_container *c, const struct nvl_roo
     return c->user == NULL && nvl_root_stat(rootfs, "/etc", 0, &st) == 0 && st.st_uid == 0;
 }
 
-static void clean_stopped(const struct nvl_root *root, const struct nvl_container *c,
-                          const struct nvl_root *rootfs, const struct nvl_idmap *map, bool dry_run,
-                          struct nvl_cleaned *cleaned)
+static void clean_stopped(const struct nvl_root *root, const struct nvl_container *c, struct nvl_root *rootfs,
+                          const struct nvl_idmap *map, bool dry_run, struct nvl_cleaned *cleaned)
 {
     struct nvl_idmap on_disk = *map;
 
+    struct nvl_error err;
+
+    nvl_root_watch(rootfs, is_able());
     on_disk.privileged = map->privileged || is_owned_by_host(c, rootfs);
     if (nvl_clean_entries(root, rootfs, 0, &on_disk, dry_run, cleaned))
         clean_nodes(root, rootfs, dry_run, &cleaned->removed);
+    if (nvl_root_trouble(rootfs, &err) < 0) {
+        nvl_strv_push(&cleaned->problems, err.message);
+        cleaned->failed = true;
+    }
 }
 
 /* Whether it is, on the machine itself, a Proxmox CT whose disk is not a directory. */
@@ -350,6 +358,24 @@ bool nvl_clean_takes_pct(const struct nvl_root *root, const struct nvl_container
     return is_for_pct(root, c, effective) && !nvl_container_is_running(root, c);
 }
 
+int nvl_clean_check(const struct nvl_root *root, const struct nvl_container *c,
+                    const struct nvl_effective *effective, struct nvl_error *err)
+{
+    nvl_auto(nvl_root_close) struct nvl_root rootfs = NVL_ROOT_NONE;
+    nvl_autofree char *why = NULL;
+    struct nvl_idmap map;
+
+    if (c->user == NULL || !is_able() || nvl_idmap_read(effective, &map, NULL) < 0)
+        return 0;
+    int r = nvl_container_open_rootfs(root, c, effective, &map, &rootfs, &why);
+    if (r != -EPERM && r != -ETIMEDOUT)
+        return 0;
+    nvl_error_set(err, r, "%s: %s; nothing was changed", c->config_path, why);
+    if (r == -EPERM)
+        nvl_error_hint(err, "a user's config counts only as far as the user's own ids and folders go");
+    return r;
+}
+
 int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
                      const struct nvl_effective *effective, enum nvl_clean_how how,
                      struct nvl_cleaned *cleaned, struct nvl_error *err)
@@ -372,6 +398,8 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
     }
     struct nvl_root nvl_auto(nvl_root_close) rootfs = NVL_ROOT_NONE;
     if (nvl_container_open_rootfs(root, c, effective, &map, &rootfs, &why) == 0) {
+        if (how != NVL_CLEAN_DRY)
+            nvl_visit_writes();
         clean_stopped(root, c, &rootfs, &map, how == NVL_CLEAN_DRY, cleaned);
         return 0;
     }

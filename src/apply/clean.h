@@ -35,6 +35,10 @@ enum nvl_clean_how {
 int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
                      const struct nvl_effective *effective, enum nvl_clean_how how,
                      struct nvl_cleaned *cleaned, struct nvl_error *err);
+/* -EPERM if a user's config names a root file system, or ids, that are not the user's: whoever works on it
+ * with root's rights refuses. */
+int nvl_clean_check(const struct nvl_root *root, const struct nvl_container *c,
+                    const struct nvl_effective *effective, struct nvl_error *err);
 /* Whether NVL_CLEAN_ALL runs `pct mount` and `pct unmount` on it, as it is now. Each makes Proxmox write the
  * config anew, in its own form. */
 bool nvl_clean_takes_pct(const struct nvl_root *root, const struct nvl_container *c,

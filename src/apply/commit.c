@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/locks.h"
 #include "base/root.h"
+#include "base/visit.h"
 #include "container/container.h"
 #include "container/users.h"
 #include "plan/plan.h"
@@ -67,8 +69,9 @@ static int lock_pve(const struct nvl_root *root, const struct nvl_container *c, 
         return lacks_permission(err, nvl_error_errno(err, fd, "cannot open the lock file %s", path));
     int r = lock_descriptor(fd);
     if (r == -ETIMEDOUT) {
-        nvl_error_set(err, r, "another program has held the lock %s for more than %d s; nothing was written",
-                      path, LOCK_SECONDS);
+        nvl_autofree char *holder = nvl_lock_holder_text(fd);
+        nvl_error_set(err, r, "%s has held the lock %s for more than %d s; nothing was written", holder, path,
+                      LOCK_SECONDS);
         nvl_error_hint(
             err, "wait until its task has ended (a start, a backup, pct set), then run the command again");
         return r;
@@ -83,10 +86,10 @@ static int lock_folder(int folder, const struct nvl_container *c, struct nvl_err
     int r = lock_descriptor(folder);
 
     if (r == -ETIMEDOUT) {
-        nvl_error_set(
-            err, r,
-            "another program has held the lock on the folder of %s for more than %d s; nothing was written",
-            c->config_path, LOCK_SECONDS);
+        nvl_autofree char *holder = nvl_lock_holder_text(folder);
+        nvl_error_set(err, r,
+                      "%s has held the lock on the folder of %s for more than %d s; nothing was written",
+                      holder, c->config_path, LOCK_SECONDS);
         nvl_error_hint(err, "wait until it is done, then run the command again");
         return r;
     }
@@ -100,11 +103,10 @@ static int refuse_lock(const struct nvl_container *c, const char *lock, struct n
     if (strcmp(lock, "mounted") == 0)
         nvl_error_hint(err, "`pct mount` mounted it, or failed to: pct unmount %s", c->name);
     else
-        nvl_error_hint(
-            err,
-            "wait until that task has ended; `pct unlock %s` takes the lock from a task that still "
-            "runs, which can destroy data: only if none is left, as after a crash",
-            c->name);
+        nvl_error_hint(err,
+                       "wait until that task has ended\nonly if none is left, as after a crash, for it can "
+                       "destroy data: pct unlock %s",
+                       c->name);
     return -EBUSY;
 }
 
@@ -118,7 +120,7 @@ static int check_pve_may_write(const struct nvl_root *root, const struct nvl_con
     if (c->node != NULL) {
         nvl_error_set(err, -EPERM, "CT %s is on the node %s: only that node can change its config", c->name,
                       c->node);
-        nvl_error_hint(err, "ssh %s, and run the command there", c->node);
+        nvl_error_hint(err, "run the command there: ssh %s", c->node);
         return -EPERM;
     }
     const char *lock = nvl_config_get(base, "lock");
@@ -215,7 +217,7 @@ static int write_plan(int folder, const char *name, const struct nvl_container *
 
     if (r < 0)
         return r;
-    nvl_file_sweep(folder, name);
+    nvl_visit_writes();
     r = nvl_file_replace(folder, name, plan->text, plan->len, &st, err);
     if (r == 0)
         return 0;
@@ -235,16 +237,16 @@ int nvl_commit(const struct nvl_root *root, const struct nvl_container *c, const
     if (plan->len > NVL_CONFIG_MAX)
         return nvl_error_set(err, -EFBIG, "%s would be larger than 1 MiB; nothing was written",
                              c->config_path);
-    if (c->kind == NVL_CONTAINER_PVE) {
-        int r = check_pve_may_write(root, c, base, err);
-        if (r < 0)
-            return r;
-    }
+    int r = c->kind == NVL_CONTAINER_PVE ? check_pve_may_write(root, c, base, err) : 0;
+    if (r == 0)
+        r = nvl_root_trouble(root, err); /* the plan may lack something */
+    if (r < 0)
+        return r;
     nvl_autofd int folder = open_config_folder(root, c, &name, err);
     if (folder < 0)
         return folder;
 
     nvl_autofd int lock = c->kind == NVL_CONTAINER_PVE ? lock_pve(root, c, err) : -1;
-    int r = c->kind == NVL_CONTAINER_PVE ? (lock < 0 ? lock : 0) : lock_folder(folder, c, err);
+    r = c->kind == NVL_CONTAINER_PVE ? (lock < 0 ? lock : 0) : lock_folder(folder, c, err);
     return r < 0 ? r : write_plan(folder, name, c, base, plan, err);
 }

@@ -4,7 +4,8 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mount.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -17,22 +18,12 @@
 
 #define STACK_MAX 16 /* mounts on one place: the container may add more meanwhile */
 
-/* Unmounts what is mounted on that name. The kernel resolves the name once more, but in an open folder:
- * whatever the container puts there meanwhile is its own. Programs that have it open keep it. */
-static int unmount_name(int parent, const char *name)
-{
-    if (fchdir(parent) < 0)
-        return -errno;
-    int r = umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
-    return chdir("/") < 0 ? -errno : r;
-}
-
 static int unmount_path(const struct nvl_root *rootfs, const char *path)
 {
     const char *name;
     nvl_autofd int parent = nvl_root_open_parent(rootfs, path, &name);
 
-    return parent < 0 ? parent : unmount_name(parent, name);
+    return parent < 0 ? parent : nvl_bind_unmount(parent, name);
 }
 
 void nvl_ejected_clear(struct nvl_ejected *ejected)
@@ -101,56 +92,106 @@ static bool find_mounted_node(const struct nvl_root *rootfs, const char *path, s
            S_ISCHR(st->st_mode);
 }
 
-/* Removes the empty file that it was mounted on. */
-static void remove_place(const struct nvl_root *rootfs, const char *path)
+static bool is_path_kept(const char *path, const struct nvl_node *keep, size_t n_keep)
+{
+    for (size_t i = 0; i < n_keep; i++)
+        if (strcmp(keep[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+/* Removes the empty file that a node is or was mounted on. */
+static void remove_place(const struct nvl_ejection *e, const char *path)
 {
     const char *name;
     struct stat st;
-    nvl_autofd int parent = nvl_root_open_parent(rootfs, path, &name);
+    nvl_autofd int parent = nvl_root_open_parent(e->rootfs, path, &name);
 
-    if (parent >= 0 && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-        st.st_size == 0)
-        unlinkat(parent, name, 0);
+    if (parent < 0)
+        return;
+    int r = fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+    if (r == 0 && S_ISREG(st.st_mode) && st.st_size == 0)
+        r = unlinkat(parent, name, 0) < 0 ? -errno : 0;
+    if (r < 0 && r != -ENOENT)
+        nvl_strv_pushf(&e->ejected->problems, "cannot remove the empty file %s: %s", path, strerror(-r));
 }
 
-static void eject_node(const struct nvl_ejection *e, const char *path, const struct stat *st,
-                       struct nvl_strv *names)
+static bool unmount_node(const struct nvl_ejection *e, const char *path)
 {
     int r = e->only_look ? 0 : unmount_path(e->rootfs, path);
 
-    if (r < 0) {
+    if (r < 0)
         nvl_strv_pushf(&e->ejected->problems, "cannot remove %s: %s", path, strerror(-r));
-        return;
-    }
-    if (!e->only_look)
-        remove_place(e->rootfs, path);
+    return r == 0;
+}
+
+static void note_ejected_node(const struct nvl_ejection *e, const char *path, const struct stat *st,
+                              struct nvl_strv *names)
+{
     struct nvl_device *device = NVL_APPEND(e->ejected->devices, e->ejected->n_devices);
+
     device->major = major(st->st_rdev);
     device->minor = minor(st->st_rdev);
     nvl_copy(device->path, sizeof device->path, path, strlen(path));
     nvl_strv_push(names, path + strlen("/dev/"));
 }
 
+/* As inject/bind.c mounts nodes; an entry of the config does so on few hosts. */
+static bool has_our_flags(const struct nvl_root *rootfs, const char *path)
+{
+    struct statfs fs;
+    nvl_autofd int fd = nvl_root_openat(rootfs, path, O_PATH | O_NOFOLLOW);
+
+    return fd >= 0 && fstatfs(fd, &fs) == 0 &&
+           (fs.f_flags & (ST_NOSUID | ST_NOEXEC)) == (ST_NOSUID | ST_NOEXEC);
+}
+
+/* A copy may cover the host's node: one that could not get a copy before, or an entry's, which stays. */
+static void eject_node(const struct nvl_ejection *e, const char *path, const struct nvl_node *keep,
+                       size_t n_keep, struct nvl_strv *names)
+{
+    struct stat st;
+
+    for (int i = 0; i < STACK_MAX && find_mounted_node(e->rootfs, path, &st); i++) {
+        if (is_node_kept(path, &st, keep, n_keep) || (i > 0 && !has_our_flags(e->rootfs, path)) ||
+            !unmount_node(e, path))
+            return;
+        if (i == 0)
+            note_ejected_node(e, path, &st, names);
+        if (e->only_look)
+            return;
+    }
+    if (!e->only_look && !is_path_kept(path, keep, n_keep))
+        remove_place(e, path);
+}
+
+/* Made for the nodes; it stays if it contains more. */
+static void remove_node_folder(const struct nvl_ejection *e, const char *folder)
+{
+    const char *name;
+    nvl_autofd int parent = nvl_root_open_parent(e->rootfs, folder, &name);
+
+    if (parent >= 0 && unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOTEMPTY && errno != ENOENT &&
+        errno != ENOTDIR && errno != EBUSY)
+        nvl_strv_pushf(&e->ejected->problems, "cannot remove the empty folder %s: %s", folder,
+                       strerror(errno));
+}
+
 static void eject_nodes_of(const struct nvl_ejection *e, const char *folder, const struct nvl_node *keep,
                            size_t n_keep, struct nvl_strv *names)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv entries = {0};
+    bool is_there = nvl_root_list(e->rootfs, folder, &entries) >= 0;
     size_t before = names->count;
-    struct stat st;
 
-    nvl_root_list(e->rootfs, folder, &entries);
     for (size_t i = 0; i < entries.count; i++) {
         if (!nvl_eject_names(e->host, folder, entries.items[i]))
             continue;
         nvl_autofree char *path = nvl_xasprintf("%s/%s", folder, entries.items[i]);
-        if (find_mounted_node(e->rootfs, path, &st) && !is_node_kept(path, &st, keep, n_keep))
-            eject_node(e, path, &st, names);
+        eject_node(e, path, keep, n_keep, names);
     }
-    /* made for the nodes; it stays if it contains more */
-    const char *name;
-    nvl_autofd int parent = nvl_root_open_parent(e->rootfs, folder, &name);
-    if (parent >= 0 && !e->only_look && names->count > before && strcmp(folder, "/dev") != 0)
-        unlinkat(parent, name, AT_REMOVEDIR);
+    if (is_there && !e->only_look && (names->count > before || n_keep == 0) && strcmp(folder, "/dev") != 0)
+        remove_node_folder(e, folder);
 }
 
 void nvl_eject_nodes(const struct nvl_ejection *e, const struct nvl_node *keep, size_t n_keep)

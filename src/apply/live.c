@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
-#include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,11 +12,13 @@
 #include "base/paths.h"
 #include "base/records.h"
 #include "base/run.h"
+#include "base/visit.h"
 #include "container/container.h"
 #include "container/device_rules.h"
 #include "container/effective.h"
 #include "container/grant_lines.h"
 #include "container/idmap.h"
+#include "container/rootfs_path.h"
 #include "container/state.h"
 #include "inject/inject.h"
 #include "inject/node_copies.h"
@@ -49,16 +50,27 @@ static void eject_and_inject(const struct changing *c, const struct nvl_root *ro
 
 /* Runs after leaving the container: a program of the host writes the linker's cache, started from the host's
  * mounts. */
-static void finish_change(const struct changing *c, const struct nvl_root *rootfs)
+static void finish_change(const struct changing *c, const struct nvl_root *rootfs, int report)
 {
     const struct nvl_entry_point *e = c->entry;
     const struct nvl_idmap map = {.privileged = e->uid0 == 0, .uid0 = e->uid0, .gid0 = e->gid0};
+    const struct nvl_ids as = {map.privileged ? (uid_t)-1 : e->uid0, map.privileged ? (gid_t)-1 : e->gid0};
 
     if (c->in != NULL)
-        nvl_inject_link(c->in, rootfs, map.privileged ? (uid_t)-1 : e->uid0,
-                        map.privileged ? (gid_t)-1 : e->gid0);
+        nvl_inject_link(c->in, rootfs, &as, report);
     else
         nvl_clean_entries(c->root, rootfs, e->init, &map, c->only_look, &c->result->cleaned);
+}
+
+/* Something that could not be read may have been taken for absent. */
+static void tell_trouble(const struct changing *c, const struct nvl_root *rootfs)
+{
+    struct nvl_error err;
+
+    if (nvl_root_trouble(rootfs, &err) == 0)
+        return;
+    nvl_strv_push(c->in != NULL ? &c->result->injected.problems : &c->result->cleaned.problems, err.message);
+    c->result->cleaned.failed = c->result->cleaned.failed || c->in == NULL;
 }
 
 /* The child's result, as records. */
@@ -72,7 +84,7 @@ enum {
     TAG_CLEAN_PROBLEM,
 };
 
-static int send_result(int fd, const struct nvl_live_result *result)
+static int send_result(const struct nvl_live_result *result)
 {
     nvl_auto(nvl_buf_clear) struct nvl_buf records = {0};
     const struct nvl_ejected *ejected = &result->ejected;
@@ -88,7 +100,7 @@ static int send_result(int fd, const struct nvl_live_result *result)
     nvl_records_add_list(&records, TAG_CLEAN_PROBLEM, &cleaned->problems);
     if (cleaned->why != NULL)
         nvl_records_add(&records, TAG_WHY, cleaned->why, strlen(cleaned->why));
-    return nvl_records_send(fd, &records);
+    return nvl_records_send(STDOUT_FILENO, &records);
 }
 
 static void take_device(struct nvl_ejected *ejected, const struct nvl_record *record)
@@ -133,14 +145,13 @@ static void take_record(struct nvl_live_result *result, const struct nvl_record 
 }
 
 /* Adds what the child sent; -EPROTO if the child did not finish. */
-static int receive_result(int fd, struct nvl_live_result *result)
+static int take_result(const char *data, size_t len, struct nvl_live_result *result)
 {
-    nvl_auto(nvl_buf_clear) struct nvl_buf records = {0};
     struct nvl_record record;
     size_t pos = 0;
 
-    int r = nvl_records_receive(fd, &records);
-    while (r == 0 && nvl_records_next(records.data, records.len, &pos, &record))
+    int r = nvl_records_check(data, len);
+    while (r == 0 && nvl_records_next(data, len, &pos, &record))
         take_record(result, &record);
     return r;
 }
@@ -148,15 +159,18 @@ static int receive_result(int fd, struct nvl_live_result *result)
 /* The child's exit status tells how far it got, for the message. */
 enum child_end { CAME_BACK, NOT_SENT, NOT_ENTERED, NOT_BECOME, NOT_LEFT };
 
-static enum child_end change_in_child(const struct changing *c, int out)
+static int change_in_child(void *data)
 {
     nvl_auto(nvl_root_close) struct nvl_root rootfs = NVL_ROOT_NONE;
+    const struct changing *c = data;
 
-    signal(SIGALRM, SIG_DFL);
-    alarm(LIVE_SECONDS);
+    nvl_close_callers(); /* it may be left behind */
+    if (c->in != NULL)
+        c->in->outcome = &c->result->injected;
     umask(022);
     if (nvl_entry_point_enter(c->entry, &rootfs) < 0)
         return NOT_ENTERED;
+    nvl_root_watch(&rootfs, false);
     if (c->in != NULL)
         nvl_inject_give(c->in, &rootfs, nvl_entry_point_gid, c->entry);
     if (nvl_entry_point_become_root(c->entry) < 0)
@@ -164,8 +178,9 @@ static enum child_end change_in_child(const struct changing *c, int out)
     eject_and_inject(c, &rootfs);
     if (nvl_entry_point_leave(c->entry) < 0)
         return NOT_LEFT;
-    finish_change(c, &rootfs);
-    return send_result(out, c->result) < 0 ? NOT_SENT : CAME_BACK;
+    finish_change(c, &rootfs, -1);
+    tell_trouble(c, &rootfs);
+    return send_result(c->result) < 0 ? NOT_SENT : CAME_BACK;
 }
 
 static int explain_child_end(int status, struct nvl_error *err)
@@ -176,9 +191,6 @@ static int explain_child_end(int status, struct nvl_error *err)
         [NOT_LEFT] = "cannot return from its mounts",
     };
 
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-        return nvl_error_set(err, -ETIMEDOUT, "cannot change the running container: not done after %d s",
-                             LIVE_SECONDS);
     if (WIFSIGNALED(status))
         return nvl_error_set(err, -EIO, "cannot change the running container: killed by signal %d",
                              WTERMSIG(status));
@@ -187,31 +199,55 @@ static int explain_child_end(int status, struct nvl_error *err)
                          end >= 0 && (size_t)end < NVL_LENGTH(where) ? where[end] : "it failed");
 }
 
+/* Whether it has answered so far: another question would wait as long again. */
+static int check_answers(const struct nvl_container *container, pid_t init, struct nvl_error *err)
+{
+    nvl_auto(nvl_root_close) struct nvl_root seen = NVL_ROOT_NONE;
+
+    if (nvl_container_open_running(container, init, &seen) != -ETIMEDOUT)
+        return 0;
+    nvl_error_set(err, -ETIMEDOUT, "cannot change the running container: its file systems do not answer");
+    nvl_autofree char *word = nvl_shell_word(container->name);
+    nvl_error_hint(err, "nvlxc doctor %s", word);
+    return -ETIMEDOUT;
+}
+
+static int explain_silence(const struct nvl_run_result *ran, struct nvl_error *err)
+{
+    nvl_autofree char *left =
+        ran->left > 0 ? nvl_xasprintf("; process %d waits for it until it answers or is gone", (int)ran->left)
+                      : nvl_xstrdup("");
+
+    nvl_error_set(err, -ETIMEDOUT, "cannot change the running container: not done after %d s%s", LIVE_SECONDS,
+                  left);
+    nvl_error_hint(err, "look for a file system in it that hangs (FUSE, a network), or restart it: the start "
+                        "does what is left to do");
+    return -ETIMEDOUT;
+}
+
 static int run_change(const struct changing *c, struct nvl_error *err)
 {
-    /* the child reports its own outcome through the pipe; what is here already stays */
+    /* the child sends its own outcome; what is here already stays */
     struct nvl_live_result of_child = {0};
     struct changing child_c = *c;
-    int ends[2], status;
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result ran;
+    const struct nvl_run run = {.body = change_in_child,
+                                .body_data = &child_c,
+                                .output = NVL_STREAM_TAKEN,
+                                .max = NVL_RECORDS_MAX,
+                                .seconds = LIVE_SECONDS};
 
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return nvl_error_errno(err, -errno, "cannot change the running container");
     child_c.result = &of_child;
-    pid_t child = fork();
-    if (child == 0) {
-        if (child_c.in != NULL)
-            child_c.in->outcome = &of_child.injected;
-        _exit(change_in_child(&child_c, ends[1]));
-    }
-    close(ends[1]);
-    int r = child < 0 ? -EAGAIN : receive_result(ends[0], c->result);
-    close(ends[0]);
-    if (child < 0)
+    nvl_visit_writes();
+    int r = nvl_run(&run, &ran);
+    if (r == -ETIMEDOUT)
+        return explain_silence(&ran, err);
+    if (r < 0)
         return nvl_error_errno(err, r, "cannot change the running container");
-    int waited = nvl_child_wait(child, &status);
-    if (waited < 0)
-        return nvl_error_errno(err, waited, "cannot change the running container");
-    return r < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0 ? explain_child_end(status, err) : 0;
+    r = take_result(ran.text, ran.len, c->result);
+    return r < 0 || !WIFEXITED(ran.status) || WEXITSTATUS(ran.status) != 0
+               ? explain_child_end(ran.status, err)
+               : 0;
 }
 
 /* What the hook did on the host is only a note: what the container lacks shows later. */
@@ -360,7 +396,7 @@ static int open_loaded_driver(struct nvl_host *host, const struct nvl_root *root
     if (r == 0 && (!host->driver.loaded || host->driver.version[0] == '\0')) {
         r = nvl_error_host(err, -ENODEV,
                            "NVIDIA's kernel module is not loaded on the host: there is nothing to add");
-        nvl_error_hint(err, "see 'nvlxc host'");
+        nvl_error_hint(err, "see why: nvlxc host");
     }
     return r;
 }
@@ -386,6 +422,8 @@ int nvl_live_attach(const struct nvl_root *root, const struct nvl_container *con
     r = open_loaded_driver(&host, root, err);
     if (r == 0)
         r = nvl_entry_point_open(&entry, root, container, err);
+    if (r == 0)
+        r = check_answers(container, entry.init, err);
     if (r < 0)
         return r;
     make_node_copies(container, &host, &grant, &entry, &result->injected);
@@ -432,6 +470,8 @@ int nvl_live_detach(const struct nvl_root *root, const struct nvl_container *con
     int r = nvl_host_read(&host, root, NVL_GPUS_ALL, err);
     if (r == 0)
         r = nvl_entry_point_open(&entry, root, container, err);
+    if (r == 0)
+        r = check_answers(container, entry.init, err);
     if (r < 0)
         return r;
     bool filter = has_device_filter(root, container, effective, entry.init);

@@ -12,6 +12,7 @@
 #include "base/root.h"
 #include "base/run.h"
 #include "container/effective.h"
+#include "container/hook_environment.h"
 #include "container/idmap.h"
 #include "container/list.h"
 #include "grant/resolve.h"
@@ -30,6 +31,23 @@ struct seen_nodes {
 };
 
 #define MIG_TOOLS "/proc/driver/nvidia/capabilities/mig"
+
+/* With its mode from the first moment on: after a start that was killed nobody sets it. */
+static int make_device(int folder, const char *name, const struct nvl_node *node,
+                       const struct nvl_params *params)
+{
+    dev_t number = makedev((unsigned)node->major, (unsigned)node->minor);
+    mode_t before = umask(0);
+    int r = mknodat(folder, name, S_IFCHR | node->mode, number) < 0 ? -errno : 0;
+
+    umask(before);
+    if (r < 0)
+        return r == -EEXIST ? 0 : r; /* another start made it first */
+    if ((params->uid != 0 || params->gid != 0) &&
+        fchownat(folder, name, params->uid, params->gid, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    return 0;
+}
 
 static int make_host_node(const struct nvl_root *root, const struct nvl_node *node,
                           const struct nvl_params *params)
@@ -51,13 +69,7 @@ static int make_host_node(const struct nvl_root *root, const struct nvl_node *no
     }
     if (node->state != NVL_NODE_MISSING && unlinkat(parent, name, 0) < 0)
         return -errno;
-    /* umask is 022 here: the mode is set after */
-    if (mknodat(parent, name, S_IFCHR | 0600, makedev((unsigned)node->major, (unsigned)node->minor)) < 0)
-        return errno == EEXIST ? 0 : -errno; /* another start made it first */
-    if (fchownat(parent, name, params->uid, params->gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-        fchmodat(parent, name, node->mode, 0) < 0)
-        return -errno;
-    return 0;
+    return make_device(parent, name, node, params);
 }
 
 static void seen_nodes_clear(struct seen_nodes *seen)
@@ -170,6 +182,23 @@ static void read_starting(const struct nvl_root *host, const struct nvl_hook_cal
         .kind = NVL_CONTAINER_LXC, .name = call->container, .config_path = call->config};
     nvl_effective_read(host, &container, &starting->config, &starting->effective, &starting->incomplete);
     starting->has_grant = nvl_effective_grant(&starting->effective, &starting->grant, NULL) == 1;
+}
+
+/* Of what doctor explains, the log has one line: the mount hook's shell will run with this environment. */
+static void say_dangers(const struct nvl_root *host, const struct nvl_hook_call *call,
+                        const struct starting *starting, struct nvl_outcome *outcome)
+{
+    nvl_auto(nvl_hook_dangers_clear) struct nvl_hook_dangers dangers = {0};
+    const struct nvl_container container = {
+        .kind = NVL_CONTAINER_LXC, .name = call->container, .config_path = call->config};
+
+    if (call->container != NULL)
+        nvl_hook_dangers_find(host, &container, &starting->effective, &dangers);
+    for (size_t i = 0; i < dangers.count; i++)
+        nvl_strv_pushf(
+            &outcome->problems,
+            "its environment %s, which can run its image's code on the host: see 'nvlxc doctor %s'",
+            dangers.items[i].why, call->container);
 }
 
 static void starting_clear(struct starting *starting)
@@ -313,6 +342,7 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
     if (geteuid() != 0)
         return; /* a user's container: the host's root prepares it with 'nvlxc attach' and at boot */
     read_starting(root, call, &starting);
+    say_dangers(root, call, &starting, outcome);
     enum nvl_gpus_depth depth = starting.has_grant ? nvl_grant_depth(&starting.grant) : NVL_GPUS_PROC;
     if (nvl_host_read(&host, root, depth, &err) < 0) {
         nvl_strv_push(&outcome->problems, err.message);

@@ -17,6 +17,7 @@ struct nvl_hook_call {
     char *devices;                /* NVIDIA_VISIBLE_DEVICES; NULL if unset */
     char *capabilities;           /* NVIDIA_DRIVER_CAPABILITIES */
     struct nvl_delivery delivery; /* --required, --nodes=…, --libraries=… */
+    int log; /* connected to the system log, also where its path is out of reach; or -1 */
 };
 
 /* Runs as the host's root, before anything is mounted: loads nvidia-uvm, makes missing device nodes, and has
@@ -31,6 +32,7 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
 void nvl_hook_prepare(const struct nvl_root *host, struct nvl_outcome *outcome);
 
 /* Runs as the container's root, in its mount namespace, while the host's paths are visible: binds nodes and
- * bundle. */
+ * bundle. It gives up rights on the way: at once those that mounting does not take, and before it reads the
+ * container's linker cache all of them, with every descriptor but the log's. */
 void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *host,
                     struct nvl_outcome *outcome);

@@ -67,17 +67,23 @@ static void add_part(struct nvl_buf *line, const char *label, const struct nvl_s
     nvl_buf_addf(line, "%s%s", label, text);
 }
 
-/* One datagram without a time: the receiver stamps it. syslog(3) would read the time zone's file first. If
- * there is no log, liblxc's log has the line. */
-static void send_to_log(int priority, const char *text)
+/* syslog(3) would read the time zone's file first. If there is no log, liblxc's log has the line. */
+static int connect_log(void)
 {
     static const struct sockaddr_un log = {.sun_family = AF_UNIX, .sun_path = _PATH_LOG};
-    nvl_autofree char *message =
-        nvl_xasprintf("<%d>nvlxc[%d]: %s", LOG_DAEMON | priority, (int)getpid(), text);
     nvl_autofd int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    if (fd >= 0)
-        sendto(fd, message, strlen(message), MSG_NOSIGNAL, (const struct sockaddr *)&log, sizeof log);
+    return fd >= 0 && connect(fd, (const struct sockaddr *)&log, sizeof log) == 0 ? TAKE_FD(fd) : -1;
+}
+
+/* One datagram without a time: the receiver stamps it. */
+static void send_to_log(int log, int priority, const char *text)
+{
+    nvl_autofree char *message =
+        nvl_xasprintf("<%d>nvlxc[%d]: %s", LOG_DAEMON | priority, (int)getpid(), text);
+
+    if (log >= 0)
+        send(log, message, strlen(message), MSG_NOSIGNAL);
 }
 
 /* NULL if there is nothing to say; the caller frees. */
@@ -100,20 +106,22 @@ static char *format_line(const struct nvl_outcome *outcome, const char *containe
 }
 
 /* Returns the line, for stdout; the caller frees. */
-static char *log_outcome(const struct nvl_outcome *outcome, const char *container, bool is_start_refused)
+static char *log_outcome(int log, const struct nvl_outcome *outcome, const char *container,
+                         bool is_start_refused)
 {
     char *line = format_line(outcome, container, is_start_refused);
 
     if (line != NULL)
-        send_to_log(outcome->problems.count > 0 ? LOG_WARNING : LOG_INFO, line);
+        send_to_log(log, outcome->problems.count > 0 ? LOG_WARNING : LOG_INFO, line);
     return line;
 }
 
 /* One line to the system log (tag nvlxc) and to stdout, which liblxc copies to its own log: "web: done, done;
  * but: problem; note: note". Control characters are replaced. No line if there is nothing to say. */
-static void say_outcome(const struct nvl_outcome *outcome, const char *container, bool is_start_refused)
+static void say_outcome(int log, const struct nvl_outcome *outcome, const char *container,
+                        bool is_start_refused)
 {
-    nvl_autofree char *line = log_outcome(outcome, container, is_start_refused);
+    nvl_autofree char *line = log_outcome(log, outcome, container, is_start_refused);
 
     if (line == NULL)
         return;
@@ -123,9 +131,9 @@ static void say_outcome(const struct nvl_outcome *outcome, const char *container
 
 /* The same for nvlxc itself: the line to the system log, and the outcome as records to stdout, even if there
  * is nothing to say. */
-static void send_outcome(const struct nvl_outcome *outcome, const char *container)
+static void send_outcome(int log, const struct nvl_outcome *outcome, const char *container)
 {
-    nvl_autofree char *line = log_outcome(outcome, container, false);
+    nvl_autofree char *line = log_outcome(log, outcome, container, false);
     nvl_auto(nvl_buf_clear) struct nvl_buf records = {0};
 
     nvl_outcome_record(outcome, &records);
@@ -137,9 +145,12 @@ static void dispatch_call(const struct nvl_hook_call *call, struct nvl_outcome *
     nvl_auto(nvl_root_close) struct nvl_root host = NVL_ROOT_NONE;
     struct nvl_error err;
 
-    if (nvl_root_open(&host, "/", &err) < 0)
+    if (nvl_root_open(&host, "/", &err) < 0) {
         nvl_strv_push(&outcome->problems, err.message);
-    else if (call->type != NULL && strcmp(call->type, "mount") == 0)
+        return;
+    }
+    nvl_root_watch(&host, false);
+    if (call->type != NULL && strcmp(call->type, "mount") == 0)
         nvl_hook_mount(call, &host, outcome);
     else if (call->type != NULL && strcmp(call->type, "pre-start") == 0)
         nvl_hook_pre_start(call, &host, outcome);
@@ -149,6 +160,8 @@ static void dispatch_call(const struct nvl_hook_call *call, struct nvl_outcome *
         nvl_strv_pushf(&outcome->problems,
                        "called as unknown hook '%s': use lxc.hook.pre-start and lxc.hook.mount",
                        call->type != NULL ? call->type : "");
+    if (nvl_root_trouble(&host, &err) < 0)
+        nvl_strv_push(&outcome->problems, err.message);
 }
 
 int main(int argc, char **argv)
@@ -161,6 +174,7 @@ int main(int argc, char **argv)
     close_range(3, ~0U, 0);
     umask(022);
     read_call(argc - as_records, argv + as_records, &call);
+    call.log = connect_log();
     nvl_oom_status = call.delivery.required ? EXIT_FAILURE : EXIT_SUCCESS;
 
     dispatch_call(&call, &outcome);
@@ -169,8 +183,8 @@ int main(int argc, char **argv)
                       strcmp(call.type, "mount") == 0;
     const char *container = call.container != NULL ? call.container : "?";
     if (as_records)
-        send_outcome(&outcome, container);
+        send_outcome(call.log, &outcome, container);
     else
-        say_outcome(&outcome, container, is_refused);
+        say_outcome(call.log, &outcome, container, is_refused);
     return is_refused ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,12 +1,20 @@
 /* What the hook does in the starting container: it puts the GPU's nodes and the driver there. */
 #include "hook/hook.h"
 
+#include <linux/capability.h>
+
+#include "base/confine.h"
 #include "base/root.h"
 #include "container/list.h"
 #include "host/host.h"
 #include "inject/inject.h"
 
 #define PASSTHROUGH_MAX (64u << 10)
+
+/* Mounts, and files below folders of any owner and mode; node copies for the container's group; its own root
+ * at the end. */
+#define KEPT_CAPABILITIES                                                                                    \
+    (1u << CAP_SYS_ADMIN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_CHOWN | 1u << CAP_SYS_CHROOT)
 
 /* The nodes that Proxmox is about to bring: its pre-start hook writes down each dev[n] as
  * "c:195:0:/dev/nvidia0", for its autodev hook, which comes after the mount hooks and gives up the start if a
@@ -45,7 +53,7 @@ static void mount_into(const struct nvl_hook_call *call, const struct nvl_root *
     nvl_inject_open(&in, call->container != NULL ? call->container : "", host, grant, outcome);
     nvl_inject_give(&in, rootfs, NULL, NULL);
     nvl_inject_put(&in, rootfs);
-    nvl_inject_link(&in, rootfs, (uid_t)-1, (gid_t)-1);
+    nvl_inject_link(&in, rootfs, &(struct nvl_ids){(uid_t)-1, (gid_t)-1}, call->log);
 }
 
 /* For containers of root, the pre-start hook has opened each GPU that the grant can mean. A user's container
@@ -73,12 +81,16 @@ void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *roo
     }
     if (grant.devices == NVL_DEVICES_VOID)
         return;
+    int r = nvl_keep_capabilities(KEPT_CAPABILITIES);
+    if (r < 0)
+        nvl_strv_pushf(&outcome->notes, "cannot give up the rights that it does not need: %s", strerror(-r));
     grant.delivery = call->delivery;
     if (call->rootfs_mount == NULL || nvl_root_open(&rootfs, call->rootfs_mount, &err) < 0) {
         nvl_strv_push(&outcome->problems,
                       call->rootfs_mount == NULL ? "LXC_ROOTFS_MOUNT is not set" : err.message);
         return;
     }
+    nvl_root_watch(&rootfs, false);
     if (nvl_host_read(&host, root, nvl_grant_depth(&grant), &err) < 0) {
         nvl_strv_push(&outcome->problems, err.message);
         return;
@@ -90,4 +102,6 @@ void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *roo
     }
     mark_used(call, &grant, &host.gpus);
     mount_into(call, root, &rootfs, &host, &grant, outcome);
+    if (nvl_root_trouble(&rootfs, &err) < 0)
+        nvl_strv_push(&outcome->problems, err.message);
 }

@@ -83,45 +83,86 @@ int nvl_bind_open_node(const struct nvl_root *host, int copies, struct nvl_bind_
     int mount_fd = copies >= 0 ? clone_node(copies, name, node) : -ENOENT;
 
     *is_copy = mount_fd >= 0;
-    if (mount_fd < 0)
+    if (mount_fd < 0 && !nvl_is_trouble(mount_fd))
         mount_fd = folder->fd < 0 ? folder->fd : clone_node(folder->fd, name, node);
     return mount_fd;
 }
 
-/* The host's own node, which a mount entry brought (for it, or for /dev/dri as a whole), while what is to be
- * mounted is the container's copy: both are files of one devtmpfs. An earlier copy has lost its name. */
-static bool is_hosts_own(const struct stat *there, int mount_fd)
+/* What is there while the container's copy is to be mounted; all are files of one devtmpfs. */
+enum there {
+    THERE_IT_IS,
+    THERE_HOSTS_OWN, /* which a mount entry brought, for it or for /dev/dri as a whole: to be covered */
+    THERE_OLD_COPY,  /* it has lost its name, so nothing can be mounted on it, and has other rights */
+};
+
+static enum there compare_node(const struct stat *there, int mount_fd)
 {
     struct stat copy;
 
-    return fstat(mount_fd, &copy) == 0 && copy.st_dev == there->st_dev && copy.st_ino != there->st_ino &&
-           there->st_nlink > 0;
+    if (fstat(mount_fd, &copy) < 0 || copy.st_dev != there->st_dev || copy.st_ino == there->st_ino)
+        return THERE_IT_IS;
+    if (there->st_nlink > 0)
+        return THERE_HOSTS_OWN;
+    return copy.st_uid == there->st_uid && copy.st_gid == there->st_gid && copy.st_mode == there->st_mode
+               ? THERE_IT_IS
+               : THERE_OLD_COPY;
+}
+
+int nvl_bind_unmount(int folder, const char *name)
+{
+    if (fchdir(folder) < 0)
+        return -errno;
+    int r = umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
+    return chdir("/") < 0 ? -errno : r;
+}
+
+/* /dev is LXC's mount; what is mounted below it, /dev/dri for one, is somebody else's, and gets no new file.
+ */
+static bool is_others_folder(const struct nvl_bind_folder *folder)
+{
+    return strcmp(folder->path, "/dev") != 0 && nvl_bind_is_mount(folder->fd);
 }
 
 /* The file to mount on: a new one, an existing empty one, or the host's node that the copy covers. 1 if it is
  * the device itself. */
-static int open_node_target(int parent, const char *name, const struct nvl_node *node, int mount_fd,
-                            int *target)
+static int open_node_target(const struct nvl_bind_folder *folder, const char *name,
+                            const struct nvl_node *node, int mount_fd, int *target)
 {
+    bool is_others = is_others_folder(folder);
     struct stat st;
 
-    *target = openat(parent, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    *target =
+        is_others ? -1 : openat(folder->fd, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (*target >= 0)
         return 0;
-    nvl_autofd int fd = errno == EEXIST ? openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+    nvl_autofd int fd =
+        is_others || errno == EEXIST ? openat(folder->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
     if (fd < 0 || fstat(fd, &st) < 0)
-        return -errno;
-    bool is_node = is_device(&st, node);
-    if (is_node && !is_hosts_own(&st, mount_fd))
+        return is_others && errno == ENOENT ? -EXDEV : -errno;
+    if (!is_device(&st, node)) {
+        if (!S_ISREG(st.st_mode) || st.st_size > 0)
+            return -EEXIST;
+    } else if (compare_node(&st, mount_fd) == THERE_IT_IS) {
         return 1;
-    if (!is_node && (!S_ISREG(st.st_mode) || st.st_size > 0))
-        return -EEXIST;
+    }
     *target = TAKE_FD(fd);
     return 0;
 }
 
+/* Only in a container that runs: what is mounted at its start is new. */
+static int unmount_old_copy(const struct nvl_bind_folder *folder, const char *name,
+                            const struct nvl_node *node, int mount_fd)
+{
+    struct stat st;
+
+    if (fstatat(folder->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !is_device(&st, node) ||
+        compare_node(&st, mount_fd) != THERE_OLD_COPY)
+        return 0;
+    return nvl_bind_unmount(folder->fd, name);
+}
+
 int nvl_bind_put_node(const struct nvl_root *rootfs, struct nvl_bind_folder *folder,
-                      const struct nvl_node *node, int mount_fd)
+                      const struct nvl_node *node, int mount_fd, bool is_running)
 {
     nvl_autofd int target = -1;
     const char *name = enter_bind_folder(rootfs, folder, node->path);
@@ -134,6 +175,8 @@ int nvl_bind_put_node(const struct nvl_root *rootfs, struct nvl_bind_folder *fol
     }
     if (folder->fd < 0)
         return folder->fd;
-    int r = open_node_target(folder->fd, name, node, mount_fd, &target);
+    int r = is_running ? unmount_old_copy(folder, name, node, mount_fd) : 0;
+    if (r == 0)
+        r = open_node_target(folder, name, node, mount_fd, &target);
     return r != 0 ? r : nvl_sys_move_mount(mount_fd, target);
 }

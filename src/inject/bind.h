@@ -22,10 +22,14 @@ void nvl_bind_folder_close(struct nvl_bind_folder *folder);
  * -ENODEV: not that device on the host. The caller closes it. */
 int nvl_bind_open_node(const struct nvl_root *host, int copies, struct nvl_bind_folder *folder,
                        const struct nvl_node *node, bool *is_copy);
-/* Moves it to the same path in the container; a copy covers the host's own node. 1 if the container already
- * has that device there. -EEXIST: something else is there. */
+/* Moves it to the same path in the container; a copy covers the host's own node, and in a container that runs
+ * replaces an earlier copy with other rights. 1 if the container already has that device there. -EEXIST:
+ * something else is there. */
 int nvl_bind_put_node(const struct nvl_root *rootfs, struct nvl_bind_folder *folder,
-                      const struct nvl_node *node, int mount_fd);
+                      const struct nvl_node *node, int mount_fd, bool is_running);
+/* Unmounts what is mounted on that name. The kernel resolves the name once more, but in an open folder:
+ * whatever the container puts there meanwhile is its own. Programs that have it open keep it. */
+int nvl_bind_unmount(int folder, const char *name);
 
 /* Whether the root file system already has the node, with the right number. */
 bool nvl_bind_has_node(const struct nvl_root *rootfs, const struct nvl_node *node);

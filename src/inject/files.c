@@ -182,9 +182,10 @@ static int note_what_is_made(const struct nvl_root *own, const struct nvl_entrie
         if (place->is_wanted && !place->is_right && (can_note || place->entry->kind == NVL_ENTRY_FOLDER))
             add_missing_folders(own, place, &conf->folders);
     }
-    if (!can_note)
-        return 0;
-    int r = nvl_linker_conf_write(own, conf, (wanted->capabilities & NVL_CAP_COMPAT32) != 0);
+    int r = nvl_root_trouble(own, NULL);
+    if (r < 0 || !can_note)
+        return r;
+    r = nvl_linker_conf_write(own, conf, (wanted->capabilities & NVL_CAP_COMPAT32) != 0);
     nvl_place_complain(notes, "make", NVL_LINKER_CONF, r);
     if (r < 0)
         nvl_strv_clear(&conf->folders); /* not noted: not made */
@@ -208,9 +209,12 @@ static void remove_half_made(const struct nvl_root *own, const struct nvl_place 
  * either fails. */
 static int make_home(const struct nvl_root *own, const struct nvl_place *home, struct nvl_linker_conf *conf)
 {
-    int r = nvl_root_make_folder(own, conf->home);
+    bool can_note = nvl_linker_conf_can_be_written(own, conf);
+    int r = nvl_root_trouble(own, NULL);
 
-    if (r == 0 && !nvl_linker_conf_can_be_written(own, conf))
+    if (r == 0)
+        r = nvl_root_make_folder(own, conf->home);
+    if (r == 0 && !can_note)
         r = nvl_home_note_write(own, conf);
     if (r < 0)
         remove_half_made(own, home, conf);
@@ -249,12 +253,17 @@ int nvl_entries_write(const struct nvl_root *rootfs, const char *home,
     find_wanted_places(rootfs, wanted, &conf, &places, notes);
     struct nvl_place *place = find_home_place(&places);
     place->is_right = mount_point >= 0;
+    int r = nvl_root_trouble(&own, NULL);
+    if (r == 0)
+        r = nvl_root_trouble(wanted->bundle, NULL);
+    if (r < 0) /* the caller says it: what is there is not known, so nothing is written */
+        return mount_point >= 0 ? TAKE_FD(mount_point) : r;
     remove_surplus(&own, &places, &conf, notes);
-    int r = note_what_is_made(&own, wanted, &places, &conf, notes);
+    r = note_what_is_made(&own, wanted, &places, &conf, notes);
     if (mount_point < 0 && r == 0)
         r = make_home(&own, place, &conf);
-    if (mount_point < 0 && r < 0)
-        return r;
+    if (r < 0 && (mount_point < 0 || nvl_is_trouble(r)))
+        return mount_point >= 0 ? TAKE_FD(mount_point) : r;
     make_links(&own, &places, &conf, notes);
     return mount_point >= 0 ? TAKE_FD(mount_point) : open_mount_point(&own, home);
 }

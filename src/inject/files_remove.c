@@ -92,15 +92,23 @@ void nvl_entries_remove(const struct nvl_root *rootfs, struct nvl_strv *removed,
     nvl_auto(nvl_places_clear) struct nvl_places places = {0};
     nvl_auto(nvl_linker_conf_clear) struct nvl_linker_conf conf = {0};
 
+    struct nvl_error err;
+
     nvl_places_make(&places, &own);
     read_conf(&own, &places, &conf);
+    if (nvl_root_trouble(&own, &err) < 0) { /* the notes may be what could not be read */
+        if (notes != NULL)
+            nvl_strv_push(notes, err.message);
+        return;
+    }
     remove_kind(&own, &places, NVL_ENTRY_LINK, &conf.folders, removed, notes);
     remove_kind(&own, &places, NVL_ENTRY_FOLDER, &conf.folders, removed, notes);
     nvl_home_note_remove(&own);
-    nvl_place_complain(notes, "remove", "a folder of nvlxc",
-                       nvl_linker_conf_remove_folders(&own, &conf, NULL));
-    /* last: it notes which folders are nvlxc's */
-    remove_kind(&own, &places, NVL_ENTRY_LINKER, &conf.folders, removed, notes);
+    int r = nvl_linker_conf_remove_folders(&own, &conf, NULL);
+    nvl_place_complain(notes, "remove", "a folder of nvlxc", r);
+    /* last: it notes which folders are nvlxc's, and for whoever tries again what could not be seen */
+    if (r == 0 && nvl_root_trouble(&own, NULL) == 0)
+        remove_kind(&own, &places, NVL_ENTRY_LINKER, &conf.folders, removed, notes);
 }
 
 void nvl_entries_list(const struct nvl_root *rootfs, struct nvl_strv *paths)

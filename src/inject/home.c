@@ -104,6 +104,11 @@ const char *nvl_home_choose(const struct nvl_root *rootfs, int errors[NVL_HOMES]
         errors[i] = nvl_home_judge(rootfs, nvl_homes[i]);
         if (errors[i] == 0)
             return nvl_homes[i];
+        if (nvl_is_trouble(errors[i])) { /* it may be the one that was chosen before */
+            while (++i < NVL_HOMES)
+                errors[i] = errors[i - 1];
+            return NULL;
+        }
     }
     return NULL;
 }

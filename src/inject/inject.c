@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "base/confine.h"
 #include "base/paths.h"
 #include "base/sys.h"
 #include "inject/bind.h"
@@ -13,7 +14,6 @@
 #include "inject/files.h"
 #include "inject/home.h"
 #include "inject/libc.h"
-#include "inject/linker.h"
 #include "inject/node_copies.h"
 
 static void open_granted_nodes(struct nvl_injection *in, const char *container)
@@ -27,7 +27,7 @@ static void open_granted_nodes(struct nvl_injection *in, const char *container)
                                              &in->nodes[i].is_copy);
 }
 
-/* If the container has no such group, or its id is not mapped, only its root gets the node. */
+/* If the container has no such group, or its id is not mapped (EINVAL), only its root gets the node. */
 void nvl_inject_give(const struct nvl_injection *in, const struct nvl_root *rootfs, nvl_gid_of *gid_of,
                      const void *data)
 {
@@ -38,8 +38,11 @@ void nvl_inject_give(const struct nvl_injection *in, const struct nvl_root *root
         if (!in->nodes[i].is_copy || !nvl_node_group(rootfs, in->resolved.nodes[i].path, &name, &inside))
             continue;
         gid = inside;
-        if (gid_of == NULL || gid_of(data, inside, &gid))
-            (void)!fchownat(in->nodes[i].fd, "", (uid_t)-1, (gid_t)gid, AT_EMPTY_PATH);
+        if (gid_of != NULL && !gid_of(data, inside, &gid))
+            continue;
+        if (fchownat(in->nodes[i].fd, "", (uid_t)-1, (gid_t)gid, AT_EMPTY_PATH) < 0 && errno != EINVAL)
+            nvl_strv_pushf(&in->outcome->notes, "cannot give %s to the container's group %s: %s",
+                           in->resolved.nodes[i].path, name, strerror(errno));
     }
 }
 
@@ -52,6 +55,7 @@ static int open_loaded_bundle(struct nvl_injection *in)
     if (fd < 0)
         return fd;
     nvl_root_from_fd(&in->bundle, fd, path);
+    nvl_root_watch(&in->bundle, false);
     nvl_autofd int mount_fd = nvl_sys_clone_mount(fd, "");
     if (mount_fd < 0)
         return mount_fd;
@@ -134,6 +138,8 @@ static const char *node_problem(const struct nvl_node *node, int r)
         return "is missing on the host";
     if (r == -EEXIST)
         return "cannot be bound: something else exists there in the container";
+    if (r == -EXDEV)
+        return "cannot be bound: its folder in the container is a mount, which does not have it";
     return strerror(-r);
 }
 
@@ -144,8 +150,9 @@ static void put_granted_nodes(struct nvl_injection *in, const struct nvl_root *r
 
     for (size_t i = 0; i < in->resolved.n_nodes; i++) {
         const struct nvl_node *node = &in->resolved.nodes[i];
-        int r =
-            in->nodes[i].fd < 0 ? in->nodes[i].fd : nvl_bind_put_node(rootfs, &folder, node, in->nodes[i].fd);
+        int r = in->nodes[i].fd < 0
+                    ? in->nodes[i].fd
+                    : nvl_bind_put_node(rootfs, &folder, node, in->nodes[i].fd, in->into_running);
         if (r == 0 || (r > 0 && !in->into_running))
             nvl_strv_push(&bound, node->path + strlen("/dev/"));
         else if (r < 0)
@@ -210,6 +217,9 @@ static void put_driver(struct nvl_injection *in, const struct nvl_root *rootfs)
     const struct nvl_entries_wanted wanted = {.capabilities = in->grant->capabilities, .bundle = &in->bundle};
     nvl_autofd int mount_point = nvl_entries_write(rootfs, in->home, &wanted, &in->outcome->notes);
     int r = put_bundle(in, mount_point);
+    struct nvl_error err;
+    if (nvl_root_trouble(&in->bundle, &err) < 0)
+        nvl_strv_push(&in->outcome->problems, err.message);
     if (r < 0)
         nvl_strv_pushf(&in->outcome->problems, "cannot mount the driver at %s: %s", in->home, strerror(-r));
     else if (r == 0 || !in->into_running)
@@ -286,7 +296,16 @@ static bool needs_no_ldconfig(const struct nvl_injection *in, const struct nvl_r
     return true;
 }
 
-void nvl_inject_link(struct nvl_injection *in, const struct nvl_root *rootfs, uid_t uid, gid_t gid)
+/* Up to now it has read lines of text; the linker's cache and the programs are more. */
+static int confine_to(const struct nvl_root *rootfs, const struct nvl_ids *as, int ldconfig, int report)
+{
+    const int keep[] = {ldconfig, report};
+
+    return nvl_confine(rootfs->fd, as->uid, as->gid, keep, NVL_LENGTH(keep));
+}
+
+void nvl_inject_link(struct nvl_injection *in, const struct nvl_root *rootfs, const struct nvl_ids *as,
+                     int report)
 {
     nvl_autofree char *sonames = NULL;
     struct nvl_strv *problems = &in->outcome->problems;
@@ -302,15 +321,22 @@ void nvl_inject_link(struct nvl_injection *in, const struct nvl_root *rootfs, ui
                        in->bundle.name, strerror(-r));
         return;
     }
+    int ldconfig = nvl_ldconfig_open(in->host->root);
+    r = confine_to(rootfs, as, ldconfig, report);
+    if (r < 0)
+        nvl_strv_pushf(problems, "cannot give up its rights, so it leaves the linker's cache as it is: %s",
+                       strerror(-r));
+    if (r < 0)
+        return;
+    nvl_ldconfig_sweep(rootfs);
     if (nvl_linker_is_current(rootfs, in->home, sonames, len, want_32) || needs_no_ldconfig(in, rootfs))
         return;
-    nvl_autofd int ldconfig = nvl_ldconfig_open(in->host->root);
     if (ldconfig < 0)
         nvl_strv_pushf(problems,
-                       "no static ldconfig on the host (%s): set LD_LIBRARY_PATH=%s/lib64 in the container, "
+                       "no ldconfig on the host (%s): set LD_LIBRARY_PATH=%s/lib64 in the container, "
                        "so that its programs find the driver",
                        strerror(-ldconfig), in->home);
-    else if (nvl_ldconfig_run(rootfs, ldconfig, uid, gid, &err) < 0)
+    else if (nvl_ldconfig_run(rootfs, ldconfig, NULL, &err) < 0)
         nvl_strv_push(problems, err.message);
     else if (!nvl_linker_is_current(rootfs, in->home, sonames, len, want_32))
         nvl_strv_push(problems, "its linker cache does not include the bundle: does its /etc/ld.so.conf "

@@ -5,6 +5,7 @@
 
 #include "base/root.h"
 #include "grant/resolve.h"
+#include "inject/linker.h"
 #include "inject/outcome.h"
 #include "inject/proc_view.h"
 
@@ -46,5 +47,8 @@ void nvl_inject_free(struct nvl_injection *in);
  * time it changes nothing. */
 void nvl_inject_put(struct nvl_injection *in, const struct nvl_root *rootfs);
 /* Then updates the linker's cache, while the host's paths are visible: runs ldconfig only if the cache does
- * not give the bundle's files yet. uid and gid: of the container's root, -1 if that is the caller. */
-void nvl_inject_link(struct nvl_injection *in, const struct nvl_root *rootfs, uid_t uid, gid_t gid);
+ * not give the bundle's files yet. Before it reads the cache, it confines the calling process to the root
+ * file system, as the container's root (base/confine.h), where there is anything to read: of all descriptors,
+ * the root file system's stays and `report` (may be -1). */
+void nvl_inject_link(struct nvl_injection *in, const struct nvl_root *rootfs, const struct nvl_ids *as,
+                     int report);

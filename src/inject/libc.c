@@ -4,6 +4,7 @@
 
 #include <elf.h>
 #include <endian.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -99,6 +100,15 @@ static bool read_elf(int fd, struct program *p)
     return true;
 }
 
+/* What cannot be read is remembered as the root's trouble. */
+static bool read_elf_of(const struct nvl_root *rootfs, const char *path, int fd, struct program *p)
+{
+    errno = 0;
+    bool is_elf = read_elf(fd, p);
+    nvl_root_note(rootfs, path, -errno);
+    return is_elf;
+}
+
 /* A script stands for its interpreter. */
 static bool read_program(const struct nvl_root *rootfs, const char *path, struct program *p)
 {
@@ -107,14 +117,14 @@ static bool read_program(const struct nvl_root *rootfs, const char *path, struct
 
     if (fd < 0)
         return false;
-    if (read_elf(fd, p))
+    if (read_elf_of(rootfs, path, fd, p))
         return true;
     if (!read_text(fd, 0, line, sizeof line) || line[0] != '#' || line[1] != '!')
         return false;
     char *name = line + 2 + strspn(line + 2, " \t");
     name[strcspn(name, " \t\n")] = '\0';
     nvl_autofd int interpreter = open_regular(rootfs, name);
-    return interpreter >= 0 && read_elf(interpreter, p);
+    return interpreter >= 0 && read_elf_of(rootfs, name, interpreter, p);
 }
 
 static bool is_foreign(unsigned machine)
@@ -165,7 +175,7 @@ static bool is_glibc(const struct nvl_root *rootfs, const char *path)
 
     if (fd < 0) /* it may be executable without being readable */
         return nvl_root_stat(rootfs, path, 0, &st) == 0 && S_ISREG(st.st_mode);
-    return !read_elf(fd, &p) || nvl_has_prefix(p.soname, "ld-linux");
+    return !read_elf_of(rootfs, path, fd, &p) || nvl_has_prefix(p.soname, "ld-linux");
 }
 
 void nvl_libc_read(const struct nvl_root *rootfs, struct nvl_libc *libc)

@@ -4,16 +4,13 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/confine.h"
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/root.h"
@@ -183,7 +180,10 @@ int nvl_linker_conf_remove_folders(const struct nvl_root *rootfs, struct nvl_lin
 /* ---- its cache ---- */
 
 /* Enough for a large root file system on a slow disk; a hostile one cannot hold up the start for longer. */
-#define LDCONFIG_SECONDS 60
+#define LDCONFIG_SECONDS    60
+#define PROGRAM_HEADERS_MAX 32 /* glibc's static ldconfig has 10 */
+#define LINKER_CONF_MAX     (1 << 20)
+#define AUX_MAX             (64 << 20)
 
 /* One line of `sonames`: "lib64 libcuda.so.1". */
 static bool is_cached(const struct nvl_ldcache *cache, const char *home, const char *line, size_t len,
@@ -243,17 +243,18 @@ bool nvl_linker_names_bundle(const struct nvl_root *rootfs)
 static bool is_static_program(int fd)
 {
     Elf64_Ehdr header;
-    Elf64_Phdr program;
+    Elf64_Phdr programs[PROGRAM_HEADERS_MAX];
 
     if (pread(fd, &header, sizeof header, 0) != sizeof header ||
         memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
-        header.e_phentsize != sizeof program)
+        header.e_phentsize != sizeof *programs || header.e_phnum > PROGRAM_HEADERS_MAX)
         return false;
-    for (unsigned i = 0; i < header.e_phnum; i++) {
-        off_t at = (off_t)(header.e_phoff + i * sizeof program);
-        if (pread(fd, &program, sizeof program, at) != sizeof program || program.p_type == PT_INTERP)
+    size_t size = header.e_phnum * sizeof *programs;
+    if (pread(fd, programs, size, (off_t)header.e_phoff) != (ssize_t)size)
+        return false;
+    for (unsigned i = 0; i < header.e_phnum; i++)
+        if (programs[i].p_type == PT_INTERP)
             return false;
-    }
     return true;
 }
 
@@ -265,68 +266,35 @@ int nvl_ldconfig_open(const struct nvl_root *host)
 
     for (size_t i = 0; i < NVL_LENGTH(paths); i++) {
         nvl_autofd int fd = nvl_root_openat(host, paths[i], O_RDONLY);
-        if (fd >= 0 && is_static_program(fd))
+        if (fd >= 0)
             return TAKE_FD(fd);
-        r = fd >= 0 ? -ENOEXEC : r;
+        r = fd;
     }
     return r;
 }
 
-/* Before the user changes, while there are still capabilities. */
-static int empty_bounding_set(void)
-{
-    for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
-        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EINVAL)
-            return -errno;
-    return 0;
-}
-
-static int empty_capabilities(void)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[2] = {0};
-
-    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
-        return -errno;
-    return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
-}
-
-static int become_user(uid_t uid, gid_t gid)
-{
-    if (uid == (uid_t)-1)
-        return 0;
-    if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
-        return -errno;
-    return 0;
-}
-
-struct confined {
-    int rootfs_fd, ldconfig_fd;
-    uid_t uid;
-    gid_t gid;
+struct ldconfig_call {
+    int rootfs_fd, program_fd;
+    const struct nvl_ids *as; /* NULL: the process is confined already */
+    bool forgets;             /* does not read its notes */
 };
 
 /* Runs in the child. Returns only on failure, with an errno as exit status. */
-static int confine_and_exec(void *data)
+static int exec_ldconfig(void *data)
 {
-    static char *const argv[] = {(char *)"ldconfig", (char *)"-X", NULL}; /* -X: only the cache, no links */
+    /* -X: only the cache, no links; -i: without the notes of the last run */
+    static char *const reads[] = {(char *)"ldconfig", (char *)"-X", NULL};
+    static char *const forgets[] = {(char *)"ldconfig", (char *)"-X", (char *)"-i", NULL};
     static char *const envp[] = {(char *)"LC_ALL=C", NULL};
-    const struct confined *c = data;
-    int r;
+    const struct ldconfig_call *c = data;
 
-    if (fchdir(c->rootfs_fd) < 0 || chroot(".") < 0 || chdir("/") < 0)
-        return errno;
-    r = empty_bounding_set();
-    if (r == 0)
-        r = become_user(c->uid, c->gid);
-    if (r == 0)
-        r = empty_capabilities();
+    int r = c->as == NULL ? 0 : nvl_confine(c->rootfs_fd, c->as->uid, c->as->gid, &c->program_fd, 1);
     if (r < 0)
         return -r;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+    if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
         return errno;
     umask(022);
-    execveat(c->ldconfig_fd, "", argv, envp, AT_EMPTY_PATH);
+    execveat(c->program_fd, "", c->forgets ? forgets : reads, envp, AT_EMPTY_PATH);
     return errno;
 }
 
@@ -335,17 +303,59 @@ static int confine_and_exec(void *data)
 #define AUX_FILE   AUX_FOLDER "/aux-cache"
 /* what it writes before it takes the cache's name, and leaves where it cannot write all of it */
 #define CACHE     "/etc/ld.so.cache"
-#define HALF_MADE CACHE "~"
+#define HALF_MADE "~"
+/* a link beside the cache for as long as ldconfig runs, for whoever comes after a start that was killed: its
+ * text says what was not there before */
+#define RUNNING    CACHE ".nvlxc"
+#define NEW_FILE   "aux-cache"
+#define NEW_FOLDER "ldconfig/aux-cache"
 
-static void remove_new(const struct nvl_root *rootfs, bool had, const char *path, int flags)
+/* It would write into what has that name: through a hard link, a FIFO, a mount. What is there is to be
+ * replaced in any case. */
+static int remove_unfinished(const struct nvl_root *rootfs, const char *file)
+{
+    nvl_autofree char *path = nvl_xasprintf("%s" HALF_MADE, file);
+    const char *name;
+    nvl_autofd int parent = nvl_root_open_parent(rootfs, path, &name);
+
+    return parent < 0 || unlinkat(parent, name, 0) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+/* 1, 0, or a negative errno if that cannot be told. */
+static int look_for_kept(const struct nvl_root *rootfs, const char *path)
+{
+    struct stat st;
+    int r = nvl_root_stat(rootfs, path, AT_SYMLINK_NOFOLLOW, &st);
+
+    return r == 0 ? 1 : r == -ENOENT || r == -ENOTDIR ? 0 : r;
+}
+
+static bool remove_new(const struct nvl_root *rootfs, const char *path, int flags)
 {
     const char *name;
-
-    if (had)
-        return;
     nvl_autofd int parent = nvl_root_open_parent(rootfs, path, &name);
-    if (parent >= 0)
-        unlinkat(parent, name, flags);
+
+    return parent == -ENOENT ||
+           (parent >= 0 && (unlinkat(parent, name, flags) == 0 || errno == ENOENT || errno == ENOTEMPTY));
+}
+
+/* The mark goes last. */
+static void remove_notes(const struct nvl_root *rootfs, const char *what)
+{
+    const struct nvl_root own = nvl_root_own(rootfs);
+
+    if (remove_new(rootfs, AUX_FILE, 0) && remove_new(rootfs, AUX_FILE HALF_MADE, 0) &&
+        (strcmp(what, NEW_FOLDER) != 0 || remove_new(rootfs, AUX_FOLDER, AT_REMOVEDIR)))
+        remove_new(&own, RUNNING, 0);
+}
+
+void nvl_ldconfig_sweep(const struct nvl_root *rootfs)
+{
+    const struct nvl_root own = nvl_root_own(rootfs);
+    nvl_autofree char *what = NULL;
+
+    if (nvl_root_readlink(&own, RUNNING, &what) == 0)
+        remove_notes(rootfs, what);
 }
 
 /* ldconfig says it on its standard error, in the container's words. */
@@ -360,12 +370,28 @@ static const char *why_ldconfig_failed(int folder)
     return fs.f_blocks > 0 && fs.f_bavail == 0 ? ": no space is left on its file system" : "";
 }
 
-static int run_ldconfig_confined(const struct nvl_root *rootfs, int etc, int ldconfig_fd, uid_t uid,
-                                 gid_t gid, struct nvl_error *err)
+/* ldconfig waits at a FIFO, and reads a file to its end. */
+static bool is_odd_file(const struct nvl_root *rootfs, const char *path, off_t max)
 {
-    struct confined confined = {rootfs->fd, ldconfig_fd, uid, gid};
-    const struct nvl_run run = {
-        .body = confine_and_exec, .body_data = &confined, .seconds = LDCONFIG_SECONDS};
+    struct stat st;
+
+    return nvl_root_stat(rootfs, path, 0, &st) == 0 && (!S_ISREG(st.st_mode) || st.st_size > max);
+}
+
+static int run_ldconfig_child(const struct nvl_root *rootfs, int etc, int ldconfig_fd,
+                              const struct nvl_ids *as, struct nvl_error *err)
+{
+    struct ldconfig_call call = {rootfs->fd, ldconfig_fd, as, is_odd_file(rootfs, AUX_FILE, AUX_MAX)};
+    /* A confined process has no /dev/null that it can trust: the output is read and forgotten, and the input
+     * is what ldconfig has anyway, its root, of which nothing can be read (O_PATH). */
+    const struct nvl_run run = {.body = exec_ldconfig,
+                                .body_data = &call,
+                                .input = NVL_STREAM_FD,
+                                .input_fd = rootfs->fd,
+                                .output = NVL_STREAM_TAKEN,
+                                .errors = NVL_STREAM_TAKEN,
+                                .seconds = LDCONFIG_SECONDS,
+                                .is_helper = true};
     nvl_auto(nvl_run_result_clear) struct nvl_run_result result;
 
     int r = nvl_run(&run, &result);
@@ -386,23 +412,62 @@ static int run_ldconfig_confined(const struct nvl_root *rootfs, int etc, int ldc
     return 0;
 }
 
-int nvl_ldconfig_run(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,
+/* What its configuration includes besides is left to its limits. */
+static char *find_odd_conf(const struct nvl_root *rootfs)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    if (is_odd_file(rootfs, "/etc/ld.so.conf", LINKER_CONF_MAX))
+        return nvl_xstrdup("/etc/ld.so.conf");
+    nvl_root_list(rootfs, "/etc/ld.so.conf.d", &names);
+    for (size_t i = 0; i < names.count; i++) {
+        nvl_autofree char *path = nvl_xasprintf("/etc/ld.so.conf.d/%s", names.items[i]);
+        if (nvl_has_suffix(path, ".conf") && is_odd_file(rootfs, path, LINKER_CONF_MAX))
+            return TAKE_PTR(path);
+    }
+    return NULL;
+}
+
+int nvl_ldconfig_run(const struct nvl_root *rootfs, int ldconfig_fd, const struct nvl_ids *as,
                      struct nvl_error *err)
 {
     const struct nvl_root own = nvl_root_own(rootfs);
-    bool had_folder = nvl_root_exists(rootfs, AUX_FOLDER), had_file = nvl_root_exists(rootfs, AUX_FILE),
-         had_half = nvl_root_exists(rootfs, HALF_MADE);
-    const char *name;
+    const char *name, *what = NULL;
 
+    if (!is_static_program(ldconfig_fd))
+        return nvl_error_set(err, -ENOEXEC, "the host's ldconfig is not a static program");
     nvl_autofd int etc = nvl_root_open_parent(&own, CACHE, &name);
     if (etc == -EXDEV)
         return nvl_error_set(
             err, etc,
             "its /etc lies on a mount of its own, which others may share: its linker's cache "
             "is left as it is");
-    int r = run_ldconfig_confined(rootfs, etc, ldconfig_fd, uid, gid, err);
-    remove_new(rootfs, had_half, HALF_MADE, 0);
-    remove_new(rootfs, had_file, AUX_FILE, 0);
-    remove_new(rootfs, had_folder, AUX_FOLDER, AT_REMOVEDIR);
+    nvl_autofree char *odd = find_odd_conf(rootfs);
+    if (odd != NULL)
+        return nvl_error_set(err, -EINVAL,
+                             "ldconfig was not run on the container's root file system: its %s is no "
+                             "file, or larger than %u MiB",
+                             odd, LINKER_CONF_MAX >> 20);
+    nvl_ldconfig_sweep(rootfs);
+    int has_file = look_for_kept(rootfs, AUX_FILE), has_folder = look_for_kept(rootfs, AUX_FOLDER);
+    int r = etc < 0 ? etc : has_file < 0 ? has_file : has_folder < 0 ? has_folder : 0;
+    if (r < 0)
+        return nvl_error_errno(err, r, "cannot look for what ldconfig keeps in the container");
+    r = remove_unfinished(rootfs, CACHE);
+    if (r == 0)
+        r = remove_unfinished(rootfs, AUX_FILE);
+    if (r < 0)
+        return nvl_error_errno(
+            err, r,
+            "ldconfig was not run on the container's root file system: cannot remove " CACHE HALF_MADE
+            " or " AUX_FILE HALF_MADE ", into which it would write");
+    if (has_file == 0) {
+        what = has_folder > 0 ? NEW_FILE : NEW_FOLDER;
+        (void)!symlinkat(what, etc, strrchr(RUNNING, '/') + 1);
+    }
+    r = run_ldconfig_child(rootfs, etc, ldconfig_fd, as, err);
+    remove_unfinished(rootfs, CACHE);
+    if (what != NULL)
+        remove_notes(rootfs, what);
     return r;
 }

@@ -18,13 +18,17 @@ bool nvl_linker_names_bundle(const struct nvl_root *rootfs);
 
 /* Opens the host's ldconfig while the host is still visible: -errno if there is none. */
 int nvl_ldconfig_open(const struct nvl_root *host);
-/* Runs it on the root file system, in a child that has made that its root, holds no descriptor of the host,
- * has dropped every capability, has switched to uid and gid (the container's root; -1: stay), and has set
- * no_new_privs. If it fails, the message says why, and nothing half made stays. */
-int nvl_ldconfig_run(const struct nvl_root *rootfs, int ldconfig_fd, uid_t uid, gid_t gid,
+/* Removes the notes that an ldconfig of a start that was killed has kept for itself. */
+void nvl_ldconfig_sweep(const struct nvl_root *rootfs);
+struct nvl_ids {
+    uid_t uid; /* -1: stay */
+    gid_t gid;
+};
+/* Runs it on the root file system, in a child that is confined to that (base/confine.h) as `as`, the
+ * container's root; NULL if the calling process is so already. If it fails, the message says why, and nothing
+ * half made stays; -ENOEXEC if it is not a static program, since the container's loader would run. */
+int nvl_ldconfig_run(const struct nvl_root *rootfs, int ldconfig_fd, const struct nvl_ids *as,
                      struct nvl_error *err);
-
-struct nvl_root;
 
 /* The linker's configuration. 00- sorts it before the distribution's own folders, so that the bundle's
  * library wins over one of the same soname. */

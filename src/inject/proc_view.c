@@ -277,12 +277,12 @@ int nvl_proc_view_put(const struct nvl_proc_view *v, const struct nvl_root *root
 
     if (target < 0)
         return target == -ENOENT ? 1 : target;
+    /* read-only before anybody sees it: by that it is known, also where this ends in the middle */
+    int r = nvl_sys_set_mount_flags(v->mount_fd, MOUNT_ATTR_RDONLY);
     /* attach the tmpfs first: a mount can only be moved onto an attached tree */
-    int r = nvl_sys_move_mount(v->mount_fd, target);
-    if (r < 0)
-        return r;
+    if (r == 0)
+        r = nvl_sys_move_mount(v->mount_fd, target);
     for (size_t i = 0; i < v->n_mounts && r == 0; i++)
         r = nvl_sys_move_mount_at(v->mounts[i], v->mount_fd, v->names.items[i]);
-    int sealed = nvl_sys_set_mount_flags(v->mount_fd, MOUNT_ATTR_RDONLY);
-    return r < 0 ? r : sealed;
+    return r;
 }

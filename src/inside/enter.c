@@ -175,7 +175,6 @@ int nvl_inside_open(struct nvl_inside *in, const struct nvl_root *host, pid_t in
     r = open_cgroup(in, host);
     if (r == -EBUSY) {
         nvl_error_set(err, r, "the container is frozen: nothing can run in it");
-        nvl_error_hint(err, "lxc-unfreeze -n NAME, or pct resume CTID");
     } else if (r < 0) {
         nvl_error_errno(err, r, "cannot join the container's cgroup, so its device filter would not apply");
         nvl_error_hint(err, "nvlxc needs a host with only cgroup v2 (no hybrid layout) for this");
