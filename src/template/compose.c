@@ -20,33 +20,55 @@ static void add_grant(struct nvl_buf *out, enum nvl_dialect dialect, const struc
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0};
 
+    if (grant == NULL)
+        return;
     nvl_grant_lines(dialect, grant, NULL, &lines);
     for (size_t i = 0; i < lines.count; i++)
         nvl_buf_addf(out, "%s\n", lines.items[i]);
 }
 
-/* An image has nothing that would request an address: Proxmox does it from outside. */
-static void add_net(struct nvl_buf *out, const struct nvl_composition *c)
+void nvl_composition_begin(struct nvl_composition *c, const struct nvl_template *template, bool is_oci)
 {
-    nvl_buf_addf(out, "name=eth0,bridge=%s%s,ip=dhcp,type=veth", c->bridge,
-                 c->is_oci ? ",host-managed=1" : "");
+    c->template = template;
+    c->is_oci = is_oci;
+    c->memory = template->memory;
+    c->swap = template->swap;
+    c->cores = template->cores;
+    c->disk = template->disk;
+    /* of an image Proxmox knows only what it finds in it */
+    c->ostype = is_oci ? "unmanaged" : template->ostype;
+    c->entrypoint = is_oci ? template->entrypoint : NULL;
+}
+
+/* An image has nothing that would request an address: Proxmox does it from outside. */
+char *nvl_compose_net(const struct nvl_composition *c)
+{
+    struct nvl_buf out = {0};
+
+    nvl_buf_addf(&out, "name=eth0,bridge=%s", c->bridge);
+    if (c->gateway != NULL)
+        nvl_buf_addf(&out, ",gw=%s", c->gateway);
+    if (c->is_oci)
+        nvl_buf_addf(&out, ",host-managed=1");
+    nvl_buf_addf(&out, ",ip=%s,type=veth", c->address != NULL ? c->address : "dhcp");
+    return nvl_buf_take(&out);
 }
 
 char *nvl_compose_pve(const struct nvl_composition *c, const char *volume)
 {
     const struct nvl_template *t = c->template;
-    nvl_autofree char *features = nvl_strv_join(&t->features, ",");
+    nvl_autofree char *features = nvl_strv_join(&t->features, ","), *net = nvl_compose_net(c);
     struct nvl_buf out = {0};
 
-    nvl_buf_addf(&out, "arch: " PVE_ARCH "\ncores: %u\n", t->cores);
-    if (c->is_oci)
-        nvl_buf_addf(&out, "entrypoint: %s\n", t->entrypoint);
+    nvl_buf_addf(&out, "arch: " PVE_ARCH "\n%scores: %u\n", c->entrypoint != NULL ? "cmode: console\n" : "",
+                 c->cores);
+    if (c->entrypoint != NULL)
+        nvl_buf_addf(&out, "entrypoint: %s\n", c->entrypoint);
     if (t->features.count > 0)
         nvl_buf_addf(&out, "features: %s\n", features);
-    nvl_buf_addf(&out, "hostname: %s\nmemory: %u\nnet0: ", c->hostname, t->memory);
-    add_net(&out, c);
-    nvl_buf_addf(&out, "\nostype: %s\nrootfs: %s,size=%uG\nswap: %u\nunprivileged: 1\n",
-                 c->is_oci ? "unmanaged" : t->ostype, volume, t->disk, t->swap);
+    nvl_buf_addf(&out, "hostname: %s\nmemory: %u\nnet0: %s\n", c->hostname, c->memory, net);
+    nvl_buf_addf(&out, "ostype: %s\nrootfs: %s,size=%uG\nswap: %u\nunprivileged: 1\n", c->ostype, volume,
+                 c->disk, c->swap);
     for (size_t i = 0; c->is_oci && i < t->environment.count; i++)
         nvl_buf_addf(&out, "lxc.environment.runtime: %s\n", t->environment.items[i]);
     if (c->is_oci)
@@ -74,74 +96,25 @@ char *nvl_compose_lxc(const struct nvl_composition *c)
     nvl_buf_addf(&out, "lxc.uts.name = %s\nlxc.rootfs.path = dir:/var/lib/lxc/%s/rootfs\n", c->hostname,
                  c->hostname);
     nvl_buf_addf(&out, "lxc.net.0.type = veth\nlxc.net.0.link = %s\nlxc.net.0.flags = up\n", c->bridge);
+    if (c->address != NULL)
+        nvl_buf_addf(&out, "lxc.net.0.ipv4.address = %s\n", c->address);
+    if (c->gateway != NULL)
+        nvl_buf_addf(&out, "lxc.net.0.ipv4.gateway = %s\n", c->gateway);
     nvl_buf_addf(&out, "lxc.apparmor.profile = generated\n");
     if (has_nesting(t))
         nvl_buf_addf(&out, "lxc.apparmor.allow_nesting = 1\n");
-    nvl_buf_addf(&out, "lxc.cgroup2.memory.max = %uM\nlxc.cgroup2.memory.swap.max = %uM\n", t->memory,
-                 t->swap);
-    nvl_buf_addf(&out, "lxc.cgroup2.cpu.max = %u 100000\n", t->cores * 100000);
-    if (c->is_oci)
-        nvl_buf_addf(&out, "lxc.init.cmd = %s\nlxc.signal.halt = SIGTERM\n", t->entrypoint);
+    if (!c->no_limits)
+        nvl_buf_addf(&out,
+                     "lxc.cgroup2.memory.max = %uM\nlxc.cgroup2.memory.swap.max = %uM\n"
+                     "lxc.cgroup2.cpu.max = %u 100000\n",
+                     c->memory, c->swap, c->cores * 100000);
+    if (c->entrypoint != NULL)
+        nvl_buf_addf(&out, "lxc.init.cmd = %s\nlxc.signal.halt = SIGTERM\n", c->entrypoint);
     /* the image's own NVIDIA_… variables would contradict the grant */
     for (size_t i = 0; c->is_oci && i < t->environment.count; i++)
         if (!nvl_has_prefix(t->environment.items[i], "NVIDIA_"))
             nvl_buf_addf(&out, "lxc.environment = %s\n", t->environment.items[i]);
     add_grant(&out, NVL_DIALECT_LXC, c->grant);
-    return nvl_buf_take(&out);
-}
-
-/* The image's file among Proxmox's templates: "ollama_latest.tar" of "docker.io/ollama/ollama:latest". */
-static char *archive_name(const char *image)
-{
-    const char *slash = strrchr(image, '/');
-    char *name = nvl_xasprintf("%s.tar", slash != NULL ? slash + 1 : image);
-
-    for (char *p = name; *p != '\0'; p++)
-        if (*p == ':' || *p == '@')
-            *p = '_';
-    return name;
-}
-
-/* Commands that fetch the file for the CT; *volume is its name for `pct create`. */
-static void add_source(struct nvl_buf *out, const struct nvl_composition *c, char **volume)
-{
-    const struct nvl_template *t = c->template;
-
-    if (c->is_oci) {
-        nvl_autofree char *archive = archive_name(t->image);
-        nvl_buf_addf(out, "skopeo copy docker://%s oci-archive:/var/lib/vz/template/cache/%s\n", t->image,
-                     archive);
-        *volume = nvl_xasprintf("local:vztmpl/%s", archive);
-        return;
-    }
-    nvl_buf_addf(
-        out,
-        "pveam update\n"
-        "TEMPLATE=$(pveam available --section system | awk '$2 ~ /^%s/ {name = $2} END {print name}')\n"
-        "pveam download local \"$TEMPLATE\"\n",
-        t->os_template);
-    *volume = nvl_xstrdup("\"local:vztmpl/$TEMPLATE\"");
-}
-
-char *nvl_compose_commands(const struct nvl_composition *c)
-{
-    const struct nvl_template *t = c->template;
-    nvl_autofree char *features = nvl_strv_join(&t->features, ","), *volume = NULL;
-    nvl_autofree char *devices = nvl_grant_devices(c->grant);
-    nvl_autofree char *words = nvl_capabilities_format(c->grant->capabilities);
-    struct nvl_buf out = {0};
-
-    add_source(&out, c, &volume);
-    nvl_buf_addf(&out, "pct create %u %s --hostname %s --cores %u --memory %u --swap %u --net0 ", c->ctid,
-                 volume, c->hostname, t->cores, t->memory, t->swap);
-    add_net(&out, c);
-    nvl_buf_addf(&out, " --rootfs %s:%u --unprivileged 1", c->storage, t->disk);
-    if (t->features.count > 0)
-        nvl_buf_addf(&out, " --features '%s'", features);
-    if (!c->is_oci)
-        nvl_buf_addf(&out, " --ostype %s", t->ostype);
-    nvl_buf_addf(&out, "\nnvlxc attach %u --gpu %s --capabilities %s\npct start %u\n", c->ctid, devices,
-                 words, c->ctid);
     return nvl_buf_take(&out);
 }
 
@@ -275,16 +248,16 @@ int nvl_volume_name(const struct nvl_root *root, const char *storage, unsigned c
     return -ENOENT;
 }
 
-char *nvl_default_storage(const struct nvl_root *root)
+char *nvl_default_storage(const struct nvl_root *root, const char *content)
 {
     nvl_auto(storages_clear) struct storages all = {0};
 
     read_storages(root, &all);
     for (size_t i = 0; i < all.count; i++) {
-        nvl_auto(nvl_strv_clear) struct nvl_strv content = {0};
-        nvl_strv_split(&content, all.items[i].content != NULL ? all.items[i].content : "", ",");
-        if (nvl_strv_contains(&content, "rootdir"))
+        nvl_auto(nvl_strv_clear) struct nvl_strv has = {0};
+        nvl_strv_split(&has, all.items[i].content != NULL ? all.items[i].content : "", ",");
+        if (nvl_strv_contains(&has, content))
             return nvl_xstrdup(all.items[i].name);
     }
-    return nvl_xstrdup("local-lvm");
+    return nvl_xstrdup(strcmp(content, "vztmpl") == 0 ? "local" : "local-lvm");
 }

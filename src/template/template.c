@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
+#include <unistd.h>
 
+#include "base/printable.h"
 #include "grant/grant.h"
 
 #define TEMPLATE_MAX (64u << 10)
@@ -36,10 +39,9 @@ static json_t *take_value(struct reader *reader, const char *key, bool required)
 /* Whether the text may go into a line of a config, or onto a terminal. */
 static bool is_line(const char *s)
 {
-    for (; *s != '\0'; s++)
-        if ((unsigned char)*s < ' ' || *s == 0x7f)
-            return false;
-    return true;
+    nvl_autofree char *printable = nvl_make_printable(nvl_xstrdup(s));
+
+    return strcmp(printable, s) == 0 && strpbrk(s, "\n\t") == NULL;
 }
 
 static char *take_string(struct reader *reader, const char *key, bool required)
@@ -125,16 +127,68 @@ static void check_list(struct reader *reader, const char *key, const struct nvl_
                                       list->items[i], form);
 }
 
-/* Words that go to Proxmox and the shell unquoted. */
-static void check_words(struct reader *reader, const struct nvl_template *t)
+/* A blank at an end is not seen when the line is shown, nor after it was copied. */
+static bool is_trimmed(const char *s)
+{
+    return s[0] != '\0' && s[0] != ' ' && s[strlen(s) - 1] != ' ';
+}
+
+/* As Debian's useradd takes it. */
+static bool is_user_name(const char *s)
+{
+    return strlen(s) <= 32 && strchr(LOWER "_", s[0]) != NULL && consists_of(s, LOWER DIGITS "_-");
+}
+
+/* A command line in which systemd replaces nothing, and which stays one. */
+static bool is_service(const char *s)
+{
+    return s[0] == '/' && s[1] != ' ' && s[1] != '\0' && strpbrk(s, "%$\\;") == NULL && is_trimmed(s);
+}
+
+static bool is_url(const char *s)
+{
+    return (nvl_has_prefix(s, "http://") || nvl_has_prefix(s, "https://")) &&
+           strstr(s, NVL_TEMPLATE_ADDRESS) != NULL &&
+           consists_of(s, LOWER UPPER DIGITS "-._~:/?#[]@!$&'()*+,;=%");
+}
+
+/* What `create` does in the container, and what it says afterwards. */
+static void check_installation(struct reader *reader, const struct nvl_template *t)
+{
+    static const char trimmed[] = "of a line without blanks at its ends";
+
+    if (reader->r == 0 && t->install.count == 0 && t->image == NULL)
+        reader->r =
+            nvl_error_set(reader->err, -EINVAL, "\"install\" may be empty only if there is an \"image\"");
+    check_list(reader, "install", &t->install, is_trimmed, trimmed);
+    check_list(reader, "then", &t->then, is_trimmed, trimmed);
+    if (reader->r == 0 && t->service != NULL && !is_service(t->service))
+        reader->r =
+            nvl_error_set(reader->err, -EINVAL,
+                          "\"service\" is not a command line that begins with a program's absolute path "
+                          "and has none of %%, $, ; and \\");
+    if (reader->r == 0 && !is_user_name(t->user))
+        reader->r = nvl_error_set(reader->err, -EINVAL, "\"user\" is not the name of a user");
+    if (reader->r == 0 && t->url != NULL && !is_url(t->url))
+        reader->r = nvl_error_set(reader->err, -EINVAL, "\"url\" does not have the form http://%s:8080",
+                                  NVL_TEMPLATE_ADDRESS);
+}
+
+bool nvl_is_ostype(const char *word)
 {
     static const char *const ostypes[] = {"alpine", "archlinux", "centos", "debian",   "devuan",   "fedora",
                                           "gentoo", "nixos",     "ubuntu", "opensuse", "unmanaged"};
-    bool is_known = false;
 
     for (size_t i = 0; i < NVL_LENGTH(ostypes); i++)
-        is_known = is_known || strcmp(t->ostype, ostypes[i]) == 0;
-    if (reader->r == 0 && !is_known)
+        if (strcmp(word, ostypes[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Words that go to Proxmox and the shell unquoted. */
+static void check_words(struct reader *reader, const struct nvl_template *t)
+{
+    if (reader->r == 0 && !nvl_is_ostype(t->ostype))
         reader->r =
             nvl_error_set(reader->err, -EINVAL, "\"ostype\": Proxmox does not know '%.100s'", t->ostype);
     if (reader->r == 0 && !consists_of(t->os_template, LOWER DIGITS "-._"))
@@ -171,6 +225,17 @@ static void check_keys(struct reader *reader)
     }
 }
 
+static void take_installation(struct reader *reader, struct nvl_template *t)
+{
+    take_list(reader, "install", true, &t->install);
+    t->service = take_string(reader, "service", false);
+    t->user = take_string(reader, "user", false);
+    t->url = take_string(reader, "url", false);
+    take_list(reader, "then", false, &t->then);
+    if (t->user == NULL)
+        t->user = nvl_xstrdup("root");
+}
+
 static void read_object(struct reader *reader, struct nvl_template *t)
 {
     t->summary = take_string(reader, "summary", true);
@@ -182,7 +247,7 @@ static void read_object(struct reader *reader, struct nvl_template *t)
     t->ostype = take_string(reader, "ostype", false);
     t->os_template = take_string(reader, "os_template", false);
     take_list(reader, "features", false, &t->features);
-    take_list(reader, "install", true, &t->install);
+    take_installation(reader, t);
     t->verify = take_string(reader, "verify", false);
     t->image = take_string(reader, "image", false);
     t->entrypoint = take_string(reader, "entrypoint", false);
@@ -198,6 +263,7 @@ static void read_object(struct reader *reader, struct nvl_template *t)
                                   "a container needs at least 16 MiB of \"memory\", and \"cores\" and "
                                   "\"disk\" above 0");
     check_words(reader, t);
+    check_installation(reader, t);
     check_keys(reader);
 }
 
@@ -237,8 +303,7 @@ static int read_template_file(const struct nvl_root *root, const char *folder, c
     r = nvl_template_parse(t, text, len, err);
     if (r < 0) {
         nvl_error_hint(err, "compare it with %s/ollama.json", NVL_TEMPLATES);
-        if (err != NULL)
-            err->exit = NVL_EXIT_FAILED; /* a file is wrong, not the command line */
+        nvl_error_exit(err, NVL_EXIT_FAILED); /* a file is wrong, not the command line */
         return nvl_error_prefix(err, "the template %s", path);
     }
     t->name = nvl_xstrdup(name);
@@ -246,16 +311,64 @@ static int read_template_file(const struct nvl_root *root, const char *folder, c
     return 0;
 }
 
-static const char *const folders[] = {NVL_TEMPLATES_LOCAL, NVL_TEMPLATES};
+#define BUILT_PROGRAM "/src/cli/nvlxc" /* below the build folder, which lies in the checkout */
+
+/* The administrator's folder, then the one that came with this program: for one that runs from a build its
+ * checkout's. The caller frees each. */
+static void make_folders(char *folders[2])
+{
+    char program[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    char *build = NULL, *checkout = NULL;
+
+    program[n > 0 ? n : 0] = '\0';
+    if (nvl_has_suffix(program, BUILT_PROGRAM)) {
+        build = nvl_xstrndup(program, strlen(program) - strlen(BUILT_PROGRAM));
+        checkout = nvl_xasprintf("%.*s/data/templates", (int)(strrchr(build, '/') - build), build);
+    }
+    folders[0] = nvl_xstrdup(NVL_TEMPLATES_LOCAL);
+    folders[1] =
+        checkout != NULL && access(checkout, R_OK) == 0 ? nvl_xstrdup(checkout) : nvl_xstrdup(NVL_TEMPLATES);
+    free(build);
+    free(checkout);
+}
+
+/* Where templates are sought. */
+struct places {
+    const struct nvl_root *root;
+    struct nvl_root machine; /* if it was opened for this */
+    char *folders[2];
+};
+
+static void places_clear(struct places *p)
+{
+    if (p->root == &p->machine)
+        nvl_root_close(&p->machine);
+    for (size_t i = 0; i < NVL_LENGTH(p->folders); i++)
+        free(p->folders[i]);
+}
+
+static int find_places(const struct nvl_root *root, struct places *p, struct nvl_error *err)
+{
+    int r = 0;
+
+    make_folders(p->folders);
+    p->root = root;
+    if (root == NULL) {
+        r = nvl_root_open(&p->machine, "/", err);
+        p->root = &p->machine;
+    }
+    return r;
+}
 
 /* The names in both folders, sorted, each once. */
-static int list_names(const struct nvl_root *root, struct nvl_strv *names, struct nvl_error *err)
+static int list_names(const struct places *p, struct nvl_strv *names, struct nvl_error *err)
 {
-    for (size_t f = 0; f < NVL_LENGTH(folders); f++) {
+    for (size_t f = 0; f < NVL_LENGTH(p->folders); f++) {
         nvl_auto(nvl_strv_clear) struct nvl_strv files = {0};
-        int r = nvl_root_list(root, folders[f], &files);
+        int r = nvl_root_list(p->root, p->folders[f], &files);
         if (r < 0 && r != -ENOENT)
-            return nvl_error_errno(err, r, "the templates in %s", folders[f]);
+            return nvl_error_errno(err, r, "the templates in %s", p->folders[f]);
         for (size_t i = 0; i < files.count; i++) {
             if (!nvl_has_suffix(files.items[i], ".json"))
                 continue;
@@ -269,12 +382,12 @@ static int list_names(const struct nvl_root *root, struct nvl_strv *names, struc
 }
 
 /* The folder whose file of that name takes precedence; NULL for none. */
-static const char *template_folder(const struct nvl_root *root, const char *name)
+static const char *template_folder(const struct places *p, const char *name)
 {
-    for (size_t f = 0; f < NVL_LENGTH(folders); f++) {
-        nvl_autofree char *path = nvl_xasprintf("%s/%s.json", folders[f], name);
-        if (nvl_root_exists(root, path))
-            return folders[f];
+    for (size_t f = 0; f < NVL_LENGTH(p->folders); f++) {
+        nvl_autofree char *path = nvl_xasprintf("%s/%s.json", p->folders[f], name);
+        if (nvl_root_exists(p->root, path))
+            return p->folders[f];
     }
     return NULL;
 }
@@ -282,15 +395,18 @@ static const char *template_folder(const struct nvl_root *root, const char *name
 int nvl_templates_read(const struct nvl_root *root, struct nvl_templates *templates,
                        struct nvl_strv *problems, struct nvl_error *err)
 {
+    nvl_auto(places_clear) struct places p = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
     *templates = (struct nvl_templates){0};
-    int r = list_names(root, &names, err);
+    int r = find_places(root, &p, err);
+    if (r == 0)
+        r = list_names(&p, &names, err);
     for (size_t i = 0; i < names.count && r == 0; i++) {
         struct nvl_error one = {0};
         struct nvl_template t;
-        const char *folder = template_folder(root, names.items[i]);
-        if (folder == NULL || read_template_file(root, folder, names.items[i], &t, &one) < 0)
+        const char *folder = template_folder(&p, names.items[i]);
+        if (folder == NULL || read_template_file(p.root, folder, names.items[i], &t, &one) < 0)
             nvl_strv_push(problems, folder != NULL ? one.message : names.items[i]);
         else
             *NVL_APPEND(templates->items, templates->count) = t;
@@ -301,18 +417,22 @@ int nvl_templates_read(const struct nvl_root *root, struct nvl_templates *templa
 int nvl_template_find(const struct nvl_root *root, const char *name, struct nvl_template *t,
                       struct nvl_error *err)
 {
+    nvl_auto(places_clear) struct places p = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
     *t = (struct nvl_template){0};
-    const char *folder = is_name(name) ? template_folder(root, name) : NULL;
+    int r = find_places(root, &p, err);
+    if (r < 0)
+        return r;
+    const char *folder = is_name(name) ? template_folder(&p, name) : NULL;
     if (folder != NULL)
-        return read_template_file(root, folder, name, t, err);
+        return read_template_file(p.root, folder, name, t, err);
     nvl_error_usage(err, "unknown template '%.100s'", name);
-    if (list_names(root, &names, NULL) == 0 && names.count > 0) {
+    if (list_names(&p, &names, NULL) == 0 && names.count > 0) {
         nvl_autofree char *list = nvl_strv_join(&names, ", ");
         nvl_error_hint(err, "templates: %s", list);
     } else {
-        nvl_error_hint(err, "%s and %s contain no template", folders[0], folders[1]);
+        nvl_error_hint(err, "%s and %s contain no template", p.folders[0], p.folders[1]);
     }
     if (err != NULL)
         err->code = -ENOENT;
@@ -326,11 +446,15 @@ void nvl_template_clear(struct nvl_template *t)
     free(t->summary);
     free(t->ostype);
     free(t->os_template);
+    free(t->service);
+    free(t->user);
+    free(t->url);
     free(t->verify);
     free(t->image);
     free(t->entrypoint);
     nvl_strv_clear(&t->features);
     nvl_strv_clear(&t->install);
+    nvl_strv_clear(&t->then);
     nvl_strv_clear(&t->environment);
     *t = (struct nvl_template){0};
 }
