@@ -192,8 +192,8 @@ static int find_libraries(const struct nvl_root *root, unsigned capabilities, st
     if (places->libraries.count == 0) {
         nvl_error_host(err, -ENOENT,
                        "the host's library folders contain neither libcuda.so.1 nor libnvidia-ml.so.1");
-        nvl_error_hint(err, "install the driver's libraries (nvlxc doctor says how); --libraries bundle "
-                            "finds them elsewhere, too");
+        nvl_error_hint(err, "how to install the driver's libraries: nvlxc doctor\n--libraries bundle finds "
+                            "them elsewhere, too");
         return -ENOENT;
     }
     if (nvl_root_exists(root, "/etc/alternatives"))
@@ -324,13 +324,13 @@ int nvl_config_check(const struct nvl_root *root, const struct nvl_target *targe
 
 static int refuse(const struct nvl_strv *holders, const char *gpu, struct nvl_error *err)
 {
-    nvl_autofree char *names = nvl_strv_join(holders, ", ");
+    nvl_autofree char *names = nvl_strv_join(holders, ", "), *first = nvl_shell_word(holders->items[0]);
 
     nvl_error_set(err, -EBUSY, "--exclusive: %s already belongs to %s", gpu, names);
     nvl_error_hint(err,
                    "take the GPU from it first (`nvlxc show %s` lists the lines that give it), or leave "
                    "--exclusive out: several containers can share a GPU",
-                   holders->items[0]);
+                   first);
     return -EBUSY;
 }
 

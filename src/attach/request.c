@@ -14,9 +14,10 @@ int nvl_request_parse(const struct nvl_strv *gpus, const char *capabilities, boo
 
     *grant = (struct nvl_grant){
         .devices = NVL_DEVICES_LIST, .capabilities = NVL_CAP_DEFAULT, .delivery.required = required};
-    if (capabilities != NULL && nvl_capabilities_parse(capabilities, &grant->capabilities, err) < 0) {
-        err->exit = NVL_EXIT_USAGE;
-        return err->code;
+    int r = capabilities != NULL ? nvl_capabilities_parse(capabilities, &grant->capabilities, err) : 0;
+    if (r < 0) {
+        nvl_error_exit(err, NVL_EXIT_USAGE);
+        return r;
     }
     for (size_t i = 0; i < gpus->count; i++)
         nvl_strv_split(&words, gpus->items[i], ",");
@@ -31,16 +32,17 @@ int nvl_request_parse(const struct nvl_strv *gpus, const char *capabilities, boo
             return 0;
         }
         struct nvl_selector *selector = NVL_APPEND(grant->selectors, grant->n_selectors);
-        if (nvl_selector_parse(words.items[i], selector, err) < 0) {
-            err->exit = NVL_EXIT_USAGE;
-            return err->code;
+        r = nvl_selector_parse(words.items[i], selector, err);
+        if (r < 0) {
+            nvl_error_exit(err, NVL_EXIT_USAGE);
+            return r;
         }
     }
     return 0;
 }
 
-/* "0 NVIDIA RTX A5500 Laptop GPU GPU-…; vfio-pci holds the GPU at 0000:02:00.0": what --gpu can name on this
- * host. Virtual functions are not GPUs. */
+/* "  0 NVIDIA RTX A5500 Laptop GPU GPU-…", "  vfio-pci holds the GPU at 0000:02:00.0", "    MIG-GPU-…/1/0",
+ * each after a newline: what --gpu can name on this host. Virtual functions are not GPUs. */
 static char *what_there_is(const struct nvl_gpus *gpus, bool migs)
 {
     struct nvl_buf b = {0};
@@ -48,16 +50,20 @@ static char *what_there_is(const struct nvl_gpus *gpus, bool migs)
     for (size_t i = 0; i < gpus->count; i++) {
         const struct nvl_gpu *g = &gpus->items[i];
         nvl_autofree char *why_not = nvl_gpu_why_not(g);
-        const char *sep = b.len > 0 ? "; " : "";
         if (nvl_gpu_state(g) == NVL_GPU_IS_VIRTUAL)
             continue;
         if (why_not != NULL)
-            nvl_buf_addf(&b, "%s%s", sep, why_not);
+            nvl_buf_addf(&b, "\n  %s", why_not);
         else
-            nvl_buf_addf(&b, "%s%d %s %s", sep, g->index, g->model[0] != '\0' ? g->model : "GPU",
+            nvl_buf_addf(&b, "\n  %d %s %s", g->index, g->model[0] != '\0' ? g->model : "GPU",
                          g->uuid[0] != '\0' ? g->uuid : g->pci);
-        for (size_t m = 0; migs && m < g->n_migs; m++)
-            nvl_buf_addf(&b, "%s MIG-%s/%u/%u", m > 0 ? "," : " with", g->uuid, g->migs[m].gi, g->migs[m].ci);
+        if (migs && g->n_migs > 0 && g->uuid[0] == '\0')
+            nvl_buf_addf(&b, " with MIG devices, which have names once a program has used the GPU");
+        for (size_t m = 0; migs && m < g->n_migs; m++) {
+            nvl_autofree char *mig = nvl_mig_uuid(g, &g->migs[m]);
+            if (mig != NULL)
+                nvl_buf_addf(&b, "\n    %s", mig);
+        }
     }
     return nvl_buf_take(&b);
 }
@@ -72,11 +78,11 @@ static int refuse_gpu(const struct nvl_host *host, const struct nvl_gpu *g, stru
     if (r < 0)
         return r;
     nvl_gpu_explain(&context.surroundings, g, &reason);
-    nvl_autofree char *fix = nvl_strv_join(&reason.fix, "; ");
-    nvl_error_host(err, reason.state == NVL_GPU_IS_HELD ? -EBUSY : -ENODEV, "the GPU %s %s", g->pci,
-                   reason.what);
+    nvl_autofree char *fix = nvl_strv_join(&reason.fix, "\n");
+    r = nvl_error_host(err, reason.state == NVL_GPU_IS_HELD ? -EBUSY : -ENODEV, "the GPU %s %s", g->pci,
+                       reason.what);
     nvl_error_hint(err, "%s", fix[0] != '\0' ? fix : reason.cause);
-    return err->code;
+    return r;
 }
 
 static int check_host(const struct nvl_host *host, struct nvl_error *err)
@@ -102,8 +108,8 @@ static int refuse_unknown(const struct nvl_host *host, const struct nvl_selector
     nvl_autofree char *there =
         what_there_is(&host->gpus, s->kind == NVL_SELECT_MIG || s->kind == NVL_SELECT_MIG_UUID);
 
-    nvl_error_set(err, -ENOENT, "no GPU %s on this host; it has: %s", s->text, there);
-    nvl_error_hint(err, "`nvlxc gpus` lists the GPUs");
+    nvl_error_set(err, -ENOENT, "no GPU %s on this host; it has:%s", s->text, there);
+    nvl_error_hint(err, "which GPUs there are: nvlxc gpus");
     return -ENOENT;
 }
 
@@ -114,7 +120,7 @@ static int find_mig_uuid(const struct nvl_host *host, struct nvl_selector *s, st
 
     if (r < 0) {
         nvl_error_hint(err,
-                       "`nvlxc gpus` shows the device as MIG-GPU-UUID/GI/CI, a form that works without NVML");
+                       "the device as MIG-GPU-UUID/GI/CI, a form that works without NVML: nvlxc gpus --wide");
         return r;
     }
     r = nvl_nvml_find_mig(path, s->text, s->gpu, &s->gi, &s->ci, err);
@@ -146,7 +152,8 @@ static int stabilise(const struct nvl_host *host, struct nvl_selector *s, struct
     if (!nvl_gpu_can_be_given(g))
         return refuse_gpu(host, g, err);
 
-    nvl_autofree char *text = s->kind == NVL_SELECT_MIG ? nvl_xasprintf("MIG-%s/%u/%u", g->uuid, s->gi, s->ci)
+    const struct nvl_mig mig = {.gi = s->gi, .ci = s->ci};
+    nvl_autofree char *text = s->kind == NVL_SELECT_MIG ? nvl_mig_uuid(g, &mig)
                                                         : nvl_xstrdup(g->uuid[0] != '\0' ? g->uuid : g->pci);
     return nvl_selector_parse(text, s, err);
 }
@@ -165,7 +172,7 @@ static int only_gpu(const struct nvl_host *host, struct nvl_grant *grant, struct
         return nvl_selector_parse(only->uuid[0] != '\0' ? only->uuid : only->pci,
                                   NVL_APPEND(grant->selectors, grant->n_selectors), err);
     nvl_autofree char *there = what_there_is(&host->gpus, false);
-    nvl_error_usage(err, "this host has %zu NVIDIA GPUs; choose with --gpu: %s", n, there);
+    nvl_error_usage(err, "this host has %zu NVIDIA GPUs; choose with --gpu:%s", n, there);
     nvl_error_hint(err, "--gpu 0, --gpu GPU-…, --gpu all; repeat it for several GPUs");
     return -EINVAL;
 }
@@ -192,7 +199,7 @@ void nvl_request_warn(const struct nvl_host *host, const struct nvl_resolved *re
         if (g->mig_enabled && resolved->gpus[i].mig == NULL)
             nvl_strv_pushf(
                 warnings,
-                "GPU %d is in MIG mode: CUDA needs one of its MIG devices, which `nvlxc gpus` lists",
+                "GPU %d is in MIG mode: CUDA needs one of its MIG devices, which `nvlxc gpus --wide` lists",
                 g->index);
     }
 }

@@ -3,43 +3,42 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <unistd.h>
 
+#include "base/fix.h"
 #include "base/paths.h"
 #include "driver/advice.h"
-#include "cli/print.h"
+#include "cli/command.h"
+#include "cli/progress.h"
 #include "bundle/list.h"
 #include "host/userspace.h"
 
-struct progress {
+struct copying {
+    const struct nvl_context *ctx;
     const char *version;
-    int percent;
 };
 
-static void show_progress(void *data, const char *file, uint64_t done, uint64_t total)
+static void show_copied(void *data, const char *file, uint64_t done, uint64_t total)
 {
-    struct progress *p = data;
-    int percent = total > 0 ? (int)(done * 100 / total) : 100;
+    const struct copying *c = data;
+    char done_text[16], total_text[16];
 
     (void)file;
-    if (percent == p->percent)
-        return;
-    p->percent = percent;
-    fprintf(stderr, "\rcopying driver %s: %d %%", p->version, percent);
-    fflush(stderr);
+    nvl_format_size(done, done_text, sizeof done_text);
+    nvl_format_size(total, total_text, sizeof total_text);
+    nvl_progress(c->ctx, "copying driver %s: %s of %s", c->version, done_text, total_text);
 }
 
 int nvl_sync_shown(const struct nvl_context *ctx, const struct nvl_userspace *us, const char *version,
                    bool dry_run, struct nvl_sync_result *result, struct nvl_error *err)
 {
-    struct progress progress = {version, -1};
-    bool is_shown = !dry_run && !ctx->quiet && !ctx->json && isatty(STDERR_FILENO) != 0;
+    struct copying copying = {ctx, version};
 
-    int r = nvl_bundle_sync(&ctx->root, us, version, dry_run, is_shown ? show_progress : NULL, &progress,
-                            result, err);
-    if (progress.percent >= 0)
-        fputs("\r\033[K", stderr); /* the next line replaces the percentage */
+    if (!dry_run)
+        nvl_progress(ctx, "builds the driver bundle of %s", version);
+    int r = nvl_bundle_sync(&ctx->root, us, version, dry_run, ctx->quiet || ctx->json ? NULL : show_copied,
+                            &copying, result, err);
+    nvl_progress_end();
     return r;
 }
 
@@ -65,8 +64,8 @@ static void say_built(const struct nvl_context *ctx, const char *version, bool d
     char size[16];
 
     nvl_format_size(result->bytes, size, sizeof size);
-    nvl_say(ctx, "%s the driver bundle %s/%s (%zu files, %s)", dry_run ? "would build" : "built",
-            NVL_BUNDLE_DIR, version, result->n_files, size);
+    nvl_say_fact(ctx, "", "%s the driver bundle %s/%s (%zu files, %s)", dry_run ? "would build" : "built",
+                 NVL_BUNDLE_DIR, version, result->n_files, size);
 }
 
 const char *nvl_bundle_state_name(enum nvl_bundle_state state)
@@ -101,9 +100,10 @@ enum nvl_bundle_state nvl_bundle_step(const struct nvl_context *ctx, const struc
     if (r == 0)
         r = nvl_sync_shown(ctx, &us, version, dry_run, &result, &err);
     if (r < 0) {
+        nvl_autofree char *fix = nvl_fix_in_line(err.hint);
         nvl_strv_pushf(warnings, "the driver bundle of %s %s: %s%s%s", version,
                        dry_run ? "could not be built" : "was not built", err.message,
-                       err.hint[0] != '\0' ? "; " : "", err.hint);
+                       fix[0] != '\0' ? "; " : "", fix);
         return r == -ENOEXEC && !nvl_root_is_machine(&ctx->root) ? NVL_BUNDLE_LEFT : NVL_BUNDLE_MISSING;
     }
     if (result.changed || dry_run)

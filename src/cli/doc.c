@@ -1,16 +1,16 @@
-/* nvlxc-doc: generates man pages (in scdoc's format) and shell completions from the tables of commands and
- * options, so that they agree with --help. The build runs it and takes its stdout.
+/* nvlxc-doc: generates man pages (in scdoc's format) from the tables of commands and options, so that they
+ * agree with --help. The build runs it and takes its stdout.
  *
  * usage: nvlxc-doc page COMMAND [PROSE]      the man page of one command
- *        nvlxc-doc man|bash|zsh TEMPLATE     the template, with its @LINES@ filled in */
+ *        nvlxc-doc main TEMPLATE             nvlxc(8): the template, with its @LINES@ filled in */
+#include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "cli/command.h"
+#include "cli/commands.h"
 #include "cli/globals.h"
-#include "grant/grant.h"
 
 #define TEXT_MAX (1u << 20)
 
@@ -34,39 +34,61 @@ static void add_page_options(struct nvl_buf *out, const struct nvl_option *optio
 {
     for (const struct nvl_option *o = options; o != NULL && o->name != NULL; o++) {
         nvl_buf_addf(out, "*%s*", o->name);
+        if (o->letter != 0)
+            nvl_buf_addf(out, ", *-%c*", o->letter);
         if (o->value != NULL) {
             nvl_buf_addf(out, " ");
             add_string(out, o->value);
         }
+        nvl_autofree char *text = nvl_option_text(o);
         nvl_buf_addf(out, "\n\t");
-        add_string(out, o->help);
+        add_string(out, text);
         nvl_buf_addf(out, ".\n\n");
     }
 }
 
-static bool is_aligned(const char *paragraph, size_t len)
+static void add_page_example(struct nvl_buf *out, const struct nvl_example *example)
 {
-    for (size_t i = 0; i + 1 < len; i++)
-        if (paragraph[i] == ' ' && (paragraph[i + 1] == ' ' || i == 0 || paragraph[i - 1] == '\n'))
-            return true;
-    return false;
+    nvl_autofree char *line = nvl_example_line(example);
+
+    nvl_buf_addf(out, "*");
+    add_string(out, line);
+    nvl_buf_addf(out, "*\n\t");
+    add_string(out, example->what);
+    nvl_buf_addf(out, "%s\n\n", nvl_has_suffix(example->what, "?") ? "" : ".");
 }
 
-/* Reflows each paragraph; lines that are aligned with blanks stay as they are. */
+static void add_items(struct nvl_buf *out, const char *items)
+{
+    char *word, *text;
+
+    while (nvl_next_item(&items, &word, &text)) {
+        nvl_buf_addf(out, "*%s*\n\t", word);
+        add_string(out, text);
+        nvl_buf_addf(out, "\n\n");
+        free(word);
+        free(text);
+    }
+}
+
 static void add_details(struct nvl_buf *out, const char *details)
 {
-    for (const char *at = details; *at != '\0';) {
-        const char *end = strstr(at, "\n\n");
-        size_t len = end != NULL ? (size_t)(end - at) : strlen(at);
-        if (is_aligned(at, len)) {
-            nvl_buf_addf(out, "```\n");
-            nvl_buf_add(out, at, len);
-            nvl_buf_addf(out, "\n```\n\n");
-        } else {
-            add_text(out, at, len);
+    char *paragraph;
+
+    while (nvl_next_paragraph(&details, &paragraph)) {
+        switch (nvl_paragraph_kind(paragraph)) {
+        case NVL_PARAGRAPH_TEXT:
+            add_string(out, paragraph);
             nvl_buf_addf(out, "\n\n");
+            break;
+        case NVL_PARAGRAPH_ITEMS:
+            add_items(out, paragraph);
+            break;
+        case NVL_PARAGRAPH_LITERAL:
+            nvl_buf_addf(out, "```\n%s\n```\n\n", paragraph);
+            break;
         }
-        at += len + (end != NULL ? 2 : 0);
+        free(paragraph);
     }
 }
 
@@ -89,170 +111,44 @@ static void add_command_page(const struct nvl_command *c, const char *prose, str
     nvl_buf_addf(out, "The options of every command are in *nvlxc*(8).\n\n");
     if (prose[0] != '\0')
         nvl_buf_addf(out, "%s\n", prose);
+    nvl_buf_addf(out, "# EXAMPLES\n\n");
+    for (const struct nvl_example *e = c->examples; e->command != NULL; e++)
+        add_page_example(out, e);
     nvl_buf_addf(out,
                  "# EXIT STATUS\n\n0 success, 1 failure or a problem was found, 2 wrong command line, 3 the "
                  "host lacks what the command needs.\n\n# SEE ALSO\n\n*nvlxc*(8)\n");
 }
 
-/* Expands a placeholder line of a template: "@COMMANDS@" and "@OPTIONS@" of nvlxc(8). False for any other
- * line. */
-static bool add_man_part(const char *line, struct nvl_buf *out)
+static void add_command_group(struct nvl_buf *out, enum nvl_group group)
 {
-    if (strcmp(line, "@OPTIONS@") == 0) {
-        add_page_options(out, nvl_global_options);
-        return true;
-    }
-    if (strcmp(line, "@COMMANDS@") != 0)
-        return false;
+    const char *title = nvl_group_titles[group];
+
+    nvl_buf_addf(out, "## %c%s\n\n", toupper((unsigned char)title[0]), title + 1);
     for (size_t i = 0; nvl_commands[i] != NULL; i++) {
         const struct nvl_command *c = nvl_commands[i];
-        nvl_buf_addf(out, "*%s*%s", c->name, c->arguments[0] != '\0' ? " " : "");
-        add_string(out, c->arguments);
-        nvl_buf_addf(out, "\n\t");
+        if (c->group != group)
+            continue;
+        nvl_buf_addf(out, "*nvlxc-%s*(8)\n\t", c->name);
         add_string(out, c->summary);
-        nvl_buf_addf(out, ": see *nvlxc-%s*(8).\n\n", c->name);
-    }
-    return true;
-}
-
-/* Every capability and `all`. */
-static char *capabilities(const char *separator)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
-
-    for (unsigned bit = 1; bit <= NVL_CAP_ALL; bit <<= 1) {
-        nvl_autofree char *word = nvl_capabilities_format(bit);
-        nvl_strv_push(&words, word);
-    }
-    nvl_strv_push(&words, "all");
-    return nvl_strv_join(&words, separator);
-}
-
-static void add_bash_options(struct nvl_buf *out, const char *command, const struct nvl_option *options)
-{
-    nvl_buf_addf(out, "_nvlxc_options[%s]='", command);
-    for (const struct nvl_option *o = options; o != NULL && o->name != NULL; o++)
-        nvl_buf_addf(out, "%s%s", o == options ? "" : " ", o->name);
-    nvl_buf_addf(out, "'\n");
-    for (const struct nvl_option *o = options; o != NULL && o->name != NULL; o++)
-        if (o->value != NULL)
-            nvl_buf_addf(out, "_nvlxc_values[%s,%s]='%s'\n", command, o->name, o->value);
-}
-
-static void add_bash(struct nvl_buf *out)
-{
-    nvl_autofree char *words = capabilities(" ");
-
-    nvl_buf_addf(out, "_nvlxc_capabilities='%s'\n", words);
-    add_bash_options(out, "nvlxc", nvl_global_options);
-    for (size_t i = 0; nvl_commands[i] != NULL; i++) {
-        nvl_buf_addf(out, "_nvlxc_arguments[%s]='%s'\n", nvl_commands[i]->name, nvl_commands[i]->arguments);
-        add_bash_options(out, nvl_commands[i]->name, nvl_commands[i]->options);
+        nvl_buf_addf(out, ".\n\n");
     }
 }
 
-/* Escapes for single quotes, and for the characters that separate fields in _arguments and _describe. */
-static void add_zsh_text(struct nvl_buf *out, const char *text)
+/* Expands a placeholder line of nvlxc(8): "@COMMANDS@", "@OPTIONS@", and "@EXAMPLES@", the first one of each
+ * command for people. False for any other line. */
+static bool add_man_part(const char *line, struct nvl_buf *out)
 {
-    nvl_auto(nvl_buf_clear) struct nvl_buf fields = {0};
+    bool are_commands = strcmp(line, "@COMMANDS@") == 0, are_options = strcmp(line, "@OPTIONS@") == 0;
+    bool are_examples = strcmp(line, "@EXAMPLES@") == 0;
 
-    for (; *text != '\0'; text++)
-        nvl_buf_addf(&fields, "%s%c", strchr("[]:\\", *text) != NULL ? "\\" : "", *text);
-    nvl_buf_add_quoted(out, fields.data != NULL ? fields.data : "");
-}
-
-/* The values for which completions/_nvlxc.in has a function. */
-static bool is_completed(const char *word)
-{
-    static const char *const known[] = {"CT", "SEL", "LIST", "VERSION", "DIR", "FILE"};
-
-    for (size_t i = 0; i < NVL_LENGTH(known); i++)
-        if (strcmp(word, known[i]) == 0)
-            return true;
-    return false;
-}
-
-/* One word of `arguments` or an option's value: "CT", "[VERSION]...", "list|sync|prune". */
-static void add_zsh_action(struct nvl_buf *out, const char *word)
-{
-    nvl_autofree char *plain = nvl_xstrdup(word);
-    size_t len = 0;
-
-    for (const char *c = word; *c != '\0'; c++)
-        if (strchr("[].", *c) == NULL)
-            plain[len++] = *c;
-    plain[len] = '\0';
-    bool is_literal = plain[0] >= 'a' && plain[0] <= 'z';
-    nvl_buf_addf(out, ":%s:", is_literal ? "word" : plain);
-    if (!is_literal) {
-        nvl_buf_addf(out, "%s%s", is_completed(plain) ? "_nvlxc_" : " ", is_completed(plain) ? plain : "");
-        return;
-    }
-    nvl_buf_addf(out, "(");
-    for (const char *c = plain; *c != '\0'; c++)
-        nvl_buf_add(out, *c == '|' ? " " : c, 1);
-    nvl_buf_addf(out, ")");
-}
-
-static void add_zsh_options(struct nvl_buf *out, const struct nvl_option *options)
-{
-    for (const struct nvl_option *o = options; o != NULL && o->name != NULL; o++) {
-        nvl_buf_addf(out, "    '%s%s%s[", o->kind == NVL_OPTION_LIST ? "*" : "", o->name,
-                     o->value != NULL ? "=" : "");
-        add_zsh_text(out, o->help);
-        nvl_buf_addf(out, "]");
-        if (o->value != NULL)
-            add_zsh_action(out, o->value);
-        nvl_buf_addf(out, "'\n");
-    }
-}
-
-static void add_zsh_arguments(struct nvl_buf *out, const char *arguments)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
-
-    nvl_strv_split(&words, arguments, " ");
-    for (size_t i = 0; i < words.count; i++) {
-        nvl_buf_addf(out, "    '%s", nvl_has_suffix(words.items[i], "...") ? "*" : "");
-        if (!nvl_has_suffix(words.items[i], "..."))
-            nvl_buf_addf(out, "%zu", i + 1);
-        add_zsh_action(out, words.items[i]);
-        nvl_buf_addf(out, "'\n");
-    }
-}
-
-static void add_zsh(struct nvl_buf *out)
-{
-    nvl_autofree char *words = capabilities(" ");
-
-    nvl_buf_addf(out, "_nvlxc_capabilities=(%s)\n_nvlxc_global=(\n", words);
-    add_zsh_options(out, nvl_global_options);
-    nvl_buf_addf(out, ")\n_nvlxc_commands=(\n");
-    for (size_t i = 0; nvl_commands[i] != NULL; i++) {
-        nvl_buf_addf(out, "    '%s:", nvl_commands[i]->name);
-        add_zsh_text(out, nvl_commands[i]->summary);
-        nvl_buf_addf(out, "'\n");
-    }
-    nvl_buf_addf(out, ")\n");
-    for (size_t i = 0; nvl_commands[i] != NULL; i++) {
-        nvl_buf_addf(out, "_nvlxc_of_%s=(\n", nvl_commands[i]->name);
-        add_zsh_options(out, nvl_commands[i]->options);
-        add_zsh_arguments(out, nvl_commands[i]->arguments);
-        nvl_buf_addf(out, ")\n");
-    }
-}
-
-/* The same for a completion ("bash", "zsh"): "@TABLES@". The shells' own files in completions/ say how they
- * use the tables. */
-static bool add_completion_part(const char *shell, const char *line, struct nvl_buf *out)
-{
-    if (strcmp(line, "@TABLES@") != 0)
-        return false;
-    if (strcmp(shell, "bash") == 0)
-        add_bash(out);
-    else
-        add_zsh(out);
-    return true;
+    for (enum nvl_group group = 0; are_commands && group < NVL_GROUP_HIDDEN; group++)
+        add_command_group(out, group);
+    for (size_t i = 0; are_examples && nvl_commands[i] != NULL; i++)
+        if (nvl_commands[i]->group < NVL_GROUP_PROGRAMS)
+            add_page_example(out, nvl_commands[i]->examples);
+    if (are_options)
+        add_page_options(out, nvl_global_options);
+    return are_commands || are_options || are_examples;
 }
 
 static int fail_doc(const char *what, const char *on)
@@ -270,19 +166,14 @@ static char *read_template(const char *path)
     return fd >= 0 && nvl_fd_read(fd, TEXT_MAX, &text, &len) == 0 ? text : NULL;
 }
 
-static bool is_filled_in(const char *kind, const char *line, struct nvl_buf *out)
-{
-    return strcmp(kind, "man") == 0 ? add_man_part(line, out) : add_completion_part(kind, line, out);
-}
-
-static void fill_in(const char *kind, const char *template, struct nvl_buf *out)
+static void fill_in(const char *template, struct nvl_buf *out)
 {
     size_t len = strlen(template), pos = 0, line_len;
     const char *text;
 
     while (nvl_next_line(template, len, &pos, &text, &line_len)) {
         nvl_autofree char *line = nvl_xstrndup(text, line_len);
-        if (!is_filled_in(kind, line, out))
+        if (!add_man_part(line, out))
             nvl_buf_addf(out, "%s\n", line);
     }
 }
@@ -303,7 +194,7 @@ int main(int argc, char **argv)
     nvl_autofree char *text = path != NULL ? read_template(path) : nvl_xstrdup("");
 
     if (argc < 3 || argc > 4)
-        return fail_doc("usage: page COMMAND [PROSE], or man, bash or zsh with a TEMPLATE", "");
+        return fail_doc("usage: page COMMAND [PROSE], or main TEMPLATE", "");
     if (text == NULL)
         return fail_doc("cannot read ", path);
     if (is_page) {
@@ -312,7 +203,7 @@ int main(int argc, char **argv)
             return fail_doc("unknown command ", argv[2]);
         add_command_page(command, text, &out);
     } else {
-        fill_in(argv[1], text, &out);
+        fill_in(text, &out);
     }
     fputs(out.data, stdout);
     return fflush(stdout) == 0 ? EXIT_SUCCESS : fail_doc("cannot write", "");

@@ -4,9 +4,12 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/fix.h"
 #include "base/printable.h"
 #include "doctor/check.h"
 #include "grant/grant.h"
+#include "host/driver_version.h"
+#include "host/gpu_state.h"
 #include "host/node.h"
 
 json_t *nvl_json_made(json_t *value)
@@ -19,13 +22,35 @@ json_t *nvl_json_made(json_t *value)
     return value;
 }
 
-int nvl_print_json(json_t *value)
+/* The keys keep their order, so "format" is set before them. */
+static json_t *put_format_first(json_t *object)
 {
-    nvl_json_made(value);
-    json_dumpf(value, stdout, JSON_INDENT(2));
+    json_t *all = json_pack("{s:i}", "format", NVL_JSON_FORMAT);
+
+    json_object_update(all, nvl_json_made(object));
+    json_decref(object);
+    return nvl_json_made(all);
+}
+
+int nvl_print_json(json_t *object)
+{
+    json_t *all = put_format_first(object);
+
+    json_dumpf(all, stdout, JSON_INDENT(2));
     putchar('\n');
-    json_decref(value);
+    json_decref(all);
     return NVL_EXIT_OK;
+}
+
+void nvl_print_json_error(const struct nvl_error *err)
+{
+    json_t *all =
+        put_format_first(json_pack("{s:{s:o,s:i,s:o}}", "error", "message", nvl_json_text(err->message),
+                                   "status", (int)err->exit, "fix", nvl_json_fix(err->hint)));
+
+    json_dumpf(all, stderr, JSON_COMPACT);
+    fputc('\n', stderr);
+    json_decref(all);
 }
 
 json_t *nvl_json_text(const char *s)
@@ -66,13 +91,6 @@ static json_t *json_words(const char *text)
     return nvl_json_strings(&words);
 }
 
-json_t *nvl_json_devices(const struct nvl_grant *grant)
-{
-    nvl_autofree char *text = nvl_grant_devices(grant);
-
-    return json_words(text);
-}
-
 json_t *nvl_json_capabilities(unsigned capabilities)
 {
     json_t *array = json_array();
@@ -86,25 +104,92 @@ json_t *nvl_json_capabilities(unsigned capabilities)
     return array;
 }
 
+json_t *nvl_json_grant(const struct nvl_grant *grant)
+{
+    if (grant == NULL)
+        return json_null();
+    const struct nvl_delivery *delivery = &grant->delivery;
+    nvl_autofree char *devices = nvl_grant_devices(grant), *with = nvl_with_format(delivery);
+
+    return json_pack("{s:o,s:o,s:b,s:b,s:b,s:s,s:s,s:o}", "devices", json_words(devices), "capabilities",
+                     nvl_json_capabilities(grant->capabilities), "required", (int)delivery->required,
+                     "exclusive", (int)delivery->exclusive, "cdi", (int)delivery->cdi, "nodes_by",
+                     nvl_nodes_mode_name(delivery->nodes), "libraries_by",
+                     nvl_libraries_mode_name(delivery->libraries), "with", json_words(with));
+}
+
 json_t *nvl_json_node(const struct nvl_node *node)
 {
     return json_pack("{s:s,s:o,s:i,s:s}", "path", node->path, "major", nvl_json_unsigned(node->major),
                      "minor", node->minor, "state", nvl_node_state_name(node->state));
 }
 
-json_t *nvl_json_obstacles(const struct nvl_findings *obstacles)
+json_t *nvl_json_nodes(const struct nvl_node *nodes, size_t count)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(array, nvl_json_node(&nodes[i]));
+    return array;
+}
+
+json_t *nvl_json_gpu(const struct nvl_gpu *gpu)
+{
+    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:s}", "index", nvl_json_unsigned(gpu->index), "uuid",
+                     nvl_json_string(gpu->uuid), "minor", nvl_json_unsigned(gpu->minor), "pci", gpu->pci,
+                     "model", nvl_json_string(gpu->model), "kernel_driver", nvl_json_string(gpu->driver_name),
+                     "state", nvl_gpu_state_name(nvl_gpu_state(gpu)));
+}
+
+json_t *nvl_json_gpus(const struct nvl_gpus *gpus)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < gpus->count; i++)
+        if (nvl_gpu_state(&gpus->items[i]) != NVL_GPU_IS_VIRTUAL)
+            json_array_append_new(array, nvl_json_gpu(&gpus->items[i]));
+    return array;
+}
+
+json_t *nvl_json_mig_device(const struct nvl_gpu *gpu, const struct nvl_mig *mig)
+{
+    nvl_autofree char *uuid = nvl_mig_uuid(gpu, mig);
+
+    return json_pack("{s:o,s:i,s:i}", "uuid", nvl_json_string(uuid), "gi", (int)mig->gi, "ci", (int)mig->ci);
+}
+
+json_t *nvl_json_driver(const struct nvl_driver_version *driver)
+{
+    return json_pack("{s:b,s:o,s:o}", "loaded", (int)driver->loaded, "version",
+                     nvl_json_string(driver->version), "flavour",
+                     nvl_json_string(nvl_flavour_name(driver->flavour)));
+}
+
+json_t *nvl_json_fix(const char *fix)
+{
+    json_t *list = json_array();
+    struct nvl_fix_line line;
+
+    while (nvl_next_fix_line(&fix, &line)) {
+        json_array_append_new(list, json_pack("{s:o,s:o}", "text", nvl_json_string(line.text), "command",
+                                              nvl_json_string(line.command)));
+        nvl_fix_line_clear(&line);
+    }
+    return list;
+}
+
+json_t *nvl_json_findings(const struct nvl_findings *findings)
 {
     json_t *list = json_array();
 
-    for (size_t i = 0; i < obstacles->count; i++) {
-        const struct nvl_finding *f = &obstacles->items[i];
-        if (f->severity == NVL_SEVERITY_NOTE)
-            continue;
-        json_array_append_new(list,
-                              json_pack("{s:s,s:b,s:o,s:o,s:o,s:o}", "check", f->check->id, "stops_start",
-                                        (int)(f->start != NVL_START_GOES), "title", nvl_json_text(f->title),
-                                        "evidence", nvl_json_text(f->evidence), "cause",
-                                        nvl_json_string(f->cause), "fix", nvl_json_string(f->fix)));
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct nvl_finding *f = &findings->items[i];
+        json_array_append_new(
+            list, json_pack("{s:s,s:s,s:o,s:b,s:o,s:o,s:o,s:o}", "id", f->check->id, "severity",
+                            nvl_severity_name(f->severity), "container", nvl_json_string(f->container),
+                            "stops_start", (int)(f->start != NVL_START_GOES), "title",
+                            nvl_json_text(f->title), "evidence", nvl_json_string(f->evidence), "cause",
+                            nvl_json_string(f->cause), "fix", nvl_json_fix(f->fix)));
     }
     return list;
 }

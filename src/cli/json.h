@@ -1,17 +1,28 @@
-/* JSON as the commands print it: builders for every value that several commands share. */
+/* JSON as the commands print it: builders for every value that several commands share. A key means the same
+ * and has one type in all of them; docs/json has the keys, and each command's schema. */
 #pragma once
 
 #include <jansson.h>
 
 #include "base/text.h"
 
+struct nvl_driver_version;
+struct nvl_error;
 struct nvl_findings;
+struct nvl_gpu;
+struct nvl_gpus;
 struct nvl_grant;
+struct nvl_mig;
 struct nvl_node;
 
-/* Prints JSON on stdout (takes over the reference), two-space indentation, keys in the given order. Returns
- * NVL_EXIT_OK. */
-int nvl_print_json(json_t *value);
+/* The number of the format. A key may join it; what changes or takes away one is another format. */
+#define NVL_JSON_FORMAT 1
+
+/* Prints an object on stdout (takes over the reference), two-space indentation, keys in the given order,
+ * before them "format". Returns NVL_EXIT_OK. */
+int nvl_print_json(json_t *object);
+/* Prints {"format", "error": {"message", "status", "fix"}} on stderr, in one line. */
+void nvl_print_json_error(const struct nvl_error *err);
 /* Exits with an error if `value`, a result of json_pack, is NULL, rather than print half a result. Returns
  * `value`. */
 json_t *nvl_json_made(json_t *value);
@@ -24,14 +35,25 @@ json_t *nvl_json_strings(const struct nvl_strv *v);
 /* An integer, or null if it is negative. */
 json_t *nvl_json_unsigned(long long n);
 
-/* The devices of a grant: ["GPU-…"], ["all"], ["none"]. */
-json_t *nvl_json_devices(const struct nvl_grant *grant);
 /* ["compute", "utility"]; lists all seven by name. */
 json_t *nvl_json_capabilities(unsigned capabilities);
+/* {"devices", "capabilities", "required", "exclusive", "cdi", "nodes_by", "libraries_by", "with"}; null for
+ * NULL. */
+json_t *nvl_json_grant(const struct nvl_grant *grant);
 /* {"path", "major", "minor", "state"} */
 json_t *nvl_json_node(const struct nvl_node *node);
-/* [{"check", "stops_start", "title", "evidence", "cause", "fix"}]: what stands in the way of a container's
- * start. */
-json_t *nvl_json_obstacles(const struct nvl_findings *obstacles);
+json_t *nvl_json_nodes(const struct nvl_node *nodes, size_t count);
+/* {"index", "uuid", "minor", "pci", "model", "kernel_driver", "state"} */
+json_t *nvl_json_gpu(const struct nvl_gpu *gpu);
+/* Of all but virtual functions. */
+json_t *nvl_json_gpus(const struct nvl_gpus *gpus);
+/* {"uuid", "gi", "ci"} */
+json_t *nvl_json_mig_device(const struct nvl_gpu *gpu, const struct nvl_mig *mig);
+/* {"loaded", "version", "flavour"} */
+json_t *nvl_json_driver(const struct nvl_driver_version *driver);
+/* [{"text", "command"}]: the lines of a fix; [] for NULL. */
+json_t *nvl_json_fix(const char *fix);
+/* [{"id", "severity", "container", "stops_start", "title", "evidence", "cause", "fix"}] */
+json_t *nvl_json_findings(const struct nvl_findings *findings);
 /* [{"line", "instead"}]: lines that --replace takes, and what takes their place. */
 json_t *nvl_json_replaced(const struct nvl_strv *lines, const struct nvl_strv *instead);

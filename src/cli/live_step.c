@@ -20,11 +20,10 @@ static int check_ways(const struct nvl_target *target, const struct nvl_grant *g
         r = nvl_error_usage(err,
                             "--live does not work with --nodes dev: Proxmox applies its dev[n] entries only "
                             "at a start");
-        nvl_error_hint(
-            err,
-            "leave out --live and restart the CT; or attach --nodes hook --live; since pve-container 6.0.4 "
-            "`pct set %s --devN PATH` adds a node to a running CT",
-            target->container->name);
+        nvl_error_hint(err,
+                       "leave out --live and restart the CT; or attach --nodes hook --live\nsince "
+                       "pve-container 6.0.4 a running CT gets a node by: pct set %s --devN PATH",
+                       target->container->name);
         return r;
     }
     if (grant->delivery.libraries == NVL_LIBRARIES_HOST) {
@@ -114,7 +113,7 @@ static void say_list(const struct nvl_context *ctx, const struct nvl_target *tar
     nvl_autofree char *text = nvl_strv_join(list, ", ");
 
     if (list->count > 0)
-        nvl_say(ctx, "%s: %s: %s", target->name, what, text);
+        nvl_say_fact(ctx, "", "%s: %s: %s", target->name, what, text);
 }
 
 static void say_programs(const struct nvl_context *ctx, const struct nvl_target *target,
@@ -122,9 +121,9 @@ static void say_programs(const struct nvl_context *ctx, const struct nvl_target 
 {
     for (size_t i = 0; i < programs->count; i++) {
         nvl_autofree char *devices = nvl_strv_join(&programs->items[i].devices, " ");
-        nvl_say(ctx, "%s: %s (pid %d) has %s open and %s until it closes it or exits", target->name,
-                programs->items[i].name, (int)programs->items[i].pid, devices,
-                dry_run ? "would keep it" : "keeps it");
+        nvl_say_fact(ctx, "", "%s: %s (pid %d) has %s open and %s until it closes it or exits", target->name,
+                     programs->items[i].name, (int)programs->items[i].pid, devices,
+                     dry_run ? "would keep it" : "keeps it");
     }
 }
 
@@ -159,8 +158,8 @@ static json_t *programs_json(const struct nvl_programs *programs)
     json_t *array = json_array();
 
     for (size_t i = 0; i < programs->count; i++)
-        json_array_append_new(array, json_pack("{s:i,s:o,s:o}", "pid", (int)programs->items[i].pid, "name",
-                                               nvl_json_text(programs->items[i].name), "devices",
+        json_array_append_new(array, json_pack("{s:i,s:o,s:o}", "pid", (int)programs->items[i].pid, "program",
+                                               nvl_json_text(programs->items[i].name), "open_nodes",
                                                nvl_json_strings(&programs->items[i].devices)));
     return array;
 }

@@ -10,8 +10,6 @@
 #include "host/module.h"
 #include "host/userspace.h"
 
-#define WIDTH 80
-
 /* "yes, installed", "builds up to kernel 6.15"; the caller frees. */
 static char *fits_cell(const struct nvl_driver_way *way)
 {
@@ -50,27 +48,23 @@ static bool is_worth_a_row(const struct nvl_driver_way *way)
            (way->kind != NVL_WAY_RUN && way->kind != NVL_WAY_ARCHIVE);
 }
 
-static void print_wrapped(const char *text)
-{
-    nvl_autofree char *printable = nvl_make_printable(nvl_xstrdup(text));
-    const char *rest = printable, *line;
-    size_t len;
-
-    while (nvl_next_wrapped(&rest, WIDTH, &line, &len))
-        printf("%.*s\n", (int)len, line);
-}
-
-static void print_recommended(const struct nvl_driver_way *way)
+static void say_recommended(const struct nvl_context *ctx, const struct nvl_driver_way *way)
 {
     nvl_autofree char *version = nvl_way_version(way);
     nvl_autofree char *text =
-        nvl_xasprintf("recommended: %s%s%s%s", way->source, version != NULL ? ", " : "",
-                      version != NULL ? version : "", way->is_installed ? ", which is installed" : "");
+        nvl_xasprintf("%s%s%s%s", way->source, version != NULL ? ", " : "", version != NULL ? version : "",
+                      way->is_installed ? ", which is installed" : "");
+    const struct nvl_span spans[] = {{NVL_PLAIN, "recommended: "}, {NVL_TITLE, text}, {0}};
 
-    print_wrapped(text);
+    nvl_say_spans(ctx, (struct nvl_span){NVL_PLAIN, ""}, spans, false);
 }
 
-void nvl_print_driver_ways(const struct nvl_driver_ways *ways, bool is_short)
+static enum nvl_style style_of_fit(enum nvl_verdict fit)
+{
+    return fit == NVL_VERDICT_FITS ? NVL_GOOD : fit == NVL_VERDICT_UNFIT ? NVL_WRONG : NVL_CAREFUL;
+}
+
+void nvl_print_driver_ways(const struct nvl_context *ctx, const struct nvl_driver_ways *ways, bool is_short)
 {
     static const char *const columns[] = {"SOURCE", "VERSION", "FLAVOR", "FITS, OR WHY NOT", NULL};
     struct nvl_table *table = nvl_table_new(columns);
@@ -86,14 +80,15 @@ void nvl_print_driver_ways(const struct nvl_driver_ways *ways, bool is_short)
             nvl_make_printable(version);
         const char *cells[] = {source, version, way->flavour, fits};
         nvl_table_row(table, cells);
+        nvl_table_style(table, 3, style_of_fit(way->fit));
     }
     if (ways->count > 0)
         nvl_table_print(table, stdout);
     nvl_table_free(table);
     if (ways->count > 0 && ways->items[0].is_recommended)
-        print_recommended(&ways->items[0]);
+        say_recommended(ctx, &ways->items[0]);
     if (ways->note != NULL)
-        print_wrapped(ways->note);
+        nvl_say_wrapped(ctx, "", ways->note);
 }
 
 static bool has_vgpu_driver(const struct nvl_host *host)
@@ -129,7 +124,7 @@ static void say_conflict(const struct nvl_context *ctx, const struct nvl_host *h
         nvl_warn("%s", err.message);
     nvl_autofree char *note = nvl_conflict_note(&need);
     if (note != NULL)
-        nvl_say(ctx, "note: %s", note);
+        nvl_say_fact(ctx, "note: ", "%s", note);
 }
 
 void nvl_say_driver_notes(const struct nvl_context *ctx, const struct nvl_host *host)
@@ -137,7 +132,7 @@ void nvl_say_driver_notes(const struct nvl_context *ctx, const struct nvl_host *
     if (ctx->json || ctx->quiet)
         return;
     if (has_vgpu_driver(host))
-        nvl_say(ctx, "note: %s", nvl_vgpu_text);
+        nvl_say_fact(ctx, "note: ", "%s", nvl_vgpu_text);
     say_conflict(ctx, host);
 }
 

@@ -61,6 +61,8 @@ static int diagnose_container(struct nvl_diagnosis *d, struct nvl_container *con
  * are not mentioned. */
 static void diagnose_all(struct nvl_diagnosis *d)
 {
+    for (size_t i = 0; i < d->facts.containers.unread.count; i++)
+        nvl_strv_push(&d->warnings, d->facts.containers.unread.items[i]);
     for (size_t i = 0; i < d->facts.n_suspects; i++) {
         const struct nvl_suspect *s = &d->facts.suspects[i];
         struct nvl_error err = {0};
@@ -79,7 +81,7 @@ int nvl_diagnose(const struct nvl_root *root, const char *container, enum nvl_fa
     if (r == 0 && container != NULL)
         r = nvl_cluster_check(root, err);
     if (r == 0 && container != NULL)
-        r = nvl_container_by_name(&d->facts.containers, container, &one, err);
+        r = nvl_container_by_name(root, &d->facts.containers, container, &one, err);
     if (r < 0)
         return r;
     d->facts.deep = deep;

@@ -216,9 +216,12 @@ static void read_rootfs(struct nvl_container_facts *f)
         f->init = nvl_container_init(f->container, &f->init_error);
     if (f->init < 0)
         f->init = 0;
-    if (f->init > 0 && nvl_container_open_running(f->init, &f->rootfs) == 0)
-        return;
-    nvl_container_open_rootfs(root, f->container, &f->effective, &f->idmap, &f->rootfs, &f->rootfs_why);
+    f->rootfs_code = f->init > 0 ? nvl_container_open_running(f->container, f->init, &f->rootfs) : -ENOENT;
+    if (f->rootfs_code == -ETIMEDOUT) /* what lies below its mounts is not what its programs see */
+        f->init = 0;
+    else if (f->rootfs_code < 0)
+        f->rootfs_code = nvl_container_open_rootfs(root, f->container, &f->effective, &f->idmap, &f->rootfs,
+                                                   &f->rootfs_why);
 }
 
 /* What follows from the config. */
@@ -327,6 +330,6 @@ int nvl_facts_read(const struct nvl_root *root, const char *name, struct nvl_hos
     if (r == 0)
         r = nvl_cluster_check(root, err);
     if (r == 0)
-        r = nvl_container_by_name(&host->containers, name, &container, err);
+        r = nvl_container_by_name(root, &host->containers, name, &container, err);
     return r < 0 ? r : nvl_container_facts_read(facts, host, container, err);
 }

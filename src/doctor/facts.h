@@ -87,6 +87,7 @@ struct nvl_container_facts {
     struct nvl_error init_error; /* why it was not found */
     struct nvl_root rootfs; /* /proc/INIT/root of a running one (which shows its mounts), else its directory;
                                fd -1 if inaccessible */
+    int rootfs_code;        /* then -ETIMEDOUT if it does not answer, -EPERM if its user only claims it */
     char *rootfs_why;       /* why it is inaccessible */
 };
 

@@ -13,7 +13,7 @@
 
 #define OUTPUT_MAX (16u << 20) /* bytes kept of one command's output */
 
-#define AGAIN "then run 'nvlxc host setup' again: it keeps what is done"
+#define AGAIN "again; it keeps what is done: nvlxc host setup"
 
 struct runner {
     const struct nvl_root *root;
@@ -189,8 +189,8 @@ static int check_debians(const struct nvl_choice *choice, const char *package, c
     nvl_error_set(err, -EEXIST, "apt would install %s %s, but %s%s was chosen", package, version,
                   choice->branch, choice->backports ? " from backports" : "");
     nvl_error_hint(err,
-                   "apt-cache policy %s shows the archive that it comes from: remove that from apt's "
-                   "sources, or install its driver by hand",
+                   "which archive it comes from: apt-cache policy %s\nremove that from apt's sources, or "
+                   "install its driver by hand",
                    package);
     return -EEXIST;
 }
@@ -205,9 +205,8 @@ static int check_nvidias(const struct runner *r, const struct nvl_choice *choice
     if (done < 0 || problem == NULL)
         return done;
     nvl_error_set(err, -ENOTSUP, "apt would install %s: %s", version, problem);
-    nvl_error_hint(err,
-                   "apt-cache search nvidia-driver-pinning names the branches that the archive has: install "
-                   "the one that fits, then run host setup again");
+    nvl_error_hint(err, "the branches that the archive has: apt-cache search nvidia-driver-pinning\ninstall "
+                        "the one that fits, then run host setup again");
     return -ENOTSUP;
 }
 
@@ -216,8 +215,8 @@ static int refuse_removal(const struct nvl_strv *removed, struct nvl_error *err)
     nvl_autofree char *names = nvl_strv_join(removed, ", ");
 
     nvl_error_set(err, -EBUSY, "this would remove %s: nothing was installed", names);
-    nvl_error_hint(err,
-                   "apt-get --simulate shows what is in conflict; NVIDIA's own installer needs no packages");
+    nvl_error_hint(
+        err, "`apt-get --simulate` shows what is in conflict; NVIDIA's own installer needs no packages");
     return -EBUSY;
 }
 
@@ -294,7 +293,7 @@ static int fail(const struct runner *r, const struct nvl_setup_step *step, size_
     int code = nvl_error_prefix(err, "step %zu (%s)", number, step->id);
 
     if (err != NULL && err->hint[0] == '\0') {
-        nvl_error_hint(err, "%s; the log is " NVL_SETUP_LOG "; " AGAIN,
+        nvl_error_hint(err, "%s\nthe log is " NVL_SETUP_LOG "\n" AGAIN,
                        step->on_failure != NULL ? step->on_failure : "fix what it reports");
     }
     if (err != NULL)

@@ -1,5 +1,4 @@
-/* The plan of host setup: what the machine is, which driver, then the steps in their order; and the plan for
- * people, numbered, with each step's reason and exactly what it runs and writes. */
+/* The plan of host setup: what the machine is, which driver, then the steps in their order. */
 #include "setup/setup.h"
 
 #include <errno.h>
@@ -10,11 +9,8 @@
 #include "driver/replace.h"
 #include "grant/grant.h"
 #include "host/compat_table.h"
-#include "plan/diff.h"
 #include "setup/inventory.h"
 #include "setup/packages.h"
-
-#define WIDTH 96 /* of the text after a step's number */
 
 /* On another distribution: its own commands, as doctor has them. */
 static void hint_own_way(const struct nvl_setup_facts *facts, const struct nvl_support *support,
@@ -32,8 +28,8 @@ static void hint_own_way(const struct nvl_setup_facts *facts, const struct nvl_s
     for (size_t i = 0; i < fix.count; i++)
         if (fix.items[i][0] != '#')
             nvl_strv_push(&commands, fix.items[i]);
-    nvl_autofree char *text = nvl_strv_join(&commands, "; ");
-    nvl_error_hint(err, "%s; then: nvlxc host", text);
+    nvl_autofree char *text = nvl_strv_join(&commands, "\n");
+    nvl_error_hint(err, "%s\nnvlxc host", text);
 }
 
 /* Debian 12 and 13, and Proxmox VE on them; the steps consist of their packages. */
@@ -75,7 +71,7 @@ static int check_gpus(const struct nvl_setup_facts *facts, struct nvl_error *err
         nvl_error_host(err, -ENODEV, "vfio-pci has the GPU %s%s, for virtual machines", held->pci,
                        facts->gpus.count > 1 ? " and the others" : "");
         nvl_error_hint(
-            err, "to use it on the host, remove its ids from /etc/modprobe.d: nvlxc doctor names the line");
+            err, "to use it on the host, remove its ids from /etc/modprobe.d; which line: nvlxc doctor");
     }
     return -ENODEV;
 }
@@ -198,47 +194,4 @@ void nvl_setup_plan_clear(struct nvl_setup_plan *plan)
     nvl_choice_clear(&plan->choice);
     nvl_driver_ways_clear(&plan->ways);
     *plan = (struct nvl_setup_plan){0};
-}
-
-/* ---- for people ---- */
-
-static void add_wrapped(struct nvl_buf *out, const char *text)
-{
-    const char *line;
-    size_t len;
-
-    while (nvl_next_wrapped(&text, WIDTH, &line, &len))
-        nvl_buf_addf(out, "     %.*s\n", (int)len, line);
-}
-
-static void add_edit(struct nvl_buf *out, const struct nvl_edit *edit)
-{
-    nvl_auto(nvl_buf_clear) struct nvl_buf diff = {0};
-    const char *line;
-    size_t pos = 0, len;
-
-    nvl_diff(&diff, edit->old_text != NULL ? edit->path : "/dev/null",
-             edit->old_text != NULL ? edit->old_text : "", edit->old_len, edit->path, edit->new_text,
-             edit->new_len);
-    while (nvl_next_line(diff.data, diff.len, &pos, &line, &len))
-        nvl_buf_addf(out, "     | %.*s\n", (int)len, line);
-}
-
-void nvl_setup_plan_show(const struct nvl_setup_plan *plan, struct nvl_buf *out)
-{
-    for (size_t i = 0; i < plan->count; i++) {
-        const struct nvl_setup_step *step = &plan->steps[i];
-
-        nvl_buf_addf(out, "%2zu.  %s: %s\n", i + 1, step->title, nvl_setup_state_name(step->state));
-        add_wrapped(out, step->reason);
-        for (size_t e = 0; e < step->n_edits; e++)
-            add_edit(out, &step->edits[e]);
-        for (size_t c = 0; c < step->n_commands; c++) {
-            nvl_autofree char *text = nvl_setup_command_text(&step->commands[c]);
-            nvl_buf_addf(out, "     # %s\n", text);
-        }
-        if (step->installs)
-            nvl_buf_addf(
-                out, "     (tried with --simulate first; it does not run if it would remove a package)\n");
-    }
 }

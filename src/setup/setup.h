@@ -13,5 +13,3 @@ int nvl_setup_plan_make(const struct nvl_root *root, const struct nvl_setup_requ
 int nvl_setup_misfit(const struct nvl_root *root, const char *package_version, enum nvl_flavour flavour,
                      char **problem, struct nvl_error *err);
 void nvl_setup_plan_clear(struct nvl_setup_plan *plan);
-/* The plan for people: what the host is, then the steps. */
-void nvl_setup_plan_show(const struct nvl_setup_plan *plan, struct nvl_buf *out);

@@ -131,7 +131,7 @@ void nvl_sources_add_components(const struct nvl_sources *sources, const char *c
     nvl_autofree struct nvl_strv *added = nvl_xcalloc(sources->count + 1, sizeof *added);
 
     for (size_t i = 0; i < sources->count; i++)
-        if (sources->items[i].archive == NVL_ARCHIVE_DEBIAN)
+        if (sources->items[i].archive == NVL_ARCHIVE_DEBIAN && sources->items[i].components.count > 0)
             for (size_t c = 0; c < components->count; c++)
                 if (lacks(sources, added, &sources->items[i], codename, backports, components->items[c]))
                     nvl_strv_push(&added[i], components->items[c]);

@@ -4,6 +4,7 @@
 #include "grant/grant.h"
 #include "setup/inventory.h"
 #include "setup/packages.h"
+#include "base/fix.h"
 #include "setup/steps_nvidia.h"
 
 /* Our file with the missing lines added; lines that somebody else wrote into it stay. */
@@ -243,8 +244,9 @@ static void add_driver(struct nvl_setup *s)
     struct nvl_setup_step *step;
 
     if (c->kind == NVL_CHOICE_NONE) {
+        nvl_autofree char *hint = nvl_fix_in_line(c->hint);
         step = nvl_setup_step_add(s->plan, "driver", title, NVL_SETUP_IMPOSSIBLE,
-                                  nvl_xasprintf("%s; %s", c->problem, c->hint));
+                                  nvl_xasprintf("%s; %s", c->problem, hint));
         return;
     }
     if (c->kind == NVL_CHOICE_PRESENT) {

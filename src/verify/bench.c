@@ -45,19 +45,16 @@ static int choose_gpu(const struct nvl_container_facts *f, const char *name, str
 
     if (!f->has_grant || first == NULL) {
         nvl_error_set(err, -ENODEV, "nvlxc gave container %s no GPU of this host", f->name);
-        nvl_error_hint(err, "nvlxc attach %s; nvlxc show %s lists what it has", name, name);
+        nvl_error_hint(err, "nvlxc attach %s\nwhat it has: nvlxc show %s", name, name);
         return -ENODEV;
     }
     if (!nvl_is_gpu_uuid(first->gpu->uuid)) {
         nvl_error_set(err, -ENODEV, "the driver does not report the UUID of GPU %s yet", first->gpu->pci);
-        nvl_error_hint(err, "run nvidia-smi: it makes the driver report the UUID");
+        nvl_error_hint(err, "let the driver report it: nvidia-smi");
         return -ENODEV;
     }
-    if (first->mig != NULL)
-        snprintf(bench->uuid, sizeof bench->uuid, "MIG-%s/%u/%u", first->gpu->uuid, first->mig->gi,
-                 first->mig->ci);
-    else
-        snprintf(bench->uuid, sizeof bench->uuid, "%s", first->gpu->uuid);
+    nvl_autofree char *mig = first->mig != NULL ? nvl_mig_uuid(first->gpu, first->mig) : NULL;
+    snprintf(bench->uuid, sizeof bench->uuid, "%s", mig != NULL ? mig : first->gpu->uuid);
     return 0;
 }
 
@@ -172,9 +169,9 @@ static int take_round(const struct nvl_verify *v, const struct nvl_probe_run *ru
     if (why != NULL) {
         nvl_error_set(err, -EIO, "CUDA does not work %s: %s", side->name, why);
         if (strcmp(side->name, "on the host") == 0)
-            nvl_error_hint(err, "nvlxc doctor looks for the cause");
+            nvl_error_hint(err, "for the cause: nvlxc doctor");
         else
-            nvl_error_hint(err, "nvlxc verify %s finds the cause", v->request->name);
+            nvl_error_hint(err, "for the cause: nvlxc verify %s", v->request->name);
         return -EIO;
     }
     side->count++;
@@ -187,7 +184,10 @@ static int run_side(struct nvl_verify *v, const struct nvl_bench *bench, bool is
                     struct nvl_error *err)
 {
     struct nvl_probe_run run = {0};
+    nvl_autofree char *what =
+        nvl_xasprintf("round %zu of %u, %s", side->count + 1, bench->rounds, side->name);
 
+    nvl_verify_note(v, what);
     if (is_host)
         run_on_host(v, bench, &run);
     else

@@ -31,7 +31,7 @@ void nvl_cause_of_version(const struct nvl_verify *v, const char *path, const ch
     }
 }
 
-static const struct nvl_fix sync_packages = {"nvlxc driver sync (it says what brings the missing files)",
+static const struct nvl_fix sync_packages = {"nvlxc driver sync   # says what brings the missing files",
                                              NVL_FIX_THEN_RESTART},
                             other_driver = {"nvlxc doctor", NVL_FIX_ALL};
 

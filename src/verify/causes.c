@@ -91,7 +91,7 @@ static const struct known_cause nvml_causes[] = {
     {15, nvl_gpu_lost_cause, {nvl_gpu_lost_fix, NVL_FIX_ALL}},
     {16,
      "the GPU needs a reset",
-     {"nvidia-smi --gpu-reset -i 0, while nothing uses it; else reboot the host", NVL_FIX_ALL}},
+     {"while nothing uses it: nvidia-smi --gpu-reset -i 0\nor: reboot", NVL_FIX_ALL}},
     {17,
      "the nodes can be opened, but what answers behind them does not work with a GPU: the kernel module "
      "failed to initialize it, or another driver has the number",
@@ -126,9 +126,7 @@ void nvl_cause_of_nvml(const struct nvl_verify *v, int code, struct nvl_step *st
 }
 
 static const struct known_cause cuda_causes[] = {
-    {2,
-     "other programs use the GPU's memory",
-     {"nvidia-smi (on the host: it shows who uses it)", NVL_FIX_ALL}},
+    {2, "other programs use the GPU's memory", {"on the host, who uses it: nvidia-smi", NVL_FIX_ALL}},
     {34,
      "programs load a stub of libcuda, from a toolkit's `stubs` folder: it is only for linking",
      {"in the container: remove the stubs folder from LD_LIBRARY_PATH and /etc/ld.so.conf.d, then ldconfig",
@@ -138,7 +136,7 @@ static const struct known_cause cuda_causes[] = {
     {209, "this GPU is older than Maxwell: no kernel can be compiled for it", {NULL, NVL_FIX_ALL}},
     {214,
      "the GPU's memory has an error that could not be corrected",
-     {"nvidia-smi -q -d ECC\nreboot the host", NVL_FIX_ALL}},
+     {"nvidia-smi -q -d ECC\nreboot", NVL_FIX_ALL}},
     {218,
      "the PTX compiler rejects the kernel: libnvidia-ptxjitcompiler has another version than libcuda",
      {"nvlxc driver sync", NVL_FIX_THEN_RESTART}},
@@ -198,8 +196,8 @@ static void cause_unknown_cuda_error(const struct nvl_verify *v, struct nvl_step
     nvl_step_cause(step, "the nodes are right, so the module nvidia-uvm itself fails: it must be reloaded "
                          "after a suspend of the host");
     nvl_step_fix(step,
-                 "dmesg | grep -e NVRM -e Xid\nrmmod nvidia_uvm && modprobe nvidia-uvm (while nothing uses "
-                 "the GPU)\n%s",
+                 "journalctl -k -g 'NVRM|Xid'\nwhile nothing uses the GPU: rmmod nvidia_uvm && modprobe "
+                 "nvidia-uvm\n%s",
                  v->request->restart);
 }
 
@@ -237,8 +235,10 @@ void nvl_cause_of_cuda(const struct nvl_verify *v, int code, struct nvl_step *st
         nvl_step_cause(step,
                        "MIG mode is on and the GPU has no instance: the GPU as a whole cannot be used then");
         nvl_step_fix(step,
-                     "nvidia-smi mig -cgi 19 -C (creates instances; nvidia-smi mig -lgip lists the "
-                     "profiles)\nor nvidia-smi -mig 0\nnvlxc attach %s --gpu GPU",
+                     "which profiles there are: nvidia-smi mig -lgip\ncreate instances, here of profile 19: "
+                     "nvidia-smi mig "
+                     "-cgi 19 -C\nor leave MIG mode: nvidia-smi -mig 0\nthen with a name of nvlxc gpus "
+                     "--wide: nvlxc attach %s --gpu GPU",
                      v->request->name);
     } else if (code == 101) {
         if (!is_hidden(v, step))

@@ -1,5 +1,6 @@
 /* How verify and bench enter a container, and what they run there. */
 #include "verify/session.h"
+#include "container/commands.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,6 +42,22 @@ const char *nvl_verify_find(const struct nvl_verify *v, const char *const *paths
     return NULL;
 }
 
+void nvl_verify_note(const struct nvl_verify *v, const char *what)
+{
+    if (v->request->note != NULL)
+        v->request->note(v->request->note_data, what);
+}
+
+static void note_program(const struct nvl_verify *v, const char *const *argv)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
+
+    for (; *argv != NULL; argv++)
+        nvl_strv_push(&words, *argv);
+    nvl_autofree char *line = nvl_strv_join(&words, " "), *what = nvl_xasprintf("runs inside: %s", line);
+    nvl_verify_note(v, what);
+}
+
 /* With the user's own HOME, where programs look; nothing is left there (CUDA's cache is off). */
 static void run_inside(struct nvl_verify *v, const char *const *argv, int program,
                        const struct nvl_account *user, unsigned seconds, struct nvl_output *out)
@@ -53,6 +70,7 @@ static void run_inside(struct nvl_verify *v, const char *const *argv, int progra
         nvl_strv_push(&environment, v->environment.items[i]);
     nvl_strv_pushf(&environment, "HOME=%s", user != NULL ? user->home : "/root");
     nvl_strv_pushf(&environment, "USER=%s", user != NULL ? user->name : "root");
+    note_program(v, argv);
     nvl_inside_run(&v->inside, &command, out);
 }
 
@@ -188,7 +206,7 @@ static int check_ready(const struct nvl_container_facts *f, const struct nvl_ver
     if (!f->host->host.driver.loaded) {
         nvl_error_host(err, -ENODEV,
                        "NVIDIA's kernel module is not loaded on the host: no container can use a GPU");
-        nvl_error_hint(err, "nvlxc host shows why");
+        nvl_error_hint(err, "see why: nvlxc host");
         return -ENODEV;
     }
     if (!f->is_running) {
@@ -198,6 +216,11 @@ static int check_ready(const struct nvl_container_facts *f, const struct nvl_ver
     }
     if (f->init > 0 && f->rootfs.fd >= 0)
         return 0;
+    if (f->rootfs_code == -ETIMEDOUT) {
+        nvl_error_set(err, -ETIMEDOUT, "the file systems of container %s do not answer", f->name);
+        nvl_error_hint(err, "nvlxc doctor %s", request->name);
+        return err->code;
+    }
     if (f->init_error.code == 0)
         return nvl_error_set(err, -ESRCH, "container %s has just stopped, or runs without a root of its own",
                              f->name);
@@ -214,6 +237,10 @@ int nvl_verify_open(struct nvl_verify *v, const struct nvl_container_facts *fact
     int r = check_ready(facts, request, err);
     if (r == 0)
         r = nvl_inside_open(&v->inside, facts->host->root, facts->init, is_mapped, err);
+    if (r == -EBUSY) {
+        nvl_autofree char *unfreeze = nvl_container_unfreeze(facts->container);
+        nvl_error_hint(err, "%s", unfreeze);
+    }
     if (r == 0)
         r = find_verify_user(v, err);
     if (r < 0)

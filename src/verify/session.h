@@ -65,6 +65,8 @@ char *nvl_probe_run_ending(const struct nvl_verify *v, const struct nvl_probe_ru
 /* Runs a program of the container. */
 void nvl_verify_program(struct nvl_verify *v, const char *const *argv, const struct nvl_account *user,
                         unsigned seconds, struct nvl_output *out);
+/* Tells the request's function what runs now. */
+void nvl_verify_note(const struct nvl_verify *v, const char *what);
 unsigned nvl_verify_seconds(const struct nvl_verify *v, unsigned normally);
 /* The part after the first blank of a probe's text ("libcuda.so.1 /usr/lib/…"); "" if there is none. */
 const char *nvl_probe_second(const char *text);

@@ -1,6 +1,7 @@
 /* verify: the order of the steps. */
 #include "verify/verify.h"
 
+#include "container/hook_environment.h"
 #include "verify/parts.h"
 #include "doctor/container/shared.h"
 #include "doctor/facts.h"
@@ -35,12 +36,30 @@ static void fail_broken(struct nvl_verify *v, const char *devices, const struct 
         nvl_step_fix(step, "%s", fix);
 }
 
+/* attach refuses such a config; it may have come later, or with lines by hand. */
+static void judge_environment(struct nvl_verify *v)
+{
+    nvl_auto(nvl_hook_dangers_clear) struct nvl_hook_dangers dangers = {0};
+    const struct nvl_container_facts *f = v->facts;
+
+    nvl_hook_dangers_find(f->host->root, f->container, &f->effective, &dangers);
+    for (size_t i = 0; i < dangers.count; i++) {
+        struct nvl_step *step =
+            nvl_step_add(v, "environment", NVL_STEP_FAIL, "its config %s", dangers.items[i].why);
+        nvl_step_cause(step,
+                       "LXC sets that for the host's shell that runs its hooks, which can run code of its "
+                       "image on the host");
+        nvl_step_fix(step, "%s", nvl_hook_danger_fix);
+    }
+}
+
 /* False if the container was given nothing: then there is nothing to try. */
 static bool judge_grant(struct nvl_verify *v)
 {
     const struct nvl_container_facts *f = v->facts;
 
     nvl_step_add(v, "running", NVL_STEP_PASS, "init is process %d of the host", (int)f->init);
+    judge_environment(v);
     v->capabilities = f->has_grant ? f->grant.capabilities : NVL_CAP_ALL;
     if (f->has_grant && f->grant.devices != NVL_DEVICES_VOID) {
         nvl_autofree char *devices = nvl_grant_devices(&f->grant),

@@ -15,6 +15,9 @@ struct nvl_verify_request {
     unsigned seconds;     /* limit for each command; 0: each command's own */
     const char *name;     /* the container's, quoted for a shell */
     const char *start, *restart; /* the host's commands that start and restart the container */
+    /* Told what runs now, for whoever waits; may be NULL. */
+    void (*note)(void *data, const char *what);
+    void *note_data;
 };
 
 /* The names that --workload takes; ends with NULL. */

@@ -4,12 +4,15 @@
 #include <stdio.h>
 
 #include "plan/diff.h"
+#include "base/fix.h"
 #include "base/printable.h"
 #include "base/paths.h"
 #include "container/holding.h"
 #include "attach/delivery_check.h"
 #include "cli/bundle_step.h"
+#include "cli/ask.h"
 #include "cli/command.h"
+#include "cli/globals.h"
 #include "container/owned_lines.h"
 #include "cli/live_step.h"
 #include "attach/request.h"
@@ -28,17 +31,29 @@ struct attach_values {
 
 static const struct nvl_option attach_options[] = {
     {"--gpu", "SEL", "index, UUID, PCI, MIG device, all, none; repeatable", NVL_OPTION_LIST,
-     offsetof(struct attach_values, gpus)},
-    {"--capabilities", "LIST", "what its programs may do (default: compute,utility)", NVL_OPTION_STRING,
-     offsetof(struct attach_values, capabilities)},
+     offsetof(struct attach_values, gpus), .default_value = "the only one", .values = nvl_gpu_values},
+    {"--capabilities", "LIST", "what its programs may do", NVL_OPTION_STRING,
+     offsetof(struct attach_values, capabilities), .default_value = "compute,utility",
+     .values = nvl_capability_values, .has_commas = true},
     {"--workload", "NAME", "add the capabilities of this template", NVL_OPTION_STRING,
-     offsetof(struct attach_values, workload)},
-    {"--nodes", "WAY", "who adds device nodes: hook (default), dev or static", NVL_OPTION_STRING,
-     offsetof(struct attach_values, nodes)},
-    {"--libraries", "WAY", "the driver's files: bundle (default), host or none", NVL_OPTION_STRING,
-     offsetof(struct attach_values, libraries)},
-    {"--with", "LIST", "also mps, persistenced, fabricmanager, gdrcopy, imex=N", NVL_OPTION_LIST,
-     offsetof(struct attach_values, with)},
+     offsetof(struct attach_values, workload), .values = "@templates"},
+    {"--nodes", "WAY", "who adds device nodes", NVL_OPTION_STRING, offsetof(struct attach_values, nodes),
+     .default_value = "hook",
+     .values = "hook\tthe start hook binds them at each start\n"
+               "dev\tProxmox makes them, by dev[n] entries\n"
+               "static\tmount entries name them as they are today"},
+    {"--libraries", "WAY", "the driver's files", NVL_OPTION_STRING, offsetof(struct attach_values, libraries),
+     .default_value = "bundle",
+     .values = "bundle\tthose of the driver that is loaded at each start\n"
+               "host\tthe host's whole library folder\n"
+               "none\tthe container has its own"},
+    {"--with", "LIST", "what else it gets", NVL_OPTION_LIST, offsetof(struct attach_values, with),
+     .values = "mps\tthe Multi-Process Service\n"
+               "persistenced\tthe socket of nvidia-persistenced\n"
+               "fabricmanager\tthe socket of the fabric manager\n"
+               "gdrcopy\tthe node of gdrdrv\n"
+               "imex=0\tan IMEX channel, by its number",
+     .has_commas = true},
     {"--required", NULL, "refuse to start the container without its grant", NVL_OPTION_FLAG,
      offsetof(struct attach_values, required)},
     {"--cdi", NULL, "keep a CDI specification in it, for Docker and podman there", NVL_OPTION_FLAG,
@@ -117,31 +132,29 @@ static void warn_about_strays(struct attach *a)
     nvl_strv_pushf(&a->warnings,
                    "NVIDIA lines after the [section] have no effect and come back with a rollback: %s; to "
                    "remove them: nvlxc detach %s && nvlxc attach %s --replace",
-                   list, a->target.name, a->target.name);
+                   list, a->target.word, a->target.word);
 }
 
 /* Adds what --capabilities names to what the workload needs. */
-static int take_workload(const struct nvl_context *ctx, const struct attach_values *values, struct attach *a,
-                         struct nvl_error *err)
+static int take_workload(const struct attach_values *values, struct attach *a, struct nvl_error *err)
 {
     struct nvl_template nvl_auto(nvl_template_clear) t = {0};
 
     if (values->workload == NULL)
         return 0;
-    int r = nvl_template_find(&ctx->root, values->workload, &t, err);
+    int r = nvl_template_find(NULL, values->workload, &t, err);
     if (r < 0)
         return nvl_error_prefix(err, "--workload");
     a->grant.capabilities = t.capabilities | (values->capabilities != NULL ? a->grant.capabilities : 0);
     return 0;
 }
 
-static int parse_request(const struct nvl_context *ctx, const struct attach_values *values, struct attach *a,
-                         struct nvl_error *err)
+static int parse_request(const struct attach_values *values, struct attach *a, struct nvl_error *err)
 {
     int r = nvl_request_parse(&values->gpus, values->capabilities, values->required, &a->grant, err);
 
     if (r == 0)
-        r = take_workload(ctx, values, a, err);
+        r = take_workload(values, a, err);
     a->grant.delivery.exclusive = values->exclusive;
     a->grant.delivery.cdi = values->cdi;
     return r < 0
@@ -164,7 +177,9 @@ static int resolve_request(const struct nvl_context *ctx, const char *name,
         adopt(values, a);
     else
         warn_about_strays(a);
-    r = nvl_request_resolve(&a->host, &a->grant, err);
+    r = nvl_choose_gpu(ctx, &a->host, &a->grant, err);
+    if (r == 0)
+        r = nvl_request_resolve(&a->host, &a->grant, err);
     if (r == 0)
         nvl_grant_resolve(&a->grant, &a->host, &a->resolved);
     return r;
@@ -183,21 +198,12 @@ static void find_obstacles(const struct attach *a, const char *text, size_t len,
     nvl_diagnose_start(&a->host, &a->target, &config, obstacles);
 }
 
-/* The lines of a text as one. */
-static char *join_lines(const char *text)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0};
-
-    nvl_strv_split(&lines, text != NULL ? text : "", "\n");
-    return nvl_strv_join(&lines, "; ");
-}
-
 static int refuse_start(const struct attach *a, const struct nvl_finding *f, struct nvl_error *err)
 {
-    nvl_autofree char *evidence = join_lines(f->evidence), *fix = join_lines(f->fix);
+    nvl_autofree char *evidence = nvl_fix_in_line(f->evidence);
 
     nvl_error_set(err, -EEXIST, "%s: with this grant, %s (%s)", a->target.name, f->title, evidence);
-    nvl_error_hint(err, "%s; then attach again", fix);
+    nvl_error_hint(err, "%s\nthen attach again", f->fix != NULL ? f->fix : "remove what stops it");
     return -EEXIST;
 }
 
@@ -216,7 +222,7 @@ static int check_start(struct attach *a, bool force, struct nvl_error *err)
     if (stopper != NULL && !force)
         return refuse_start(a, stopper, err);
     if (was != NULL && nvl_find_stopper(&a->obstacles) == NULL) {
-        nvl_autofree char *evidence = join_lines(was->evidence);
+        nvl_autofree char *evidence = nvl_fix_in_line(was->evidence);
         nvl_strv_pushf(&a->warnings, "%s did not start before: %s (%s); the new lines mend that",
                        a->target.name, was->title, evidence);
     }
@@ -227,7 +233,7 @@ static int check_start(struct attach *a, bool force, struct nvl_error *err)
 static int prepare_attach(const struct nvl_context *ctx, const char *name, const struct attach_values *values,
                           struct attach *a, struct nvl_error *err)
 {
-    int r = parse_request(ctx, values, a, err);
+    int r = parse_request(values, a, err);
 
     if (r == 0)
         r = resolve_request(ctx, name, values, a, err);
@@ -252,7 +258,25 @@ static int prepare_attach(const struct nvl_context *ctx, const char *name, const
         nvl_replaced_list(&ctx->root, &a->target.effective, &a->grant, &a->resolved,
                           a->places.rules.count > 0, &a->replaced, &a->instead);
     r = nvl_plan_attach(&a->target.config, &a->grant, &a->places, values->replace, &a->plan, err);
+    if (r == -EEXIST)
+        nvl_error_hint(err, "what nvlxc would write in their place: nvlxc attach %s --replace --dry-run",
+                       a->target.word);
     return r == 0 ? check_start(a, values->force, err) : r;
+}
+
+/* "220: …", with the name as the title. */
+static void say_of(const struct nvl_context *ctx, const struct attach *a, const char *fmt, ...)
+    NVL_PRINTF(3, 4);
+static void say_of(const struct nvl_context *ctx, const struct attach *a, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    nvl_autofree char *text = nvl_xvasprintf(fmt, ap);
+    va_end(ap);
+    nvl_autofree char *first = nvl_xasprintf("%s: ", a->target.name);
+    nvl_say_spans(ctx, (struct nvl_span){NVL_TITLE, first}, (const struct nvl_span[]){{NVL_PLAIN, text}, {0}},
+                  true);
 }
 
 static void say_granted(const struct nvl_context *ctx, const struct attach *a)
@@ -263,15 +287,23 @@ static void say_granted(const struct nvl_context *ctx, const struct attach *a)
         const struct nvl_resolved_gpu *g = &a->resolved.gpus[i];
         nvl_autofree char *text = nvl_gpu_text(g->gpu);
         if (g->mig != NULL)
-            nvl_say(ctx, "%s: MIG device %u/%u of %s", a->target.name, g->mig->gi, g->mig->ci, text);
+            say_of(ctx, a, "MIG device %u/%u of %s", g->mig->gi, g->mig->ci, text);
         else
-            nvl_say(ctx, "%s: %s", a->target.name, text);
+            say_of(ctx, a, "%s", text);
     }
     if (a->grant.devices == NVL_DEVICES_NONE)
-        nvl_say(ctx, "%s: the driver, but no GPU", a->target.name);
+        say_of(ctx, a, "the driver, but no GPU");
     nvl_autofree char *ways = nvl_grant_ways_text(&a->grant);
-    nvl_say(ctx, "%s: capabilities %s%s%s", a->target.name, words,
-            a->grant.delivery.required ? "; required: the container does not start without them" : "", ways);
+    say_of(ctx, a, "capabilities %s%s%s", words,
+           a->grant.delivery.required ? "; required: the container does not start without them" : "", ways);
+}
+
+/* The config's line stays one; what takes its place follows it if the terminal is too narrow for both. */
+static void say_instead(const struct nvl_context *ctx, const char *line, const char *instead)
+{
+    bool is_long = nvl_is_on_terminal() && strlen(line) + strlen(instead) + 6 > nvl_columns();
+
+    nvl_say(ctx, "  %s%s-> %s", line, is_long ? "\n    " : " ", instead);
 }
 
 static void say_replaced(const struct nvl_context *ctx, const struct attach *a, bool dry_run)
@@ -279,12 +311,12 @@ static void say_replaced(const struct nvl_context *ctx, const struct attach *a, 
     size_t n = a->replaced.count;
 
     if (n > 0)
-        nvl_say(ctx,
-                "%s: %s %zu line%s about NVIDIA that nvlxc did not write; `nvlxc detach` restores the config "
-                "without a GPU, not these lines:",
-                a->target.name, dry_run ? "would remove" : "removed", n, n == 1 ? "" : "s");
+        say_of(ctx, a,
+               "%s %zu line%s about NVIDIA that nvlxc did not write; `nvlxc detach` restores the config "
+               "without a GPU, not these lines:",
+               dry_run ? "would remove" : "removed", n, n == 1 ? "" : "s");
     for (size_t i = 0; i < n; i++)
-        nvl_say(ctx, "  %s -> %s", a->replaced.items[i], a->instead.items[i]);
+        say_instead(ctx, a->replaced.items[i], a->instead.items[i]);
 }
 
 /* Each line in one of its own, to be read and pasted. */
@@ -295,6 +327,22 @@ static void add_lines(struct nvl_buf *b, const char *text)
     nvl_strv_split(&lines, text != NULL ? text : "", "\n");
     for (size_t i = 0; i < lines.count; i++)
         nvl_buf_addf(b, "\n    %s", lines.items[i]);
+}
+
+/* As nvl_warn does: what four blanks begin stays one line. */
+static void say_note(const struct nvl_context *ctx, const char *text)
+{
+    const char *line;
+    size_t pos = 0, len;
+
+    while (nvl_next_line(text, strlen(text), &pos, &line, &len)) {
+        size_t blanks = strspn(line, " ");
+        nvl_autofree char *first = nvl_xstrndup(line, blanks);
+        if (blanks >= 4)
+            nvl_say(ctx, "%.*s", (int)len, line);
+        else
+            nvl_say_fact(ctx, first, "%.*s", (int)(len - blanks), line + blanks);
+    }
 }
 
 static void say_obstacle(const struct nvl_context *ctx, const struct attach *a, const struct nvl_finding *f)
@@ -309,7 +357,7 @@ static void say_obstacle(const struct nvl_context *ctx, const struct attach *a, 
         nvl_buf_addf(&text, "\n  fix:");
     add_lines(&text, f->fix);
     if (f->severity == NVL_SEVERITY_NOTE)
-        nvl_say(ctx, "%s", text.data);
+        say_note(ctx, text.data);
     else
         nvl_warn("%s", text.data);
 }
@@ -319,41 +367,38 @@ static void say_when(const struct nvl_context *ctx, const struct attach *a)
     if (nvl_find_stopper(&a->obstacles) != NULL) {
         nvl_say(ctx, "the container gets it once it starts: see the warnings");
     } else if (!nvl_container_is_running(&ctx->root, a->target.container)) {
-        nvl_say(ctx, "the container gets it at its next start");
+        nvl_autofree char *start = nvl_container_start(a->target.container);
+        nvl_say_fact(ctx, "", "the container gets it at its next start: %s", start);
     } else if (!a->live.asked_for) {
         nvl_autofree char *restart = nvl_container_restart(a->target.container);
-        nvl_say(ctx, "the container is running; restart it: %s; or run this again with --live", restart);
+        nvl_say_fact(ctx, "", "the container is running; restart it: %s; or run this again with --live",
+                     restart);
     }
+    nvl_say_fact(ctx, "", "then try it from inside: nvlxc verify %s", a->target.word);
 }
 
 static void print_attach_json(const struct attach *a, bool dry_run)
 {
     nvl_autofree char *diff =
         dry_run ? nvl_plan_diff(a->target.container, &a->target.config, &a->plan) : NULL;
-    nvl_autofree char *with = nvl_with_format(&a->grant.delivery);
 
     nvl_print_json(json_pack(
-        "{s:o,s:b,s:b,s:o,s:o,s:o,s:o,s:s,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o,s:o}", "container",
-        nvl_json_text(a->target.name), "changed", (int)a->plan.changes, "starts",
-        (int)(nvl_find_stopper(&a->obstacles) == NULL), "obstacles", nvl_json_obstacles(&a->obstacles),
-        "bundle", nvl_json_string(nvl_bundle_state_name(a->bundle)), "devices", nvl_json_devices(&a->grant),
-        "capabilities", nvl_json_capabilities(a->grant.capabilities), "nodes",
-        nvl_nodes_mode_name(a->grant.delivery.nodes), "libraries",
-        nvl_libraries_mode_name(a->grant.delivery.libraries), "with", with, "exclusive",
-        (int)a->grant.delivery.exclusive, "rules", nvl_json_strings(&a->places.rules), "replaced",
-        (json_int_t)a->replaced.count, "replaced_lines", nvl_json_replaced(&a->replaced, &a->instead), "diff",
-        dry_run ? nvl_json_text(diff) : json_null(), "live", nvl_live_step_json(&a->live), "warnings",
-        nvl_json_strings(&a->warnings)));
+        "{s:o,s:b,s:b,s:o,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "container", nvl_json_text(a->target.name),
+        "dry_run", (int)dry_run, "changed", (int)a->plan.changes, "grant", nvl_json_grant(&a->grant),
+        "starts", (int)(nvl_find_stopper(&a->obstacles) == NULL), "findings",
+        nvl_json_findings(&a->obstacles), "bundle_state", nvl_json_string(nvl_bundle_state_name(a->bundle)),
+        "new_rules", nvl_json_strings(&a->places.rules), "replaced",
+        nvl_json_replaced(&a->replaced, &a->instead), "diff", dry_run ? nvl_json_text(diff) : json_null(),
+        "live", nvl_live_step_json(&a->live), "warnings", nvl_json_strings(&a->warnings)));
 }
 
 static void tell(const struct nvl_context *ctx, const struct attach *a, bool dry_run)
 {
     if (!a->plan.changes) {
-        nvl_say(ctx, "%s: already attached, nothing to change", a->target.name);
+        say_of(ctx, a, "already attached, nothing to change");
     } else if (dry_run) {
         nvl_autofree char *diff = nvl_plan_diff(a->target.container, &a->target.config, &a->plan);
-        if (!ctx->quiet && !ctx->json)
-            fputs(nvl_make_printable(diff), stdout);
+        nvl_say_diff(ctx, "", diff);
         say_replaced(ctx, a, true);
     } else {
         say_granted(ctx, a);
@@ -384,7 +429,9 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
     struct attach_values *values = data;
     struct attach nvl_auto(attach_clear) a = {0};
 
-    int r = attach_config(ctx, arguments->items[0], values, &a, err);
+    nvl_autofree char *chosen = arguments->count == 0 ? nvl_choose_container(ctx, err) : NULL;
+    const char *name = arguments->count > 0 ? arguments->items[0] : chosen;
+    int r = name != NULL ? attach_config(ctx, name, values, &a, err) : err->code;
     nvl_strv_clear(&values->gpus);
     nvl_strv_clear(&values->with);
     if (r < 0)
@@ -405,21 +452,32 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
     return a.bundle == NVL_BUNDLE_MISSING ? NVL_EXIT_FAILED : nvl_live_step_exit(&a.live);
 }
 
+static const struct nvl_example attach_examples[] = {
+    {"attach 101", "the host's only GPU, for instance for Ollama in Proxmox CT 101"},
+    {"attach 101 --gpu 1 --live", "the second GPU, now, while the CT runs"},
+    {"attach media --workload jellyfin --dry-run",
+     "what would change in the config of the LXC container media"},
+    {"attach ml --gpu MIG-GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689/1/0",
+     "one MIG device, as 'nvlxc gpus' names it"},
+    {"attach 101 --replace --dry-run", "what would take the place of a recipe's lines by hand"},
+    {0},
+};
+
 const struct nvl_command nvl_cmd_attach = {
     .name = "attach",
     .arguments = "CT",
     .summary = "give GPUs to a container",
     .details = "CT is a Proxmox CTID or the name of an LXC container; if several containers\n"
                "share a name, add the owner: pve/220, root/web, alice/web. Without --gpu, attach\n"
-               "gives the host's only GPU. It writes UUIDs, so the grant stays with its GPU when\n"
+               "gives the host's only GPU. On a terminal it asks for what is missing: the\n"
+               "container, or which of several GPUs. It writes UUIDs, so the grant stays with its GPU when\n"
                "cards change places.\n"
                "\n"
                "A running container gets the GPU at its next start. With --live it gets nodes,\n"
                "driver and rules now, as its next start would add them, and loses the nodes of\n"
                "an earlier grant. Restart programs that run already so that they use the GPU.\n"
                "\n"
-               "--capabilities takes compute, utility, video, graphics, display, ngx and\n"
-               "compat32, separated by commas, or all. `nvlxc template` lists the workloads.\n"
+               "LIST is words with commas between. `nvlxc template` lists the workloads.\n"
                "\n"
                "--nodes hook: the start hook binds the nodes. --nodes dev: Proxmox's own dev[n]\n"
                "entries; a CT does not start while one of their nodes is missing on the host.\n"
@@ -440,8 +498,9 @@ const struct nvl_command nvl_cmd_attach = {
                "entries, LXC's nvidia hook, even if it landed in a snapshot's section. What\n"
                "these lines grant is the default for this attach. detach later restores the\n"
                "config without a GPU, not these lines: keep a copy, or check --dry-run first.",
-    .min_arguments = 1,
+    .examples = attach_examples,
     .max_arguments = 1,
+    .argument_values = "@containers",
     .options = attach_options,
     .values_size = sizeof(struct attach_values),
     .run = run_attach,

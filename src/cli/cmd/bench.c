@@ -6,18 +6,19 @@
 #include "verify/bench.h"
 #include "verify/verify.h"
 #include "cli/command.h"
+#include "cli/progress.h"
 #include "container/commands.h"
 #include "cli/table.h"
 
-#define ROUNDS 5u
+#define ROUNDS "5"
 
 struct bench_values {
     const char *rounds, *target;
 };
 
 static const struct nvl_option bench_options[] = {
-    {"--rounds", "N", "measurements on each side, for the median (default: 5)", NVL_OPTION_STRING,
-     offsetof(struct bench_values, rounds)},
+    {"--rounds", "N", "measurements on each side, for the median", NVL_OPTION_STRING,
+     offsetof(struct bench_values, rounds), .default_value = ROUNDS},
     {"--target", "RATIO", "exit 1 if any ratio is lower, for example 0.99", NVL_OPTION_STRING,
      offsetof(struct bench_values, target)},
     {0},
@@ -41,11 +42,12 @@ static bool parse_ratio(const char *text, double *ratio)
 static int read_bench_request(const struct bench_values *values, struct bench_request *request,
                               struct nvl_error *err)
 {
-    uint64_t rounds = ROUNDS;
+    const char *asked = values->rounds != NULL ? values->rounds : ROUNDS;
+    uint64_t rounds;
 
     *request = (struct bench_request){0};
-    if (values->rounds != NULL && (nvl_parse_uint(values->rounds, 10, 99, &rounds) < 0 || rounds == 0))
-        return nvl_error_usage(err, "--rounds takes 1 to 99, not '%s'", values->rounds);
+    if (nvl_parse_uint(asked, 10, 99, &rounds) < 0 || rounds == 0)
+        return nvl_error_usage(err, "--rounds takes 1 to 99, not '%s'", asked);
     if (values->target != NULL && !parse_ratio(values->target, &request->target))
         return nvl_error_usage(err, "--target takes a ratio above 0 and up to 2, like 0.99, not '%s'",
                                values->target);
@@ -71,14 +73,14 @@ static void print_bench_json(const char *name, const struct bench_request *reque
     for (size_t i = 0; i < NVL_BENCH_MEASURES; i++) {
         const struct nvl_bench_measure *m = &bench->measures[i];
         json_array_append_new(measures,
-                              json_pack("{s:s,s:s,s:f,s:f,s:f}", "id", m->id, "unit", m->unit, "host",
-                                        m->host, "container", m->container, "ratio", m->ratio));
+                              json_pack("{s:s,s:s,s:f,s:f,s:f}", "id", m->id, "unit", m->unit, "on_host",
+                                        m->host, "in_container", m->container, "ratio", m->ratio));
     }
-    nvl_print_json(json_pack("{s:o,s:o,s:s,s:i,s:o,s:s,s:f,s:o}", "container", nvl_json_string(name), "gpu",
-                             nvl_json_string(bench->gpu), "uuid", bench->uuid, "rounds", (int)bench->rounds,
-                             "target", request->target > 0 ? json_real(request->target) : json_null(),
-                             "lowest", lowest(bench)->id, "lowest_ratio", lowest(bench)->ratio, "measures",
-                             measures));
+    nvl_print_json(json_pack("{s:o,s:{s:o,s:s},s:i,s:o,s:s,s:f,s:o}", "container", nvl_json_string(name),
+                             "gpu", "model", nvl_json_string(bench->gpu), "uuid", bench->uuid, "rounds",
+                             (int)bench->rounds, "target",
+                             request->target > 0 ? json_real(request->target) : json_null(), "lowest",
+                             lowest(bench)->id, "lowest_ratio", lowest(bench)->ratio, "measures", measures));
 }
 
 /* Three significant digits if there are as many; then the unit. */
@@ -104,12 +106,12 @@ static void print_bench_table(const struct nvl_context *ctx, const char *name,
     nvl_table_print(table, stdout);
     nvl_table_free(table);
     printf("\n");
-    nvl_say(ctx, "%s in %s, medians of %u rounds; a ratio of 1 is the host's own speed.", bench->gpu, name,
-            bench->rounds);
+    nvl_say_fact(ctx, "", "%s in %s, medians of %u rounds; a ratio of 1 is the host's own speed.", bench->gpu,
+                 name, bench->rounds);
     nvl_say(ctx, "The lowest ratio is %.3f: %s.", low->ratio, low->title);
     if (request->target > 0)
-        nvl_say(ctx, "The target of %g is %s.", request->target,
-                low->ratio < request->target ? "missed" : "met");
+        nvl_say_styled(ctx, low->ratio < request->target ? NVL_WRONG : NVL_GOOD, "The target of %g is %s.",
+                       request->target, low->ratio < request->target ? "missed" : "met");
 }
 
 static int bench_container(const struct nvl_context *ctx, const char *name,
@@ -123,8 +125,13 @@ static int bench_container(const struct nvl_context *ctx, const char *name,
     if (r < 0)
         return r;
     nvl_autofree char *start = nvl_container_start(facts.container), *word = nvl_shell_word(facts.name);
-    const struct nvl_verify_request inside = {.command = "bench", .name = word, .start = start};
+    const struct nvl_verify_request inside = {.command = "bench",
+                                              .name = word,
+                                              .start = start,
+                                              .note = nvl_progress_note,
+                                              .note_data = (void *)(uintptr_t)ctx};
     r = nvl_bench(&facts, &inside, request->rounds, &bench, err);
+    nvl_progress_end();
     if (r < 0)
         return r;
     if (ctx->json)
@@ -143,14 +150,24 @@ static int run_bench(struct nvl_context *ctx, const struct nvl_strv *arguments, 
     return r < 0 ? r : bench_container(ctx, arguments->items[0], &request, err);
 }
 
+static const struct nvl_example bench_examples[] = {
+    {"bench 101", "five rounds, about 20 seconds"},
+    {"bench 101 --rounds 15 --target 0.99", "exit 1 if CT 101 is more than 1 % slower"},
+    {"--json bench 101 | jq .lowest_ratio", "the lowest ratio, for a script"},
+    {0},
+};
+
 const struct nvl_command nvl_cmd_bench = {
     .name = "bench",
     .arguments = "CT",
+    .group = NVL_GROUP_WATCH,
     .summary = "compare CUDA speed in a running container with the host",
     .details = "Both sides run the same CUDA work on the container's first GPU. It exits 1 if a\n"
                "ratio is below --target.",
+    .examples = bench_examples,
     .min_arguments = 1,
     .max_arguments = 1,
+    .argument_values = "@granted",
     .options = bench_options,
     .values_size = sizeof(struct bench_values),
     .run = run_bench,

@@ -1,14 +1,16 @@
 /* nvlxc capture: the facts of this host as a tar file, for a bug report or as a fixture host. */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/paths.h"
 #include "base/run.h"
 #include "bundle/manifest.h"
 #include "cli/command.h"
+#include "cli/progress.h"
 #include "driver/origin.h"
 #include "host/capture.h"
 #include "host/modprobe.h"
@@ -299,30 +301,61 @@ static int copy_driver_place(const struct nvl_root *root, int dirfd, struct nvl_
     return r;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+/* ---- the tree that becomes the archive ---- */
+
+#define TREE_PREFIX "nvlxc-capture."
+
+/* A folder of its own in the folder for temporary files; a lock on it says that it is in use. */
+struct capture_tree {
+    char *above, *path;
+    int fd;
+};
+
+static void remove_tree(struct capture_tree *tree)
 {
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
+    if (tree->path != NULL)
+        nvl_folder_remove(AT_FDCWD, tree->path);
+    if (tree->fd >= 0)
+        close(tree->fd);
+    free(tree->path);
+    free(tree->above);
 }
 
-static void remove_tree(char **dir)
+/* One that a killed capture of this user left. */
+static void sweep_tree(void *data, const char *name)
 {
-    if (*dir != NULL)
-        nftw(*dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-    free(*dir);
+    const int *above = data;
+    struct stat st;
+
+    if (!nvl_has_prefix(name, TREE_PREFIX))
+        return;
+    nvl_autofd int fd = openat(*above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        nvl_folder_remove(*above, name);
 }
 
-static int make_tree(char **dir, struct nvl_error *err)
+static void sweep_trees(const char *folder)
+{
+    nvl_autofd int above = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const struct nvl_root root = nvl_root_borrow(above);
+
+    if (above >= 0)
+        nvl_root_each(&root, "/", sweep_tree, &above);
+}
+
+static int make_tree(struct capture_tree *tree, struct nvl_error *err)
 {
     const char *tmp = getenv("TMPDIR");
-    nvl_autofree char *path =
-        nvl_xasprintf("%s/nvlxc-capture.XXXXXX", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
 
+    tree->above = nvl_xstrdup(tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
+    sweep_trees(tree->above);
+    nvl_autofree char *path = nvl_xasprintf("%s/" TREE_PREFIX "XXXXXX", tree->above);
     if (mkdtemp(path) == NULL)
         return nvl_error_errno(err, -errno, "cannot make a temporary folder %s", path);
-    *dir = TAKE_PTR(path);
+    tree->path = TAKE_PTR(path);
+    tree->fd = open(tree->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (tree->fd < 0 || flock(tree->fd, LOCK_EX | LOCK_NB) < 0)
+        return nvl_error_errno(err, -errno, "cannot open %s", tree->path);
     return 0;
 }
 
@@ -369,12 +402,29 @@ static int refuse_existing(const char *file, struct nvl_error *err)
     return -EEXIST;
 }
 
-static int create(const char *file, struct nvl_error *err)
+/* Without a name until it is complete, where the file system can do that. */
+static int create(const char *file, bool *has_name, struct nvl_error *err)
 {
-    int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    const char *slash = strrchr(file, '/');
+    nvl_autofree char *folder =
+        slash != NULL ? nvl_xstrndup(file, (size_t)(slash - file) + 1) : nvl_xstrdup(".");
+    int fd = open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0644);
 
+    *has_name = fd < 0;
+    if (fd < 0)
+        fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd >= 0)
         return fd;
+    return errno == EEXIST ? refuse_existing(file, err)
+                           : nvl_error_errno(err, -errno, "cannot create %s", file);
+}
+
+static int give_name(int fd, const char *file, struct nvl_error *err)
+{
+    nvl_autofree char *path = nvl_xasprintf("/proc/self/fd/%d", fd);
+
+    if (linkat(AT_FDCWD, path, AT_FDCWD, file, AT_SYMLINK_FOLLOW) == 0)
+        return 0;
     return errno == EEXIST ? refuse_existing(file, err)
                            : nvl_error_errno(err, -errno, "cannot create %s", file);
 }
@@ -455,14 +505,17 @@ static int capture(const struct nvl_root *root, const char *dir, struct nvl_erro
 /* The file appears complete, or not at all. */
 static int write_archive(const char *file, const char *dir, struct stat *st, struct nvl_error *err)
 {
-    nvl_autofd int fd = create(file, err);
+    bool has_name;
+    nvl_autofd int fd = create(file, &has_name, err);
 
     if (fd < 0)
         return fd;
     int r = run_tar(dir, is_compressed(file), fd, err);
     if (r >= 0 && (fsync(fd) < 0 || fstat(fd, st) < 0))
         r = nvl_error_errno(err, -errno, "cannot write %s", file);
-    if (r < 0)
+    if (r >= 0 && !has_name)
+        r = give_name(fd, file, err);
+    if (r < 0 && has_name)
         unlink(file);
     return r;
 }
@@ -471,33 +524,46 @@ static int run_capture(struct nvl_context *ctx, const struct nvl_strv *arguments
                        struct nvl_error *err)
 {
     const char *file = arguments->items[0];
-    nvl_auto(remove_tree) char *dir = NULL;
+    nvl_auto(remove_tree) struct capture_tree tree = {.fd = -1};
     struct stat st;
     char size[16];
 
     (void)values;
     if (access(file, F_OK) == 0) /* fails before the work is done; create() decides */
         return refuse_existing(file, err);
-    int r = make_tree(&dir, err);
+    nvl_progress(ctx, "reads the host");
+    int r = make_tree(&tree, err);
     if (r >= 0)
-        r = capture(&ctx->root, dir, err);
+        r = capture(&ctx->root, tree.path, err);
+    nvl_progress(ctx, "writes %s", file);
     if (r >= 0)
-        r = write_archive(file, dir, &st, err);
+        r = write_archive(file, tree.path, &st, err);
+    nvl_progress_end();
     if (r < 0)
         return r;
     if (ctx->json)
-        return nvl_print_json(json_pack("{s:s,s:I}", "file", file, "bytes", (json_int_t)st.st_size));
+        return nvl_print_json(json_pack("{s:s,s:I}", "path", file, "bytes", (json_int_t)st.st_size));
     nvl_format_size((uint64_t)st.st_size, size, sizeof size);
-    nvl_say(ctx, "%s (%s): what nvlxc reads of this host's GPUs, driver, device nodes and library names.",
-            file, size);
-    nvl_say(ctx, "It contains the UUID of each GPU, but no serial number and no container's config.");
-    nvl_say(ctx, "To use it, unpack it into a folder: nvlxc --root FOLDER gpus");
+    nvl_say_fact(ctx, "",
+                 "%s (%s): what nvlxc reads of this host's GPUs, driver, device nodes and library names.",
+                 file, size);
+    nvl_say_fact(ctx, "",
+                 "It contains the UUID of each GPU, but no serial number and no container's config.");
+    nvl_say_fact(ctx, "", "To use it, unpack it into a folder: nvlxc --root FOLDER gpus");
     return NVL_EXIT_OK;
 }
+
+static const struct nvl_example capture_examples[] = {
+    {"capture host.tgz", "the file that belongs to a bug report"},
+    {"capture /tmp/host.tar", "the same, not compressed, to look through it before"},
+    {"--root /tmp/host doctor", "what doctor says about a host that is unpacked there"},
+    {0},
+};
 
 const struct nvl_command nvl_cmd_capture = {
     .name = "capture",
     .arguments = "FILE",
+    .group = NVL_GROUP_PROGRAMS,
     .summary = "write this host's facts to a tar file for a bug report",
     .details = "The file holds what nvlxc reads of the host: the driver's files in /proc, the\n"
                "GPUs in sysfs, the names of device nodes, libraries, modules and firmware, and\n"
@@ -506,7 +572,9 @@ const struct nvl_command nvl_cmd_capture = {
                "in .gz or .tgz, it is compressed. An existing FILE is not overwritten.\n"
                "\n"
                "Unpack it into a folder: `nvlxc --root FOLDER` shows that host on any machine.",
+    .examples = capture_examples,
     .min_arguments = 1,
     .max_arguments = 1,
+    .argument_values = "@files",
     .run = run_capture,
 };

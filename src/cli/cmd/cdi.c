@@ -6,6 +6,7 @@
 #include "cdi/make.h"
 #include "cdi/host_file.h"
 #include "cli/command.h"
+#include "cli/globals.h"
 #include "base/output_file.h"
 
 struct cdi_values {
@@ -13,10 +14,11 @@ struct cdi_values {
 };
 
 static const struct nvl_option cdi_options[] = {
-    {"--capabilities", "LIST", "not with CT (default: compute,utility)", NVL_OPTION_STRING,
-     offsetof(struct cdi_values, capabilities)},
+    {"--capabilities", "LIST", "without CT: what the containers may do", NVL_OPTION_STRING,
+     offsetof(struct cdi_values, capabilities), .default_value = "compute,utility",
+     .values = nvl_capability_values, .has_commas = true},
     {"--output", "FILE", "replace FILE with it; engines read " NVL_CDI_FOLDER, NVL_OPTION_STRING,
-     offsetof(struct cdi_values, output)},
+     offsetof(struct cdi_values, output), .values = "@files"},
     {0},
 };
 
@@ -34,10 +36,10 @@ static int write_output(const struct nvl_context *ctx, const char *path, const s
         for (size_t i = 0; i < cdi->n_devices; i++)
             json_array_append_new(names, json_string(cdi->devices[i].name));
         return nvl_print_json(
-            json_pack("{s:s, s:b, s:o}", "output", path, "changed", (int)changed, "devices", names));
+            json_pack("{s:s, s:b, s:o}", "path", path, "changed", (int)changed, "devices", names));
     }
-    nvl_say(ctx, "%s: %s; %zu devices, the first is %s=%s", path, changed ? "written" : "up to date",
-            cdi->n_devices, NVL_CDI_KIND, cdi->devices[0].name);
+    nvl_say_fact(ctx, "", "%s: %s; %zu devices, the first is %s=%s", path, changed ? "written" : "up to date",
+                 cdi->n_devices, NVL_CDI_KIND, cdi->devices[0].name);
     return NVL_EXIT_OK;
 }
 
@@ -71,9 +73,18 @@ static int run_cdi(struct nvl_context *ctx, const struct nvl_strv *arguments, vo
     return NVL_EXIT_OK;
 }
 
+static const struct nvl_example cdi_examples[] = {
+    {"cdi", "the specification of this host, to look at"},
+    {"cdi --output /etc/cdi/nvlxc.json", "for podman and Docker on this host"},
+    {"cdi --capabilities compute,utility,video", "also for transcoding"},
+    {"cdi 101 | pct exec 101 -- tee /etc/cdi/nvlxc.json", "for the engine inside CT 101, now"},
+    {0},
+};
+
 const struct nvl_command nvl_cmd_cdi = {
     .name = "cdi",
     .arguments = "[CT]",
+    .group = NVL_GROUP_PROGRAMS,
     .summary = "print a CDI specification for podman, Docker and CRI-O",
     .details = "Without CT the specification is for engines on this host: all its GPUs, and the\n"
                "bundle of the loaded driver. `driver sync` keeps " NVL_CDI_FILE " up to\n"
@@ -82,12 +93,11 @@ const struct nvl_command nvl_cmd_cdi = {
                "With CT it is for engines that run inside that container: what the grant gives,\n"
                "as the container sees it. It is valid until the grant changes.\n"
                "\n"
-               "--capabilities takes compute, utility, video, graphics, display, ngx and\n"
-               "compat32, separated by commas, or all.\n"
-               "\n"
                "Devices are nvidia.com/gpu=0 (by index), =GPU-UUID, =0:1 and =MIG-GPU-UUID:GI:CI\n"
                "(MIG), and =all.",
+    .examples = cdi_examples,
     .max_arguments = 1,
+    .argument_values = "@granted",
     .options = cdi_options,
     .values_size = sizeof(struct cdi_values),
     .run = run_cdi,

@@ -45,12 +45,12 @@ static void print_detach_json(const struct detach *d, bool dry_run)
     nvl_autofree char *diff =
         dry_run ? nvl_plan_diff(d->target.container, &d->target.config, &d->plan) : NULL;
 
-    nvl_print_json(
-        json_pack("{s:o,s:b,s:o,s:o,s:o,s:o,s:o,s:o}", "container", nvl_json_text(d->target.name), "changed",
-                  (int)d->plan.changes, "diff", dry_run ? nvl_json_text(diff) : json_null(), "removed",
-                  nvl_json_strings(&d->cleaned.removed), "remaining", nvl_json_strings(&d->cleaned.remaining),
-                  "why", nvl_json_string(d->cleaned.why), "live", nvl_live_step_json(&d->live), "warnings",
-                  nvl_json_strings(&d->warnings)));
+    nvl_print_json(json_pack(
+        "{s:o,s:b,s:b,s:o,s:o,s:o,s:o,s:o,s:o}", "container", nvl_json_text(d->target.name), "dry_run",
+        (int)dry_run, "changed", (int)d->plan.changes, "diff", dry_run ? nvl_json_text(diff) : json_null(),
+        "removed", nvl_json_strings(&d->cleaned.removed), "remaining",
+        nvl_json_strings(&d->cleaned.remaining), "why", nvl_json_string(d->cleaned.why), "live",
+        nvl_live_step_json(&d->live), "warnings", nvl_json_strings(&d->warnings)));
 }
 
 static void say_config(const struct nvl_context *ctx, const struct detach *d, bool dry_run)
@@ -59,24 +59,23 @@ static void say_config(const struct nvl_context *ctx, const struct detach *d, bo
 
     nvl_effective_by_hand(&d->target.effective, &by_hand);
     if (!d->plan.changes && by_hand.count > 0) {
-        nvl_say(ctx,
-                "%s has no GPU from nvlxc; nothing to change: its lines about NVIDIA were written by hand "
-                "and stay (`nvlxc show %s` lists them)",
-                d->target.name, d->target.name);
+        nvl_say_fact(ctx, "",
+                     "%s has no GPU from nvlxc; nothing to change: its lines about NVIDIA were written by "
+                     "hand and stay (`nvlxc show %s` lists them)",
+                     d->target.name, d->target.word);
     } else if (!d->plan.changes) {
         nvl_say(ctx, "%s has no GPU; nothing to change", d->target.name);
     } else if (dry_run) {
         nvl_autofree char *diff = nvl_plan_diff(d->target.container, &d->target.config, &d->plan);
-        if (!ctx->quiet && !ctx->json)
-            fputs(nvl_make_printable(diff), stdout);
+        nvl_say_diff(ctx, "", diff);
     } else {
         nvl_say(ctx, "%s: its config no longer grants a GPU", d->target.name);
         if (!d->live.asked_for && nvl_container_is_running(&ctx->root, d->target.container)) {
             nvl_autofree char *restart = nvl_container_restart(d->target.container);
-            nvl_say(ctx,
-                    "the container is running and keeps its GPU until it stops or restarts: %s; or run this "
-                    "again with --live",
-                    restart);
+            nvl_say_fact(ctx, "",
+                         "the container is running and keeps its GPU until it stops or restarts: %s; or run "
+                         "this again with --live",
+                         restart);
         }
     }
 }
@@ -88,23 +87,24 @@ static void say_cleaned(const struct nvl_context *ctx, const struct detach *d, b
     nvl_autofree char *removed = nvl_strv_join(&cleaned->removed, ", ");
     nvl_autofree char *remaining = nvl_strv_join(&cleaned->remaining, ", ");
     nvl_autofree char *start = nvl_container_start(d->target.container);
-    nvl_autofree char *later = nvl_xasprintf("%s && nvlxc detach %s --live", start, d->target.name);
+    nvl_autofree char *later = nvl_xasprintf("%s && nvlxc detach %s --live", start, d->target.word);
 
     if (cleaned->removed.count > 0)
-        nvl_say(ctx, "%s from its root file system: %s", dry_run ? "would remove" : "removed", removed);
+        nvl_say_fact(ctx, "", "%s from its root file system: %s", dry_run ? "would remove" : "removed",
+                     removed);
     if (cleaned->not_mounted && !d->plan.changes)
-        nvl_say(ctx,
-                "its root file system is on a storage and was not looked at; if an earlier detach left files "
-                "there: %s",
-                later);
+        nvl_say_fact(ctx, "",
+                     "its root file system is on a storage and was not looked at; if an earlier detach left "
+                     "files there: %s",
+                     later);
     if (cleaned->remaining.count == 0 || (cleaned->unreachable && !d->plan.changes))
         return;
-    nvl_say(ctx, "%s in its root file system: %s (%s)", cleaned->unreachable ? "may remain" : "remains",
-            remaining, cleaned->why);
+    nvl_say_fact(ctx, "", "%s in its root file system: %s (%s)",
+                 cleaned->unreachable ? "may remain" : "remains", remaining, cleaned->why);
     if (cleaned->failed && cleaned->unreachable && d->target.container->kind == NVL_CONTAINER_PVE)
-        nvl_say(ctx, "once it starts again, remove them with: %s", later);
+        nvl_say_fact(ctx, "", "once it starts again, remove them with: %s", later);
     if (cleaned->running && !dry_run)
-        nvl_say(ctx, "after it stops, run `nvlxc detach %s` again to remove them", d->target.name);
+        nvl_say_fact(ctx, "", "after it stops, run `nvlxc detach %s` again to remove them", d->target.word);
 }
 
 /* Under --json what is said before the end becomes a warning. */
@@ -115,7 +115,7 @@ static void say_before(const struct nvl_context *ctx, struct detach *d, bool is_
     else if (is_warning)
         nvl_warn("%s", text);
     else
-        nvl_say(ctx, "%s", text);
+        nvl_say_fact(ctx, "", "%s", text);
 }
 
 /* Before `pct mount` runs: what else it does to the file, which is then no longer the old one byte for byte.
@@ -186,6 +186,8 @@ static int detach_config(const struct nvl_context *ctx, const char *name, const 
         if (r == 0)
             r = nvl_live_step_check(ctx, &d->target, NULL, values->dry_run, &d->live, err);
         if (r == 0)
+            r = nvl_clean_check(&ctx->root, d->target.container, &d->target.effective, err);
+        if (r == 0)
             r = nvl_plan_detach(&d->target.config, false, &d->plan, err);
         if (r == 0 && !values->dry_run)
             r = nvl_commit(&ctx->root, d->target.container, &d->target.config, &d->plan, err);
@@ -222,6 +224,14 @@ static int run_detach(struct nvl_context *ctx, const struct nvl_strv *arguments,
     return exit_of(&d);
 }
 
+static const struct nvl_example detach_examples[] = {
+    {"detach 101 --dry-run", "what would go from the config of CT 101"},
+    {"detach 101", "from its next start on CT 101 has no GPU"},
+    {"detach 101 --live --dry-run", "which of its programs would keep the GPU"},
+    {"detach 101 --live", "take the GPU now, while the CT runs"},
+    {0},
+};
+
 const struct nvl_command nvl_cmd_detach = {
     .name = "detach",
     .arguments = "CT",
@@ -237,8 +247,10 @@ const struct nvl_command nvl_cmd_detach = {
                "\n"
                "--live removes nodes, driver and files from the running container. Programs that\n"
                "have the GPU open keep it until they close it or exit; detach names them.",
+    .examples = detach_examples,
     .min_arguments = 1,
     .max_arguments = 1,
+    .argument_values = "@granted",
     .options = detach_options,
     .values_size = sizeof(struct detach_values),
     .run = run_detach,

@@ -2,13 +2,16 @@
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "cli/doctor_fix.h"
+#include "cli/progress.h"
 #include "doctor/families.h"
 #include "doctor/report.h"
+#include "base/fix.h"
 
-#define COLUMNS 100
+#define FINDING_INDENT "       "
 
 struct doctor_values {
-    bool report, deep;
+    bool report, deep, fix, yes;
 };
 
 static const struct nvl_option doctor_options[] = {
@@ -16,44 +19,48 @@ static const struct nvl_option doctor_options[] = {
      offsetof(struct doctor_values, report)},
     {"--deep", NULL, "read the driver bundles and verify their checksums", NVL_OPTION_FLAG,
      offsetof(struct doctor_values, deep)},
+    {"--fix", NULL, "carry out the fixes that are nvlxc's own; asks before each", NVL_OPTION_FLAG,
+     offsetof(struct doctor_values, fix)},
+    {"--yes", NULL, "with --fix: do not ask", NVL_OPTION_FLAG, offsetof(struct doctor_values, yes)},
     {0},
 };
 
-static json_t *json_findings(const struct nvl_findings *findings)
+/* "/etc/pve/lxc/223.conf:11: lxc.cgroup2…", a link: what a file says is not broken. */
+static bool is_quotation(const char *line)
 {
-    json_t *array = json_array();
+    size_t len = strcspn(line, " ");
 
-    for (size_t i = 0; i < findings->count; i++) {
-        const struct nvl_finding *f = &findings->items[i];
-        json_array_append_new(array, json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:o}", "id", f->check->id,
-                                               "severity", nvl_severity_name(f->severity), "scope",
-                                               f->container != NULL ? f->container : "host", "title",
-                                               f->title, "evidence", nvl_json_string(f->evidence), "cause",
-                                               nvl_json_string(f->cause), "fix", nvl_json_string(f->fix)));
-    }
-    return array;
+    return (len > 0 && line[len - 1] == ':') || strstr(line, " -> ") != NULL;
 }
 
-/* Prints each line of a text after `indent` blanks. */
-static void say_indented(const struct nvl_context *ctx, int indent, const char *text)
+static void say_evidence(const struct nvl_context *ctx, const char *evidence)
 {
-    size_t pos = 0, line_len, len = text != NULL ? strlen(text) : 0;
+    size_t pos = 0, line_len, len = evidence != NULL ? strlen(evidence) : 0;
     const char *line;
 
-    while (nvl_next_line(text, len, &pos, &line, &line_len))
-        nvl_say(ctx, "%*s%.*s", indent, "", (int)line_len, line);
+    while (nvl_next_line(evidence, len, &pos, &line, &line_len)) {
+        nvl_autofree char *text = nvl_xstrndup(line, line_len);
+        if (is_quotation(text))
+            nvl_say_styled(ctx, NVL_FAINT, FINDING_INDENT "%s", text);
+        else
+            nvl_say_spans(ctx, (struct nvl_span){NVL_PLAIN, FINDING_INDENT},
+                          (const struct nvl_span[]){{NVL_FAINT, text}, {0}}, true);
+    }
 }
 
-/* Wraps at blanks; `first` precedes the first line, as many blanks precede the others. */
-static void say_wrapped(const struct nvl_context *ctx, const char *first, const char *text)
+/* Commands stand alone, one a line; a sentence is wrapped. */
+static void say_fix(const struct nvl_context *ctx, const char *fix)
 {
-    int indent = (int)strlen(first);
-    const char *before = first, *line;
-    size_t len;
+    size_t pos = 0, line_len;
+    const char *line;
 
-    while (nvl_next_wrapped(&text, (size_t)(COLUMNS - indent), &line, &len)) {
-        nvl_say(ctx, "%-*s%.*s", indent, before, (int)len, line);
-        before = "";
+    while (nvl_next_line(fix, strlen(fix), &pos, &line, &line_len)) {
+        size_t blanks = strspn(line, " ");
+        nvl_autofree char *text = nvl_xstrndup(line + blanks, line_len - blanks),
+                          *first = nvl_xasprintf(FINDING_INDENT "%*s", (int)blanks, "");
+        bool is_command = nvl_names_program(text, strlen(text));
+        nvl_say_spans(ctx, (struct nvl_span){NVL_PLAIN, first},
+                      (const struct nvl_span[]){{is_command ? NVL_COMMAND : NVL_PLAIN, text}, {0}}, true);
     }
 }
 
@@ -66,17 +73,30 @@ static char *headline(const struct nvl_finding *f)
                                 : nvl_xasprintf("%s: %s", severity, f->title);
 }
 
+static void say_headline(const struct nvl_context *ctx, size_t number, const struct nvl_finding *f)
+{
+    static const enum nvl_style styles[] = {[NVL_SEVERITY_ERROR] = NVL_WRONG,
+                                            [NVL_SEVERITY_WARNING] = NVL_CAREFUL,
+                                            [NVL_SEVERITY_NOTE] = NVL_TITLE};
+    enum nvl_style style = styles[f->severity];
+    nvl_autofree char *first = nvl_xasprintf("%zu. ", number),
+                      *severity = nvl_xasprintf("%s%s", nvl_mark(style), nvl_severity_name(f->severity)),
+                      *where = nvl_xasprintf("%s%s: ", f->container != NULL ? ", container " : "",
+                                             f->container != NULL ? f->container : "");
+    const struct nvl_span spans[] = {{style, severity}, {NVL_PLAIN, where}, {NVL_TITLE, f->title}, {0}};
+
+    nvl_say_spans(ctx, (struct nvl_span){NVL_PLAIN, first}, spans, false);
+}
+
 static void print_whole_finding(const struct nvl_context *ctx, size_t number, const struct nvl_finding *f)
 {
-    nvl_autofree char *line = headline(f);
-
-    nvl_say(ctx, "%zu. %s", number, line);
-    say_indented(ctx, 7, f->evidence);
+    say_headline(ctx, number, f);
+    say_evidence(ctx, f->evidence);
     if (f->cause != NULL)
-        say_wrapped(ctx, "   why: ", f->cause);
+        nvl_say_wrapped(ctx, "   why: ", f->cause);
     if (f->fix != NULL) {
         nvl_say(ctx, "   fix:");
-        say_indented(ctx, 7, f->fix);
+        say_fix(ctx, f->fix);
     }
     nvl_say(ctx, "%s", "");
 }
@@ -134,7 +154,7 @@ static void print_questions(const struct nvl_context *ctx, const struct nvl_diag
             continue;
         nvl_autofree char *first = nvl_xasprintf("  %-18s", family->name);
         nvl_autofree char *text = nvl_strv_join(&questions, " ");
-        say_wrapped(ctx, first, text);
+        nvl_say_wrapped(ctx, first, text);
     }
 }
 
@@ -145,11 +165,14 @@ static void print_diagnosis(const struct nvl_context *ctx, const struct nvl_diag
     for (size_t i = 0; i < d->findings.count; i++)
         print_whole_finding(ctx, i + 1, &d->findings.items[i]);
     if (!nvl_findings_are_notes(&d->findings)) {
-        nvl_say(ctx, "%s in %zu checks of %s", counts, d->asked, scope);
+        nvl_autofree char *all = nvl_xasprintf("%s in %zu checks of %s", counts, d->asked, scope);
+        nvl_say_wrapped(ctx, "", all);
         return;
     }
-    nvl_say(ctx, "nothing is wrong%s%s: %zu checks of %s", counts[0] != '\0' ? ", " : "", counts, d->asked,
-            scope);
+    nvl_autofree char *all =
+        nvl_xasprintf("%s%s: %zu checks of %s", counts[0] != '\0' ? ", " : "", counts, d->asked, scope);
+    const struct nvl_span spans[] = {{NVL_GOOD, "nothing is wrong"}, {NVL_PLAIN, all}, {0}};
+    nvl_say_spans(ctx, (struct nvl_span){NVL_GOOD, nvl_mark(NVL_GOOD)}, spans, false);
     print_questions(ctx, d);
 }
 
@@ -157,17 +180,25 @@ static int run_doctor(struct nvl_context *ctx, const struct nvl_strv *arguments,
                       struct nvl_error *err)
 {
     const struct doctor_values *values = data;
+    const char *container = arguments->count > 0 ? arguments->items[0] : NULL;
     nvl_auto(nvl_diagnosis_clear) struct nvl_diagnosis d = {0};
 
-    int r = nvl_diagnose(&ctx->root, arguments->count > 0 ? arguments->items[0] : NULL, NVL_FACTS_ANEW,
-                         values->deep, &d, err);
+    if (values->yes && !values->fix)
+        return nvl_error_usage(err, "doctor: --yes goes with --fix");
+    int r = values->fix ? nvl_doctor_fix(ctx, container, values->deep, values->yes, err) : 0;
+    if (r < 0)
+        return r;
+    nvl_progress(ctx, values->deep ? "reads the host, its containers, and all of the driver bundles"
+                                   : "reads the host and its containers");
+    r = nvl_diagnose(&ctx->root, container, NVL_FACTS_ANEW, values->deep, &d, err);
+    nvl_progress_end();
     if (r < 0)
         return r;
     for (size_t i = 0; i < d.warnings.count; i++)
         nvl_warn("%s", d.warnings.items[i]);
     if (ctx->json) {
-        nvl_print_json(
-            json_pack("{s:o,s:I}", "findings", json_findings(&d.findings), "checked", (json_int_t)d.asked));
+        nvl_print_json(json_pack("{s:o,s:I}", "findings", nvl_json_findings(&d.findings), "checked",
+                                 (json_int_t)d.asked));
     } else if (values->report) {
         nvl_autofree char *text = nvl_diagnosis_report(&d);
         fputs(text, stdout);
@@ -179,21 +210,37 @@ static int run_doctor(struct nvl_context *ctx, const struct nvl_strv *arguments,
     return nvl_findings_are_notes(&d.findings) ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 
+static const struct nvl_example doctor_examples[] = {
+    {"doctor", "this host and all its containers"},
+    {"doctor 101", "why CT 101 has no GPU, or will lose it"},
+    {"doctor --deep", "compare each file of the driver bundles with its checksum"},
+    {"doctor --report > report.md", "to post in a forum"},
+    {"--quiet doctor", "titles of errors and warnings only, for cron"},
+    {0},
+};
+
 const struct nvl_command nvl_cmd_doctor = {
     .name = "doctor",
     .arguments = "[CT]",
     .summary = "find what is wrong, why, and the command that fixes it",
     .details = "doctor always checks the host; with it the container CT, or all containers:\n"
                "their configs, and the root file systems of those that have a grant or NVIDIA\n"
-               "lines written by hand. It changes nothing.\n"
+               "lines written by hand. Without --fix it changes nothing.\n"
                "\n"
                "A finding is an error (it keeps a container from its GPU, now or at its next\n"
                "start), a warning (it will, or it keeps some programs from the GPU) or a note\n"
                "(nothing is wrong). --quiet prints only the titles of errors and warnings,\n"
                "--report leaves out names, addresses and secrets.\n"
                "\n"
+               "--fix shows each fix that is nvlxc's own (device nodes, bundles, attaching again,\n"
+               "nvlxc's units), asks, runs its commands, and then looks again. It never installs\n"
+               "packages, edits other programs' files, restarts a container or the host: these\n"
+               "fixes stay yours.\n"
+               "\n"
                "Exit status: 0 no error and no warning was found, 1 otherwise.",
+    .examples = doctor_examples,
     .max_arguments = 1,
+    .argument_values = "@containers",
     .options = doctor_options,
     .values_size = sizeof(struct doctor_values),
     .run = run_doctor,

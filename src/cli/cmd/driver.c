@@ -21,7 +21,7 @@ static const struct nvl_option driver_options[] = {
     {"--dry-run", NULL, "sync, prune: show what would change, change nothing", NVL_OPTION_FLAG,
      offsetof(struct driver_values, dry_run)},
     {"--from", "FOLDER", "sync: look for the driver's files there, too, now and later; none forgets it",
-     NVL_OPTION_STRING, offsetof(struct driver_values, from)},
+     NVL_OPTION_STRING, offsetof(struct driver_values, from), .values = "@folders\nnone\tforget the folder"},
     {"--if-present", NULL, "sync: succeed if no driver is installed", NVL_OPTION_FLAG,
      offsetof(struct driver_values, if_present)},
     {0},
@@ -114,16 +114,16 @@ static int print_bundles_json(const struct nvl_drivers *d)
                              (int)b->complete, "loaded", (int)b->loaded, "pending", (int)b->pending, "in_use",
                              (json_int_t)b->in_use));
     }
-    return nvl_print_json(json_pack("{s:o, s:o, s:o}", "bundles", array, "loaded",
-                                    nvl_json_string(d->loaded.version), "from",
-                                    nvl_json_string(d->userspace.from)));
+    return nvl_print_json(json_pack("{s:o, s:o, s:o}", "driver", nvl_json_driver(&d->loaded), "bundles",
+                                    array, "from", nvl_json_string(d->userspace.from)));
 }
 
 static void say_folder(const struct nvl_drivers *d)
 {
     if (d->userspace.from != NULL)
-        nvl_say(d->ctx, "the driver's files are looked for in %s first (driver sync --from)%s",
-                d->userspace.from, nvl_userspace_is_from(&d->userspace, NULL) ? "" : ", which has none now");
+        nvl_say_fact(d->ctx, "", "the driver's files are looked for in %s first (driver sync --from)%s",
+                     d->userspace.from,
+                     nvl_userspace_is_from(&d->userspace, NULL) ? "" : ", which has none now");
 }
 
 static int run_driver_list(const struct nvl_drivers *d)
@@ -133,7 +133,7 @@ static int run_driver_list(const struct nvl_drivers *d)
     if (d->ctx->json)
         return print_bundles_json(d);
     if (d->bundles.count == 0) {
-        nvl_say(d->ctx, "no driver bundle (`nvlxc driver sync` builds it)");
+        nvl_say_fact(d->ctx, "", "no driver bundle (`nvlxc driver sync` builds it)");
         say_folder(d);
         return NVL_EXIT_OK;
     }
@@ -146,6 +146,7 @@ static int run_driver_list(const struct nvl_drivers *d)
         const char *const cells[] = {b->version, b->complete ? size : NULL, b->complete ? files : NULL,
                                      state[0] != '\0' ? state : NULL};
         nvl_table_row(table, cells);
+        nvl_table_style(table, 3, !b->complete ? NVL_WRONG : b->loaded ? NVL_GOOD : NVL_PLAIN);
     }
     if (!d->ctx->quiet)
         nvl_table_print(table, stdout);
@@ -190,7 +191,7 @@ static int prune_all(const struct nvl_drivers *d, const struct nvl_strv *asked, 
     for (size_t i = 0; i < asked->count; i++)
         if (nvl_drivers_find(d, asked->items[i]) == NULL) {
             nvl_error_set(err, -ENOENT, "no driver bundle %s in %s", asked->items[i], NVL_BUNDLE_DIR);
-            nvl_error_hint(err, "`nvlxc driver list` shows the bundles");
+            nvl_error_hint(err, "which bundles there are: nvlxc driver list");
             return -ENOENT;
         }
     for (size_t i = 0; i < d->bundles.count; i++) {
@@ -209,21 +210,29 @@ static int run_prune(const struct nvl_drivers *d, const struct nvl_strv *asked, 
 {
     json_t *removed = json_array(), *kept = json_array();
 
-    int r = prune_all(d, asked, removed, kept, err);
+    int r = d->dry_run ? 0 : nvl_bundles_sweep(&d->ctx->root, err);
+    if (r == 0)
+        r = prune_all(d, asked, removed, kept, err);
     if (r == 0 && json_array_size(removed) + json_array_size(kept) == 0)
         nvl_say(d->ctx, "no driver bundles");
     json_t *json = json_pack("{s:b, s:o, s:o}", "dry_run", (int)d->dry_run, "removed", removed, "kept", kept);
-    if (d->ctx->json)
+    /* an error that came first is all there is to say */
+    if (d->ctx->json && (r == 0 || json_array_size(removed) > 0))
         nvl_print_json(json);
     else
         json_decref(json);
     return r;
 }
 
+static const char *verb_of(const struct nvl_strv *arguments)
+{
+    return arguments->count > 0 ? arguments->items[0] : "list";
+}
+
 static int check_line(const struct nvl_strv *arguments, const struct driver_values *values,
                       struct nvl_error *err)
 {
-    const char *verb = arguments->items[0];
+    const char *verb = verb_of(arguments);
     bool is_list = strcmp(verb, "list") == 0;
 
     if (!is_list && strcmp(verb, "sync") != 0 && strcmp(verb, "prune") != 0)
@@ -250,7 +259,7 @@ static int run_driver(struct nvl_context *ctx, const struct nvl_strv *arguments,
     const struct driver_values *values = data;
     nvl_auto(drivers_clear) struct nvl_drivers d = {
         .ctx = ctx, .dry_run = values->dry_run, .if_present = values->if_present};
-    const char *verb = arguments->items[0];
+    const char *verb = verb_of(arguments);
     nvl_autofree char *folder = NULL;
 
     int r = check_line(arguments, values, err);
@@ -276,9 +285,18 @@ static int run_driver(struct nvl_context *ctx, const struct nvl_strv *arguments,
     return strcmp(verb, "list") == 0 ? run_driver_list(&d) : run_prune(&d, &versions, err);
 }
 
+static const struct nvl_example driver_examples[] = {
+    {"driver", "the bundles, and which containers need them"},
+    {"driver sync", "build what is missing, for example after an upgrade"},
+    {"driver sync --from /opt/NVIDIA-Linux-x86_64-580.95.05", "a driver that lies in a folder of its own"},
+    {"driver prune --dry-run", "which bundles nothing needs any more"},
+    {0},
+};
+
 const struct nvl_command nvl_cmd_driver = {
     .name = "driver",
-    .arguments = "list|sync|prune [VERSION]...",
+    .arguments = "[list|sync|prune] [VERSION]...",
+    .group = NVL_GROUP_SETUP,
     .summary = "list, build and remove driver bundles",
     .details = "list   shows the bundles in " NVL_BUNDLE_DIR ", which containers get.\n"
                "sync   builds or updates the bundle of the loaded driver and of every other\n"
@@ -289,8 +307,12 @@ const struct nvl_command nvl_cmd_driver = {
                "       of libraries, or an extracted .run file.\n"
                "prune  removes bundles that are neither loaded, nor pending (installed for the\n"
                "       next boot), nor in use by a running container.",
-    .min_arguments = 1,
+    .examples = driver_examples,
     .max_arguments = 16,
+    .argument_values = "list\tshow the bundles\n"
+                       "sync\tbuild or update bundles\n"
+                       "prune\tremove those that nothing needs\n"
+                       "@versions",
     .options = driver_options,
     .values_size = sizeof(struct driver_values),
     .run = run_driver,

@@ -29,14 +29,14 @@ static void say_synced(const struct nvl_drivers *d, const char *version, const s
     char size[32];
 
     nvl_format_size(result->bytes, size, sizeof size);
-    nvl_say(d->ctx, "%s: %s (%zu files, %s)", version, did, result->n_files, size);
+    nvl_say_fact(d->ctx, "", "%s: %s (%zu files, %s)", version, did, result->n_files, size);
     nvl_auto(nvl_strv_clear) struct nvl_strv missing = {0};
     nvl_missing_lines(&d->ctx->root, &d->userspace, &result->selection.missing, NVL_CAP_ALL, &missing);
     for (size_t i = 0; i < missing.count; i++)
-        nvl_say(d->ctx, "  %s", missing.items[i]);
+        nvl_say_fact(d->ctx, "  ", "%s", missing.items[i]);
     if (result->selection.unlisted.count > 0) {
         nvl_autofree char *names = nvl_strv_join(&result->selection.unlisted, ", ");
-        nvl_say(d->ctx, "  included, though this nvlxc does not know what for: %s", names);
+        nvl_say_fact(d->ctx, "  ", "included, though this nvlxc does not know what for: %s", names);
     }
 }
 
@@ -65,7 +65,7 @@ static int keep_bundle(const struct nvl_drivers *d, const char *version, json_t 
 
     if (bundle != NULL && bundle->complete) {
         struct nvl_sync_result as_is = {.n_files = bundle->n_files, .bytes = bundle->bytes};
-        nvl_say(d->ctx, "%s: kept as it is; its files are no longer installed on the host", version);
+        nvl_say_fact(d->ctx, "", "%s: kept as it is; its files are no longer installed on the host", version);
         json_array_append_new(synced, json_synced(d, version, &as_is));
         return 0;
     }
@@ -73,12 +73,11 @@ static int keep_bundle(const struct nvl_drivers *d, const char *version, json_t 
                    is_loaded ? "the loaded kernel module is" : "a bundle was requested for driver", version,
                    installed);
     if (is_loaded && d->userspace.versions.count > 0)
-        nvl_error_hint(err, "reboot to load driver %s, or install the user-space files of %s",
+        nvl_error_hint(err, "to load driver %s: reboot\nor install the user-space files of %s",
                        d->userspace.versions.items[0], version);
     else
-        nvl_error_hint(err,
-                       "install the user-space files of %s (nvlxc doctor says how), then: nvlxc driver sync",
-                       version);
+        nvl_error_hint(
+            err, "how to install the user-space files of %s: nvlxc doctor\nthen: nvlxc driver sync", version);
     return -ENOENT;
 }
 
@@ -114,17 +113,20 @@ static void say_firmware(const struct nvl_context *ctx, const char *version, boo
 
     nvl_format_size(result->bytes, size, sizeof size);
     if (result->n_placed > 0)
-        nvl_say(ctx,
-                "%s: its firmware %splaced in " NVL_FIRMWARE_UPDATES
-                "/%s until the reboot: the upgrade removed it",
-                version, dry_run ? "would be " : "is ", version);
+        nvl_say_fact(ctx, "",
+                     "%s: its firmware %splaced in " NVL_FIRMWARE_UPDATES
+                     "/%s until the reboot: the upgrade removed it",
+                     version, dry_run ? "would be " : "is ", version);
     else if (result->is_placed)
-        nvl_say(ctx, "%s: its firmware is in " NVL_FIRMWARE_UPDATES "/%s until the reboot", version, version);
+        nvl_say_fact(ctx, "", "%s: its firmware is in " NVL_FIRMWARE_UPDATES "/%s until the reboot", version,
+                     version);
     else if (result->n_kept > 0)
-        nvl_say(ctx, "%s: its firmware %skept (%zu files, %s)%s", version, would, result->n_files, size,
-                result->n_removed > 0 ? ", and the copy for the kernel removed" : "");
+        nvl_say_fact(ctx, "", "%s: its firmware %skept (%zu file%s, %s)%s", version, would, result->n_files,
+                     result->n_files == 1 ? "" : "s", size,
+                     result->n_removed > 0 ? ", and the copy for the kernel removed" : "");
     else if (result->n_removed > 0)
-        nvl_say(ctx, "firmware that the kernel no longer needs: %sremoved from " NVL_FIRMWARE_UPDATES, would);
+        nvl_say_fact(ctx, "",
+                     "firmware that the kernel no longer needs: %sremoved from " NVL_FIRMWARE_UPDATES, would);
 }
 
 /* The loaded driver may ask for its firmware again, so it is kept, placed where the kernel looks while an
@@ -188,8 +190,8 @@ static void say_remnants(const struct nvl_drivers *d)
             if (strcmp(us->dirs[i].version, us->remnants.items[r]) == 0)
                 nvl_strv_push_once(&folders, us->dirs[i].path);
         nvl_autofree char *list = nvl_strv_join(&folders, ", ");
-        nvl_say(
-            d->ctx,
+        nvl_say_fact(
+            d->ctx, "",
             "%s: left out; its libraries are in %s, but no kernel module of that version is installed: an "
             "earlier installation left them",
             us->remnants.items[r], list);
@@ -199,23 +201,27 @@ static void say_remnants(const struct nvl_drivers *d)
 static int sync_all(struct nvl_drivers *d, const struct nvl_strv *wanted, struct nvl_error *err)
 {
     json_t *synced = json_array(), *firmware = json_null(), *cdi = json_null();
-    int failed = 0;
+    int failed = 0, last = 0;
 
     /* the firmware first: after an upgrade no GPU can initialize until it is there */
     if (d->loaded.version[0] != '\0' && nvl_strv_contains(wanted, d->loaded.version)) {
         struct nvl_error one = {0};
-        gather_error(sync_firmware(d, &firmware, &one), &one, &failed, err);
+        last = sync_firmware(d, &firmware, &one);
+        gather_error(last, &one, &failed, err);
     }
-    for (size_t i = 0; i < wanted->count; i++) {
+    /* whoever holds the lock of the bundles was waited for: once is enough */
+    for (size_t i = 0; i < wanted->count && last != -EAGAIN; i++) {
         struct nvl_error one = {0};
-        gather_error(sync_one(d, wanted->items[i], synced, &one), &one, &failed, err);
+        last = sync_one(d, wanted->items[i], synced, &one);
+        gather_error(last, &one, &failed, err);
     }
     say_remnants(d);
     struct nvl_error of_cdi = {0};
     gather_error(sync_cdi(d, &cdi, &of_cdi), &of_cdi, &failed, err);
-    json_t *json = json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "dry_run", (int)d->dry_run, "synced", synced,
-                             "firmware", firmware, "cdi", cdi, "from", nvl_json_string(d->userspace.from),
-                             "remnants", nvl_json_strings(&d->userspace.remnants));
+    json_t *json =
+        json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "dry_run", (int)d->dry_run, "synced", synced, "firmware",
+                  firmware, "cdi_file", cdi, "from", nvl_json_string(d->userspace.from), "remnants",
+                  nvl_json_strings(&d->userspace.remnants));
     if (d->ctx->json)
         nvl_print_json(json);
     else
@@ -234,8 +240,7 @@ int nvl_driver_sync(struct nvl_drivers *d, const struct nvl_strv *asked, struct 
         return sync_all(d, &wanted, err);
     nvl_error_host(err, -ENODEV,
                    "no NVIDIA driver on this host: no kernel module is loaded, no user-space is installed");
-    nvl_error_hint(err,
-                   "install the driver, then: nvlxc driver sync; if its files are in a folder of their own: "
-                   "nvlxc driver sync --from FOLDER");
+    nvl_error_hint(err, "install the driver, then: nvlxc driver sync\nif its files are in a folder of their "
+                        "own: nvlxc driver sync --from FOLDER");
     return -ENODEV;
 }

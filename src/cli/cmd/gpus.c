@@ -93,44 +93,30 @@ static void mig_nodes(const struct nvl_host *host, const struct nvl_mig *mig, st
 }
 
 /* The form that --gpu takes and /proc resolves; NULL if the GPU's own UUID is unknown. */
-static char *mig_uuid(const struct nvl_gpu *gpu, const struct nvl_mig *mig)
-{
-    return gpu->uuid[0] != '\0' ? nvl_xasprintf("MIG-%s/%u/%u", gpu->uuid, mig->gi, mig->ci) : NULL;
-}
-
-static json_t *json_gpu_nodes(const struct nvl_node *nodes, size_t n_nodes)
-{
-    json_t *array = json_array();
-
-    for (size_t i = 0; i < n_nodes; i++)
-        json_array_append_new(array, nvl_json_node(&nodes[i]));
-    return array;
-}
-
 static json_t *json_migs(const struct nvl_host *host, const struct nvl_gpu *gpu)
 {
     json_t *array = json_array();
 
     for (size_t i = 0; i < gpu->n_migs; i++) {
-        const struct nvl_mig *mig = &gpu->migs[i];
-        nvl_autofree char *uuid = mig_uuid(gpu, mig);
         struct nvl_node nodes[2];
-        mig_nodes(host, mig, nodes);
-        json_array_append_new(array, json_pack("{s:o,s:i,s:i,s:o}", "uuid", nvl_json_string(uuid), "gi",
-                                               (int)mig->gi, "ci", (int)mig->ci, "nodes",
-                                               json_gpu_nodes(nodes, NVL_LENGTH(nodes))));
+        json_t *mig = nvl_json_mig_device(gpu, &gpu->migs[i]);
+        mig_nodes(host, &gpu->migs[i], nodes);
+        json_object_set_new(mig, "nodes", nvl_json_nodes(nodes, NVL_LENGTH(nodes)));
+        json_array_append_new(array, mig);
     }
     return array;
 }
 
-static json_t *json_holders(const struct holders *holders, const struct nvl_gpu *gpu, bool by_hand)
+static json_t *json_holders(const struct holders *holders, const struct nvl_gpu *gpu)
 {
     if (!holders->known)
         return json_null();
     json_t *array = json_array();
     for (size_t i = 0; i < holders->count; i++)
-        if (holders->items[i].holding.is_by_hand == by_hand && holds(&holders->items[i], gpu, NULL))
-            json_array_append_new(array, nvl_json_text(holders->items[i].name));
+        if (holds(&holders->items[i], gpu, NULL))
+            json_array_append_new(array,
+                                  json_pack("{s:o,s:b}", "container", nvl_json_text(holders->items[i].name),
+                                            "by_hand", (int)holders->items[i].holding.is_by_hand));
     return array;
 }
 
@@ -140,17 +126,16 @@ static json_t *json_gpu(const struct nvl_host *host, const struct nvl_gpu *gpu, 
     size_t n_nodes = 0;
 
     nvl_gpu_nodes(host, gpu, false, &nodes, &n_nodes);
-    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:i}", "index",
-                     nvl_json_unsigned(gpu->index), "uuid", nvl_json_string(gpu->uuid), "minor",
-                     nvl_json_unsigned(gpu->minor), "pci", gpu->pci, "model", nvl_json_string(gpu->model),
-                     "driver", nvl_json_string(gpu->driver_name), "state",
-                     nvl_gpu_state_name(nvl_gpu_state(gpu)), "nodes", json_gpu_nodes(nodes, n_nodes), "mig",
-                     json_migs(host, gpu), "containers", json_holders(holders, gpu, false), "by_hand",
-                     json_holders(holders, gpu, true), "virtual_functions", (int)gpu->n_functions);
+    json_t *json = nvl_json_gpu(gpu);
+    json_object_set_new(json, "nodes", nvl_json_nodes(nodes, n_nodes));
+    json_object_set_new(json, "mig_devices", json_migs(host, gpu));
+    json_object_set_new(json, "containers", json_holders(holders, gpu));
+    json_object_set_new(json, "virtual_functions", json_integer(gpu->n_functions));
+    return json;
 }
 
-/* "nvidia0, dri/card1 (missing)"; NULL for none. */
-static char *nodes_cell(const struct nvl_node *nodes, size_t n_nodes)
+/* "nvidia0, dri/card1 (missing)"; NULL for none. In short "ok", or what is wrong. */
+static char *nodes_cell(const struct nvl_node *nodes, size_t n_nodes, bool is_whole)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
@@ -158,11 +143,13 @@ static char *nodes_cell(const struct nvl_node *nodes, size_t n_nodes)
         const char *name = nodes[i].path + strlen("/dev/");
         if (nvl_has_prefix(name, "nvidia-caps/"))
             name += strlen("nvidia-caps/");
-        if (nodes[i].state == NVL_NODE_OK)
+        if (nodes[i].state == NVL_NODE_OK && is_whole)
             nvl_strv_push(&names, name);
-        else
+        else if (nodes[i].state != NVL_NODE_OK)
             nvl_strv_pushf(&names, "%s (%s)", name, nvl_node_state_name(nodes[i].state));
     }
+    if (names.count == 0 && n_nodes > 0)
+        return nvl_xstrdup("ok");
     return names.count > 0 ? nvl_strv_join(&names, ", ") : NULL;
 }
 
@@ -190,8 +177,37 @@ static char *driver_cell(const struct nvl_gpu *gpu)
     return gpu->driver_name[0] != '\0' ? nvl_xstrdup(driver) : NULL;
 }
 
-static void gpu_row(struct nvl_table *table, const struct nvl_host *host, const struct nvl_gpu *gpu,
-                    const struct holders *holders)
+/* What every list leads with; --wide adds the rest. */
+static const char *const narrow_columns[] = {"INDEX", "MODEL", "CONTAINERS", "DRIVER", "PCI", "NODES", NULL};
+static const char *const wide_columns[] = {"INDEX", "MODEL", "CONTAINERS", "DRIVER",
+                                           "PCI",   "UUID",  "NODES",      NULL};
+
+static enum nvl_style style_of_gpu(const struct nvl_gpu *gpu)
+{
+    enum nvl_gpu_state state = nvl_gpu_state(gpu);
+
+    return state == NVL_GPU_IS_USABLE || state == NVL_GPU_IS_MIG || state == NVL_GPU_IS_UNUSED ? NVL_GOOD
+           : state == NVL_GPU_IS_SILENT || state == NVL_GPU_IS_LOST                            ? NVL_WRONG
+                                                                                               : NVL_CAREFUL;
+}
+
+static enum nvl_style style_of_nodes(const struct nvl_node *nodes, size_t n_nodes)
+{
+    for (size_t i = 0; i < n_nodes; i++)
+        if (nodes[i].state != NVL_NODE_OK)
+            return NVL_WRONG;
+    return n_nodes > 0 ? NVL_GOOD : NVL_PLAIN;
+}
+
+static void add_gpu_row(struct nvl_table *table, bool is_wide, const char *const *wide)
+{
+    const char *const narrow[] = {wide[0], wide[1], wide[2], wide[3], wide[4], wide[6]};
+
+    nvl_table_row(table, is_wide ? wide : narrow);
+}
+
+static void gpu_row(struct nvl_table *table, bool is_wide, const struct nvl_host *host,
+                    const struct nvl_gpu *gpu, const struct holders *holders)
 {
     nvl_autofree struct nvl_node *nodes = NULL;
     size_t n_nodes = 0;
@@ -201,44 +217,48 @@ static void gpu_row(struct nvl_table *table, const struct nvl_host *host, const 
     /* what lspci -nn shows, if no driver of NVIDIA's gives the name */
     nvl_autofree char *model =
         gpu->model[0] != '\0' ? nvl_xstrdup(gpu->model) : nvl_xasprintf("PCI 10de:%04x", gpu->pci_device);
-    nvl_autofree char *driver = driver_cell(gpu);
-    nvl_autofree char *node_names = nodes_cell(nodes, n_nodes);
-    nvl_autofree char *names = holders_cell(holders, gpu, NULL);
-    const char *cells[] = {index,      model, gpu->uuid[0] != '\0' ? gpu->uuid : NULL, gpu->pci, driver,
-                           node_names, names};
-    nvl_table_row(table, cells);
+    nvl_autofree char *driver = driver_cell(gpu), *names = holders_cell(holders, gpu, NULL);
+    nvl_autofree char *node_names = nodes_cell(nodes, n_nodes, is_wide);
+    const char *cells[] = {index,     model, names, driver, gpu->pci, gpu->uuid[0] != '\0' ? gpu->uuid : NULL,
+                           node_names};
+    add_gpu_row(table, is_wide, cells);
+    nvl_table_style(table, 3, style_of_gpu(gpu));
+    nvl_table_style(table, is_wide ? 6 : 5, style_of_nodes(nodes, n_nodes));
 }
 
-static void mig_row(struct nvl_table *table, const struct nvl_host *host, const struct nvl_gpu *gpu,
-                    const struct nvl_mig *mig, const struct holders *holders)
+static void mig_row(struct nvl_table *table, bool is_wide, const struct nvl_host *host,
+                    const struct nvl_gpu *gpu, const struct nvl_mig *mig, const struct holders *holders)
 {
     struct nvl_node nodes[2];
 
     mig_nodes(host, mig, nodes);
     nvl_autofree char *name = nvl_xasprintf("  MIG GI %u, CI %u", mig->gi, mig->ci);
-    nvl_autofree char *uuid = mig_uuid(gpu, mig);
-    nvl_autofree char *node_names = nodes_cell(nodes, NVL_LENGTH(nodes));
-    nvl_autofree char *names = holders_cell(holders, gpu, mig);
-    const char *cells[] = {"", name, uuid, "", "", node_names, names};
-    nvl_table_row(table, cells);
+    nvl_autofree char *uuid = nvl_mig_uuid(gpu, mig), *names = holders_cell(holders, gpu, mig);
+    nvl_autofree char *node_names = nodes_cell(nodes, NVL_LENGTH(nodes), is_wide);
+    const char *cells[] = {"", name, names, "", "", uuid, node_names};
+    add_gpu_row(table, is_wide, cells);
+    nvl_table_style(table, is_wide ? 6 : 5, style_of_nodes(nodes, NVL_LENGTH(nodes)));
 }
 
-static void print_gpus_table(const struct nvl_host *host, const struct holders *holders)
+static void print_gpus_table(const struct nvl_context *ctx, bool is_wide, const struct nvl_host *host,
+                             const struct holders *holders)
 {
-    static const char *const columns[] = {"INDEX",  "MODEL", "UUID",       "PCI",
-                                          "DRIVER", "NODES", "CONTAINERS", NULL};
-    struct nvl_table *table = nvl_table_new(columns);
+    struct nvl_table *table = nvl_table_new(is_wide ? wide_columns : narrow_columns);
+    bool has_mig = false;
 
     for (size_t i = 0; i < host->gpus.count; i++) {
         const struct nvl_gpu *gpu = &host->gpus.items[i];
         if (nvl_gpu_state(gpu) == NVL_GPU_IS_VIRTUAL)
             continue; /* a card has dozens, and none is a GPU: its row counts them */
-        gpu_row(table, host, gpu, holders);
+        gpu_row(table, is_wide, host, gpu, holders);
         for (size_t j = 0; j < gpu->n_migs; j++)
-            mig_row(table, host, gpu, &gpu->migs[j], holders);
+            mig_row(table, is_wide, host, gpu, &gpu->migs[j], holders);
+        has_mig |= gpu->n_migs > 0;
     }
     nvl_table_print(table, stdout);
     nvl_table_free(table);
+    if (has_mig && !is_wide)
+        nvl_say_fact(ctx, "", "nvlxc gpus --wide has the names of MIG devices for attach --gpu");
 }
 
 static int print_gpus_json(const struct nvl_host *host, const struct holders *holders)
@@ -294,6 +314,7 @@ static void node_row(struct nvl_table *table, const struct nvl_host *host, const
     const char *cells[] = {path, number, nvl_node_state_name(node->state), text, needed_by};
 
     nvl_table_row(table, cells);
+    nvl_table_style(table, 2, node->state == NVL_NODE_OK ? NVL_GOOD : NVL_WRONG);
 }
 
 static json_t *json_node_with_purpose(const struct nvl_host *host, const struct nvl_node *node)
@@ -306,7 +327,10 @@ static json_t *json_node_with_purpose(const struct nvl_host *host, const struct 
     json_object_set_new(json, "purpose", json_string(nvl_node_purpose(node->path)));
     json_object_set_new(json, "owner", nvl_json_string(owner));
     json_object_set_new(json, "capabilities", nvl_json_capabilities(capabilities));
-    json_object_set_new(json, "with", nvl_json_string(nvl_with_find(node->path, &place) ? place.name : NULL));
+    json_t *with = json_array();
+    if (nvl_with_find(node->path, &place))
+        json_array_append_new(with, json_string(place.name));
+    json_object_set_new(json, "with", with);
     return json;
 }
 
@@ -340,12 +364,14 @@ static int show_nodes(struct nvl_context *ctx, const struct nvl_host *host, stru
 }
 
 struct gpus_values {
-    bool nodes;
+    bool nodes, wide;
 };
 
 static const struct nvl_option gpus_options[] = {
     {"--nodes", NULL, "list the device nodes instead: what each is for, and what brings it", NVL_OPTION_FLAG,
      offsetof(struct gpus_values, nodes)},
+    {"--wide", NULL, "also show UUIDs, and the device nodes of each GPU", NVL_OPTION_FLAG,
+     offsetof(struct gpus_values, wide)},
     {0},
 };
 
@@ -369,21 +395,31 @@ static int run_gpus(struct nvl_context *ctx, const struct nvl_strv *arguments, v
     else if (host.gpus.count == 0)
         nvl_say(ctx, "This host has no NVIDIA GPU.");
     else if (!ctx->quiet)
-        print_gpus_table(&host, &holders);
+        print_gpus_table(ctx, values->wide, &host, &holders);
     nvl_say_driver_notes(ctx, &host);
     return host.gpus.count == 0 || holders.known ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 
+static const struct nvl_example gpus_examples[] = {
+    {"gpus", "index, model and state of each GPU, and who has it"},
+    {"gpus --wide", "also UUIDs and device nodes"},
+    {"gpus --nodes", "every device node, and what brings it"},
+    {"--json gpus | jq -r '.gpus[].uuid'", "the UUIDs, for a script"},
+    {0},
+};
+
 const struct nvl_command nvl_cmd_gpus = {
     .name = "gpus",
     .arguments = "",
+    .group = NVL_GROUP_WATCH,
     .summary = "list GPUs, their device nodes and their containers",
     .details = "INDEX counts the GPUs that NVIDIA's driver drives, in PCI bus order, as\n"
                "nvidia-smi does; it may differ from the number of the device node. `attach\n"
                "--gpu` takes INDEX, UUID or PCI.\n"
                "\n"
-               "NODES are the GPU's own. A word after a node says what is wrong with it:\n"
-               "missing, not a device, stale (not the driver's current number), mode.\n"
+               "NODES are the GPU's own: ok, or those with which something is wrong: missing,\n"
+               "not a device, stale (not the driver's current number), mode. --wide has all, and\n"
+               "the UUIDs.\n"
                "\n"
                "--nodes lists every device node of NVIDIA's: of the GPUs, those that all of them\n"
                "share, and those of other modules; what each is for, and the capabilities of a\n"
@@ -394,6 +430,7 @@ const struct nvl_command nvl_cmd_gpus = {
                "both.\n"
                "\n"
                "On a host without an NVIDIA GPU the list is empty, which is not an error.",
+    .examples = gpus_examples,
     .options = gpus_options,
     .values_size = sizeof(struct gpus_values),
     .run = run_gpus,

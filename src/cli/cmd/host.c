@@ -1,26 +1,25 @@
 /* nvlxc host: whether this host can give GPUs to containers, in a few lines. */
 #include <errno.h>
 
+#include "base/fix.h"
 #include "cli/cmd/host_setup.h"
 #include "cli/command.h"
+#include "cli/globals.h"
 #include "doctor/check.h"
 #include "cli/json.h"
 #include "cli/ways.h"
 #include "host/compat_table.h"
 
-#define SUBJECT "%-9s  "
+#define SUBJECT       "%-9s  "
+#define SUBJECT_WIDTH 11
 
 static json_t *json_host_driver(const struct nvl_host_facts *facts)
 {
-    const struct nvl_driver_version *driver = &facts->host.driver;
-    json_t *installed = json_array();
+    json_t *driver = nvl_json_driver(&facts->host.driver);
 
-    for (size_t i = 0; i < facts->userspace.versions.count; i++)
-        json_array_append_new(installed, json_string(facts->userspace.versions.items[i]));
-    return json_pack("{s:b,s:o,s:o,s:o,s:s*}", "loaded", (int)driver->loaded, "version",
-                     nvl_json_string(driver->version), "flavour",
-                     nvl_json_string(nvl_flavour_name(driver->flavour)), "installed", installed, "from",
-                     facts->userspace.from);
+    json_object_set_new(driver, "installed_versions", nvl_json_strings(&facts->userspace.versions));
+    json_object_set_new(driver, "from", nvl_json_string(facts->userspace.from));
+    return driver;
 }
 
 static json_t *json_modules(const struct nvl_modules *m)
@@ -31,19 +30,6 @@ static json_t *json_modules(const struct nvl_modules *m)
                      "vfio_pci", (int)m->vfio_pci);
 }
 
-static json_t *json_problems(const struct nvl_findings *findings)
-{
-    json_t *array = json_array();
-
-    for (size_t i = 0; i < findings->count; i++) {
-        const struct nvl_finding *f = &findings->items[i];
-        if (f->severity != NVL_SEVERITY_NOTE)
-            json_array_append_new(array, json_pack("{s:s,s:s,s:o}", "id", f->check->id, "title", f->title,
-                                                   "fix", nvl_json_string(f->fix)));
-    }
-    return array;
-}
-
 static json_t *json_bundle(const struct nvl_host_facts *facts)
 {
     const struct nvl_bundle *loaded = NULL;
@@ -51,7 +37,7 @@ static json_t *json_bundle(const struct nvl_host_facts *facts)
     for (size_t i = 0; i < facts->bundles.count; i++)
         if (facts->bundles.items[i].loaded)
             loaded = &facts->bundles.items[i];
-    return json_pack("{s:o,s:b,s:b}", "version", nvl_json_string(facts->host.driver.version), "present",
+    return json_pack("{s:o,s:b,s:b}", "version", nvl_json_string(facts->host.driver.version), "exists",
                      (int)(loaded != NULL), "complete", (int)(loaded != NULL && loaded->complete));
 }
 
@@ -66,14 +52,10 @@ static size_t count_gpus(const struct nvl_gpus *gpus)
 
 static void print_host_json(const struct nvl_host_facts *facts, const struct nvl_findings *findings)
 {
-    json_t *nodes = json_array();
-
-    for (size_t i = 0; i < facts->n_nodes; i++)
-        json_array_append_new(nodes, nvl_json_node(&facts->nodes[i]));
-    nvl_print_json(json_pack("{s:o,s:i,s:o,s:o,s:o,s:o}", "driver", json_host_driver(facts), "gpus",
-                             (int)count_gpus(&facts->host.gpus), "modules", json_modules(&facts->modules),
-                             "nodes", nodes, "bundle", json_bundle(facts), "problems",
-                             json_problems(findings)));
+    nvl_print_json(json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "driver", json_host_driver(facts), "gpus",
+                             nvl_json_gpus(&facts->host.gpus), "modules", json_modules(&facts->modules),
+                             "nodes", nvl_json_nodes(facts->nodes, facts->n_nodes), "bundle",
+                             json_bundle(facts), "findings", nvl_json_findings(findings)));
 }
 
 static void add_gpu_lines(const struct nvl_gpus *gpus, struct nvl_strv *lines)
@@ -102,16 +84,9 @@ static void add_gpu_lines(const struct nvl_gpus *gpus, struct nvl_strv *lines)
 
 static void add_driver_line(const struct nvl_host_facts *facts, struct nvl_strv *lines)
 {
-    const struct nvl_driver_version *driver = &facts->host.driver;
-    const char *flavour = nvl_flavour_name(driver->flavour);
+    nvl_autofree char *text = nvl_loaded_driver_text(&facts->host.driver);
 
-    if (!driver->loaded)
-        nvl_strv_pushf(lines, SUBJECT "not loaded", "driver");
-    else
-        nvl_strv_pushf(lines, SUBJECT "%s%s%s%s, loaded", "driver",
-                       driver->version[0] != '\0' ? driver->version : "unknown version",
-                       flavour != NULL ? " (" : "", flavour != NULL ? flavour : "",
-                       flavour != NULL ? ")" : "");
+    nvl_strv_pushf(lines, SUBJECT "%s", "driver", text);
 }
 
 static void add_library_lines(const struct nvl_host_facts *facts, struct nvl_strv *lines)
@@ -179,12 +154,19 @@ static void add_status(const struct nvl_host_facts *facts, struct nvl_strv *line
 
 static void print_host_finding(const struct nvl_context *ctx, const struct nvl_finding *f)
 {
+    static const struct nvl_span firsts[] = {[NVL_SEVERITY_ERROR] = {NVL_WRONG, "problem    "},
+                                             [NVL_SEVERITY_WARNING] = {NVL_CAREFUL, "problem    "},
+                                             [NVL_SEVERITY_NOTE] = {NVL_FAINT, "note       "}};
     size_t pos = 0, line_len, len = f->fix != NULL ? strlen(f->fix) : 0;
     const char *line;
 
-    nvl_say(ctx, "%-9s  %s", f->severity == NVL_SEVERITY_NOTE ? "note" : "problem", f->title);
-    while (nvl_next_line(f->fix, len, &pos, &line, &line_len))
-        nvl_say(ctx, "%11s do: %.*s", "", (int)line_len, line);
+    nvl_say_spans(ctx, firsts[f->severity], (const struct nvl_span[]){{NVL_PLAIN, f->title}, {0}}, false);
+    while (nvl_next_line(f->fix, len, &pos, &line, &line_len)) {
+        nvl_autofree char *text = nvl_xstrndup(line, line_len);
+        bool is_command = nvl_names_program(text, line_len);
+        nvl_say_spans(ctx, (struct nvl_span){NVL_FAINT, "            do: "},
+                      (const struct nvl_span[]){{is_command ? NVL_COMMAND : NVL_PLAIN, text}, {0}}, true);
+    }
 }
 
 static void print_lines(const struct nvl_context *ctx, const struct nvl_host_facts *facts,
@@ -193,8 +175,11 @@ static void print_lines(const struct nvl_context *ctx, const struct nvl_host_fac
     nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0};
 
     add_status(facts, &lines);
-    for (size_t i = 0; i < lines.count; i++)
-        nvl_say(ctx, "%s", lines.items[i]);
+    for (size_t i = 0; i < lines.count; i++) {
+        nvl_autofree char *subject = nvl_xasprintf("%.*s", SUBJECT_WIDTH, lines.items[i]);
+        nvl_say_spans(ctx, (struct nvl_span){NVL_FAINT, subject},
+                      (const struct nvl_span[]){{NVL_PLAIN, lines.items[i] + SUBJECT_WIDTH}, {0}}, true);
+    }
     for (size_t i = 0; i < findings->count; i++)
         print_host_finding(ctx, &findings->items[i]);
 }
@@ -234,7 +219,7 @@ static int show_drivers(struct nvl_context *ctx, struct nvl_error *err)
     if (ctx->json)
         return nvl_print_json(nvl_json_driver_ways(&ways));
     if (!ctx->quiet)
-        nvl_print_driver_ways(&ways, false);
+        nvl_print_driver_ways(ctx, &ways, false);
     return NVL_EXIT_OK;
 }
 
@@ -261,29 +246,43 @@ static const struct nvl_option host_options[] = {
     {"--drivers", NULL, "list the drivers for this host, the recommended one first", NVL_OPTION_FLAG,
      offsetof(struct nvl_setup_options, drivers)},
     {"--run", "FILE", "setup: install NVIDIA's driver from NVIDIA-Linux-*.run", NVL_OPTION_STRING,
-     offsetof(struct nvl_setup_options, run)},
-    {"--from", "SOURCE",
-     "setup: take the driver from debian, nvidia (its archive), or tesla-535 and the like", NVL_OPTION_STRING,
-     offsetof(struct nvl_setup_options, from)},
+     offsetof(struct nvl_setup_options, run), .values = "@files"},
+    {"--from", "SOURCE", "setup: where the driver comes from", NVL_OPTION_STRING,
+     offsetof(struct nvl_setup_options, from),
+     .values = "debian\tDebian's main packages\n"
+               "nvidia\tNVIDIA's archive for Debian\n"
+               "tesla-535\tan older series of Debian's, by its name"},
     {"--dry-run", NULL, "setup: show steps, reasons and commands, change nothing", NVL_OPTION_FLAG,
      offsetof(struct nvl_setup_options, dry_run)},
     {"--yes", NULL, "setup: carry out the steps without asking", NVL_OPTION_FLAG,
      offsetof(struct nvl_setup_options, yes)},
-    {"--capabilities", "LIST", "setup: what containers do (default: compute,utility)", NVL_OPTION_STRING,
-     offsetof(struct nvl_setup_options, capabilities)},
+    {"--capabilities", "LIST", "setup: what containers may do", NVL_OPTION_STRING,
+     offsetof(struct nvl_setup_options, capabilities), .default_value = "compute,utility",
+     .values = nvl_capability_values, .has_commas = true},
+    {0},
+};
+
+static const struct nvl_example host_examples[] = {
+    {"host", "driver, kernel and GPUs of this host, and what is wrong"},
+    {"host setup --dry-run", "the steps to a driver that fits, and their commands"},
+    {"host setup", "carry them out, after one question"},
+    {"host --drivers", "which drivers fit, and why the others do not"},
+    {"host setup --from nvidia", "the driver of NVIDIA's archive instead of Debian's"},
     {0},
 };
 
 const struct nvl_command nvl_cmd_host = {
     .name = "host",
     .arguments = "[setup]",
+    .group = NVL_GROUP_SETUP,
     .summary = "show the state of this host, or set up its driver",
     .details = "setup  installs the driver that fits this kernel and its GPUs: it shows the\n"
                "       steps, asks once and carries them out. It leaves finished steps alone, so\n"
                "       you can run it again at any point. It supports Debian 12 and 13, and\n"
-               "       Proxmox VE 8 and 9. The driver comes from Debian's packages; --from nvidia\n"
-               "       takes it from NVIDIA's archive, --run FILE from its installer. What does\n"
-               "       not fit this kernel or a GPU is refused before anything changes.\n"
+               "       Proxmox VE 8 and 9. The driver comes from Debian's packages; --from\n"
+               "       nvidia takes it from NVIDIA's archive, --run FILE from its installer.\n"
+               "       What does not fit this kernel or a GPU is refused before anything\n"
+               "       changes.\n"
                "\n"
                "Without setup, host shows what there is, then what is worth knowing (note) and\n"
                "what is wrong (problem), each with what to do. This is the host's part of 'nvlxc\n"
@@ -296,7 +295,9 @@ const struct nvl_command nvl_cmd_host = {
                "\n"
                "Exit status: 0 all is well, 1 something is wrong, 3 there is no NVIDIA GPU or\n"
                "its driver is not loaded.",
+    .examples = host_examples,
     .max_arguments = 1,
+    .argument_values = "setup\tinstall the driver that fits",
     .options = host_options,
     .values_size = sizeof(struct nvl_setup_options),
     .run = run_host,

@@ -1,4 +1,5 @@
 /* nvlxc host setup: shows the plan, asks once, has it carried out, and says what is left to do. */
+#include "cli/ask.h"
 #include "cli/cmd/host_setup.h"
 
 #include <errno.h>
@@ -7,11 +8,13 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "cli/progress.h"
 #include "cli/ways.h"
 #include "driver/installer_file.h"
 #include "grant/grant.h"
 #include "plan/diff.h"
 #include "setup/run.h"
+#include "setup/setup.h"
 
 static json_t *json_step(const struct nvl_setup_step *step)
 {
@@ -35,12 +38,12 @@ static json_t *json_step(const struct nvl_setup_step *step)
                      edits);
 }
 
-static json_t *json_setup_driver(const struct nvl_choice *c)
+static json_t *json_choice(const struct nvl_choice *c)
 {
     static const char *const kinds[] = {
         [NVL_CHOICE_PACKAGE] = "debian", [NVL_CHOICE_ARCHIVE] = "nvidia", [NVL_CHOICE_RUN] = "run"};
 
-    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:b,s:o,s:o}", "from", kinds[c->kind], "branch",
+    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:b,s:o,s:o}", "kind", kinds[c->kind], "branch",
                      nvl_json_string(c->branch), "version", nvl_json_string(c->version), "series",
                      nvl_json_string(c->series), "flavour", nvl_json_string(nvl_flavour_name(c->flavour)),
                      "backports", (int)c->backports, "kernel", nvl_json_string(c->kernel), "source",
@@ -53,23 +56,75 @@ static void print_setup_json(const struct nvl_setup_plan *plan)
 
     for (size_t i = 0; i < plan->count; i++)
         json_array_append_new(steps, json_step(&plan->steps[i]));
-    nvl_print_json(json_pack(
-        "{s:o,s:o,s:o,s:b}", "driver",
-        nvl_choice_installs(&plan->choice) ? json_setup_driver(&plan->choice) : json_null(), "ways",
-        nvl_json_driver_ways(&plan->ways), "steps", steps, "needs_reboot", (int)plan->needs_reboot));
+    nvl_print_json(json_pack("{s:o,s:o,s:o,s:b}", "chosen",
+                             nvl_choice_installs(&plan->choice) ? json_choice(&plan->choice) : json_null(),
+                             "ways", nvl_json_driver_ways(&plan->ways), "plan", steps, "needs_reboot",
+                             (int)plan->needs_reboot));
 }
 
-static void print_plan(const struct nvl_setup_plan *plan)
-{
-    nvl_auto(nvl_buf_clear) struct nvl_buf text = {0};
+#define STEP_INDENT "     " /* of the text below a step's number and title */
 
-    nvl_setup_plan_show(plan, &text);
-    const struct nvl_setup_step *driver = nvl_setup_find(plan, "driver");
-    if (driver != NULL && driver->state != NVL_SETUP_DONE && driver->state != NVL_SETUP_NOT_NEEDED) {
-        nvl_print_driver_ways(&plan->ways, true);
-        printf("(all of them: nvlxc host --drivers)\n\n");
+static enum nvl_style style_of_step(enum nvl_setup_state state)
+{
+    static const enum nvl_style styles[] = {
+        [NVL_SETUP_DONE] = NVL_GOOD,        [NVL_SETUP_PENDING] = NVL_CAREFUL,
+        [NVL_SETUP_NOT_NEEDED] = NVL_FAINT, [NVL_SETUP_YOURS] = NVL_CAREFUL,
+        [NVL_SETUP_IMPOSSIBLE] = NVL_WRONG,
+    };
+
+    return styles[state];
+}
+
+static void say_setup_commands(const struct nvl_context *ctx, const struct nvl_setup_step *step)
+{
+    for (size_t i = 0; i < step->n_commands; i++) {
+        nvl_autofree char *text = nvl_setup_command_text(&step->commands[i]);
+        nvl_say_styled(ctx, NVL_COMMAND, STEP_INDENT "# %s", text);
     }
-    fputs(text.data, stdout);
+}
+
+static void say_edit(const struct nvl_context *ctx, const struct nvl_edit *edit)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf diff = {0};
+
+    nvl_diff(&diff, edit->old_text != NULL ? edit->path : "/dev/null",
+             edit->old_text != NULL ? edit->old_text : "", edit->old_len, edit->path, edit->new_text,
+             edit->new_len);
+    nvl_say_diff(ctx, STEP_INDENT "| ", diff.data != NULL ? diff.data : "");
+}
+
+/* Its reason, and exactly what it writes and runs. */
+static void say_step(const struct nvl_context *ctx, size_t number, const struct nvl_setup_step *step)
+{
+    enum nvl_style style = style_of_step(step->state);
+    nvl_autofree char *first = nvl_xasprintf("%2zu.  ", number),
+                      *state = nvl_xasprintf("%s%s", nvl_mark(style), nvl_setup_state_name(step->state));
+    const struct nvl_span spans[] = {
+        {NVL_TITLE, step->title}, {NVL_PLAIN, ": "}, {style, state}, {NVL_PLAIN, NULL}};
+
+    nvl_say_spans(ctx, (struct nvl_span){NVL_PLAIN, first}, spans, false);
+    nvl_say_wrapped(ctx, STEP_INDENT, step->reason);
+    for (size_t i = 0; i < step->n_edits; i++)
+        say_edit(ctx, &step->edits[i]);
+    say_setup_commands(ctx, step);
+    if (step->installs)
+        nvl_say_wrapped(ctx, STEP_INDENT,
+                        "(tried with --simulate first; it does not run if it would remove a package)");
+}
+
+/* With --quiet, too, where it asks: nobody can agree to what is not shown. */
+static void print_plan(const struct nvl_context *ctx, const struct nvl_setup_plan *plan)
+{
+    const struct nvl_context loud = {.root = ctx->root};
+    const struct nvl_setup_step *driver = nvl_setup_find(plan, "driver");
+
+    if (driver != NULL && driver->state != NVL_SETUP_DONE && driver->state != NVL_SETUP_NOT_NEEDED) {
+        nvl_print_driver_ways(&loud, &plan->ways, true);
+        nvl_say_fact(&loud, "", "(all of them: nvlxc host --drivers)");
+        nvl_say(&loud, "%s", "");
+    }
+    for (size_t i = 0; i < plan->count; i++)
+        say_step(&loud, i + 1, &plan->steps[i]);
 }
 
 /* An impossible step is itself the error: its number, why, and what is left. */
@@ -98,16 +153,12 @@ static size_t count_todo(const struct nvl_setup_plan *plan)
 
 static int ask_to_go_on(size_t n_steps, struct nvl_error *err)
 {
-    char answer[16];
-
-    if (!isatty(STDIN_FILENO)) {
+    if (!nvl_can_ask()) {
         nvl_error_set(err, -EINVAL, "host setup asks before it changes anything, but there is no terminal");
         nvl_error_hint(err, "--dry-run shows the plan, --yes carries it out");
         return -EINVAL;
     }
-    printf("\nCarry out %s? [y/N] ", n_steps == 1 ? "this step" : "these steps");
-    fflush(stdout);
-    if (fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y'))
+    if (nvl_ask(n_steps == 1 ? "\nCarry out this step?" : "\nCarry out these steps?") == NVL_ANSWER_YES)
         return 0;
     nvl_error_set(err, -ECANCELED, "nothing was changed");
     nvl_error_hint(err, "to start over: nvlxc host setup");
@@ -116,7 +167,11 @@ static int ask_to_go_on(size_t n_steps, struct nvl_error *err)
 
 static void say_line(void *data, const char *line)
 {
-    nvl_say(data, "%s", line);
+    enum nvl_style style = line[0] == '['                           ? NVL_TITLE
+                           : nvl_has_prefix(line, STEP_INDENT "# ") ? NVL_COMMAND
+                                                                    : NVL_PLAIN;
+
+    nvl_say_styled(data, style, "%s", line);
 }
 
 /* Says at the end what only a person can do. */
@@ -126,11 +181,10 @@ static void say_yours(const struct nvl_context *ctx, const struct nvl_setup_plan
         const struct nvl_setup_step *step = &plan->steps[i];
         if (step->state != NVL_SETUP_YOURS)
             continue;
-        nvl_say(ctx, "for you to do: %s: %s", step->title, step->reason);
-        for (size_t c = 0; c < step->n_commands; c++) {
-            nvl_autofree char *text = nvl_setup_command_text(&step->commands[c]);
-            nvl_say(ctx, "     # %s", text);
-        }
+        nvl_autofree char *text = nvl_xasprintf("%s: %s", step->title, step->reason);
+        nvl_say_spans(ctx, (struct nvl_span){NVL_CAREFUL, "for you to do: "},
+                      (const struct nvl_span[]){{NVL_PLAIN, text}, {0}}, true);
+        say_setup_commands(ctx, step);
     }
     nvl_say(ctx, plan->needs_reboot ? "after the reboot, 'nvlxc host' says whether all is well"
                                     : "'nvlxc host' says whether all is well");
@@ -184,7 +238,7 @@ static int check_caller(const struct nvl_context *ctx, const struct nvl_setup_op
         return nvl_error_usage(err, "host setup: cannot set up a captured host; --dry-run shows its plan");
     if (geteuid() != 0) {
         nvl_error_host(err, -EPERM, "host setup must run as root: it installs packages");
-        nvl_error_hint(err, "sudo nvlxc host setup, or --dry-run for the plan");
+        nvl_error_hint(err, "sudo nvlxc host setup\nfor the plan alone: nvlxc host setup --dry-run");
         return -EPERM;
     }
     return 0;
@@ -227,14 +281,16 @@ int nvl_host_setup(struct nvl_context *ctx, const struct nvl_setup_options *opti
         r = nvl_capabilities_parse(options->capabilities, &request.capabilities, err);
     if (r == 0)
         r = parse_wish(options, &request.wish, &installer, err);
+    nvl_progress(ctx, "reads the host and apt's sources");
     if (r == 0)
         r = nvl_setup_plan_make(&ctx->root, &request, &plan, err);
+    nvl_progress_end();
     if (r < 0)
         return r;
     if (ctx->json)
         print_setup_json(&plan);
     else if (!ctx->quiet || !options->yes)
-        print_plan(&plan);
+        print_plan(ctx, &plan);
     const struct nvl_setup_step *impossible = nvl_setup_first(&plan, NVL_SETUP_IMPOSSIBLE);
     if (impossible != NULL)
         return refuse_setup(&plan, impossible, err);

@@ -2,18 +2,21 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/printable.h"
 #include "cli/command.h"
 #include "container/owned_lines.h"
 #include "container/target.h"
 #include "cli/table.h"
 
 struct list_values {
-    bool cluster, names;
+    bool cluster, names, wide;
 };
 
 static const struct nvl_option list_options[] = {
     {"--names", NULL, "print only the names of containers with a grant, one a line, for scripts",
      NVL_OPTION_FLAG, offsetof(struct list_values, names)},
+    {"--wide", NULL, "show whole UUIDs on a terminal, too", NVL_OPTION_FLAG,
+     offsetof(struct list_values, wide)},
     {"--cluster", NULL, "include the CTs of the other Proxmox nodes", NVL_OPTION_FLAG,
      offsetof(struct list_values, cluster)},
     {0},
@@ -24,6 +27,8 @@ struct listing {
     struct nvl_context *ctx;
     struct nvl_table *table; /* NULL: JSON, printed as it comes */
     bool cluster, names;
+    bool is_short; /* GPUs by their index and model: a UUID says nothing to people */
+    struct nvl_gpus gpus;
     struct nvl_running running;
     size_t shown;
 };
@@ -31,7 +36,7 @@ struct listing {
 /* What one container has. */
 struct row {
     const struct nvl_container *c;
-    const char *name;
+    const char *name, *hostname;   /* NULL: it has none beside its name */
     const struct nvl_grant *grant; /* NULL: only lines by hand */
     bool by_hand, running;
 };
@@ -39,19 +44,12 @@ struct row {
 static json_t *json_row(const struct row *row)
 {
     const struct nvl_container *c = row->c;
-    const struct nvl_grant *g = row->grant;
 
-    return json_pack("{s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "name", nvl_json_text(row->name),
-                     "kind", nvl_container_kind_name(c), "node", nvl_json_string(c->node), "user",
+    return json_pack("{s:o,s:s,s:o,s:o,s:o,s:o,s:b}", "container", nvl_json_text(row->name), "kind",
+                     nvl_container_kind_name(c), "cluster_node", nvl_json_string(c->node), "user",
                      nvl_json_string(c->user), "running",
-                     c->node != NULL ? json_null() : json_boolean(row->running), "devices",
-                     g != NULL ? nvl_json_devices(g) : json_null(), "capabilities",
-                     g != NULL ? nvl_json_capabilities(g->capabilities) : json_null(), "required",
-                     g != NULL ? json_boolean(g->delivery.required) : json_null(), "exclusive",
-                     g != NULL ? json_boolean(g->delivery.exclusive) : json_null(), "nodes",
-                     nvl_json_string(g != NULL ? nvl_nodes_mode_name(g->delivery.nodes) : NULL), "libraries",
-                     nvl_json_string(g != NULL ? nvl_libraries_mode_name(g->delivery.libraries) : NULL),
-                     "by_hand", (int)row->by_hand);
+                     c->node != NULL ? json_null() : json_boolean(row->running), "grant",
+                     nvl_json_grant(row->grant), "by_hand", (int)row->by_hand);
 }
 
 /* As json_dumpf writes it, but two levels deeper. */
@@ -66,31 +64,69 @@ static int write_deeper(const char *text, size_t len, void *to)
 }
 
 /* What nvl_print_json would print, element by element: the whole list is never in memory. */
+static void begin_json(void)
+{
+    printf("{\n  \"format\": %d,\n  \"containers\": [", NVL_JSON_FORMAT);
+}
+
 static void print_list_element(json_t *element, bool is_first)
 {
-    fputs(is_first ? "{\n  \"containers\": [\n    " : ",\n    ", stdout);
+    fputs(is_first ? "\n    " : ",\n    ", stdout);
     json_dump_callback(element, write_deeper, stdout, JSON_INDENT(2));
     json_decref(element);
 }
 
 static void end_json(bool is_empty)
 {
-    puts(is_empty ? "{\n  \"containers\": []\n}" : "\n  ]\n}");
+    puts(is_empty ? "]\n}" : "\n  ]\n}");
+}
+
+/* "0: RTX A5500 Laptop GPU"; what is no GPU of this host stays as it is. */
+static void name_selector(const struct nvl_selector *s, const struct nvl_gpus *gpus, struct nvl_strv *names)
+{
+    const struct nvl_gpu *gpu = s->kind == NVL_SELECT_INDEX ? nvl_gpu_by_index(gpus, s->index)
+                                : s->kind == NVL_SELECT_PCI ? nvl_gpu_by_pci(gpus, s->gpu)
+                                : s->gpu[0] != '\0'         ? nvl_gpu_by_uuid(gpus, s->gpu)
+                                                            : NULL;
+
+    if (gpu == NULL || gpu->index < 0) {
+        nvl_strv_push(names, s->text);
+        return;
+    }
+    const char *model = gpu->model + (nvl_has_prefix(gpu->model, "NVIDIA ") ? strlen("NVIDIA ") : 0);
+    if (s->kind == NVL_SELECT_MIG)
+        nvl_strv_pushf(names, "%d: %s MIG %u/%u", gpu->index, model, s->gi, s->ci);
+    else
+        nvl_strv_pushf(names, "%d: %s", gpu->index, model[0] != '\0' ? model : gpu->pci);
+}
+
+static char *devices_text(const struct listing *l, const struct row *row)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    if (row->grant == NULL)
+        return nvl_xstrdup("by hand");
+    if (!l->is_short || row->grant->devices != NVL_DEVICES_LIST || row->c->node != NULL)
+        return nvl_grant_devices(row->grant);
+    for (size_t i = 0; i < row->grant->n_selectors; i++)
+        name_selector(&row->grant->selectors[i], &l->gpus, &names);
+    return nvl_strv_join(&names, ", ");
 }
 
 static void add_table(const struct listing *l, const struct row *row)
 {
     nvl_autofree char *kind = nvl_container_kind_text(row->c);
-    nvl_autofree char *devices = row->grant != NULL ? nvl_grant_devices(row->grant) : nvl_xstrdup("by hand");
+    nvl_autofree char *devices = devices_text(l, row);
     nvl_autofree char *ways = row->grant != NULL ? nvl_grant_ways_text(row->grant) : nvl_xstrdup("");
     nvl_autofree char *gpus =
         nvl_xasprintf("%s%s%s", devices, row->grant != NULL && row->by_hand ? " (and by hand)" : "", ways);
     nvl_autofree char *words = row->grant != NULL ? nvl_capabilities_format(row->grant->capabilities) : NULL;
     const char *state = row->c->node != NULL ? NULL : row->running ? "running" : "stopped";
-    const char *const plain[] = {row->name, kind, state, gpus, words};
-    const char *const cluster[] = {row->name, row->c->node, kind, state, gpus, words};
+    const char *const plain[] = {row->name, row->hostname, state, gpus, words, kind};
+    const char *const cluster[] = {row->name, row->hostname, row->c->node, state, gpus, words, kind};
 
     nvl_table_row(l->table, l->cluster ? cluster : plain);
+    nvl_table_style(l->table, l->cluster ? 3 : 2, row->running ? NVL_GOOD : NVL_PLAIN);
 }
 
 static void say_name(const struct listing *l, const struct row *row)
@@ -121,9 +157,12 @@ static int add_container(const struct nvl_containers *all, const struct nvl_cont
     if (has == 0 && by_hand.count == 0)
         return 0;
     nvl_autofree char *name = nvl_container_full_name(all, c);
+    const char *hostname = c->kind == NVL_CONTAINER_PVE ? nvl_config_get(&config, "hostname") : NULL;
+    nvl_autofree char *printable = hostname != NULL ? nvl_make_printable(nvl_xstrdup(hostname)) : NULL;
     const struct row row = {
         .c = c,
         .name = name,
+        .hostname = printable,
         .grant = has > 0 ? &grant : NULL,
         .by_hand = by_hand.count > 0,
         .running = c->node == NULL && nvl_running_has(&l->running, c),
@@ -152,8 +191,10 @@ static void add_all_rows(const struct nvl_containers *all, struct listing *l)
 static int run_container_list(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
                               struct nvl_error *err)
 {
-    static const char *const plain[] = {"CONTAINER", "KIND", "STATE", "GPUS", "CAPABILITIES", NULL};
-    static const char *const cluster[] = {"CONTAINER", "NODE", "KIND", "STATE", "GPUS", "CAPABILITIES", NULL};
+    static const char *const plain[] = {"CONTAINER",    "HOSTNAME", "STATE", "GPUS",
+                                        "CAPABILITIES", "KIND",     NULL};
+    static const char *const cluster[] = {"CONTAINER", "HOSTNAME",     "NODE", "STATE",
+                                          "GPUS",      "CAPABILITIES", "KIND", NULL};
     const struct list_values *values = data;
     struct nvl_containers nvl_auto(nvl_containers_clear) all = {0};
 
@@ -167,25 +208,41 @@ static int run_container_list(struct nvl_context *ctx, const struct nvl_strv *ar
         .ctx = ctx,
         .cluster = values->cluster,
         .names = values->names,
+        .is_short = !values->wide && !ctx->json && nvl_is_on_terminal(),
         .table = ctx->json || values->names ? NULL : nvl_table_new(values->cluster ? cluster : plain)};
+    for (size_t i = 0; i < all.unread.count; i++)
+        nvl_warn("%s", all.unread.items[i]);
+    if (ctx->json)
+        begin_json();
+    if (l.is_short) /* without them UUIDs stay */
+        nvl_gpus_read(&ctx->root, NVL_GPUS_PROC, &l.gpus, NULL);
     nvl_running_read(&ctx->root, &l.running);
     add_all_rows(&all, &l);
     nvl_running_clear(&l.running);
+    nvl_gpus_clear(&l.gpus);
     if (ctx->json)
         end_json(l.shown == 0);
     else if (l.shown == 0 && !l.names)
-        nvl_say(ctx, "no container has a GPU (`nvlxc attach CT` gives one)");
+        nvl_say_fact(ctx, "", "no container has a GPU (`nvlxc attach CT` gives one)");
     else if (l.table != NULL && !ctx->quiet)
         nvl_table_print(l.table, stdout);
     nvl_table_free(l.table);
     return NVL_EXIT_OK;
 }
 
+static const struct nvl_example list_examples[] = {
+    {"list", "who has which GPU, and who runs"},
+    {"list --cluster", "also the CTs of the other Proxmox nodes"},
+    {"list --names", "only the names, for a script"},
+    {0},
+};
+
 const struct nvl_command nvl_cmd_list = {
     .name = "list",
     .arguments = "",
     .summary = "list the containers with a grant",
     .details = "It also lists and marks containers whose NVIDIA lines were written by hand.",
+    .examples = list_examples,
     .options = list_options,
     .values_size = sizeof(struct list_values),
     .run = run_container_list,

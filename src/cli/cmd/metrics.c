@@ -8,6 +8,7 @@
 #include "doctor/diagnose.h"
 #include "cli/command.h"
 #include "container/gpu_programs.h"
+#include "host/nvml_readings.h"
 #include "base/output_file.h"
 
 /* One container on one GPU or MIG device. Names are printable here, so they need not be as distinct as
@@ -25,6 +26,7 @@ struct use {
 struct metrics {
     struct nvl_diagnosis diagnosis;
     struct nvl_gpu_programs programs;
+    struct nvl_readings readings;
     bool has_programs; /* NVML could be asked */
     struct use *uses;
     size_t n_uses;
@@ -33,6 +35,7 @@ struct metrics {
 static void metrics_clear(struct metrics *m)
 {
     free(m->uses);
+    nvl_readings_clear(&m->readings);
     nvl_gpu_programs_clear(&m->programs);
     nvl_diagnosis_clear(&m->diagnosis);
 }
@@ -88,7 +91,8 @@ static void add_program(struct metrics *m, struct nvl_gpu_program *program)
 }
 
 /* The text that Prometheus reads: families of samples, each with a name, a sentence on what it counts, and
- * labels. Source: Prometheus' documentation, 'Exposition formats', text format 0.0.4. All are gauges. */
+ * labels. Source: Prometheus' documentation, 'Exposition formats', text format 0.0.4. All are gauges but
+ * those whose name says that they count. */
 struct label {
     const char *name, *value; /* a value of NULL or "" omits the label, which means the same */
 };
@@ -96,7 +100,8 @@ struct label {
 /* Opens a family; its samples follow, possibly none. */
 static void add_family(struct nvl_buf *out, const char *name, const char *help)
 {
-    nvl_buf_addf(out, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
+    nvl_buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name,
+                 nvl_has_suffix(name, "_total") ? "counter" : "gauge");
 }
 
 static void add_label_value(struct nvl_buf *out, const char *value)
@@ -111,9 +116,10 @@ static void add_label_value(struct nvl_buf *out, const char *value)
     }
 }
 
-/* Adds a sample. No two of a family may have the same labels. Values are UTF-8. */
-static void add_sample(struct nvl_buf *out, const char *name, const struct label *labels, size_t n_labels,
-                       int64_t value)
+/* Adds a sample, `value` with `decimals` digits behind the point. No two of a family may have the same
+ * labels. Values of labels are UTF-8. */
+static void add_decimal(struct nvl_buf *out, const char *name, const struct label *labels, size_t n_labels,
+                        int64_t value, unsigned decimals)
 {
     size_t n_said = 0;
 
@@ -125,7 +131,19 @@ static void add_sample(struct nvl_buf *out, const char *name, const struct label
         add_label_value(out, labels[i].value);
         nvl_buf_add(out, "\"", 1);
     }
-    nvl_buf_addf(out, "%s %" PRId64 "\n", n_said > 0 ? "}" : "", value);
+    int64_t whole = 1;
+    for (unsigned i = 0; i < decimals; i++)
+        whole *= 10;
+    nvl_buf_addf(out, "%s %" PRId64, n_said > 0 ? "}" : "", value / whole);
+    if (decimals > 0)
+        nvl_buf_addf(out, ".%0*" PRId64, (int)decimals, value % whole);
+    nvl_buf_add(out, "\n", 1);
+}
+
+static void add_sample(struct nvl_buf *out, const char *name, const struct label *labels, size_t n_labels,
+                       int64_t value)
+{
+    add_decimal(out, name, labels, n_labels, value, 0);
 }
 
 static void add_use_sample(struct nvl_buf *out, const char *name, const struct use *use, int64_t value)
@@ -208,6 +226,80 @@ static void add_programs(struct nvl_buf *out, const struct metrics *m)
             add_use_sample(out, "nvlxc_container_gpu_memory_bytes", &m->uses[i], m->uses[i].memory);
 }
 
+/* What the driver reports of a GPU, in base units. Those of one family follow each other. */
+static const struct metric {
+    const char *name, *help;
+    enum nvl_reading reading;
+    int64_t scale;
+    unsigned decimals; /* of the scaled number */
+    struct label label;
+} reading_metrics[] = {
+    {"nvlxc_gpu_memory_used_bytes", "GPU memory in use.", NVL_READING_MEMORY_USED, 1, 0, {0}},
+    {"nvlxc_gpu_memory_total_bytes", "GPU memory.", NVL_READING_MEMORY_TOTAL, 1, 0, {0}},
+    {"nvlxc_gpu_utilization_ratio",
+     "Share of time in which the GPU computed.",
+     NVL_READING_GPU_USE,
+     1,
+     2,
+     {0}},
+    {"nvlxc_gpu_memory_utilization_ratio",
+     "Share of time in which memory was used.",
+     NVL_READING_MEMORY_USE,
+     1,
+     2,
+     {0}},
+    {"nvlxc_gpu_encoder_utilization_ratio", "Use of the video encoder.", NVL_READING_ENCODER_USE, 1, 2, {0}},
+    {"nvlxc_gpu_decoder_utilization_ratio", "Use of the video decoder.", NVL_READING_DECODER_USE, 1, 2, {0}},
+    {"nvlxc_gpu_power_watts", "Power that the GPU draws.", NVL_READING_POWER, 1, 3, {0}},
+    {"nvlxc_gpu_power_limit_watts", "The limit that is enforced.", NVL_READING_POWER_LIMIT, 1, 3, {0}},
+    {"nvlxc_gpu_temperature_celsius", "The GPU's temperature.", NVL_READING_TEMPERATURE, 1, 0, {0}},
+    {"nvlxc_gpu_clock_hertz", "Current clocks.", NVL_READING_SM_CLOCK, 1000000, 0, {"clock", "sm"}},
+    {"nvlxc_gpu_clock_hertz", NULL, NVL_READING_MEMORY_CLOCK, 1000000, 0, {"clock", "memory"}},
+    {"nvlxc_gpu_ecc_errors_total",
+     "ECC errors of GPU memory.",
+     NVL_READING_ECC_CORRECTED,
+     1,
+     0,
+     {"severity", "corrected"}},
+    {"nvlxc_gpu_ecc_errors_total", NULL, NVL_READING_ECC_UNCORRECTED, 1, 0, {"severity", "uncorrected"}},
+};
+
+/* A value of one GPU. */
+static void add_reading(struct nvl_buf *out, const struct metrics *m, const struct nvl_gpu_readings *readings,
+                        const char *name, struct label label, int64_t value, unsigned decimals)
+{
+    const struct nvl_gpu *gpu = nvl_gpu_by_uuid(&m->diagnosis.facts.host.gpus, readings->uuid);
+    nvl_autofree char *index = gpu != NULL && gpu->index >= 0 ? nvl_xasprintf("%d", gpu->index) : NULL;
+    const struct label labels[] = {{"gpu", index}, {"uuid", readings->uuid}, label};
+
+    add_decimal(out, name, labels, NVL_LENGTH(labels), value, decimals);
+}
+
+static void add_readings(struct nvl_buf *out, const struct metrics *m)
+{
+    const char *reason;
+
+    for (size_t i = 0; i < NVL_LENGTH(reading_metrics); i++) {
+        const struct metric *metric = &reading_metrics[i];
+        if (metric->help != NULL)
+            add_family(out, metric->name, metric->help);
+        for (size_t k = 0; k < m->readings.count; k++) {
+            const struct nvl_gpu_readings *gpu = &m->readings.items[k];
+            int64_t value = gpu->values[metric->reading];
+            if (value >= 0)
+                add_reading(out, m, gpu, metric->name, metric->label, value * metric->scale,
+                            metric->decimals);
+        }
+    }
+    add_family(out, "nvlxc_gpu_throttle", "Reasons that hold the clocks down now, in NVML's words.");
+    for (size_t k = 0; k < m->readings.count; k++) {
+        int64_t mask = m->readings.items[k].values[NVL_READING_THROTTLE];
+        while ((reason = nvl_throttle_next(&mask)) != NULL)
+            add_reading(out, m, &m->readings.items[k], "nvlxc_gpu_throttle", (struct label){"reason", reason},
+                        1, 0);
+    }
+}
+
 static bool is_alike(const struct nvl_finding *a, const struct nvl_finding *b)
 {
     return a->check == b->check && a->severity == b->severity && is_same_label(a->container, b->container);
@@ -238,9 +330,12 @@ static void gather_uses(struct metrics *m)
     const struct nvl_host_facts *facts = &m->diagnosis.facts;
     struct nvl_error err = {0};
 
-    m->has_programs = nvl_gpu_programs_read(&facts->host, &facts->containers, &m->programs, &err) == 0;
-    if (!m->has_programs)
+    m->has_programs =
+        nvl_gpu_programs_read(&facts->host, &facts->containers, &m->programs, &m->readings, &err) == 0;
+    if (!m->has_programs) {
         nvl_warn("%s", err.message);
+        nvl_readings_clear(&m->readings);
+    }
     for (size_t i = 0; i < m->diagnosis.n_holders; i++)
         add_granted(m, &m->diagnosis.holders[i]);
     for (size_t i = 0; i < m->programs.count; i++)
@@ -257,7 +352,7 @@ static int run_metrics(struct nvl_context *ctx, const struct nvl_strv *arguments
     (void)data;
     if (ctx->json) {
         nvl_error_usage(err, "metrics has no JSON output: it prints Prometheus' text format");
-        nvl_error_hint(err, "for JSON: nvlxc --json ps, nvlxc --json gpus, nvlxc --json doctor");
+        nvl_error_hint(err, "for JSON: nvlxc --json ps\nnvlxc --json gpus\nnvlxc --json doctor");
         return -EINVAL;
     }
     int r = arguments->count > 0 ? nvl_output_path(&ctx->root, arguments->items[0], &path, err) : 0;
@@ -269,6 +364,7 @@ static int run_metrics(struct nvl_context *ctx, const struct nvl_strv *arguments
     add_host(&text, &m.diagnosis.facts.host);
     add_grants(&text, &m);
     add_programs(&text, &m);
+    add_readings(&text, &m);
     add_findings(&text, &m.diagnosis);
     if (path != NULL) /* rewritten even if the text is the same: its age shows whether metrics still runs */
         return nvl_output_write(&ctx->root, path, text.data, NULL, err);
@@ -276,22 +372,34 @@ static int run_metrics(struct nvl_context *ctx, const struct nvl_strv *arguments
     return NVL_EXIT_OK;
 }
 
+static const struct nvl_example metrics_examples[] = {
+    {"metrics", "the metrics of this moment"},
+    {"metrics /var/lib/prometheus/node-exporter/nvlxc.prom", "for node_exporter, from cron"},
+    {"metrics | grep ^nvlxc_findings", "what doctor finds, as numbers"},
+    {0},
+};
+
 const struct nvl_command nvl_cmd_metrics = {
     .name = "metrics",
     .arguments = "[FILE]",
+    .group = NVL_GROUP_PROGRAMS,
     .summary = "print GPU use, grants and findings for Prometheus",
     .details = "It prints Prometheus' text format on standard output, or replaces FILE with it:\n"
                "for the textfile collector of node_exporter, from a timer or from cron. Debian's\n"
-               "collector reads *.prom in /var/lib/prometheus/node-exporter:\n"
+               "collector reads *.prom in /var/lib/prometheus/node-exporter. In /etc/cron.d:\n"
                "\n"
-               "    * * * * * root nvlxc metrics /var/lib/prometheus/node-exporter/nvlxc.prom\n"
+               "    * * * * * root nvlxc metrics FILE\n"
                "\n"
                "A granted GPU is reported with 0 programs too. If NVML does not answer,\n"
-               "nvlxc_nvml_up is 0 and the programs are left out; the reason goes to standard\n"
+               "nvlxc_nvml_up is 0; programs and the GPUs' readings are left out, as is each\n"
+               "value that the GPU or an older driver does not have. The reason goes to standard\n"
                "error and is not a failure. NVML opens the GPUs: without a persistence daemon,\n"
                "that initializes an idle GPU each time, which takes seconds.\n"
                "\n"
-               "nvlxc_findings has what doctor finds: let an alert watch severity=\"error\".",
+               "nvlxc_findings has what doctor finds. Alerts for Prometheus and a dashboard for\n"
+               "Grafana are in /usr/share/nvlxc, in prometheus and grafana.",
+    .examples = metrics_examples,
     .max_arguments = 1,
+    .argument_values = "@files",
     .run = run_metrics,
 };

@@ -2,9 +2,8 @@
 #include <stdio.h>
 
 #include "cli/command.h"
-#include "container/gpu_programs.h"
+#include "cli/usage.h"
 #include "container/target.h"
-#include "cli/table.h"
 
 struct ps {
     struct nvl_host host;
@@ -19,44 +18,6 @@ static void ps_clear(struct ps *p)
     nvl_host_clear(&p->host);
 }
 
-/* "0", "0 MIG 1/0" (GI/CI). */
-static char *describe_gpu(const struct nvl_gpu_program *row)
-{
-    const struct nvl_gpu_process *process = row->process;
-    nvl_autofree char *gpu = row->gpu != NULL && row->gpu->index >= 0 ? nvl_xasprintf("%d", row->gpu->index)
-                                                                      : nvl_xstrdup(process->uuid);
-
-    return process->gi < 0 ? TAKE_PTR(gpu) : nvl_xasprintf("%s MIG %d/%d", gpu, process->gi, process->ci);
-}
-
-static void add_program_row(struct nvl_table *table, const struct nvl_gpu_program *row)
-{
-    const struct nvl_gpu_process *process = row->process;
-    nvl_autofree char *gpu = describe_gpu(row), *pid = nvl_xasprintf("%d", (int)process->pid);
-    nvl_autofree char *memory =
-        process->memory >= 0 ? nvl_xasprintf("%lld MiB", (long long)(process->memory >> 20)) : NULL;
-    const char *const cells[] = {row->container, gpu,      pid, process->graphics ? "graphics" : "compute",
-                                 memory,         row->name};
-
-    nvl_table_row(table, cells);
-}
-
-static void add_json(json_t *array, const struct nvl_gpu_program *row)
-{
-    const struct nvl_gpu_process *process = row->process;
-
-    json_array_append_new(
-        array,
-        json_pack("{s:o,s:o,s:s,s:o,s:o,s:i,s:s,s:o,s:o}", "container", nvl_json_string(row->container),
-                  "gpu",
-                  row->gpu != NULL && row->gpu->index >= 0 ? json_integer(row->gpu->index) : json_null(),
-                  "uuid", process->uuid, "gi", process->gi >= 0 ? json_integer(process->gi) : json_null(),
-                  "ci", process->ci >= 0 ? json_integer(process->ci) : json_null(), "pid", (int)process->pid,
-                  "kind", process->graphics ? "graphics" : "compute", "memory",
-                  process->memory >= 0 ? json_integer(process->memory) : json_null(), "program",
-                  nvl_json_string(row->name)));
-}
-
 /* Adds the programs of one container (NULL: of all, and of the host) to the table or the array. */
 static size_t list_programs(const struct nvl_gpu_programs *programs, const char *wanted,
                             struct nvl_table *table, json_t *array)
@@ -69,9 +30,9 @@ static size_t list_programs(const struct nvl_gpu_programs *programs, const char 
             continue;
         n++;
         if (array != NULL)
-            add_json(array, row);
+            json_array_append_new(array, nvl_program_json(row));
         else
-            add_program_row(table, row);
+            nvl_program_row(table, row);
     }
     return n;
 }
@@ -79,7 +40,6 @@ static size_t list_programs(const struct nvl_gpu_programs *programs, const char 
 static int run_ps(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
                   struct nvl_error *err)
 {
-    static const char *const columns[] = {"CONTAINER", "GPU", "PID", "KIND", "MEMORY", "PROGRAM", NULL};
     nvl_auto(ps_clear) struct ps p = {0};
     nvl_autofree char *wanted = NULL;
     nvl_autofree struct nvl_container *one = NULL;
@@ -89,11 +49,11 @@ static int run_ps(struct nvl_context *ctx, const struct nvl_strv *arguments, voi
     if (r == 0)
         r = nvl_containers_find(&ctx->root, false, &p.containers, err);
     if (r == 0 && arguments->count > 0) {
-        r = nvl_container_by_name(&p.containers, arguments->items[0], &one, err);
+        r = nvl_container_by_name(&ctx->root, &p.containers, arguments->items[0], &one, err);
         wanted = r == 0 ? nvl_container_full_name(&p.containers, one) : NULL;
     }
     if (r == 0)
-        r = nvl_gpu_programs_read(&p.host, &p.containers, &p.programs, err);
+        r = nvl_gpu_programs_read(&p.host, &p.containers, &p.programs, NULL, err);
     if (r < 0)
         return r;
     if (ctx->json) {
@@ -102,7 +62,7 @@ static int run_ps(struct nvl_context *ctx, const struct nvl_strv *arguments, voi
         nvl_print_json(json_pack("{s:o}", "processes", array));
         return NVL_EXIT_OK;
     }
-    struct nvl_table *table = nvl_table_new(columns);
+    struct nvl_table *table = nvl_program_table_new();
     size_t n = list_programs(&p.programs, wanted, table, NULL);
     if (n > 0 && !ctx->quiet)
         nvl_table_print(table, stdout);
@@ -112,14 +72,24 @@ static int run_ps(struct nvl_context *ctx, const struct nvl_strv *arguments, voi
     return NVL_EXIT_OK;
 }
 
+static const struct nvl_example ps_examples[] = {
+    {"ps", "which programs use the GPUs, and whose they are"},
+    {"ps 101", "those of CT 101: is Ollama's model on the GPU?"},
+    {"--json ps | jq", "the same for a script"},
+    {0},
+};
+
 const struct nvl_command nvl_cmd_ps = {
     .name = "ps",
     .arguments = "[CT]",
+    .group = NVL_GROUP_WATCH,
     .summary = "list the programs that use the GPUs, with their memory",
     .details = "It lists the programs of the host and of all containers, or only those of CT,\n"
                "with the host's process numbers. \"-\" stands for the host, and for memory that\n"
                "the driver does not report. Programs that have a GPU's node open but run no work\n"
                "on it are left out.",
+    .examples = ps_examples,
     .max_arguments = 1,
+    .argument_values = "@containers",
     .run = run_ps,
 };

@@ -76,9 +76,6 @@ static int read_shown_grant(const struct nvl_context *ctx, const char *name, str
     nvl_config_stray_lines(&s->target.config, &s->strays);
     r = nvl_effective_grant(&s->target.effective, &s->grant, err);
     s->granted = r > 0;
-    /* the config is wrong, not the command line */
-    if (r < 0 && err->exit == NVL_EXIT_USAGE)
-        err->exit = NVL_EXIT_FAILED;
     return r < 0 ? nvl_error_prefix(err, "%s", s->target.container->config_path) : 0;
 }
 
@@ -237,6 +234,24 @@ static char *library_path_text(const struct shown *s)
     return NULL;
 }
 
+#define LABEL_WIDTH 9
+
+/* One fact about the container: its label up to the colon, then what it is. */
+static void say_labelled(const struct nvl_context *ctx, const char *label, enum nvl_style style,
+                         const char *fmt, ...) NVL_PRINTF(4, 5);
+static void say_labelled(const struct nvl_context *ctx, const char *label, enum nvl_style style,
+                         const char *fmt, ...)
+{
+    nvl_autofree char *first = nvl_xasprintf("%-*s", LABEL_WIDTH, label);
+    va_list ap;
+
+    va_start(ap, fmt);
+    nvl_autofree char *text = nvl_xvasprintf(fmt, ap);
+    va_end(ap);
+    nvl_say_spans(ctx, (struct nvl_span){NVL_FAINT, first}, (const struct nvl_span[]){{style, text}, {0}},
+                  true);
+}
+
 static void say_inside(const struct nvl_context *ctx, const struct shown *s)
 {
     nvl_autofree char *closed = nvl_strv_join(&s->closed, ", ");
@@ -244,20 +259,21 @@ static void say_inside(const struct nvl_context *ctx, const struct shown *s)
     nvl_autofree char *text = has_bundle ? library_path_text(s) : NULL;
 
     if (has_bundle && s->home != NULL && s->home != nvl_homes[0])
-        nvl_say(ctx, "place:   the driver is at %s in the container, not at %s (`nvlxc doctor %s`)", s->home,
-                nvl_homes[0], s->target.name);
+        say_labelled(ctx, "place:", NVL_PLAIN,
+                     "the driver is at %s in the container, not at %s (`nvlxc doctor %s`)", s->home,
+                     nvl_homes[0], s->target.word);
     if (text != NULL)
-        nvl_say(ctx, "image:   %s", text);
+        say_labelled(ctx, "image:", NVL_PLAIN, "%s", text);
     if (s->library_path.shadowed != NULL)
-        nvl_say(ctx, "image:   its LD_LIBRARY_PATH finds its own %s before the driver's",
-                s->library_path.shadowed);
+        say_labelled(ctx, "image:", NVL_CAREFUL, "its LD_LIBRARY_PATH finds its own %s before the driver's",
+                     s->library_path.shadowed);
     if (s->closed.count > 0)
-        nvl_say(
-            ctx,
-            "closed:  %s: open only to an owner and a group of the host, not to an unprivileged container "
-            "(`nvlxc doctor %s`%s)",
-            closed, s->target.name,
-            s->target.container->user == NULL ? "; `attach --nodes hook` gives it nodes of its own" : "");
+        say_labelled(ctx, "closed:", NVL_PLAIN,
+                     "%s: open only to an owner and a group of the host, not to an unprivileged container "
+                     "(`nvlxc doctor %s`%s)",
+                     closed, s->target.word,
+                     s->target.container->user == NULL ? "; `attach --nodes hook` gives it nodes of its own"
+                                                       : "");
 }
 
 static json_t *json_library_path(const struct shown *s)
@@ -280,24 +296,36 @@ static const char *const filter_texts[] = {
     [NVL_FILTER_DENY] = "a deny-list, needs no rules",
 };
 
+/* On a terminal without the UUID that the line about the grant has. */
+static void say_gpu(const struct nvl_context *ctx, const char *devices, const struct nvl_resolved_gpu *g)
+{
+    nvl_autofree char *text = nvl_gpu_text(g->gpu), *remark = nvl_gpu_remark(g->gpu);
+    nvl_autofree char *behind = nvl_xasprintf(" (%s)", g->gpu->uuid);
+    const char *comma = remark != NULL ? ", " : "", *what = remark != NULL ? remark : "";
+    enum nvl_gpu_state state = nvl_gpu_state(g->gpu);
+    enum nvl_style style = state == NVL_GPU_IS_LOST || state == NVL_GPU_IS_SILENT ? NVL_WRONG : NVL_PLAIN;
+
+    if (nvl_is_on_terminal() && strstr(devices, g->gpu->uuid) != NULL && nvl_has_suffix(text, behind))
+        text[strlen(text) - strlen(behind)] = '\0';
+    if (g->mig != NULL)
+        say_labelled(ctx, "gpu:", style, "MIG device %u/%u of %s%s%s", g->mig->gi, g->mig->ci, text, comma,
+                     what);
+    else
+        say_labelled(ctx, "gpu:", style, "%s%s%s", text, comma, what);
+}
+
 static void say_grant(const struct nvl_context *ctx, const struct shown *s)
 {
     nvl_autofree char *devices = nvl_grant_devices(&s->grant),
                       *words = nvl_capabilities_format(s->grant.capabilities);
 
     nvl_autofree char *ways = nvl_grant_ways_text(&s->grant);
-    nvl_say(ctx, "grant:   %s; %s%s%s", devices, words, s->grant.delivery.required ? "; required" : "", ways);
-    for (size_t i = 0; i < s->resolved.n_gpus; i++) {
-        const struct nvl_resolved_gpu *g = &s->resolved.gpus[i];
-        nvl_autofree char *text = nvl_gpu_text(g->gpu), *remark = nvl_gpu_remark(g->gpu);
-        const char *comma = remark != NULL ? ", " : "", *what = remark != NULL ? remark : "";
-        if (g->mig != NULL)
-            nvl_say(ctx, "gpu:     MIG device %u/%u of %s%s%s", g->mig->gi, g->mig->ci, text, comma, what);
-        else
-            nvl_say(ctx, "gpu:     %s%s%s", text, comma, what);
-    }
+    say_labelled(ctx, "grant:", NVL_PLAIN, "%s; %s%s%s", devices, words,
+                 s->grant.delivery.required ? "; required" : "", ways);
+    for (size_t i = 0; i < s->resolved.n_gpus; i++)
+        say_gpu(ctx, devices, &s->resolved.gpus[i]);
     for (size_t i = 0; i < s->resolved.missing.count; i++)
-        nvl_say(ctx, "missing: %s", s->resolved.missing.items[i]);
+        say_labelled(ctx, "missing:", NVL_WRONG, "%s", s->resolved.missing.items[i]);
 }
 
 static void say_driver(const struct nvl_context *ctx, const struct shown *s)
@@ -305,24 +333,26 @@ static void say_driver(const struct nvl_context *ctx, const struct shown *s)
     const char *version = s->host.driver.version;
 
     if (!s->host.driver.loaded)
-        nvl_say(ctx, "driver:  not loaded");
+        say_labelled(ctx, "driver:", NVL_WRONG, "not loaded");
     else if (version[0] == '\0')
-        nvl_say(ctx, "driver:  loaded, unknown version");
+        say_labelled(ctx, "driver:", NVL_WRONG, "loaded, unknown version");
     else if (s->grant.delivery.libraries == NVL_LIBRARIES_NONE)
-        nvl_say(ctx, "driver:  %s; the container has its own files, which must be of this version", version);
+        say_labelled(ctx, "driver:", NVL_PLAIN,
+                     "%s; the container has its own files, which must be of this version", version);
     else if (s->grant.delivery.libraries == NVL_LIBRARIES_HOST)
-        nvl_say(ctx, "driver:  %s; the host's own library folders", version);
+        say_labelled(ctx, "driver:", NVL_PLAIN, "%s; the host's own library folders", version);
     else
-        nvl_say(ctx, "driver:  %s, bundle %s/%s %s", version, NVL_BUNDLE_DIR, version,
-                s->bundle_present ? "exists" : "is missing (nvlxc driver sync)");
+        say_labelled(ctx, "driver:", s->bundle_present ? NVL_PLAIN : NVL_CAREFUL, "%s, bundle %s/%s %s",
+                     version, NVL_BUNDLE_DIR, version,
+                     s->bundle_present ? "exists" : "is missing (nvlxc driver sync)");
 }
 
 static void say_again(const struct nvl_context *ctx, const struct shown *s, const char *what)
 {
     nvl_autofree char *ways = nvl_delivery_arguments(&s->grant.delivery);
 
-    nvl_say(ctx, "         to %s, run `nvlxc attach %s%s%s` again with the same GPUs", what, s->target.name,
-            ways[0] != '\0' ? " " : "", ways);
+    say_labelled(ctx, "", NVL_PLAIN, "to %s, run `nvlxc attach %s%s%s` again with the same GPUs", what,
+                 s->target.word, ways[0] != '\0' ? " " : "", ways);
 }
 
 /* Shows the nodes that the hook does not add. */
@@ -334,14 +364,16 @@ static void say_entries(const struct nvl_context *ctx, const struct shown *s)
 
     if (s->grant.delivery.nodes == NVL_NODES_HOOK)
         return;
-    nvl_say(ctx, "nodes:   by %s: %s",
-            s->grant.delivery.nodes == NVL_NODES_DEV ? "Proxmox's dev[n] entries" : "mount entries", entries);
+    say_labelled(ctx, "nodes:", NVL_PLAIN, "by %s: %s",
+                 s->grant.delivery.nodes == NVL_NODES_DEV ? "Proxmox's dev[n] entries" : "mount entries",
+                 entries);
     if (s->grant.delivery.nodes == NVL_NODES_DEV)
-        nvl_say(ctx, "         Proxmox does not start the CT while one of them is missing on the host");
+        say_labelled(ctx, "", NVL_PLAIN,
+                     "Proxmox does not start the CT while one of them is missing on the host");
     if (s->entries_missing.count > 0)
-        nvl_say(ctx, "         not among them: %s", missing);
+        say_labelled(ctx, "", NVL_WRONG, "not among them: %s", missing);
     if (s->entries_other.count > 0)
-        nvl_say(ctx, "         not of this grant: %s", other);
+        say_labelled(ctx, "", NVL_WRONG, "not of this grant: %s", other);
     if (s->entries_missing.count > 0 || s->entries_other.count > 0)
         say_again(ctx, s, "update them");
 }
@@ -350,8 +382,8 @@ static void say_rules(const struct nvl_context *ctx, const struct shown *s)
 {
     nvl_autofree char *missing = nvl_strv_join(&s->rules_missing, ", ");
 
-    nvl_say(ctx, "filter:  %s%s%s", filter_texts[s->filter],
-            s->rules_missing.count > 0 ? "; it blocks: " : "", missing);
+    say_labelled(ctx, "filter:", s->rules_missing.count > 0 ? NVL_WRONG : NVL_PLAIN, "%s%s%s",
+                 filter_texts[s->filter], s->rules_missing.count > 0 ? "; it blocks: " : "", missing);
     if (s->rules_missing.count > 0)
         say_again(ctx, s, "add the rules");
 }
@@ -367,24 +399,56 @@ static void print_nodes(const struct nvl_context *ctx, const struct shown *s)
         nvl_autofree char *is =
             n->found_major >= 0 ? nvl_xasprintf("%d:%d", n->found_major, n->found_minor) : NULL;
         nvl_table_row(table, (const char *const[]){n->path, should, is, nvl_node_state_name(n->state)});
+        nvl_table_style(table, 3, n->state == NVL_NODE_OK ? NVL_GOOD : NVL_WRONG);
     }
     if (s->resolved.n_nodes > 0 && !ctx->quiet)
         nvl_table_print(table, stdout);
     nvl_table_free(table);
 }
 
-static void print_shown(const struct nvl_context *ctx, const struct shown *s)
+/* The lines are the config's own: as they are there. */
+static void say_by_hand(const struct nvl_context *ctx, const struct shown *s)
+{
+    const struct nvl_setting *included = nvl_effective_foreign_file(&s->target.effective);
+
+    for (size_t i = 0; i < s->by_hand.count; i++)
+        nvl_say(ctx, "by hand, %s", s->by_hand.items[i]);
+    for (size_t i = 0; i < s->strays.count; i++)
+        nvl_say_styled(ctx, NVL_CAREFUL, "by hand, without effect, %s", s->strays.items[i]);
+    if (included != NULL)
+        nvl_say_fact(ctx, "",
+                     "nvlxc does not edit %s, which the config includes: remove its NVIDIA lines there first",
+                     included->file);
+    else if (s->by_hand.count > 0 || s->strays.count > 0)
+        nvl_say_fact(ctx, "",
+                     "`nvlxc attach %s --replace --dry-run` shows what nvlxc would write in their place",
+                     s->target.word);
+}
+
+static void say_title(const struct nvl_context *ctx, const struct shown *s)
 {
     nvl_autofree char *kind = nvl_container_kind_text(s->target.container);
+    nvl_autofree char *open = nvl_xasprintf(" (%s, ", kind),
+                      *where = nvl_xasprintf("): %s", s->target.container->config_path);
+    const struct nvl_span spans[] = {{NVL_TITLE, s->target.name},
+                                     {NVL_PLAIN, open},
+                                     {s->running ? NVL_GOOD : NVL_PLAIN, s->running ? "running" : "stopped"},
+                                     {NVL_PLAIN, where},
+                                     {0}};
 
-    nvl_say(ctx, "%s (%s, %s): %s", s->target.name, kind, s->running ? "running" : "stopped",
-            s->target.container->config_path);
+    nvl_say_spans(ctx, (struct nvl_span){NVL_PLAIN, ""}, spans, true);
+}
+
+static void print_shown(const struct nvl_context *ctx, const struct shown *s)
+{
+    say_title(ctx, s);
     if (s->granted) {
         say_grant(ctx, s);
         say_driver(ctx, s);
         if (s->host_release != NULL)
-            nvl_say(ctx, "release: %s on the host, %s in the container: the host's libraries may not fit it",
-                    s->host_release, s->container_release);
+            say_labelled(ctx, "release:", NVL_CAREFUL,
+                         "%s on the host, %s in the container: the host's libraries may not fit it",
+                         s->host_release, s->container_release);
         say_entries(ctx, s);
         say_rules(ctx, s);
         print_nodes(ctx, s);
@@ -392,33 +456,19 @@ static void print_shown(const struct nvl_context *ctx, const struct shown *s)
     } else {
         nvl_say(ctx, "no GPU from nvlxc");
     }
-    for (size_t i = 0; i < s->by_hand.count; i++)
-        nvl_say(ctx, "by hand, %s", s->by_hand.items[i]);
-    for (size_t i = 0; i < s->strays.count; i++)
-        nvl_say(ctx, "by hand, without effect, %s", s->strays.items[i]);
-    const struct nvl_setting *included = nvl_effective_foreign_file(&s->target.effective);
-    if (included != NULL)
-        nvl_say(ctx, "nvlxc does not edit %s, which the config includes: remove its NVIDIA lines there first",
-                included->file);
-    else if (s->by_hand.count > 0 || s->strays.count > 0)
-        nvl_say(ctx, "`nvlxc attach %s --replace --dry-run` shows what nvlxc would write in their place",
-                s->target.name);
+    say_by_hand(ctx, s);
 }
 
-static json_t *json_gpus(const struct shown *s)
+static json_t *json_granted_gpus(const struct shown *s)
 {
     json_t *array = json_array();
 
     for (size_t i = 0; i < s->resolved.n_gpus; i++) {
-        const struct nvl_gpu *g = s->resolved.gpus[i].gpu;
-        const struct nvl_mig *mig = s->resolved.gpus[i].mig;
-        json_array_append_new(
-            array,
-            json_pack("{s:o,s:o,s:o,s:s,s:o,s:s,s:o}", "index", nvl_json_unsigned(g->index), "uuid",
-                      nvl_json_string(g->uuid), "minor", nvl_json_unsigned(g->minor), "pci", g->pci, "model",
-                      nvl_json_string(g->model), "state", nvl_gpu_state_name(nvl_gpu_state(g)), "mig",
-                      mig != NULL ? json_pack("{s:i,s:i}", "gi", (int)mig->gi, "ci", (int)mig->ci)
-                                  : json_null()));
+        const struct nvl_resolved_gpu *g = &s->resolved.gpus[i];
+        json_t *json = nvl_json_gpu(g->gpu);
+        json_object_set_new(json, "mig_device",
+                            g->mig != NULL ? nvl_json_mig_device(g->gpu, g->mig) : json_null());
+        json_array_append_new(array, json);
     }
     return array;
 }
@@ -429,28 +479,12 @@ static json_t *json_granted_nodes(const struct shown *s)
 
     for (size_t i = 0; i < s->resolved.n_nodes; i++) {
         const struct nvl_node *n = &s->resolved.nodes[i];
-        json_array_append_new(array, json_pack("{s:s,s:o,s:i,s:s,s:o,s:o}", "path", n->path, "major",
-                                               nvl_json_unsigned(n->major), "minor", n->minor, "state",
-                                               nvl_node_state_name(n->state), "found_major",
-                                               nvl_json_unsigned(n->found_major), "found_minor",
-                                               nvl_json_unsigned(n->found_minor)));
+        json_t *json = nvl_json_node(n);
+        json_object_set_new(json, "found_major", nvl_json_unsigned(n->found_major));
+        json_object_set_new(json, "found_minor", nvl_json_unsigned(n->found_minor));
+        json_array_append_new(array, json);
     }
     return array;
-}
-
-static json_t *json_grant(const struct nvl_grant *grant)
-{
-    json_t *json = json_pack("{s:o,s:o,s:b,s:b,s:s,s:s}", "devices", nvl_json_devices(grant), "capabilities",
-                             nvl_json_capabilities(grant->capabilities), "required",
-                             (int)grant->delivery.required, "exclusive", (int)grant->delivery.exclusive,
-                             "nodes", nvl_nodes_mode_name(grant->delivery.nodes), "libraries",
-                             nvl_libraries_mode_name(grant->delivery.libraries));
-
-    if (grant->delivery.with != 0) {
-        nvl_autofree char *with = nvl_with_format(&grant->delivery);
-        json_object_set_new(json, "with", json_string(with));
-    }
-    return json;
 }
 
 /* null without a grant: then show does not look at the host. */
@@ -459,7 +493,7 @@ static void print_shown_json(const struct shown *s)
     const char *version = s->host.driver.version;
     bool granted = s->granted;
     json_t *bundle = granted && version[0] != '\0'
-                         ? json_pack("{s:s,s:b}", "version", version, "present", (int)s->bundle_present)
+                         ? json_pack("{s:s,s:b}", "version", version, "exists", (int)s->bundle_present)
                          : json_null();
     json_t *rules = granted ? json_pack("{s:o,s:o}", "present", nvl_json_strings(&s->rules), "missing",
                                         nvl_json_strings(&s->rules_missing))
@@ -475,14 +509,14 @@ static void print_shown_json(const struct shown *s)
         "{s:o,s:s,s:o,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "container",
         nvl_json_text(s->target.name), "kind", nvl_container_kind_name(s->target.container), "user",
         nvl_json_string(s->target.container->user), "running", (int)s->running, "config",
-        nvl_json_text(s->target.container->config_path), "grant",
-        granted ? json_grant(&s->grant) : json_null(), "gpus", granted ? json_gpus(s) : json_null(),
-        "missing", granted ? nvl_json_strings(&s->resolved.missing) : json_null(), "nodes",
+        nvl_json_text(s->target.container->config_path), "grant", nvl_json_grant(granted ? &s->grant : NULL),
+        "gpus", granted ? json_granted_gpus(s) : json_null(), "missing",
+        granted ? nvl_json_strings(&s->resolved.missing) : json_null(), "nodes",
         granted ? json_granted_nodes(s) : json_null(), "driver",
-        granted ? nvl_json_string(version) : json_null(), "bundle", bundle, "filter",
+        granted ? nvl_json_driver(&s->host.driver) : json_null(), "bundle", bundle, "filter",
         granted ? json_string(filter_names[s->filter]) : json_null(), "rules", rules, "entries", entries,
         "library_path", json_library_path(s), "closed", granted ? nvl_json_strings(&s->closed) : json_null(),
-        "by_hand", nvl_json_strings(&s->by_hand), "astray", nvl_json_strings(&s->strays), "ok",
+        "lines_by_hand", nvl_json_strings(&s->by_hand), "lines_astray", nvl_json_strings(&s->strays), "ok",
         (int)is_shown_well(s)));
 }
 
@@ -504,6 +538,14 @@ static int run_show(struct nvl_context *ctx, const struct nvl_strv *arguments, v
     return is_shown_well(&s) ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 
+static const struct nvl_example show_examples[] = {
+    {"show 101", "what CT 101 has, and whether all of it is there today"},
+    {"show ollama", "the same by the CT's hostname"},
+    {"show alice/web", "the container web of the user alice"},
+    {"--json show 101 | jq -r '.nodes[].path'", "the device nodes that it gets"},
+    {0},
+};
+
 const struct nvl_command nvl_cmd_show = {
     .name = "show",
     .arguments = "CT",
@@ -512,7 +554,9 @@ const struct nvl_command nvl_cmd_show = {
                "should be, the container's device filter blocks a node, or mount entries and\n"
                "dev[n] entries name other nodes than the grant's. 'by hand' marks NVIDIA lines\n"
                "that nvlxc did not write.",
+    .examples = show_examples,
     .min_arguments = 1,
     .max_arguments = 1,
+    .argument_values = "@granted",
     .run = run_show,
 };

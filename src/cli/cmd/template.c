@@ -3,8 +3,10 @@
 #include <stdio.h>
 
 #include "cli/command.h"
-#include "attach/request.h"
+#include "cli/globals.h"
 #include "cli/table.h"
+#include "create/plan.h"
+#include "create/request.h"
 #include "template/compose.h"
 
 struct template_values {
@@ -23,40 +25,27 @@ static const struct nvl_option template_options[] = {
     {"--oci", NULL, "use the workload's own image, not a system template", NVL_OPTION_FLAG,
      offsetof(struct template_values, oci)},
     {"--gpu", "SEL", "a GPU, as `attach` takes it; repeatable", NVL_OPTION_LIST,
-     offsetof(struct template_values, gpus)},
-    {"--hostname", "NAME", "the container's name (default: the template's)", NVL_OPTION_STRING,
-     offsetof(struct template_values, hostname)},
-    {"--storage", "NAME", "Proxmox storage (default: the first for containers)", NVL_OPTION_STRING,
-     offsetof(struct template_values, storage)},
-    {"--bridge", "NAME", "its network (default: vmbr0; lxcbr0 with --lxc)", NVL_OPTION_STRING,
-     offsetof(struct template_values, bridge)},
+     offsetof(struct template_values, gpus), .values = nvl_gpu_values},
+    {"--hostname", "NAME", "the container's name", NVL_OPTION_STRING,
+     offsetof(struct template_values, hostname), .default_value = "the template's"},
+    {"--storage", "NAME", "the Proxmox storage", NVL_OPTION_STRING, offsetof(struct template_values, storage),
+     .default_value = "the first for containers"},
+    {"--bridge", "NAME", "its network", NVL_OPTION_STRING, offsetof(struct template_values, bridge),
+     .default_value = "vmbr0; lxcbr0 with --lxc"},
     {0},
 };
 
-/* Everything that a template needs to become text. */
-struct composing {
-    struct nvl_template template;
-    struct nvl_grant grant;
-    char *storage, *volume;
-    struct nvl_composition composition;
-};
-
-static void composing_clear(struct composing *c)
-{
-    nvl_template_clear(&c->template);
-    nvl_grant_clear(&c->grant);
-    free(c->storage);
-    free(c->volume);
-}
-
 static json_t *template_json(const struct nvl_template *t)
 {
-    return json_pack("{s:s,s:s,s:s,s:o,s:i,s:i,s:i,s:i,s:s,s:o,s:o,s:o,s:o}", "name", t->name, "path",
-                     t->path, "summary", t->summary, "capabilities", nvl_json_capabilities(t->capabilities),
-                     "memory", (int)t->memory, "swap", (int)t->swap, "cores", (int)t->cores, "disk",
-                     (int)t->disk, "ostype", t->ostype, "features", nvl_json_strings(&t->features), "install",
-                     nvl_json_strings(&t->install), "verify", nvl_json_string(t->verify), "image",
-                     nvl_json_string(t->image));
+    return json_pack("{s:s,s:s,s:s,s:o,s:I,s:I,s:i,s:I,s:s,s:o,s:o,s:o,s:o,s:o,s:s,s:o,s:o}", "template",
+                     t->name, "path", t->path, "summary", t->summary, "capabilities",
+                     nvl_json_capabilities(t->capabilities), "memory_bytes", (json_int_t)t->memory << 20,
+                     "swap_bytes", (json_int_t)t->swap << 20, "cores", (int)t->cores, "disk_bytes",
+                     (json_int_t)t->disk << 30, "ostype", t->ostype, "features",
+                     nvl_json_strings(&t->features), "install", nvl_json_strings(&t->install), "verify",
+                     nvl_json_string(t->verify), "image", nvl_json_string(t->image), "service",
+                     nvl_json_string(t->service), "user", t->user, "url", nvl_json_string(t->url), "then",
+                     nvl_json_strings(&t->then));
 }
 
 static void print_list(const struct nvl_templates *all)
@@ -85,7 +74,7 @@ static int run_template_list(const struct nvl_context *ctx, struct nvl_error *er
     nvl_auto(nvl_templates_clear) struct nvl_templates all = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv problems = {0};
 
-    int r = nvl_templates_read(&ctx->root, &all, &problems, err);
+    int r = nvl_templates_read(NULL, &all, &problems, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < problems.count; i++)
@@ -111,29 +100,32 @@ static int describe_template(const struct nvl_context *ctx, const struct nvl_tem
 
     if (ctx->json)
         return nvl_print_json(template_json(t));
-    nvl_say(ctx, "%s: %s (%s)", t->name, t->summary, t->path);
-    nvl_say(ctx, "capabilities: %s", words);
-    nvl_say(ctx, "container:    %u cores, %u MiB memory, %u MiB swap, %u GiB disk, %s%s%s", t->cores,
-            t->memory, t->swap, t->disk, t->ostype, features[0] != '\0' ? ", " : "", features);
+    nvl_autofree char *name = nvl_xasprintf("%s: ", t->name);
+    nvl_autofree char *summary = nvl_xasprintf("%s (%s)", t->summary, t->path);
+    nvl_say_spans(ctx, (struct nvl_span){NVL_TITLE, name},
+                  (const struct nvl_span[]){{NVL_PLAIN, summary}, {0}}, true);
+    nvl_say_fact(ctx, "capabilities: ", "%s", words);
+    nvl_say_fact(ctx, "container:    ", "%u cores, %u MiB memory, %u MiB swap, %u GiB disk, %s%s%s", t->cores,
+                 t->memory, t->swap, t->disk, t->ostype, features[0] != '\0' ? ", " : "", features);
     if (t->image != NULL)
-        nvl_say(ctx, "image:        %s, %s", t->image, t->entrypoint);
+        nvl_say_fact(ctx, "image:        ", "%s, %s", t->image, t->entrypoint);
     for (size_t i = 0; i < t->install.count; i++)
-        nvl_say(ctx, "%s  %s", i == 0 ? "install:    " : "            ", t->install.items[i]);
+        nvl_say_spans(ctx, (struct nvl_span){NVL_PLAIN, i == 0 ? "install:      " : "              "},
+                      (const struct nvl_span[]){{NVL_COMMAND, t->install.items[i]}, {0}}, true);
+    if (t->service != NULL)
+        nvl_say_fact(ctx, "service:      ", "%s", t->service);
+    if (strcmp(t->user, "root") != 0)
+        nvl_say_fact(ctx, "runs as:      ", "%s", t->user);
+    if (t->url != NULL)
+        nvl_say_fact(ctx, "open:         ", "%s", t->url);
+    for (size_t i = 0; i < t->then.count; i++)
+        nvl_say_fact(ctx, i == 0 ? "then:         " : "              ", "%s", t->then.items[i]);
     if (t->verify != NULL)
-        nvl_say(ctx, "try it:       nvlxc verify CT --workload %s", t->verify);
-    nvl_say(ctx, "a container:  nvlxc template %s --ctid N, --ctid N --pct, or --lxc", t->name);
+        nvl_say_fact(ctx, "try it:       ", "nvlxc verify CT --workload %s", t->verify);
+    nvl_say_fact(ctx,
+                 "a container:  ", "nvlxc create %s; its config alone: nvlxc template %s --ctid N, or --lxc",
+                 t->name, t->name);
     return NVL_EXIT_OK;
-}
-
-static int check_names(const struct nvl_composition *c, struct nvl_error *err)
-{
-    if (!nvl_is_hostname(c->hostname))
-        return nvl_error_usage(err, "--hostname: '%.100s' is not a host's name", c->hostname);
-    if (!nvl_is_storage_name(c->storage))
-        return nvl_error_usage(err, "--storage: '%.100s' is not the name of a storage", c->storage);
-    if (!nvl_is_bridge_name(c->bridge))
-        return nvl_error_usage(err, "--bridge: '%.100s' is not the name of a bridge", c->bridge);
-    return 0;
 }
 
 static int read_ctid(const struct template_values *values, unsigned *ctid, struct nvl_error *err)
@@ -151,44 +143,6 @@ static int read_ctid(const struct template_values *values, unsigned *ctid, struc
     return 0;
 }
 
-/* The GPUs of this host, as `attach` would write them. */
-static int read_template_grant(const struct nvl_context *ctx, const struct template_values *values,
-                               struct composing *c, struct nvl_error *err)
-{
-    nvl_auto(nvl_host_clear) struct nvl_host host = {0};
-
-    int r = nvl_request_parse(&values->gpus, NULL, false, &c->grant, err);
-    if (r == 0)
-        r = nvl_host_read(&host, &ctx->root, NVL_GPUS_ALL, err);
-    if (r == 0)
-        r = nvl_request_resolve(&host, &c->grant, err);
-    c->grant.capabilities = c->template.capabilities;
-    return r;
-}
-
-static int prepare_template(const struct nvl_context *ctx, const struct template_values *values,
-                            struct composing *c, struct nvl_error *err)
-{
-    struct nvl_composition *made = &c->composition;
-
-    int r = read_ctid(values, &made->ctid, err);
-    if (r < 0)
-        return r;
-    if (values->oci && c->template.image == NULL)
-        return nvl_error_usage(err, "--oci: %s has no image in its template", c->template.name);
-    c->storage = values->storage != NULL ? nvl_xstrdup(values->storage) : nvl_default_storage(&ctx->root);
-    made->template = &c->template;
-    made->grant = &c->grant;
-    made->hostname = values->hostname != NULL ? values->hostname : c->template.name;
-    made->storage = c->storage;
-    made->bridge = values->bridge != NULL ? values->bridge : values->lxc ? "lxcbr0" : "vmbr0";
-    made->is_oci = values->oci;
-    r = check_names(made, err);
-    if (r == 0 && !values->lxc)
-        r = nvl_volume_name(&ctx->root, c->storage, made->ctid, &c->volume, err);
-    return r < 0 ? r : read_template_grant(ctx, values, c, err);
-}
-
 static void warn_about(const struct nvl_context *ctx, const struct template_values *values, unsigned ctid)
 {
     nvl_autofree char *path = nvl_xasprintf("/etc/pve/lxc/%u.conf", ctid);
@@ -200,19 +154,49 @@ static void warn_about(const struct nvl_context *ctx, const struct template_valu
             "the image requests no address itself: add lxc.net.0.ipv4.address and lxc.net.0.ipv4.gateway");
 }
 
-static int compose(const struct nvl_context *ctx, const struct template_values *values, struct composing *c,
+/* The commands alone, as `create` would run them. */
+static int compose_commands(const struct nvl_context *ctx, const struct nvl_create_request *request,
+                            const struct nvl_composing *c, char **text, struct nvl_error *err)
+{
+    nvl_auto(nvl_create_plan_clear) struct nvl_create_plan plan = {0};
+    struct nvl_buf out = {0};
+
+    int r = nvl_create_plan_make(&ctx->root, request, c, NULL, &plan, err);
+    for (size_t i = 0; i < plan.count; i++)
+        nvl_buf_addf(&out, "%s\n", plan.steps[i].command);
+    *text = nvl_buf_take(&out);
+    return r;
+}
+
+static int compose(const struct nvl_context *ctx, const char *name, const struct template_values *values,
                    struct nvl_error *err)
 {
-    int r = prepare_template(ctx, values, c, err);
+    nvl_auto(nvl_composing_clear) struct nvl_composing c = {0};
+    nvl_autofree char *text = NULL;
+    struct nvl_create_request request = {.template = name,
+                                         .is_lxc = values->lxc,
+                                         .is_oci = values->oci,
+                                         .hostname = values->hostname,
+                                         .storage = values->storage,
+                                         .bridge = values->bridge,
+                                         .memory = NVL_AS_TEMPLATE,
+                                         .swap = NVL_AS_TEMPLATE,
+                                         .cores = NVL_AS_TEMPLATE,
+                                         .disk = NVL_AS_TEMPLATE,
+                                         .gpus = &values->gpus};
 
+    int r = read_ctid(values, &request.ctid, err);
+    if (r == 0)
+        r = nvl_composing_make(&ctx->root, &request, &c, err);
+    if (r == 0 && values->pct)
+        r = compose_commands(ctx, &request, &c, &text, err);
     if (r < 0)
         return r;
-    nvl_autofree char *text = values->lxc   ? nvl_compose_lxc(&c->composition)
-                              : values->pct ? nvl_compose_commands(&c->composition)
-                                            : nvl_compose_pve(&c->composition, c->volume);
-    warn_about(ctx, values, c->composition.ctid);
+    if (!values->pct)
+        text = values->lxc ? nvl_compose_lxc(&c.composition) : nvl_compose_pve(&c.composition, c.volume);
+    warn_about(ctx, values, request.ctid);
     if (ctx->json)
-        return nvl_print_json(json_pack("{s:s,s:s,s:s}", "template", c->template.name, "form",
+        return nvl_print_json(json_pack("{s:s,s:s,s:s}", "template", name, "form",
                                         values->lxc   ? "lxc"
                                         : values->pct ? "commands"
                                                       : "pve",
@@ -225,7 +209,7 @@ static int run_template(struct nvl_context *ctx, const struct nvl_strv *argument
                         struct nvl_error *err)
 {
     struct template_values *values = data;
-    nvl_auto(composing_clear) struct composing c = {0};
+    nvl_auto(nvl_template_clear) struct nvl_template t = {0};
     bool is_asked = values->ctid != NULL || values->lxc || values->pct;
     bool has_options = is_asked || values->oci || values->gpus.count > 0 || values->hostname != NULL ||
                        values->storage != NULL || values->bridge != NULL;
@@ -235,26 +219,38 @@ static int run_template(struct nvl_context *ctx, const struct nvl_strv *argument
         r = nvl_error_usage(err, "which template? `nvlxc template` lists them");
     else if (arguments->count == 0)
         r = run_template_list(ctx, err);
-    else if ((r = nvl_template_find(&ctx->root, arguments->items[0], &c.template, err)) < 0)
+    else if ((r = nvl_template_find(NULL, arguments->items[0], &t, err)) < 0)
         ;
     else if (has_options && !is_asked)
         r = nvl_error_usage(err, "for which container? give --ctid N or --lxc");
     else
-        r = is_asked ? compose(ctx, values, &c, err) : describe_template(ctx, &c.template);
+        r = is_asked ? compose(ctx, t.name, values, err) : describe_template(ctx, &t);
     nvl_strv_clear(&values->gpus);
     return r;
 }
 
+static const struct nvl_example template_examples[] = {
+    {"template", "the workloads that there are templates for"},
+    {"template ollama", "what Ollama needs, and how to install it"},
+    {"template ollama --ctid 101 --pct --gpu 0", "the commands that create CT 101 with it"},
+    {"template jellyfin --lxc --gpu 0", "the config of a plain LXC container"},
+    {"template vllm --ctid 102 --oci --gpu all", "a CT made of vLLM's own image"},
+    {0},
+};
+
 const struct nvl_command nvl_cmd_template = {
     .name = "template",
     .arguments = "[NAME]",
+    .group = NVL_GROUP_SETUP,
     .summary = "print ready-made configurations for workloads",
     .details = "Without NAME it lists the templates; with only NAME it says what the workload\n"
                "needs and how to install it. Templates are the files in\n"
                "/usr/share/nvlxc/templates; a file of the same name in /etc/nvlxc/templates\n"
                "takes precedence. It prints the config or the commands and changes nothing.",
+    .examples = template_examples,
     .min_arguments = 0,
     .max_arguments = 1,
+    .argument_values = "@templates",
     .options = template_options,
     .values_size = sizeof(struct template_values),
     .run = run_template,

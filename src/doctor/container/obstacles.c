@@ -240,6 +240,21 @@ static void check_mount_point(const struct nvl_check *check, const struct nvl_co
         say_no_home(check, facts, is_full, &evidence, findings);
 }
 
+static void check_claim(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                        struct nvl_findings *findings)
+{
+    if (facts->rootfs_code != -EPERM || facts->container->user == NULL)
+        return;
+    struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
+                                            "its root file system is not its user's");
+    nvl_finding_evidence(f, "%s", facts->rootfs_why);
+    nvl_finding_cause(
+        f, "a user's config counts only as far as the user's own ids and folders go: nvlxc does not look "
+           "into this root file system, and changes nothing there");
+    nvl_finding_fix(f, "name a root file system of %s's, and ids of %s's, in %s", facts->container->user,
+                    facts->container->user, facts->container->config_path);
+}
+
 /* ---- the linker's configuration ---- */
 
 /* It lies on a mount that the running container has, or that a line of the config will make. */
@@ -280,6 +295,8 @@ const struct nvl_check nvl_obstacle_checks[] = {
      NVL_OF_CONTAINER(check_idmap_root)},
     {"idmap-forbidden", "May it use the ids that it maps?", 44, NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_idmap)},
+    {"rootfs-claimed", "Is its root file system its user's?", 49, NVL_NEEDS_DEPTH,
+     "idmap-broken idmap-forbidden", NVL_OF_CONTAINER(check_claim)},
     {"mount-point", "Does it have a place for the driver?", 46, NVL_NEEDS_BUNDLE | NVL_OF_START, NULL,
      NVL_OF_CONTAINER(check_mount_point)},
     {"linker-place", "Can its linker be told of the driver?", 47, NVL_NEEDS_BUNDLE | NVL_OF_START,

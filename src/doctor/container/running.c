@@ -12,6 +12,8 @@
 
 #include "base/paths.h"
 #include "base/run.h"
+#include "base/visit.h"
+#include "container/commands.h"
 #include "container/state.h"
 #include "inject/home.h"
 #include "doctor/container/shared.h"
@@ -328,7 +330,23 @@ static void check_device_denied(const struct nvl_check *check, const struct nvl_
         nvl_finding_fix(f, "chmod 0666 /dev/nvidia*");
 }
 
+static void check_answer(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                         struct nvl_findings *findings)
+{
+    if (facts->rootfs_code != -ETIMEDOUT)
+        return;
+    struct nvl_finding *f =
+        nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name, "its file systems do not answer");
+    nvl_autofree char *restart = nvl_container_restart(facts->container);
+    nvl_finding_evidence(f, "no answer within %d s; it was not checked any further", NVL_VISIT_SECONDS);
+    nvl_finding_cause(
+        f, "something that is mounted there hangs: FUSE whose program does not answer, or a network. "
+           "Every program that looks there waits, too, and may be beyond kill -9");
+    nvl_finding_fix(f, "unmount it, or end the program that serves it; if need be:\n%s", restart);
+}
+
 const struct nvl_check nvl_running_checks[] = {
+    {"no-answer", "Do its file systems answer?", 55, NVL_NEEDS_DEPTH, NULL, NVL_OF_CONTAINER(check_answer)},
     {"start-outdated", "Does the running container have the current nodes and driver?", 60,
      NVL_NEEDS_LOADED | NVL_NEEDS_RUNNING,
      "hook-missing bundle-absent grant-unreadable grant-incomplete mount-point " NVL_NO_NODES_ON_HOST,

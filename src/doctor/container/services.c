@@ -99,7 +99,7 @@ static bool is_named(const char *devices, size_t len, int number, const char *pa
         nvl_autofree char *text = nvl_xstrndup(line, line_len);
         if (nvl_has_prefix(text, "Block devices:"))
             return false;
-        if (sscanf(text, "%d %63s", &found, name) == 2 && found == number && fnmatch(pattern, name, 0) == 0)
+        if (sscanf(text, "%9d %63s", &found, name) == 2 && found == number && fnmatch(pattern, name, 0) == 0)
             return true;
     }
     return false;

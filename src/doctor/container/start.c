@@ -121,7 +121,7 @@ static void check_granted_missing(const struct nvl_check *check, const struct nv
     nvl_finding_cause(f, "the card was taken out or replaced, or the container came from another node; %s",
                       without_it(facts));
     nvl_autofree char *name = nvl_shell_word(facts->name);
-    nvl_finding_fix(f, "nvlxc gpus\nnvlxc attach %s --gpu UUID, with one of those", name);
+    nvl_finding_fix(f, "nvlxc gpus --wide\nwith one of those UUIDs: nvlxc attach %s --gpu UUID", name);
 }
 
 static void check_first_use(const struct nvl_check *check, const struct nvl_container_facts *facts,
@@ -199,7 +199,7 @@ static void check_granted_mig(const struct nvl_check *check, const struct nvl_co
         without_it(facts));
     nvl_finding_fix(f,
                     "create the instance again (nvidia-smi mig -cgi PROFILE -C), or grant one that exists:\n "
-                    " nvlxc gpus\n  nvlxc attach %s --gpu MIG-GPU-UUID/GI/CI",
+                    " nvlxc gpus --wide\n  nvlxc attach %s --gpu MIG-GPU-UUID/GI/CI",
                     name);
 }
 

@@ -78,9 +78,9 @@ static void add_commands(struct nvl_strv *fix, const struct nvl_node *node, bool
     else if (has_modprobe && (node->kind == NVL_NODE_UVM || node->kind == NVL_NODE_UVM_TOOLS))
         command = nvl_xstrdup("nvidia-modprobe -c 0 -u");
     else
-        command = nvl_xasprintf("%smknod -m %04o %s c %d %d",
-                                node->kind == NVL_NODE_CAP ? "mkdir -p /dev/nvidia-caps && " : "", node->mode,
-                                node->path, node->major, node->minor);
+        command = nvl_xasprintf("mknod -m %04o %s c %d %d", node->mode, node->path, node->major, node->minor);
+    if (node->kind == NVL_NODE_CAP && node->state != NVL_NODE_MODE)
+        nvl_strv_push_once(fix, "mkdir -p /dev/nvidia-caps");
     nvl_strv_push_once(fix, command);
 }
 
