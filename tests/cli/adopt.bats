@@ -29,9 +29,9 @@ setup() {
         "/dev/nvidia-uvm-tools dev/nvidia-uvm-tools" "nvlxc attach 223 --replace --dry-run"
     [[ $output != *226* ]]
     [[ $output != *"/dev/dri"* ]]
-    [ "$("$NVLXC" --root "$host" --json show 223 | jq '.by_hand | length')" -eq 7 ]
+    [ "$("$NVLXC" --root "$host" --json show 223 | jq '.lines_by_hand | length')" -eq 7 ]
     run -0 "$NVLXC" --root "$host" list
-    [[ $output =~ 223\ +Proxmox\ CT\ +stopped\ +by\ hand ]]
+    [[ $output =~ 223\ +frigate\ +stopped\ +by\ hand ]]
     run -1 --separate-stderr "$NVLXC" --root "$host" attach 223
     says "the config has NVIDIA lines that nvlxc did not write" "--replace"
     cmp "$BATS_TEST_TMPDIR/before" "$host/etc/pve/lxc/223.conf"
@@ -151,7 +151,7 @@ setup() {
     run -0 "$NVLXC" --root "$host" show 220
     says "by hand, without effect, line 16 in [second]: lxc.cgroup2.devices.allow: c 195:* rwm" "in [second]: dev0: /dev/nvidia-uvm"
     [[ $output != *226* ]]
-    [ "$("$NVLXC" --root "$host" --json show 220 | jq '.astray | length')" -eq 4 ]
+    [ "$("$NVLXC" --root "$host" --json show 220 | jq '.lines_astray | length')" -eq 4 ]
     run -0 "$NVLXC" --root "$host" list
     [[ $output =~ 220\ .*by\ hand ]]
 
@@ -182,7 +182,7 @@ setup() {
     [ "$(capabilities_of 220)" = compute,utility ]
     run -0 "$NVLXC" --root "$host" detach 220
     cmp "$BATS_TEST_TMPDIR/before" "$host/etc/pve/lxc/220.conf"
-    [ "$("$NVLXC" --root "$host" --json attach 223 --replace --dry-run | jq .replaced)" -eq 7 ]
+    [ "$("$NVLXC" --root "$host" --json attach 223 --replace --dry-run | jq '.replaced | length')" -eq 7 ]
 }
 
 @test "--help says what does not come back" {

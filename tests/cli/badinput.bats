@@ -26,8 +26,9 @@ refuses() {
     before=$(state "$host")
     run "-$status" --separate-stderr "$NVLXC" --root "$host" "$@"
     [ -z "$output" ]
+    stderr=$(error_of "$stderr")
     [[ $stderr == *"$text"* ]] || { echo "'$stderr' lacks '$text'"; false; }
-    [ "${#stderr_lines[@]}" -eq 1 ]
+    [ "$(grep -vc "^  " <<<"$stderr")" -eq 1 ]
     [ "$(state "$host")" = "$before" ]
 }
 
@@ -55,8 +56,8 @@ refuses() {
 }
 
 @test "a GPU that is not here: the error lists those that are" {
-    there="0 NVIDIA RTX A5500 Laptop GPU GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689"
-    refuses 1 "no GPU 1 on this host; it has: $there" attach 220 --gpu 1
+    there=$'\n'"  0 NVIDIA RTX A5500 Laptop GPU GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689"
+    refuses 1 "no GPU 1 on this host; it has:$there" attach 220 --gpu 1
     refuses 1 "$there" attach 220 --gpu 0000:02:00.0
     refuses 1 "$there" attach 220 --gpu GPU-00000000-fcc4-0110-615b-c894a0d7c689
     refuses 1 "$there" attach 220 --gpu 0 --gpu 7
@@ -73,7 +74,7 @@ refuses() {
 }
 
 @test "lock: is set" {
-    refuses 1 "CT 222 is locked (lock: backup); nothing was written; wait" attach 222
+    refuses 1 "CT 222 is locked (lock: backup); nothing was written; wait until that task has ended" attach 222
     [[ $stderr == *"pct unlock 222"* ]]
     "$NVLXC" --root "$host" --quiet attach 220
     sed -i '0,/^$/s/^$/lock: snapshot\n/' "$host/etc/pve/lxc/220.conf"
@@ -160,8 +161,8 @@ refuses_on() {
 @test "the disk is full while the config is written" {
     fill='dd if=/dev/zero of="$folder/fill" bs=1k 2>/dev/null || true'
     refuses_on etc/pve/nodes/pve/lxc "$fill" 1 \
-        "/etc/pve/lxc/220.conf: cannot write 220.conf.tmp" 220
-    refuses_on var/lib/lxc/web "$fill" 1 "No space left on device; free space on that file system" root/web
+        "/etc/pve/lxc/220.conf: cannot write 220.conf.nvlxc" 220
+    refuses_on var/lib/lxc/web "$fill" 1 "free space on that file system" root/web
 }
 
 @test "the file system is read-only" {
@@ -192,7 +193,7 @@ as_alice() {
     before=$(state "$host")
     as_alice attach media
     [ "$status" -eq 3 ]
-    [[ $stderr == *"media/config"*"Permission denied; run it as root"* ]]
+    [[ $stderr == *"media/config"*"Permission denied"*"run it as root"* ]]
     [ "$(state "$host")" = "$before" ]
 
     chmod 0000 "$host/home/alice/.local/share/lxc/media/config"
@@ -237,7 +238,7 @@ as_alice() {
     [ -z "$output" ]
     [ "$(jq -r .error.status <<<"$stderr")" = 1 ]
     [[ $(jq -r .error.message <<<"$stderr") == *"lock: backup"* ]]
-    [[ $(jq -r .error.hint <<<"$stderr") == *"pct unlock 222"* ]]
+    [[ $(jq -r ".error.fix[].command" <<<"$stderr") == *"pct unlock 222"* ]]
 }
 
 @test "two attaches at once: the config is one of the two, whole" {

@@ -62,6 +62,8 @@ gpus
 gpus --nodes
 list
 ps
+top
+top --once --json
 metrics
 doctor
 doctor 220

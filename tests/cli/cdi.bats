@@ -200,7 +200,7 @@ $STORE/$V/lib64/gbm/nvidia-drm_gbm.so /usr/lib/gbm/nvidia-drm_gbm.so" ]
     run -3 nvlxc cdi
     says "GPU 0000:01:00.0 has no device minor" "journalctl -k"
     run -0 --separate-stderr sync_driver --json driver sync
-    [ "$(jq -c .cdi <<< "$output")" = null ]
+    [ "$(jq -c .cdi_file <<< "$output")" = null ]
     [[ $stderr == *"/etc/cdi/nvlxc.json was not updated: "* ]]
     [ "$(jq '.devices | length' "$host/etc/cdi/nvlxc.json")" = 3 ]
     host=$(fixture a5500-550)
@@ -233,7 +233,7 @@ $STORE/$V/lib64/gbm/nvidia-drm_gbm.so /usr/lib/gbm/nvidia-drm_gbm.so" ]
     [ "$(stat -c '%i %y' "$host/etc/cdi/nvlxc.json")" = "$before" ]
     run -0 nvlxc --json cdi --output /etc/cdi/nvlxc.json --capabilities utility
     [ "$(jq -c . <<< "$output")" = \
-        '{"output":"/etc/cdi/nvlxc.json","changed":true,"devices":["0","GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689","all"]}' ]
+        '{"format":1,"path":"/etc/cdi/nvlxc.json","changed":true,"devices":["0","GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689","all"]}' ]
     run -0 nvlxc cdi --quiet --output /run/cdi/a.json
     [ -z "$output" ]
     [ -s "$host/run/cdi/a.json" ]
@@ -299,7 +299,7 @@ sync_driver() {
     grep -q 580.95.05 "$host/etc/cdi/nvlxc.json"
     cmp "$host/etc/cdi/by-hand.json" "$BATS_TEST_TMPDIR/by-hand.json"
     run -0 --separate-stderr sync_driver --json driver sync
-    [ "$(jq -c .cdi <<< "$output")" = '{"path":"/etc/cdi/nvlxc.json","changed":false}' ]
+    [ "$(jq -c .cdi_file <<< "$output")" = '{"path":"/etc/cdi/nvlxc.json","changed":false}' ]
     # doctor has nothing to say of it
     run nvlxc doctor
     [[ $output != *cdi* ]]
@@ -314,7 +314,7 @@ sync_driver() {
         jq "$change" "$BATS_TEST_TMPDIR/ours" > "$host/etc/cdi/nvlxc.json"
         cp "$host/etc/cdi/nvlxc.json" "$BATS_TEST_TMPDIR/theirs"
         run -0 --separate-stderr sync_driver --json driver sync
-        [ "$(jq -c .cdi <<< "$output")" = null ]
+        [ "$(jq -c .cdi_file <<< "$output")" = null ]
         cmp "$host/etc/cdi/nvlxc.json" "$BATS_TEST_TMPDIR/theirs"
     done
     head -c 300 "$BATS_TEST_TMPDIR/ours" > "$host/etc/cdi/nvlxc.json"

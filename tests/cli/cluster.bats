@@ -73,12 +73,15 @@ absent_for() {
     [ "$("$NVLXC" --root "$host" --json doctor | ids)" != "$before" ]
 }
 
-# wait_for_lock PID: until the program waits for a lock that the test holds.
+# wait_for_lock PID: until the program, or the child that works in its place, waits for a lock that the test holds.
 wait_for_lock() {
+    local pid
     for _ in $(seq 100); do
-        if [[ $(readlink "/proc/$1/exe") == */nvlxc && $(ls -l "/proc/$1/fd") == *pve-config-221.lock* ]]; then
-            return 0
-        fi
+        for pid in "$1" $(pgrep -P "$1"); do
+            if [[ $(readlink "/proc/$pid/exe") == */nvlxc && $(ls -l "/proc/$pid/fd") == *pve-config-221.lock* ]]; then
+                return 0
+            fi
+        done
         sleep 0.02
     done
     return 1
@@ -133,7 +136,7 @@ wait_for_lock() {
     says "221.conf changed since it was read; nothing was written" "run the command again"
     [ "$(grep -c '"221.conf"' "$BATS_TEST_TMPDIR/trace")" = 4 ]
     ! grep -q NVIDIA "$lxc/221.conf"
-    ! compgen -G "$lxc/*.tmp.*"
+    ! compgen -G "$lxc/*.nvlxc.*"
 }
 
 @test "killed before the rename: the config is the old one, and the next write sweeps what is left" {
@@ -141,10 +144,10 @@ wait_for_lock() {
     ASAN_OPTIONS=detect_leaks=0 run strace -f -qq -o /dev/null -e trace=renameat,renameat2 -e inject=renameat,renameat2:signal=KILL:error=EIO:when=1 -- \
         "$NVLXC" --root "$host" attach 221
     [ "$status" = 137 ]
-    compgen -G "$lxc/221.conf.tmp.*"
+    compgen -G "$lxc/221.conf.nvlxc.*"
     cmp "$lxc/221.conf" "$BATS_TEST_TMPDIR/before"
     run -0 "$NVLXC" --root "$host" attach 221
-    ! compgen -G "$lxc/*.tmp.*"
+    ! compgen -G "$lxc/*.nvlxc.*"
 }
 
 @test "Proxmox's next write moves no line that attach wrote" {
@@ -197,7 +200,7 @@ nothing_is_known() {
     find "$host" -type f -exec sha256sum {} + 2>/dev/null | diff "$BATS_TEST_TMPDIR/before" -
     run -1 "$@" "$NVLXC" --root "$host" --json doctor
     [ "$(jq -r '.findings[] | .id + ":" + .severity' <<<"$output")" = cluster-gone:error ]
-    [ "$(jq -r '.findings[].fix' <<<"$output")" = "systemctl restart pve-cluster" ]
+    [ "$(jq -r '.findings[].fix[].command' <<<"$output")" = "systemctl restart pve-cluster" ]
 }
 
 @test "pmxcfs died: nothing is written, nothing is listed as if all were well, and doctor says so" {

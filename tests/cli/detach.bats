@@ -105,7 +105,7 @@ make_rootfs() {
 
     json=$("$NVLXC" --root "$host" --json detach 220)
     [ "$(jq -c keys_unsorted <<<"$json")" = \
-        '["container","changed","diff","removed","remaining","why","live","warnings"]' ]
+        '["format","container","dry_run","changed","diff","removed","remaining","why","live","warnings"]' ]
     [ "$(jq -c '[.container, .changed, .diff, .removed]' <<<"$json")" = '["220",true,null,[]]' ]
     [ "$("$NVLXC" --root "$host" --json detach 220 | jq .changed)" = false ]
 }

@@ -21,7 +21,7 @@ nvlxc() {
 
 # found: "SCOPE ID SEVERITY" of each finding, sorted.
 found() {
-    nvlxc --json doctor | jq -r '.findings[] | .scope + " " + .id + " " + .severity' | sort
+    nvlxc --json doctor | jq -r '.findings[] | (.container // "host") + " " + .id + " " + .severity' | sort
 }
 
 @test "containers that have no grant and no NVIDIA line in force: what is lost in their configs is found" {
@@ -42,7 +42,7 @@ END
 box grant-unreadable error
 root/web other-dialect warning" ]
     run -1 nvlxc doctor
-    [[ ${lines[-1]} == "2 errors, 2 warnings, 1 note in "*" checks of the host and 5 containers (220, 221, 222, box, root/web)" ]]
+    [[ "${lines[*]: -2}" == *"2 errors, 2 warnings, 1 note in "*" checks of the host and 5 containers (220, 221, 222, box, root/web)" ]]
     run -1 nvlxc doctor --report
     for text in '| container | 220 (Proxmox CT, unprivileged, no GPU, running) |' '| container | box (LXC, privileged, '; do
         [[ $output == *"$text"* ]] || { echo "$output"; return 1; }
@@ -92,7 +92,7 @@ root/web other-dialect warning" ]
     local seconds memory
     read -r seconds memory < <(tail -n 1 "$BATS_TEST_TMPDIR/many") # of the processor: others may keep it busy
     [ "${seconds%.*}" -le 10 ]
-    [ "$(jq -r '.findings[] | .scope + " " + .id' <<< "$output")" = "11000 mount-source-missing" ]
+    [ "$(jq -r '.findings[] | (.container // "host") + " " + .id' <<< "$output")" = "11000 mount-source-missing" ]
     # their names and places are kept, nothing of their configs: a config of 4 KiB each would be 40 MB
     grep -q __asan_init "$NVL_BUILD/src/cli/nvlxc" || # which keeps what was freed
         [ "$memory" -lt "$(($(tail -n 1 "$BATS_TEST_TMPDIR/ten") + 12000))" ]

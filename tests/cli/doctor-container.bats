@@ -257,7 +257,7 @@ ids() {
     add "$PVE/221.conf" ' lxc.environment: NVIDIA_VISIBLE_DEVICES=all'
     speaks 221 lines-dropped warning
     run -0 part 221 lines-dropped fix
-    local line=${output#*$'\n'  }
+    local line=${output#*$'\n'}
     [ "$line" = 'lxc.environment: NVIDIA_VISIBLE_DEVICES=all' ]
     sed -i "s/^ lxc.env.*/$line/" "$PVE/221.conf"
     speaks 221
@@ -352,7 +352,7 @@ ids() {
     has 223 classic-major-stale evidence 'c 506:* rwm' '506 is nvidia-nvlink now' '511 is nvidia-uvm now'
     has 223 classic-major-stale cause 'error 999'
     local line
-    line=$(part 223 classic-major-stale fix | sed -n 's/^  \(lxc.*\)/\1/p' | head -n 1)
+    line=$(part 223 classic-major-stale fix | sed -n 's/^\(lxc.*\)/\1/p' | head -n 1)
     [ "$line" = 'lxc.cgroup2.devices.allow: c 511:* rwm' ]
     cp "$PVE/223.conf" "$BATS_TEST_TMPDIR/stale"
     sed -i "s/^.*c 506:.*/$line/" "$PVE/223.conf"
@@ -370,7 +370,7 @@ ids() {
     speaks a classic-major-stale error
     has a classic-major-stale evidence '237 is nobody' '505 is nvidia-uvm now' '509 is nvidia-caps now'
     has a classic-major-stale cause 'error 999' 'MIG devices'
-    [ "$(part a classic-major-stale fix | sed -n 's/^  \(lxc.*\)/\1/p')" = \
+    [ "$(part a classic-major-stale fix | sed -n 's/^\(lxc.*\)/\1/p')" = \
         $'lxc.cgroup2.devices.allow = c 505:* rwm\nlxc.cgroup2.devices.allow = c 509:* rwm' ]
 }
 
@@ -380,7 +380,7 @@ ids() {
     has 223 classic-rule-missing evidence '/dev/nvidia-uvm dev' '/dev/nvidia-uvm-tools dev'
     cp "$PVE/223.conf" "$BATS_TEST_TMPDIR/missing"
     local line
-    while IFS= read -r line; do add "$PVE/223.conf" "$line"; done < <(part 223 classic-rule-missing fix | sed -n 's/^  lxc/lxc/p')
+    while IFS= read -r line; do add "$PVE/223.conf" "$line"; done < <(part 223 classic-rule-missing fix | sed -n 's/^lxc/lxc/p')
     speaks 223
     cat "$BATS_TEST_TMPDIR/missing" > "$PVE/223.conf"
     mend 223 classic-rule-missing
@@ -607,7 +607,7 @@ ids() {
     sed -i 's/DEVICES=GPU-3291dfa4/DEVICES=GPU-00000000/' "$PVE/220.conf"
     speaks 220 grant-gpu-missing error
     has 220 grant-gpu-missing evidence 'GPU-00000000-fcc4-0110-615b-c894a0d7c689 is not on this host'
-    [ "$(part 220 grant-gpu-missing fix)" = $'nvlxc gpus\nnvlxc attach 220 --gpu UUID, with one of those' ]
+    [ "$(part 220 grant-gpu-missing fix)" = $'nvlxc gpus --wide\nwith one of those UUIDs: nvlxc attach 220 --gpu UUID' ]
     nvlxc attach 220 --gpu "$(nvlxc --json gpus | jq -r '.gpus[0].uuid')" > /dev/null 2>&1
     speaks 220
 }
@@ -673,7 +673,7 @@ ids() {
     nvlxc attach a --gpu 0 > /dev/null 2>&1
     speaks a other-gpus-open warning
     has a other-gpus-open evidence /dev/nvidia0 'RTX 4090'
-    sed -i "1i $(part a other-gpus-open fix | sed -n 's/^  \(lxc.include.*\)/\1/p')" "$HOST/var/lib/lxc/a/config"
+    sed -i "1i $(part a other-gpus-open fix | sed -n 's/^\(lxc.include.*\)/\1/p')" "$HOST/var/lib/lxc/a/config"
     nvlxc attach a --gpu 0 > /dev/null 2>&1
     speaks a
     # all of them: none is left to be kept from
@@ -952,6 +952,24 @@ ids() {
     speaks root/web idmap-broken error
     has root/web idmap-broken title "not valid"
     has root/web idmap-broken evidence "'b 1000 1000 1' is not a mapping"
+}
+
+@test "rootfs-claimed: a user's config names a folder that is not the user's" {
+    local config=$HOST/home/alice/.local/share/lxc/media/config
+    mkdir -p "$HOST/srv/theirs/etc"
+    chmod 755 "$HOST/srv/theirs"
+    nvlxc attach media > /dev/null 2>&1
+    speaks media
+    cp "$config" "$HOST/media"
+    sed -i '/rootfs.path/d' "$config"
+    add "$config" 'lxc.rootfs.path = dir:/srv/theirs'
+    speaks media rootfs-claimed error
+    has media rootfs-claimed evidence "/srv/theirs belongs to user 0, who is neither alice nor one of the container"
+    has media rootfs-claimed fix "a root file system of alice's" /home/alice/.local/share/lxc/media/config
+    run -1 nvlxc detach media
+    [[ $output == *"/srv/theirs belongs to user 0"*"nothing was changed"* ]]
+    cat "$HOST/media" > "$config"
+    speaks media
 }
 
 # holes LINE...: the container's groups are mapped by these lines.

@@ -12,7 +12,7 @@ source "$NVL_SOURCE/tests/lib/doctor-host.bash"
 # lacks TEXT...: no fix of any finding has any of the texts.
 lacks() {
     local text got
-    got=$(nvlxc --json doctor | jq -r '.findings[].fix // ""')
+    got=$(nvlxc --json doctor | jq -r '.findings[].fix | '"$JQ_WORDS")
     for text in "$@"; do
         [[ $got != *"$text"* ]] || { echo "not expected: $text"; echo "got: $got"; return 1; }
     done
@@ -214,7 +214,7 @@ END
     installed nvidia-kernel-open-dkms 580.95.05-1 "NVIDIA CORPORATION <cudatools@nvidia.com>"
     installed nvidia-driver-cuda 580.95.05-1 "NVIDIA CORPORATION <cudatools@nvidia.com>"
     installed proxmox-default-headers 2.0.0 "Proxmox"
-    nvlxc host setup --dry-run --json | jq -e '.steps[] | select(.id == "driver") | .state == "not needed" and
+    nvlxc host setup --dry-run --json | jq -e '.plan[] | select(.id == "driver") | .state == "not needed" and
         (.reason | contains("nvidia-kernel-open-dkms 580.95.05-1 is installed, from NVIDIA'"'"'s archive"))'
     unload
     kernel_is 6.17.4-2-pve
@@ -226,10 +226,10 @@ END
     # nothing is planned beside it while its module is not loaded, either
     run -3 --separate-stderr nvlxc host setup --dry-run
     says "nvidia-kernel-open-dkms 580.95.05-1 is installed, and does not fit: builds up to kernel 6.16" \
-        "nvlxc host setup --from nvidia upgrades it"
-    nvlxc host setup --dry-run --json --from nvidia | jq -e '.steps[] | select(.id == "driver") | .state == "to do"'
+        "upgrade it: nvlxc host setup --from nvidia"
+    nvlxc host setup --dry-run --json --from nvidia | jq -e '.plan[] | select(.id == "driver") | .state == "to do"'
     kernel_is 6.14.8-2-pve
-    nvlxc host setup --dry-run --json | jq -e '.steps[] | select(.id == "driver") | .state == "not needed"'
+    nvlxc host setup --dry-run --json | jq -e '.plan[] | select(.id == "driver") | .state == "not needed"'
     kernel_is 6.17.4-2-pve
     gpu_is 1b81 # Pascal, which the open modules do not drive, and 590 no longer knows
     has driver-kernel fix "apt install nvidia-driver-pinning-580" \

@@ -65,7 +65,7 @@ END
         [[ $(tr -s ' \n' ' ' <<< "$output") == *"$word"* ]] # wherever its lines break
     done
     run -0 nvlxc --json doctor
-    [ "$(jq -c keys_unsorted <<< "$output")" = '["findings","checked"]' ]
+    [ "$(jq -c keys_unsorted <<< "$output")" = '["format","findings","checked"]' ]
     [ "$(jq .checked <<< "$output")" -ge 40 ]
     run -0 nvlxc --quiet doctor
     [ -z "$output" ]
@@ -106,8 +106,8 @@ END
     HOST=$(fixture stale-uvm)
     run -1 nvlxc --json doctor
     [ "$(jq -c '.findings[0] | keys_unsorted' <<< "$output")" = \
-        '["id","severity","scope","title","evidence","cause","fix"]' ]
-    [ "$(jq -r '.findings[0].scope' <<< "$output")" = host ]
+        '["id","severity","container","stops_start","title","evidence","cause","fix"]' ]
+    [ "$(jq -r '.findings[0].container' <<< "$output")" = null ]
     run -1 nvlxc doctor
     [ "${lines[0]}" = "1. error: device nodes are stale: /dev/nvidia-uvm, /dev/nvidia-uvm-tools" ]
     [ "${lines[1]}" = "       /dev/nvidia-uvm is 506:0, should be 511:0" ]
@@ -199,7 +199,7 @@ vfio_by() {
     mend gpu-vfio
     grep -q '^# SUBSYSTEM=="pci", ATTR{vendor}' "$HOST/etc/udev/rules.d/90-vfio.rules"
     grep -q '^ACTION' "$HOST/etc/udev/rules.d/90-vfio.rules"
-    [ "$(part gpu-vfio fix)" = null ]
+    [ "$(part gpu-vfio fix)" = "" ]
 }
 
 @test "gpu-vfio: by an alias, by driverctl, by a script of the initramfs" {
@@ -217,7 +217,7 @@ vfio_by() {
     has gpu-vfio evidence "/etc/initramfs-tools/scripts/init-top/vfio:3: echo vfio-pci"
     has gpu-vfio fix "remove 0000:01:00.0 from" "update-initramfs -u -k all"
     sed -i 's/0000:01/0000:02/g' "$HOST/etc/initramfs-tools/scripts/init-top/vfio"
-    [ "$(part gpu-vfio fix)" = null ]
+    [ "$(part gpu-vfio fix)" = "" ]
 }
 
 @test "gpu-vfio: nothing is found that did it: no fix is printed as if it were one" {
@@ -226,7 +226,7 @@ vfio_by() {
     echo "quiet vfio-pci.ids=10de:1111" > "$HOST/proc/cmdline"
     echo "blacklist nvidia" > "$HOST/etc/modprobe.d/blacklist.conf"
     echo vfio-pci > "$HOST/$GPU/driver_override"
-    [ "$(part gpu-vfio fix)" = null ]
+    [ "$(part gpu-vfio fix)" = "" ]
     has gpu-vfio evidence "0000:01:00.0/driver_override: vfio-pci"
     has gpu-vfio cause "was not found"
     run nvlxc attach 1
@@ -324,7 +324,7 @@ vfio_by() {
     run -0 nvlxc host
     says "driven by nvidia, 1 virtual function"
     [[ $output != *bind* && $output != *problem* && $output != *17:00.4* ]]
-    [ "$(nvlxc --json host | jq .gpus)" = 1 ]
+    [ "$(nvlxc --json host | jq '.gpus | length')" = 1 ]
 }
 
 @test "gpu-vfio beside a GPU that works is a note, and the exit status 0" {
@@ -639,7 +639,7 @@ real_host() {
     [[ $(nvlxc --json doctor --deep | jq -r '.findings[].id') != *bundle* ]]
     cp "$file" "$file.new" && printf x | dd of="$file.new" bs=1 seek=5000 conv=notrunc status=none && mv "$file.new" "$file"
     [[ $(nvlxc --json doctor | jq -r '.findings[].id') != *bundle* ]]
-    part() { nvlxc --json doctor --deep | jq -r --arg id "$1" --arg key "$2" '.findings[] | select(.id == $id) | .[$key]'; }
+    part() { nvlxc --json doctor --deep | jq -r --arg id "$1" --arg key "$2" '.findings[] | select(.id == $id) | .[$key] | '"$JQ_WORDS"; }
     has bundle-damaged evidence "libcuda.so.550.163.01 does not have the content that the manifest names (XXH128)"
     mend bundle-damaged
     [[ $(nvlxc --json doctor --deep | jq -r '.findings[].id') != *bundle* ]]
@@ -896,7 +896,7 @@ onboot() {
 # host_speaks [ID:SEVERITY...]: the same for the host's findings alone.
 host_speaks() {
     local got
-    got=$(nvlxc --json doctor | jq -r '.findings[] | select(.scope == "host") | .id + ":" + .severity' | tr '\n' ' ')
+    got=$(nvlxc --json doctor | jq -r '.findings[] | select(.container == null) | .id + ":" + .severity' | tr '\n' ' ')
     [ "${got% }" = "$*" ] || { nvlxc doctor; echo "expected: $*"; return 1; }
 }
 
@@ -1069,7 +1069,7 @@ without_driver() {
     rm "$HOST/dev/nvidia0"
     rm -r "$HOST/proc/611"
     run -1 nvlxc --json host
-    [ "$(jq -c '[.problems[].id]' <<< "$output")" = '["node-missing"]' ]
+    [ "$(jq -c '[.findings[].id]' <<< "$output")" = '["node-missing","persistence"]' ]
     run -1 nvlxc host
     [[ $output == *"note       the persistence daemon is not installed"* ]]
 }

@@ -249,7 +249,7 @@ lay_out() {
     run -0 "$NVLXC" --root "$host" --json driver list
     [ "$(jq -c '.bundles | map([.version, .complete, .loaded, .pending, .in_use])' <<<"$output")" = \
         "[[\"$V\",true,true,false,0],[\"$old\",true,false,false,1]]" ]
-    [ "$(jq -r .loaded <<<"$output")" = "$V" ]
+    [ "$(jq -r .driver.version <<<"$output")" = "$V" ]
     run -0 "$NVLXC" --root "$host" driver prune
     [ "${lines[1]}" = "$old: kept (in use by 1)" ]
     run -1 "$NVLXC" --root "$host" driver prune "$old"
@@ -273,7 +273,7 @@ lay_out() {
     run -3 --separate-stderr "$NVLXC" --root "$host" driver sync
     [[ $output == "$V: built ("* ]]
     [[ $stderr == "nvlxc: the loaded kernel module is 535.261.03, but its user-space files are not installed"* ]]
-    [[ $stderr == *"reboot to load driver $V, or install the user-space files of 535.261.03"* ]]
+    [[ $stderr == *"try: reboot   # to load driver $V"*"or install the user-space files of 535.261.03"* ]]
     run -3 "$NVLXC" --root "$host" driver sync 470.256.02
     [[ $output == *"470.256.02"*"not installed (installed: $V)"* ]]
 }
@@ -287,12 +287,12 @@ lay_out() {
     run -0 "$NVLXC" --root "$host" driver list
     [[ $output == "no driver bundle"* ]]
     run -0 "$NVLXC" --root "$host" --json driver list
-    [ "$(jq -c . <<<"$output")" = '{"bundles":[],"loaded":null,"from":null}' ]
+    [ "$(jq -c . <<<"$output")" = '{"format":1,"driver":{"loaded":false,"version":null,"flavour":null},"bundles":[],"from":null}' ]
     run -0 "$NVLXC" --root "$host" driver prune
 }
 
 @test "wrong command lines" {
-    for line in "" "shrink" "list 550.163.01" "list --dry-run" "sync 550" "sync ../x" "prune all"; do
+    for line in "shrink" "list 550.163.01" "list --dry-run" "sync 550" "sync ../x" "prune all"; do
         # shellcheck disable=SC2086
         run -2 "$NVLXC" --root "$HOST" driver $line
         [[ $output == "nvlxc: "* ]]
@@ -318,14 +318,22 @@ lay_out() {
     [ "${lines[-1]}" = .lock ]
 }
 
+# somebody else writes there for two seconds: the work takes long
 @test "progress is for terminals" {
     local host
     host=$(fresh_host)
+    "$NVLXC" --root "$host" --quiet driver sync
+    rm -rf "${host:?}/var/lib/nvlxc/driver/$V"
+    export TERM=xterm
+    flock "$host/var/lib/nvlxc/driver/.lock" sleep 2 3>&- &
     run -0 script -qec "'$NVLXC' --root '$host' driver sync" /dev/null
-    [[ $output == *$'\r'"copying driver $V: 50 %"* ]]
-    rm -rf "${host:?}/var"
+    [[ $output == *$'\e[K'"builds the driver bundle of $V"*$'\e[K'*"built"* ]]
+    wait
+    rm -rf "${host:?}/var/lib/nvlxc/driver/$V"
+    flock "$host/var/lib/nvlxc/driver/.lock" sleep 2 3>&- &
     run -0 script -qec "'$NVLXC' --quiet --root '$host' driver sync" /dev/null
     [ -z "$output" ]
+    wait
 }
 
 @test "what an earlier version kept of its search is removed by a sync, and nothing of others" {

@@ -35,7 +35,7 @@ setup() {
     lxc box 'lxc.cgroup2.devices.deny = a' 'lxc.cgroup2.devices.allow = c 1:3 rwm' 'lxc.include = /etc/lxc/gpu.conf'
     lxc other 'lxc.uts.name = other'
     run -0 nvlxc list
-    [[ $output =~ box\ +LXC\ +stopped\ +by\ hand ]]
+    [[ $output =~ box\ +-\ +stopped\ +by\ hand\ +-\ +LXC ]]
     run -0 nvlxc gpus
     [ "$(grep -c 'box (by hand)' <<< "$output")" = 2 ]
     run -0 nvlxc show box
@@ -68,7 +68,7 @@ setup() {
     printf '%s\n' '# nodes' '/dev/nvidia1 dev/nvidia1 none bind,optional,create=file 0 0' > "$HOST/etc/lxc/fstab"
     lxc tab 'lxc.mount.fstab = /etc/lxc/fstab'
     run -0 nvlxc --json gpus
-    [ "$(jq -c '[.gpus[].by_hand]' <<< "$output")" = '[["folder","tab"],[]]' ]
+    [ "$(jq -c '[.gpus[].containers | map(select(.by_hand).container)]' <<< "$output")" = '[["folder","tab"],[]]' ]
     run -0 nvlxc show folder
     [[ $output == *"/etc/lxc/more.d/b.conf:1: "* ]]
     run -0 nvlxc show tab
@@ -155,11 +155,11 @@ setup() {
     # what the next start deletes is not there any more
     ct 221 'arch: amd64' 'dev0: /dev/nvidia0' '' '[pve:pending]' 'delete: dev0'
     run -0 nvlxc --json gpus
-    [ "$(jq -c '.gpus[0].by_hand | index("221")' <<< "$output")" = null ]
+    [ "$(jq -c '.gpus[0].containers | map(select(.by_hand).container) | index("221")' <<< "$output")" = null ]
     # the last of two is the one that Proxmox takes
     ct 222 'arch: amd64' 'dev0: /dev/nvidia0' 'dev0: /dev/ttyS0'
     run -0 nvlxc --json gpus
-    [ "$(jq -c '.gpus[0].by_hand | index("222")' <<< "$output")" = null ]
+    [ "$(jq -c '.gpus[0].containers | map(select(.by_hand).container) | index("222")' <<< "$output")" = null ]
 }
 
 @test "variables that run code on the host as soon as there is a hook: attach refuses, doctor has an error" {

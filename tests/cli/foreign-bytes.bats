@@ -41,9 +41,9 @@ harmless() {
         jq -e . "$host/out" > "$host/parsed" || { echo "$command: $(cat -v "$host/out")"; false; }
         iconv -f UTF-8 -t UTF-8 "$host/out" > /dev/null
     done
-    [ "$("$NVLXC" --root "$host" --json list | jq '[.containers[] | select(.name | test("w[?]"))] | length')" = 2 ]
-    [ "$("$NVLXC" --root "$host" --json gpus | jq '[.gpus[0].containers[] | select(test("w[?]"))] | length')" = 2 ]
-    [ "$("$NVLXC" --root "$host" --json show "$name" | jq '.by_hand | length')" = 1 ]
+    [ "$("$NVLXC" --root "$host" --json list | jq '[.containers[] | select(.container | test("w[?]"))] | length')" = 2 ]
+    [ "$("$NVLXC" --root "$host" --json gpus | jq '[.gpus[0].containers[] | select(.container | test("w[?]"))] | length')" = 2 ]
+    [ "$("$NVLXC" --root "$host" --json show "$name" | jq '.lines_by_hand | length')" = 1 ]
 }
 
 @test "text for people is harmless" {
@@ -55,4 +55,38 @@ harmless() {
         [ -s "$host/out" ]
         harmless "$host/out" || { echo "$command"; false; }
     done
+}
+
+# pasted TEXT: every command for nvlxc or LXC that stands in it, run as a line of a shell whose programs only note that they ran.
+pasted() {
+    local line
+    mkdir -p "$BATS_TEST_TMPDIR/bin"
+    for line in nvlxc lxc-start lxc-stop lxc-attach pct; do
+        printf '#!/bin/sh\n' > "$BATS_TEST_TMPDIR/bin/$line"
+        chmod 755 "$BATS_TEST_TMPDIR/bin/$line"
+    done
+    while IFS= read -r line; do
+        (cd "$BATS_TEST_TMPDIR" && PATH="$BATS_TEST_TMPDIR/bin:$PATH" bash -c "$line" < /dev/null > pasted.out 2>&1) || true
+    done < <(grep -oE '(nvlxc|lxc-[a-z]+|pct) [a-z].*' <<< "$1" | sed 's/[`].*//')
+}
+
+@test "a name that a user chose is a word in every command that is there to be pasted" {
+    local command text evil='a;touch owned;$(touch owned)&touch owned'
+    mkdir -p "$host/home/alice/.local/share/lxc/$evil"
+    cp "$host/home/alice/.local/share/lxc/"$'w\xff\u202eb/config' "$host/home/alice/.local/share/lxc/$evil/config"
+    chown -R 1000:1000 "$host/home/alice"
+    for command in show attach detach "detach --dry-run" "attach --replace" "attach --exclusive" verify cdi doctor "attach --live" bench; do
+        # shellcheck disable=SC2086 # words
+        text=$("$NVLXC" --root "$host" $command "alice/$evil" 2>&1) || true
+        [ -n "$text" ]
+        pasted "$text"
+        [ ! -e "$BATS_TEST_TMPDIR/owned" ] || { echo "$command: $text"; false; }
+    done
+    # the overview names the first container
+    rm -rf "$host/etc/pve" "$host/var/lib/lxc"/* "$host/home/alice/.local/share/lxc/w"*
+    pasted "$("$NVLXC" --root "$host")"
+    [ ! -e "$BATS_TEST_TMPDIR/owned" ]
+    # the test's own eye
+    pasted "see: nvlxc show alice/$evil"
+    [ -e "$BATS_TEST_TMPDIR/owned" ]
 }

@@ -40,7 +40,7 @@ grant() {
     : >"$BATS_TEST_TMPDIR/lib/libsmartcols.so.1"
     run -0 env LD_LIBRARY_PATH="$BATS_TEST_TMPDIR/lib" "$NVLXC" --root "$host" gpus
     diff <(printf '%s\n' "${output//$'\t'/ }") <(tr -s ' ' <"$EXPECTED/a5500-550.gpus.txt" | sed 's/ $//')
-    [[ ${lines[0]} == $'INDEX\tMODEL\tUUID\t'* ]]
+    [[ ${lines[0]} == $'INDEX\tMODEL\tCONTAINERS\t'* ]]
 }
 
 @test "gpus: the same after a reboot" {
@@ -81,7 +81,7 @@ grant() {
 @test "gpus: a host without an NVIDIA GPU gives an empty list and no error" {
     check no-gpu
     run -0 "$NVLXC" --root "$(fixture no-gpu)" gpus --json
-    [ "$(jq -c . <<<"$output")" = '{"gpus":[]}' ]
+    [ "$(jq -c . <<<"$output")" = '{"format":1,"gpus":[]}' ]
 }
 
 @test "gpus: faults of nodes that all GPUs share do not show" {
@@ -94,7 +94,7 @@ grant() {
     for name in a5500-550 h100-mig nouveau no-driver; do
         run -0 "$NVLXC" --root "$(fixture "$name")" gpus --json
         [ "$(jq -c '.gpus[0] | keys_unsorted' <<<"$output")" = \
-            '["index","uuid","minor","pci","model","driver","state","nodes","mig","containers","by_hand","virtual_functions"]' ]
+            '["index","uuid","minor","pci","model","kernel_driver","state","nodes","mig_devices","containers","virtual_functions"]' ]
     done
 }
 
@@ -103,6 +103,8 @@ grant() {
     host=$(fixture a5500-550)
     rm "$host/dev/nvidia0"
     run -0 "$NVLXC" --root "$host" gpus
+    [[ "${lines[1]}" == *" nvidia0 (missing)" ]]
+    run -0 "$NVLXC" --root "$host" gpus --wide
     [[ "$output" == *"nvidia0 (missing), dri/card1, dri/renderD128"* ]]
 
     : >"$host/dev/nvidia0"
@@ -148,11 +150,21 @@ grant() {
     grant "$host" etc/pve/nodes/pve2/lxc/330.conf ": " all
     run -0 --separate-stderr "$NVLXC" --root "$host" gpus --json
     # not by a UUID of another GPU, not on another node; lines by hand are told apart
-    [ "$(jq -c '.gpus[0].containers' <<<"$output")" = '["221","box","alice/web"]' ]
-    [ "$(jq -c '.gpus[0].by_hand' <<<"$output")" = '["223"]' ]
+    [ "$(jq -c '[.gpus[0].containers[] | select(.by_hand | not).container]' <<<"$output")" = '["221","box","alice/web"]' ]
+    [ "$(jq -c '[.gpus[0].containers[] | select(.by_hand).container]' <<<"$output")" = '["223"]' ]
     [ -z "$stderr" ]
     run -0 "$NVLXC" --root "$host" gpus
-    [[ "${lines[1]}" == *" 221, 223 (by hand), box, alice/web" ]]
+    [[ "${lines[1]}" == *" 221, 223 (by hand), box, alice/web "* ]]
+}
+
+@test "gpus: no row is wider than 80 columns; --wide has all" {
+    local name
+    for name in a5500-550 two-gpus-535 h100-mig bad-nodes nouveau vfio; do
+        run -0 "$NVLXC" --root "$(fixture $name)" gpus
+        [ -z "$(awk '!/^note: / && length($0) > 80' <<<"$output")" ] || { echo "$name: $output"; false; }
+    done
+    run -0 "$NVLXC" --root "$(fixture a5500-550)" gpus --wide
+    [[ "${lines[1]}" == *" GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689 nvidia0, dri/card1, dri/renderD128" ]]
 }
 
 @test "gpus: a container is named with the GPU that it has, not with the other" {
@@ -161,7 +173,7 @@ grant() {
     mkdir -p "$host/var/lib/lxc/ollama"
     grant "$host" var/lib/lxc/ollama/config " = " 1
     run -0 "$NVLXC" --root "$host" gpus --json
-    [ "$(jq -c '[.gpus[].containers]' <<<"$output")" = '[[],["ollama"]]' ]
+    [ "$(jq -c '[.gpus[].containers | map(.container)]' <<<"$output")" = '[[],["ollama"]]' ]
 }
 
 @test "gpus: a MIG device is its container's, and its GPU too" {
@@ -170,12 +182,15 @@ grant() {
     mkdir -p "$host/var/lib/lxc/train"
     grant "$host" var/lib/lxc/train/config " = " "MIG-$uuid/2/1"
     run -0 "$NVLXC" --root "$host" gpus --json
-    [ "$(jq -c '.gpus[0].containers' <<<"$output")" = '["train"]' ]
+    [ "$(jq -c '.gpus[0].containers' <<<"$output")" = '[{"container":"train","by_hand":false}]' ]
     run -0 "$NVLXC" --root "$host" gpus
-    [[ "${lines[1]}" == *" train" ]]
-    [[ "${lines[2]}" == *" -" ]]
-    [[ "${lines[3]}" == *" -" ]]
-    [[ "${lines[4]}" == *" train" ]]
+    [[ "${lines[1]}" == *" train "* ]]
+    [[ "${lines[2]}" != *train* ]]
+    [[ "${lines[3]}" != *train* ]]
+    [[ "${lines[4]}" == *" train "* ]]
+    [[ "${lines[5]}" == *"nvlxc gpus --wide"* ]]
+    run -0 "$NVLXC" --root "$host" gpus --wide
+    [[ "${lines[4]}" == *" MIG-$uuid/2/1 "* ]]
 }
 
 @test "gpus: a config that is damaged costs a warning, not the listing" {
@@ -241,7 +256,7 @@ vgpu_host() {
     says "nvidia (2 virtual functions)"
     [[ $output != *17:00.[45]* ]]
     [ "$("$NVLXC" --root "$host" gpus --json | jq -c '[.gpus[] | [.pci, .virtual_functions]]')" = '[["0000:17:00.0",2]]' ]
-    [ "$("$NVLXC" --root "$host" host --json | jq -c '[.gpus, .problems]')" = '[1,[]]' ]
+    [ "$("$NVLXC" --root "$host" host --json | jq -c '[(.gpus | length), .findings]')" = '[1,[]]' ]
     [ "$("$NVLXC" --root "$host" doctor --json | jq '.findings | length')" = 0 ]
     run -0 "$NVLXC" --root "$host" host setup --dry-run
     [[ $output != *17:00.[45]* && $output != *vfio* ]]
@@ -271,9 +286,9 @@ vgpu_host() {
     # not one node of /dev is left out, but for what is not NVIDIA's
     diff <(find "$host/dev" ! -type d ! -name null | sed "s|^$host||" | sort) <(jq -r '.nodes[].path' <<<"$json" | sort)
     [ "$(jq -c '.nodes[] | select(.path == "/dev/nvidia-caps/nvidia-cap13")' <<<"$json")" = \
-        '{"path":"/dev/nvidia-caps/nvidia-cap13","major":509,"minor":13,"state":"ok","purpose":"a MIG device","owner":"GPU 0, MIG GI 1, CI 0","capabilities":["compute","utility","video","graphics","display","ngx","compat32"],"with":null}' ]
+        '{"path":"/dev/nvidia-caps/nvidia-cap13","major":509,"minor":13,"state":"ok","purpose":"a MIG device","owner":"GPU 0, MIG GI 1, CI 0","capabilities":["compute","utility","video","graphics","display","ngx","compat32"],"with":[]}' ]
     [ "$(jq -c '.nodes[] | select(.path == "/dev/gdrdrv") | [.purpose, .owner, .capabilities, .with]' <<<"$json")" = \
-        '["GDRCopy",null,[],"gdrcopy"]' ]
+        '["GDRCopy",null,[],["gdrcopy"]]' ]
 }
 
 @test "gpus --nodes: what is missing, and what a driver that is not loaded left over" {
@@ -288,7 +303,7 @@ vgpu_host() {
     [[ $output =~ /dev/nvidiactl\ +195:255\ +stale ]]
     run -0 "$NVLXC" --root "$(fixture no-driver)" gpus --nodes
     [ "$output" = "There is no device node of NVIDIA's: its driver is not loaded." ]
-    [ "$("$NVLXC" --root "$(fixture no-gpu)" gpus --nodes --json | jq -c .)" = '{"nodes":[]}' ]
+    [ "$("$NVLXC" --root "$(fixture no-gpu)" gpus --nodes --json | jq -c .)" = '{"format":1,"nodes":[]}' ]
 }
 
 @test "gpus: an argument is one too many" {

@@ -5,6 +5,7 @@ bats_require_minimum_version 1.5.0
 
 setup() {
     load "$NVL_SOURCE/tests/lib/hosts.bash"
+load "$NVL_SOURCE/tests/lib/json.bash"
     NVLXC="$NVL_BUILD/src/cli/nvlxc"
 }
 
@@ -25,7 +26,7 @@ check() {
 # problems HOST: the ids of what is wrong there, as a JSON list.
 problems() {
     run --separate-stderr "$NVLXC" --root "$1" host --json
-    jq -c '[.problems[].id]' <<<"$output"
+    jq -c '[.findings[].id]' <<<"$output"
 }
 
 @test "host: all is well on a laptop's A5500" {
@@ -74,7 +75,7 @@ problems() {
     rm -r "$host/var/lib/nvlxc"
     [ "$(problems "$host")" = '["libraries-mismatch"]' ]
     run -1 "$NVLXC" --root "$host" host
-    [[ "$output" == *"an upgrade waits for its reboot, and containers get no driver until then"* ]]
+    says "an upgrade waits for its reboot, and containers get no driver until then"
 }
 
 @test "host: a bundle without a manifest is a problem" {
@@ -103,10 +104,10 @@ problems() {
     host=$(fixture a5500-550)
     rm "$host/dev/nvidia0" "$host/dev/nvidia-uvm" "$host/dev/nvidia-uvm-tools" "$host/dev/nvidiactl"
     run -1 "$NVLXC" --root "$host" host --json
-    [ "$(jq -r '.problems[].title' <<<"$output")" = "a device node is missing: /dev/nvidia0
+    [ "$(jq -r '.findings[].title' <<<"$output")" = "a device node is missing: /dev/nvidia0
 a device node is missing: /dev/nvidiactl
 device nodes are missing: /dev/nvidia-uvm, /dev/nvidia-uvm-tools" ]
-    [ "$(jq -r '.problems[].fix' <<<"$output")" = "nvidia-modprobe -c 0
+    [ "$(jq -r '.findings[].fix | '"$JQ_WORDS" <<<"$output")" = "nvidia-modprobe -c 0
 mknod -m 0666 /dev/nvidiactl c 195 255
 nvidia-modprobe -c 0 -u" ]
 }
@@ -117,7 +118,7 @@ nvidia-modprobe -c 0 -u" ]
     rm "$host/usr/bin/nvidia-modprobe" "$host"/dev/nvidia[0-9]* "$host"/dev/nvidiactl "$host"/dev/nvidia-[mu]*
     rm -r "$host/dev/nvidia-caps"
     run -1 "$NVLXC" --root "$host" host --json
-    fix=$(jq -r '.problems[].fix' <<<"$output")
+    fix=$(jq -r '.findings[].fix | '"$JQ_WORDS" <<<"$output")
     sh -ec "${fix//\/dev\//$host/dev/}"
     [ "$(problems "$host")" = '[]' ]
 }
@@ -135,8 +136,8 @@ nvidia-modprobe -c 0 -u" ]
     host=$(fixture h100-mig)
     rm "$host/dev/nvidia-caps/nvidia-cap22"
     run -1 "$NVLXC" --root "$host" host --json
-    [ "$(jq -r '.problems[0].title' <<<"$output")" = "a device node is missing: /dev/nvidia-caps/nvidia-cap22" ]
-    [[ "$(jq -r '.problems[0].fix' <<<"$output")" == *"mknod -m 0444 /dev/nvidia-caps/nvidia-cap22 c 509 22" ]]
+    [ "$(jq -r '.findings[0].title' <<<"$output")" = "a device node is missing: /dev/nvidia-caps/nvidia-cap22" ]
+    [[ "$(jq -r '.findings[0].fix | '"$JQ_WORDS" <<<"$output")" == *"mknod -m 0444 /dev/nvidia-caps/nvidia-cap22 c 509 22" ]]
 }
 
 @test "host: a GPU for a virtual machine beside one that works is a note" {
@@ -154,8 +155,8 @@ nvidia-modprobe -c 0 -u" ]
     host=$(fixture nouveau)
     ln -sfn ../../../../bus/pci/drivers/NovaCore "$host/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/driver"
     run -3 "$NVLXC" --root "$host" host --json
-    [ "$(jq -r '.problems[0].id' <<<"$output")" = gpu-nova ]
-    [[ "$(jq -r '.problems[0].fix' <<<"$output")" == *"blacklist nova_core\\nblacklist nova_drm"* ]]
+    [ "$(jq -r '.findings[0].id' <<<"$output")" = gpu-nova ]
+    [[ "$(jq -r '.findings[0].fix | '"$JQ_WORDS" <<<"$output")" == *"blacklist nova_core\\nblacklist nova_drm"* ]]
 }
 
 @test "host: the driver is loaded and does not take the GPU" {
@@ -174,7 +175,7 @@ nvidia-modprobe -c 0 -u" ]
     : >"$host/proc/modules"
     [ "$(problems "$host")" = '["driver-not-loaded"]' ]
     run -3 "$NVLXC" --root "$host" host
-    [[ "$output" == *"the kernel module is not loaded, though the driver 550.163.01 is installed"* ]]
+    says "the kernel module is not loaded, though the driver 550.163.01 is installed"
 }
 
 @test "host: a version that is not understood" {
@@ -202,8 +203,8 @@ nvidia-modprobe -c 0 -u" ]
 @test "host: the contract's keys are always there" {
     for name in a5500-550 no-gpu nouveau; do
         run --separate-stderr "$NVLXC" --root "$(fixture "$name")" host --json
-        [ "$(jq -c keys_unsorted <<<"$output")" = '["driver","gpus","modules","nodes","bundle","problems"]' ]
-        [ "$(jq -c '.driver | keys_unsorted' <<<"$output")" = '["loaded","version","flavour","installed"]' ]
+        [ "$(jq -c keys_unsorted <<<"$output")" = '["format","driver","gpus","modules","nodes","bundle","findings"]' ]
+        [ "$(jq -c '.driver | keys_unsorted' <<<"$output")" = '["loaded","version","flavour","installed_versions","from"]' ]
     done
 }
 
@@ -301,7 +302,7 @@ ways() {
     run -0 "$NVLXC" --root "$host" gpus
     says "note: $says_conflict: driver 580 or older (proprietary modules) leaves out GPU"
     run -3 "$NVLXC" --root "$host" host setup --dry-run
-    says "nvlxc: $says_conflict; driver 580 or older (proprietary modules) leaves out GPU"
+    says "nvlxc: $says_conflict" "hint: driver 580 or older (proprietary modules) leaves out GPU"
     run -1 "$NVLXC" --root "$host" doctor
     says "driver 580 or older (proprietary modules) leaves out GPU 0000:02:00.0 (Blackwell)"
     host=$(fixture no-driver)

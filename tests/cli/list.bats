@@ -12,10 +12,10 @@ GPU=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
     "$NVLXC" --root "$host" --quiet attach media --capabilities compute,video
     run -0 --separate-stderr "$NVLXC" --root "$host" list
     [ "${#lines[@]}" -eq 4 ]
-    [[ ${lines[0]} =~ ^CONTAINER\ +KIND\ +STATE\ +GPUS\ +CAPABILITIES ]]
-    [[ ${lines[1]} =~ ^220\ +Proxmox\ CT\ +running\ +$GPU\ +compute,utility ]]
-    [[ ${lines[2]} =~ ^223\ +Proxmox\ CT\ +stopped\ +by\ hand\ +- ]]
-    [[ ${lines[3]} =~ ^media\ +LXC\ of\ alice\ +stopped\ +$GPU\ +compute,video ]]
+    [[ ${lines[0]} =~ ^CONTAINER\ +HOSTNAME\ +STATE\ +GPUS\ +CAPABILITIES\ +KIND$ ]]
+    [[ ${lines[1]} =~ ^220\ +ollama\ +running\ +$GPU\ +compute,utility\ +Proxmox\ CT$ ]]
+    [[ ${lines[2]} =~ ^223\ +frigate\ +stopped\ +by\ hand\ +-\ +Proxmox\ CT$ ]]
+    [[ ${lines[3]} =~ ^media\ +-\ +stopped\ +$GPU\ +compute,video\ +LXC\ of\ alice$ ]]
     [ -z "$stderr" ]
 }
 
@@ -37,7 +37,7 @@ GPU=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
     host=$(fixture no-gpu)
     run -0 "$NVLXC" --root "$host" list
     [[ $output == "no container has a GPU"* ]]
-    [ "$("$NVLXC" --root "$host" list --json | jq -c .)" = '{"containers":[]}' ]
+    [ "$("$NVLXC" --root "$host" list --json | jq -c .)" = '{"format":1,"containers":[]}' ]
 }
 
 @test "--json: stable keys, null for what is not known" {
@@ -45,9 +45,9 @@ GPU=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
     "$NVLXC" --root "$host" --quiet attach 220 --required --capabilities all
     json=$("$NVLXC" --root "$host" list --json)
     [ "$(jq -c '.containers[0]' <<<"$json")" = \
-        "{\"name\":\"220\",\"kind\":\"pve\",\"node\":null,\"user\":null,\"running\":true,\"devices\":[\"$GPU\"],\"capabilities\":[\"compute\",\"utility\",\"video\",\"graphics\",\"display\",\"ngx\",\"compat32\"],\"required\":true,\"exclusive\":false,\"nodes\":\"hook\",\"libraries\":\"bundle\",\"by_hand\":false}" ]
+        "{\"container\":\"220\",\"kind\":\"pve\",\"cluster_node\":null,\"user\":null,\"running\":true,\"grant\":{\"devices\":[\"$GPU\"],\"capabilities\":[\"compute\",\"utility\",\"video\",\"graphics\",\"display\",\"ngx\",\"compat32\"],\"required\":true,\"exclusive\":false,\"cdi\":false,\"nodes_by\":\"hook\",\"libraries_by\":\"bundle\",\"with\":[]},\"by_hand\":false}" ]
     [ "$(jq -c '.containers[1]' <<<"$json")" = \
-        '{"name":"223","kind":"pve","node":null,"user":null,"running":false,"devices":null,"capabilities":null,"required":null,"exclusive":null,"nodes":null,"libraries":null,"by_hand":true}' ]
+        '{"container":"223","kind":"pve","cluster_node":null,"user":null,"running":false,"grant":null,"by_hand":true}' ]
 }
 
 @test "--cluster: the CTs of the other nodes too" {
@@ -58,8 +58,8 @@ GPU=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
     run -0 "$NVLXC" --root "$host" list
     [[ $output != *330* ]]
     run -0 "$NVLXC" --root "$host" list --cluster
-    [[ $output =~ 330\ +pve2\ +Proxmox\ CT\ +-\ +$GPU ]]
-    [ "$("$NVLXC" --root "$host" list --cluster --json | jq -c '.containers[] | select(.name == "330") | [.node, .running]')" = \
+    [[ $output =~ 330\ +[a-z0-9-]+\ +pve2\ +-\ +$GPU ]]
+    [ "$("$NVLXC" --root "$host" list --cluster --json | jq -c '.containers[] | select(.container == "330") | [.cluster_node, .running]')" = \
         '["pve2",null]' ]
 }
 
@@ -87,7 +87,7 @@ GPU=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
     run -0 --separate-stderr "$NVLXC" --root "$host" list
     [ "${#lines[@]}" -eq 205 ]
     [ "$(grep -c CONTAINER <<<"$output")" -eq 1 ]
-    [[ ${lines[0]} =~ ^CONTAINER\ +KIND\ +STATE\ +GPUS\ +CAPABILITIES$ ]]
+    [[ ${lines[0]} =~ ^CONTAINER\ +HOSTNAME\ +STATE\ +GPUS\ +CAPABILITIES\ +KIND$ ]]
     [ "$(awk 'NR > 1 { print $1 }' <<<"$output" | tr '\n' ' ')" = "220 223 $(seq -s ' ' 300 499) 1000000 a-name-that-is-long " ]
     # KIND and GPUS begin below their headings, in every row
     [ "$(awk '{ print match($0, /KIND|Proxmox|LXC/) }' <<<"$output" | sort -u | wc -l)" -eq 1 ]
@@ -95,5 +95,5 @@ GPU=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
 
     json=$("$NVLXC" --root "$host" list --json)
     [ "$json" = "$(jq --indent 2 . <<<"$json")" ]
-    [ "$(jq -r '[.containers[].name] | join(" ")' <<<"$json")" = "220 223 $(seq -s ' ' 300 499) 1000000 a-name-that-is-long" ]
+    [ "$(jq -r '[.containers[].container] | join(" ")' <<<"$json")" = "220 223 $(seq -s ' ' 300 499) 1000000 a-name-that-is-long" ]
 }

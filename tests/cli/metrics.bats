@@ -22,12 +22,14 @@ import sys
 from prometheus_client.parser import text_string_to_metric_families
 seen = set()
 for family in text_string_to_metric_families(sys.stdin.read()):
-    assert family.documentation and family.type == "gauge", family
+    counts = family.samples and family.samples[0].name.endswith("_total")
+    assert family.documentation and family.type == ("counter" if counts else family.type), family
+    assert family.type == "gauge" or family.name == "nvlxc_gpu_ecc_errors", family
     for s in family.samples:
         line = " ".join([s.name] + ["%s=%s" % label for label in sorted(s.labels.items())])
         assert line not in seen, line
         seen.add(line)
-        print(s.name, "%d" % s.value, *["%s=%s" % label for label in sorted(s.labels.items())])
+        print(s.name, "%d" % s.value if s.value == int(s.value) else s.value, *["%s=%s" % label for label in sorted(s.labels.items())])
 ' | LC_ALL=C sort
 }
 
@@ -78,6 +80,48 @@ EOF
     run ! grep 'memory_bytes .* container=box' <<< "$output"
 }
 
+@test "what the driver reports of a GPU: in base units" {
+    nvml "$uuid" '' "${V3[@]}" -DREADINGS
+    run -0 metrics
+    diff <(grep '^nvlxc_gpu_' <<< "$output" | grep -v _info) - <<EOF
+nvlxc_gpu_clock_hertz 1695000000 clock=sm gpu=0 uuid=$uuid
+nvlxc_gpu_clock_hertz 8001000000 clock=memory gpu=0 uuid=$uuid
+nvlxc_gpu_decoder_utilization_ratio 0 gpu=0 uuid=$uuid
+nvlxc_gpu_ecc_errors_total 1 gpu=0 severity=uncorrected uuid=$uuid
+nvlxc_gpu_ecc_errors_total 12 gpu=0 severity=corrected uuid=$uuid
+nvlxc_gpu_encoder_utilization_ratio 1 gpu=0 uuid=$uuid
+nvlxc_gpu_memory_total_bytes 17179869184 gpu=0 uuid=$uuid
+nvlxc_gpu_memory_used_bytes 6291456000 gpu=0 uuid=$uuid
+nvlxc_gpu_memory_utilization_ratio 0.05 gpu=0 uuid=$uuid
+nvlxc_gpu_power_limit_watts 80 gpu=0 uuid=$uuid
+nvlxc_gpu_power_watts 25.043 gpu=0 uuid=$uuid
+nvlxc_gpu_temperature_celsius 45 gpu=0 uuid=$uuid
+nvlxc_gpu_throttle 1 gpu=0 reason=sw_power_cap uuid=$uuid
+nvlxc_gpu_throttle 1 gpu=0 reason=sw_thermal_slowdown uuid=$uuid
+nvlxc_gpu_utilization_ratio 0.37 gpu=0 uuid=$uuid
+EOF
+    # a sensor that the GPU lacks, nonsense, and a library that has none of the functions: left out
+    nvml "$uuid" '' "${V3[@]}" -DREADINGS -DBARE
+    run -0 metrics
+    [[ $output == *"nvlxc_gpu_power_watts 25.043 "* && $output == *"nvlxc_gpu_encoder_utilization_ratio 1 "* ]]
+    run ! grep '^nvlxc_gpu_\(decoder\|power_limit\|throttle\|ecc\)' <<< "$output"
+    nvml "$uuid" '' "${V3[@]}" -DREADINGS -DWILD
+    run -0 metrics
+    [ "$(grep '^nvlxc_gpu_' <<< "$output" | grep -v _info)" = "" ]
+    nvml "$uuid" '' "${V3[@]}"
+    run -0 metrics
+    [ "$(grep '^nvlxc_gpu_' <<< "$output" | grep -v _info)" = "" ]
+    [[ $output == *"nvlxc_nvml_up 1"* ]]
+}
+
+@test "a driver that never answers: left after ten seconds, and the rest is there" {
+    nvml "$uuid" '{101, 6ull << 20, -1, -1},' "${V3[@]}" -DREADINGS -DHANGS
+    run -0 --separate-stderr timeout 40 "$BASH" -c "$(declare -f on_machine); on_machine '$host' '$NVLXC' metrics"
+    says "nvlxc: warning: " "NVIDIA's driver did not answer"
+    [[ $output == *"nvlxc_nvml_up 0"* && $output == *'nvlxc_container_gpu_granted{container="box"'* ]]
+    run ! grep '^nvlxc_gpu_[^i]' <<< "$output"
+}
+
 @test "MIG devices have labels of their own" {
     host=$(fixture h100-mig)
     uuid=$(sed -n 's/GPU UUID:[[:space:]]*//p' "$host"/proc/driver/nvidia/gpus/*/information)
@@ -116,7 +160,7 @@ EOF
     run -0 --separate-stderr metrics
     grep nvlxc_findings <<< "$output" > "$BATS_TEST_TMPDIR/found"
     on_machine "$host" "$NVLXC" --json doctor > "$BATS_TEST_TMPDIR/doctor" || [ $? = 1 ]
-    jq -r '.findings[] | [.id, .severity, if .scope == "host" then "" else "container=" + .scope + " " end] |
+    jq -r '.findings[] | [.id, .severity, if .container == null then "" else "container=" + .container + " " end] |
         "\(.[2])id=\(.[0]) severity=\(.[1])"' "$BATS_TEST_TMPDIR/doctor" |
         LC_ALL=C sort | uniq -c | while read -r n labels; do echo "nvlxc_findings $n $labels"; done |
         LC_ALL=C sort | diff - "$BATS_TEST_TMPDIR/found"

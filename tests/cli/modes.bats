@@ -232,13 +232,13 @@ setup() {
     run -0 "$NVLXC" --root "$host" attach 220 --nodes dev --libraries none --exclusive
     run -0 "$NVLXC" --root "$host" list
     says "$GPU; nodes dev; libraries none; exclusive"
-    [ "$("$NVLXC" --root "$host" list --json | jq -c '.containers[0] | [.exclusive, .nodes, .libraries]')" = '[true,"dev","none"]' ]
+    [ "$("$NVLXC" --root "$host" list --json | jq -c '.containers[0].grant | [.exclusive, .nodes_by, .libraries_by]')" = '[true,"dev","none"]' ]
     run -0 "$NVLXC" --root "$host" show 220
     says "grant:   $GPU; compute,utility; nodes dev; libraries none; exclusive"
     json=$("$NVLXC" --root "$host" --json show 220)
-    [ "$(jq -c '.grant | [.exclusive, .nodes, .libraries]' <<<"$json")" = '[true,"dev","none"]' ]
+    [ "$(jq -c '.grant | [.exclusive, .nodes_by, .libraries_by]' <<<"$json")" = '[true,"dev","none"]' ]
     [ "$(jq -c .entries.present <<<"$json")" = '["/dev/nvidia0","/dev/nvidiactl","/dev/nvidia-uvm","/dev/nvidia-uvm-tools"]' ]
-    [ "$("$NVLXC" --root "$host" --json attach 220 --nodes dev | jq -c '[.nodes, .libraries, .exclusive]')" = '["dev","bundle",false]' ]
+    [ "$("$NVLXC" --root "$host" --json attach 220 --nodes dev | jq -c '.grant | [.nodes_by, .libraries_by, .exclusive]')" = '["dev","bundle",false]' ]
 }
 
 @test "--exclusive: refused where another container has the GPU, by a grant or by hand; remembered" {

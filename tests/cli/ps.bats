@@ -3,6 +3,7 @@
 
 bats_require_minimum_version 1.5.0
 load "$NVL_SOURCE/tests/lib/hosts.bash"
+load "$NVL_SOURCE/tests/lib/json.bash"
 load "$NVL_SOURCE/tests/lib/nvml.bash"
 
 NVLXC="$NVL_BUILD/src/cli/nvlxc"
@@ -48,9 +49,10 @@ root/web  0   104 compute  3 MiB    vllm
 @test "ps --json has all keys; what is not known is null" {
     nvml "$uuid" "{100, -1, 2, 1}, {999, 8, -1, -1}," "${V3[@]}"
     run -0 on_machine "$host" "$NVLXC" --json ps
-    [ "$(jq -c '.processes[0]' <<< "$output")" = \
-        "{\"container\":\"220\",\"gpu\":0,\"uuid\":\"$uuid\",\"gi\":2,\"ci\":1,\"pid\":100,\"kind\":\"compute\",\"memory\":null,\"program\":\"ollama\"}" ]
-    [ "$(jq -c '.processes[1] | [.container, .gi, .memory, .program]' <<< "$output")" = '[null,null,8,null]' ]
+    is_json ps <<< "$output"
+    [ "$(jq -c '.processes[0] | .gpu |= {index, uuid}' <<< "$output")" = \
+        "{\"container\":\"220\",\"gpu\":{\"index\":0,\"uuid\":\"$uuid\"},\"mig_device\":{\"uuid\":null,\"gi\":2,\"ci\":1},\"pid\":100,\"kind\":\"compute\",\"memory_bytes\":null,\"program\":\"ollama\"}" ]
+    [ "$(jq -c '.processes[1] | [.container, .mig_device, .memory_bytes, .program]' <<< "$output")" = '[null,null,8,null]' ]
     run -0 on_machine "$host" "$NVLXC" ps
     [[ $output == *"0 MIG 2/1"* ]]
 }

@@ -108,7 +108,7 @@ plan() {
 
 # state ID [OPTION...]: of that step.
 state() {
-    plan "${@:2}" | jq -r --arg id "$1" '.steps[] | select(.id == $id) | .state'
+    plan "${@:2}" | jq -r --arg id "$1" '.plan[] | select(.id == $id) | .state'
 }
 
 # is_as_planned NAME [OPTION...]: the plan is the one that is kept under that name.
@@ -143,7 +143,7 @@ HEADER
 
 # words ID [OPTION...]: of that step's command.
 words() {
-    plan "${@:2}" | jq -r --arg id "$1" '.steps[] | select(.id == $id).commands[0] | join(" ")'
+    plan "${@:2}" | jq -r --arg id "$1" '.plan[] | select(.id == $id).commands[0] | join(" ")'
 }
 
 # refuses [OPTION...]: exit status 3; the error is in $stderr.
@@ -190,14 +190,14 @@ refuses() {
     [ "$(state pin)" = 'done' ]
     # after the reboot: nothing brings the headers of 7.0, for which dkms would build and fail
     echo 6.14.11-4-pve | put /proc/sys/kernel/osrelease
-    [ "$(plan | jq -c '.steps[] | select(.id == "headers").commands[0][5:]')" = '["proxmox-headers-6.14.11-4-pve","proxmox-headers-6.14"]' ]
+    [ "$(plan | jq -c '.plan[] | select(.id == "headers").commands[0][5:]')" = '["proxmox-headers-6.14.11-4-pve","proxmox-headers-6.14"]' ]
     [ "$(plan | jq .needs_reboot)" = false ]
 }
 
 @test "setup: Proxmox VE 9, kernel 7.0 alone: another one is installed and pinned" {
     proxmox 9 7.0.2-1-pve
     run plan
-    [ "$(jq -c '[.steps[] | select(.id == "kernel" or .id == "pin" or .id == "headers") | .commands[0][-1]]' <<<"$output")" = \
+    [ "$(jq -c '[.plan[] | select(.id == "kernel" or .id == "pin" or .id == "headers") | .commands[0][-1]]' <<<"$output")" = \
         '["proxmox-kernel-6.17","proxmox-headers-6.17","6.17.X-pve"]' ]
     [ "$(jq .needs_reboot <<<"$output")" = true ]
 }
@@ -232,7 +232,7 @@ refuses() {
     sed -i 's/main contrib/main contrib non-free non-free-firmware/' "$HOST/etc/apt/sources.list.d/debian.sources"
     mkdir -p "$HOST/lib/modules/6.12.107+deb13-amd64/updates/dkms" "$HOST/usr/sbin"
     touch "$HOST/lib/modules/6.12.107+deb13-amd64/updates/dkms/nvidia-current.ko.xz" "$HOST/usr/sbin/update-initramfs"
-    for package in $(plan | jq -r '.steps[] | select(.id == "headers" or .id == "driver") | .commands[0][5:][]'); do
+    for package in $(plan | jq -r '.plan[] | select(.id == "headers" or .id == "driver") | .commands[0][5:][]'); do
         installed "$package" 550.163.01-2
     done
     printf 'blacklist nouveau\n' | put /etc/modprobe.d/nvlxc.conf
@@ -254,20 +254,20 @@ refuses() {
     installed nvidia-kernel-dkms 550.163.01-2
     installed linux-headers-amd64 6.12.107-1
     run plan
-    [ "$(jq -c '.steps[] | select(.id == "headers").commands[0][5:]' <<<"$output")" = '["linux-headers-6.12.107+deb13-amd64"]' ]
-    jq -e '.steps[] | select(.id == "driver").commands[0] | index("nvidia-smi") and (index("nvidia-kernel-dkms") | not)' \
+    [ "$(jq -c '.plan[] | select(.id == "headers").commands[0][5:]' <<<"$output")" = '["linux-headers-6.12.107+deb13-amd64"]' ]
+    jq -e '.plan[] | select(.id == "driver").commands[0] | index("nvidia-smi") and (index("nvidia-kernel-dkms") | not)' \
         <<<"$output"
-    jq -e '.steps[] | select(.id == "module").commands[0] == ["dkms","autoinstall","-k","6.12.107+deb13-amd64"]' <<<"$output"
+    jq -e '.plan[] | select(.id == "module").commands[0] == ["dkms","autoinstall","-k","6.12.107+deb13-amd64"]' <<<"$output"
 }
 
 @test "setup: the release's driver makes place for that of backports when the kernel is newer" {
     local package
     proxmox 9 6.17.4-1-pve
-    for package in $(plan | jq -r '.steps[] | select(.id == "driver") | .commands[0][5:][]'); do
+    for package in $(plan | jq -r '.plan[] | select(.id == "driver") | .commands[0][5:][]'); do
         installed "$package" 550.163.01-2
     done
     [ "$(state driver)" = 'to do' ]
-    plan | jq -e '.steps[] | select(.id == "driver").commands[0] | index("nvidia-kernel-dkms")'
+    plan | jq -e '.plan[] | select(.id == "driver").commands[0] | index("nvidia-kernel-dkms")'
     sed -i 's/550.163.01-2/550.163.01-4~bpo13+1/' "$HOST/var/lib/dpkg/status"
     [ "$(state driver)" = 'done' ]
 }
@@ -276,7 +276,7 @@ refuses() {
     debian 13 6.16.3+deb13-amd64
     deb822_sources trixie
     installed linux-image-amd64 6.16.3-1~bpo13+1
-    plan | jq -e '.steps[] | select(.id == "headers").commands[0][-1] == "linux-headers-amd64/trixie-backports"'
+    plan | jq -e '.plan[] | select(.id == "headers").commands[0][-1] == "linux-headers-amd64/trixie-backports"'
 }
 
 @test "setup: backports that the machine has already get the components, and no second stanza" {
@@ -284,17 +284,17 @@ refuses() {
     printf 'deb [signed-by=%s] http://mirror.example/debian trixie-backports main\n' "$KEY" |
         put /etc/apt/sources.list.d/backports.list
     run plan
-    [ "$(jq -c '[.steps[] | select(.id == "backports").edits[].path]' <<<"$output")" = '["/etc/apt/preferences.d/nvlxc"]' ]
-    jq -e '.steps[] | select(.id == "components").edits[] | select(.path == "/etc/apt/sources.list.d/backports.list").text |
+    [ "$(jq -c '[.plan[] | select(.id == "backports").edits[].path]' <<<"$output")" = '["/etc/apt/preferences.d/nvlxc"]' ]
+    jq -e '.plan[] | select(.id == "components").edits[] | select(.path == "/etc/apt/sources.list.d/backports.list").text |
         endswith(" trixie-backports main contrib non-free non-free-firmware\n")' <<<"$output"
 }
 
 @test "setup: what capabilities need is installed" {
     debian 13 6.12.107+deb13-amd64
     deb822_sources trixie
-    plan --capabilities video | jq -e '.steps[] | select(.id == "driver").commands[0] |
+    plan --capabilities video | jq -e '.plan[] | select(.id == "driver").commands[0] |
         index("libnvidia-opticalflow1") and (index("nvidia-opencl-icd") | not)'
-    plan --capabilities all | jq -e '.steps[] | select(.id == "driver").commands[0] |
+    plan --capabilities all | jq -e '.plan[] | select(.id == "driver").commands[0] |
         index("libnvidia-ngx1") and index("libglx-nvidia0") and index("nvidia-opencl-icd")'
     run -2 --separate-stderr "$NVLXC" --root "$HOST" host setup --dry-run --capabilities cuda
     [[ "$stderr" == *cuda* ]]
@@ -304,8 +304,8 @@ refuses() {
     HOST=$(fixture a5500-580-open)
     run --separate-stderr plan
     [ "$status" = 0 ]
-    [ "$(jq -r '.steps[] | select(.id == "driver") | .state' <<<"$output")" = 'not needed' ]
-    [ "$(jq -c '[.steps[] | select(.state == "to do")]' <<<"$output")" = '[]' ]
+    [ "$(jq -r '.plan[] | select(.id == "driver") | .state' <<<"$output")" = 'not needed' ]
+    [ "$(jq -c '[.plan[] | select(.state == "to do")]' <<<"$output")" = '[]' ]
     debian 13 6.12.107+deb13-amd64
     deb822_sources trixie
     installed nvidia-open-kernel-dkms 595.58.03-1
@@ -338,7 +338,7 @@ refuses() {
     # an older one refuses as long as nouveau is loaded
     kernel 6.1.0-40-amd64
     [ "$(state driver --run "$(installer 535.161.07)")" = 'for you to do' ]
-    [[ "$(plan --run "$(installer 535.161.07)" | jq -r '.steps[] | select(.id == "driver").reason')" == \
+    [[ "$(plan --run "$(installer 535.161.07)" | jq -r '.plan[] | select(.id == "driver").reason')" == \
         *"reboot first, then: nvlxc host setup --run $BATS_TEST_TMPDIR/NVIDIA-Linux-x86_64-535.161.07.run" ]]
 }
 
@@ -394,7 +394,7 @@ refuses() {
     [ "$(state driver --run "$file")" = 'done' ]
     file=$(installer 580.142)
     [ "$(words driver --run "$file")" = "sh $file --silent --dkms --kernel-module-type=open --no-install-compat32-libs --no-opengl-files --allow-installation-with-running-driver" ]
-    [[ "$(plan --run "$file" | jq -r '.steps[] | select(.id == "load").reason')" == "driver 580.95.05 stays loaded until then"* ]]
+    [[ "$(plan --run "$file" | jq -r '.plan[] | select(.id == "load").reason')" == "driver 580.95.05 stays loaded until then"* ]]
     # a kernel without the module: dkms builds it
     rm -rf "$HOST/proc/driver" "$HOST/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/driver"
     : >"$HOST/proc/modules"
@@ -444,7 +444,7 @@ refuses() {
     put /etc/apt/sources.list.d/cuda-debian13-x86_64.list <<'SOURCES'
 deb [signed-by=/usr/share/keyrings/cuda-archive-keyring.gpg] https://developer.download.nvidia.com/compute/cuda/repos/debian13/x86_64/ /
 SOURCES
-    [ "$(plan --from nvidia | jq -c '[.steps[] | select(.id == "archive") | .edits[].path]')" = '["/etc/apt/preferences.d/nvlxc-nvidia"]' ]
+    [ "$(plan --from nvidia | jq -c '[.plan[] | select(.id == "archive") | .edits[].path]')" = '["/etc/apt/preferences.d/nvlxc-nvidia"]' ]
     [ -z "$(state archive-key --from nvidia)" ]
     # Debian's driver is in the way
     installed nvidia-kernel-dkms 550.163.01-2
@@ -472,8 +472,8 @@ SOURCES
     debian 13 7.0.4+deb13-amd64
     deb822_sources trixie
     refuses
-    [[ "$stderr" == "nvlxc: no packaged driver supports kernel 7.0.4+deb13-amd64; NVIDIA has 580.142 or newer of branch 580, or 595.58.03 or newer: nvlxc host setup --from nvidia (its archive), or --run FILE (its installer)" ]]
-    [ "$(plan 2>/dev/null | jq -r '.steps[] | select(.id == "driver").state')" = impossible ]
+    [[ "$(error_of "$stderr")" == "nvlxc: no packaged driver supports kernel 7.0.4+deb13-amd64; NVIDIA has 580.142 or newer of branch 580, or 595.58.03 or newer, in its archive; nvlxc host setup --from nvidia; nvlxc host setup --run FILE   # or by its installer" ]]
+    [ "$(plan 2>/dev/null | jq -r '.plan[] | select(.id == "driver").state')" = impossible ]
 }
 
 @test "setup: a GPU that is too new, and one that is too old" {
@@ -493,13 +493,13 @@ SOURCES
     debian 13 6.8.0-50-generic
     printf 'ID=ubuntu\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\n' | put /etc/os-release
     refuses
-    [[ "$stderr" == *"knows Debian 12 and 13 and Proxmox VE 8 and 9; this is ubuntu 24.04; ubuntu-drivers install; reboot; then: nvlxc host" ]]
+    [[ "$(error_of "$stderr")" == *"knows Debian 12 and 13 and Proxmox VE 8 and 9; this is ubuntu 24.04; ubuntu-drivers install; reboot; nvlxc host" ]]
     printf 'ID=debian\nVERSION_ID="11"\nVERSION_CODENAME=bullseye\n' | put /etc/os-release
     refuses
-    [[ "$stderr" == *"this is debian 11;"*"sh NVIDIA-Linux-x86_64-"*".run --dkms; then: nvlxc host" ]]
+    [[ "$(error_of "$stderr")" == *"this is debian 11;"*"sh NVIDIA-Linux-x86_64-"*".run --dkms; nvlxc host" ]]
     rm "$HOST/etc/os-release"
     refuses
-    [[ "$stderr" == *"this is another system;"* ]]
+    [[ "$(error_of "$stderr")" == *"this is another system;"* ]]
 }
 
 @test "setup: without a GPU, and with one that virtual machines have" {
@@ -531,7 +531,7 @@ SOURCES
     # on the kernel's command line it is the user's, and takes a reboot
     printf 'quiet module_blacklist=nvidia\n' | put /proc/cmdline
     [ "$(state barriers)" = 'for you to do' ]
-    [[ "$(plan | jq -r '.steps[] | select(.id == "load") | .reason')" == *module_blacklist=* ]]
+    [[ "$(plan | jq -r '.plan[] | select(.id == "load") | .reason')" == *module_blacklist=* ]]
     rm "$HOST/proc/cmdline"
     # ids of a GPU that is not bound yet
     printf 'options vfio-pci ids=10de:2438,10de:2288\n' | put /etc/modprobe.d/vfio.conf

@@ -29,21 +29,21 @@ attached() {
     attached 221 --capabilities utility
     json=$("$NVLXC" --root "$host" --json show 221)
     [ "$(jq -c keys_unsorted <<<"$json")" = \
-        '["container","kind","user","running","config","grant","gpus","missing","nodes","driver","bundle","filter","rules","entries","library_path","closed","by_hand","astray","ok"]' ]
-    [ "$(jq -c .grant <<<"$json")" = "{\"devices\":[\"$GPU\"],\"capabilities\":[\"utility\"],\"required\":false,\"exclusive\":false,\"nodes\":\"hook\",\"libraries\":\"bundle\"}" ]
-    [ "$(jq -c '.gpus[0] | [.index, .uuid, .minor, .pci, .model, .mig]' <<<"$json")" = \
+        '["format","container","kind","user","running","config","grant","gpus","missing","nodes","driver","bundle","filter","rules","entries","library_path","closed","lines_by_hand","lines_astray","ok"]' ]
+    [ "$(jq -c .grant <<<"$json")" = "{\"devices\":[\"$GPU\"],\"capabilities\":[\"utility\"],\"required\":false,\"exclusive\":false,\"cdi\":false,\"nodes_by\":\"hook\",\"libraries_by\":\"bundle\",\"with\":[]}" ]
+    [ "$(jq -c '.gpus[0] | [.index, .uuid, .minor, .pci, .model, .mig_device]' <<<"$json")" = \
         "[0,\"$GPU\",0,\"0000:01:00.0\",\"NVIDIA RTX A5500 Laptop GPU\",null]" ]
     [ "$(jq -c '[.nodes[] | [.path, .major, .minor, .state]]' <<<"$json")" = \
         '[["/dev/nvidia0",195,0,"ok"],["/dev/nvidiactl",195,255,"ok"]]' ]
-    [ "$(jq -c '[.driver, .bundle, .filter, .rules, .ok]' <<<"$json")" = \
-        '["550.163.01",{"version":"550.163.01","present":true},"allow",{"present":["/dev/nvidia0","/dev/nvidiactl"],"missing":[]},true]' ]
+    [ "$(jq -c '[.driver.version, .bundle, .filter, .rules, .ok]' <<<"$json")" = \
+        '["550.163.01",{"version":"550.163.01","exists":true},"allow",{"present":["/dev/nvidia0","/dev/nvidiactl"],"missing":[]},true]' ]
 }
 
 @test "no grant: exit 0, unknown is null; lines by hand are shown" {
     host=$(fixture a5500-550)
     run -0 "$NVLXC" --root "$host" show 221
     [[ $output == *"no GPU from nvlxc"* ]]
-    [ "$("$NVLXC" --root "$host" --json show 221 | jq -c '[.grant, .gpus, .bundle, .rules, .by_hand]')" = '[null,null,null,null,[]]' ]
+    [ "$("$NVLXC" --root "$host" --json show 221 | jq -c '[.grant, .gpus, .bundle, .rules, .lines_by_hand]')" = '[null,null,null,null,[]]' ]
     run -0 "$NVLXC" --root "$host" show 223
     [[ $output == *"by hand, line "*"lxc.cgroup2.devices.allow: c 195:* rwm"* ]]
     [[ $output == *"/dev/nvidia-uvm dev/nvidia-uvm none bind"* ]]
@@ -91,6 +91,6 @@ attached() {
     h100=GPU-6b1f0c9e-d2a7-4c38-9f54-7ae3b8d61c05
     "$NVLXC" --root "$host" --quiet attach 220 --gpu MIG-$h100/2/1
     json=$("$NVLXC" --root "$host" --json show 220)
-    [ "$(jq -c '.gpus[0].mig' <<<"$json")" = '{"gi":2,"ci":1}' ]
+    [ "$(jq -c '.gpus[0].mig_device | [.gi, .ci]' <<<"$json")" = '[2,1]' ]
     [ "$(jq '[.nodes[].path | select(startswith("/dev/nvidia-caps/"))] | length' <<<"$json")" -eq 2 ]
 }

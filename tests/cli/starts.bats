@@ -30,7 +30,7 @@ setup() {
     ct 220 'dev0: /dev/dri/renderD128,gid=993' 'dev1: /dev/dri/card1,gid=44' 'unprivileged: 1'
     for nodes in hook dev static; do
         run -0 nvlxc --json attach 220 --capabilities compute,utility,graphics --nodes $nodes
-        [ "$(jq -c '[.starts, .obstacles]' <<< "$output")" = '[true,[]]' ]
+        [ "$(jq -c '[.starts, .findings]' <<< "$output")" = '[true,[]]' ]
         [ "$(grep -c 'renderD128' "$CONF")" = 1 ]
         run -0 nvlxc detach 220
         cmp "$CONF" "$HOST/before"
@@ -87,7 +87,7 @@ LINES
         'lxc.mount.entry: /usr/lib/x86_64-linux-gnu/libcuda.so.1 usr/lib/x86_64-linux-gnu/libcuda.so.1 none bind,ro,create=file' \
         'lxc.environment: NVIDIA_VISIBLE_DEVICES=all' 'lxc.hook.mount: /usr/share/lxc/hooks/nvidia'
     run -0 nvlxc --json attach 220 --replace --dry-run --capabilities compute,utility
-    [ "$(jq -r '.replaced_lines[] | (.line | capture("line (?<n>[0-9]+)").n) + " " + .instead' <<< "$output" | sort)" = "$(sort <<'LIST'
+    [ "$(jq -r '.replaced[] | (.line | capture("line (?<n>[0-9]+)").n) + " " + .instead' <<< "$output" | sort)" = "$(sort <<'LIST'
 2 the start hook binds the node
 3 rules by path
 4 nothing: the grant does not include this node
@@ -113,7 +113,7 @@ LIST
     grep -q 'lxc.hook.mount: .*hook --with=mps,gdrcopy,imex=3$' "$CONF"
     run -0 nvlxc show 220
     says 'with mps,gdrcopy,imex=3'
-    [ "$(nvlxc --json show 220 | jq -r .grant.with)" = mps,gdrcopy,imex=3 ]
+    [ "$(nvlxc --json show 220 | jq -r '.grant.with | join(",")')" = mps,gdrcopy,imex=3 ]
     cp "$CONF" "$HOST/once"
     run -0 nvlxc attach 220 --with gdrcopy,mps,imex=3
     cmp "$CONF" "$HOST/once"
@@ -138,7 +138,7 @@ LIST
 @test "a config that does not start anyway: said with the line and the fix, and attached" {
     ct 220 'dev0: /dev/dri/card7,gid=44' 'unprivileged: 1'
     run -0 --separate-stderr nvlxc --json attach 220
-    [ "$(jq -r '[.starts, .obstacles[0].check, .obstacles[0].fix] | join(" ")' <<< "$output")" = \
+    [ "$(jq -r '[.starts, .findings[0].id, .findings[0].fix[].command] | join(" ")' <<< "$output")" = \
         'false dev-absent pct set 220 -dev0 /dev/dri/card1,gid=44' ]
     run -0 --separate-stderr nvlxc attach 220
     [[ $stderr == *'220: Proxmox will not start it: it passes a device that does not exist'*'220.conf:2: dev0: /dev/dri/card7'*'pct set 220 -dev0 /dev/dri/card1,gid=44'* ]]
@@ -149,7 +149,7 @@ LIST
     run -1 --separate-stderr nvlxc attach 220 --capabilities compute,utility,graphics
     says '220: with this grant, LXC will not start it: two lines make the same device node' \
         '220.conf:2: lxc.hook.autodev: sh -c' 'the start hook of its grant brings /dev/dri/renderD128' \
-        "remove line 2 from /etc/pve/lxc/220.conf; then attach again"
+        "hint: remove line 2 from /etc/pve/lxc/220.conf" "hint: then attach again"
     cmp "$CONF" "$HOST/before"
     run -0 --separate-stderr nvlxc --json attach 220 --capabilities compute,utility,graphics --force
     [ "$(jq .starts <<< "$output")" = false ]
@@ -166,7 +166,7 @@ LIST
     ct 220 'unprivileged: 1' 'lxc.cgroup2.devices.allow: c 195:* rwm' "${ids[@]}"
     run -0 --separate-stderr nvlxc --json attach 220 --replace
     # told once
-    [ "$(jq -c '[.starts, [.obstacles[].check], (.warnings | map(select(test("220:"))))]' <<< "$output")" = \
+    [ "$(jq -c '[.starts, [.findings[].id], (.warnings | map(select(test("220:"))))]' <<< "$output")" = \
         '[false,["idmap-forbidden"],[]]' ]
     [ -z "$stderr" ]
     # but another one is
@@ -201,7 +201,7 @@ LIST
 @test "dev[n] that doubles a node: one fix, and none that brings the entry back" {
     ct 220 'dev0: /dev/nvidia0' 'lxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind,optional,create=file'
     run nvlxc --json doctor 220
-    [ "$(jq -c '[.findings[] | select(.scope != "host") | .id]' <<< "$output")" = '["node-twice"]' ]
+    [ "$(jq -c '[.findings[] | select(.container != null) | .id]' <<< "$output")" = '["node-twice"]' ]
 }
 
 @test "--replace of what kept it from starting: that is said" {
@@ -263,7 +263,7 @@ LIST
         ct 220 "$line"
         # minors are reversed against bus order
         run -0 nvlxc --json gpus
-        [ "$(jq -c '[.gpus[] | .by_hand | length]' <<< "$output")" = '[0,1]' ]
+        [ "$(jq -c '[.gpus[] | .containers | map(select(.by_hand)) | length]' <<< "$output")" = '[0,1]' ]
         printf 'arch: amd64\n' > "$HOST/etc/pve/lxc/221.conf"
         run -1 nvlxc attach 221 --gpu 1 --exclusive
         says 'already belongs to 220'
@@ -272,7 +272,7 @@ LIST
     done
     ct 220 'lxc.hook.autodev: for i in 0 1; do mknod $LXC_ROOTFS_MOUNT/dev/nvidia$i c 195 $i; done'
     run -0 nvlxc --json gpus
-    [ "$(jq -c '[.gpus[] | .by_hand | length]' <<< "$output")" = '[1,1]' ]
+    [ "$(jq -c '[.gpus[] | .containers | map(select(.by_hand)) | length]' <<< "$output")" = '[1,1]' ]
 }
 
 @test "lines are named by their numbers in the file as it is, wherever new ones go" {

@@ -70,3 +70,13 @@ values() {
     run systemd-analyze verify --man=no "$BATS_TEST_TMPDIR/nvlxc-boot.service"
     [[ $output == *"Type"* ]]
 }
+
+@test "a unit can do little more than its work: systemd's measure is under 4 of 10" {
+    command -v systemd-analyze >/dev/null || skip "there is no systemd here"
+    local unit
+    for unit in nvlxc-boot nvlxc-driver; do
+        run -0 systemd-analyze security --no-pager --offline=true --threshold=39 "$DATA/$unit.service"
+    done
+    sed '/^CapabilityBoundingSet=/d' "$DATA/nvlxc-boot.service" >"$BATS_TEST_TMPDIR/nvlxc-boot.service"
+    run ! systemd-analyze security --no-pager --offline=true --threshold=39 "$BATS_TEST_TMPDIR/nvlxc-boot.service"
+}

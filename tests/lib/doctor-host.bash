@@ -1,5 +1,7 @@
 # What doctor says of a fixture host as a whole, $HOST: for the tests of its checks. Sourced by bats.
 # shellcheck shell=bash disable=SC2034,SC2154 # HOST is set by who sources this
+# shellcheck source=/dev/null
+source "${NVL_SOURCE:?}/tests/lib/json.bash"
 
 GPU=sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0
 
@@ -16,7 +18,7 @@ speaks() {
 
 # part ID KEY: evidence, cause, title or fix of a finding.
 part() {
-    nvlxc --json doctor | jq -r --arg id "$1" --arg key "$2" '.findings[] | select(.id == $id) | .[$key]'
+    nvlxc --json doctor | jq -r --arg id "$1" --arg key "$2" '.findings[] | select(.id == $id) | .[$key] | '"$JQ_WORDS"
 }
 
 # has ID KEY TEXT...: that part has each of the texts.

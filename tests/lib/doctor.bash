@@ -1,9 +1,11 @@
 # What doctor says of one container: for the tests of its checks. Sourced by bats; `nvlxc` is the program or a function.
 # shellcheck shell=bash disable=SC2154 # HOST is set by who sources this
+# shellcheck source=/dev/null
+source "${NVL_SOURCE:?}/tests/lib/json.bash"
 
 # findings CT: what doctor says of the container alone, as JSON.
 findings() {
-    nvlxc --json doctor "$1" | jq '[.findings[] | select(.scope != null and .scope != "host")]'
+    nvlxc --json doctor "$1" | jq '[.findings[] | select(.container != null)]'
 }
 
 # speaks CT [ID SEVERITY]: exactly that, or nothing at all.
@@ -15,7 +17,7 @@ speaks() {
 
 # part CT ID KEY: evidence, cause or fix of a finding.
 part() {
-    findings "$1" | jq -r --arg id "$2" --arg key "$3" '.[] | select(.id == $id) | .[$key]'
+    findings "$1" | jq -r --arg id "$2" --arg key "$3" '.[] | select(.id == $id) | .[$key] | '"$JQ_WORDS"
 }
 
 # has CT ID KEY TEXT...: that part has each of the texts.

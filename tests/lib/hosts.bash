@@ -38,24 +38,31 @@ is_as_read() {
     fi
 }
 
-# says TEXT…: what the last `run` printed, on stdout or stderr, has each of them.
+# says TEXT…: what the last `run` printed, on stdout or stderr, has each of them, also where it is wrapped.
 says() {
-    local text
+    local text flat
     # shellcheck disable=SC2154 # run sets them
+    flat=$(tr -s ' \n' ' ' <<<"$output$stderr")
     for text; do
-        [[ $output$stderr == *"$text"* ]] || { echo "expected: $text"; echo "got: $output$stderr"; return 1; }
+        [[ $output$stderr == *"$text"* || $flat == *"$text"* ]] || { echo "expected: $text"; echo "got: $output$stderr"; return 1; }
     done
+}
+
+# error_of TEXT: an error as one line, "MESSAGE; what to do; what to try": its hints and commands follow it in lines of their own.
+error_of() {
+    sed -E -e ':more' -e 'N' -e '$!b more' -e 's/\n(hint: |try: |     )/; /g' <<<"$1"$'\n' | sed '/^$/d'
 }
 
 # on_machine HOST PROGRAM ARGUMENT…: the program with the fixture as the machine itself, not by --root: the fixture is its
 # root, with what the program needs of the real machine mounted in it for as long as it runs. /proc has the fixture's files
-# and one real entry, the program's own, which a sanitizer asks for by its number, too.
+# and one real entry, the program's own, which a sanitizer asks for by its number, too; for leaks it would ask for those of
+# the program's children.
 on_machine() {
     local loader libraries
     loader=$(realpath "$(ldd /bin/sh | sed -n 's|^[[:space:]]*\(/[^ ]*/ld[^ ]*\) .*|\1|p')")
     libraries=$(ldd /bin/sh | sed -n 's|.* => \(/.*\)/libc\.so\.6 .*|\1|p')
     # shellcheck disable=SC2016 # expanded inside
-    unshare --mount --propagation private -- bash -ec '
+    ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 unshare --mount --propagation private -- bash -ec '
         host=$1 loader=$2 libraries=$3 program=$4
         mkdir -p "$host/proc/self" "$host/proc/$$" "$host/real"
         mount --bind /proc/$$ "$host/proc/self"

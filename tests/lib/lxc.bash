@@ -88,15 +88,31 @@ more_starts_leave_nothing() {
     diff "/run/$1.one" "/run/$1.more"
 }
 
-# syslog_of NAME: what the hook has said of the container. What reads the log's socket may be behind: a mark shows when it
-# has come so far.
-syslog_of() {
+# read_syslog: all that was said so far is in /run/syslog. What reads the log's socket may be behind: a mark shows when it has
+# come so far; the mark's own line goes.
+read_syslog() {
     local mark=mark-$RANDOM$RANDOM try
     logger -t mark "$mark"
     for try in $(seq 200); do
         ! grep -aq "$mark" /run/syslog || break
         sleep 0.05
     done
-    [ "$try" -lt 200 ] || { echo "syslog_of: the log is not read" >&2; return 1; }
+    [ "$try" -lt 200 ] || { echo "read_syslog: the log is not read" >&2; return 1; }
+}
+
+# is_silent: nothing was said.
+is_silent() {
+    read_syslog && ! grep -av ' mark\(\[[0-9]*\]\)\?: mark-' /run/syslog | grep -aq .
+}
+
+# forget_syslog: what was said so far, and may come late, is not this test's.
+forget_syslog() {
+    read_syslog
+    : > /run/syslog
+}
+
+# syslog_of NAME: what the hook has said of the container.
+syslog_of() {
+    read_syslog || return
     grep -a "nvlxc\[.*\]: $1:" /run/syslog
 }

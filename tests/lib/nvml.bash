@@ -46,6 +46,45 @@ int GRAPHICS(void *d, unsigned *n, struct info *infos)
     return 0;
 }
 #endif
+#ifdef READINGS /* of a GPU that has all; with BARE one that lacks some sensors; with WILD one that says nonsense */
+#include <unistd.h>
+#ifdef WILD
+#define SAY(value, wild) ((wild))
+#else
+#define SAY(value, wild) ((value))
+#endif
+#ifdef BARE
+#define LACKS 3
+#else
+#define LACKS 0
+#endif
+int nvmlDeviceGetMemoryInfo(void *d, unsigned long long *m)
+{
+    (void)d;
+    m[0] = 16384ull << 20;
+    m[1] = 10384ull << 20;
+    m[2] = SAY(6000ull << 20, -1ull);
+    return 0;
+}
+int nvmlDeviceGetUtilizationRates(void *d, unsigned *u) { (void)d; u[0] = SAY(37, 101); u[1] = SAY(5, -1u); return 0; }
+int nvmlDeviceGetEncoderUtilization(void *d, unsigned *u, unsigned *p) { (void)d; *u = SAY(100, 300); *p = 1; return 0; }
+int nvmlDeviceGetDecoderUtilization(void *d, unsigned *u, unsigned *p) { (void)d; *u = SAY(0, -1u); *p = 1; return LACKS; }
+int nvmlDeviceGetPowerUsage(void *d, unsigned *mw)
+{
+    (void)d;
+#ifdef HANGS
+    for (;;)
+        pause();
+#endif
+    *mw = SAY(25043, -1u);
+    return 0;
+}
+int nvmlDeviceGetEnforcedPowerLimit(void *d, unsigned *mw) { (void)d; *mw = SAY(80000, -1u); return LACKS; }
+int nvmlDeviceGetTemperature(void *d, int sensor, unsigned *t) { (void)d; *t = SAY(45, -4u); return sensor ? 2 : 0; }
+int nvmlDeviceGetClockInfo(void *d, int c, unsigned *mhz) { (void)d; *mhz = SAY(c == 1 ? 1695 : 8001, -1u); return c == 1 || c == 2 ? 0 : 2; }
+int nvmlDeviceGetCurrentClocksThrottleReasons(void *d, unsigned long long *m) { (void)d; *m = SAY(0x1000000024ull, -1ull); return LACKS; }
+int nvmlDeviceGetTotalEccErrors(void *d, int kind, int counter, unsigned long long *n) { (void)d; *n = SAY(kind ? 1 : 12, -1ull); return counter ? 2 : LACKS; }
+#endif
 C
     } > "$BATS_TEST_TMPDIR/ml.c"
     cc -shared -fPIC "${@:3}" -o "$lib64/libnvidia-ml.so.1" "$BATS_TEST_TMPDIR/ml.c"

@@ -1,4 +1,6 @@
 # Looking at what `nvlxc verify` says. Sourced by bash, bats among them.
+# shellcheck source=/dev/null
+source "${NVL_SOURCE:?}/tests/lib/json.bash"
 
 # verify STATUS CT…: runs it with --json, checks its exit status, keeps what it said for the functions below.
 verify() {
@@ -24,7 +26,7 @@ step() {
     [ "$(jq -r .result <<< "$found")" = "$2" ] || { echo "$id is not $2: $found"; return 1; }
     shift 2
     while [ $# -gt 0 ]; do
-        [[ $(jq -r --arg key "$1" '.[$key]' <<< "$found") == *"$2"* ]] ||
+        [[ $(jq -r --arg key "$1" '.[$key] | '"$JQ_WORDS" <<< "$found") == *"$2"* ]] ||
             { echo "$id: no '$2' in its $1: $found"; return 1; }
         shift 2
     done

@@ -2,6 +2,8 @@
 # as long as a file says: so what the ratios must be is known.
 load setup
 # shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/json.bash"
+# shellcheck source=/dev/null
 source "$NVL_SOURCE/tests/lib/stub-driver.bash"
 
 STUBS=/run/stubs
@@ -53,11 +55,12 @@ bench() {
 
 @test "the same driver on both sides: every ratio is about 1, and the target is met" {
     bench --rounds 3
+    is_json bench <<< "$output"
     local id
     for id in cuda-init copy-to-device copy-from-device copy-on-device launches compute; do within $id 0.7 1.4; done
-    [ "$(jq -r '[.container, .gpu, .uuid, .rounds, .target, (.measures | length)] | map(tostring) | join(" ")' <<< "$output")" = \
+    [ "$(jq -r '[.container, .gpu.model, .gpu.uuid, .rounds, .target, (.measures | length)] | map(tostring) | join(" ")' <<< "$output")" = \
         "d12 Stub GPU 0 $A5500 3 null 6" ]
-    [ "$(jq -r '.measures[0] | keys | join(" ")' <<< "$output")" = "container host id ratio unit" ]
+    [ "$(jq -r '.measures[0] | keys | join(" ")' <<< "$output")" = "id in_container on_host ratio unit" ]
     run -0 nvlxc bench d12 --rounds 1 --target 0.5
     says "MEASURE" "time to cuInit" "copy, host to device" "copy, device to host" "copy, device to device" "kernel launches" \
         "a computing kernel" "GB/s" "GFLOP/s" "Stub GPU 0 in d12, medians of 1 rounds" "The target of 0.5 is met."
@@ -115,7 +118,7 @@ bench() {
     stub_says d12 "${EQUAL[@]}"
     host_says "${EQUAL[@]}" broken-kernel 1
     run -1 nvlxc bench d12
-    says "CUDA does not work on the host: the GPU computes wrong results: result 0 is 41700000 instead of 41800000" "nvlxc doctor looks for the cause"
+    says "CUDA does not work on the host: the GPU computes wrong results: result 0 is 41700000 instead of 41800000" "try: nvlxc doctor   # for the cause"
     host_says "${EQUAL[@]}" cuInit -1
     run -1 nvlxc bench d12
     says "on the host: in cuInit: ended by signal 11"

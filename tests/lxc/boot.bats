@@ -13,7 +13,7 @@ setup_file() {
 }
 
 setup() {
-    : > /run/syslog
+    forget_syslog
     rm -f /run/modprobe.log $PATH_OF_MODPROBE
     simulate_host a5500-550
 }
@@ -78,7 +78,7 @@ nodes_of() {
     find /dev -name 'nvidia*' -printf '%p %i %C@\n' | sort > /run/before
     run -0 $HOOK --prepare
     [ -z "$output" ]
-    [ ! -s /run/syslog ]
+    is_silent
     find /dev -name 'nvidia*' -printf '%p %i %C@\n' | sort | diff /run/before -
 }
 
@@ -122,6 +122,7 @@ nodes_of() {
     says "cannot load nvidia-uvm (modprobe: status 1): see 'nvlxc host'"
     [ -c /dev/nvidia0 ]
     [ ! -e /dev/nvidia-uvm ]
+    read_syslog
     grep -q '^<28>' /run/syslog # a warning of a daemon
 }
 
@@ -135,7 +136,7 @@ nodes_of() {
         [ ! -e /run/modprobe.log ]
         [ -z "$(find /dev -name 'nvidia*')" ]
     done
-    [ ! -s /run/syslog ]
+    is_silent
 }
 
 @test "a GPU without a driver: silent where none ever was, and a warning where containers had one" {
@@ -236,7 +237,7 @@ boot() {
     rm -rf /var/lib/nvlxc/driver
     run -0 --separate-stderr boot
     [ -z "$stderr" ]
-    [ ! -s /run/syslog ]
+    is_silent
     [ ! -e /var/lib/nvlxc/driver ]
     simulate_installed 550
 }

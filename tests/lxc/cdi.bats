@@ -145,7 +145,7 @@ END
     nvlxc attach nest --gpu 1
     run -0 start nest
     # doctor's own words
-    fix=$(nvlxc --json doctor nest | jq -r '.findings[] | select(.id == "nested-no-cdi").fix')
+    fix=$(nvlxc --json doctor nest | jq -r '.findings[] | select(.id == "nested-no-cdi") | '"$JQ_COMMANDS")
     [[ $fix == "nvlxc cdi nest | lxc-attach -n nest -- "* ]]
     run -0 sh -c "$fix"
     run -0 in_nest --device nvidia.com/gpu=0 debian-12 "$LOOK"
@@ -169,7 +169,7 @@ END
     run nvlxc --json verify nest
     [ "$(jq -r '.steps[] | select(.id == "cdi") | .result + " " + .evidence' <<< "$output")" = \
         "fail /etc/cdi/nvlxc.json names /dev/nvidia0, which the container does not have" ]
-    run -0 sh -c "$(jq -r '.steps[] | select(.id == "cdi").fix' <<< "$output")"
+    run -0 sh -c "$(jq -r '.steps[] | select(.id == "cdi") | '"$JQ_COMMANDS" <<< "$output")"
     run -0 in_nest --device nvidia.com/gpu=0 debian-12 "$LOOK"
     says "/dev/nvidia1: No such device or address" "/dev/nvidia0: No such file"
 }
@@ -351,7 +351,7 @@ leaves_nothing() {
     begin=$SECONDS
     verify 1 nest --timeout 2
     step podman fail evidence "in cuInit: did not end within 2 s and was killed" cause "CUDA works in nest itself"
-    [ "$(jq -r '.steps[] | select(.id == "podman").fix' <<< "$VERIFIED")" = null ]
+    [ "$(jq -c '.steps[] | select(.id == "podman").fix' <<< "$VERIFIED")" = '[]' ]
     [ $((SECONDS - begin)) -lt 20 ]
     leaves_nothing nest
     echo "cuInit -1" > "$NEST/etc/stub-nested"

@@ -85,6 +85,7 @@ check_container() {
 @test "a second start refreshes nothing" {
     stop d12
     run -0 start d12
+    read_syslog
     run -0 bash -c 'grep -a "nvlxc\[.*\]: d12:" /run/syslog | tail -n 1'
     says "driver 550.163.01"
     [[ $output != *refreshed* ]]

@@ -246,7 +246,7 @@ END
     [ "$(opens priv /dev/nvidia0)" = allowed ]
     [ "$(opens priv /dev/nvidia-uvm)" = filtered ]
     speaks priv classic-major-stale error
-    eval "$(part priv classic-major-stale fix | sed -n 's/^  \(nvlxc attach.*\)/\1/p')" > /dev/null
+    eval "$(part priv classic-major-stale fix | grep '^nvlxc attach')" > /dev/null
     speaks priv start-outdated error
     mend priv start-outdated
     [ "$(opens priv /dev/nvidia-uvm)" = allowed ]
@@ -316,8 +316,34 @@ END
     run -0 grep -a 'Failed to mount "/srv/media"' /run/lxc-web.log
     has web mount-absent fix 'add `,optional` to the options in line' '/var/lib/lxc/web/config'
     run -0 nvlxc --json attach web
-    [ "$(jq -c '[.starts, .obstacles[0].check]' <<< "$output")" = '[false,"mount-absent"]' ]
+    [ "$(jq -c '[.starts, .findings[0].id]' <<< "$output")" = '[false,"mount-absent"]' ]
     sed -i 's|srv/media none bind,create=dir|srv/media none bind,create=dir,optional|' /var/lib/lxc/web/config
     speaks web
     start web
+}
+
+# silent FOLDER: in the running container priv it never answers, until one of `fuses` is killed.
+silent() {
+    "$NVL_SOURCE/tests/lib/silent-fuse" "$1" "$(lxc-info -n priv -pH)" > "/run/silent${1//\//.}" 3>&- &
+    fuses+=($!)
+    until grep -q mounted "/run/silent${1//\//.}"; do sleep 0.1; done
+}
+
+@test "no-answer: a file system in it that never answers is said, and nothing waits for it" {
+    nvlxc attach priv --quiet
+    start priv
+    speaks priv
+    silent /srv
+    # nothing looks there
+    speaks priv
+    silent /etc
+    speaks priv no-answer error
+    has priv no-answer fix "lxc-stop -n priv && lxc-start -n priv"
+    # whoever was left behind goes with it
+    kill "${fuses[@]}"
+    wait "${fuses[@]}" || true
+    pgrep -x nvlxc | while read -r pid; do tail --pid="$pid" -f /dev/null; done
+    stop priv
+    start priv
+    speaks priv
 }

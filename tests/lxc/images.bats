@@ -39,10 +39,10 @@ setup_file() {
     run -9 inside image env LD_LIBRARY_PATH=/usr/local/nvidia/lib64 nvidia-smi
     run -0 syslog_of image
     says "LD_LIBRARY_PATH=/usr/local/nvidia/lib64"
-    [ "$(nvlxc --json doctor image | jq -r '.findings[] | select(.scope == "image") | .id')" = "" ]
+    [ "$(nvlxc --json doctor image | jq -r '.findings[] | select(.container == "image") | .id')" = "" ]
     stop image
     sed -i '/LD_LIBRARY_PATH/d' /var/lib/lxc/image/config
-    [ "$(nvlxc --json doctor image | jq -r '.findings[] | select(.scope == "image") | .id')" = library-path ]
+    [ "$(nvlxc --json doctor image | jq -r '.findings[] | select(.container == "image") | .id')" = library-path ]
 }
 
 @test "musl: starts, with one clear line that it cannot load the driver" {

@@ -145,8 +145,57 @@ opened_by() {
     sed -i 's/ModifyDeviceFiles: 0/ModifyDeviceFiles: 1/' /proc/driver/nvidia/params
     [ "$(opens one /dev/nvidia1)" = missing ]
     [ "$(opens one /dev/nvidia0)" = allowed ]
+    read_syslog
     run -0 bash -c 'grep -a "nvlxc\[.*\]: one:" /run/syslog | tail -n 1'
     says "/dev/nvidia1 is not the driver's device on the host"
+}
+
+# stopped_at PATH PROGRAM…: the process of a program that has stopped itself as it opens that path below a root handle.
+stopped_at() {
+    local path=$1 count
+    shift
+    strace -o /run/trace -e trace=openat2 "$@" > /run/said
+    count=$(grep '^openat2(' /run/trace | grep -n "^openat2([0-9]*, \"$path\"" | head -n 1)
+    strace -o /run/trace -e trace=openat2 -e inject=openat2:signal=SIGSTOP:when="${count%%:*}" "$@" > /run/said 3>&- &
+    timeout 10 sh -c 'until pgrep -r T,t -x hook; do sleep 0.05; done'
+}
+
+@test "the hook reads the container's linker cache without rights and without the host" {
+    local pid rootfs=/var/lib/lxc/priv/rootfs
+    stop priv || true
+    run -0 nvlxc attach priv --gpu 0
+    export LXC_ROOTFS_MOUNT=/run/rootfs NVIDIA_VISIBLE_DEVICES=all
+    mkdir -p /run/rootfs
+    printf '%s\n' "mount --bind $rootfs /run/rootfs" 'mount -t tmpfs tmpfs /run/rootfs/dev' \
+        'exec /usr/libexec/nvlxc/hook priv lxc mount' > /run/mount-hook
+    pid=$(stopped_at etc/ld.so.cache unshare --mount --propagation private sh /run/mount-hook)
+    [ "$(readlink "/proc/$pid/root")" = /run/rootfs ]
+    run -0 grep -E '^(CapInh|CapPrm|CapEff|CapAmb|NoNewPrivs)' "/proc/$pid/status"
+    [ "$(awk '{ print $2 }' <<<"$output" | sort | uniq -c | awk '{ print $1, $2 }')" = $'4 0000000000000000\n1 1' ]
+    # the standard ones, its own root, what it opens there, the log, and ldconfig, which is open for reading
+    run -0 ls -l "/proc/$pid/fd"
+    echo "$output"
+    [ "$(awk '$9 > 2 { print $11 }' <<<"$output" | sed 's/socket:.*/socket/' | sort)" = $'/run/rootfs\n/run/rootfs/etc/ld.so.cache\n/usr/sbin/ldconfig\nsocket' ]
+    kill -KILL "$pid"
+    wait
+    # what it keeps until then
+    pid=$(stopped_at etc/ld.so.conf.d/00-nvlxc.conf unshare --mount --propagation private sh /run/mount-hook)
+    run -0 sed -n 's/^CapPrm:\t//p' "/proc/$pid/status"
+    [ "$output" = 000000000024000b ]
+    kill -KILL "$pid"
+}
+
+@test "an environment that reaches the host's shell is named at the start and by verify" {
+    run -0 nvlxc attach priv --gpu 0
+    echo 'lxc.environment = LD_PRELOAD=/lib/nothing.so' >> /var/lib/lxc/priv/config
+    run -0 start priv
+    read_syslog
+    run -0 bash -c 'grep -a "nvlxc\[.*\]: priv:" /run/syslog | tail -n 2'
+    says "its environment sets LD_PRELOAD, which can run its image's code on the host: see 'nvlxc doctor priv'"
+    run nvlxc verify priv
+    says "its config sets LD_PRELOAD" "lxc.environment.runtime"
+    stop priv
+    sed -i '/LD_PRELOAD/d' /var/lib/lxc/priv/config
 }
 
 @test "MIG: the instance's nodes and capabilities, and no other's" {

@@ -1,5 +1,7 @@
 # attach --live and detach --live: a container that runs, changed as its next start would bring it up.
 load setup
+# shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/json.bash"
 
 setup_file() {
     simulate_host two-gpus-535
@@ -167,7 +169,8 @@ has_gpu() {
     done
     sleep 1
     run -0 nvlxc --json detach priv --live --dry-run
-    [ "$(jq -r '.live.programs[] | "\(.name) \(.devices[0])"' <<< "$output")" = "perl /dev/nvidia0" ]
+    is_json detach <<< "$output"
+    [ "$(jq -r '.live.programs[] | "\(.program) \(.open_nodes[0])"' <<< "$output")" = "perl /dev/nvidia0" ]
     run -0 nvlxc detach priv --live
     says "priv: perl (pid " ") has /dev/nvidia0 open and keeps it until it closes it or exits"
     [ "$(opens priv /root/other)" = filtered ]
@@ -232,6 +235,7 @@ has_gpu() {
 on the host: /dev/nvidia1 made (it was missing)" ]
     [ "$(jq -r '.live.problems | length' <<< "$output")" = 0 ]
     # also in the system log
+    read_syslog
     grep -q 'ct: .*/dev/nvidia-uvm made (it was missing)' /run/syslog
     run -0 nvlxc detach ct --live
     stop ct

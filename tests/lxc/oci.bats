@@ -192,7 +192,7 @@ END
         /var/lib/lxc/tpl/config
     "$NVL_SOURCE/tests/lib/rootfs" debian-12 "$NVL_CACHE/rootfs" /var/lib/lxc/tpl/rootfs
     "$NVL_SOURCE/tests/lib/shift-owner" /var/lib/lxc/tpl/rootfs 100000
-    run -0 nvlxc attach tpl --gpu 0 --workload docker
+    run -0 nvlxc attach tpl --gpu 0 --workload docker --cdi
     says "already attached"
     run -0 start tpl
     [ "$(opens tpl /dev/nvidia1)" = allowed ]

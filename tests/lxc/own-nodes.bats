@@ -141,8 +141,37 @@ by_hand() {
     by_hand ct 'lxc.mount.entry = /dev/dri/renderD128 dev/dri/renderD128 none bind,optional,create=file'
     run -0 start ct
     [ "$(owner_of ct /dev/dri/renderD128)" = '660 0:107' ]
+    # the entry is not nvlxc's, so its node stays
+    run -0 nvlxc detach ct --live
+    [ "$(owner_of ct /dev/dri/renderD128)" = '660 65534:65534' ]
+    run ! inside ct ls /dev/dri/card1
     stop ct
     cp /run/ct.granted /var/lib/lxc/ct/config
+}
+
+@test "no copy could be made: said; the next attach covers the host's node, and detach leaves neither" {
+    cp /run/ct.plain /var/lib/lxc/ct/config
+    run -0 start ct
+    rm -rf /dev/nvlxc
+    touch /dev/nvlxc
+    run -1 nvlxc attach ct --capabilities compute,utility,graphics --live
+    [[ $output == *"cannot make the container's own nodes"* ]]
+    rm /dev/nvlxc
+    run -0 nvlxc attach ct --capabilities compute,utility,graphics --live
+    [ "$(owner_of ct /dev/dri/renderD128)" = '660 0:107' ]
+    run -0 nvlxc detach ct --live
+    run ! inside ct ls /dev/dri
+    nvlxc attach ct --capabilities compute,utility,graphics
+}
+
+@test "a copy that did not get its group is replaced by the next attach --live" {
+    run -0 start ct
+    chgrp 100000 $OWN/renderD128
+    [ "$(owner_of ct /dev/dri/renderD128)" = '660 0:0' ]
+    run -0 nvlxc attach ct --capabilities compute,utility,graphics --live
+    [ "$(owner_of ct /dev/dri/renderD128)" = '660 0:107' ]
+    [ "$(opens_as ct draws /dev/dri/renderD128)" = 'No such device or address' ]
+    [ "$(inside ct grep -c renderD128 /proc/self/mountinfo)" -eq 1 ]
 }
 
 @test "an id map with holes: the copies have the number that the map gives the group; doctor and show agree" {

@@ -162,7 +162,7 @@ top() {
             [ $started = true ] && n_started=$((n_started + 1)) || n_stopped=$((n_stopped + 1))
         else
             failed=$((failed + 1))
-            echo "seed $seed: started: $started; attach says: $(jq -c '[.starts, .obstacles]' <<< "$answer")"
+            echo "seed $seed: started: $started; attach says: $(jq -c '[.starts, .findings]' <<< "$answer")"
             grep -a ERROR /run/corpus.log | head -n 5; cat $conf
         fi
         stop $ct 2> /dev/null || true

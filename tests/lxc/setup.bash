@@ -9,10 +9,11 @@ source "$NVL_SOURCE/tests/lib/lxc.bash"
 A5500=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
 BUNDLE=/usr/local/nvidia
 
-# says TEXT…: the output of the last `run` has each of them.
+# says TEXT…: the output of the last `run` has each of them, also where it is wrapped.
 says() {
-    local text
+    local text flat
+    flat=$(tr -s ' \n' ' ' <<<"$output")
     for text; do
-        [[ $output == *"$text"* ]] || { echo "expected: $text"; echo "got: $output"; return 1; }
+        [[ $output == *"$text"* || $flat == *"$text"* ]] || { echo "expected: $text"; echo "got: $output"; return 1; }
     done
 }

@@ -1,5 +1,7 @@
 # Units in a container that boots systemd: what they close to their service, and the fixes as they are printed.
 load setup
+# shellcheck source=/dev/null
+source "$NVL_SOURCE/tests/lib/json.bash"
 
 setup_file() {
     nvlxc driver sync --quiet
@@ -63,7 +65,7 @@ OPEN='No such device or address'
 
 # finding NAME ID KEY: of what doctor says.
 finding() {
-    nvlxc --json doctor "$1" | jq -r --arg id "$2" --arg key "$3" '.findings[] | select(.id == $id) | .[$key]'
+    nvlxc --json doctor "$1" | jq -r --arg id "$2" --arg key "$3" '.findings[] | select(.id == $id) | .[$key] | '"$JQ_WORDS"
 }
 
 # mended NAME ID: the fix is pasted as it is printed; then the service has both nodes, and doctor has nothing to say of it.
@@ -86,8 +88,8 @@ mended() {
 @test "both keys, unprivileged and privileged" {
     local name
     for name in boot open; do
-        unit $name 'PrivateDevices = yes' DevicePolicy=closed 'InaccessiblePaths=/dev/dri /mnt'
-        [[ $(seen $name) = *'No such file'* ]]
+        unit $name 'PrivateDevices = yes' DevicePolicy=closed 'InaccessiblePaths=-/dev/dri /mnt'
+        [ "$(seen $name)" = $'No such file\nNo such file' ] || { seen $name; false; }
         mended $name unit-closes-gpu
         grep -x InaccessiblePaths=/mnt /var/lib/lxc/$name/rootfs/etc/systemd/system/ollama.service.d/zz-nvlxc-devices.conf
     done

@@ -91,7 +91,7 @@ mode_denies() {
     step nodes fail evidence "no driver answers (ENXIO)"
     step nodes-user fail evidence "ollama: nvidia0 nvidiactl: denied by its mode (EACCES)" cause "/dev/nvidia0 has mode 0660" \
         fix "chmod 0666 /dev/nvidia0 /dev/nvidiactl"
-    bash -c "$(jq -r '.steps[] | select(.id == "nodes-user") | .fix' <<< "$VERIFIED" | grep '^chmod')"
+    bash -c "$(jq -r '.steps[] | select(.id == "nodes-user") | '"$JQ_COMMANDS" <<< "$VERIFIED" | grep '^chmod')"
     chown 0:0 /dev/nvidia0 /dev/nvidiactl
     no_driver
 }
@@ -107,7 +107,7 @@ filter_denies() {
     done
     step nvml fail evidence "nvmlInit gives 999, Unknown Error"
     step cuda-init fail evidence "cuInit gives 100"
-    bash -c "$(jq -r '.steps[] | select(.id == "nodes") | .fix' <<< "$VERIFIED" | sed 's/lxc-stop/& -k/')"
+    bash -c "$(jq -r '.steps[] | select(.id == "nodes") | '"$JQ_COMMANDS" <<< "$VERIFIED" | sed 's/lxc-stop/& -k/')"
     cmp /var/lib/lxc/priv/config /run/priv.config
     verify 1 priv
     step nodes fail evidence "no driver answers (ENXIO)"

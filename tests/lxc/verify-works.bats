@@ -42,6 +42,7 @@ program() {
 
 @test "all is well: every step passes, exit status 0" {
     verify 0 d12
+    is_json verify <<< "$VERIFIED"
     [ "$(steps fail)" = "" ]
     [ "$(steps pass)" = "running grant libc nodes libnvidia-ml libcuda nvidia-smi nvml cuda-init cuda-devices cuda-memory cuda-kernel nvenc nvdec" ]
     step nodes pass evidence "nvidia0 nvidiactl nvidia-uvm nvidia-uvm-tools: opens"
@@ -53,6 +54,19 @@ program() {
     step nvenc pass evidence "interface 12.2"
     run -0 nvlxc verify d12
     says "d12 can use its GPU: 14 steps passed"
+}
+
+@test "on a terminal: the program that takes long is said, then the table, which fits" {
+    local said
+    printf '#!/bin/sh\nsleep 3\n' | program /usr/bin/ffmpeg
+    said=$(TERM=xterm LC_ALL=C.UTF-8 script -qec 'stty cols 80; nvlxc verify d12' /dev/null < /dev/null | tr -d '\r')
+    rm "$R/usr/bin/ffmpeg"
+    [[ $said == *$'\e[K'"runs inside: "*ffmpeg*$'\e[K'* ]]
+    [[ $said == *$'\e[32m✓ pass\e[0m'* ]]
+    # behind the progress that was cleared
+    said=$(sed 's/.*\x1b\[K//; s/\x1b\[[0-9]*m//g' <<< "$said")
+    [[ $said == *"STEP "*"RESULT"*"EVIDENCE"* ]]
+    [ -z "$(perl -CS -ne 'chomp; print "$_\n" if length > 80' <<< "$said" | grep -Ev '^ *[^ ]*(/|nvlxc)' || true)" ]
 }
 
 @test "a privileged container, Debian 13: the same" {
@@ -386,7 +400,7 @@ SH
     [ "$(steps fail)" = "pytorch cdi" ]
     step pytorch fail evidence "/opt/?[31m???;reboot/bin/python3: exit status 1"
     step cdi fail evidence "/etc/cdi/?[31m???;reboot.yaml names /dev/nvidia7" fix "delete that file"
-    [[ $(jq -r '.steps[].fix' <<< "$VERIFIED") != *reboot.yaml* ]]
+    [[ $(jq -r '.steps[].fix[].command' <<< "$VERIFIED") != *reboot.yaml* ]]
     run -1 nvlxc verify d12
     [ -z "$(LC_ALL=C tr -d '\n -~' <<< "$output")" ]
     # no file: a FIFO and a link out of the container

@@ -54,6 +54,7 @@ check_no_driver() {
 
 @test "Debian 12: what is seen, step by step" {
     verify 1 d12
+    is_json verify <<< "$VERIFIED"
     check_no_driver
 }
 
@@ -152,7 +153,7 @@ check_no_driver() {
     step nodes fail evidence "nvidia-uvm nvidia-uvm-tools: missing" cause "was started before" fix "lxc-start -n nothing"
     step libcuda fail cause "no driver is mounted at $BUNDLE" fix "nvlxc driver sync"
     # the fix is a command: run it, and the finding is gone
-    bash -c "$(jq -r '.steps[] | select(.id == "nodes") | .fix' <<< "$VERIFIED" | sed 's/lxc-stop/& -k/')"
+    bash -c "$(jq -r '.steps[] | select(.id == "nodes") | '"$JQ_COMMANDS" <<< "$VERIFIED" | sed 's/lxc-stop/& -k/')"
     verify 1 nothing
     check_no_driver
 }
@@ -182,7 +183,7 @@ check_no_driver() {
     verify 1 d12
     step nodes fail evidence "denied by its mode (EACCES)" cause "has mode 0600" fix "chmod 0666 /dev/nvidia0 /dev/nvidiactl"
     step nvidia-smi fail evidence "exit status 4: Failed to initialize NVML: Insufficient Permissions" cause "has mode 0600"
-    bash -c "$(jq -r '.steps[] | select(.id == "nodes") | .fix' <<< "$VERIFIED" | grep '^chmod')"
+    bash -c "$(jq -r '.steps[] | select(.id == "nodes") | '"$JQ_COMMANDS" <<< "$VERIFIED" | grep '^chmod')"
     verify 1 d12
     check_no_driver
 }

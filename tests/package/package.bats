@@ -57,6 +57,7 @@ install_driver_package() {
     done
     [ -s /usr/share/bash-completion/completions/nvlxc ]
     [ -s /usr/share/zsh/vendor-completions/_nvlxc ]
+    [ -s /usr/share/fish/vendor_completions.d/nvlxc.fish ]
     [ -x /usr/libexec/nvlxc/hook ]
     [ -e /etc/systemd/system/multi-user.target.wants/nvlxc-boot.service ]
     [ -e /etc/systemd/system/paths.target.wants/nvlxc-driver.path ]

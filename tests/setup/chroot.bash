@@ -64,7 +64,7 @@ release_kernel() {
 
 # step ID: that step of the plan, as JSON.
 step() {
-    nvlxc_in_root host setup --dry-run --json "${@:2}" | jq --arg id "$1" '.steps[] | select(.id == $id)'
+    nvlxc_in_root host setup --dry-run --json "${@:2}" | jq --arg id "$1" '.plan[] | select(.id == $id)'
 }
 
 # command_of ID [OPTION...]: the words of a step's first command, one on a line.

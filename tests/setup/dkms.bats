@@ -1,13 +1,17 @@
 #!/usr/bin/env bats
 # The whole of host setup, in a Debian 13: with a stand-in of NVIDIA's installer, which is upgraded, built for a second
 # kernel, and removed; then with Debian's real packages, whose module is built for the release's kernel, and fails for one
-# that is too new, which host setup knows beforehand. It takes minutes, so it runs with NVL_TEST_DKMS=1, as in CI.
+# that is too new, which host setup knows beforehand. It takes minutes, so it runs with NVL_TEST_DKMS=1; with NVL_TEST_DKMS=half, as
+# in CI, one of the two, another one for each commit.
 
 bats_require_minimum_version 1.5.0
 
 setup_file() {
     load "$NVL_SOURCE/tests/setup/chroot.bash"
-    [ "${NVL_TEST_DKMS:-}" = 1 ] || return 0
+    [ -n "${NVL_TEST_DKMS:-}" ] || return 0
+    HALF=$(printf '%s\n' run dkms)
+    [ "$NVL_TEST_DKMS" != half ] || HALF=$(git -C "$NVL_SOURCE" log -1 --format=%h | tr -d '\n' | cksum | awk '{ print $1 % 2 ? "run" : "dkms" }')
+    export HALF
     export ROOT="$BATS_FILE_TMPDIR/debian-13"
     make_root debian-13 "$ROOT"
     in_root apt-get update
@@ -18,12 +22,13 @@ setup_file() {
 
 teardown_file() {
     load "$NVL_SOURCE/tests/setup/chroot.bash"
-    [ "${NVL_TEST_DKMS:-}" != 1 ] || unmake_root "$BATS_FILE_TMPDIR/debian-13"
+    [ -z "${NVL_TEST_DKMS:-}" ] || unmake_root "$BATS_FILE_TMPDIR/debian-13"
 }
 
 setup() {
     load "$NVL_SOURCE/tests/setup/chroot.bash"
-    [ "${NVL_TEST_DKMS:-}" = 1 ] || skip "it builds kernel modules for minutes: NVL_TEST_DKMS=1"
+    [ -n "${NVL_TEST_DKMS:-}" ] || skip "it builds kernel modules for minutes: NVL_TEST_DKMS=1"
+    [[ $'\n'$HALF$'\n' == *$'\n'"${BATS_TEST_DESCRIPTION%%:*}"$'\n'* ]] || skip "the other half for this commit: NVL_TEST_DKMS=1"
 }
 
 # installer VERSION: a stand-in of NVIDIA's installer, in the root; prints its path there.
@@ -43,7 +48,7 @@ sets_up() {
 
 # is_all_but_loaded [OPTION...]: nothing else is left to do.
 is_all_but_loaded() {
-    [ "$(nvlxc_in_root host setup --dry-run --json "$@" | jq -c '[.steps[] | select(.state == "to do").id]')" = '["load"]' ]
+    [ "$(nvlxc_in_root host setup --dry-run --json "$@" | jq -c '[.plan[] | select(.state == "to do").id]')" = '["load"]' ]
 }
 
 @test "run: NVIDIA's installer gets what it needs, and its module is built" {
@@ -75,7 +80,7 @@ is_all_but_loaded() {
     # what doctor says where the module is gone is run as printed
     in_root dkms remove -m nvidia -v 580.142 -k "$second"
     local fix
-    fix=$(nvlxc_in_root --json doctor | jq -r '.findings[] | select(.id == "driver-not-built").fix' | head -n 1)
+    fix=$(nvlxc_in_root --json doctor | jq -r '.findings[] | select(.id == "driver-not-built").fix[].command | values' | head -n 1)
     [ "$fix" = "dkms autoinstall -k $second" ]
     in_root sh -c "$fix"
     in_root dkms status | grep "^nvidia/580.142, $second, x86_64: installed"
@@ -87,7 +92,7 @@ is_all_but_loaded() {
     run --separate-stderr nvlxc_in_root host setup --yes --run "$(installer 580.178.04)"
     mv "$BATS_TEST_TMPDIR/stdlib.h" "$ROOT/usr/include/"
     [ "$status" = 1 ]
-    [[ "$stderr" == *"(driver): sh ended with status 1; /var/log/nvidia-installer.log has the error"* ]]
+    [[ "$stderr" == *"(driver): sh ended with status 1"*"hint: /var/log/nvidia-installer.log has the error"* ]]
     in_root dkms status | grep "^nvidia/580.142, $kernel, x86_64: installed"
 }
 
@@ -100,6 +105,44 @@ is_all_but_loaded() {
     run ! grep '^nvidia/' <(in_root dkms status)
     in_root dkms status | grep "^nvidia-current/550.163.01, $kernel, x86_64: installed"
     is_all_but_loaded
+}
+
+# The root as it looks while its driver is loaded on the GPU of a fixture host: for commands that only read.
+loaded_view() {
+    VIEW="$BATS_TEST_TMPDIR/view"
+    mkdir "$VIEW"
+    # copies: whoever removes the view shall not reach the checkout
+    cp -a "$NVL_SOURCE/tests/hosts/a5500-550/"{proc,sys} "$BATS_TEST_TMPDIR/"
+    mount --bind "$ROOT" "$VIEW"
+    mount --bind "$BATS_TEST_TMPDIR/proc" "$VIEW/proc"
+    mount --bind "$BATS_TEST_TMPDIR/sys" "$VIEW/sys"
+}
+
+teardown() {
+    umount "${VIEW:-/no-view}/sys" "${VIEW:-/no-view}/proc" "${VIEW:-/no-view}" 2>/dev/null || true
+}
+
+# fix_of ID: the commands that doctor prints for it there.
+fix_of() {
+    "$NVL_BUILD/src/cli/nvlxc" --root "$VIEW" --json doctor | jq -r --arg id "$1" '.findings[] | select(.id == $id).fix[].command | values'
+}
+
+@test "dkms: what doctor prints for missing libraries and firmware brings them back" {
+    local fix
+    loaded_view
+    [ -z "$(fix_of libraries-absent)$(fix_of firmware-missing)" ]
+    in_root apt-get remove --yes libcuda1 libnvidia-ml1
+    fix=$(fix_of libraries-absent | head -n 1) # then the bundle is made anew
+    echo "$fix"
+    [ "$fix" = "apt install libcuda1 nvidia-smi   # version 550.163.01" ]
+    in_root sh -c "${fix/apt install/apt-get install --yes}"
+    [ -z "$(fix_of libraries-absent)" ]
+    rm "$ROOT"/lib/firmware/nvidia/550.163.01/gsp_*.bin
+    fix=$(fix_of firmware-missing)
+    echo "$fix"
+    [ "$fix" = "apt install --reinstall firmware-nvidia-gsp" ]
+    in_root sh -c "${fix/apt install/apt-get install --yes}"
+    [ -z "$(fix_of firmware-missing)" ]
 }
 
 @test "dkms: on a 7.x kernel it fails, and host setup says so beforehand" {

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/fix.h"
 #include "base/passwd.h"
 #include "base/records.h"
 #include "base/root.h"
@@ -301,6 +302,17 @@ static char *records_text(const struct nvl_buf *records)
     return nvl_buf_take(&out);
 }
 
+/* What has arrived in the pipe, at once: it is small. */
+static void receive_records(int fd, struct nvl_buf *records)
+{
+    char data[4096];
+    ssize_t n = read(fd, data, sizeof data);
+
+    assert_true(n > 0);
+    nvl_buf_add(records, data, (size_t)n);
+    assert_int_equal(nvl_records_check(records->data, records->len), 0);
+}
+
 static void records_go_through_a_pipe(void **state)
 {
     nvl_auto(nvl_buf_clear) struct nvl_buf sent = {0}, got = {0}, none = {0}, empty = {0};
@@ -315,7 +327,7 @@ static void records_go_through_a_pipe(void **state)
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(nvl_records_send(ends[1], &sent), 0);
     close(ends[1]);
-    assert_int_equal(nvl_records_receive(ends[0], &got), 0);
+    receive_records(ends[0], &got);
     close(ends[0]);
     nvl_autofree char *text = records_text(&got);
     assert_string_equal(text, "3 a line\n7 of its own\n3 \n7 last\n");
@@ -323,27 +335,15 @@ static void records_go_through_a_pipe(void **state)
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(nvl_records_send(ends[1], &none), 0);
     close(ends[1]);
-    assert_int_equal(nvl_records_receive(ends[0], &empty), 0);
+    receive_records(ends[0], &empty);
     close(ends[0]);
     nvl_autofree char *nothing = records_text(&empty);
     assert_string_equal(nothing, "");
 }
 
-/* Sent bytes, as they are, and what receiving says. */
-static int receive(const char *data, size_t len)
-{
-    nvl_auto(nvl_buf_clear) struct nvl_buf got = {0};
-    nvl_autofd int fd = memfd_create("records", MFD_CLOEXEC);
-
-    assert_int_equal(nvl_fd_write(fd, data, len), 0);
-    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
-    return nvl_records_receive(fd, &got);
-}
-
 static void records_that_are_damaged_are_refused(void **state)
 {
     nvl_auto(nvl_buf_clear) struct nvl_buf sent = {0}, all = {0};
-    nvl_autofree char *much = nvl_xcalloc(1, NVL_RECORDS_MAX + 1);
     nvl_autofd int fd = memfd_create("records", MFD_CLOEXEC);
     struct nvl_record record;
     size_t pos = 0;
@@ -352,20 +352,18 @@ static void records_that_are_damaged_are_refused(void **state)
     nvl_records_add(&sent, 1, "text", 4);
     assert_int_equal(nvl_records_send(fd, &sent), 0);
     assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
-    assert_int_equal(nvl_records_receive(fd, &all), 0);
-    assert_int_equal(receive(all.data, all.len), 0);
-    assert_int_equal(receive("", 0), -EPROTO);
-    assert_int_equal(receive("nvlxc: ct: a line for people\n", 29), -EPROTO);
+    receive_records(fd, &all);
+    assert_int_equal(nvl_records_check("", 0), -EPROTO);
+    assert_int_equal(nvl_records_check("nvlxc: ct: a line for people\n", 29), -EPROTO);
     for (size_t len = 1; len < all.len; len++)
-        assert_int_equal(receive(all.data, len), -EPROTO);
-    assert_int_equal(receive(much, NVL_RECORDS_MAX + 1), -EFBIG);
+        assert_int_equal(nvl_records_check(all.data, len), -EPROTO);
     /* another version */
     all.data[8]++;
-    assert_int_equal(receive(all.data, all.len), -EPROTO);
+    assert_int_equal(nvl_records_check(all.data, all.len), -EPROTO);
     all.data[8]--;
     /* a length that leads out of it */
     all.data[16 + 4] = 5;
-    assert_int_equal(receive(all.data, all.len), 0);
+    assert_int_equal(nvl_records_check(all.data, all.len), 0);
     assert_false(nvl_records_next(all.data, all.len, &pos, &record));
     memset(all.data + 16 + 4, 0xff, 4);
     assert_false(nvl_records_next(all.data, all.len, &pos, &record));
@@ -624,9 +622,44 @@ static void accounts_are_hostile(void **state)
     nvl_buf_clear(&group);
 }
 
+/* One line: "TEXT|COMMAND", with "!" where the text says the command itself. */
+static void assert_fix(const char *fix, const char *expected)
+{
+    nvl_auto(nvl_buf_clear) struct nvl_buf all = {0};
+    struct nvl_fix_line line;
+
+    while (nvl_next_fix_line(&fix, &line)) {
+        nvl_buf_addf(&all, "%s%s|%s%s", all.len > 0 ? "\n" : "", line.text != NULL ? line.text : "",
+                     line.command != NULL ? line.command : "", line.is_said ? "!" : "");
+        nvl_fix_line_clear(&line);
+    }
+    assert_string_equal(all.data != NULL ? all.data : "", expected);
+}
+
+static void test_fix_lines(void **state)
+{
+    (void)state;
+    assert_fix(NULL, "");
+    assert_fix("", "");
+    assert_fix("reboot", "|reboot");
+    assert_fix("modprobe nvidia\nnvlxc doctor   # which part is missing",
+               "|modprobe nvidia\n|nvlxc doctor   # which part is missing");
+    assert_fix("restart it: pct reboot 101 && true", "restart it|pct reboot 101 && true");
+    assert_fix("wait, or: see: nvlxc ps", "wait, or: see|nvlxc ps");
+    assert_fix("`nvlxc gpus` lists the GPUs", "`nvlxc gpus` lists the GPUs|nvlxc gpus!");
+    assert_fix("a `word` of its own", "a `word` of its own|");
+    assert_fix("an open `nvlxc gpus", "an open `nvlxc gpus|");
+    assert_fix("rebooting: what helps", "rebooting: what helps|");
+    assert_fix("the driver's libraries: nvlxc doctor", "the driver's libraries|nvlxc doctor");
+    assert_fix("did you mean 'x: rm -rf y'?", "did you mean 'x: rm -rf y'?|");
+    assert_fix("restart 'a: sh b': pct reboot 101", "restart 'a: sh b'|pct reboot 101");
+    assert_fix("set features: nesting=1", "set features: nesting=1|");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fix_lines),
         cmocka_unit_test(lists_grow),
         cmocka_unit_test(text_is_split_and_joined),
         cmocka_unit_test(numbers_are_whole),

@@ -125,6 +125,8 @@ static void test_choice(void **state)
     }
 }
 
+#define IN_ARCHIVE "nvlxc host setup --from nvidia\nor by its installer: nvlxc host setup --run FILE"
+
 static void test_no_choice(void **state)
 {
     static const struct {
@@ -133,17 +135,14 @@ static void test_no_choice(void **state)
     } cases[] = {
         {{"13", "7.0.4+deb13-amd64", 0x2438, 0, {"6.12.107+deb13-amd64", "7.0.4+deb13-amd64"}},
          "no packaged driver supports kernel 7.0.4+deb13-amd64",
-         "NVIDIA has 580.142 or newer of branch 580, or 595.58.03 or newer: nvlxc host setup --from nvidia "
-         "(its archive), or --run FILE (its installer); or boot kernel 6.12.107+deb13-amd64, which a "
-         "packaged one fits"},
+         "NVIDIA has 580.142 or newer of branch 580, or 595.58.03 or newer, in its archive: " IN_ARCHIVE
+         "\nor boot kernel 6.12.107+deb13-amd64, which a packaged one fits"},
         {{"13", "7.0.4+deb13-amd64", 0x2438},
          "no packaged driver supports kernel 7.0.4+deb13-amd64",
-         "NVIDIA has 580.142 or newer of branch 580, or 595.58.03 or newer: nvlxc host setup --from nvidia "
-         "(its archive), or --run FILE (its installer)"},
+         "NVIDIA has 580.142 or newer of branch 580, or 595.58.03 or newer, in its archive: " IN_ARCHIVE},
         {{"13", "7.0.4+deb13-amd64", 0x1b81}, /* Pascal: never past 580 */
          "no packaged driver supports kernel 7.0.4+deb13-amd64",
-         "NVIDIA has 580.142 or newer of branch 580: nvlxc host setup --from nvidia (its archive), or --run "
-         "FILE (its installer)"},
+         "NVIDIA has 580.142 or newer of branch 580, in its archive: " IN_ARCHIVE},
         {{"13", "7.3.1+deb13-amd64", 0x1b81},
          "no packaged driver supports kernel 7.3.1+deb13-amd64",
          "it takes a driver newer than 580.178.04, the newest that nvlxc knows for this GPU: nvlxc host "
@@ -154,8 +153,7 @@ static void test_no_choice(void **state)
         {{"13", "6.12.107+deb13-amd64", 0x2b85}, /* RTX 5090 */
          "GPU 0000:01:00.0 (10de:2b85, Blackwell) needs driver 570 or newer with the open kernel modules, "
          "but Debian packages 535, 550",
-         "NVIDIA has 580 or newer: nvlxc host setup --from nvidia (its archive), or --run FILE (its "
-         "installer)"},
+         "NVIDIA has 580 or newer, in its archive: " IN_ARCHIVE},
         {{"13", "6.12.107+deb13-amd64", 0x1004}, /* GTX 780 */
          "GPU 0000:01:00.0 (10de:1004, Kepler) is too old: its last driver is 470, but Debian packages 535, "
          "550",

@@ -284,27 +284,24 @@ static void refuses_where_lock_is_set(void **state)
     assert_null(strstr(f->err.hint, "unlock"));
 }
 
-/* A write sweeps what killed ones left beside the same config, and nothing else. */
+/* A write sweeps what killed ones left beside the same config, and nothing else: not what a writer has
+ * locked, whatever its number is, and nothing of Proxmox's. */
 static void sweeps_temporary_files(void **state)
 {
-    static const char *const others[] = {"2200.conf.tmp.", "220.conf.tmp.x", "220.conf.old.", "20.conf.tmp."};
-    struct fixture *f = *state;
-    pid_t gone = fork();
-
-    if (gone == 0)
-        _exit(0);
-    assert_int_equal(waitpid(gone, NULL, 0), gone);
-    make_ct(f, OLD);
 #define BESIDE "/etc/pve/nodes/pve/lxc/"
-    nvl_autofree char *left = nvl_xasprintf(BESIDE "220.conf.tmp.%d", (int)gone);
-    nvl_autofree char *in_use = nvl_xasprintf(BESIDE "220.conf.tmp.%d", (int)getppid());
+    static const char *const others[] = {BESIDE "2200.conf.nvlxc.1", BESIDE "220.conf.nvlxc.x",
+                                         BESIDE "220.conf.tmp.1", BESIDE "20.conf.nvlxc.1"};
+    static const char left[] = BESIDE "220.conf.nvlxc.1", in_use[] = BESIDE "220.conf.nvlxc.2";
+#undef BESIDE
+    struct fixture *f = *state;
+
+    make_ct(f, OLD);
     write_file(f, left, "half");
     write_file(f, in_use, "half");
-    for (size_t i = 0; i < NVL_LENGTH(others); i++) {
-        nvl_autofree char *other = nvl_xasprintf(BESIDE "%s%d", others[i], (int)gone);
-        write_file(f, other, "somebody else's");
-    }
-#undef BESIDE
+    for (size_t i = 0; i < NVL_LENGTH(others); i++)
+        write_file(f, others[i], "somebody else's");
+    nvl_autofd int fd = nvl_root_openat(&f->root, in_use, O_RDONLY);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
     assert_int_equal(commit_new(f), 0);
     assert_file(f, "/etc/pve/lxc/220.conf", NEW);
     assert_false(exists(f, left));
@@ -497,7 +494,9 @@ static void gives_up_after_ten_seconds(void **state)
     assert_int_equal(commit_new(f), -ETIMEDOUT);
     clock_gettime(CLOCK_MONOTONIC, &end);
     assert_in_range(end.tv_sec - start.tv_sec, 9, 11);
-    assert_says(f, "another program has held the lock ", "wait");
+    nvl_autofree char *holder = nvl_xasprintf("process %d (", (int)pid);
+    assert_says(f, holder, "wait");
+    assert_says(f, " has held the lock ", "wait");
     assert_file(f, "/etc/pve/lxc/220.conf", OLD);
     wait_for(pid);
 }
@@ -648,17 +647,36 @@ static void a_user_cannot_lead_elsewhere(void **state)
         "lxc.rootfs.path = dir:/srv/web\n" MAP,
         "lxc.rootfs.path = dir:/srv/web\nlxc.idmap = u 0 0 65536\nlxc.idmap = g 0 0 65536\n",
         "lxc.rootfs.path = dir:/srv/web\n",
+        "lxc.rootfs.path = dir:/srv/web\nlxc.idmap = u 0 200000 65536\nlxc.idmap = g 0 100000 65536\n",
+        "lxc.rootfs.path = dir:/srv/web\nlxc.idmap = u 0 100000 65537\nlxc.idmap = g 0 100000 65536\n",
+        "lxc.rootfs.path = dir:/srv/web\nlxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 1000 1\nlxc.idmap = g "
+        "1 0 1\n",
+    };
+    static const char *const whys[] = {
+        "belongs to user 0, who is neither alice nor one of the container",
+        "does not belong to the container's root",
+        "does not belong to the container's root",
+        "maps the ids 200000 to 265535, which /etc/subuid does not give alice",
+        "maps the ids 100000 to 165536, which /etc/subuid does not give alice",
+        "maps the ids 0 to 0, which /etc/subgid does not give alice",
     };
     struct fixture *f = *state;
 
+    const struct nvl_user owner = {
+        .name = (char *)"alice", .home = (char *)"/home/alice", .uid = 1000, .gid = 1000};
+
     make_lxc(f, "");
-    f->c.user = (char *)"alice";
+    f->c.user = owner.name;
+    f->c.owner = &owner;
+    make_dirs(f, "/etc");
+    write_file(f, "/etc/subuid", "alice:100000:65536\n");
+    write_file(f, "/etc/subgid", "alice:100000:65536\n");
     make_rootfs(f, "/srv/web"); /* root's */
     for (size_t i = 0; i < NVL_LENGTH(configs); i++) {
         parse(f, NVL_DIALECT_LXC, configs[i]);
         struct nvl_cleaned cleaned = clean(f, false);
         assert_true(cleaned.unreachable);
-        assert_non_null(strstr(cleaned.why, "does not belong to the container's root"));
+        assert_non_null(strstr(cleaned.why, whys[i]));
         assert_true(exists(f, "/srv/web/usr/local/bin/nvidia-smi"));
         nvl_cleaned_clear(&cleaned);
     }

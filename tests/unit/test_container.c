@@ -724,6 +724,12 @@ static void assert_include_fails(const struct host *h, const char *text, int cod
     assert_contains(err.message, root_config);
     assert_string_equal(nvl_effective_get(&effective, "lxc.uts.name"), "before");
     assert_string_equal(nvl_effective_get(&effective, "lxc.arch"), "behind");
+
+    /* what has been read is under the same limits */
+    nvl_auto(nvl_effective_clear) struct nvl_effective again = {0};
+    assert_int_equal(nvl_effective_read_again(&h->root, &lxc_container, &config, &effective, &again, &err),
+                     code);
+    assert_int_equal(again.count, effective.count);
 }
 
 static void test_hostile_includes(void **state)
@@ -736,7 +742,7 @@ static void test_hostile_includes(void **state)
     put(h, "/x", INCLUDE "/y\n" INCLUDE "/y\n" INCLUDE "/y\n" INCLUDE "/y\n" INCLUDE "/y\n");
     put(h, "/y", INCLUDE "/z\n" INCLUDE "/z\n" INCLUDE "/z\n" INCLUDE "/z\n" INCLUDE "/z\n");
     put(h, "/z", INCLUDE "/e\n" INCLUDE "/e\n" INCLUDE "/e\n");
-    put(h, "/e", "");
+    put(h, "/e", "lxc.environment = A=1\n");
     put(h, "/self/a.conf", INCLUDE "/self\n");
     put_fifo(h, "/fifo");
     memset(large, '\n', NVL_CONFIG_MAX);
@@ -991,12 +997,13 @@ static void test_find(void **state)
     assert_string_equal(users->lxcpath, "/home/alice/.local/share/lxc");
 }
 
-static void assert_named(const struct nvl_containers *all, const char *name, const char *config_path)
+static void assert_named(const struct host *h, const struct nvl_containers *all, const char *name,
+                         const char *config_path)
 {
     nvl_autofree struct nvl_container *c = NULL;
     struct nvl_error err = {0};
 
-    if (nvl_container_by_name(all, name, &c, &err) < 0)
+    if (nvl_container_by_name(&h->root, all, name, &c, &err) < 0)
         fail_msg("%s", err.message);
     assert_string_equal(c->config_path, config_path);
 }
@@ -1028,22 +1035,49 @@ static void test_by_name(void **state)
 
     make_host(h);
     nvl_auto(nvl_containers_clear) struct nvl_containers all = find(h, false);
-    assert_named(&all, "220", "/etc/pve/lxc/220.conf");
-    assert_named(&all, "pve/220", "/etc/pve/lxc/220.conf");
-    assert_named(&all, "root/web", "/var/lib/lxc/web/config");
-    assert_named(&all, "alice/web", "/home/alice/.local/share/lxc/web/config");
+    assert_named(h, &all, "220", "/etc/pve/lxc/220.conf");
+    assert_named(h, &all, "pve/220", "/etc/pve/lxc/220.conf");
+    assert_named(h, &all, "root/web", "/var/lib/lxc/web/config");
+    assert_named(h, &all, "alice/web", "/home/alice/.local/share/lxc/web/config");
 
-    assert_int_equal(nvl_container_by_name(&all, "web", &c, &err), -EEXIST);
+    assert_int_equal(nvl_container_by_name(&h->root, &all, "web", &c, &err), -EEXIST);
     assert_null(c);
     assert_string_equal(err.message, "several containers have the name web: root/web, alice/web");
     assert_contains(err.hint, "root/web");
-    assert_int_equal(nvl_container_by_name(&all, "330", &c, &err), -EREMOTE);
+    assert_int_equal(nvl_container_by_name(&h->root, &all, "330", &c, &err), -EREMOTE);
     assert_contains(err.message, "CT 330 is on the node two");
-    assert_int_equal(nvl_container_by_name(&all, "pve/330", &c, &err), -EREMOTE);
-    assert_int_equal(nvl_container_by_name(&all, "root/media", &c, &err), -ENOENT);
+    assert_int_equal(nvl_container_by_name(&h->root, &all, "pve/330", &c, &err), -EREMOTE);
+    assert_int_equal(nvl_container_by_name(&h->root, &all, "root/media", &c, &err), -ENOENT);
     assert_null(c);
     assert_string_equal(err.message, "no container root/media; there are: 220, 1000, box, root/web, "
                                      "media, alice/web");
+}
+
+/* A CT by its hostname, but not where a user has taken that name. */
+static void test_by_hostname(void **state)
+{
+    struct host *h = *state;
+    nvl_autofree struct nvl_container *c = NULL;
+    struct nvl_error err = {0};
+
+    make_host(h);
+    put(h, "/etc/pve/lxc/221.conf", "arch: amd64\nhostname: ollama\n");
+    put(h, "/etc/pve/lxc/222.conf", "arch: amd64\nhostname: twin\n\n[before]\nhostname: ollama\n");
+    put(h, "/etc/pve/lxc/223.conf", "arch: amd64\nhostname: twin\n");
+    put(h, "/etc/pve/lxc/224.conf", "arch: amd64\nhostname: media\n");
+    nvl_auto(nvl_containers_clear) struct nvl_containers all = find(h, false);
+    assert_named(h, &all, "ollama", "/etc/pve/lxc/221.conf");
+    assert_int_equal(nvl_container_by_name(&h->root, &all, "twin", &c, &err), -EEXIST);
+    assert_string_equal(err.message, "twin is the hostname of CT 222, 223");
+    assert_string_equal(err.hint, "give the CTID, for example 222");
+    assert_int_equal(nvl_container_by_name(&h->root, &all, "media", &c, &err), -EEXIST);
+    assert_null(c);
+    assert_string_equal(err.message, "media is the hostname of CT 224, and names alice/media");
+    assert_named(h, &all, "alice/media", "/home/alice/.local/share/lxc/media/config");
+    assert_int_equal(nvl_container_by_name(&h->root, &all, "pve/ollama", &c, &err), -ENOENT);
+    err = (struct nvl_error){0};
+    assert_int_equal(nvl_container_by_name(&h->root, &all, "olama", &c, &err), -ENOENT);
+    assert_string_equal(err.hint, "did you mean 'ollama'?");
 }
 
 static void test_nothing_there(void **state)
@@ -1055,7 +1089,7 @@ static void test_nothing_there(void **state)
     put_folder(h, "/etc/pve/lxc");
     nvl_auto(nvl_containers_clear) struct nvl_containers none = find(h, false);
     assert_int_equal(none.count, 0);
-    assert_int_equal(nvl_container_by_name(&none, "web", &c, &err), -ENOENT);
+    assert_int_equal(nvl_container_by_name(&h->root, &none, "web", &c, &err), -ENOENT);
     assert_string_equal(err.message, "no container web, nor any other; searched /etc/pve/lxc, /var/lib/lxc");
 }
 
@@ -1171,9 +1205,10 @@ static void test_users_see_their_own(void **state)
             _exit(2);
         if (nvl_containers_find(&h->root, false, &own, &err) < 0)
             _exit(3);
-        bool mine = nvl_container_by_name(&own, "mine", &c, &err) == 0 && strcmp(c->user, "bob") == 0;
-        bool others = nvl_container_by_name(&own, "media", &other, &err) == 0 ||
-                      nvl_container_by_name(&own, "box", &other, &err) == 0;
+        bool mine =
+            nvl_container_by_name(&h->root, &own, "mine", &c, &err) == 0 && strcmp(c->user, "bob") == 0;
+        bool others = nvl_container_by_name(&h->root, &own, "media", &other, &err) == 0 ||
+                      nvl_container_by_name(&h->root, &own, "box", &other, &err) == 0;
         _exit(!mine ? 4 : others ? 5 : strstr(err.hint, "sudo") == NULL ? 6 : 0);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -1307,6 +1342,7 @@ int main(void)
         ON_HOST(test_find),
         ON_HOST(test_a_ct_on_two_nodes),
         ON_HOST(test_by_name),
+        ON_HOST(test_by_hostname),
         ON_HOST(test_nothing_there),
         ON_HOST(test_lxcpath),
         ON_HOST(test_homes_of_who_has_ids),

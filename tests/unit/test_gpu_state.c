@@ -1,4 +1,6 @@
 /* The states of a GPU, their words, and who claims it: on hosts that are made here. */
+#include <time.h>
+
 #include "temp_root.h"
 
 #include "host/gpu_reason.h"
@@ -186,6 +188,24 @@ static void test_machines(void **state)
     assert_false(nvl_vm_device_is(&vms.items[2], "0000:04:01.0"));
 }
 
+/* A file that is being replaced on pmxcfs is waited for, up to 200 ms: once, not for each machine. */
+static void test_no_mappings(void **state)
+{
+    const struct temp_root *t = *state;
+    nvl_auto(nvl_vm_devices_clear) struct nvl_vm_devices vms = {0};
+    struct timespec start, end;
+
+    for (int i = 100; i < 130; i++) {
+        nvl_autofree char *path = nvl_xasprintf("/etc/pve/qemu-server/%d.conf", i);
+        put(t, path, "hostpci0: mapping=gpu\nhostpci1: 01:00\n");
+    }
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    nvl_vm_devices_read(&t->root, &vms);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    assert_int_equal(vms.count, 30);
+    assert_in_range(end.tv_sec - start.tv_sec, 0, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +214,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stub, setup_root, teardown_root),
         cmocka_unit_test_setup_teardown(test_ids, setup_root, teardown_root),
         cmocka_unit_test_setup_teardown(test_machines, setup_root, teardown_root),
+        cmocka_unit_test_setup_teardown(test_no_mappings, setup_root, teardown_root),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "attach/request.h"
 #include "base/error.h"
 #include "grant/resolve.h"
 
@@ -63,6 +64,10 @@ static void test_bad_selectors(void **state)
         "MIG-" UUID_0 "/1",
         "MIG-" UUID_0 "/1/2/3",
         "MIG-" UUID_0 "/1/x",
+        "MIG-" UUID_0 "//1/2",
+        "MIG-" UUID_0 "/ 1/2",
+        "MIG- " UUID_0 "/1/2",
+        "MIG-\n" UUID_0 "/1/2",
         "MIG-GPU-1/1/2",
         "/dev/nvidia0",
         "a name that is much longer than the eighty bytes for which a selector of any kind has room"};
@@ -395,6 +400,26 @@ static void test_depth(void **state)
     assert_int_equal(nvl_grant_depth(&(struct nvl_grant){.capabilities = NVL_CAP_ALL}), NVL_GPUS_DRI);
 }
 
+/* What --gpu and --capabilities say, for a caller who wants the number alone, and for one who wants the
+ * words. */
+static void test_bad_requests(void **state)
+{
+    static const struct {
+        const char *gpu, *capabilities;
+    } bad[] = {{"GPU-1", NULL}, {"0", "everything"}, {"all,0", NULL}};
+
+    (void)state;
+    for (size_t i = 0; i < NVL_LENGTH(bad); i++) {
+        nvl_auto(nvl_strv_clear) struct nvl_strv wanted = {0};
+        nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0}, other = {0};
+        struct nvl_error err = {0};
+        nvl_strv_push(&wanted, bad[i].gpu);
+        assert_int_equal(nvl_request_parse(&wanted, bad[i].capabilities, false, &grant, NULL), -EINVAL);
+        assert_int_equal(nvl_request_parse(&wanted, bad[i].capabilities, false, &other, &err), -EINVAL);
+        assert_int_equal(err.exit, NVL_EXIT_USAGE);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -404,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_nodes_by_gpu), cmocka_unit_test(test_resolved_gpus),
         cmocka_unit_test(test_missing),      cmocka_unit_test(test_missing_on_poor_hosts),
         cmocka_unit_test(test_can_mean),     cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_bad_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "effective.h"
+#include "round_trip.h"
 #include "base/printable.h"
 #include "base/root.h"
 #include "container/config.h"
@@ -18,12 +19,9 @@
 #include "host/compat_table.h"
 #include "host/driver_version.h"
 #include "host/gpu.h"
-#include "container/grant_lines.h"
 #include "container/node_makers.h"
 #include "host/majors.h"
 #include "host/params.h"
-#include "plan/diff.h"
-#include "plan/plan.h"
 
 #define ROUNDS 2000
 
@@ -187,81 +185,12 @@ static void grants(void **state)
 static enum nvl_dialect dialect;
 static bool has_remains; /* of lines that nvlxc wrote */
 
-/* One way to carry a grant out, with what its lines name. */
-struct way {
-    enum nvl_nodes_mode nodes;
-    enum nvl_libraries_mode libraries;
-    const char *rules[3], *paths[3], *folders[2]; /* each ends with NULL */
-};
-static const struct way ways[] = {
-    {NVL_NODES_HOOK, NVL_LIBRARIES_BUNDLE, .rules = {"/dev/nvidia0", "/dev/dri/card1"}},
-    {NVL_NODES_STATIC, NVL_LIBRARIES_HOST, .paths = {"/dev/nvidia0", "/dev/dri/card1"},
-     .folders = {"/usr/lib64"}},
-    {NVL_NODES_DEV, NVL_LIBRARIES_NONE, .paths = {"/dev/nvidia0", "/dev/dri/card1"}},
-};
-#define N_WAYS (dialect == NVL_DIALECT_PVE ? NVL_LENGTH(ways) : NVL_LENGTH(ways) - 1)
-
-static void parse(struct nvl_config *config, const char *text, size_t len)
-{
-    struct nvl_error err;
-
-    assert_int_equal(nvl_config_parse(config, dialect, nvl_xstrndup(text, len), len, &err), 0);
-}
-
-static int attach(const char *text, size_t len, const struct way *way, bool replace, struct nvl_plan *plan)
-{
-    nvl_auto(nvl_config_clear) struct nvl_config config = {0};
-    nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
-    nvl_auto(nvl_grant_places_clear) struct nvl_grant_places places = {0};
-    struct nvl_error err = {0};
-
-    parse(&config, text, len);
-    assert_int_equal(nvl_grant_parse(&grant, "all", "compute,graphics", &err), 0);
-    grant.delivery.nodes = way->nodes;
-    grant.delivery.libraries = way->libraries;
-    for (size_t i = 0; way->rules[i] != NULL; i++)
-        nvl_strv_push(&places.rules, way->rules[i]);
-    for (size_t i = 0; way->paths[i] != NULL; i++)
-        nvl_strv_push(&places.nodes, way->paths[i]);
-    for (size_t i = 0; way->folders[i] != NULL; i++)
-        nvl_strv_push(&places.libraries, way->folders[i]);
-    return nvl_plan_attach(&config, &grant, &places, replace, plan, &err);
-}
-
-static void detach(const char *text, size_t len, bool replace, struct nvl_plan *plan)
-{
-    nvl_auto(nvl_config_clear) struct nvl_config config = {0};
-
-    parse(&config, text, len);
-    assert_int_equal(nvl_plan_detach(&config, replace, plan, NULL), 0);
-}
-
-static void assert_same(const struct nvl_plan *plan, const char *text, size_t len)
-{
-    nvl_auto(nvl_buf_clear) struct nvl_buf diff = {0};
-
-    nvl_diff(&diff, "should-be", text, len, "is", plan->text, plan->len);
-    if (diff.len > 0)
-        fail_msg("%s", diff.data);
-}
-
-/* The second attach changes nothing; detach gives the config back, without the lines by hand where they were
- * replaced. */
 static void check_way(const char *text, size_t len, const struct way *way, bool replace, bool had_grant)
 {
-    nvl_auto(nvl_plan_clear) struct nvl_plan on = {0}, again = {0}, off = {0}, bare = {0};
+    nvl_autofree char *wrong = round_trip(dialect, text, len, way, replace, had_grant);
 
-    if (attach(text, len, way, replace, &on) < 0)
-        return; /* lines by hand */
-    assert_int_equal(attach(on.text, on.len, way, replace, &again), 0);
-    assert_same(&again, on.text, on.len);
-    if (had_grant)
-        return;
-    detach(on.text, on.len, false, &off);
-    detach(text, len, replace, &bare);
-    assert_same(&off, bare.text, bare.len);
-    if (!replace)
-        assert_same(&bare, text, len);
+    if (wrong != NULL)
+        fail_msg("%s", wrong);
 }
 
 static void check_config(const char *text, size_t len)
@@ -274,15 +203,15 @@ static void check_config(const char *text, size_t len)
         return; /* NUL bytes */
     assert_int_equal(config.len, len);
     bool had_grant = has_remains || grant_of(&config, &had, &err) != 0;
-    check_way(text, len, &ways[below(N_WAYS)], below(2) == 0, had_grant);
+    check_way(text, len, &ways[below(n_ways(dialect))], below(2) == 0, had_grant);
 }
 
 /* What nvlxc wrote is damaged as well as the rest: what is left of it may be taken for its own. */
 static void for_damaged_with_grant(const char *text, size_t len)
 {
-    for (size_t i = 0; i < N_WAYS; i++) {
+    for (size_t i = 0; i < n_ways(dialect); i++) {
         nvl_auto(nvl_plan_clear) struct nvl_plan on = {0};
-        assert_int_equal(attach(text, len, &ways[i], true, &on), 0);
+        assert_int_equal(attach(dialect, text, len, &ways[i], true, &on), 0);
         has_remains = true;
         for_damaged(on.text, ROUNDS / 20, check_config);
         has_remains = false;

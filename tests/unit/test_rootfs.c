@@ -424,6 +424,7 @@ static void linker_cache_is_refreshed(void **state)
     const char *sonames = "lib64 libfake.so.1\n";
     nvl_auto(nvl_root_close) struct nvl_root machine = NVL_ROOT_NONE;
     struct nvl_error err = {0};
+    const struct nvl_ids same = {(uid_t)-1, (gid_t)-1}, containers = {100000, 100000};
 
     if (geteuid() != 0)
         skip();
@@ -436,7 +437,7 @@ static void linker_cache_is_refreshed(void **state)
     assert_int_equal(nvl_root_open(&machine, "/", NULL), 0);
     nvl_autofd int ldconfig = nvl_ldconfig_open(&machine);
     assert_true(ldconfig >= 0);
-    int r = nvl_ldconfig_run(&t->rootfs, ldconfig, (uid_t)-1, (gid_t)-1, &err);
+    int r = nvl_ldconfig_run(&t->rootfs, ldconfig, &same, &err);
     if (r != 0)
         fail_msg("%s", err.message);
     assert_true(nvl_linker_is_current(&t->rootfs, NVL_MOUNT_POINT, sonames, strlen(sonames), false));
@@ -451,24 +452,29 @@ static void linker_cache_is_refreshed(void **state)
           "cc -shared -nostdlib -Wl,-soname,libold.so.1 -o usr/local/nvidia/lib32/libold.so.1 -x c /dev/null "
           "&& echo /usr/local/nvidia/lib32 > etc/ld.so.conf.d/old.conf",
           t->path);
-    assert_int_equal(nvl_ldconfig_run(&t->rootfs, ldconfig, (uid_t)-1, (gid_t)-1, &err), 0);
+    assert_int_equal(nvl_ldconfig_run(&t->rootfs, ldconfig, &same, &err), 0);
     assert_true(nvl_linker_is_current(&t->rootfs, NVL_MOUNT_POINT, sonames, strlen(sonames), true));
     assert_false(nvl_linker_is_current(&t->rootfs, NVL_MOUNT_POINT, sonames, strlen(sonames), false));
 
     /* as the container's root of an unprivileged container: it may not write into a tree of the host's root
      */
-    assert_int_equal(nvl_ldconfig_run(&t->rootfs, ldconfig, 100000, 100000, &err), -EIO);
+    assert_int_equal(nvl_ldconfig_run(&t->rootfs, ldconfig, &containers, &err), -EIO);
 }
 
 static void a_program_with_an_interpreter_is_not_run(void **state)
 {
     const struct trees *t = *state;
 
+    const struct nvl_ids same = {(uid_t)-1, (gid_t)-1};
+
     assert_int_equal(nvl_ldconfig_open(&t->rootfs), -ENOENT);
     shell("mkdir %s/rootfs/sbin && cp /bin/true %s/rootfs/sbin/ldconfig", t->path, t->path);
-    assert_int_equal(nvl_ldconfig_open(&t->rootfs), -ENOEXEC);
-    shell("printf '#!/bin/sh\\nexit 0\\n' > %s/rootfs/sbin/ldconfig", t->path);
-    assert_int_equal(nvl_ldconfig_open(&t->rootfs), -ENOEXEC);
+    nvl_autofd int dynamic = nvl_ldconfig_open(&t->rootfs);
+    assert_int_equal(nvl_ldconfig_run(&t->rootfs, dynamic, &same, NULL), -ENOEXEC);
+    shell("rm %s/rootfs/sbin/ldconfig && printf '#!/bin/sh\\nexit 0\\n' > %s/rootfs/sbin/ldconfig", t->path,
+          t->path);
+    nvl_autofd int script = nvl_ldconfig_open(&t->rootfs);
+    assert_int_equal(nvl_ldconfig_run(&t->rootfs, script, &same, NULL), -ENOEXEC);
 }
 
 static void a_specification_is_removed_with_its_folder(void **state)

@@ -162,6 +162,16 @@ static void test_not_given_twice(void **state)
                "deb http://deb." DOMAIN "/debian trixie main\n");
 }
 
+/* An entry without components is a flat archive, whatever else it claims to have: it gets none, and its
+ * file's beginning is not the end of its components. */
+static void test_flat_archive(void **state)
+{
+    static const char flat[] = "Types: deb\nURIs: http://deb." DOMAIN "/debian\nSuites: ./ trixie\n";
+
+    (void)state;
+    check_edit("/etc/apt/sources.list.d/x.sources", flat, flat);
+}
+
 static void test_given_in_another_file(void **state)
 {
     struct temp_root *t = *state;
@@ -310,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_one_line),
         cmocka_unit_test(test_stanzas),
         cmocka_unit_test(test_not_given_twice),
+        cmocka_unit_test(test_flat_archive),
         cmocka_unit_test_setup_teardown(test_given_in_another_file, setup_root, teardown_root),
         cmocka_unit_test_setup_teardown(test_other_archives, setup_root, teardown_root),
         cmocka_unit_test_setup_teardown(test_likely_archive_alone, setup_root, teardown_root),

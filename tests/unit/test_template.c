@@ -13,9 +13,12 @@
 #include "temp_root.h"
 #include "template/compose.h"
 
+#define INSTALL(list)                                                                                        \
+    "{\"summary\": \"s\", \"capabilities\": \"compute\", \"memory\": 512, \"cores\": 1, \"disk\": 4, "       \
+    "\"install\": " list
 #define SMALL                                                                                                \
     "\"summary\": \"s\", \"capabilities\": \"compute\", \"memory\": 512, \"cores\": 1, \"disk\": 4, "        \
-    "\"install\": []"
+    "\"install\": [\"true\"]"
 #define GPU "GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689"
 
 static int parse(struct nvl_template *t, const char *text, struct nvl_error *err)
@@ -39,9 +42,38 @@ static void defaults_are_filled_in(void **state)
     assert_string_equal(t.features.items[0], "nesting=1");
     assert_null(t.image);
     assert_null(t.verify);
+    assert_null(t.service);
+    assert_null(t.url);
+    assert_string_equal(t.user, "root");
+    assert_int_equal(t.then.count, 0);
     nvl_template_clear(&t);
     assert_int_equal(parse(&t, "{" SMALL ", \"features\": [], \"verify\": null}", &err), 0);
     assert_int_equal(t.features.count, 0);
+    nvl_template_clear(&t);
+}
+
+static void an_installation_is_read(void **state)
+{
+    struct nvl_template t;
+    struct nvl_error err;
+
+    (void)state;
+    assert_int_equal(
+        parse(&t,
+              "{" SMALL ", \"service\": \"/opt/x/x --listen 0.0.0.0\", \"user\": \"_open-webui2\", "
+              "\"url\": \"https://ADDRESS:8443/web?x=1\", \"then\": [\"press the button\", \"öffnen\"]}",
+              &err),
+        0);
+    assert_int_equal(t.install.count, 1);
+    assert_string_equal(t.service, "/opt/x/x --listen 0.0.0.0");
+    assert_string_equal(t.user, "_open-webui2");
+    assert_string_equal(t.url, "https://ADDRESS:8443/web?x=1");
+    assert_int_equal(t.then.count, 2);
+    assert_string_equal(t.then.items[1], "öffnen");
+    nvl_template_clear(&t);
+    /* what the image has need not be installed */
+    assert_int_equal(parse(&t, INSTALL("[], \"image\": \"x\", \"entrypoint\": \"/x\"}"), &err), 0);
+    assert_int_equal(t.install.count, 0);
     nvl_template_clear(&t);
 }
 
@@ -56,6 +88,8 @@ static void mistakes_are_named(void **state)
         {"{}", "\"summary\" is missing"},
         {"{\"summary\": \"s\", \"summary\": \"t\"}", "duplicate object key"},
         {"{\"summary\": \"a\\nb\"}", "\"summary\" is not a single-line text"},
+        {"{\"summary\": \"a\\u202eb\"}", "\"summary\" is not a single-line text"},
+        {"{\"summary\": \"a\\u0085b\"}", "\"summary\" is not a single-line text"},
         {"{\"summary\": 5}", "\"summary\" is not a single-line text"},
         {"{\"summary\": \"s\"}", "\"capabilities\" is missing"},
         {"{\"summary\": \"s\", \"capabilities\": \"compute,fast\"}",
@@ -77,8 +111,37 @@ static void mistakes_are_named(void **state)
         {"{" SMALL ", \"image\": \"x; y\", \"entrypoint\": \"x\"}", "\"image\" is not the name of an image"},
         {"{" SMALL ", \"environment\": [\"PATH\"]}", "'PATH' does not have the form NAME=value"},
         {"{" SMALL ", \"environment\": [5]}", "\"environment\" contains something other"},
+        {"{" SMALL ", \"service\": \"x --listen\"}", "\"service\" is not a command line"},
+        {"{" SMALL ", \"service\": \"/ x\"}", "\"service\" is not a command line"},
+        {"{" SMALL ", \"service\": \"-/bin/x\"}", "\"service\" is not a command line"},
+        {"{" SMALL ", \"service\": \"/bin/x %h\"}", "none of %, $, ; and \\"},
+        {"{" SMALL ", \"service\": \"/bin/x $HOME\"}", "\"service\" is not a command line"},
+        {"{" SMALL ", \"service\": \"/bin/x ; /bin/y\"}", "\"service\" is not a command line"},
+        {"{" SMALL ", \"service\": \"/bin/x \\\\\"}", "\"service\" is not a command line"},
+        {"{" SMALL ", \"service\": \"/bin/x \"}", "\"service\" is not a command line"},
+        {"{" SMALL ", \"service\": \"/bin/x\\nUser=root\"}", "\"service\" is not a single-line text"},
+        {"{" SMALL ", \"user\": \"\"}", "\"user\" is not a single-line text"},
+        {"{" SMALL ", \"user\": \"0\"}", "\"user\" is not the name of a user"},
+        {"{" SMALL ", \"user\": \"-x\"}", "\"user\" is not the name of a user"},
+        {"{" SMALL ", \"user\": \"a b\"}", "\"user\" is not the name of a user"},
+        {"{" SMALL ", \"user\": \"a12345678901234567890123456789012\"}",
+         "\"user\" is not the name of a user"},
+        {"{" SMALL ", \"url\": \"ftp://ADDRESS\"}", "\"url\" does not have the form http://ADDRESS:8080"},
+        {"{" SMALL ", \"url\": \"http://10.0.0.1\"}", "\"url\" does not have the form"},
+        {"{" SMALL ", \"url\": \"http://ADDRESS/ x\"}", "\"url\" does not have the form"},
+        {"{" SMALL ", \"url\": \"http://ADDRESS/\\u001b[2J\"}", "\"url\" is not a single-line text"},
+        {"{" SMALL ", \"then\": \"x\"}", "\"then\" is not a list"},
+        {"{" SMALL ", \"then\": [\"\"]}",
+         "\"then\": '' does not have the form of a line without blanks at its ends"},
+        {"{" SMALL ", \"then\": [\"x \"]}", "\"then\": 'x ' does not have the form"},
+        {"{" SMALL ", \"then\": [\" x\"]}", "\"then\": ' x' does not have the form"},
+        {"{" SMALL ", \"then\": [\"\\u001b[2J\"]}",
+         "\"then\" contains something other than single-line texts"},
+        {INSTALL("[]}"), "\"install\" may be empty only if there is an \"image\""},
+        {INSTALL("[\"true \"]}"), "\"install\": 'true ' does not have the form"},
+        {INSTALL("[\"a\\nb\"]}"), "\"install\" contains something other than single-line texts"},
         {"{\"summary\": \"s\", \"capabilities\": \"compute\", \"memory\": 0, \"cores\": 1, \"disk\": 1, "
-         "\"install\": []}",
+         "\"install\": [\"true\"]}",
          "needs at least 16 MiB of \"memory\""},
     };
 
@@ -203,17 +266,13 @@ static void every_template_makes_valid_configs(void **state)
         assert_int_equal(nvl_root_read(&source, path, 64u << 10, &text, &len), 0);
         if (nvl_template_parse(&t, text, len, &err) < 0)
             fail_msg("%s: %s", path, err.message);
-        assert_true(t.install.count > 0);
+        assert_true(t.install.count > 0 || t.image != NULL);
         assert_int_equal(nvl_grant_parse(&grant, GPU, NULL, NULL), 0);
         grant.capabilities = t.capabilities;
-        struct nvl_composition c = {.template = &t,
-                                    .grant = &grant,
-                                    .ctid = 220,
-                                    .hostname = "ct",
-                                    .storage = "local-lvm",
-                                    .bridge = "vmbr0"};
+        struct nvl_composition c = {
+            .grant = &grant, .ctid = 220, .hostname = "ct", .storage = "local-lvm", .bridge = "vmbr0"};
         for (int oci = 0; oci <= (t.image != NULL); oci++) {
-            c.is_oci = oci;
+            nvl_composition_begin(&c, &t, oci);
             check_text(NVL_DIALECT_PVE, nvl_compose_pve(&c, "local-lvm:vm-220-disk-0"), t.capabilities);
             check_text(NVL_DIALECT_LXC, nvl_compose_lxc(&c), t.capabilities);
         }
@@ -253,7 +312,7 @@ static void volumes_are_named_by_their_storage(void **state)
     struct nvl_error err = {0};
     char *none = NULL;
 
-    nvl_autofree char *unknown = volume(t, "anything"), *usual = nvl_default_storage(&t->root);
+    nvl_autofree char *unknown = volume(t, "anything"), *usual = nvl_default_storage(&t->root, "rootdir");
     assert_string_equal(unknown, "anything:vm-220-disk-0");
     assert_string_equal(usual, "local-lvm");
     put(t, "/etc/pve/storage.cfg",
@@ -263,7 +322,7 @@ static void volumes_are_named_by_their_storage(void **state)
     assert_string_equal(dir, "local:220/vm-220-disk-0.raw");
     assert_string_equal(zfs, "tank:subvol-220-disk-0");
     assert_string_equal(lvm, "local-lvm:vm-220-disk-0");
-    nvl_autofree char *first = nvl_default_storage(&t->root);
+    nvl_autofree char *first = nvl_default_storage(&t->root, "rootdir");
     assert_string_equal(first, "tank");
     assert_int_equal(nvl_volume_name(&t->root, "absent", 220, &none, &err), -ENOENT);
     assert_string_equal(err.hint, "/etc/pve/storage.cfg has local, tank, local-lvm");
@@ -273,6 +332,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_filled_in),
+        cmocka_unit_test(an_installation_is_read),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(damaged_files_are_errors_or_templates),
         cmocka_unit_test_setup_teardown(local_templates_come_first, setup_root, teardown_root),

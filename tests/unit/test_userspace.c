@@ -249,6 +249,20 @@ static void test_private_prefixes(void **state)
           "/usr/local/nvidia/lib 32 550.90.07\n/run/nvidia/driver" LIB " 64 570.86.15\n570.86.15 550.90.07");
 }
 
+/* A name of a folder is no pattern, whatever it looks like. */
+static void test_star_in_name(void **state)
+{
+    const struct temp_root *t = *state;
+
+    put(t, "/usr/lib/nvidia-*/libcuda.so.390.157", "");
+    put(t, "/opt/nvidia/*/lib64/libcuda.so.580.95.05", "");
+    put(t, "/opt/nvidia/580/lib64/libcuda.so.570.86.15", "");
+    check(
+        t,
+        "/usr/lib/nvidia-* 64 390.157\n/opt/nvidia/*/lib64 64 580.95.05\n/opt/nvidia/580/lib64 64 570.86.15\n"
+        "580.95.05 570.86.15 390.157");
+}
+
 /* Where hosts have the driver that is not in /usr. */
 static void test_own_folders(void **state)
 {
@@ -558,8 +572,8 @@ int main(void)
         cmocka_unit_test(test_no_nvml),     WITH_ROOT(test_debian),           WITH_ROOT(test_cache_first),
         WITH_ROOT(test_installer),          WITH_ROOT(test_private_prefixes), WITH_ROOT(test_class_of_files),
         WITH_ROOT(test_no_userspace),       WITH_ROOT(test_capture),          WITH_ROOT(test_capture_full),
-        cmocka_unit_test(test_own_folders), WITH_ROOT(test_named_folder),     WITH_ROOT(test_architectures),
-        WITH_ROOT(test_remnants),
+        cmocka_unit_test(test_own_folders), WITH_ROOT(test_star_in_name),     WITH_ROOT(test_named_folder),
+        WITH_ROOT(test_architectures),      WITH_ROOT(test_remnants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -357,7 +357,7 @@ static void library(struct trial *t, const char *soname, const char *complaint)
 static void test_library_causes(void **state)
 {
     const struct temp_root *root = *state;
-    static const char sync[] = "nvlxc driver sync (it says what brings the missing files)\npct reboot 220";
+    static const char sync[] = "nvlxc driver sync   # says what brings the missing files\npct reboot 220";
 #define NOT_THERE ": cannot open shared object file: No such file or directory"
     struct trial t;
 
@@ -434,7 +434,7 @@ static void test_cuda_causes(void **state)
     t.v.n_nodes = 1;
     nvl_cause_of_cuda(&t.v, 3, begin(&t));
     SAYS(&t, "so the module nvidia-uvm itself fails",
-         "dmesg | grep -e NVRM -e Xid\nrmmod nvidia_uvm && modprobe nvidia-uvm (while nothing uses the GPU)\n"
+         "journalctl -k -g 'NVRM|Xid'\nwhile nothing uses the GPU: rmmod nvidia_uvm && modprobe nvidia-uvm\n"
          "pct reboot 220");
 
     nvl_cause_of_cuda(&t.v, 101, begin(&t));
@@ -442,9 +442,10 @@ static void test_cuda_causes(void **state)
     gpu.mig_enabled = true;
     nvl_cause_of_cuda(&t.v, 101, begin(&t));
     SAYS(&t, "MIG mode is on and the GPU has no instance",
-         "nvidia-smi mig -cgi 19 -C (creates instances; nvidia-smi mig -lgip lists the profiles)\nor "
-         "nvidia-smi -mig "
-         "0\nnvlxc attach 220 --gpu GPU");
+         "which profiles there are: nvidia-smi mig -lgip\n"
+         "create instances, here of profile 19: nvidia-smi mig -cgi 19 -C\n"
+         "or leave MIG mode: nvidia-smi -mig 0\n"
+         "then with a name of nvlxc gpus --wide: nvlxc attach 220 --gpu GPU");
     gpu.n_migs = 1;
     nvl_cause_of_cuda(&t.v, 101, begin(&t));
     SAYS(&t, "the device ordinal does not exist", "nvidia-smi -L\nnvlxc show 220");
