@@ -205,6 +205,50 @@ static char *unpack_command(const char *name, const char *archive, bool remove)
         name, unpack_option(archive), file, remove ? " && rm " : "", remove ? file : "");
 }
 
+/* The first one of a resolv.conf(5) that is reachable from elsewhere, or NULL. */
+static char *read_nameserver(const struct nvl_root *root, const char *path)
+{
+    nvl_autofree char *text = NULL;
+    size_t len;
+    const char *next;
+
+    if (nvl_root_read(root, path, 1u << 16, &text, &len) < 0)
+        return NULL;
+    for (const char *line = text; line != NULL && *line != '\0'; line = next) {
+        char address[64];
+        next = strchr(line, '\n');
+        next = next != NULL ? next + 1 : NULL;
+        if (sscanf(line, "nameserver %63[0-9a-fA-F.:]", address) == 1 && !nvl_has_prefix(address, "127.") &&
+            strcmp(address, "::1") != 0)
+            return nvl_xstrdup(address);
+    }
+    return NULL;
+}
+
+/* What systemd-networkd gives eth0, as printf's text: LXC's own address would not outlast its start. A fixed
+ * address comes with the host's name server, else with the gateway, which mostly is one. */
+static char *network_unit(const struct planning *p)
+{
+    const struct nvl_composition *c = &p->c->composition;
+    nvl_autofree char *nameserver = NULL;
+    struct nvl_buf out = {0};
+
+    nvl_buf_addf(&out, "[Match]\\nName=eth0\\n[Network]\\n");
+    if (c->address == NULL) {
+        nvl_buf_addf(&out, "DHCP=yes\\n");
+        return nvl_buf_take(&out);
+    }
+    nvl_buf_addf(&out, "Address=%s\\n", c->address);
+    nameserver = read_nameserver(p->root, "/etc/resolv.conf");
+    if (nameserver == NULL) /* where systemd-resolved answers on 127.0.0.53 */
+        nameserver = read_nameserver(p->root, "/run/systemd/resolve/resolv.conf");
+    if (c->gateway != NULL)
+        nvl_buf_addf(&out, "Gateway=%s\\n", c->gateway);
+    if (nameserver != NULL || c->gateway != NULL)
+        nvl_buf_addf(&out, "DNS=%s\\n", nameserver != NULL ? nameserver : c->gateway);
+    return nvl_buf_take(&out);
+}
+
 static int add_rootfs(struct planning *p, const char *name, struct nvl_error *err)
 {
     nvl_autofree char *archive =
@@ -230,13 +274,15 @@ static int add_rootfs(struct planning *p, const char *name, struct nvl_error *er
                  "mkdir -p /var/lib/lxc/%s && exec 9> /var/lib/lxc/%s/" NVL_CREATE_MARK_FILE
                  " && flock -w 60 9 && ",
                  name, name);
-    if (p->archive == NULL)
+    if (p->archive == NULL) {
+        nvl_autofree char *unit = network_unit(p);
         nvl_buf_addf(
             &out,
-            "mmdebstrap --include=" PACKAGES " --customize-hook='printf \"[Match]\\nName=eth0\\n[Network]\\n"
-            "DHCP=yes\\n\" > \"$1/etc/systemd/network/eth0.network\"' --customize-hook='chroot \"$1\" "
-            "systemctl enable systemd-networkd' %s %s && ",
-            suite, archive);
+            "mmdebstrap --include=" PACKAGES " --customize-hook='printf \"%s\" > "
+            "\"$1/etc/systemd/network/eth0.network\"' --customize-hook='chroot \"$1\" systemctl enable "
+            "systemd-networkd' %s %s && ",
+            unit, suite, archive);
+    }
     nvl_buf_addf(&out, "%s", unpack);
     struct nvl_create_step *step = add_create_step(
         p, "create", nvl_xasprintf("make the root file system of %s", name), nvl_buf_take(&out));
@@ -373,7 +419,8 @@ static void add_install_steps(struct planning *p)
         add_create_step(
             p, "network", nvl_xstrdup("wait for its network"),
             inside_command(p, "i=0; until getent ahosts deb.debian.org > /dev/null; do i=$((i + 1)); "
-                              "[ $i -lt 60 ] || exit 1; sleep 1; done"));
+                              "[ $i -lt 60 ] || { echo deb.debian.org has no address after a minute: the "
+                              "container has no network or no name server >&2; exit 1; }; sleep 1; done"));
     for (size_t i = 0; i < t->install.count; i++) {
         char *title = nvl_xasprintf("install %s in it, %zu of %zu", t->name, i + 1, t->install.count);
         struct nvl_create_step *step =
