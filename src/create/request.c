@@ -153,6 +153,8 @@ static int read_grant(const struct nvl_root *root, const struct nvl_create_reque
     int r = nvl_request_parse(request->gpus, NULL, false, &c->grant, err);
     if (r == 0)
         r = nvl_host_read(&host, root, NVL_GPUS_ALL, err);
+    if (r == 0 && request->choose_gpu != NULL)
+        r = request->choose_gpu(request->asker, &host, &c->grant, err);
     if (r == 0)
         r = nvl_request_resolve(&host, &c->grant, err);
     c->grant.capabilities = c->template.capabilities;

@@ -4,6 +4,8 @@
 
 #include "template/compose.h"
 
+struct nvl_host;
+
 #define NVL_AS_TEMPLATE (-1L) /* a number that no option gave */
 
 struct nvl_create_request {
@@ -16,6 +18,11 @@ struct nvl_create_request {
     const char *ostype, *entrypoint;         /* NULL: the template's */
     long memory, swap, cores, disk;          /* MiB, GiB */
     const struct nvl_strv *gpus;             /* as attach takes them */
+    /* Makes a grant that names no device name one, where the host has several GPUs; NULL: nobody can be
+     * asked. */
+    int (*choose_gpu)(const void *asker, const struct nvl_host *host, struct nvl_grant *grant,
+                      struct nvl_error *err);
+    const void *asker;
 };
 
 /* Everything that a template needs to become text. Zero-initialize; clear in any case. */

@@ -36,6 +36,19 @@ typed() {
     [[ $output != *"which"* ]]
 }
 
+@test "create asks which GPU, too, but not with --yes" {
+    two_gpus
+    typed '1\n' "$NVLXC" --root "$host" create llama-cpp --template-archive /r.tar --dry-run
+    [ "$status" = 0 ]
+    [[ $output == *"  1    NVIDIA GeForce RTX 4090 (GPU-"*"which GPU?"*"nvlxc attach llama-cpp --gpu GPU-e07a54c3-21f8-4d0b-b6a9-58c3d92e7f14 "* ]]
+    typed '' "$NVLXC" --root "$host" create llama-cpp --template-archive /r.tar --gpu all --dry-run
+    [ "$status" = 0 ]
+    [[ $output != *"which"* && $output == *"nvlxc attach llama-cpp --gpu all "* ]]
+    typed '' "$NVLXC" --root "$host" --json create llama-cpp --template-archive /r.tar --dry-run
+    [ "$status" = 2 ]
+    [[ $output != *"which"* ]]
+}
+
 @test "a CT's hostname stands beside it, and it is printable" {
     host=$(fixture a5500-550)
     printf 'hostname: ol\033[31mlama\n' >>"$host/etc/pve/lxc/220.conf"

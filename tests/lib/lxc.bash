@@ -116,3 +116,18 @@ syslog_of() {
     read_syslog || return
     grep -a "nvlxc\[.*\]: $1:" /run/syslog
 }
+
+# killed_in CT N COMMAND…: a run of `create` that is killed, with all that it started, as soon as its Nth step is begun; prints
+# the step's id, or nothing if it was faster.
+killed_in() {
+    local record=/var/lib/nvlxc/create/$1.json number=$2 run count=0
+    shift 2
+    setsid "$@" > /run/create.out 2>&1 3>&- &
+    run=$!
+    while [ -e /proc/$run ] && [ "${count:-0}" -lt "$number" ]; do
+        count=$(grep -c '"done": "\(begun\|yes\|before\)"' "$record" 2> /dev/null || true)
+    done
+    pkill -KILL -s $run || true
+    wait $run || true
+    jq -r '[.steps[] | select(.done == "begun").id] | last // empty' "$record" 2> /dev/null || true
+}

@@ -46,8 +46,10 @@ teardown_file() {
     stop opencl || true
 }
 
+CREATE=(nvlxc create opencl --template-archive $ARCHIVE --ip 10.0.3.5/24)
+
 create() {
-    nvlxc create opencl --template-archive $ARCHIVE --ip 10.0.3.5/24 "$@"
+    "${CREATE[@]}" "$@"
 }
 
 remove() {
@@ -85,24 +87,10 @@ gone() {
     remove
 }
 
-# killed_in N: a run that is killed, with all that it started, as soon as its Nth step is begun; the step's id, or nothing if
-# it was faster.
-killed_in() {
-    local run count=0
-    setsid nvlxc create opencl --template-archive $ARCHIVE --ip 10.0.3.5/24 --yes > /run/create.out 2>&1 &
-    run=$!
-    while [ -e /proc/$run ] && [ "${count:-0}" -lt "$1" ]; do
-        count=$(grep -c '"done": "\(begun\|yes\|before\)"' $RECORD 2> /dev/null || true)
-    done
-    pkill -KILL -s $run || true
-    wait $run || true
-    jq -r '[.steps[] | select(.done == "begun").id] | last // empty' $RECORD 2> /dev/null || true
-}
-
 @test "killed in each of its steps, and run again: the same in the end" {
     local n hit=""
     for n in 1 2 3 4 5 6 7 8 9; do
-        hit+=" $(killed_in $n)"
+        hit+=" $(killed_in opencl "$n" "${CREATE[@]}" --yes)"
         [ -e $RECORD ] || { remove; continue; }
         run -0 create --yes
         [[ $output == *"opencl was begun before"* ]]

@@ -132,6 +132,12 @@ static int check_lxc(const struct create_values *values, struct nvl_error *err)
     return 0;
 }
 
+static int choose_its_gpu(const void *ctx, const struct nvl_host *host, struct nvl_grant *grant,
+                          struct nvl_error *err)
+{
+    return nvl_choose_gpu(ctx, host, grant, err);
+}
+
 static int read_request(const struct nvl_context *ctx, const char *template,
                         const struct create_values *values, struct nvl_create_request *request,
                         struct nvl_error *err)
@@ -151,7 +157,9 @@ static int read_request(const struct nvl_context *ctx, const char *template,
                                            .gateway = values->gateway,
                                            .ostype = values->ostype,
                                            .entrypoint = values->entrypoint,
-                                           .gpus = &values->gpus};
+                                           .gpus = &values->gpus,
+                                           .choose_gpu = values->yes ? NULL : choose_its_gpu,
+                                           .asker = ctx};
     r = request->is_lxc ? check_lxc(values, err) : 0;
     if (r == 0)
         r = read_numbers(values, request, err);
