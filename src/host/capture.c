@@ -12,6 +12,7 @@
 #include "host/ldcache.h"
 #include "host/tree.h"
 #include "host/userspace.h"
+#include "host/xid.h"
 
 #define COPY_MAX   (1u << 20) /* a larger file is left out: none of those that matter is larger */
 #define TREE_DEPTH 6          /* capabilities/gpu0/mig/gi1/ci0/access */
@@ -142,6 +143,21 @@ static int copy_proc_gpus(const struct capture *c)
     return r;
 }
 
+/* The errors that the driver reported, as a log; without the programs that the lines name. */
+static int write_xids(const struct capture *c)
+{
+    nvl_auto(nvl_xids_clear) struct nvl_xids xids = {0};
+    nvl_auto(nvl_buf_clear) struct nvl_buf log = {0};
+
+    if (nvl_xids_read(c->root, &xids) < 0 || xids.count == 0)
+        return 0;
+    for (size_t i = 0; i < xids.count; i++)
+        for (unsigned n = 0; n < xids.items[i].count && log.len < COPY_MAX; n++)
+            nvl_buf_addf(&log, "NVRM: Xid (PCI:%.*s): %u, \n", (int)strcspn(xids.items[i].pci, "."),
+                         xids.items[i].pci, xids.items[i].number);
+    return nvl_tree_file(c->dirfd, NVL_KERNEL_LOG, log.data, log.len, c->err);
+}
+
 static int write_drm(const struct capture *c, const char *pci, const char *kind, int number)
 {
     nvl_autofree char *path = nvl_xasprintf(DEVICES "/%s/drm/%s%d", pci, kind, number);
@@ -205,6 +221,8 @@ static int copy_gpus(const struct capture *c)
 
     if (r == 0)
         r = copy_proc_gpus(c);
+    if (r == 0)
+        r = write_xids(c);
     if (r == 0)
         r = nvl_tree_directory(c->dirfd, DEVICES, c->err);
     for (size_t i = 0; r == 0 && i < gpus.count; i++)

@@ -105,12 +105,16 @@ round_trip() {
     echo 0x030200 > "$host/sys/bus/pci/devices/0000:01:00.4/class"
     ln -s ../0000:01:00.0 "$host/sys/bus/pci/devices/0000:01:00.4/physfn"
     head -c 64 /dev/zero | tr '\0' '\377' > "$host/$gpu/config"
+    mkdir -p "$host/var/log"
+    printf '[1.0] audit: secret\nNVRM: Xid (PCI:0000:01:00): %s, pid=1, name=secret\n' 31 79 31 > "$host/var/log/dmesg"
     run -0 "$NVLXC" --root "$host" capture "$BATS_TEST_TMPDIR/taken.tar"
     again=$(mktemp -d "$BATS_TEST_TMPDIR/again.XXXXXX")
     tar -xf "$BATS_TEST_TMPDIR/taken.tar" -C "$again" --strip-components=1
     run ! grep -r secret "$again"
     [ "$(cat "$again/etc/pve/qemu-server/104.conf")" = $'hostpci0: 0000:01:00\nonboot: 1' ]
     [ "$("$NVLXC" --root "$again" gpus --json | jq -c '[.gpus[] | [.state, .virtual_functions]]')" = '[["lost",1]]' ]
+    [ "$(grep -c 'Xid (PCI:0000:01:00): 31, ' "$again/var/log/dmesg")" = 2 ]
+    [ "$(wc -l < "$again/var/log/dmesg")" = 3 ]
 }
 
 @test "capture: .tgz and .gz are compressed, others are not" {

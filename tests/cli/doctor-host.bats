@@ -286,6 +286,47 @@ vfio_by() {
     speaks
 }
 
+# log LINE…: the kernel's log, with something around it.
+log() {
+    mkdir -p "$HOST/var/log"
+    { echo '<6>[    0.000000] Linux version 6.12'; printf '%s\n' "$@"; echo '<6>[ 9999.000000] end'; } > "$HOST/var/log/dmesg"
+}
+
+@test "gpu-xid: what the driver reported of the GPU, the worst first" {
+    log '<4>[  201.5] NVRM: Xid (PCI:0000:01:00): 31, pid=4711, name=python3, Ch 00000008, intr 10000000. MMU Fault'
+    speaks gpu-xid:note
+    has gpu-xid title "has reported Xid 31 (a program used GPU memory that it does not have)"
+    has gpu-xid evidence "[  201.5] NVRM: Xid (PCI:0000:01:00): 31, pid=4711"
+    log '<4>[  1.5] NVRM: Xid (PCI:0000:01:00): 31, pid=4711, name=python3' \
+        "<4>[  2.5] NVRM: Xid (PCI:0000:01:00): 119, pid=77, name=ollama, Timeout after 6s of waiting for RPC response from GPU0 GSP!" \
+        "<4>[  8.5] NVRM: Xid (PCI:0000:01:00): 119, pid=78, name=ollama, Timeout after 6s of waiting for RPC response from GPU0 GSP!"
+    speaks gpu-xid:warning
+    has gpu-xid title "has reported Xid 119 (the GPU's firmware (GSP) does not answer) since the boot"
+    has gpu-xid evidence "NVRM: Xid (PCI:0000:01:00): 31" "2 times, at last: [  8.5] NVRM"
+    has gpu-xid fix "reboot" "nvlxc host --drivers"
+    # older drivers' form, a MIG device's, a number without a name
+    log 'NVRM: Xid (0000:01:00): 48, An uncorrectable double bit error'
+    speaks gpu-xid:warning
+    has gpu-xid fix "nvidia-smi -q -d ECC,PAGE_RETIREMENT,ROW_REMAPPER"
+    log '[ 3.1] NVRM: Xid (PCI:0000:01:00 GPU-I:05): 999, pid=1'
+    speaks gpu-xid:note
+    has gpu-xid title "has reported Xid 999 since the boot"
+    # another GPU's, half of one, nobody's
+    log 'NVRM: Xid (PCI:0000:99:00): 79, pid=1' 'NVRM: Xid (PCI:0000:01:00): ' 'NVRM: Xid (PCI:0000:01:00' 'NVRM: Xid (): 79, x' \
+        'NVRM: Xid (PCI:0000:01:00): 79'
+    speaks
+    # terminals obey no program's name
+    log $'NVRM: Xid (PCI:0000:01:00): 13, pid=1, name=\e]0;x\a'
+    speaks gpu-xid:note
+    [[ $(nvlxc doctor || true) != *$'\e]'* ]]
+    # the GPU that is lost is one finding
+    log "NVRM: Xid (PCI:0000:01:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus."
+    speaks gpu-xid:warning
+    has gpu-xid fix "journalctl -k" "reboot"
+    head -c 256 /dev/zero | tr '\0' '\377' > "$HOST/$GPU/config"
+    speaks gpu-lost:error
+}
+
 @test "gpu-silent: used since the boot, and no UUID" {
     grant # by its UUID, to root/web, which does not run
     sed -i 's/^GPU UUID:.*/GPU UUID: \t GPU-????????-????-????-????-????????????/' \

@@ -80,10 +80,21 @@ EOF
     run ! grep 'memory_bytes .* container=box' <<< "$output"
 }
 
+@test "the driver's errors, by their numbers, also of a GPU that is no longer there" {
+    mkdir -p "$host/var/log"
+    printf 'NVRM: Xid (PCI:0000:%s): %s, pid=1, name=x\n' 01:00 31 01:00 79 01:00 31 99:00 79 > "$host/var/log/dmesg"
+    run -0 "$NVLXC" --root "$host" metrics
+    diff <(grep '^nvlxc_gpu_xid' <<< "$output") - <<EOF
+nvlxc_gpu_xid_messages{gpu="0",uuid="$uuid",pci="0000:01:00.0",xid="31"} 2
+nvlxc_gpu_xid_messages{gpu="0",uuid="$uuid",pci="0000:01:00.0",xid="79"} 1
+nvlxc_gpu_xid_messages{pci="0000:99:00.0",xid="79"} 1
+EOF
+}
+
 @test "what the driver reports of a GPU: in base units" {
     nvml "$uuid" '' "${V3[@]}" -DREADINGS
     run -0 metrics
-    diff <(grep '^nvlxc_gpu_' <<< "$output" | grep -v _info) - <<EOF
+    diff <(grep '^nvlxc_gpu_' <<< "$output" | grep -v '_info\|_xid') - <<EOF
 nvlxc_gpu_clock_hertz 1695000000 clock=sm gpu=0 uuid=$uuid
 nvlxc_gpu_clock_hertz 8001000000 clock=memory gpu=0 uuid=$uuid
 nvlxc_gpu_decoder_utilization_ratio 0 gpu=0 uuid=$uuid
@@ -107,10 +118,10 @@ EOF
     run ! grep '^nvlxc_gpu_\(decoder\|power_limit\|throttle\|ecc\)' <<< "$output"
     nvml "$uuid" '' "${V3[@]}" -DREADINGS -DWILD
     run -0 metrics
-    [ "$(grep '^nvlxc_gpu_' <<< "$output" | grep -v _info)" = "" ]
+    [ "$(grep '^nvlxc_gpu_' <<< "$output" | grep -v '_info\|_xid')" = "" ]
     nvml "$uuid" '' "${V3[@]}"
     run -0 metrics
-    [ "$(grep '^nvlxc_gpu_' <<< "$output" | grep -v _info)" = "" ]
+    [ "$(grep '^nvlxc_gpu_' <<< "$output" | grep -v '_info\|_xid')" = "" ]
     [[ $output == *"nvlxc_nvml_up 1"* ]]
 }
 

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "container/gpu_programs.h"
 #include "host/nvml_readings.h"
+#include "host/xid.h"
 #include "base/output_file.h"
 
 /* One container on one GPU or MIG device. Names are printable here, so they need not be as distinct as
@@ -300,6 +301,30 @@ static void add_readings(struct nvl_buf *out, const struct metrics *m)
     }
 }
 
+/* A gauge: the kernel's log forgets its oldest lines. Nothing if this caller may not read it. */
+static void add_xids(struct nvl_buf *out, const struct metrics *m, const struct nvl_root *root)
+{
+    nvl_auto(nvl_xids_clear) struct nvl_xids xids = {0};
+    const struct nvl_gpus *gpus = &m->diagnosis.facts.host.gpus;
+
+    add_family(out, "nvlxc_gpu_xid_messages",
+               "The driver's error reports in the kernel's log, by Xid number.");
+    if (nvl_xids_read(root, &xids) < 0)
+        return;
+    for (size_t i = 0; i < xids.count; i++) {
+        const struct nvl_xid *xid = &xids.items[i];
+        nvl_autofree char *number = nvl_xasprintf("%u", xid->number), *index = NULL;
+        const char *uuid = NULL;
+        for (size_t k = 0; k < gpus->count; k++)
+            if (strcmp(gpus->items[k].pci, xid->pci) == 0 && gpus->items[k].index >= 0) {
+                index = nvl_xasprintf("%d", gpus->items[k].index);
+                uuid = gpus->items[k].uuid;
+            }
+        const struct label labels[] = {{"gpu", index}, {"uuid", uuid}, {"pci", xid->pci}, {"xid", number}};
+        add_sample(out, "nvlxc_gpu_xid_messages", labels, NVL_LENGTH(labels), xid->count);
+    }
+}
+
 static bool is_alike(const struct nvl_finding *a, const struct nvl_finding *b)
 {
     return a->check == b->check && a->severity == b->severity && is_same_label(a->container, b->container);
@@ -365,6 +390,7 @@ static int run_metrics(struct nvl_context *ctx, const struct nvl_strv *arguments
     add_grants(&text, &m);
     add_programs(&text, &m);
     add_readings(&text, &m);
+    add_xids(&text, &m, &ctx->root);
     add_findings(&text, &m.diagnosis);
     if (path != NULL) /* rewritten even if the text is the same: its age shows whether metrics still runs */
         return nvl_output_write(&ctx->root, path, text.data, NULL, err);

@@ -2,6 +2,7 @@
 #include "doctor/families.h"
 #include "doctor/host/shared.h"
 #include "host/gpu_reason.h"
+#include "host/xid.h"
 #include "driver/replace.h"
 
 #define PCI_FOLDER "/sys/bus/pci/devices"
@@ -209,6 +210,99 @@ static void check_gpu_excluded(const struct nvl_check *check, const struct nvl_h
     say_state(check, facts, NVL_GPU_IS_EXCLUDED, severity_of_absence(facts), findings);
 }
 
+/* What a kind of Xid means, and what to do. A program's own fault is no fault of the host. */
+static const struct xid_advice {
+    enum nvl_severity severity;
+    const char *cause, *fix;
+} xid_advice[] = {
+    [NVL_XID_BUS] = {NVL_SEVERITY_WARNING,
+                     "the connection to the GPU failed: power, heat, a slot or a riser, or the GPU itself",
+                     "journalctl -k -g 'NVRM|Xid|AER'\n"
+                     "reboot   # if it happens again: check power, cooling and the slot"},
+    [NVL_XID_MEMORY] = {NVL_SEVERITY_WARNING,
+                        "GPU memory had errors. A damaged part is replaced by a spare one at the next reset; "
+                        "if there are ever more of them, the card is about to fail",
+                        "nvidia-smi -q -d ECC,PAGE_RETIREMENT,ROW_REMAPPER\nreboot   # resets the GPU"},
+    [NVL_XID_FIRMWARE] =
+        {NVL_SEVERITY_WARNING,
+         "a processor inside the GPU stopped, or the firmware that the driver loads into it. "
+         "Programs that use the GPU hang or fail until it is reset",
+         "reboot   # resets the GPU\n"
+         "nvlxc host --drivers   # other versions, if it happens again"},
+    [NVL_XID_PROGRAM] = {NVL_SEVERITY_NOTE,
+                         "mostly a program's own fault, and the GPU goes on. If many programs are affected, "
+                         "their CUDA version, an overclocked GPU or its memory may be the reason",
+                         NULL},
+    [NVL_XID_OTHER] = {NVL_SEVERITY_NOTE, "NVIDIA's list of Xid errors says what the number means", NULL},
+};
+
+/* The kind of a GPU's Xids that matters most. */
+static enum nvl_xid_kind worst_kind(const struct nvl_xids *xids, const char *pci)
+{
+    static const enum nvl_xid_kind kinds[] = {NVL_XID_BUS, NVL_XID_FIRMWARE, NVL_XID_MEMORY, NVL_XID_PROGRAM};
+
+    for (size_t k = 0; k < NVL_LENGTH(kinds); k++)
+        for (size_t i = 0; i < xids->count; i++) {
+            const char *meaning;
+            if (strcmp(xids->items[i].pci, pci) == 0 &&
+                nvl_xid_kind(xids->items[i].number, &meaning) == kinds[k])
+                return kinds[k];
+        }
+    return NVL_XID_OTHER;
+}
+
+/* "Xid 79 (the GPU has fallen off the bus), Xid 45 (…)", of one kind or, for NVL_XID_OTHER, what is unknown.
+ */
+static char *xids_text(const struct nvl_xids *xids, const char *pci, enum nvl_xid_kind kind)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv texts = {0};
+
+    for (size_t i = 0; i < xids->count; i++) {
+        const struct nvl_xid *xid = &xids->items[i];
+        const char *meaning;
+        if (strcmp(xid->pci, pci) == 0 && nvl_xid_kind(xid->number, &meaning) == kind)
+            nvl_strv_pushf(&texts, meaning != NULL ? "Xid %u (%s)" : "Xid %u", xid->number, meaning);
+    }
+    return nvl_strv_join(&texts, ", ");
+}
+
+static void say_xids(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                     const struct nvl_xids *xids, const struct nvl_gpu *gpu, struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    enum nvl_xid_kind kind = worst_kind(xids, gpu->pci);
+    const struct xid_advice *advice = &xid_advice[kind];
+    nvl_autofree char *numbers = xids_text(xids, gpu->pci, kind);
+    nvl_autofree char *what = nvl_xasprintf("has reported %s since the boot", numbers);
+
+    for (size_t i = 0; i < xids->count; i++) {
+        const struct nvl_xid *xid = &xids->items[i];
+        if (strcmp(xid->pci, gpu->pci) == 0 && xid->count > 1)
+            nvl_strv_pushf(&evidence, "%u times, at last: %s", xid->count, xid->last);
+        else if (strcmp(xid->pci, gpu->pci) == 0)
+            nvl_strv_push(&evidence, xid->last);
+    }
+    if (evidence.count == 0)
+        return;
+    struct nvl_finding *f = add_gpu_finding(findings, check, advice->severity, facts, gpu, what);
+    nvl_finding_evidence_lines(f, &evidence);
+    nvl_finding_cause(f, "%s", advice->cause);
+    if (advice->fix != NULL)
+        nvl_finding_fix(f, "%s", advice->fix);
+}
+
+/* A log that cannot be read is no finding: only root may, and a captured host mostly lacks it. */
+static void check_gpu_xid(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                          struct nvl_findings *findings)
+{
+    nvl_auto(nvl_xids_clear) struct nvl_xids xids = {0};
+
+    if (nvl_xids_read(facts->root, &xids) < 0)
+        return;
+    for (size_t i = 0; i < facts->host.gpus.count; i++)
+        say_xids(check, facts, &xids, &facts->host.gpus.items[i], findings);
+}
+
 const struct nvl_check nvl_gpu_checks[] = {
     {"gpu-absent", "Is there an NVIDIA GPU?", 10, 0, NULL, NVL_OF_HOST(check_gpu_absent)},
     {"gpu-nouveau", "Does nouveau leave the GPUs alone?", 20, 0, NULL, NVL_OF_HOST(check_gpu_nouveau)},
@@ -229,5 +323,7 @@ const struct nvl_check nvl_gpu_checks[] = {
      NVL_OF_HOST(check_gpu_excluded)},
     {"gpu-virtual-machine", "Are the containers' GPUs free of claims by virtual machines?", 110, 0, NULL,
      NVL_OF_HOST(check_machine_claims)},
+    {"gpu-xid", "Has the driver reported no error of a GPU (Xid)?", 120, 0, "gpu-lost gpu-silent",
+     NVL_OF_HOST(check_gpu_xid)},
     {0},
 };
