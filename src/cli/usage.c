@@ -11,7 +11,8 @@
 
 struct nvl_table *nvl_program_table_new(void)
 {
-    static const char *const columns[] = {"CONTAINER", "GPU", "PID", "KIND", "MEMORY", "PROGRAM", NULL};
+    static const char *const columns[] = {"CONTAINER", "GPU",    "PID",     "KIND",
+                                          "USE",       "MEMORY", "PROGRAM", NULL};
 
     return nvl_table_new(columns);
 }
@@ -32,8 +33,9 @@ void nvl_program_row(struct nvl_table *table, const struct nvl_gpu_program *row)
     nvl_autofree char *gpu = describe_gpu(row), *pid = nvl_xasprintf("%d", (int)process->pid);
     nvl_autofree char *memory =
         process->memory >= 0 ? nvl_xasprintf("%lld MiB", (long long)(process->memory >> 20)) : NULL;
-    const char *const cells[] = {row->container, gpu,      pid, process->graphics ? "graphics" : "compute",
-                                 memory,         row->name};
+    nvl_autofree char *use = process->use >= 0 ? nvl_xasprintf("%d %%", process->use) : NULL;
+    const char *const cells[] = {
+        row->container, gpu, pid, process->graphics ? "graphics" : "compute", use, memory, row->name};
 
     nvl_table_row(table, cells);
 }
@@ -46,10 +48,11 @@ json_t *nvl_program_json(const struct nvl_gpu_program *row)
                                   : json_pack("{s:n,s:i,s:o}", "uuid", "gi", (int)process->gi, "ci",
                                               nvl_json_unsigned(process->ci));
 
-    return json_pack("{s:o,s:o,s:o,s:i,s:s,s:o,s:o}", "container", nvl_json_string(row->container), "gpu",
+    return json_pack("{s:o,s:o,s:o,s:i,s:s,s:o,s:o,s:o}", "container", nvl_json_string(row->container), "gpu",
                      gpu, "mig_device", mig, "pid", (int)process->pid, "kind",
-                     process->graphics ? "graphics" : "compute", "memory_bytes",
-                     nvl_json_unsigned(process->memory), "program", nvl_json_string(row->name));
+                     process->graphics ? "graphics" : "compute", "gpu_percent",
+                     nvl_json_unsigned(process->use), "memory_bytes", nvl_json_unsigned(process->memory),
+                     "program", nvl_json_string(row->name));
 }
 
 static int by_pid(const void *a, const void *b)

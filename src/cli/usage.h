@@ -9,7 +9,7 @@
 
 struct nvl_table *nvl_program_table_new(void);
 void nvl_program_row(struct nvl_table *table, const struct nvl_gpu_program *row);
-/* {"container", "gpu", "mig_device", "pid", "kind", "memory_bytes", "program"} */
+/* {"container", "gpu", "mig_device", "pid", "kind", "gpu_percent", "memory_bytes", "program"} */
 json_t *nvl_program_json(const struct nvl_gpu_program *row);
 
 /* The GPUs and the programs of one moment. */

@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <time.h>
 
 #include "base/paths.h"
 #include "base/printable.h"
@@ -181,11 +182,19 @@ int nvl_nvml_find_mig(const char *library, const char *uuid, char gpu_uuid[NVL_U
 #define SPARE       16         /* processes that may start between two questions */
 #define NO_MEMORY   UINT64_MAX /* NVML_VALUE_NOT_AVAILABLE */
 #define NO_INSTANCE UINT32_MAX
+#define USE_SECONDS 5 /* a program's use is that of its last sample in this time */
 
 struct info {
     unsigned pid;
     unsigned long long memory; /* bytes */
     unsigned gi, ci;
+};
+
+/* nvmlProcessUtilizationSample_t */
+struct use_sample {
+    unsigned pid;
+    unsigned long long time; /* in µs since 1970 */
+    unsigned sm, memory, encoder, decoder;
 };
 
 typedef int list_fn(nvl_nvml_device, unsigned *, struct info *);
@@ -195,7 +204,8 @@ struct functions {
     int (*count)(unsigned *);
     int (*device)(unsigned, nvl_nvml_device *);
     int (*uuid)(nvl_nvml_device, char *, unsigned);
-    list_fn *list[2]; /* compute, graphics */
+    list_fn *list[2];                                                                  /* compute, graphics */
+    int (*uses)(nvl_nvml_device, struct use_sample *, unsigned *, unsigned long long); /* NULL: not there */
 };
 
 /* The newest that this version has. */
@@ -219,6 +229,8 @@ static bool find_list_functions(const struct nvl_nvml *nvml, struct functions *f
     f->uuid = (int (*)(nvl_nvml_device, char *, unsigned))find_function(nvml, "nvmlDeviceGetUUID");
     f->list[0] = find_list(nvml, "Compute");
     f->list[1] = find_list(nvml, "Graphics");
+    f->uses = (int (*)(nvl_nvml_device, struct use_sample *, unsigned *, unsigned long long))find_function(
+        nvml, "nvmlDeviceGetProcessUtilization");
     return f->count != NULL && f->device != NULL && f->uuid != NULL && f->list[0] != NULL &&
            f->list[1] != NULL;
 }
@@ -253,8 +265,49 @@ static void take_process(struct nvl_gpu_processes *p, const char *uuid, const st
         .pid = (pid_t)info->pid,
         .graphics = graphics,
         .memory = info->memory == NO_MEMORY ? -1 : (int64_t)info->memory,
+        .use = -1,
     };
     nvl_copy(process->uuid, sizeof process->uuid, uuid, strlen(uuid));
+}
+
+/* Asks until the buffer is large enough. NOT_FOUND if nothing computed. */
+static int list_uses(const struct functions *f, nvl_nvml_device device, struct use_sample **samples,
+                     unsigned *count)
+{
+    struct timespec now;
+    unsigned room = 0;
+    int result;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    unsigned long long since = (unsigned long long)(now.tv_sec - USE_SECONDS) * 1000000;
+    do {
+        room = room * 2 + SPARE;
+        *samples = nvl_xrealloc(*samples, room, sizeof **samples);
+        *count = room;
+        result = f->uses(device, *samples, count, since);
+    } while (result == NVL_NVML_INSUFFICIENT_SIZE && room < 1u << 20);
+    if (*count > room || result != NVL_NVML_SUCCESS)
+        *count = 0;
+    return result;
+}
+
+/* Sets the use of a device's processes: who is in no sample did nothing. */
+static void take_uses(const struct functions *f, nvl_nvml_device device, struct nvl_gpu_process *processes,
+                      size_t n_processes)
+{
+    nvl_autofree struct use_sample *samples = NULL;
+    unsigned count;
+
+    int result = f->uses != NULL && n_processes > 0 ? list_uses(f, device, &samples, &count) : -1;
+    if (result != NVL_NVML_SUCCESS && result != NVL_NVML_NOT_FOUND)
+        return;
+    for (size_t i = 0; i < n_processes; i++) {
+        const struct use_sample *last = NULL;
+        for (unsigned s = 0; s < count; s++)
+            if ((pid_t)samples[s].pid == processes[i].pid && (last == NULL || samples[s].time >= last->time))
+                last = &samples[s];
+        processes[i].use = last == NULL ? 0 : last->sm <= 100 ? (int)last->sm : -1;
+    }
 }
 
 static int read_device(const struct functions *f, unsigned index, struct nvl_gpu_processes *p,
@@ -264,6 +317,7 @@ static int read_device(const struct functions *f, unsigned index, struct nvl_gpu
     nvl_nvml_device device;
     char uuid[96] = "";
     unsigned count;
+    size_t before = p->count;
 
     int result = f->device(index, &device);
     if (result == NVL_NVML_SUCCESS)
@@ -277,6 +331,8 @@ static int read_device(const struct functions *f, unsigned index, struct nvl_gpu
         for (unsigned i = 0; result == NVL_NVML_SUCCESS && i < count; i++)
             take_process(p, uuid, &infos[i], graphics);
     }
+    if (result == NVL_NVML_SUCCESS && p->count > before)
+        take_uses(f, device, p->items + before, p->count - before);
     return result;
 }
 

@@ -19,6 +19,7 @@ struct nvl_gpu_process {
     pid_t pid;               /* of the host */
     bool graphics;           /* false: compute, including MPS */
     int64_t memory;          /* bytes of the GPU's; -1 if the driver does not report it */
+    int use; /* percent of the last seconds in which it computed; -1 if the driver does not report it */
 };
 struct nvl_gpu_processes {
     struct nvl_gpu_process *items; /* by GPU, in NVML's order */

@@ -64,6 +64,7 @@ nvlxc_container_gpu_memory_bytes 8388608 container=box gpu=0 uuid=$uuid
 nvlxc_container_gpu_programs 0 container=web gpu=0 uuid=$uuid
 nvlxc_container_gpu_programs 1 gpu=0 uuid=$uuid
 nvlxc_container_gpu_programs 2 container=box gpu=0 uuid=$uuid
+nvlxc_container_gpu_utilization_ratio 0 container=web gpu=0 uuid=$uuid
 nvlxc_container_gpus_missing 0 container=box
 nvlxc_container_gpus_missing 0 container=web
 nvlxc_driver_info 1 flavour=proprietary version=550.163.01
@@ -78,6 +79,16 @@ EOF
     [[ $output == *"nvlxc_container_gpu_programs 2 container=box"* ]]
     [[ $output == *"nvlxc_container_gpu_memory_bytes 0 container=web"* ]]
     run ! grep 'memory_bytes .* container=box' <<< "$output"
+}
+
+@test "how busy a container's programs are: one that computes and draws counts once" {
+    program 100 /lxc.payload.box/init.scope blender
+    nvml "$uuid" '{100, 6ull << 20, -1, -1}, {101, 2ull << 20, -1, -1},' "${V3[@]}" -DREADINGS
+    sed -i 's/{77,/{100,/' "$BATS_TEST_TMPDIR/ml.c"
+    cc -shared -fPIC "${V3[@]}" -DREADINGS -o "$host"/var/lib/nvlxc/driver/*/lib64/libnvidia-ml.so.1 "$BATS_TEST_TMPDIR/ml.c"
+    run -0 metrics
+    [ "$(grep gpu_utilization_ratio <<< "$output" | grep container)" = "nvlxc_container_gpu_utilization_ratio 0 container=web gpu=0 uuid=$uuid
+nvlxc_container_gpu_utilization_ratio 0.42 container=box gpu=0 uuid=$uuid" ]
 }
 
 @test "the driver's errors, by their numbers, also of a GPU that is no longer there" {

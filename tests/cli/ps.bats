@@ -25,14 +25,14 @@ ALL='{100, 6000ull << 20, -1, -1}, {101, -1, -1, -1}, {102, 1ull << 20, -1, -1},
 @test "ps: each program with its container, GPU and memory" {
     nvml "$uuid" "$ALL" "${V3[@]}"
     run -0 on_machine "$host" "$NVLXC" ps
-    [ "$output" = "CONTAINER GPU PID KIND     MEMORY   PROGRAM
-220       0   100 compute  6000 MiB ollama
-box       0   101 compute  -        python3
-alice/web 0   102 compute  1 MiB    ffmpeg
--         0   103 compute  2 MiB    ev?[31mil
-root/web  0   104 compute  3 MiB    vllm
--         0   999 compute  4 MiB    -
--         0   77  graphics 5 MiB    Xorg" ]
+    [ "$output" = "CONTAINER GPU PID KIND     USE MEMORY   PROGRAM
+220       0   100 compute  -   6000 MiB ollama
+box       0   101 compute  -   -        python3
+alice/web 0   102 compute  -   1 MiB    ffmpeg
+-         0   103 compute  -   2 MiB    ev?[31mil
+root/web  0   104 compute  -   3 MiB    vllm
+-         0   999 compute  -   4 MiB    -
+-         0   77  graphics -   5 MiB    Xorg" ]
 }
 
 @test "ps CT: that container's alone; none is said" {
@@ -51,7 +51,7 @@ root/web  0   104 compute  3 MiB    vllm
     run -0 on_machine "$host" "$NVLXC" --json ps
     is_json ps <<< "$output"
     [ "$(jq -c '.processes[0] | .gpu |= {index, uuid}' <<< "$output")" = \
-        "{\"container\":\"220\",\"gpu\":{\"index\":0,\"uuid\":\"$uuid\"},\"mig_device\":{\"uuid\":null,\"gi\":2,\"ci\":1},\"pid\":100,\"kind\":\"compute\",\"memory_bytes\":null,\"program\":\"ollama\"}" ]
+        "{\"container\":\"220\",\"gpu\":{\"index\":0,\"uuid\":\"$uuid\"},\"mig_device\":{\"uuid\":null,\"gi\":2,\"ci\":1},\"pid\":100,\"kind\":\"compute\",\"gpu_percent\":null,\"memory_bytes\":null,\"program\":\"ollama\"}" ]
     [ "$(jq -c '.processes[1] | [.container, .mig_device, .memory_bytes, .program]' <<< "$output")" = '[null,null,8,null]' ]
     run -0 on_machine "$host" "$NVLXC" ps
     [[ $output == *"0 MIG 2/1"* ]]

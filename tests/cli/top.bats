@@ -47,11 +47,11 @@ fits() {
     [ "$output" = "GPU MODEL                MEMORY         USE  ENC   DEC POWER   TEMP
 0   RTX A5500 Laptop GPU 6000/16384 MiB 37 % 100 % 0 % 25/80 W 45 C
 
-CONTAINER GPU PID KIND     MEMORY   PROGRAM
-220       0   100 compute  6000 MiB ollama
--         0   77  graphics 5 MiB    Xorg
--         0   90  compute  1 MiB    ev?[31mil
-box       0   101 compute  -        python3" ]
+CONTAINER GPU PID KIND     USE  MEMORY   PROGRAM
+220       0   100 compute  42 % 6000 MiB ollama
+-         0   77  graphics 0 %  5 MiB    Xorg
+-         0   90  compute  0 %  1 MiB    ev?[31mil
+box       0   101 compute  0 %  -        python3" ]
     # no terminal: the same
     [ "$(top)" = "$output" ]
     run -0 top --quiet

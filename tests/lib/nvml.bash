@@ -79,6 +79,25 @@ int nvmlDeviceGetPowerUsage(void *d, unsigned *mw)
     *mw = SAY(25043, -1u);
     return 0;
 }
+#include <sys/time.h>
+struct use_sample { unsigned pid; unsigned long long time; unsigned use[4]; };
+/* in pairs of samples: of process 100 an old and a new one, of another one nothing */
+int nvmlDeviceGetProcessUtilization(void *d, struct use_sample *s, unsigned *n, unsigned long long since)
+{
+    struct timeval now;
+    gettimeofday(&now, 0);
+    (void)d;
+    if (LACKS || since < (now.tv_sec - 3600) * 1000000ull)
+        return 3;
+    if (*n < 20) {
+        *n = 20;
+        return 7;
+    }
+    *n = 2;
+    for (unsigned i = 0; i < 2; i++)
+        s[i].pid = 100, s[i].time = now.tv_sec * 1000000ull - (i == 0 ? 0 : 1000000), s[i].use[0] = SAY(i == 0 ? 42 : 7, 101);
+    return 0;
+}
 int nvmlDeviceGetEnforcedPowerLimit(void *d, unsigned *mw) { (void)d; *mw = SAY(80000, -1u); return LACKS; }
 int nvmlDeviceGetTemperature(void *d, int sensor, unsigned *t) { (void)d; *t = SAY(45, -4u); return sensor ? 2 : 0; }
 int nvmlDeviceGetClockInfo(void *d, int c, unsigned *mhz) { (void)d; *mhz = SAY(c == 1 ? 1695 : 8001, -1u); return c == 1 || c == 2 ? 0 : 2; }

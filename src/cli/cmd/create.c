@@ -77,7 +77,7 @@ static int read_size(const char *option, const char *text, char unit, long *valu
         return -EINVAL;
     }
     *value = (long)(number << (10 * steps));
-    if (*value > 1l << 30)
+    if (*value > 1L << 30)
         return nvl_error_usage(err, "%s: '%.40s' is too much", option, text);
     return 0;
 }

@@ -21,7 +21,8 @@ struct use {
     int gi, ci;                /* -1 for the whole GPU */
     bool is_granted;
     bool hides_memory; /* the driver does not say how much memory one of its programs has */
-    int64_t memory, n_programs;
+    bool hides_use;    /* the same of the time in which it computes */
+    int64_t memory, n_programs, percent;
 };
 
 struct metrics {
@@ -74,9 +75,23 @@ static void add_granted(struct metrics *m, const struct nvl_holder *holder)
     }
 }
 
-static void add_program(struct metrics *m, struct nvl_gpu_program *program)
+/* A process that computes and draws is listed twice, with the same use. */
+static bool is_listed_before(const struct nvl_gpu_programs *programs, size_t i)
 {
+    const struct nvl_gpu_process *process = programs->items[i].process;
+
+    for (size_t k = 0; k < i; k++)
+        if (programs->items[k].process->pid == process->pid &&
+            strcmp(programs->items[k].process->uuid, process->uuid) == 0)
+            return true;
+    return false;
+}
+
+static void add_program(struct metrics *m, size_t i)
+{
+    struct nvl_gpu_program *program = &m->programs.items[i];
     const struct nvl_gpu_process *process = program->process;
+    bool is_first = !is_listed_before(&m->programs, i);
     if (program->container != NULL)
         nvl_make_printable(program->container);
     const struct use like = {.container = program->container,
@@ -89,6 +104,8 @@ static void add_program(struct metrics *m, struct nvl_gpu_program *program)
     use->n_programs++;
     use->hides_memory |= process->memory < 0;
     use->memory += process->memory >= 0 ? process->memory : 0;
+    use->hides_use |= process->use < 0;
+    use->percent += process->use >= 0 && is_first ? process->use : 0;
 }
 
 /* The text that Prometheus reads: families of samples, each with a name, a sentence on what it counts, and
@@ -147,7 +164,8 @@ static void add_sample(struct nvl_buf *out, const char *name, const struct label
     add_decimal(out, name, labels, n_labels, value, 0);
 }
 
-static void add_use_sample(struct nvl_buf *out, const char *name, const struct use *use, int64_t value)
+static void add_use_sample(struct nvl_buf *out, const char *name, const struct use *use, int64_t value,
+                           unsigned decimals)
 {
     nvl_autofree char *gpu =
         use->gpu != NULL && use->gpu->index >= 0 ? nvl_xasprintf("%d", use->gpu->index) : NULL;
@@ -156,7 +174,7 @@ static void add_use_sample(struct nvl_buf *out, const char *name, const struct u
     const struct label labels[] = {
         {"container", use->container}, {"gpu", gpu}, {"uuid", use->uuid}, {"gi", gi}, {"ci", ci}};
 
-    add_sample(out, name, labels, NVL_LENGTH(labels), value);
+    add_decimal(out, name, labels, NVL_LENGTH(labels), value, decimals);
 }
 
 static void add_host(struct nvl_buf *out, const struct nvl_host *host)
@@ -194,7 +212,7 @@ static void add_grants(struct nvl_buf *out, const struct metrics *m)
     add_family(out, "nvlxc_container_gpu_granted", "GPUs and MIG devices granted to a container.");
     for (size_t i = 0; i < m->n_uses; i++)
         if (m->uses[i].is_granted)
-            add_use_sample(out, "nvlxc_container_gpu_granted", &m->uses[i], 1);
+            add_use_sample(out, "nvlxc_container_gpu_granted", &m->uses[i], 1, 0);
     add_family(out, "nvlxc_container_gpus_missing",
                "Number of GPUs and MIG devices that a container's config names and this host lacks.");
     for (size_t i = 0; i < m->diagnosis.warnings.count; i++)
@@ -219,12 +237,18 @@ static void add_programs(struct nvl_buf *out, const struct metrics *m)
     add_family(out, "nvlxc_container_gpu_programs",
                "Programs that use a GPU, by container; the host's own have no container label.");
     for (size_t i = 0; i < m->n_uses && m->has_programs; i++)
-        add_use_sample(out, "nvlxc_container_gpu_programs", &m->uses[i], m->uses[i].n_programs);
+        add_use_sample(out, "nvlxc_container_gpu_programs", &m->uses[i], m->uses[i].n_programs, 0);
     add_family(out, "nvlxc_container_gpu_memory_bytes",
                "GPU memory of these programs; absent if the driver does not report it.");
     for (size_t i = 0; i < m->n_uses && m->has_programs; i++)
         if (!m->uses[i].hides_memory)
-            add_use_sample(out, "nvlxc_container_gpu_memory_bytes", &m->uses[i], m->uses[i].memory);
+            add_use_sample(out, "nvlxc_container_gpu_memory_bytes", &m->uses[i], m->uses[i].memory, 0);
+    add_family(out, "nvlxc_container_gpu_utilization_ratio",
+               "Share of the last seconds in which these programs computed; absent if the driver does not "
+               "report it.");
+    for (size_t i = 0; i < m->n_uses && m->has_programs; i++)
+        if (!m->uses[i].hides_use)
+            add_use_sample(out, "nvlxc_container_gpu_utilization_ratio", &m->uses[i], m->uses[i].percent, 2);
 }
 
 /* What the driver reports of a GPU, in base units. Those of one family follow each other. */
@@ -364,7 +388,7 @@ static void gather_uses(struct metrics *m)
     for (size_t i = 0; i < m->diagnosis.n_holders; i++)
         add_granted(m, &m->diagnosis.holders[i]);
     for (size_t i = 0; i < m->programs.count; i++)
-        add_program(m, &m->programs.items[i]);
+        add_program(m, i);
 }
 
 static int run_metrics(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,

@@ -215,12 +215,14 @@ static void leave_picture(struct live *l)
     show_text(l);
 }
 
-static void take_keys(struct live *l)
+/* Ctrl-C empties the terminal's input: it then wakes who waits for a key, before the signal is there. */
+static void take_keys(struct live *l, short events)
 {
     char keys[32];
     ssize_t n = read(STDIN_FILENO, keys, sizeof keys);
 
-    l->is_over |= n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+    l->is_over |= n < 0 && errno != EAGAIN && errno != EINTR;
+    l->is_over |= n == 0 && (events & (POLLHUP | POLLERR | POLLNVAL)) != 0;
     for (ssize_t i = 0; i < n; i++) {
         l->is_over |= keys[i] == 'q';
         if (keys[i] != 'm' && keys[i] != 'p')
@@ -262,7 +264,7 @@ static int take_turn(struct live *l, struct nvl_error *err)
     if (fds[0].revents != 0)
         take_live_signal(l);
     if (fds[2].revents != 0)
-        take_keys(l);
+        take_keys(l, fds[2].revents);
     if (fds[1].revents != 0 && !l->is_over)
         take_picture(l);
     else if (l->from >= 0 && top_now_ms() >= l->deadline)
