@@ -5,9 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -21,30 +19,6 @@
 /* Proxmox's own limit: PVE/LXC/Config.pm locks this file for 10 s at most. */
 #define LOCK_DIR     "/run/lock/lxc"
 #define LOCK_SECONDS 10
-
-static int64_t monotonic_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* Polls: only a signal could interrupt a blocking flock. */
-static int lock_descriptor(int fd)
-{
-    const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
-    int64_t end = monotonic_ms() + LOCK_SECONDS * 1000;
-
-    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return -errno;
-        if (monotonic_ms() >= end)
-            return -ETIMEDOUT;
-        nanosleep(&pause, NULL);
-    }
-    return 0;
-}
 
 /* Tells a user without permission that root has it. */
 static int lacks_permission(struct nvl_error *err, int code)
@@ -67,7 +41,7 @@ static int lock_pve(const struct nvl_root *root, const struct nvl_container *c, 
         fd = nvl_root_openat(root, path, flags);
     if (fd < 0)
         return lacks_permission(err, nvl_error_errno(err, fd, "cannot open the lock file %s", path));
-    int r = lock_descriptor(fd);
+    int r = nvl_lock_wait(fd, LOCK_SECONDS * 1000);
     if (r == -ETIMEDOUT) {
         nvl_autofree char *holder = nvl_lock_holder_text(fd);
         nvl_error_set(err, r, "%s has held the lock %s for more than %d s; nothing was written", holder, path,
@@ -83,7 +57,7 @@ static int lock_pve(const struct nvl_root *root, const struct nvl_container *c, 
 
 static int lock_folder(int folder, const struct nvl_container *c, struct nvl_error *err)
 {
-    int r = lock_descriptor(folder);
+    int r = nvl_lock_wait(folder, LOCK_SECONDS * 1000);
 
     if (r == -ETIMEDOUT) {
         nvl_autofree char *holder = nvl_lock_holder_text(folder);

@@ -1,10 +1,13 @@
-/* Reads /proc/locks. Source: proc_locks(5). */
+/* Waits for locks, and reads /proc/locks. Source: proc_locks(5). */
 #include "base/locks.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -12,6 +15,30 @@
 #include "base/text.h"
 
 #define LOCKS_MAX (4u << 20)
+
+static int64_t monotonic_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Polls: only a signal could interrupt a blocking flock. */
+int nvl_lock_wait(int fd, unsigned wait_ms)
+{
+    const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+    int64_t end = monotonic_ms() + wait_ms;
+
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return -errno;
+        if (monotonic_ms() >= end)
+            return -ETIMEDOUT;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
 
 static char *read_small_file(const char *path)
 {

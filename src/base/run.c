@@ -236,7 +236,7 @@ static int end_run(const struct nvl_run *run, pid_t child, int pidfd, bool is_en
 {
     struct pollfd p = {pidfd, POLLIN, 0};
 
-    if (run->seconds > 0)
+    if (run->seconds > 0 && (!is_ended || !run->spares_rest))
         kill(-child, SIGKILL);
     if (!is_ended)
         kill(child, SIGKILL);

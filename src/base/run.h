@@ -32,7 +32,8 @@ struct nvl_run {
     /* 0: no limit. With a limit the child has its own session, without a terminal, and its whole process
      * group ends with it, in time or not, and with nvlxc. One that no signal ends is left behind. */
     unsigned seconds;
-    bool is_helper; /* limits its memory, processor time and files, too: it works on what others wrote */
+    bool spares_rest; /* with a limit: what a child that ended in time has started goes on without it */
+    bool is_helper;   /* limits its memory, processor time and files, too: it works on what others wrote */
 };
 
 struct nvl_run_result {

@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/folder.h"
@@ -14,26 +12,20 @@
 #include "base/paths.h"
 #include "host/driver_version.h"
 
-#define LOCK_POLL_MS 100
-#define KEPT_SEARCH  "/var/lib/nvlxc/search"
+#define KEPT_SEARCH "/var/lib/nvlxc/search"
 
 static int take_store_lock(int fd, unsigned wait_ms, struct nvl_error *err)
 {
-    const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000L};
+    int r = nvl_lock_wait(fd, wait_ms);
 
-    for (unsigned waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_POLL_MS) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return nvl_error_errno(err, -errno, "cannot lock %s", NVL_BUNDLE_DIR);
-        if (waited >= wait_ms) {
-            nvl_autofree char *holder = nvl_lock_holder_text(fd);
-            nvl_error_set(err, -EAGAIN, "%s is writing in %s (waited %u s for its lock)", holder,
-                          NVL_BUNDLE_DIR, wait_ms / 1000);
-            nvl_error_hint(err, "run it again when that one has finished");
-            return -EAGAIN;
-        }
-        nanosleep(&pause, NULL);
+    if (r == -ETIMEDOUT) {
+        nvl_autofree char *holder = nvl_lock_holder_text(fd);
+        nvl_error_set(err, -EAGAIN, "%s is writing in %s (waited %u s for its lock)", holder, NVL_BUNDLE_DIR,
+                      wait_ms / 1000);
+        nvl_error_hint(err, "run it again when that one has finished");
+        return -EAGAIN;
     }
-    return 0;
+    return r < 0 ? nvl_error_errno(err, r, "cannot lock %s", NVL_BUNDLE_DIR) : 0;
 }
 
 /* ".550.163.01.tmp.4711" */

@@ -7,6 +7,8 @@
 #include "base/fix.h"
 #include "base/printable.h"
 #include "doctor/check.h"
+#include "doctor/notify.h"
+#include "doctor/told.h"
 #include "grant/grant.h"
 #include "host/driver_version.h"
 #include "host/gpu_state.h"
@@ -192,6 +194,19 @@ json_t *nvl_json_findings(const struct nvl_findings *findings)
                             nvl_json_string(f->cause), "fix", nvl_json_fix(f->fix)));
     }
     return list;
+}
+
+json_t *nvl_json_news(const struct nvl_news *news)
+{
+    json_t *gone = json_array();
+
+    for (size_t i = 0; i < news->gone.count; i++) {
+        const struct nvl_told *told = &news->gone.items[i];
+        json_array_append_new(gone, json_pack("{s:s,s:o,s:o}", "id", told->check->id, "container",
+                                              nvl_json_string(told->container), "title",
+                                              nvl_json_text(told->title)));
+    }
+    return json_pack("{s:o,s:o}", "new", nvl_json_findings(&news->came), "gone", gone);
 }
 
 json_t *nvl_json_replaced(const struct nvl_strv *lines, const struct nvl_strv *instead)

@@ -13,6 +13,7 @@ struct nvl_gpu;
 struct nvl_gpus;
 struct nvl_grant;
 struct nvl_mig;
+struct nvl_news;
 struct nvl_node;
 
 /* The number of the format. A key may join it; what changes or takes away one is another format. */
@@ -55,5 +56,7 @@ json_t *nvl_json_driver(const struct nvl_driver_version *driver);
 json_t *nvl_json_fix(const char *fix);
 /* [{"id", "severity", "container", "stops_start", "title", "evidence", "cause", "fix"}] */
 json_t *nvl_json_findings(const struct nvl_findings *findings);
+/* {"new", "gone"}: findings; {"id", "container", "title"} of each that has gone. */
+json_t *nvl_json_news(const struct nvl_news *news);
 /* [{"line", "instead"}]: lines that --replace takes, and what takes their place. */
 json_t *nvl_json_replaced(const struct nvl_strv *lines, const struct nvl_strv *instead);

@@ -5,6 +5,9 @@
 #include "doctor/families.h"
 #include "doctor/host/shared.h"
 
+/* More than a container's config. */
+#define DEEPER (NVL_NEEDS_DEPTH | NVL_NEEDS_ROOTFS | NVL_NEEDS_RUNNING)
+
 /* The driver is installed, not loaded, and has no module on disk for this kernel. */
 static bool lacks_module(const struct nvl_host_facts *facts)
 {
@@ -40,6 +43,9 @@ static bool host_has(const struct nvl_host_facts *facts, enum nvl_needs need)
         return has_nvidia(facts);
     case NVL_NEEDS_GRANTS:
         return has_grants(facts);
+    case NVL_SEES_DEEP:
+    case NVL_OF_GUESTS:
+        return true;
     default:
         return false;
     }
@@ -82,6 +88,19 @@ static bool are_met(unsigned needs, const struct nvl_host_facts *host,
     return true;
 }
 
+/* Adds what the checks of `wanted` need and do not have. `container` is NULL for the host. */
+static void add_unmet(unsigned wanted, const struct nvl_host_facts *host,
+                      const struct nvl_container_facts *container, struct nvl_findings *findings)
+{
+    unsigned unmet = 0;
+
+    for (unsigned need = 1; need <= wanted; need <<= 1)
+        if ((wanted & need) != 0 && !are_met(need, host, container))
+            unmet |= need;
+    if (unmet != 0)
+        nvl_findings_unanswered(findings, NULL, unmet, container != NULL ? container->name : NULL);
+}
+
 void nvl_check_host(const struct nvl_host_facts *facts, struct nvl_findings *findings, size_t *asked)
 {
     for (const struct nvl_check_family *family = nvl_check_families; family->name != NULL; family++) {
@@ -94,13 +113,13 @@ void nvl_check_host(const struct nvl_host_facts *facts, struct nvl_findings *fin
             (*asked)++;
         }
     }
+    add_unmet(NVL_NEEDS_TO_ANSWER & ~DEEPER, facts, NULL, findings);
 }
 
 /* If only the config was read, checks that need more are neither run nor counted. */
 static bool is_within_depth(const struct nvl_check *check, const struct nvl_container_facts *facts)
 {
-    return facts->depth == NVL_DEPTH_ALL ||
-           (check->needs & (NVL_NEEDS_DEPTH | NVL_NEEDS_ROOTFS | NVL_NEEDS_RUNNING)) == 0;
+    return facts->depth == NVL_DEPTH_ALL || (check->needs & DEEPER) == 0;
 }
 
 /* Those whose row has one of the bits of `flags`; 0: all. */
@@ -124,6 +143,13 @@ void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_fin
                          size_t *asked)
 {
     check_container(facts, 0, findings, asked);
+    if (!facts->host->host.driver
+             .loaded) /* its nodes, numbers and versions are what most checks compare with */
+        nvl_findings_unanswered(findings, NULL, 0, facts->name);
+    else if (facts->depth == NVL_DEPTH_ALL)
+        add_unmet(NVL_NEEDS_TO_ANSWER, facts->host, facts, findings);
+    else /* it should have no GPU any more, so the rest is not asked */
+        add_unmet(NVL_NEEDS_TO_ANSWER & ~DEEPER, facts->host, facts, findings);
 }
 
 void nvl_check_start(const struct nvl_container_facts *facts, struct nvl_findings *findings)

@@ -38,6 +38,16 @@ static void keep_holder(struct nvl_diagnosis *d, struct nvl_container_facts *c)
     c->resolved = (struct nvl_resolved){0};
 }
 
+/* What could not be read was taken for absent. */
+static void note_unread(const struct nvl_container_facts *c, struct nvl_findings *findings)
+{
+    if (c->incomplete.code < 0)
+        nvl_findings_unanswered(findings, NULL, 0, c->name);
+    else if (nvl_root_trouble(&c->rootfs, NULL) < 0)
+        nvl_findings_unanswered(findings, NULL, NVL_NEEDS_ROOTFS | NVL_NEEDS_RUNNING | NVL_NEEDS_DEPTH,
+                                c->name);
+}
+
 /* Takes the container over. */
 static int diagnose_container(struct nvl_diagnosis *d, struct nvl_container *container, enum nvl_depth depth,
                               struct nvl_error *err)
@@ -50,11 +60,23 @@ static int diagnose_container(struct nvl_diagnosis *d, struct nvl_container *con
     if (r < 0)
         return r;
     nvl_check_container(&c, &d->findings, &d->asked);
+    note_unread(&c, &d->findings);
     if (c.has_grant)
         keep_holder(d, &c);
     if (depth == NVL_DEPTH_ALL || d->findings.count > before)
         describe_container(d, &c);
     return 0;
+}
+
+/* Whether each config of a guest could be read. */
+static bool are_guests_known(const struct nvl_diagnosis *d)
+{
+    for (size_t i = 0; i < d->findings.n_unanswered; i++) {
+        const struct nvl_unanswered *u = &d->findings.unanswered[i];
+        if (u->container != NULL && u->check == NULL && u->needs == 0)
+            return false;
+    }
+    return !d->facts.is_cluster_gone && d->facts.containers.unread.count == 0;
 }
 
 /* An unreadable config does not stop the checks of the others. Containers that have nothing to do with GPUs
@@ -67,9 +89,14 @@ static void diagnose_all(struct nvl_diagnosis *d)
         const struct nvl_suspect *s = &d->facts.suspects[i];
         struct nvl_error err = {0};
         struct nvl_container *c = nvl_container_at(&d->facts.containers, s->index);
-        if (diagnose_container(d, c, s->is_user ? NVL_DEPTH_ALL : NVL_DEPTH_CONFIG, &err) < 0)
+        nvl_autofree char *name = nvl_container_full_name(&d->facts.containers, c);
+        if (diagnose_container(d, c, s->is_user ? NVL_DEPTH_ALL : NVL_DEPTH_CONFIG, &err) < 0) {
             nvl_strv_push(&d->warnings, err.message);
+            nvl_findings_unanswered(&d->findings, NULL, 0, name);
+        }
     }
+    if (!are_guests_known(d))
+        nvl_findings_unanswered(&d->findings, NULL, NVL_OF_GUESTS, NULL);
 }
 
 int nvl_diagnose(const struct nvl_root *root, const char *container, enum nvl_facts_how how, bool deep,

@@ -163,7 +163,8 @@ int nvl_host_facts_read(struct nvl_host_facts *f, const struct nvl_root *root, e
         r = read_support(f, err);
     if (r == 0)
         r = nvl_containers_find(root, false, &f->containers, err);
-    if (r == -ENOTCONN) /* cluster-gone says so */
+    f->is_cluster_gone = r == -ENOTCONN; /* cluster-gone says so */
+    if (f->is_cluster_gone)
         r = 0;
     if (r < 0) {
         nvl_host_facts_clear(f);
@@ -222,6 +223,7 @@ static void read_rootfs(struct nvl_container_facts *f)
     else if (f->rootfs_code < 0)
         f->rootfs_code = nvl_container_open_rootfs(root, f->container, &f->effective, &f->idmap, &f->rootfs,
                                                    &f->rootfs_why);
+    nvl_root_watch(&f->rootfs, geteuid() == 0);
 }
 
 /* What follows from the config. */

@@ -54,6 +54,7 @@ struct nvl_host_facts {
     char *user_of_silent;           /* a container that was started with a GPU whose UUID is still unknown */
     bool has_nvidia_modprobe;       /* the program that makes nodes */
     struct nvl_containers containers; /* of this node; none if its cluster file system is gone */
+    bool is_cluster_gone;             /* then the containers are not known */
     struct nvl_node *nodes;           /* those that the host should have, each inspected */
     size_t n_nodes;
     struct nvl_gpu_user *users; /* of GPUs, among the containers */
@@ -86,7 +87,7 @@ struct nvl_container_facts {
     pid_t init;                  /* the host's pid of its init; 0 if it is not running or was not found */
     struct nvl_error init_error; /* why it was not found */
     struct nvl_root rootfs; /* /proc/INIT/root of a running one (which shows its mounts), else its directory;
-                               fd -1 if inaccessible */
+                               fd -1 if inaccessible. It remembers trouble */
     int rootfs_code;        /* then -ETIMEDOUT if it does not answer, -EPERM if its user only claims it */
     char *rootfs_why;       /* why it is inaccessible */
 };

@@ -109,11 +109,53 @@ static void finding_clear(struct nvl_finding *f)
     subjects_clear(&f->explains);
 }
 
+char *nvl_finding_headline(const struct nvl_finding *f)
+{
+    const char *severity = nvl_severity_name(f->severity);
+
+    return f->container != NULL ? nvl_xasprintf("%s, container %s: %s", severity, f->container, f->title)
+                                : nvl_xasprintf("%s: %s", severity, f->title);
+}
+
+void nvl_findings_unanswered(struct nvl_findings *findings, const struct nvl_check *check, unsigned needs,
+                             const char *container)
+{
+    *NVL_APPEND(findings->unanswered, findings->n_unanswered) = (struct nvl_unanswered){
+        .check = check,
+        .needs = needs,
+        .container = container != NULL ? nvl_make_printable(nvl_xstrdup(container)) : NULL,
+    };
+}
+
+static bool is_same_place(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+bool nvl_findings_answer(const struct nvl_findings *findings, const struct nvl_check *check,
+                         const char *container)
+{
+    for (size_t i = 0; i < findings->n_unanswered; i++) {
+        const struct nvl_unanswered *u = &findings->unanswered[i];
+        bool is_meant =
+            u->check != NULL ? u->check == check : u->needs == 0 || (u->needs & check->needs) != 0;
+        if (is_meant && is_same_place(u->container, container))
+            return false;
+    }
+    return true;
+}
+
 void nvl_findings_clear(struct nvl_findings *findings)
 {
     for (size_t i = 0; i < findings->count; i++)
         finding_clear(&findings->items[i]);
+    for (size_t i = 0; i < findings->n_folded; i++)
+        finding_clear(&findings->folded[i]);
+    for (size_t i = 0; i < findings->n_unanswered; i++)
+        free(findings->unanswered[i].container);
     free(findings->items);
+    free(findings->folded);
+    free(findings->unanswered);
     *findings = (struct nvl_findings){0};
 }
 
@@ -184,7 +226,7 @@ static void fold(struct nvl_findings *findings)
         leave_out[i] = is_folded(findings, &findings->items[i]);
     for (size_t i = 0; i < findings->count; i++) {
         if (leave_out[i])
-            finding_clear(&findings->items[i]);
+            *NVL_APPEND(findings->folded, findings->n_folded) = findings->items[i];
         else
             findings->items[kept++] = findings->items[i];
     }

@@ -54,9 +54,20 @@ struct nvl_finding {
     struct nvl_subjects explains; /* what it is the cause of, besides what it is about */
 };
 
+/* A question that got no answer this time: that nothing was found does not mean that nothing is wrong. */
+struct nvl_unanswered {
+    const struct nvl_check *check; /* NULL: each check with one of `needs`, or, if that is 0, each */
+    unsigned needs;                /* from enum nvl_needs */
+    char *container;               /* its unambiguous name; NULL for the host */
+};
+
 struct nvl_findings {
     struct nvl_finding *items;
     size_t count;
+    struct nvl_finding *folded; /* what nvl_findings_finish left out, since others explain it */
+    size_t n_folded;
+    struct nvl_unanswered *unanswered;
+    size_t n_unanswered;
 };
 
 /* Adds one; texts are copied and made printable, and may be NULL if the struct says so. The container's name
@@ -75,6 +86,15 @@ void nvl_finding_fix_lines(struct nvl_finding *f, const struct nvl_strv *lines);
 void nvl_finding_about(struct nvl_finding *f, enum nvl_subject_kind kind, const char *name);
 void nvl_finding_explains(struct nvl_finding *f, enum nvl_subject_kind kind, const char *name);
 void nvl_finding_about_each(struct nvl_finding *f, enum nvl_subject_kind kind, const struct nvl_strv *names);
+/* "error, container 220: TITLE"; the caller frees. */
+char *nvl_finding_headline(const struct nvl_finding *f);
+/* Says that a check could not be answered, or, with `check` NULL, those of `needs`, as in the struct. The
+ * name is copied. */
+void nvl_findings_unanswered(struct nvl_findings *findings, const struct nvl_check *check, unsigned needs,
+                             const char *container);
+/* Whether nobody said so of that check. */
+bool nvl_findings_answer(const struct nvl_findings *findings, const struct nvl_check *check,
+                         const char *container);
 void nvl_findings_clear(struct nvl_findings *findings);
 
 /* Folds, then sorts: errors first, the host before its containers, table order.

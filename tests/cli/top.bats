@@ -154,3 +154,14 @@ box       0   101 compute  0 %  -        python3" ]
     [ "${lines[-1]}" = "restored 0" ]
     wait
 }
+
+@test "ps --watch is the same, of all containers" {
+    nvml "$uuid" "$PROGRAMS" "${V3[@]}" -DREADINGS
+    [ "$(on_machine "$host" "$NVLXC" ps --watch)" = "$(top)" ]
+    [ "$(on_machine "$host" "$NVLXC" --json ps --watch)" = "$(on_machine "$host" "$NVLXC" --json top)" ]
+    run -0 "$NVL_SOURCE/tests/lib/at-terminal" 80 'see:nvlxc top, every 2 s' see:python3 see:python3 keys:q -- "$BASH" -c \
+        "$(declare -f on_machine); on_machine '$host' '$NVLXC' ps --watch"
+    [[ ${lines[-1]} == "restored 0" ]]
+    run -2 on_machine "$host" "$NVLXC" ps --watch 220
+    says "ps: --watch shows all programs, so it takes no container ('220')"
+}

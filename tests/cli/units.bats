@@ -47,7 +47,56 @@ values() {
         read -ra words <<<"$line"
         run -0 "$NVL_BUILD/src/cli/nvlxc" --root "$NVL_SOURCE/tests/hosts/no-gpu" "${words[@]:1}" --dry-run
         [ -z "$output" ]
-    done < <(sed -n 's|^ExecStart=/usr/bin/nvlxc|nvlxc|p' "$DATA"/*.service)
+    done < <(sed -n 's|^ExecStart=/usr/bin/nvlxc|nvlxc|p' "$DATA"/nvlxc-{boot,driver}.service)
+}
+
+@test "the timers: some minutes after boot, then again and again; nothing enables them" {
+    [ "$(values nvlxc-doctor.timer OnBootSec)" = 5min ]
+    [ "$(values nvlxc-doctor.timer OnUnitActiveSec)" = 15min ]
+    [ "$(values nvlxc-doctor.timer RandomizedDelaySec)" = 1min ]
+    [ "$(values nvlxc-metrics.timer OnUnitActiveSec)" = 1min ]
+    local unit
+    for unit in doctor metrics; do
+        [ "$(values nvlxc-$unit.timer WantedBy)" = timers.target ]
+        run ! grep -q '^\[Install\]' "$DATA/nvlxc-$unit.service"
+        # each starts the service of its name
+        run ! grep -q '^Unit=' "$DATA/nvlxc-$unit.timer"
+    done
+    # another unit that wants them would start them all the same
+    run ! grep -lE '^(Wants|Requires|Also|BindsTo|Upholds)=' "$DATA"/*.service "$DATA"/*.timer "$DATA"/*.path
+    grep -q 'dh_installsystemd --no-enable \$(timers)' "$NVL_SOURCE/debian/rules"
+    [ "$(sed -n 's/^timers := //p' "$NVL_SOURCE/debian/rules")" = "$(cd "$DATA" && echo *.timer)" ]
+}
+
+@test "what is found goes to the journal, as one word for the shell; mail is a line away" {
+    local notify=() line
+    [ "$(sed -n 's/^ExecStart=//p' "$DATA/nvlxc-doctor.service")" = '/usr/bin/nvlxc --quiet doctor --notify ${NVLXC_NOTIFY}' ]
+    [ "$(sed -n 's/^Environment=//p' "$DATA/nvlxc-doctor.service")" = '"NVLXC_NOTIFY=systemd-cat -t nvlxc -p warning"' ]
+    # the lines for mail, as a shell reads what is in the quotes
+    mapfile -t notify < <(sed -n "s/^#   Environment='NVLXC_NOTIFY=\(.*\)'$/\1/p" "$DATA/nvlxc-doctor.service")
+    [ "${#notify[@]}" = 2 ]
+    mkdir "$BATS_TEST_TMPDIR/bin"
+    for line in mail sendmail; do
+        printf '#!/bin/sh\nprintf "%%s|" "${0##*/}" "$@"\ncat\n' >"$BATS_TEST_TMPDIR/bin/$line"
+        chmod 755 "$BATS_TEST_TMPDIR/bin/$line"
+    done
+    for line in "${notify[@]}"; do
+        echo body | NVLXC_SUBJECT='1 new $(touch x); "' PATH="$BATS_TEST_TMPDIR/bin:$PATH" sh -c "$line" >>"$BATS_TEST_TMPDIR/out"
+    done
+    diff "$BATS_TEST_TMPDIR/out" - <<'EOF'
+mail|-s|1 new $(touch x); "|root|body
+sendmail|-i|root|Subject: 1 new $(touch x); "
+
+body
+EOF
+}
+
+@test "metrics are written where node_exporter is installed, and nowhere else" {
+    local folder=/var/lib/prometheus/node-exporter
+    [ "$(values nvlxc-metrics.service ConditionPathIsDirectory)" = $folder ]
+    [ "$(sed -n 's/^ExecStart=//p' "$DATA/nvlxc-metrics.service")" = "/usr/bin/nvlxc --quiet metrics $folder/nvlxc.prom" ]
+    # the checks look for the driver below /lib/modules, and join a container's cgroup
+    run ! grep -E '^(ProtectKernelModules|ProtectControlGroups|RestrictNamespaces=yes|PrivateDevices)' "$DATA/nvlxc-metrics.service" "$DATA/nvlxc-doctor.service"
 }
 
 @test "systemd finds nothing wrong in them" {
@@ -56,11 +105,12 @@ values() {
     # the programs that they call, at their places
     mkdir -p "$root/usr/lib/systemd"
     cp -aL /usr/lib/systemd/system "$root/usr/lib/systemd/" 2>/dev/null || cp -a /usr/lib/systemd/system "$root/usr/lib/systemd/"
-    cp "$DATA"/*.service "$DATA"/*.path "$root/usr/lib/systemd/system/"
+    cp "$DATA"/*.service "$DATA"/*.path "$DATA"/*.timer "$root/usr/lib/systemd/system/"
     for program in /usr/bin/nvlxc /usr/libexec/nvlxc/hook; do
         install -D -m 755 /bin/true "$root$program"
     done
-    run -0 systemd-analyze verify --man=no --root="$root" nvlxc-boot.service nvlxc-driver.service nvlxc-driver.path
+    run -0 systemd-analyze verify --man=no --root="$root" nvlxc-boot.service nvlxc-driver.service nvlxc-driver.path \
+        nvlxc-doctor.service nvlxc-doctor.timer nvlxc-metrics.service nvlxc-metrics.timer
     [[ $output != *nvlxc* ]] || { echo "$output"; false; }
 }
 
@@ -74,9 +124,13 @@ values() {
 @test "a unit can do little more than its work: systemd's measure is under 4 of 10" {
     command -v systemd-analyze >/dev/null || skip "there is no systemd here"
     local unit
-    for unit in nvlxc-boot nvlxc-driver; do
+    for unit in nvlxc-boot nvlxc-driver nvlxc-metrics; do
         run -0 systemd-analyze security --no-pager --offline=true --threshold=39 "$DATA/$unit.service"
     done
+    # the one that runs the administrator's command is closed as far as a mail program lets it be
+    run -0 systemd-analyze security --no-pager --offline=true --threshold=86 "$DATA/nvlxc-doctor.service"
+    run ! grep -E '^(NoNewPrivileges|ProtectHome|SystemCallFilter|CapabilityBoundingSet|RestrictAddressFamilies|IPAddress|RestrictSUIDSGID|PrivateUsers)' \
+        "$DATA/nvlxc-doctor.service"
     sed '/^CapabilityBoundingSet=/d' "$DATA/nvlxc-boot.service" >"$BATS_TEST_TMPDIR/nvlxc-boot.service"
     run ! systemd-analyze security --no-pager --offline=true --threshold=39 "$BATS_TEST_TMPDIR/nvlxc-boot.service"
 }

@@ -55,8 +55,8 @@ error_of() {
 
 # on_machine HOST PROGRAM ARGUMENT…: the program with the fixture as the machine itself, not by --root: the fixture is its
 # root, with what the program needs of the real machine mounted in it for as long as it runs. /proc has the fixture's files
-# and one real entry, the program's own, which a sanitizer asks for by its number, too; for leaks it would ask for those of
-# the program's children.
+# and two real entries: "self", which is each process's own, and the program's, for which a sanitizer asks by its number; for
+# leaks it would ask for those of the program's children.
 on_machine() {
     local loader libraries
     loader=$(realpath "$(ldd /bin/sh | sed -n 's|^[[:space:]]*\(/[^ ]*/ld[^ ]*\) .*|\1|p')")
@@ -64,8 +64,8 @@ on_machine() {
     # shellcheck disable=SC2016 # expanded inside
     ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 unshare --mount --propagation private -- bash -ec '
         host=$1 loader=$2 libraries=$3 program=$4
-        mkdir -p "$host/proc/self" "$host/proc/$$" "$host/real"
-        mount --bind /proc/$$ "$host/proc/self"
+        mkdir -p "$host/proc/$$" "$host/real"
+        ln -sfn /real/proc/self "$host/proc/self"
         mount --bind /proc/$$ "$host/proc/$$"
         mount --rbind / "$host/real"
         exec chroot "$host" "/real$loader" --library-path "/real$libraries:/real/usr$libraries" "/real$program" "${@:5}"

@@ -61,6 +61,12 @@ install_driver_package() {
     [ -x /usr/libexec/nvlxc/hook ]
     [ -e /etc/systemd/system/multi-user.target.wants/nvlxc-boot.service ]
     [ -e /etc/systemd/system/paths.target.wants/nvlxc-driver.path ]
+    # the timers are there for those who enable them
+    local timer
+    for timer in nvlxc-doctor.timer nvlxc-metrics.timer; do
+        grep -qx "/\(usr/\)\?lib/systemd/system/$timer" <(dpkg -L nvlxc)
+        [ -z "$(find /etc/systemd/system -name "$timer")" ]
+    done
     cmp /usr/share/nvlxc/kernels.json "$NVL_SOURCE/data/kernels.json"
     # nothing for developers, and no other program's files
     run -0 dpkg -L nvlxc
@@ -190,6 +196,9 @@ autopkgtest() {
     cp /var/lib/nvlxc/firmware/$OLD/gsp_ga10x.bin /lib/firmware/updates/nvidia/$OLD
     echo theirs >/lib/firmware/updates/other.bin
     printf 'program: 0.1.0 4711 1\nstate: 00\n' >/var/lib/nvlxc/search # of an earlier version
+    mkdir /var/lib/nvlxc/doctor
+    echo '{}' >/var/lib/nvlxc/doctor/findings.json
+    touch /var/lib/nvlxc/doctor/.lock
     run -0 dpkg -P nvlxc
     says 'these lines remain in /var/lib/lxc/ct/config' 'lxc.hook.pre-start' 'NVIDIA_VISIBLE_DEVICES'
     cmp /var/lib/lxc/ct/config /run/ct.attached

@@ -1,16 +1,21 @@
 /* nvlxc doctor: finds what is wrong with this host and its containers, why, and how to fix it. */
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/doctor_fix.h"
 #include "cli/progress.h"
 #include "doctor/families.h"
+#include "doctor/notify.h"
 #include "doctor/report.h"
 #include "base/fix.h"
+#include "base/paths.h"
 
 #define FINDING_INDENT "       "
 
 struct doctor_values {
+    const char *notify;
     bool report, deep, fix, yes;
 };
 
@@ -22,6 +27,8 @@ static const struct nvl_option doctor_options[] = {
     {"--fix", NULL, "carry out the fixes that are nvlxc's own; asks before each", NVL_OPTION_FLAG,
      offsetof(struct doctor_values, fix)},
     {"--yes", NULL, "with --fix: do not ask", NVL_OPTION_FLAG, offsetof(struct doctor_values, yes)},
+    {"--notify", "COMMAND", "tell COMMAND what has come and gone since the last run", NVL_OPTION_STRING,
+     offsetof(struct doctor_values, notify)},
     {0},
 };
 
@@ -64,15 +71,6 @@ static void say_fix(const struct nvl_context *ctx, const char *fix)
     }
 }
 
-/* "error, container 220: …"; the caller frees. */
-static char *headline(const struct nvl_finding *f)
-{
-    const char *severity = nvl_severity_name(f->severity);
-
-    return f->container != NULL ? nvl_xasprintf("%s, container %s: %s", severity, f->container, f->title)
-                                : nvl_xasprintf("%s: %s", severity, f->title);
-}
-
 static void say_headline(const struct nvl_context *ctx, size_t number, const struct nvl_finding *f)
 {
     static const enum nvl_style styles[] = {[NVL_SEVERITY_ERROR] = NVL_WRONG,
@@ -105,7 +103,7 @@ static void print_whole_finding(const struct nvl_context *ctx, size_t number, co
 static void print_titles(const struct nvl_findings *findings)
 {
     for (size_t i = 0; i < findings->count; i++) {
-        nvl_autofree char *line = headline(&findings->items[i]);
+        nvl_autofree char *line = nvl_finding_headline(&findings->items[i]);
         if (findings->items[i].severity != NVL_SEVERITY_NOTE)
             puts(line);
     }
@@ -176,6 +174,74 @@ static void print_diagnosis(const struct nvl_context *ctx, const struct nvl_diag
     print_questions(ctx, d);
 }
 
+static int check_notify(const struct nvl_context *ctx, const char *container,
+                        const struct doctor_values *values, struct nvl_error *err)
+{
+    if (!nvl_root_is_machine(&ctx->root))
+        return nvl_error_usage(err, "doctor: --notify tells what this machine's last run did not find, so it "
+                                    "does not take --root");
+    if (container != NULL)
+        return nvl_error_usage(
+            err, "doctor: --notify looks at the host and all containers, so it takes no container ('%s')",
+            container);
+    if (values->fix || values->report)
+        return nvl_error_usage(err, "doctor: --notify goes with neither --fix nor --report");
+    if (values->notify[0] == '\0')
+        return nvl_error_usage(err, "doctor: --notify needs a command for /bin/sh");
+    if (geteuid() == 0)
+        return 0;
+    nvl_error_host(err, -EPERM, "only root can run doctor --notify: it keeps what it has told in %s",
+                   NVL_DOCTOR_DIR);
+    nvl_error_hint(err, "run it as root");
+    return -EPERM;
+}
+
+static void say_last_run(const struct nvl_context *ctx, enum nvl_last_run last)
+{
+    if (last == NVL_LAST_MISSING)
+        nvl_say_fact(ctx, "", "no last run is known: all findings are new");
+    else if (last == NVL_LAST_DAMAGED)
+        nvl_warn("no last run is known, for the file of it in %s is damaged: all findings are new",
+                 NVL_DOCTOR_DIR);
+}
+
+static void say_news(const struct nvl_context *ctx, const struct nvl_news *news)
+{
+    nvl_autofree char *summary = nvl_news_summary(news);
+
+    say_last_run(ctx, news->last);
+    if (news->n_beyond > 0)
+        nvl_warn(
+            "%zu more findings are new and were not told, since %d are remembered at most; see them all: "
+            "nvlxc doctor",
+            news->n_beyond, NVL_TOLD_MAX);
+    if (news->n_silent > 0)
+        nvl_say_fact(ctx, "", "%zu earlier finding%s could not be looked for this time", news->n_silent,
+                     news->n_silent == 1 ? "" : "s");
+    if (summary[0] == '\0')
+        nvl_say_fact(ctx, "", "nothing has come or gone, so the command was not run");
+    else
+        nvl_say_fact(ctx, "", "the command was told: %s", summary);
+}
+
+static int run_notify(struct nvl_context *ctx, const char *container, const struct doctor_values *values,
+                      struct nvl_error *err)
+{
+    const struct nvl_notify order = {
+        .command = values->notify, .deep = values->deep, .spares_output = ctx->json};
+    nvl_auto(nvl_news_clear) struct nvl_news news = {0};
+
+    int r = check_notify(ctx, container, values, err);
+    if (r == 0)
+        r = nvl_notify(&ctx->root, &order, &news, err);
+    for (size_t i = 0; i < news.diagnosis.warnings.count; i++)
+        nvl_warn("%s", news.diagnosis.warnings.items[i]);
+    if (r < 0)
+        return r;
+    say_news(ctx, &news);
+    return ctx->json ? nvl_print_json(nvl_json_news(&news)) : NVL_EXIT_OK;
+}
+
 static int run_doctor(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
                       struct nvl_error *err)
 {
@@ -185,6 +251,8 @@ static int run_doctor(struct nvl_context *ctx, const struct nvl_strv *arguments,
 
     if (values->yes && !values->fix)
         return nvl_error_usage(err, "doctor: --yes goes with --fix");
+    if (values->notify != NULL)
+        return run_notify(ctx, container, values, err);
     int r = values->fix ? nvl_doctor_fix(ctx, container, values->deep, values->yes, err) : 0;
     if (r < 0)
         return r;
@@ -215,7 +283,7 @@ static const struct nvl_example doctor_examples[] = {
     {"doctor 101", "why CT 101 has no GPU, or will lose it"},
     {"doctor --deep", "compare each file of the driver bundles with its checksum"},
     {"doctor --report > report.md", "to post in a forum"},
-    {"--quiet doctor", "titles of errors and warnings only, for cron"},
+    {"doctor --notify /usr/local/sbin/tell-me", "run this program when something comes or goes"},
     {0},
 };
 
@@ -225,7 +293,7 @@ const struct nvl_command nvl_cmd_doctor = {
     .summary = "find what is wrong, why, and the command that fixes it",
     .details = "doctor always checks the host; with it the container CT, or all containers:\n"
                "their configs, and the root file systems of those that have a grant or NVIDIA\n"
-               "lines written by hand. Without --fix it changes nothing.\n"
+               "lines written by hand. Without --fix it mends nothing.\n"
                "\n"
                "A finding is an error (it keeps a container from its GPU, now or at its next\n"
                "start), a warning (it will, or it keeps some programs from the GPU) or a note\n"
@@ -237,7 +305,15 @@ const struct nvl_command nvl_cmd_doctor = {
                "packages, edits other programs' files, restarts a container or the host: these\n"
                "fixes stay yours.\n"
                "\n"
-               "Exit status: 0 no error and no warning was found, 1 otherwise.",
+               "--notify is for a timer (nvlxc-doctor.timer). It compares errors and warnings with\n"
+               "those of the last run, and only if some came or went runs COMMAND, by /bin/sh.\n"
+               "COMMAND reads from standard input what is new, with cause and fix, and what has\n"
+               "gone; its environment has the first line of that (NVLXC_SUBJECT) and the two\n"
+               "counts (NVLXC_NEW, NVLXC_GONE). If it fails, or takes over 60 seconds, the next\n"
+               "run tells the same again.\n"
+               "\n"
+               "Exit status: 0 no error and no warning was found, 1 otherwise. With --notify: 0 all\n"
+               "that was to be told was told, whatever was found; 1 otherwise.",
     .examples = doctor_examples,
     .max_arguments = 1,
     .argument_values = "@containers",

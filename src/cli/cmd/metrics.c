@@ -424,7 +424,7 @@ static int run_metrics(struct nvl_context *ctx, const struct nvl_strv *arguments
 
 static const struct nvl_example metrics_examples[] = {
     {"metrics", "the metrics of this moment"},
-    {"metrics /var/lib/prometheus/node-exporter/nvlxc.prom", "for node_exporter, from cron"},
+    {"metrics /var/lib/prometheus/node-exporter/nvlxc.prom", "for node_exporter, once"},
     {"metrics | grep ^nvlxc_findings", "what doctor finds, as numbers"},
     {0},
 };
@@ -435,10 +435,10 @@ const struct nvl_command nvl_cmd_metrics = {
     .group = NVL_GROUP_PROGRAMS,
     .summary = "print GPU use, grants and findings for Prometheus",
     .details = "It prints Prometheus' text format on standard output, or replaces FILE with it:\n"
-               "for the textfile collector of node_exporter, from a timer or from cron. Debian's\n"
-               "collector reads *.prom in /var/lib/prometheus/node-exporter. In /etc/cron.d:\n"
+               "for the textfile collector of node_exporter. Debian's collector reads *.prom in\n"
+               "/var/lib/prometheus/node-exporter; to have nvlxc.prom written there each minute:\n"
                "\n"
-               "    * * * * * root nvlxc metrics FILE\n"
+               "    systemctl enable --now nvlxc-metrics.timer\n"
                "\n"
                "A granted GPU is reported with 0 programs too. If NVML does not answer,\n"
                "nvlxc_nvml_up is 0; programs and the GPUs' readings are left out, as is each\n"

@@ -5,6 +5,18 @@
 #include "cli/usage.h"
 #include "container/target.h"
 
+struct ps_values {
+    bool watch;
+};
+
+static const struct nvl_option ps_options[] = {
+    {"--watch", NULL, "again and again, below each GPU's use: nvlxc top", NVL_OPTION_FLAG,
+     offsetof(struct ps_values, watch)},
+    {0},
+};
+
+extern const struct nvl_command nvl_cmd_top;
+
 struct ps {
     struct nvl_host host;
     struct nvl_containers containers;
@@ -37,14 +49,28 @@ static size_t list_programs(const struct nvl_gpu_programs *programs, const char 
     return n;
 }
 
+/* As `nvlxc top` without options. */
+static int watch_programs(struct nvl_context *ctx, const struct nvl_strv *arguments, struct nvl_error *err)
+{
+    const struct nvl_strv none = {0};
+    nvl_autofree void *values = nvl_xcalloc(1, nvl_cmd_top.values_size);
+
+    if (arguments->count > 0)
+        return nvl_error_usage(err, "ps: --watch shows all programs, so it takes no container ('%s')",
+                               arguments->items[0]);
+    return nvl_cmd_top.run(ctx, &none, values, err);
+}
+
 static int run_ps(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
                   struct nvl_error *err)
 {
     nvl_auto(ps_clear) struct ps p = {0};
     nvl_autofree char *wanted = NULL;
     nvl_autofree struct nvl_container *one = NULL;
+    const struct ps_values *values = data;
 
-    (void)data;
+    if (values->watch)
+        return watch_programs(ctx, arguments, err);
     int r = nvl_host_read(&p.host, &ctx->root, NVL_GPUS_PROC, err);
     if (r == 0)
         r = nvl_containers_find(&ctx->root, false, &p.containers, err);
@@ -75,6 +101,7 @@ static int run_ps(struct nvl_context *ctx, const struct nvl_strv *arguments, voi
 static const struct nvl_example ps_examples[] = {
     {"ps", "which programs use the GPUs, and whose they are"},
     {"ps 101", "those of CT 101: is Ollama's model on the GPU?"},
+    {"ps --watch", "again and again, with how busy the GPUs are: the same as top"},
     {"--json ps | jq", "the same for a script"},
     {0},
 };
@@ -91,5 +118,7 @@ const struct nvl_command nvl_cmd_ps = {
     .examples = ps_examples,
     .max_arguments = 1,
     .argument_values = "@containers",
+    .options = ps_options,
+    .values_size = sizeof(struct ps_values),
     .run = run_ps,
 };

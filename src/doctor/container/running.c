@@ -247,12 +247,14 @@ static struct probed probe_node(const struct nvl_container_facts *facts, const s
     return probed;
 }
 
-/* Each node that gives `wanted` when the container's root opens it. */
-static void find_probed(const struct nvl_container_facts *facts, enum probe wanted, const char *words,
+/* Each node that gives `wanted` when the container's root opens it. False if there is one that could not be
+ * tried. */
+static bool find_probed(const struct nvl_container_facts *facts, enum probe wanted, const char *words,
                         struct nvl_strv *evidence, struct nvl_strv *paths)
 {
     size_t count;
     nvl_autofree struct nvl_node *nodes = nvl_expected_nodes(facts, &count);
+    bool is_whole = true;
 
     for (size_t i = 0; i < count; i++) {
         const struct nvl_node *node = &nodes[i];
@@ -260,6 +262,7 @@ static void find_probed(const struct nvl_container_facts *facts, enum probe want
         if (node->major < 0 || node->kind == NVL_NODE_DRI)
             continue;
         struct probed probed = probe_node(facts, node);
+        is_whole = is_whole && probed.result != PROBE_UNKNOWN;
         if (probed.result != wanted)
             continue;
         nvl_strv_push(paths, node->path);
@@ -269,6 +272,7 @@ static void find_probed(const struct nvl_container_facts *facts, enum probe want
         else
             nvl_strv_pushf(evidence, "opening %s as the container's root: %s", node->path, words);
     }
+    return is_whole;
 }
 
 static void check_device_filtered(const struct nvl_check *check, const struct nvl_container_facts *facts,
@@ -276,7 +280,8 @@ static void check_device_filtered(const struct nvl_check *check, const struct nv
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
 
-    find_probed(facts, PROBE_FILTERED, "Operation not permitted (EPERM)", &evidence, &paths);
+    if (!find_probed(facts, PROBE_FILTERED, "Operation not permitted (EPERM)", &evidence, &paths))
+        nvl_findings_unanswered(findings, check, 0, facts->name);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "its device filter denies NVIDIA's devices");
     if (f == NULL)
@@ -308,7 +313,8 @@ static void check_device_denied(const struct nvl_check *check, const struct nvl_
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, paths = {0};
 
-    find_probed(facts, PROBE_DENIED, "Permission denied (EACCES)", &evidence, &paths);
+    if (!find_probed(facts, PROBE_DENIED, "Permission denied (EACCES)", &evidence, &paths))
+        nvl_findings_unanswered(findings, check, 0, facts->name);
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "the mode of NVIDIA's nodes keeps the container out");
     if (f == NULL)

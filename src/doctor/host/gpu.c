@@ -291,14 +291,14 @@ static void say_xids(const struct nvl_check *check, const struct nvl_host_facts 
         nvl_finding_fix(f, "%s", advice->fix);
 }
 
-/* A log that cannot be read is no finding: only root may, and a captured host mostly lacks it. */
+/* Only root may read the log, and a captured host mostly lacks it. */
 static void check_gpu_xid(const struct nvl_check *check, const struct nvl_host_facts *facts,
                           struct nvl_findings *findings)
 {
     nvl_auto(nvl_xids_clear) struct nvl_xids xids = {0};
 
     if (nvl_xids_read(facts->root, &xids) < 0)
-        return;
+        nvl_findings_unanswered(findings, check, 0, NULL);
     for (size_t i = 0; i < facts->host.gpus.count; i++)
         say_xids(check, facts, &xids, &facts->host.gpus.items[i], findings);
 }
@@ -312,7 +312,8 @@ const struct nvl_check nvl_gpu_checks[] = {
     {"gpu-other-driver", "Are the GPUs free of other drivers?", 50, 0, NULL,
      NVL_OF_HOST(check_gpu_other_driver)},
     {"gpu-lost", "Does every GPU answer on its bus?", 53, 0, NULL, NVL_OF_HOST(check_gpu_lost)},
-    {"gpu-silent", "Does every GPU that is used come up?", 56, 0, NULL, NVL_OF_HOST(check_gpu_silent)},
+    {"gpu-silent", "Does every GPU that is used come up?", 56, NVL_NEEDS_LOADED | NVL_OF_GUESTS, NULL,
+     NVL_OF_HOST(check_gpu_silent)},
     {"gpu-too-new", "Does the driver already know every GPU?", 60, 0, NULL, NVL_OF_HOST(check_gpu_too_new)},
     {"gpu-too-old", "Does the driver still know every GPU?", 70, 0, NULL, NVL_OF_HOST(check_gpu_too_old)},
     {"gpu-flavour", "Does the kernel module have the flavor that the GPUs need?", 80, 0, NULL,
@@ -321,8 +322,8 @@ const struct nvl_check nvl_gpu_checks[] = {
      "gpu-too-new gpu-too-old gpu-flavour", NVL_OF_HOST(check_gpu_refused)},
     {"gpu-excluded", "Do the driver's options exclude no GPU?", 100, 0, NULL,
      NVL_OF_HOST(check_gpu_excluded)},
-    {"gpu-virtual-machine", "Are the containers' GPUs free of claims by virtual machines?", 110, 0, NULL,
-     NVL_OF_HOST(check_machine_claims)},
+    {"gpu-virtual-machine", "Are the containers' GPUs free of claims by virtual machines?", 110,
+     NVL_NEEDS_LOADED | NVL_OF_GUESTS, NULL, NVL_OF_HOST(check_machine_claims)},
     {"gpu-xid", "Has the driver reported no error of a GPU (Xid)?", 120, 0, "gpu-lost gpu-silent",
      NVL_OF_HOST(check_gpu_xid)},
     {0},

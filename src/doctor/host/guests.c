@@ -218,7 +218,9 @@ static void check_quorum(const struct nvl_check *check, const struct nvl_host_fa
 {
     struct stat st;
 
-    if (!facts->system.is_proxmox ||
+    if (facts->is_cluster_gone)
+        nvl_findings_unanswered(findings, check, 0, NULL);
+    if (!facts->system.is_proxmox || facts->is_cluster_gone ||
         nvl_root_stat(facts->root, "/etc/pve/local", AT_SYMLINK_NOFOLLOW, &st) < 0 ||
         (st.st_mode & 0200) != 0)
         return;
@@ -265,13 +267,14 @@ static void check_host_cgroups(const struct nvl_check *check, const struct nvl_h
 }
 
 const struct nvl_check nvl_guest_checks[] = {
-    {"hook-missing", "Is the start hook installed?", 50, NVL_NEEDS_GRANTS, NULL, NVL_OF_HOST(check_hook)},
-    {"boot-nodes", "Will the nodes exist before containers start at boot?", 60, 0, NULL,
+    {"hook-missing", "Is the start hook installed?", 50, NVL_NEEDS_GRANTS | NVL_OF_GUESTS, NULL,
+     NVL_OF_HOST(check_hook)},
+    {"boot-nodes", "Will the nodes exist before containers start at boot?", 60, NVL_OF_GUESTS, NULL,
      NVL_OF_HOST(check_boot_nodes)},
     {"cluster-gone", "Is Proxmox's cluster file system mounted?", 65, 0, NULL, NVL_OF_HOST(check_cluster)},
     {"quorum-lost", "Does the cluster have quorum?", 70, 0, NULL, NVL_OF_HOST(check_quorum)},
-    {"exclusive-shared", "Does each --exclusive grant have its GPU alone?", 75, NVL_NEEDS_GRANTS, NULL,
-     NVL_OF_HOST(check_exclusive)},
+    {"exclusive-shared", "Does each --exclusive grant have its GPU alone?", 75,
+     NVL_NEEDS_GRANTS | NVL_OF_GUESTS, NULL, NVL_OF_HOST(check_exclusive)},
     {"cgroup-v1", "Is the host's device filter cgroup v2's?", 80, 0, NULL, NVL_OF_HOST(check_host_cgroups)},
     {0},
 };

@@ -97,8 +97,9 @@ static void check_mig_empty(const struct nvl_check *check, const struct nvl_host
 }
 
 const struct nvl_check nvl_service_checks[] = {
-    {"mig-empty", "Does each GPU in MIG mode have instances?", 60, 0, NULL, NVL_OF_HOST(check_mig_empty)},
-    {"fabric-manager", "Does the fabric manager run if there are NVSwitches?", 70, 0, NULL,
+    {"mig-empty", "Does each GPU in MIG mode have instances?", 60, NVL_NEEDS_LOADED, NULL,
+     NVL_OF_HOST(check_mig_empty)},
+    {"fabric-manager", "Does the fabric manager run if there are NVSwitches?", 70, NVL_NEEDS_LOADED, NULL,
      NVL_OF_HOST(check_fabric)},
     {"persistence", "Does the persistence daemon keep the GPUs ready?", 80, NVL_NEEDS_LOADED, NULL,
      NVL_OF_HOST(check_persistence)},
