@@ -5,6 +5,7 @@ bats_require_minimum_version 1.5.0
 
 setup() {
     load "$NVL_SOURCE/tests/lib/hosts.bash"
+    load "$NVL_SOURCE/tests/lib/json.bash"
     NVLXC="$NVL_BUILD/src/cli/nvlxc"
     EXPECTED="$NVL_SOURCE/tests/hosts/expected"
 }
@@ -94,7 +95,7 @@ grant() {
     for name in a5500-550 h100-mig nouveau no-driver; do
         run -0 "$NVLXC" --root "$(fixture "$name")" gpus --json
         [ "$(jq -c '.gpus[0] | keys_unsorted' <<<"$output")" = \
-            '["index","uuid","minor","pci","model","kernel_driver","state","nodes","mig_devices","containers","virtual_functions"]' ]
+            '["index","uuid","minor","pci","model","kernel_driver","state","nodes","mig_devices","containers","virtual_machines","virtual_functions"]' ]
     done
 }
 
@@ -155,6 +156,18 @@ grant() {
     [ -z "$stderr" ]
     run -0 "$NVLXC" --root "$host" gpus
     [[ "${lines[1]}" == *" 221, 223 (by hand), box, alice/web "* ]]
+}
+
+@test "gpus: a virtual machine that claims the GPU stands beside the containers" {
+    host=$(fixture a5500-550)
+    mkdir -p "$host/etc/pve/qemu-server"
+    printf 'onboot: 1\nhostpci0: 0000:01:00,pcie=1\n' > "$host/etc/pve/qemu-server/104.conf"
+    printf 'hostpci0: 02:00\n' > "$host/etc/pve/qemu-server/105.conf"
+    run -0 "$NVLXC" --root "$host" gpus
+    [[ $output == *" 223 (by hand), VM 104 "* && $output != *105* ]]
+    run -0 "$NVLXC" --root "$host" --json gpus
+    is_json gpus <<< "$output"
+    [ "$(jq -c '.gpus[0].virtual_machines' <<< "$output")" = '[{"vm":"104","running":false,"starts_at_boot":true}]' ]
 }
 
 @test "gpus: no row is wider than 80 columns; --wide has all" {

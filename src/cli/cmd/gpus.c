@@ -9,6 +9,7 @@
 #include "grant/resolve.h"
 #include "host/gpu_nodes.h"
 #include "host/gpu_state.h"
+#include "host/virtual_machines.h"
 #include "cli/table.h"
 #include "cli/ways.h"
 
@@ -21,7 +22,8 @@ struct holder {
 struct holders {
     struct holder *items;
     size_t count;
-    bool known; /* the containers could be looked for */
+    bool known;                /* the containers could be looked for */
+    struct nvl_vm_devices vms; /* what virtual machines claim */
 };
 
 static void holders_clear(struct holders *holders)
@@ -31,6 +33,7 @@ static void holders_clear(struct holders *holders)
         nvl_holding_clear(&holders->items[i].holding);
     }
     free(holders->items);
+    nvl_vm_devices_clear(&holders->vms);
     *holders = (struct holders){0};
 }
 
@@ -65,6 +68,7 @@ static void holders_find(struct nvl_host *host, struct holders *holders)
         return;
     }
     holders->known = true;
+    nvl_vm_devices_read(host->root, &holders->vms);
     for (size_t i = 0; i < containers.count; i++) {
         nvl_autofree struct nvl_container *c = nvl_container_at(&containers, i);
         add_gpu_holder(host, &containers, c, holders);
@@ -81,6 +85,18 @@ static bool holds(const struct holder *holder, const struct nvl_gpu *gpu, const 
             return true;
     }
     return false;
+}
+
+/* The next virtual machine from *i on that claims the GPU; NULL. */
+static const struct nvl_vm_device *next_vm(const struct nvl_vm_devices *vms, const struct nvl_gpu *gpu,
+                                           size_t *i)
+{
+    while (*i < vms->count) {
+        const struct nvl_vm_device *vm = &vms->items[(*i)++];
+        if (!vm->goes && nvl_vm_device_is(vm, gpu->pci))
+            return vm;
+    }
+    return NULL;
 }
 
 /* The two capability nodes of one MIG device. */
@@ -120,6 +136,18 @@ static json_t *json_holders(const struct holders *holders, const struct nvl_gpu 
     return array;
 }
 
+static json_t *json_vms(const struct holders *holders, const struct nvl_gpu *gpu)
+{
+    const struct nvl_vm_device *vm;
+    json_t *array = holders->known ? json_array() : json_null();
+    size_t i = 0;
+
+    while ((vm = next_vm(&holders->vms, gpu, &i)) != NULL)
+        json_array_append_new(array, json_pack("{s:s,s:b,s:b}", "vm", vm->vm, "running", (int)vm->runs,
+                                               "starts_at_boot", (int)vm->starts_at_boot));
+    return array;
+}
+
 static json_t *json_gpu(const struct nvl_host *host, const struct nvl_gpu *gpu, const struct holders *holders)
 {
     nvl_autofree struct nvl_node *nodes = NULL;
@@ -130,6 +158,7 @@ static json_t *json_gpu(const struct nvl_host *host, const struct nvl_gpu *gpu, 
     json_object_set_new(json, "nodes", nvl_json_nodes(nodes, n_nodes));
     json_object_set_new(json, "mig_devices", json_migs(host, gpu));
     json_object_set_new(json, "containers", json_holders(holders, gpu));
+    json_object_set_new(json, "virtual_machines", json_vms(holders, gpu));
     json_object_set_new(json, "virtual_functions", json_integer(gpu->n_functions));
     return json;
 }
@@ -156,6 +185,8 @@ static char *nodes_cell(const struct nvl_node *nodes, size_t n_nodes, bool is_wh
 static char *holders_cell(const struct holders *holders, const struct nvl_gpu *gpu, const struct nvl_mig *mig)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    const struct nvl_vm_device *vm;
+    size_t next = 0;
 
     if (!holders->known)
         return nvl_xstrdup("?");
@@ -163,6 +194,8 @@ static char *holders_cell(const struct holders *holders, const struct nvl_gpu *g
         if (holds(&holders->items[i], gpu, mig))
             nvl_strv_pushf(&names, "%s%s", holders->items[i].name,
                            holders->items[i].holding.is_by_hand ? " (by hand)" : "");
+    while (mig == NULL && (vm = next_vm(&holders->vms, gpu, &next)) != NULL)
+        nvl_strv_pushf(&names, "VM %s", vm->vm);
     return names.count > 0 ? nvl_strv_join(&names, ", ") : NULL;
 }
 
