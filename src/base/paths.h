@@ -10,6 +10,7 @@
 #define NVL_DOCTOR_DIR      "/var/lib/nvlxc/doctor" /* what doctor --notify has told: doctor/told.h */
 #define NVL_NODE_COPIES_DIR "/dev/nvlxc"            /* CONTAINER/NODE: inject/node_copies.h */
 #define NVL_CDI_COPIES_DIR  "/run/nvlxc/cdi"        /* CONTAINER.json: inject/cdi_file.h */
+#define NVL_VISITS_DIR      "/run/nvlxc/visits" /* UID: locked while somebody looks into that user's home */
 #define NVL_HOOK_PROGRAM    "/usr/libexec/nvlxc/hook"
 #define NVL_PROBE_PROGRAM   "/usr/libexec/nvlxc/probe"
 #define NVL_PROGRAM         "/usr/bin/nvlxc"

@@ -203,7 +203,7 @@ static int open_config(const struct nvl_root *root, const struct nvl_container *
 static int read_config_text(const struct nvl_root *root, const struct nvl_container *c, char **text,
                             size_t *len)
 {
-    int r = c->owner != NULL ? nvl_user_visit(c->owner) : 0;
+    int r = c->owner != NULL ? nvl_user_visit(root, c->owner) : 0;
 
     if (r < 0)
         return r;

@@ -431,7 +431,7 @@ static void walk_as_owner(struct reading *r, const struct nvl_container *c)
         walk_own(r);
         return;
     }
-    if (nvl_user_visit(c->owner) < 0) {
+    if (nvl_user_visit(r->root, c->owner) < 0) {
         nvl_error_set(&err, -ETIMEDOUT, "the home of %s does not answer", c->user);
         fail_include(r, -ETIMEDOUT, &err);
         return;

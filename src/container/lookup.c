@@ -232,7 +232,7 @@ static int find_user(const struct search *s, const struct nvl_user *user, struct
 /* A home that does not answer is left out, as one that cannot be read; the visit has said so. */
 static int visit_home(const struct search *s, const struct nvl_user *user, struct nvl_error *err)
 {
-    if (nvl_user_visit(user) < 0)
+    if (nvl_user_visit(s->root, user) < 0)
         return 0;
     int r = find_user(s, user, err);
     nvl_visit_end();

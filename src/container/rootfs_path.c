@@ -167,7 +167,7 @@ int nvl_container_open_rootfs(const struct nvl_root *root, const struct nvl_cont
 
     if (path == NULL)
         return -ENOENT;
-    int r = c->owner != NULL ? nvl_user_visit(c->owner) : 0;
+    int r = c->owner != NULL ? nvl_user_visit(root, c->owner) : 0;
     if (r < 0) {
         *why = nvl_xasprintf("the home of %s does not answer", c->user);
         return r;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/passwd.h"
+#include "base/paths.h"
 #include "base/visit.h"
 #include "container/subids.h"
 
@@ -172,11 +173,25 @@ int nvl_user_open_place(const struct nvl_root *root, const struct nvl_user *user
     return 0;
 }
 
-int nvl_user_visit(const struct nvl_user *user)
+/* No file of the home may stand for it, since opening one may already hang. -1 where none can be made. */
+static int open_home_mark(const struct nvl_root *root, const struct nvl_user *user)
+{
+    nvl_autofree char *path = nvl_xasprintf(NVL_VISITS_DIR "/%u", (unsigned)user->uid);
+    const int flags = O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+
+    if (geteuid() != 0 || !nvl_root_is_machine(root))
+        return -1;
+    int fd = open(path, flags, 0600);
+    if (fd < 0 && errno == ENOENT && nvl_root_make_folder(root, NVL_VISITS_DIR) == 0)
+        fd = open(path, flags, 0600);
+    return fd;
+}
+
+int nvl_user_visit(const struct nvl_root *root, const struct nvl_user *user)
 {
     nvl_autofree char *whom = nvl_xasprintf("the home of %s", user->name);
 
-    return nvl_visit_begin(whom, -1);
+    return nvl_visit_begin(whom, open_home_mark(root, user));
 }
 
 /* A change of the ids takes the signal away that ends a process with its parent: prctl(2), PR_SET_PDEATHSIG.

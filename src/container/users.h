@@ -40,7 +40,7 @@ void nvl_id_ranges_clear(struct nvl_id_ranges *ranges);
 int nvl_user_open_place(const struct nvl_root *root, const struct nvl_user *user, const char *path,
                         struct nvl_root *place, const char **inside);
 /* A visit (base/visit.h) to what belongs to a user: a home may be on a file system that never answers. */
-int nvl_user_visit(const struct nvl_user *user);
+int nvl_user_visit(const struct nvl_root *root, const struct nvl_user *user);
 /* Between the two, files are looked up with the user's rights, and no others: what a user names in a config
  * must be something that the user could reach. Only root does so, and not on a captured host. */
 struct nvl_own_rights {

@@ -229,11 +229,16 @@ class Silence:
 
 
 def silent_home():
-    problems = []
+    problems, word = [], "the home of alice did not answer"
     with Silence(LXC):
-        for command in ("list", "metrics", "show victim", "attach victim --dry-run"):
+        for command in ("list", "metrics", "show victim", "attach victim --dry-run", "metrics"):
             end = nvlxc(*command.split())
-            problems += ["%s: %s" % (command, text) for text in others_are_listed(end, "output", "the home of alice did not answer")]
+            problems += ["%s: %s" % (command, text) for text in others_are_listed(end, "output", word)]
+            word = "the home of alice is left out: process"
+        # a timer's runs: the first one waits there, and no other
+        left = sh("pgrep -xc nvlxc || true").strip()
+        if left != "1":
+            problems.append("%s processes wait for the home" % left)
     return problems
 
 
