@@ -10,6 +10,7 @@
 
 #include "apply/eject.h"
 #include "base/root.h"
+#include "host/gpu_nodes.h"
 
 #define NESTED_MAX 32 /* pid namespaces, the kernel's limit */
 
@@ -87,19 +88,47 @@ static void look_at_program(const struct nvl_root *root, const char *pid, const 
     found = (struct nvl_strv){0};
 }
 
+/* `wanted`: a pid namespace; NULL for the whole machine. */
+static void look_at_programs(const struct nvl_root *root, const struct stat *wanted,
+                             const struct nvl_device *devices, size_t n_devices,
+                             struct nvl_programs *programs)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    if (n_devices == 0 || nvl_root_list(root, "/proc", &names) < 0)
+        return;
+    for (size_t i = 0; i < names.count; i++)
+        if (isdigit((unsigned char)names.items[i][0]) &&
+            (wanted == NULL || is_in_pid_namespace(names.items[i], wanted)))
+            look_at_program(root, names.items[i], devices, n_devices, programs);
+}
+
 void nvl_programs_find(const struct nvl_root *root, pid_t init, const struct nvl_device *devices,
                        size_t n_devices, struct nvl_programs *programs)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
     nvl_autofree char *init_text = nvl_xasprintf("%d", (int)init);
     nvl_autofd int fd = open_pid_namespace(init_text);
     struct stat wanted;
 
-    if (n_devices == 0 || fd < 0 || fstat(fd, &wanted) < 0 || nvl_root_list(root, "/proc", &names) < 0)
-        return;
-    for (size_t i = 0; i < names.count; i++)
-        if (isdigit((unsigned char)names.items[i][0]) && is_in_pid_namespace(names.items[i], &wanted))
-            look_at_program(root, names.items[i], devices, n_devices, programs);
+    if (fd >= 0 && fstat(fd, &wanted) == 0)
+        look_at_programs(root, &wanted, devices, n_devices, programs);
+}
+
+void nvl_programs_of_driver(const struct nvl_host *host, struct nvl_programs *programs)
+{
+    nvl_autofree struct nvl_node *nodes = NULL;
+    nvl_autofree struct nvl_device *devices = NULL;
+    struct nvl_modules modules = {0};
+    size_t n_nodes = 0, n_devices = 0;
+
+    nvl_modules_read(host->root, &modules, NULL); /* without them: no modeset */
+    nvl_host_nodes(host, &modules, &nodes, &n_nodes);
+    for (size_t i = 0; i < n_nodes; i++) {
+        struct nvl_device *device = NVL_APPEND(devices, n_devices);
+        *device = (struct nvl_device){.major = (unsigned)nodes[i].major, .minor = (unsigned)nodes[i].minor};
+        nvl_copy(device->path, sizeof device->path, nodes[i].path, strlen(nodes[i].path));
+    }
+    look_at_programs(host->root, NULL, devices, n_devices, programs);
 }
 
 void nvl_programs_clear(struct nvl_programs *programs)

@@ -83,3 +83,28 @@ root/web  0   104 compute  -   3 MiB    vllm
     run -3 on_machine "$(fixture no-driver)" "$NVLXC" ps
     [[ $output == *"kernel module is not loaded"* ]]
 }
+
+@test "ps --open: who has a node open, of the host and of containers, without NVML" {
+    # /dev/full, as if it were the driver's: a descriptor of a program refers to it
+    sed -i 's/^195 .*/  1 nvidia/; /nvidia-modeset/d' "$host/proc/devices"
+    sed -i 's/^Device Minor:.*/Device Minor: \t 7/' "$host"/proc/driver/nvidia/gpus/*/information
+    mkdir -p "$host/proc"/{100,103,104}/fd
+    mknod -m 666 "$host/dev/nvidia7" c 1 7
+    ln -s /dev/nvidia7 "$host/proc/100/fd/3"
+    ln -s /dev/nvidia7 "$host/proc/100/fd/4"
+    ln -s /dev/nvidia7 "$host/proc/103/fd/17"
+    ln -s /dev/null "$host/proc/104/fd/3"
+    run -0 on_machine "$host" "$NVLXC" ps --open
+    [ "$output" = "CONTAINER PID PROGRAM   OPEN
+220       100 ollama    /dev/nvidia7
+-         103 ev?[31mil /dev/nvidia7" ]
+    run -0 on_machine "$host" "$NVLXC" ps --open 220
+    [ "${#lines[@]}" = 2 ]
+    run -0 on_machine "$host" "$NVLXC" ps --open media
+    [ "$output" = "no program in that container has a device node of NVIDIA's driver open now" ]
+    run -0 on_machine "$host" "$NVLXC" --json ps --open
+    is_json ps-open <<< "$output"
+    [ "$(jq -c '.programs[1]' <<< "$output")" = '{"container":null,"pid":103,"program":"ev?[31mil","open_nodes":["/dev/nvidia7"]}' ]
+    run -2 "$NVLXC" --root "$host" ps --open
+    [[ $output == *"does not take --root"* ]]
+}
