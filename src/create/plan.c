@@ -193,16 +193,16 @@ static int debian_suite(const struct nvl_template *t, const char **suite, struct
     return -ENOENT;
 }
 
-/* The archive's nodes are left out: a container may make none, and LXC brings them. */
-static char *unpack_command(const char *name, const char *archive, bool remove)
+/* In the container's folder. The archive's nodes are left out: a container may make none, and LXC brings
+ * them. */
+static char *unpack_command(const char *archive, bool remove)
 {
     nvl_autofree char *file = nvl_shell_word(archive);
 
-    return nvl_xasprintf(
-        "cd /var/lib/lxc/%s && rm -rf rootfs && mkdir rootfs && chown 100000:100000 rootfs && "
-        "lxc-usernsexec " IDMAP " -- tar -x%s --numeric-owner --exclude='dev/*' "
-        "--exclude='./dev/*' -C rootfs < %s%s%s",
-        name, unpack_option(archive), file, remove ? " && rm " : "", remove ? file : "");
+    return nvl_xasprintf("rm -rf --one-file-system rootfs && mkdir rootfs && chown 100000:100000 rootfs && "
+                         "lxc-usernsexec " IDMAP " -- tar -x%s --numeric-owner --exclude='dev/*' "
+                         "--exclude='./dev/*' -C rootfs < %s%s%s",
+                         unpack_option(archive), file, remove ? " && rm " : "", remove ? file : "");
 }
 
 /* The first one of a resolv.conf(5) that is reachable from elsewhere, or NULL. */
@@ -253,7 +253,7 @@ static int add_rootfs(struct planning *p, const char *name, struct nvl_error *er
 {
     nvl_autofree char *archive =
         p->archive != NULL ? nvl_xstrdup(p->archive) : nvl_xasprintf("/var/lib/lxc/%s/rootfs.tar", name);
-    nvl_autofree char *unpack = unpack_command(name, archive, p->archive == NULL);
+    nvl_autofree char *unpack = unpack_command(archive, p->archive == NULL);
     struct nvl_buf out = {0};
     const char *suite = "";
 
@@ -271,14 +271,16 @@ static int add_rootfs(struct planning *p, const char *name, struct nvl_error *er
     }
     /* what is left of an earlier run that was killed may be unpacking still: it has the lock, too */
     nvl_buf_addf(&out,
-                 "mkdir -p /var/lib/lxc/%s && exec 9> /var/lib/lxc/%s/" NVL_CREATE_MARK_FILE
+                 "mkdir -p /var/lib/lxc/%s && cd /var/lib/lxc/%s && exec 9> " NVL_CREATE_MARK_FILE
                  " && flock -w 60 9 && ",
                  name, name);
     if (p->archive == NULL) {
         nvl_autofree char *unit = network_unit(p);
+        /* one that is killed takes its mounts along, and what it unpacked lies in the container's folder */
         nvl_buf_addf(
             &out,
-            "mmdebstrap --include=" PACKAGES " --customize-hook='printf \"%s\" > "
+            "rm -rf --one-file-system mmdebstrap.* && TMPDIR=$PWD unshare --mount -- mmdebstrap "
+            "--include=" PACKAGES " --customize-hook='printf \"%s\" > "
             "\"$1/etc/systemd/network/eth0.network\"' --customize-hook='chroot \"$1\" systemctl enable "
             "systemd-networkd' %s %s && ",
             unit, suite, archive);

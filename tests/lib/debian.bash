@@ -28,8 +28,9 @@ debian_root() {
     done < <(apt-config dump | grep -E '^Acquire::(http|https|Retries|Check-Valid-Until|Check-Date)\b.* "[^"]+";$')
     # A half-made root is thrown away, so dpkg need not wait for the disk. mmdebstrap runs a Python program for each package:
     # Debian's, not one that stands before it in somebody's PATH and may take longer to start than to do its work.
+    # One that is killed takes its mounts of proc and sys with it.
     # shellcheck disable=SC2016 # $1 is the hook's
-    PATH=/usr/sbin:/usr/bin:/sbin:/bin mmdebstrap --quiet --mode=root --format=directory --variant=apt --skip=check/qemu "${options[@]}" \
+    PATH=/usr/sbin:/usr/bin:/sbin:/bin unshare --mount --propagation private -- mmdebstrap --quiet --mode=root --format=directory --variant=apt --skip=check/qemu "${options[@]}" \
         --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
         --customize-hook='rm -f "$1"/etc/apt/apt.conf.d/99mmdebstrap' "$@" "$suite" "$dir" \
