@@ -342,16 +342,16 @@ static int add_lxc_steps(struct planning *p, struct nvl_error *err)
 /* ---- both ---- */
 
 /* A command line that runs `line` as root in the container, with a plain environment. What an earlier run
- * started there goes on when that run is killed, for it is not a child of this host's shell: so each line has
- * the lock of all. */
+ * started there may go on when that run is killed, for it is no child of this host's shell: so each line,
+ * with all that it starts, has the lock of all lines. */
 static char *inside_command(const struct planning *p, const char *line)
 {
     nvl_autofree char *word = nvl_shell_word(line);
 
     return nvl_xasprintf("%s %s -- env -i HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "
                          "PATH=" INSIDE_PATH
-                         " sh -c 'exec 8>>/run/nvlxc-create.lock; flock -w 3600 8 && sh -c "
-                         "\"$0\" 8>&-' %s",
+                         " sh -c 'exec 8>>/run/nvlxc-create.lock; flock -w 1800 8 || { echo an "
+                         "earlier line still runs in the container >&2; exit 1; }; exec sh -c \"$0\"' %s",
                          p->plan->is_lxc ? "lxc-attach -n" : "pct exec", p->plan->container, word);
 }
 

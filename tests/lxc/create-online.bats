@@ -49,7 +49,7 @@ teardown_file() {
     for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do
         hit+=" $(killed_in llama-cpp "$n" "${CREATE[@]}")"
     done
-    echo "killed in:$hit"
+    echo "killed in:$hit"; tail -n 12 /run/create.out
     [[ $hit == *create*start*install*verify* ]]
     run -0 "${CREATE[@]}"
     [[ $output == *"llama-cpp was begun before"*"cuda-kernel"*"pass"* ]]
