@@ -10,6 +10,7 @@
 #include "base/root.h"
 #include "container/subids.h"
 #include "create/paths.h"
+#include "host/system.h"
 
 #define PULL_API    "/usr/share/perl5/PVE/API2/Storage/Status.pm"
 #define PULL_WORD   "oci_registry_pull"
@@ -205,32 +206,12 @@ static char *unpack_command(const char *archive, bool remove)
                          unpack_option(archive), file, remove ? " && rm " : "", remove ? file : "");
 }
 
-/* The first one of a resolv.conf(5) that is reachable from elsewhere, or NULL. */
-static char *read_nameserver(const struct nvl_root *root, const char *path)
-{
-    nvl_autofree char *text = NULL;
-    size_t len;
-    const char *next;
-
-    if (nvl_root_read(root, path, 1u << 16, &text, &len) < 0)
-        return NULL;
-    for (const char *line = text; line != NULL && *line != '\0'; line = next) {
-        char address[64];
-        next = strchr(line, '\n');
-        next = next != NULL ? next + 1 : NULL;
-        if (sscanf(line, "nameserver %63[0-9a-fA-F.:]", address) == 1 && !nvl_has_prefix(address, "127.") &&
-            strcmp(address, "::1") != 0)
-            return nvl_xstrdup(address);
-    }
-    return NULL;
-}
-
 /* What systemd-networkd gives eth0, as printf's text: LXC's own address would not outlast its start. A fixed
  * address comes with the host's name server, else with the gateway, which mostly is one. */
 static char *network_unit(const struct planning *p)
 {
     const struct nvl_composition *c = &p->c->composition;
-    nvl_autofree char *nameserver = NULL;
+    nvl_autofree char *nameserver = nvl_nameserver(p->root);
     struct nvl_buf out = {0};
 
     nvl_buf_addf(&out, "[Match]\\nName=eth0\\n[Network]\\n");
@@ -239,9 +220,6 @@ static char *network_unit(const struct planning *p)
         return nvl_buf_take(&out);
     }
     nvl_buf_addf(&out, "Address=%s\\n", c->address);
-    nameserver = read_nameserver(p->root, "/etc/resolv.conf");
-    if (nameserver == NULL) /* where systemd-resolved answers on 127.0.0.53 */
-        nameserver = read_nameserver(p->root, "/run/systemd/resolve/resolv.conf");
     if (c->gateway != NULL)
         nvl_buf_addf(&out, "Gateway=%s\\n", c->gateway);
     if (nameserver != NULL || c->gateway != NULL)
@@ -512,25 +490,5 @@ int nvl_create_plan_make(const struct nvl_root *root, const struct nvl_create_re
     if (!request->is_oci)
         add_install_steps(&p);
     add_last_steps(&p);
-    return 0;
-}
-
-unsigned nvl_free_ctid(const struct nvl_root *root)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv nodes = {0}, taken = {0};
-
-    nvl_root_list(root, "/etc/pve/nodes", &nodes);
-    for (size_t i = 0; i < nodes.count; i++) {
-        nvl_autofree char *cts = nvl_xasprintf("/etc/pve/nodes/%s/lxc", nodes.items[i]);
-        nvl_autofree char *vms = nvl_xasprintf("/etc/pve/nodes/%s/qemu-server", nodes.items[i]);
-        nvl_root_list(root, cts, &taken);
-        nvl_root_list(root, vms, &taken);
-    }
-    nvl_strv_sort(&taken);
-    for (unsigned ctid = 100; ctid < 1000000000; ctid++) {
-        nvl_autofree char *name = nvl_xasprintf("%u.conf", ctid);
-        if (!nvl_strv_sorted_contains(&taken, name))
-            return ctid;
-    }
     return 0;
 }

@@ -37,6 +37,3 @@ int nvl_create_plan_make(const struct nvl_root *root, const struct nvl_create_re
                          const struct nvl_composing *c, const char *archive, struct nvl_create_plan *plan,
                          struct nvl_error *err);
 void nvl_create_plan_clear(struct nvl_create_plan *plan);
-
-/* The lowest number that no guest of the cluster has, from 100; 0 if there is none. */
-unsigned nvl_free_ctid(const struct nvl_root *root);

@@ -197,3 +197,23 @@ int nvl_composing_make(const struct nvl_root *root, const struct nvl_create_requ
         r = nvl_volume_name(root, c->storage, made->ctid, &c->volume, err);
     return r < 0 ? r : read_grant(root, request, c, err);
 }
+
+unsigned nvl_free_ctid(const struct nvl_root *root)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv nodes = {0}, taken = {0};
+
+    nvl_root_list(root, "/etc/pve/nodes", &nodes);
+    for (size_t i = 0; i < nodes.count; i++) {
+        nvl_autofree char *cts = nvl_xasprintf("/etc/pve/nodes/%s/lxc", nodes.items[i]);
+        nvl_autofree char *vms = nvl_xasprintf("/etc/pve/nodes/%s/qemu-server", nodes.items[i]);
+        nvl_root_list(root, cts, &taken);
+        nvl_root_list(root, vms, &taken);
+    }
+    nvl_strv_sort(&taken);
+    for (unsigned ctid = 100; ctid < 1000000000; ctid++) {
+        nvl_autofree char *name = nvl_xasprintf("%u.conf", ctid);
+        if (!nvl_strv_sorted_contains(&taken, name))
+            return ctid;
+    }
+    return 0;
+}

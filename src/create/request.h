@@ -38,3 +38,6 @@ struct nvl_composing {
 int nvl_composing_make(const struct nvl_root *root, const struct nvl_create_request *request,
                        struct nvl_composing *c, struct nvl_error *err);
 void nvl_composing_clear(struct nvl_composing *c);
+
+/* The lowest number that no guest of the cluster has, from 100; 0 if there is none. */
+unsigned nvl_free_ctid(const struct nvl_root *root);

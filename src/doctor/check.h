@@ -60,8 +60,7 @@ struct nvl_check {
 #define NVL_OF_CONTAINER(name) .scope = NVL_SCOPE_CONTAINER, .container = (name)
 
 /* Runs the host's checks, or one container's, and appends their findings, and what could not be answered; if
- * only the container's config was
- * read, only the checks that need no more. `asked` counts the checks. */
+ * only the container's config was read, only the checks that need no more. `asked` counts the checks. */
 void nvl_check_host(const struct nvl_host_facts *facts, struct nvl_findings *findings, size_t *asked);
 void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_findings *findings,
                          size_t *asked);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <strings.h>
+#include <stdio.h>
 #include <sys/vfs.h>
 
 #include "base/root.h"
@@ -381,4 +383,30 @@ bool nvl_program_runs(const struct nvl_root *root, const char *name)
         if (names.items[i][0] >= '0' && names.items[i][0] <= '9' && is_program(root, names.items[i], name))
             return true;
     return false;
+}
+
+/* Source: resolv.conf(5). Addresses of this machine, and of one link alone, mean nothing elsewhere. */
+static char *read_nameserver(const struct nvl_root *root, const char *path)
+{
+    nvl_autofree char *text = NULL;
+    size_t len, pos = 0, line_len;
+    const char *line;
+
+    if (nvl_root_read(root, path, SMALL_FILE_MAX, &text, &len) < 0)
+        return NULL;
+    while (nvl_next_line(text, len, &pos, &line, &line_len)) {
+        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
+        char address[64];
+        if (sscanf(copy, "nameserver %63[0-9a-fA-F.:]", address) == 1 && !nvl_has_prefix(address, "127.") &&
+            strcmp(address, "::1") != 0 && strncasecmp(address, "fe80:", 5) != 0)
+            return nvl_xstrdup(address);
+    }
+    return NULL;
+}
+
+char *nvl_nameserver(const struct nvl_root *root)
+{
+    char *address = read_nameserver(root, "/etc/resolv.conf");
+
+    return address != NULL ? address : read_nameserver(root, "/run/systemd/resolve/resolv.conf");
 }

@@ -78,3 +78,6 @@ bool nvl_package_is_installed(const struct nvl_root *root, const char *package);
 bool nvl_pid_file_holds(const struct nvl_root *root, const char *pid_file, const char *name);
 /* Whether a program runs, by the name that the kernel keeps (15 characters of it). Source: /proc/PID/comm. */
 bool nvl_program_runs(const struct nvl_root *root, const char *name);
+/* The first name server that is reachable from elsewhere, from /etc/resolv.conf, or, where that names only
+ * systemd-resolved's 127.0.0.53, from what that one asks; NULL for none. The caller frees. */
+char *nvl_nameserver(const struct nvl_root *root);

@@ -71,6 +71,23 @@ lxc.hook.mount: $HOOK" ]
     [[ $output == *"pct create 777 "* ]]
 }
 
+@test "plain LXC: systemd-networkd gets the address that was asked for, and a name server that is reachable" {
+    on_lxc
+    mkdir -p "$host/usr/bin" "$host/run/systemd/resolve"
+    touch "$host/usr/bin/mmdebstrap"
+    run -0 create ollama
+    [[ $output == *'[Network]\nDHCP=yes\n"'* ]]
+    printf 'nameserver 127.0.0.53\nnameserver ::1\nnameserver fe80::1%%eth0\n' >"$host/etc/resolv.conf"
+    run -0 create ollama --ip 10.0.3.7/24 --gw 10.0.3.1
+    [[ $output == *'[Network]\nAddress=10.0.3.7/24\nGateway=10.0.3.1\nDNS=10.0.3.1\n"'* ]]
+    printf '# x\nnameserver 192.0.2.53\n' >"$host/run/systemd/resolve/resolv.conf"
+    run -0 create ollama --ip 10.0.3.7/24 --gw 10.0.3.1
+    [[ $output == *'Gateway=10.0.3.1\nDNS=192.0.2.53\n"'* ]]
+    printf 'search x\nnameserver 2001:db8::53\nnameserver 192.0.2.1\n' >"$host/etc/resolv.conf"
+    run -0 create ollama --ip 10.0.3.7/24
+    [[ $output == *'Address=10.0.3.7/24\nDNS=2001:db8::53\n"'* ]]
+}
+
 @test "plain LXC: a root file system of Debian's, or one of yours" {
     on_lxc
     mkdir -p "$host/usr/bin"

@@ -307,7 +307,7 @@ log() {
     # older drivers' form, a MIG device's, a number without a name
     log 'NVRM: Xid (0000:01:00): 48, An uncorrectable double bit error'
     speaks gpu-xid:warning
-    has gpu-xid fix "nvidia-smi -q -d ECC,PAGE_RETIREMENT,ROW_REMAPPER"
+    has gpu-xid fix "nvidia-smi -q   # ECC errors" "reboot"
     log '[ 3.1] NVRM: Xid (PCI:0000:01:00 GPU-I:05): 999, pid=1'
     speaks gpu-xid:note
     has gpu-xid title "has reported Xid 999 since the boot"

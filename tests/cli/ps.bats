@@ -105,6 +105,9 @@ root/web  0   104 compute  -   3 MiB    vllm
     run -0 on_machine "$host" "$NVLXC" --json ps --open
     is_json ps-open <<< "$output"
     [ "$(jq -c '.programs[1]' <<< "$output")" = '{"container":null,"pid":103,"program":"ev?[31mil","open_nodes":["/dev/nvidia7"]}' ]
+    rm "$host/proc/driver/nvidia/version"
+    run -0 on_machine "$host" "$NVLXC" ps --open
+    [[ $output == *"kernel module is not loaded"* ]]
     run -2 "$NVLXC" --root "$host" ps --open
     [[ $output == *"does not take --root"* ]]
 }

@@ -7,9 +7,9 @@
 #include "container/holding.h"
 #include "container/gpu_use.h"
 #include "grant/resolve.h"
+#include "host/gpu_claims.h"
 #include "host/gpu_nodes.h"
 #include "host/gpu_state.h"
-#include "host/virtual_machines.h"
 #include "cli/table.h"
 #include "cli/ways.h"
 
@@ -87,18 +87,6 @@ static bool holds(const struct holder *holder, const struct nvl_gpu *gpu, const 
     return false;
 }
 
-/* The next virtual machine from *i on that claims the GPU; NULL. */
-static const struct nvl_vm_device *next_vm(const struct nvl_vm_devices *vms, const struct nvl_gpu *gpu,
-                                           size_t *i)
-{
-    while (*i < vms->count) {
-        const struct nvl_vm_device *vm = &vms->items[(*i)++];
-        if (!vm->goes && nvl_vm_device_is(vm, gpu->pci))
-            return vm;
-    }
-    return NULL;
-}
-
 /* The two capability nodes of one MIG device. */
 static void mig_nodes(const struct nvl_host *host, const struct nvl_mig *mig, struct nvl_node nodes[2])
 {
@@ -138,13 +126,16 @@ static json_t *json_holders(const struct holders *holders, const struct nvl_gpu 
 
 static json_t *json_vms(const struct holders *holders, const struct nvl_gpu *gpu)
 {
-    const struct nvl_vm_device *vm;
+    nvl_auto(nvl_claims_clear) struct nvl_claims claims = {0};
     json_t *array = holders->known ? json_array() : json_null();
-    size_t i = 0;
 
-    while ((vm = next_vm(&holders->vms, gpu, &i)) != NULL)
-        json_array_append_new(array, json_pack("{s:s,s:b,s:b}", "vm", vm->vm, "running", (int)vm->runs,
-                                               "starts_at_boot", (int)vm->starts_at_boot));
+    nvl_vm_claims_read(&holders->vms, gpu, &claims);
+    for (size_t i = 0; i < claims.count; i++) {
+        const struct nvl_vm_device *vm = claims.items[i].vm;
+        if (!vm->goes)
+            json_array_append_new(array, json_pack("{s:s,s:b,s:b}", "vm", vm->vm, "running", (int)vm->runs,
+                                                   "starts_at_boot", (int)vm->starts_at_boot));
+    }
     return array;
 }
 
@@ -185,8 +176,7 @@ static char *nodes_cell(const struct nvl_node *nodes, size_t n_nodes, bool is_wh
 static char *holders_cell(const struct holders *holders, const struct nvl_gpu *gpu, const struct nvl_mig *mig)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-    const struct nvl_vm_device *vm;
-    size_t next = 0;
+    nvl_auto(nvl_claims_clear) struct nvl_claims claims = {0};
 
     if (!holders->known)
         return nvl_xstrdup("?");
@@ -194,8 +184,11 @@ static char *holders_cell(const struct holders *holders, const struct nvl_gpu *g
         if (holds(&holders->items[i], gpu, mig))
             nvl_strv_pushf(&names, "%s%s", holders->items[i].name,
                            holders->items[i].holding.is_by_hand ? " (by hand)" : "");
-    while (mig == NULL && (vm = next_vm(&holders->vms, gpu, &next)) != NULL)
-        nvl_strv_pushf(&names, "VM %s", vm->vm);
+    if (mig == NULL)
+        nvl_vm_claims_read(&holders->vms, gpu, &claims);
+    for (size_t i = 0; i < claims.count; i++)
+        if (!claims.items[i].vm->goes)
+            nvl_strv_pushf(&names, "VM %s", claims.items[i].vm->vm);
     return names.count > 0 ? nvl_strv_join(&names, ", ") : NULL;
 }
 

@@ -119,6 +119,8 @@ static int list_openers(struct nvl_context *ctx, const struct ps *p, const char 
         nvl_print_json(json_pack("{s:O}", "programs", array));
     } else if (n > 0 && !ctx->quiet) {
         nvl_table_print(table, stdout);
+    } else if (!p->host.driver.loaded) {
+        nvl_say(ctx, "NVIDIA's kernel module is not loaded: nothing can have its nodes open");
     } else {
         nvl_say(ctx, "no program %shas a device node of NVIDIA's driver open now",
                 wanted != NULL ? "in that container " : "");

@@ -219,10 +219,11 @@ static const struct xid_advice {
                      "the connection to the GPU failed: power, heat, a slot or a riser, or the GPU itself",
                      "journalctl -k -g 'NVRM|Xid|AER'\n"
                      "reboot   # if it happens again: check power, cooling and the slot"},
-    [NVL_XID_MEMORY] = {NVL_SEVERITY_WARNING,
-                        "GPU memory had errors. A damaged part is replaced by a spare one at the next reset; "
-                        "if there are ever more of them, the card is about to fail",
-                        "nvidia-smi -q -d ECC,PAGE_RETIREMENT,ROW_REMAPPER\nreboot   # resets the GPU"},
+    [NVL_XID_MEMORY] =
+        {NVL_SEVERITY_WARNING,
+         "GPU memory had errors. A damaged part is replaced by a spare one at the next reset; "
+         "if there are ever more of them, the card is about to fail",
+         "nvidia-smi -q   # ECC errors, retired pages, remapped rows\nreboot   # resets the GPU"},
     [NVL_XID_FIRMWARE] =
         {NVL_SEVERITY_WARNING,
          "a processor inside the GPU stopped, or the firmware that the driver loads into it. "
