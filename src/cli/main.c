@@ -70,6 +70,8 @@ static const struct nvl_command *find_command(const char *word, struct nvl_error
         return found;
     nvl_error_usage(err, "unknown command '%s'", word);
     nvl_error_hint(err, "the commands: nvlxc help");
+    nvl_strv_push(&names, "help"); /* words that are no command of the table */
+    nvl_strv_push(&names, "version");
     nvl_word_suggest(word, &names, err);
     return NULL;
 }

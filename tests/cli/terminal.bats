@@ -32,6 +32,8 @@ fits() {
     [ "$(error_of "$output")" = "nvlxc: unknown command 'doctr'; did you mean 'doctor'?" ]
     run -2 "$NVLXC" hots
     [ "$(error_of "$output")" = "nvlxc: unknown command 'hots'; did you mean 'host'?" ]
+    run -2 "$NVLXC" versoin
+    [ "$(error_of "$output")" = "nvlxc: unknown command 'versoin'; did you mean 'version'?" ]
     run -2 "$NVLXC" attach 220 --gpus 0
     [ "$(error_of "$output")" = "nvlxc: unknown option --gpus; did you mean '--gpu'?" ]
     run -2 "$NVLXC" help atach
