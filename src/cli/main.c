@@ -136,6 +136,20 @@ static int run_first(const struct nvl_globals *globals, struct nvl_error *err)
     return run_below(nvl_commands[0], globals, &none, NULL, err);
 }
 
+/* With the options in their variables. */
+static int run_parsed(const struct nvl_command *c, const struct nvl_globals *globals,
+                      const struct nvl_strv *words, void *values, struct nvl_error *err)
+{
+    if (globals->help) {
+        print_command_help(c);
+        return NVL_EXIT_OK;
+    }
+    /* the first word is the command itself */
+    struct nvl_strv arguments = {words->items + 1, words->count - 1};
+    int r = check_arguments(c, &arguments, err);
+    return r < 0 ? r : run_below(c, globals, &arguments, values, err);
+}
+
 static int run_named_command(const struct nvl_command *c, struct nvl_globals *globals, int argc, char **argv,
                              struct nvl_error *err)
 {
@@ -146,22 +160,12 @@ static int run_named_command(const struct nvl_command *c, struct nvl_globals *gl
     int r = nvl_options_parse(sets, NVL_LENGTH(sets), argc - 1, argv + 1, &words, err);
     if (r >= 0)
         r = nvl_color_choose(globals->color, globals->json || globals->quiet, err);
-    if (r < 0) {
-        if (err->hint[0] == '\0')
-            nvl_error_hint(err, "nvlxc %s --help", c->name);
-        return r;
-    }
-    if (globals->help) {
-        print_command_help(c);
-        return NVL_EXIT_OK;
-    }
-    /* the first word is the command itself */
-    struct nvl_strv arguments = {words.items + 1, words.count - 1};
-    r = check_arguments(c, &arguments, err);
-    if (r < 0)
-        return r;
-
-    return run_below(c, globals, &arguments, values, err);
+    if (r < 0 && err->hint[0] == '\0')
+        nvl_error_hint(err, "nvlxc %s --help", c->name);
+    if (r >= 0)
+        r = run_parsed(c, globals, &words, values, err);
+    nvl_options_clear(sets, NVL_LENGTH(sets));
+    return r;
 }
 
 /* `nvlxc help [COMMAND]`, and --help alone. */

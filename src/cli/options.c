@@ -101,6 +101,14 @@ int nvl_options_parse(const struct nvl_option_set *sets, size_t n_sets, int argc
     return 0;
 }
 
+void nvl_options_clear(const struct nvl_option_set *sets, size_t n_sets)
+{
+    for (size_t s = 0; s < n_sets; s++)
+        for (const struct nvl_option *o = sets[s].options; o != NULL && o->name != NULL; o++)
+            if (o->kind == NVL_OPTION_LIST)
+                nvl_strv_clear((struct nvl_strv *)((char *)sets[s].values + o->offset));
+}
+
 bool nvl_next_value(const char **values, char **word, char **what)
 {
     const char *line = *values;

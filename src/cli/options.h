@@ -10,7 +10,7 @@
 enum nvl_option_kind {
     NVL_OPTION_FLAG,   /* --dry-run: bool = true */
     NVL_OPTION_STRING, /* --capabilities LIST: const char *, given once, points into argv */
-    NVL_OPTION_LIST,   /* --gpu SEL, may be repeated: struct nvl_strv; the command clears it */
+    NVL_OPTION_LIST,   /* --gpu SEL, may be repeated: struct nvl_strv */
 };
 
 struct nvl_option {
@@ -44,6 +44,8 @@ struct nvl_option_set {
  * an argument. Unknown options and missing or superfluous values are errors with exit status 2. */
 int nvl_options_parse(const struct nvl_option_set *sets, size_t n_sets, int argc, char **argv,
                       struct nvl_strv *arguments, struct nvl_error *err);
+/* Clears the lists that options filled in. */
+void nvl_options_clear(const struct nvl_option_set *sets, size_t n_sets);
 /* The option that a word of the command line ("--gpu", "--gpu=0", "--gp", "-h") names; NULL and a usage error
  * if it is none, or several. */
 const struct nvl_option *nvl_option_find(const struct nvl_option_set *sets, size_t n_sets, const char *word,

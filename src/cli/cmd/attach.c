@@ -432,8 +432,6 @@ static int run_attach(struct nvl_context *ctx, const struct nvl_strv *arguments,
     nvl_autofree char *chosen = arguments->count == 0 ? nvl_choose_container(ctx, err) : NULL;
     const char *name = arguments->count > 0 ? arguments->items[0] : chosen;
     int r = name != NULL ? attach_config(ctx, name, values, &a, err) : err->code;
-    nvl_strv_clear(&values->gpus);
-    nvl_strv_clear(&values->with);
     if (r < 0)
         return r;
     tell(ctx, &a, values->dry_run);

@@ -347,7 +347,6 @@ static int run_create(struct nvl_context *ctx, const struct nvl_strv *arguments,
     if (r == 0)
         r = values->undo ? undo_create(ctx, arguments->items[0], values, err)
                          : create_from(ctx, arguments->items[0], values, err);
-    nvl_strv_clear(&values->gpus);
     return r;
 }
 

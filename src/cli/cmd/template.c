@@ -225,7 +225,6 @@ static int run_template(struct nvl_context *ctx, const struct nvl_strv *argument
         r = nvl_error_usage(err, "for which container? give --ctid N or --lxc");
     else
         r = is_asked ? compose(ctx, t.name, values, err) : describe_template(ctx, &t);
-    nvl_strv_clear(&values->gpus);
     return r;
 }
 
