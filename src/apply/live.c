@@ -338,10 +338,10 @@ static void change_rules(const struct nvl_container *c, const char *verb, const 
         nvl_autofree char *rule = nvl_xasprintf("c %u:%u rw", devices[i].major, devices[i].minor);
         const char *const argv[] = {"lxc-cgroup", "-P", c->lxcpath, "-n", c->name, key, rule, NULL};
         int r = nvl_tool_run(argv, NVL_TOOL_SECONDS, text, sizeof text);
+        nvl_autofree char *why = nvl_status_text(r);
         if (r != 0)
-            nvl_strv_pushf(problems,
-                           "cannot change its device filter for %s (lxc-cgroup %s \"%s\": status %d)",
-                           devices[i].path, key, rule, r);
+            nvl_strv_pushf(problems, "cannot change its device filter for %s (lxc-cgroup %s \"%s\": %s)",
+                           devices[i].path, key, rule, why);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -287,6 +288,15 @@ void nvl_run_result_clear(struct nvl_run_result *result)
 {
     free(result->text);
     *result = (struct nvl_run_result){0};
+}
+
+char *nvl_status_text(int status)
+{
+    if (status >= 0)
+        return nvl_xasprintf("status %d", status);
+    return nvl_xstrdup(status == -ENOENT      ? "it is not installed"
+                       : status == -ETIMEDOUT ? "it did not end in time"
+                                              : strerror(-status));
 }
 
 int nvl_exit_status(int status)

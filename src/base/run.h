@@ -52,6 +52,8 @@ int nvl_run(const struct nvl_run *run, struct nvl_run_result *result);
 void nvl_run_result_clear(struct nvl_run_result *result);
 /* The same without output: its exit status as in a shell (128 + signal), or the negative errno. */
 int nvl_run_status(const struct nvl_run *run);
+/* That result in words, to follow a program's name: "status 25", "it is not installed"; the caller frees. */
+char *nvl_status_text(int status);
 /* 128 + signal if a signal ended it. */
 int nvl_exit_status(int status);
 /* Closes what nvlxc was given besides its three streams: all of its own closes on exec. A child that may be

@@ -268,8 +268,9 @@ static void load_modules(struct nvl_host *host, const struct nvl_root *root, enu
         nvl_strv_push(&outcome->done, "nvidia-uvm loaded");
     } else {
         bool is_vgpu = nvl_modules_read(root, &modules, NULL) == 0 && modules.nvidia_vgpu_vfio;
-        nvl_strv_pushf(&outcome->problems, "cannot load nvidia-uvm (modprobe: status %d)%s: see 'nvlxc host'",
-                       status, is_vgpu ? ", which NVIDIA's host driver for virtual GPUs lacks" : "");
+        nvl_autofree char *why = nvl_status_text(status);
+        nvl_strv_pushf(&outcome->problems, "cannot load nvidia-uvm (modprobe: %s)%s: see 'nvlxc host'", why,
+                       is_vgpu ? ", which NVIDIA's host driver for virtual GPUs lacks" : "");
     }
 }
 
@@ -299,12 +300,12 @@ static void ensure_bundle(const struct nvl_host *host, struct nvl_outcome *outco
 
     if (version[0] == '\0' || nvl_root_exists(host->root, sonames))
         return;
-    int status = run_host_program(argv, 0);
+    nvl_autofree char *why = nvl_status_text(run_host_program(argv, 0));
     if (nvl_root_exists(host->root, sonames))
         nvl_strv_pushf(&outcome->done, "driver bundle %s built", version);
     else
-        nvl_strv_pushf(&outcome->problems, "cannot build the driver bundle %s (nvlxc driver sync: status %d)",
-                       version, status);
+        nvl_strv_pushf(&outcome->problems, "cannot build the driver bundle %s (nvlxc driver sync: %s)",
+                       version, why);
 }
 
 #define CDI_SECONDS 20 /* it takes some milliseconds; a start does not wait for a host that hangs */
@@ -322,13 +323,13 @@ static void make_cdi(const struct nvl_hook_call *call, const struct nvl_root *ro
     nvl_cdi_file_forget(root, call->container); /* that of an earlier grant */
     int r = path != NULL ? nvl_root_make_folder(root, NVL_CDI_COPIES_DIR) : -EINVAL;
     int status = r < 0 ? r : run_host_program(argv, CDI_SECONDS);
+    nvl_autofree char *why = nvl_status_text(status);
     if (status == -ETIMEDOUT)
         nvl_strv_pushf(&outcome->problems,
                        "cannot make its CDI specification: nvlxc cdi %s did not end within %d s", name,
                        CDI_SECONDS);
     else if (status != 0)
-        nvl_strv_pushf(&outcome->problems, "cannot make its CDI specification (nvlxc cdi %s: status %d)",
-                       name, status);
+        nvl_strv_pushf(&outcome->problems, "cannot make its CDI specification (nvlxc cdi %s: %s)", name, why);
 }
 
 void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root *root,
@@ -403,11 +404,11 @@ static void load_kernel_driver(const struct nvl_root *root, struct nvl_outcome *
         return;
     }
     int status = run_host_program(load, 0);
+    nvl_autofree char *why = nvl_status_text(status);
     if (nvl_driver_version_read(root, &driver, NULL) == 0 && driver.loaded)
         nvl_strv_push(&outcome->done, "nvidia loaded");
     else if (status != 0)
-        nvl_strv_pushf(&outcome->problems, "cannot load nvidia (modprobe: status %d): see 'nvlxc host'",
-                       status);
+        nvl_strv_pushf(&outcome->problems, "cannot load nvidia (modprobe: %s): see 'nvlxc host'", why);
 }
 
 /* Containers with `graphics` open its node. Loading nvidia-drm is up to the administrator: it may take over
