@@ -11,6 +11,7 @@
 #define NVL_NODE_COPIES_DIR "/dev/nvlxc"            /* CONTAINER/NODE: inject/node_copies.h */
 #define NVL_CDI_COPIES_DIR  "/run/nvlxc/cdi"        /* CONTAINER.json: inject/cdi_file.h */
 #define NVL_VISITS_DIR      "/run/nvlxc/visits" /* UID: locked while somebody looks into that user's home */
+#define NVL_LOANS_DIR       "/run/nvlxc/lent"   /* PCI ADDRESS: a GPU that is lent to a VM: lend/loan.h */
 #define NVL_HOOK_PROGRAM    "/usr/libexec/nvlxc/hook"
 #define NVL_PROBE_PROGRAM   "/usr/libexec/nvlxc/probe"
 #define NVL_PROGRAM         "/usr/bin/nvlxc"

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "host/driver_version.h"
+#include "base/paths.h"
+#include "host/loan.h"
 #include "host/pci.h"
 
 /* ---- MIG devices ---- */
@@ -403,6 +405,40 @@ static void read_dri(const struct nvl_root *root, struct nvl_gpu *gpu)
     }
 }
 
+static void take_loan(const struct nvl_root *root, const char *pci, struct nvl_gpus *gpus)
+{
+    nvl_auto(nvl_loan_clear) struct nvl_loan loan = {0};
+    nvl_autofree char *device = nvl_xasprintf(NVL_PCI_DEVICES "/%s", pci);
+    struct nvl_gpu *gpu = (struct nvl_gpu *)nvl_gpu_by_pci(gpus, pci);
+
+    if (nvl_loan_read(root, pci, &loan) < 0 || (gpu == NULL && !nvl_root_exists(root, device)))
+        return;
+    if (gpu == NULL) {
+        gpu = append(gpus, pci);
+        read_driver_link(root, gpu);
+    }
+    gpu->is_lent = true;
+    nvl_copy(gpu->lent_to, sizeof gpu->lent_to, loan.vm, strlen(loan.vm));
+    if (gpu->uuid[0] == '\0')
+        nvl_copy(gpu->uuid, sizeof gpu->uuid, loan.uuid, strlen(loan.uuid));
+    if (gpu->model[0] == '\0')
+        nvl_copy(gpu->model, sizeof gpu->model, loan.model, strlen(loan.model));
+}
+
+/* Those that nvidia does not drive any more are added, at any depth: a grant may name them. */
+static void read_loans(const struct nvl_root *root, struct nvl_gpus *gpus)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    char pci[NVL_PCI_MAX];
+
+    nvl_root_list(root, NVL_LOANS_DIR, &names);
+    for (size_t i = 0; i < names.count; i++)
+        if (nvl_pci_normalise(names.items[i], pci) && strcmp(names.items[i], pci) == 0)
+            take_loan(root, pci, gpus);
+    if (names.count > 0)
+        sort(gpus);
+}
+
 static void count_functions(struct nvl_gpus *gpus)
 {
     for (size_t i = 0; i < gpus->count; i++)
@@ -421,6 +457,7 @@ int nvl_gpus_read(const struct nvl_root *root, enum nvl_gpus_depth depth, struct
         nvl_gpus_clear(gpus);
         return r;
     }
+    read_loans(root, gpus);
     count_functions(gpus);
     for (size_t i = 0; depth != NVL_GPUS_PROC && i < gpus->count; i++)
         read_dri(root, &gpus->items[i]);

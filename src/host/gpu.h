@@ -47,8 +47,10 @@ struct nvl_gpu {
      * physical GPU. A virtual function has no index, minor or UUID. */
     char physical[NVL_PCI_MAX];
     unsigned n_functions; /* virtual functions of it (NVL_GPUS_ALL) */
-    bool is_lost;  /* its PCI configuration space reads all 0xff: nothing answers there (NVL_GPUS_ALL) */
-    bool was_used; /* set by callers that know it: something has opened it since the boot */
+    bool is_lost;     /* its PCI configuration space reads all 0xff: nothing answers there (NVL_GPUS_ALL) */
+    bool is_lent;     /* to a virtual machine (host/loan.h); then uuid and model are those of before */
+    char lent_to[16]; /* that VM, "101"; "" if unknown */
+    bool was_used;    /* set by callers that know it: something has opened it since the boot */
 };
 
 struct nvl_gpus {

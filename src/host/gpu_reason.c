@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/paths.h"
 #include "host/boot_commands.h"
 #include "host/compat_table.h"
 #include "host/pci.h"
@@ -315,12 +316,26 @@ static void explain_virtual(const struct nvl_gpu *gpu, struct nvl_gpu_reason *r)
     nvl_strv_pushf(&r->evidence, NVL_PCI_DEVICES "/%s/physfn leads to %s", gpu->pci, gpu->physical);
 }
 
+static void explain_lent(const struct nvl_gpu *gpu, struct nvl_gpu_reason *r)
+{
+    set_what(r,
+             gpu->lent_to[0] != '\0' ? nvl_xasprintf("is lent to VM %s", gpu->lent_to)
+                                     : nvl_xstrdup("is lent to a virtual machine"),
+             nvl_xstrdup("a GPU serves one virtual machine or any number of containers, not both. When it "
+                         "comes back, running containers that are granted it get it without a restart"));
+    nvl_strv_pushf(&r->evidence, NVL_LOANS_DIR "/%s exists: `nvlxc gpu lend` made it", gpu->pci);
+    nvl_strv_pushf(&r->fix, "nvlxc gpu back %s", gpu->pci);
+}
+
 /* ---- all ---- */
 
 static void explain_state(const struct nvl_gpu_surroundings *s, const struct nvl_gpu *gpu,
                           struct nvl_gpu_reason *r)
 {
     switch (r->state) {
+    case NVL_GPU_IS_LENT:
+        explain_lent(gpu, r);
+        break;
     case NVL_GPU_IS_HELD:
         explain_held(s, gpu, r);
         break;

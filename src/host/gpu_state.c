@@ -20,6 +20,8 @@ enum nvl_gpu_state nvl_gpu_state(const struct nvl_gpu *gpu)
 {
     if (gpu->physical[0] != '\0')
         return NVL_GPU_IS_VIRTUAL;
+    if (gpu->is_lent)
+        return NVL_GPU_IS_LENT;
     if (gpu->driver == NVL_GPU_NVIDIA)
         return state_of_driven(gpu);
     if (gpu->driver == NVL_GPU_NO_DRIVER)
@@ -36,6 +38,7 @@ const char *nvl_gpu_state_name(enum nvl_gpu_state state)
                                         [NVL_GPU_IS_LOST] = "lost",
                                         [NVL_GPU_IS_EXCLUDED] = "excluded",
                                         [NVL_GPU_IS_UNNUMBERED] = "unnumbered",
+                                        [NVL_GPU_IS_LENT] = "lent",
                                         [NVL_GPU_IS_HELD] = "held",
                                         [NVL_GPU_IS_UNDRIVEN] = "undriven",
                                         [NVL_GPU_IS_UNSUPPORTED] = "unsupported",
@@ -46,7 +49,8 @@ const char *nvl_gpu_state_name(enum nvl_gpu_state state)
 
 bool nvl_gpu_can_be_given(const struct nvl_gpu *gpu)
 {
-    return gpu->driver == NVL_GPU_NVIDIA && gpu->physical[0] == '\0' && gpu->minor >= 0 && !gpu->excluded;
+    return gpu->driver == NVL_GPU_NVIDIA && gpu->physical[0] == '\0' && gpu->minor >= 0 && !gpu->excluded &&
+           !gpu->is_lent;
 }
 
 char *nvl_gpu_why_not(const struct nvl_gpu *gpu)
@@ -56,6 +60,10 @@ char *nvl_gpu_why_not(const struct nvl_gpu *gpu)
     if (gpu->physical[0] != '\0')
         return nvl_xasprintf("%s is a virtual function of the GPU at %s, not a GPU of its own", gpu->pci,
                              gpu->physical);
+    if (gpu->is_lent)
+        return nvl_xasprintf(gpu->lent_to[0] != '\0' ? "the GPU at %s is lent to VM %s"
+                                                     : "the GPU at %s is lent to a virtual machine",
+                             gpu->pci, gpu->lent_to);
     if (gpu->driver == NVL_GPU_NO_DRIVER)
         return nvl_xasprintf(gpu->is_lost ? "the GPU at %s has fallen off the bus"
                                           : "no driver holds the GPU at %s",
@@ -76,6 +84,8 @@ char *nvl_gpu_remark(const struct nvl_gpu *gpu)
         return nvl_xstrdup("does not come up");
     case NVL_GPU_IS_EXCLUDED:
         return nvl_xstrdup("excluded by the driver's options");
+    case NVL_GPU_IS_LENT:
+        return nvl_xasprintf("lent%s%s", gpu->lent_to[0] != '\0' ? " to VM " : "", gpu->lent_to);
     case NVL_GPU_IS_VIRTUAL:
         return nvl_xasprintf("virtual function of %s", gpu->physical);
     default:

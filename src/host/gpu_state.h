@@ -13,6 +13,7 @@ enum nvl_gpu_state {
     NVL_GPU_IS_LOST,       /* fallen off the bus */
     NVL_GPU_IS_EXCLUDED,   /* by the driver's option NVreg_ExcludedGpus */
     NVL_GPU_IS_UNNUMBERED, /* nvidia drives it, but reports no device minor */
+    NVL_GPU_IS_LENT,       /* to a virtual machine, by nvlxc: on its way there, there, or on its way back */
     NVL_GPU_IS_HELD,       /* driven by something else */
     NVL_GPU_IS_UNDRIVEN,   /* by nothing */
     NVL_GPU_IS_UNSUPPORTED, /* by nothing, and the installed driver does not support it; only nvl_gpu_explain
@@ -31,5 +32,5 @@ bool nvl_gpu_can_be_given(const struct nvl_gpu *gpu);
  * caller frees. */
 char *nvl_gpu_why_not(const struct nvl_gpu *gpu);
 /* "fallen off the bus": a remark about what a list of GPUs does not show otherwise: lost, silent, excluded,
- * virtual, its virtual functions; NULL for the others. The caller frees. */
+ * lent, virtual, its virtual functions; NULL for the others. The caller frees. */
 char *nvl_gpu_remark(const struct nvl_gpu *gpu);

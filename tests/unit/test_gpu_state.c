@@ -4,6 +4,7 @@
 #include "temp_root.h"
 
 #include "host/gpu_reason.h"
+#include "host/loan.h"
 
 #define SYS "/sys/bus/pci/devices/0000:01:00.0"
 
@@ -52,6 +53,61 @@ static void test_states(void **state)
     gpu = (struct nvl_gpu){
         .pci = "0000:01:00.0", .driver = NVL_GPU_VFIO, .driver_name = "vfio-pci", .minor = -1};
     expect_state(gpu, "held", "vfio-pci holds the GPU at 0000:01:00.0, not nvidia", "");
+    gpu.is_lent = true;
+    expect_state(gpu, "lent", "the GPU at 0000:01:00.0 is lent to a virtual machine", "lent");
+    strcpy(gpu.lent_to, "101");
+    expect_state(gpu, "lent", "the GPU at 0000:01:00.0 is lent to VM 101", "lent to VM 101");
+    /* on its way there or back */
+    gpu = well;
+    gpu.is_lent = true;
+    expect_state(gpu, "lent", "the GPU at 0000:01:00.0 is lent to a virtual machine", "lent");
+}
+
+static void test_loan(void **state)
+{
+    static const char text[] = "uuid GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689\n"
+                               "model NVIDIA RTX A5500 Laptop GPU\n"
+                               "index 0\n"
+                               "vm 101\n"
+                               "function 0000:01:00.0 nvidia\n"
+                               "function 0000:01:00.1 \n"
+                               "persistenced stopped\n"
+                               "drained\n";
+    struct nvl_loan loan = {.index = -1};
+
+    (void)state;
+    nvl_loan_parse(text, strlen(text), &loan);
+    assert_string_equal(loan.vm, "101");
+    assert_int_equal(loan.index, 0);
+    assert_int_equal(loan.n_functions, 2);
+    assert_string_equal(loan.functions[0].driver, "nvidia");
+    assert_string_equal(loan.functions[1].driver, "");
+    assert_true(loan.stopped_persistenced && loan.drained);
+    nvl_autofree char *again = nvl_loan_format(&loan);
+    assert_string_equal(again, text);
+    nvl_loan_clear(&loan);
+}
+
+/* A captured host's may be anything: what goes into commands and paths is what it should be, or left out. */
+static void test_hostile_loan(void **state)
+{
+    static const char text[] = "uuid GPU-$(reboot)\nindex -1\nvm 101; reboot\nvm \nuuids x\n"
+                               "function ../../etc/passwd nvidia\nfunction\n"
+                               "function 0000:01:00.0 ../../x\nfunction 0000:01:00.1 $(reboot)";
+    struct nvl_loan loan = {.index = -1};
+
+    (void)state;
+    nvl_loan_parse(text, strlen(text), &loan);
+    assert_string_equal(loan.uuid, "");
+    assert_string_equal(loan.vm, "");
+    assert_int_equal(loan.index, -1);
+    assert_int_equal(loan.n_functions, 2);
+    assert_string_equal(loan.functions[0].driver, "");
+    assert_string_equal(loan.functions[1].driver, "");
+    for (int i = 0; i < 100; i++)
+        nvl_loan_parse(text, strlen(text), &loan);
+    assert_int_equal(loan.n_functions, 8);
+    nvl_loan_clear(&loan);
 }
 
 /* The GPU of the host as it is explained. */
@@ -210,6 +266,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_states),
+        cmocka_unit_test(test_loan),
+        cmocka_unit_test(test_hostile_loan),
         cmocka_unit_test_setup_teardown(test_without_driver, setup_root, teardown_root),
         cmocka_unit_test_setup_teardown(test_stub, setup_root, teardown_root),
         cmocka_unit_test_setup_teardown(test_ids, setup_root, teardown_root),

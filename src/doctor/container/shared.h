@@ -8,7 +8,8 @@
 
 /* Ids of the host's checks that explain why a container lacks its GPU, or its nodes. */
 #define NVL_NO_GPU_ON_HOST                                                                                   \
-    "gpu-absent gpu-nouveau gpu-nova gpu-vfio gpu-other-driver gpu-too-new gpu-too-old gpu-flavour "         \
+    "gpu-absent gpu-nouveau gpu-nova gpu-vfio gpu-lent gpu-other-driver gpu-too-new gpu-too-old "            \
+    "gpu-flavour "                                                                                           \
     "gpu-refused driver-absent headers-missing driver-kernel driver-build-failed driver-not-built "          \
     "driver-secure-boot driver-not-loaded"
 #define NVL_NO_NODES_ON_HOST NVL_NO_GPU_ON_HOST " uvm-not-loaded node-missing"

@@ -150,22 +150,29 @@ static const struct nvl_gpu_reason *find_held(const struct nvl_container_facts *
     return NULL;
 }
 
+/* What is lent was lent on purpose, and comes back by itself. */
 static void check_granted_held(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                struct nvl_findings *findings)
 {
-    struct nvl_finding *f = lack_finding(check, facts, findings, NVL_SEVERITY_ERROR, LACK_HELD,
-                                         "nvidia does not drive a GPU of its grant");
+    const struct nvl_gpu_reason *reason = find_held(facts);
+    bool is_lent = reason != NULL && reason->state == NVL_GPU_IS_LENT && !facts->grant.delivery.required;
+    struct nvl_finding *f =
+        lack_finding(check, facts, findings, is_lent ? NVL_SEVERITY_NOTE : NVL_SEVERITY_ERROR, LACK_HELD,
+                     is_lent ? "a GPU of its grant is lent to a virtual machine"
+                             : "nvidia does not drive a GPU of its grant");
 
     if (f == NULL)
         return;
     nvl_autofree char *name = nvl_shell_word(facts->name);
-    const struct nvl_gpu_reason *reason = find_held(facts);
     nvl_finding_cause(f, "it %s: %s; %s", reason->what, reason->cause, without_it(facts));
-    nvl_finding_fix(
-        f,
-        "give the GPU back to nvidia on the host, or grant another:\n  nvlxc gpus\n  nvlxc attach %s "
-        "--gpu UUID",
-        name);
+    if (is_lent)
+        nvl_finding_fix_lines(f, &reason->fix);
+    else
+        nvl_finding_fix(
+            f,
+            "give the GPU back to nvidia on the host, or grant another:\n  nvlxc gpus\n  nvlxc attach %s "
+            "--gpu UUID",
+            name);
 }
 
 static void check_granted_excluded(const struct nvl_check *check, const struct nvl_container_facts *facts,

@@ -115,6 +115,16 @@ static void say_state(const struct nvl_check *check, const struct nvl_host_facts
             add_reason(check, facts, i, severity, findings);
 }
 
+/* Lent on purpose, also where it is the only one. */
+static void check_gpu_lent(const struct nvl_check *check, const struct nvl_host_facts *facts,
+                           struct nvl_findings *findings)
+{
+    for (size_t i = 0; i < facts->host.gpus.count; i++)
+        if (facts->reasons[i].state == NVL_GPU_IS_LENT)
+            nvl_finding_fix_lines(add_reason(check, facts, i, NVL_SEVERITY_NOTE, findings),
+                                  &facts->reasons[i].fix);
+}
+
 static void check_gpu_lost(const struct nvl_check *check, const struct nvl_host_facts *facts,
                            struct nvl_findings *findings)
 {
@@ -310,6 +320,8 @@ const struct nvl_check nvl_gpu_checks[] = {
     {"gpu-nova", "Does nova_core leave the GPUs alone?", 30, 0, NULL, NVL_OF_HOST(check_gpu_nova)},
     {"gpu-vfio", "Is a GPU left for containers, not kept for virtual machines?", 40, 0, NULL,
      NVL_OF_HOST(check_gpu_vfio)},
+    {"gpu-lent", "Is every GPU here, and not lent to a virtual machine?", 45, 0, NULL,
+     NVL_OF_HOST(check_gpu_lent)},
     {"gpu-other-driver", "Are the GPUs free of other drivers?", 50, 0, NULL,
      NVL_OF_HOST(check_gpu_other_driver)},
     {"gpu-lost", "Does every GPU answer on its bus?", 53, 0, NULL, NVL_OF_HOST(check_gpu_lost)},
