@@ -6,6 +6,7 @@
 #include <linux/nsfs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "apply/eject.h"
@@ -114,21 +115,60 @@ void nvl_programs_find(const struct nvl_root *root, pid_t init, const struct nvl
         look_at_programs(root, &wanted, devices, n_devices, programs);
 }
 
+static void push_device(struct nvl_device **devices, size_t *n_devices, const char *path, unsigned major,
+                        unsigned minor)
+{
+    struct nvl_device *device = NVL_APPEND(*devices, *n_devices);
+
+    *device = (struct nvl_device){.major = major, .minor = minor};
+    nvl_copy(device->path, sizeof device->path, path, strlen(path));
+}
+
+static void find_openers(const struct nvl_root *root, const struct nvl_node *nodes, size_t n_nodes,
+                         struct nvl_programs *programs)
+{
+    nvl_autofree struct nvl_device *devices = NULL;
+    size_t n_devices = 0;
+
+    for (size_t i = 0; i < n_nodes; i++)
+        if (nodes[i].major >= 0)
+            push_device(&devices, &n_devices, nodes[i].path, (unsigned)nodes[i].major,
+                        (unsigned)nodes[i].minor);
+    look_at_programs(root, NULL, devices, n_devices, programs);
+}
+
 void nvl_programs_of_driver(const struct nvl_host *host, struct nvl_programs *programs)
 {
     nvl_autofree struct nvl_node *nodes = NULL;
-    nvl_autofree struct nvl_device *devices = NULL;
     struct nvl_modules modules = {0};
-    size_t n_nodes = 0, n_devices = 0;
+    size_t n_nodes = 0;
 
     nvl_modules_read(host->root, &modules, NULL); /* without them: no modeset */
     nvl_host_nodes(host, &modules, &nodes, &n_nodes);
-    for (size_t i = 0; i < n_nodes; i++) {
-        struct nvl_device *device = NVL_APPEND(devices, n_devices);
-        *device = (struct nvl_device){.major = (unsigned)nodes[i].major, .minor = (unsigned)nodes[i].minor};
-        nvl_copy(device->path, sizeof device->path, nodes[i].path, strlen(nodes[i].path));
-    }
-    look_at_programs(host->root, NULL, devices, n_devices, programs);
+    find_openers(host->root, nodes, n_nodes, programs);
+}
+
+void nvl_programs_of_gpu(const struct nvl_host *host, const struct nvl_gpu *gpu,
+                         struct nvl_programs *programs)
+{
+    nvl_autofree struct nvl_node *nodes = NULL;
+    size_t n_nodes = 0;
+
+    nvl_gpu_nodes(host, gpu, true, &nodes, &n_nodes);
+    find_openers(host->root, nodes, n_nodes, programs);
+}
+
+void nvl_programs_of_files(const struct nvl_root *root, const struct nvl_strv *paths,
+                           struct nvl_programs *programs)
+{
+    nvl_autofree struct nvl_device *devices = NULL;
+    size_t n_devices = 0;
+    struct stat st;
+
+    for (size_t i = 0; i < paths->count; i++)
+        if (nvl_root_stat(root, paths->items[i], AT_SYMLINK_NOFOLLOW, &st) == 0 && S_ISCHR(st.st_mode))
+            push_device(&devices, &n_devices, paths->items[i], major(st.st_rdev), minor(st.st_rdev));
+    look_at_programs(root, NULL, devices, n_devices, programs);
 }
 
 void nvl_programs_clear(struct nvl_programs *programs)

@@ -6,6 +6,7 @@
 #include "base/text.h"
 
 struct nvl_device;
+struct nvl_gpu;
 struct nvl_host;
 struct nvl_root;
 
@@ -26,4 +27,11 @@ void nvl_programs_find(const struct nvl_root *root, pid_t init, const struct nvl
 /* Those of the whole machine that have a node of the loaded driver open. Only root sees what others have
  * open. */
 void nvl_programs_of_driver(const struct nvl_host *host, struct nvl_programs *programs);
+/* Those of the whole machine that have a node of this GPU open: its own, those of its MIG devices and of
+ * /dev/dri. `host` is read with NVL_GPUS_DRI or deeper. */
+void nvl_programs_of_gpu(const struct nvl_host *host, const struct nvl_gpu *gpu,
+                         struct nvl_programs *programs);
+/* Those that have one of the device files open. */
+void nvl_programs_of_files(const struct nvl_root *root, const struct nvl_strv *paths,
+                           struct nvl_programs *programs);
 void nvl_programs_clear(struct nvl_programs *programs);

@@ -178,3 +178,11 @@ struct nvl_container *nvl_container_of_cgroup(const struct nvl_containers *all, 
     nvl_autofree char *shorter = nvl_xstrndup(name, (size_t)(dash - name));
     return find_owned(all, shorter, uid);
 }
+
+char *nvl_container_of_process(const struct nvl_root *root, const struct nvl_containers *all, pid_t pid)
+{
+    nvl_autofree char *cgroup = nvl_process_cgroup(root, pid);
+    nvl_autofree struct nvl_container *c = cgroup != NULL ? nvl_container_of_cgroup(all, cgroup) : NULL;
+
+    return c != NULL ? nvl_container_full_name(all, c) : NULL;
+}

@@ -16,6 +16,9 @@ int nvl_container_answerer(const struct nvl_container *c, uid_t *uid);
  * outside of the visible part. The caller frees. */
 char *nvl_process_cgroup(const struct nvl_root *root, pid_t pid);
 
+/* The unambiguous name of the container in `all` that the process is part of; NULL for one of the host. The
+ * caller frees. */
+char *nvl_container_of_process(const struct nvl_root *root, const struct nvl_containers *all, pid_t pid);
 /* The container in `all` that a process in this cgroup is part of, like nvl_container_at's; NULL for none.
  * The first part of the path that is LXC's ("lxc.payload.web") or Proxmox's ("lxc/220") decides: what a
  * container makes is below its own. */

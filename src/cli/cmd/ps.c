@@ -69,16 +69,6 @@ static int watch_programs(struct nvl_context *ctx, const struct nvl_strv *argume
 
 /* ---- --open ---- */
 
-/* The container's name; NULL for a program of the host. */
-static char *container_of(const struct ps *p, pid_t pid)
-{
-    nvl_autofree char *cgroup = nvl_process_cgroup(p->host.root, pid);
-    nvl_autofree struct nvl_container *c =
-        cgroup != NULL ? nvl_container_of_cgroup(&p->containers, cgroup) : NULL;
-
-    return c != NULL ? nvl_container_full_name(&p->containers, c) : NULL;
-}
-
 static int check_open(const struct nvl_context *ctx, struct nvl_error *err)
 {
     if (!nvl_root_is_machine(&ctx->root))
@@ -102,8 +92,8 @@ static int list_openers(struct nvl_context *ctx, const struct ps *p, const char 
     nvl_programs_of_driver(&p->host, &programs);
     for (size_t i = 0; i < programs.count; i++) {
         const struct nvl_program *program = &programs.items[i];
-        nvl_autofree char *container = container_of(p, program->pid), *open = NULL,
-                          *pid = nvl_xasprintf("%d", (int)program->pid);
+        nvl_autofree char *container = nvl_container_of_process(p->host.root, &p->containers, program->pid),
+                          *open = NULL, *pid = nvl_xasprintf("%d", (int)program->pid);
         if (wanted != NULL && (container == NULL || strcmp(container, wanted) != 0))
             continue;
         open = nvl_strv_join(&program->devices, " ");
