@@ -6,13 +6,16 @@
 extern const struct nvl_command nvl_cmd_gpus, nvl_cmd_host, nvl_cmd_attach, nvl_cmd_detach, nvl_cmd_list,
     nvl_cmd_show, nvl_cmd_verify, nvl_cmd_doctor, nvl_cmd_driver, nvl_cmd_capture, nvl_cmd_template,
     nvl_cmd_bench, nvl_cmd_ps, nvl_cmd_top, nvl_cmd_metrics, nvl_cmd_cdi, nvl_cmd_overview, nvl_cmd_complete,
-    nvl_cmd_create;
+    nvl_cmd_create, nvl_cmd_gpu;
 
 const struct nvl_command *const nvl_commands[] = {
-    &nvl_cmd_overview, &nvl_cmd_create, &nvl_cmd_attach,  &nvl_cmd_detach,   &nvl_cmd_list,
-    &nvl_cmd_show,     &nvl_cmd_verify, &nvl_cmd_doctor,  &nvl_cmd_host,     &nvl_cmd_driver,
-    &nvl_cmd_template, &nvl_cmd_gpus,   &nvl_cmd_ps,      &nvl_cmd_top,      &nvl_cmd_metrics,
-    &nvl_cmd_bench,    &nvl_cmd_cdi,    &nvl_cmd_capture, &nvl_cmd_complete, NULL,
+    &nvl_cmd_overview, &nvl_cmd_create,   &nvl_cmd_attach,
+    &nvl_cmd_detach,   &nvl_cmd_list,     &nvl_cmd_show,
+    &nvl_cmd_verify,   &nvl_cmd_doctor,   &nvl_cmd_host,
+    &nvl_cmd_driver,   &nvl_cmd_gpu,      &nvl_cmd_template,
+    &nvl_cmd_gpus,     &nvl_cmd_ps,       &nvl_cmd_top,
+    &nvl_cmd_metrics,  &nvl_cmd_bench,    &nvl_cmd_cdi,
+    &nvl_cmd_capture,  &nvl_cmd_complete, NULL,
 };
 
 const char *const nvl_group_titles[NVL_GROUP_HIDDEN] = {

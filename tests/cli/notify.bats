@@ -14,14 +14,7 @@ setup() {
     host=$(fixture a5500-550)
     state=$host/var/lib/nvlxc/doctor/findings.json
     rm "$host/etc/pve/lxc/223.conf"
-    local program library
-    for program in sh cat sleep; do
-        cp -L "$(command -v $program)" "$host/bin/$program"
-        for library in $(ldd "$host/bin/$program" | grep -o '/[^ ]*'); do
-            mkdir -p "$host${library%/*}"
-            cp -Ln "$library" "$host$library"
-        done
-    done
+    give_programs "$host" sh cat sleep
 }
 
 # doctor ARGUMENT…: on the host

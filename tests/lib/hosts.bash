@@ -53,6 +53,19 @@ error_of() {
     sed -E -e ':more' -e 'N' -e '$!b more' -e 's/\n(hint: |try: |     )/; /g' <<<"$1"$'\n' | sed '/^$/d'
 }
 
+# give_programs HOST PROGRAM…: this machine's own, with their libraries, for what runs on_machine.
+give_programs() {
+    local host=$1 program library
+    mkdir -p "$host/bin"
+    for program in "${@:2}"; do
+        cp -L "$(command -v "$program")" "$host/bin/$program"
+        for library in $(ldd "$host/bin/$program" | grep -o '/[^ ]*'); do
+            mkdir -p "$host${library%/*}"
+            cp -Ln "$library" "$host$library"
+        done
+    done
+}
+
 # on_machine HOST PROGRAM ARGUMENT…: the program with the fixture as the machine itself, not by --root: the fixture is its
 # root, with what the program needs of the real machine mounted in it for as long as it runs. /proc has the fixture's files
 # and two real entries: "self", which is each process's own, and the program's, for which a sanitizer asks by its number; for
