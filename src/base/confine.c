@@ -5,7 +5,11 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/audit.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -13,8 +17,70 @@
 
 #include "base/alloc.h"
 
+/* What neither the hook nor ldconfig ever calls, and what the kernel's own faults are mostly reached by. */
+static const int forbidden_calls[] = {
+    SYS_add_key,
+    SYS_bpf,
+    SYS_delete_module,
+    SYS_finit_module,
+    SYS_init_module,
+    SYS_io_uring_setup,
+    SYS_kexec_file_load,
+    SYS_kexec_load,
+    SYS_keyctl,
+    SYS_open_by_handle_at,
+    SYS_perf_event_open,
+    SYS_pidfd_getfd,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_ptrace,
+    SYS_request_key,
+    SYS_setns,
+    SYS_socket,
+    SYS_unshare,
+    SYS_userfaultfd,
+};
+
+#if defined(__x86_64__)
+#define OWN_ARCH    AUDIT_ARCH_X86_64
+#define FIRST_OTHER 0x40000000 /* calls of the x32 ABI */
+#elif defined(__aarch64__)
+#define OWN_ARCH    AUDIT_ARCH_AARCH64
+#define FIRST_OTHER UINT_MAX
+#endif
+
+/* They fail with EPERM from now on, and so do all calls of another processor mode, whose numbers differ.
+ * Source: seccomp(2); no_new_privs is set. */
+static int forbid_calls(void)
+{
+#ifdef OWN_ARCH
+    enum { LOOK = 4, COUNT = NVL_LENGTH(forbidden_calls), ALLOW = LOOK + COUNT, DENY, LENGTH };
+    struct sock_filter filter[LENGTH] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCH, 0, DENY - 2),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, FIRST_OTHER, DENY - LOOK, 0),
+    };
+    const struct sock_fprog program = {LENGTH, filter};
+
+    for (unsigned i = 0; i < COUNT; i++)
+        filter[LOOK + i] = (struct sock_filter)BPF_JUMP(
+            BPF_JMP | BPF_JEQ | BPF_K, (unsigned)forbidden_calls[i], (unsigned char)(DENY - LOOK - i - 1), 0);
+    filter[ALLOW] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    filter[DENY] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 && errno != ENOSYS &&
+                   errno != EINVAL
+               ? -errno
+               : 0;
+#else
+    return 0;
+#endif
+}
+
 int nvl_keep_capabilities(uint64_t keep)
 {
+    static bool is_filtered; /* filters add up: one is enough */
+
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct sets[2] = {0};
 
@@ -25,7 +91,11 @@ int nvl_keep_capabilities(uint64_t keep)
         sets[i].effective = sets[i].permitted;
         sets[i].inheritable = 0; /* which empties the ambient set, too */
     }
-    return syscall(SYS_capset, &header, sets) < 0 ? -errno : 0;
+    int r = syscall(SYS_capset, &header, sets) < 0 ? -errno : 0;
+    if (r == 0 && !is_filtered)
+        r = forbid_calls();
+    is_filtered = r == 0;
+    return r;
 }
 
 static int compare_descriptors(const void *a, const void *b)

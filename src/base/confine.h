@@ -6,7 +6,8 @@
 #include <sys/types.h>
 
 /* Gives up all capabilities but these (bits: 1 << CAP_...), also for programs that it starts: no_new_privs.
- */
+ * And system calls that are no part of such work (ptrace, bpf, setns, socket, loading modules, ...): they
+ * fail with EPERM, in such programs, too. A kernel without seccomp goes without that. */
 int nvl_keep_capabilities(uint64_t keep);
 
 /* Makes the folder its root, takes that user's and group's ids (-1: stays who it is), and gives up all

@@ -7,6 +7,7 @@
 #include "base/paths.h"
 #include "base/root.h"
 #include "base/run.h"
+#include "base/visit.h"
 #include "grant/resolve.h"
 #include "lend/holders.h"
 #include "lend/notes.h"
@@ -216,5 +217,10 @@ int nvl_back(const struct nvl_handover_request *request, struct nvl_handover *ha
         return r;
     const struct nvl_gpu *gpu = nvl_gpu_by_pci(&h.host.gpus, h.loan.pci);
     handover->was_done = gpu != NULL && !gpu->is_lent && gpu->driver == NVL_GPU_NVIDIA;
-    return handover->was_done ? 0 : nvl_give_back(&h, err);
+    if (handover->was_done)
+        return 0;
+    if (gpu != NULL)
+        nvl_handing_find_granted(&h, gpu);
+    nvl_visit_writes();
+    return nvl_give_back(&h, err);
 }

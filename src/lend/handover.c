@@ -9,7 +9,6 @@
 #include "apply/live.h"
 #include "base/root.h"
 #include "base/run.h"
-#include "base/visit.h"
 #include "container/holding.h"
 #include "grant/resolve.h"
 #include "lend/notes.h"
@@ -36,7 +35,6 @@ int nvl_handing_open(struct nvl_handing *h, const struct nvl_handover_request *r
 {
     *h = (struct nvl_handing){.request = request, .report = report, .begin = read_clock(), .lock = -1};
     if (!request->dry_run) {
-        nvl_visit_writes();
         h->lock = nvl_notes_lock(request->root, err);
         if (h->lock < 0)
             return h->lock;
@@ -47,6 +45,7 @@ int nvl_handing_open(struct nvl_handing *h, const struct nvl_handover_request *r
 
 void nvl_handing_close(struct nvl_handing *h)
 {
+    free(h->granted);
     nvl_loan_clear(&h->loan);
     nvl_card_clear(&h->card);
     nvl_containers_clear(&h->containers);
@@ -128,20 +127,19 @@ static bool has_gpu(const struct nvl_holding *holding, const char *pci)
 
 /* What only a start can change stays as it is until then: the programs that have the GPU open count, whoever
  * gave it. */
-static void look_at_container(struct nvl_handing *h, const struct nvl_container *c)
+static void look_at_container(struct nvl_handing *h, const struct nvl_gpu *gpu, size_t i)
 {
     nvl_auto(nvl_holding_clear) struct nvl_holding holding = {0};
+    nvl_autofree struct nvl_container *c = nvl_container_at(&h->containers, i);
     nvl_autofree char *name = nvl_container_full_name(&h->containers, c);
-    const struct nvl_gpu *gpu = nvl_gpu_by_pci(&h->host.gpus, h->report->pci);
     struct nvl_error err = {0};
 
     if (nvl_holding_read(c, &h->host, &holding, &err) < 0) {
         nvl_strv_pushf(&h->report->problems, "container %s: %s", name, err.message);
         return;
     }
-    bool is_meant = holding.is_by_hand
-                        ? has_gpu(&holding, h->report->pci)
-                        : gpu != NULL && nvl_grant_can_mean(&holding.grant, &h->host.gpus, gpu);
+    bool is_meant = holding.is_by_hand ? has_gpu(&holding, gpu->pci)
+                                       : nvl_grant_can_mean(&holding.grant, &h->host.gpus, gpu);
     if (!is_meant)
         return;
     if (holding.is_by_hand)
@@ -151,10 +149,10 @@ static void look_at_container(struct nvl_handing *h, const struct nvl_container 
              holding.grant.delivery.libraries == NVL_LIBRARIES_HOST)
         nvl_strv_pushf(&h->report->notes, "container %s follows at its next start", name);
     else
-        update_container(h, c, name);
+        *NVL_APPEND(h->granted, h->n_granted) = i;
 }
 
-void nvl_handing_update_containers(struct nvl_handing *h)
+void nvl_handing_find_granted(struct nvl_handing *h, const struct nvl_gpu *gpu)
 {
     nvl_auto(nvl_running_clear) struct nvl_running running = {0};
 
@@ -162,7 +160,17 @@ void nvl_handing_update_containers(struct nvl_handing *h)
     for (size_t i = 0; i < h->containers.count; i++) {
         nvl_autofree struct nvl_container *c = nvl_container_at(&h->containers, i);
         if (nvl_running_has(&running, c))
-            look_at_container(h, c);
+            look_at_container(h, gpu, i);
+    }
+}
+
+void nvl_handing_update_containers(struct nvl_handing *h)
+{
+    for (size_t i = 0; i < h->n_granted; i++) {
+        nvl_autofree struct nvl_container *c = nvl_container_at(&h->containers, h->granted[i]);
+        nvl_autofree char *name = nvl_container_full_name(&h->containers, c);
+        if (nvl_container_is_running(h->request->root, c))
+            update_container(h, c, name);
     }
 }
 

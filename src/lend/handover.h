@@ -44,6 +44,8 @@ struct nvl_handing {
     struct nvl_containers containers;
     struct nvl_card card;
     struct nvl_loan loan;
+    size_t *granted; /* indexes of running containers that follow at once */
+    size_t n_granted;
     unsigned long long begin; /* of the present step, in milliseconds */
     int lock;
 };
@@ -57,7 +59,10 @@ int nvl_handing_look(struct nvl_handing *h, struct nvl_error *err);
 void nvl_handing_note(const struct nvl_handing *h, const char *what);
 /* A step is done. */
 void nvl_handing_step(struct nvl_handing *h, const char *fmt, ...) NVL_PRINTF(2, 3);
-/* Brings every running container whose grant means the GPU to what the host can give it now. */
+/* Looks for the running containers whose grant means the GPU, and notes those that cannot follow at once. It
+ * is done before anything is written: a home that never answers is left out then. */
+void nvl_handing_find_granted(struct nvl_handing *h, const struct nvl_gpu *gpu);
+/* Brings them to what the host can give them now. */
 void nvl_handing_update_containers(struct nvl_handing *h);
 /* "stop", "restart", "start" nvidia-persistenced. */
 void nvl_handing_persistenced(struct nvl_handing *h, const char *verb);

@@ -5,8 +5,10 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/visit.h"
 #include "grant/resolve.h"
 #include "host/gpu_state.h"
+#include "host/virtual_machines.h"
 #include "lend/back.h"
 #include "lend/holders.h"
 #include "lend/notes.h"
@@ -193,10 +195,13 @@ static int clear_gpu(struct nvl_handing *h, struct nvl_error *err)
 /* From here on the driver accepts no program on it. */
 static int drain(struct nvl_handing *h, const struct nvl_gpu *gpu, struct nvl_error *err)
 {
-    if (h->loan.drained || gpu->driver != NVL_GPU_NVIDIA || !nvl_handing_drain(h, true))
+    if (gpu->driver != NVL_GPU_NVIDIA)
         return 0;
     h->loan.drained = true;
-    return nvl_note_write(h->request->root, &h->loan, err);
+    int r = nvl_note_write(h->request->root, &h->loan, err);
+    if (r == 0 && nvl_handing_drain(h, true))
+        nvl_handing_step(h, "nvidia-smi drain");
+    return r;
 }
 
 static int give_to_vfio(struct nvl_handing *h, const struct nvl_function *function, struct nvl_error *err)
@@ -244,6 +249,21 @@ static int undo(struct nvl_handing *h, int code, struct nvl_error *err)
     return code;
 }
 
+/* A VM that does not name it would start without it. */
+static void look_at_vm(struct nvl_handing *h, const struct nvl_gpu *gpu)
+{
+    nvl_auto(nvl_vm_devices_clear) struct nvl_vm_devices devices = {0};
+
+    if (h->request->vm == NULL)
+        return;
+    nvl_vm_devices_read(h->request->root, &devices);
+    for (size_t i = 0; i < devices.count; i++)
+        if (strcmp(devices.items[i].vm, h->request->vm) == 0 && nvl_vm_device_is(&devices.items[i], gpu->pci))
+            return;
+    nvl_strv_pushf(&h->report->notes, "VM %s does not name it: qm set %s --hostpci0 %.*s", h->request->vm,
+                   h->request->vm, (int)strcspn(gpu->pci, "."), gpu->pci);
+}
+
 static int lend_gpu(struct nvl_handing *h, const struct nvl_gpu *gpu, struct nvl_error *err)
 {
     nvl_auto(nvl_holders_clear) struct nvl_holders holders = {0};
@@ -261,6 +281,9 @@ static int lend_gpu(struct nvl_handing *h, const struct nvl_gpu *gpu, struct nvl
     r = check_holders(h, &holders, h->request->stop, err);
     if (r < 0 || h->request->dry_run)
         return r;
+    nvl_handing_find_granted(h, gpu);
+    look_at_vm(h, gpu);
+    nvl_visit_writes();
     take_note(h, gpu);
     r = clear_gpu(h, err);
     if (r == 0)

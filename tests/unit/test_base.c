@@ -7,10 +7,14 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/confine.h"
 #include "base/file.h"
 #include "base/fix.h"
 #include "base/passwd.h"
@@ -656,6 +660,44 @@ static void test_fix_lines(void **state)
     assert_fix("set features: nesting=1", "set features: nesting=1|");
 }
 
+/* In a child; the exit status is the number of what did not hold. */
+static int try_confined(void *data)
+{
+    static const char *const program[] = {"/bin/true", NULL};
+    const struct nvl_run run = {.argv = program};
+
+    (void)data;
+    if (nvl_keep_capabilities(0) < 0)
+        return 1;
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != -1 || errno != EPERM)
+        return 2;
+    if (socket(AF_UNIX, SOCK_DGRAM, 0) != -1 || errno != EPERM)
+        return 3;
+    if (unshare(0) != -1 || errno != EPERM)
+        return 4;
+    if (syscall(SYS_bpf, 0, NULL, 0) != -1 || errno != EPERM)
+        return 5;
+    /* the first and the last of the list, and what is not in it */
+    if (syscall(SYS_add_key, "user", "x", "y", 1, 0) != -1 || errno != EPERM)
+        return 6;
+    if (syscall(SYS_userfaultfd, -1) != -1 || errno != EPERM)
+        return 7;
+    int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED)
+        return 8;
+    if (nvl_run_status(&run) != 0)
+        return 9;
+    return nvl_keep_capabilities(0) == 0 ? 0 : 10; /* once more is no fault */
+}
+
+static void confined_makes_no_dangerous_call(void **state)
+{
+    const struct nvl_run run = {.body = try_confined};
+
+    (void)state;
+    assert_int_equal(nvl_run_status(&run), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -686,6 +728,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(folders_are_listed_sorted, make_tree, drop_tree),
         cmocka_unit_test_setup_teardown(replace_keeps_mode_and_owner, make_tree, drop_tree),
         cmocka_unit_test_setup_teardown(replace_leaves_all_on_a_full_disk, make_tree, drop_tree),
+        cmocka_unit_test(confined_makes_no_dangerous_call),
     };
 
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
