@@ -193,6 +193,8 @@ void nvl_request_warn(const struct nvl_host *host, const struct nvl_resolved *re
         if (reason.what != NULL)
             nvl_strv_pushf(warnings, "GPU %d %s: %s; %s", g->index, reason.what, reason.cause, fix);
         for (size_t c = 0; c < reason.claims.count; c++) {
+            if (reason.claims.items[c].vm != NULL && reason.claims.items[c].vm->takes_turns)
+                continue;
             nvl_autofree char *text = nvl_vm_claim_text(&reason.claims.items[c]);
             nvl_strv_pushf(warnings, "GPU %d: %s", g->index, text);
         }

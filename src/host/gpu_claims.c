@@ -315,6 +315,22 @@ static void find_scripts(const struct search *s)
     }
 }
 
+/* A VM gives it back without a reboot, and need not lose it for good. */
+static void add_turns(const struct nvl_vm_device *device, const struct nvl_gpu *gpu, struct nvl_strv *fix)
+{
+    if (gpu->driver == NVL_GPU_VFIO) {
+        if (device->runs)
+            nvl_strv_pushf(fix, "qm shutdown %s", device->vm);
+        nvl_strv_pushf(fix, "nvlxc gpu back %s", gpu->pci);
+    }
+    if (!device->goes && !device->takes_turns)
+        nvl_strv_pushf(
+            fix,
+            "nvlxc gpu hookscript install %s   # from then on they take turns; or for good: qm set %s "
+            "--delete %s",
+            device->vm, device->vm, device->key);
+}
+
 void nvl_vm_claims_read(const struct nvl_vm_devices *vms, const struct nvl_gpu *gpu,
                         struct nvl_claims *claims)
 {
@@ -326,10 +342,7 @@ void nvl_vm_claims_read(const struct nvl_vm_devices *vms, const struct nvl_gpu *
         claim->vm = device;
         for (size_t p = 0; p < device->places.count; p++)
             nvl_strv_push(&claim->places, device->places.items[p]);
-        if (device->runs && gpu->driver == NVL_GPU_VFIO)
-            nvl_strv_pushf(&claim->fix, "qm shutdown %s", device->vm);
-        if (!device->goes)
-            nvl_strv_pushf(&claim->fix, "qm set %s --delete %s", device->vm, device->key);
+        add_turns(device, gpu, &claim->fix);
     }
 }
 
@@ -446,13 +459,15 @@ void nvl_claims_fix(const struct nvl_claims *claims, const struct nvl_system *sy
                     struct nvl_strv *fix)
 {
     unsigned parts = 0;
+    bool is_configured = false;
 
     for (size_t i = 0; i < claims->count; i++) {
+        is_configured |= claims->items[i].vm == NULL;
         parts |= claims->items[i].parts;
         for (size_t c = 0; c < claims->items[i].fix.count; c++)
             nvl_strv_push_once(fix, claims->items[i].fix.items[c]);
     }
     nvl_add_boot_commands(system, parts, fix);
-    if (reboot && claims->count > 0)
+    if (reboot && is_configured)
         nvl_strv_push(fix, "reboot");
 }

@@ -38,7 +38,7 @@ void nvl_nvidia_barriers_read(const struct nvl_root *root, const struct nvl_modp
 void nvl_claims_clear(struct nvl_claims *claims);
 
 /* Appends the places, and the commands that revoke all of them: first edits, then what must be rebuilt, with
- * `reboot` then the reboot. */
+ * `reboot` then the reboot, which a VM does not need. */
 void nvl_claims_evidence(const struct nvl_claims *claims, struct nvl_strv *evidence);
 void nvl_claims_fix(const struct nvl_claims *claims, const struct nvl_system *system, bool reboot,
                     struct nvl_strv *fix);

@@ -27,7 +27,7 @@ struct vm {
     char *id;
     struct line *lines;
     size_t n_lines;
-    bool starts_at_boot, is_template;
+    bool starts_at_boot, is_template, takes_turns;
 };
 
 static void vm_clear(struct vm *vm)
@@ -92,6 +92,8 @@ static void take_vm_line(struct vm *vm, const char *path, size_t number, const c
         delete_lines(vm, value);
     else if (strcmp(key, "onboot") == 0)
         vm->starts_at_boot = value[0] == '1';
+    else if (strcmp(key, "hookscript") == 0)
+        vm->takes_turns = nvl_is_own_hookscript(value);
     else if (strcmp(key, "template") == 0)
         vm->is_template = value[0] == '1';
 }
@@ -156,6 +158,7 @@ static void add_addresses(const struct vm *vm, const struct line *line, const ch
                                          .address = address,
                                          .runs = runs,
                                          .starts_at_boot = vm->starts_at_boot,
+                                         .takes_turns = vm->takes_turns,
                                          .goes = line->goes};
         nvl_strv_push(&device->places, line->place);
         if (mapping_place != NULL)
@@ -284,6 +287,12 @@ void nvl_vm_devices_clear(struct nvl_vm_devices *devices)
     }
     free(devices->items);
     *devices = (struct nvl_vm_devices){0};
+}
+
+bool nvl_is_own_hookscript(const char *volume)
+{
+    return nvl_has_suffix(volume, ":snippets/" NVL_HOOKSCRIPT) ||
+           nvl_has_suffix(volume, ":snippets/" NVL_HOOKSCRIPT_STOP);
 }
 
 bool nvl_vm_device_is(const struct nvl_vm_device *device, const char *pci)

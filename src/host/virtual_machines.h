@@ -7,6 +7,10 @@
 
 struct nvl_root;
 
+/* The names of nvlxc's hookscript on a storage ("local:snippets/nvlxc-gpu"): lend/hookscript.h. */
+#define NVL_HOOKSCRIPT      "nvlxc-gpu"
+#define NVL_HOOKSCRIPT_STOP "nvlxc-gpu-stop"
+
 struct nvl_vm_device {
     char *vm;               /* "100" */
     char *key;              /* "hostpci0" */
@@ -14,6 +18,7 @@ struct nvl_vm_device {
     struct nvl_strv places; /* "FILE:LINE: TEXT": the line of the VM, and the mapping's */
     bool runs;              /* the VM runs now */
     bool starts_at_boot;    /* onboot */
+    bool takes_turns;       /* nvlxc's hookscript lends it to the VM and brings it back */
     bool goes;              /* the running VM has it, but its next start does not: deleted, pending */
 };
 
@@ -26,5 +31,7 @@ struct nvl_vm_devices {
  * some thousand VMs. */
 void nvl_vm_devices_read(const struct nvl_root *root, struct nvl_vm_devices *devices);
 void nvl_vm_devices_clear(struct nvl_vm_devices *devices);
+/* Whether the value of a VM's hookscript is nvlxc's. */
+bool nvl_is_own_hookscript(const char *volume);
 /* Whether it names the PCI function ("0000:01:00.0"). */
 bool nvl_vm_device_is(const struct nvl_vm_device *device, const char *pci);

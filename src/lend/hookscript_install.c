@@ -10,13 +10,12 @@
 #include "base/paths.h"
 #include "base/root.h"
 #include "base/run.h"
+#include "host/virtual_machines.h"
 #include "lend/hookscript.h"
 
 #define VM_FOLDER   "/etc/pve/qemu-server"
 #define STORAGE_CFG "/etc/pve/storage.cfg"
 #define CONFIG_MAX  (1u << 20) /* pmxcfs has no larger files */
-#define SCRIPT      "nvlxc-gpu"
-#define SCRIPT_STOP "nvlxc-gpu-stop"
 #define QM_SECONDS  30
 
 /* ---- Proxmox's files ---- */
@@ -182,13 +181,7 @@ static int write_script(const struct nvl_root *root, const char *folder, bool st
     nvl_autofd int fd = r < 0 ? r : nvl_root_openat(root, snippets, O_RDONLY | O_DIRECTORY);
     if (fd < 0)
         return nvl_error_errno(err, fd, "cannot open %s", snippets);
-    return nvl_file_replace(fd, stop ? SCRIPT_STOP : SCRIPT, text, strlen(text), &like, err);
-}
-
-static bool is_own_script(const char *hookscript)
-{
-    return nvl_has_suffix(hookscript, ":snippets/" SCRIPT) ||
-           nvl_has_suffix(hookscript, ":snippets/" SCRIPT_STOP);
+    return nvl_file_replace(fd, stop ? NVL_HOOKSCRIPT_STOP : NVL_HOOKSCRIPT, text, strlen(text), &like, err);
 }
 
 static int check_vm(const struct nvl_root *root, const char *vm, char **hookscript, struct nvl_error *err)
@@ -199,7 +192,7 @@ static int check_vm(const struct nvl_root *root, const char *vm, char **hookscri
     *hookscript = find_vm_value(root, vm, "hookscript", err);
     if (err->code < 0)
         return err->code;
-    if (*hookscript != NULL && !is_own_script(*hookscript)) {
+    if (*hookscript != NULL && !nvl_is_own_hookscript(*hookscript)) {
         nvl_error_host(err, -EEXIST, "VM %s has another hookscript, and a VM has one: %.200s", vm,
                        *hookscript);
         nvl_error_hint(err, "add this line to that script: nvlxc gpu hookscript run \"$1\" \"$2\" || exit 1");
@@ -229,8 +222,9 @@ int nvl_hookscript_install(const struct nvl_root *root, const char *vm, const ch
         r = write_script(root, path, stop, err);
     if (r < 0)
         return r;
-    nvl_autofree char *volume = nvl_xasprintf("%s:snippets/%s", name, stop ? SCRIPT_STOP : SCRIPT);
-    nvl_strv_pushf(done, "wrote %s/snippets/%s", path, stop ? SCRIPT_STOP : SCRIPT);
+    nvl_autofree char *volume =
+        nvl_xasprintf("%s:snippets/%s", name, stop ? NVL_HOOKSCRIPT_STOP : NVL_HOOKSCRIPT);
+    nvl_strv_pushf(done, "wrote %s/snippets/%s", path, stop ? NVL_HOOKSCRIPT_STOP : NVL_HOOKSCRIPT);
     r = run_qm(vm, "--hookscript", volume, err);
     if (r == 0)
         nvl_strv_pushf(done, "VM %s has the hookscript %s", vm, volume);
@@ -277,7 +271,7 @@ int nvl_hookscript_remove(const struct nvl_root *root, const char *vm, struct nv
 
     if (err->code < 0)
         return err->code;
-    if (before == NULL || !is_own_script(before))
+    if (before == NULL || !nvl_is_own_hookscript(before))
         return 0;
     int r = run_qm(vm, "--delete", "hookscript", err);
     if (r < 0)

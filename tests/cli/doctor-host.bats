@@ -153,9 +153,13 @@ END
     speaks gpu-vfio:error
     has gpu-vfio evidence "/etc/modprobe.d/vfio.conf:1: options vfio-pci ids=10de:2438,10de:228b" \
         "100.conf:2: hostpci1: 0000:01:00,pcie=1"
-    has gpu-vfio fix "qm set 100 --delete hostpci1"
+    has gpu-vfio fix "nvlxc gpu back 0000:01:00.0" "nvlxc gpu hookscript install 100" "qm set 100 --delete hostpci1"
     [[ $(part gpu-vfio fix) != *hostpci0* ]]
-    qm() { [ "$*" = "set 100 --delete hostpci1" ]; }
+    # by hand: a captured host's GPU stays where it is
+    nvlxc() {
+        [ "$1" = gpu ] || { "$NVL_BUILD/src/cli/nvlxc" --root "$HOST" "$@"; return; }
+        [ "$*" = 'gpu back 0000:01:00.0' ] || [ "$*" = 'gpu hookscript install 100' ]
+    }
     mend gpu-vfio
     [ "$(cat "$HOST/etc/modprobe.d/vfio.conf")" = "options vfio-pci ids=10de:228b" ]
 }
@@ -243,7 +247,9 @@ vfio_by() {
     echo 4711 > "$HOST/run/qemu-server/104.pid" && echo kvm > "$HOST/proc/4711/comm"
     has gpu-vfio evidence "104.conf:2: hostpci0: mapping=gpu,pcie=1" "/etc/pve/mapping/pci.cfg:6: map id=10de:2438,node=pve,"
     [[ $(part gpu-vfio evidence) != *cfg:5* ]]
-    [ "$(part gpu-vfio fix)" = $'qm shutdown 104\nqm set 104 --delete hostpci0\nreboot' ]
+    # without a reboot
+    [ "$(part gpu-vfio fix | cut -d '#' -f 1 | sed 's/ *$//')" = \
+        $'qm shutdown 104\nnvlxc gpu back 0000:01:00.0\nnvlxc gpu hookscript install 104' ]
 }
 
 @test "gpu-virtual-machine: a VM names a GPU that nvidia drives" {
@@ -253,7 +259,16 @@ vfio_by() {
     has gpu-virtual-machine title "VM 104"
     has gpu-virtual-machine evidence "/etc/pve/qemu-server/104.conf:2: hostpci0: 01:00,pcie=1"
     has gpu-virtual-machine cause "starts at boot" "takes the GPU away from NVIDIA's driver"
-    [ "$(part gpu-virtual-machine fix)" = "qm set 104 --delete hostpci0" ]
+    [ "$(part gpu-virtual-machine fix)" = \
+        "nvlxc gpu hookscript install 104   # from then on they take turns; or for good: qm set 104 --delete hostpci0" ]
+    # they take turns already
+    echo 'hookscript: local:snippets/nvlxc-gpu' >> "$HOST/etc/pve/qemu-server/104.conf"
+    speaks
+    sed -i '$s/-gpu/-gpu-stop/' "$HOST/etc/pve/qemu-server/104.conf"
+    speaks
+    sed -i '$s/nvlxc-gpu-stop/mine/' "$HOST/etc/pve/qemu-server/104.conf"
+    speaks gpu-virtual-machine:warning
+    sed -i '$d' "$HOST/etc/pve/qemu-server/104.conf"
     # neither at boot nor beside a container: worth knowing
     sed -i 1d "$HOST/etc/pve/qemu-server/104.conf"
     speaks gpu-virtual-machine:note

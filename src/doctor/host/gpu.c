@@ -154,7 +154,7 @@ static void check_machine_claims(const struct nvl_check *check, const struct nvl
         const struct nvl_claims *claims = &facts->reasons[i].claims;
         for (size_t c = 0; gpu->driver == NVL_GPU_NVIDIA && c < claims->count; c++) {
             const struct nvl_vm_device *vm = claims->items[c].vm;
-            if (vm == NULL)
+            if (vm == NULL || vm->takes_turns)
                 continue;
             bool matters = vm->starts_at_boot || vm->runs || facts->n_users > 0;
             nvl_autofree char *what = nvl_xasprintf("is claimed by VM %s, too", vm->vm);
