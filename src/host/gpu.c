@@ -513,5 +513,5 @@ char *nvl_gpu_text(const struct nvl_gpu *gpu)
 
 bool nvl_gpu_lacks_uuid(const struct nvl_gpu *gpu)
 {
-    return gpu->driver == NVL_GPU_NVIDIA && gpu->uuid[0] == '\0' && gpu->minor >= 0;
+    return gpu->driver == NVL_GPU_NVIDIA && gpu->uuid[0] == '\0' && gpu->minor >= 0 && !gpu->is_lent;
 }

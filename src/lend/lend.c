@@ -14,8 +14,9 @@
 #include "lend/notes.h"
 #include "lend/rebind.h"
 
-#define VFIO          "vfio-pci"
-#define CLOSE_SECONDS 5 /* for nodes to be closed, once nobody can open them any more */
+#define VFIO           "vfio-pci"
+#define MOMENT_SECONDS 2
+#define CLOSE_SECONDS  5 /* for nodes to be closed, once nobody can open them any more */
 
 static int find_gpu(const struct nvl_handing *h, const struct nvl_gpu **gpu, struct nvl_error *err)
 {
@@ -277,7 +278,8 @@ static int lend_gpu(struct nvl_handing *h, const struct nvl_gpu *gpu, struct nvl
         h->report->was_done = true;
         return 0;
     }
-    nvl_holders_find(&h->host, gpu, &h->containers, &holders);
+    /* what only asks the GPU something, as a monitor does, has it open for a moment */
+    nvl_holders_wait(&h->host, gpu, &h->containers, h->request->stop ? 0 : MOMENT_SECONDS, false, &holders);
     r = check_holders(h, &holders, h->request->stop, err);
     if (r < 0 || h->request->dry_run)
         return r;
