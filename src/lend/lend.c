@@ -172,7 +172,8 @@ static int clear_gpu(struct nvl_handing *h, struct nvl_error *err)
     gpu = nvl_gpu_by_pci(&h->host.gpus, h->report->pci);
     if (gpu == NULL)
         return nvl_error_set(err, -ENODEV, "%s has gone meanwhile", h->report->gpu);
-    if (h->request->stop) {
+    nvl_holders_find(&h->host, gpu, &h->containers, &holders);
+    if (h->request->stop && holders.count > 0) {
         nvl_handing_note(h, "ending the programs that use it");
         nvl_holders_end(&h->host, gpu, &h->containers);
         nvl_handing_step(h, "ended the containers' programs that had it open");
