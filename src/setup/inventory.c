@@ -183,6 +183,20 @@ static void read_boot_unit(const struct nvl_root *root, struct nvl_setup_facts *
     }
 }
 
+/* dpkg's journal, in files named by numbers, goes into its status as it ends. Source: apt's
+ * debSystem::CheckUpdates, which refuses to install as long as there is one. */
+static void read_dpkg_journal(const struct nvl_root *root, struct nvl_setup_facts *facts)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    nvl_root_list(root, "/var/lib/dpkg/updates", &names);
+    for (size_t i = 0; i < names.count; i++) {
+        const char *name = names.items[i];
+        facts->dpkg_is_interrupted =
+            facts->dpkg_is_interrupted || (name[0] != '\0' && name[strspn(name, "0123456789")] == '\0');
+    }
+}
+
 /* The file contains only the kernel's name. Source: proxmox-boot-tool. */
 static void read_pinned(const struct nvl_root *root, struct nvl_setup_facts *facts)
 {
@@ -212,6 +226,7 @@ int nvl_setup_facts_read(const struct nvl_root *root, struct nvl_setup_facts *fa
     nvl_installed_driver_read(root, &facts->system, &userspace, &facts->loaded, &facts->installed);
     find_unwanted(root, facts);
     read_pinned(root, facts);
+    read_dpkg_journal(root, facts);
     facts->backports = read_text(root, NVL_SOURCES_BACKPORTS);
     facts->pin = read_text(root, NVL_SOURCES_PIN);
     facts->archive_source = read_text(root, NVL_SOURCES_ARCHIVE);

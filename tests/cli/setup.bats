@@ -561,6 +561,17 @@ SOURCES
     [ "$(state initramfs)" = 'to do' ]
 }
 
+@test "setup: dpkg finishes first what it was interrupted in" {
+    debian 13 6.12.107+deb13-amd64
+    deb822_sources trixie
+    put /var/lib/dpkg/updates/tmp.i </dev/null
+    [ -z "$(state dpkg)" ]
+    put /var/lib/dpkg/updates/0003 </dev/null
+    [ "$(state dpkg)" = 'to do' ]
+    [ "$(words dpkg)" = 'dpkg --configure -a' ]
+    [ "$(plan | jq -c '[.plan[].id] | index("dpkg") < index("headers")')" = true ]
+}
+
 @test "setup: sources without Debian's archive, a kernel of other making" {
     debian 13 6.12.107+deb13-amd64
     proxmox_sources trixie
