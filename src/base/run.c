@@ -175,14 +175,14 @@ _Noreturn static void become_child(const struct nvl_run *run, const struct run_p
     _exit(127);
 }
 
-/* Reads what has arrived. False at its end. */
-static bool take_chunk(const struct nvl_run *run, int fd, struct nvl_buf *text, struct nvl_run_result *result)
+/* Reads what has arrived: 1, 0 at its end, or a negative errno. */
+static int take_chunk(const struct nvl_run *run, int fd, struct nvl_buf *text, struct nvl_run_result *result)
 {
     char chunk[CHUNK];
     ssize_t n = read(fd, chunk, sizeof chunk);
 
     if (n < 0)
-        return errno == EINTR || errno == EAGAIN;
+        return errno == EINTR || errno == EAGAIN ? 1 : -errno;
     size_t room = run->max - text->len, fits = (size_t)n < room ? (size_t)n : room;
     nvl_buf_add(text, chunk, fits);
     if (fits < (size_t)n)
@@ -192,14 +192,15 @@ static bool take_chunk(const struct nvl_run *run, int fd, struct nvl_buf *text, 
     return n > 0;
 }
 
-/* Works until the child has ended, or its time is over. */
-static void collect_output(const struct nvl_run *run, int pidfd, int output, struct nvl_run_result *result)
+/* Works until the child has ended, its time is over, or its output cannot be read, and so says nothing. */
+static int collect_output(const struct nvl_run *run, int pidfd, int output, struct nvl_run_result *result)
 {
     unsigned long begin = read_clock_ms(), limit = (unsigned long)run->seconds * 1000;
     struct nvl_buf text = {0};
     struct pollfd fds[] = {{pidfd, POLLIN, 0}, {output, POLLIN, 0}};
+    int more = output >= 0;
 
-    for (;;) {
+    while (more >= 0) {
         unsigned long passed = read_clock_ms() - begin;
         result->timed_out = run->seconds > 0 && passed >= limit;
         if (result->timed_out)
@@ -211,16 +212,16 @@ static void collect_output(const struct nvl_run *run, int pidfd, int output, str
         }
         if (fds[0].revents != 0)
             break;
-        if (fds[1].revents != 0 && !take_chunk(run, output, &text, result))
+        if (fds[1].revents != 0 && (more = take_chunk(run, output, &text, result)) <= 0)
             fds[1].fd = -1;
     }
-    for (int i = 0; i < LAST_READS && fds[1].fd >= 0 && poll(&fds[1], 1, 0) > 0; i++)
-        if (!take_chunk(run, output, &text, result))
-            break;
+    for (int i = 0; i < LAST_READS && more > 0 && poll(&fds[1], 1, 0) > 0; i++)
+        more = take_chunk(run, output, &text, result);
     result->millis = read_clock_ms() - begin;
     result->len = text.len;
     free(result->text);
     result->text = nvl_buf_take(&text);
+    return more < 0 ? more : 0;
 }
 
 int nvl_child_wait(pid_t child, int *status)
@@ -274,7 +275,7 @@ int nvl_run(const struct nvl_run *run, struct nvl_run_result *result)
     r = pidfd < 0 ? -errno : 0;
     nvl_visit_pauses(run->seconds > 0);
     if (r == 0)
-        collect_output(run, pidfd, p.output[0], result);
+        r = collect_output(run, pidfd, p.output[0], result);
     int waited = end_run(run, child, pidfd, r == 0 && !result->timed_out, result);
     nvl_visit_pauses(false);
     if (r == 0)

@@ -47,7 +47,8 @@ struct nvl_run_result {
 
 /* Runs it and waits until it has ended or its time is over; processes that it left running may keep the
  * output open. 0 if it ended by itself, whatever its status; -ETIMEDOUT; else a negative errno if it could
- * not start: -ENOENT if there is no such program. Clear `result` in any case. */
+ * not start (-ENOENT if there is no such program), or if its output could not be read: then it is killed.
+ * Clear `result` in any case. */
 int nvl_run(const struct nvl_run *run, struct nvl_run_result *result);
 void nvl_run_result_clear(struct nvl_run_result *result);
 /* The same without output: its exit status as in a shell (128 + signal), or the negative errno. */

@@ -106,25 +106,47 @@ static void read_blacklist(const struct nvl_root *root, struct nvl_setup_facts *
     facts->blacklist = read_text(root, NVL_SETUP_BLACKLIST);
 }
 
+static bool is_older(struct timespec a, struct timespec b)
+{
+    return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+}
+
+/* The last change to the files that an initial RAM disk has a copy of: setup comments lines out in any of
+ * them. */
+static struct timespec newest_modprobe_file(const struct nvl_root *root)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    struct timespec newest = {0};
+    struct stat st;
+
+    nvl_root_list(root, nvl_modprobe_folders[0], &names);
+    for (size_t i = 0; i < names.count; i++) {
+        nvl_autofree char *path = nvl_xasprintf("%s/%s", nvl_modprobe_folders[0], names.items[i]);
+        if (nvl_has_suffix(path, ".conf") && nvl_root_stat(root, path, 0, &st) == 0 &&
+            is_older(newest, st.st_mtim))
+            newest = st.st_mtim;
+    }
+    return newest;
+}
+
+/* Only the image of a kernel: update-initramfs leaves others beside it while it works (.new, .dpkg-bak). */
 static void read_initramfs(const struct nvl_root *root, struct nvl_setup_facts *facts)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-    struct stat ours, image;
-    bool has_ours = nvl_root_stat(root, NVL_SETUP_BLACKLIST, 0, &ours) == 0;
+    struct timespec newest = newest_modprobe_file(root);
+    struct stat st;
 
     if (!nvl_root_exists(root, "/usr/sbin/update-initramfs") || nvl_root_list(root, "/boot", &names) < 0)
         return;
     for (size_t i = 0; i < names.count; i++) {
-        nvl_autofree char *path = nvl_xasprintf("/boot/%s", names.items[i]);
-        if (!nvl_has_prefix(names.items[i], "initrd.img-") || strchr(names.items[i], '~') != NULL ||
-            nvl_has_suffix(names.items[i], ".bak") || nvl_root_stat(root, path, 0, &image) < 0)
+        static const char kernel[] = "vmlinuz-";
+        if (!nvl_has_prefix(names.items[i], kernel))
+            continue;
+        nvl_autofree char *image = nvl_xasprintf("/boot/initrd.img-%s", names.items[i] + strlen(kernel));
+        if (nvl_root_stat(root, image, 0, &st) < 0)
             continue;
         facts->has_initramfs = true;
-        facts->initramfs_is_old =
-            facts->initramfs_is_old ||
-            (has_ours &&
-             (image.st_mtim.tv_sec < ours.st_mtim.tv_sec ||
-              (image.st_mtim.tv_sec == ours.st_mtim.tv_sec && image.st_mtim.tv_nsec < ours.st_mtim.tv_nsec)));
+        facts->initramfs_is_old = facts->initramfs_is_old || is_older(st.st_mtim, newest);
     }
 }
 
@@ -161,6 +183,20 @@ static void read_boot_unit(const struct nvl_root *root, struct nvl_setup_facts *
     }
 }
 
+/* dpkg's journal, in files named by numbers, goes into its status as it ends. Source: apt's
+ * debSystem::CheckUpdates, which refuses to install as long as there is one. */
+static void read_dpkg_journal(const struct nvl_root *root, struct nvl_setup_facts *facts)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    nvl_root_list(root, "/var/lib/dpkg/updates", &names);
+    for (size_t i = 0; i < names.count; i++) {
+        const char *name = names.items[i];
+        facts->dpkg_is_interrupted =
+            facts->dpkg_is_interrupted || (name[0] != '\0' && name[strspn(name, "0123456789")] == '\0');
+    }
+}
+
 /* The file contains only the kernel's name. Source: proxmox-boot-tool. */
 static void read_pinned(const struct nvl_root *root, struct nvl_setup_facts *facts)
 {
@@ -190,6 +226,7 @@ int nvl_setup_facts_read(const struct nvl_root *root, struct nvl_setup_facts *fa
     nvl_installed_driver_read(root, &facts->system, &userspace, &facts->loaded, &facts->installed);
     find_unwanted(root, facts);
     read_pinned(root, facts);
+    read_dpkg_journal(root, facts);
     facts->backports = read_text(root, NVL_SOURCES_BACKPORTS);
     facts->pin = read_text(root, NVL_SOURCES_PIN);
     facts->archive_source = read_text(root, NVL_SOURCES_ARCHIVE);

@@ -43,9 +43,10 @@ struct nvl_setup_facts {
     size_t n_files;
     struct nvl_claims claims; /* what assigns a GPU to vfio-pci that it does not have yet */
     bool has_initramfs;       /* update-initramfs exists, and an image */
-    bool initramfs_is_old;    /* an image is older than our blacklist */
+    bool initramfs_is_old;    /* an image is older than a file of /etc/modprobe.d */
     bool key_is_pending;      /* the key that dkms signs with waits to be confirmed at the next boot */
     bool has_boot_unit, boot_unit_is_enabled;
+    bool dpkg_is_interrupted;           /* it was killed: apt installs nothing before it has finished */
     bool has_x;                         /* an X server is installed */
     bool has_archive_key;               /* the key of NVIDIA's archive, as setup keeps it */
     char *archive_source, *archive_pin; /* current texts, as of the files above */

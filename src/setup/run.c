@@ -12,6 +12,7 @@
 #include "driver/package_names.h"
 
 #define OUTPUT_MAX (16u << 20) /* bytes kept of one command's output */
+#define EDIT_MAX   (1u << 20)  /* of a file that is replaced: no plan reads more */
 
 #define AGAIN "again; it keeps what is done: nvlxc host setup"
 
@@ -53,13 +54,36 @@ static int open_log(const struct nvl_root *root)
     return fd;
 }
 
+/* What the plan was made from is replaced, and nothing else: neither what somebody wrote meanwhile, nor what
+ * the plan could not read and so took for absent. */
+static int check_as_planned(const struct runner *r, const struct nvl_edit *edit, struct nvl_error *err)
+{
+    nvl_autofree char *text = NULL;
+    size_t len;
+    int done = nvl_root_read(r->root, edit->path, EDIT_MAX, &text, &len);
+    bool is_as_planned = edit->old_text == NULL
+                             ? done == -ENOENT
+                             : done == 0 && len == edit->old_len && memcmp(text, edit->old_text, len) == 0;
+
+    if (is_as_planned)
+        return 0;
+    if (done < 0)
+        nvl_error_set(err, -EBUSY, "cannot read %s, so it is not replaced: %s", edit->path, strerror(-done));
+    else
+        nvl_error_set(err, -EBUSY, "%s is not as it was read, so it is not replaced", edit->path);
+    nvl_error_hint(err, "look at what it is\n" AGAIN);
+    return -EBUSY;
+}
+
 static int write_edit(const struct runner *r, const struct nvl_edit *edit, struct nvl_error *err)
 {
     nvl_autofree char *real = NULL;
     const char *name;
     struct stat st;
-    int done = 0;
+    int done = check_as_planned(r, edit, err);
 
+    if (done < 0)
+        return done;
     if (edit->old_text != NULL) { /* a file that is a link stays one: its target is replaced */
         done = nvl_root_resolve(r->root, edit->path, &real);
     } else {
@@ -71,6 +95,8 @@ static int write_edit(const struct runner *r, const struct nvl_edit *edit, struc
     if (dirfd < 0)
         return nvl_error_errno(err, dirfd, "cannot write %s", edit->path);
     bool is_there = fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!is_there && errno != ENOENT)
+        return nvl_error_errno(err, -errno, "cannot write %s", edit->path);
     done = nvl_file_replace(dirfd, name, edit->new_text, edit->new_len, is_there ? &st : NULL, err);
     if (done == 0)
         say(r, "     wrote %s", edit->path);

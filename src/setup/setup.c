@@ -157,7 +157,7 @@ int nvl_setup_plan_make(const struct nvl_root *root, const struct nvl_setup_requ
     need.wish = &request->wish;
     nvl_choose_driver(&need, &plan->choice);
     add_steps(root, &facts, request, plan);
-    return 0;
+    return nvl_root_trouble(root, err); /* what could not be read is not absent */
 }
 
 int nvl_setup_misfit(const struct nvl_root *root, const char *package_version, enum nvl_flavour flavour,
@@ -175,7 +175,7 @@ int nvl_setup_misfit(const struct nvl_root *root, const char *package_version, e
     struct nvl_driver_need need = nvl_setup_need(&facts, &support);
     nvl_autofree char *version = nvl_xstrndup(upstream, strcspn(upstream, "-+~"));
     *problem = nvl_driver_misfit_text(&need, version, flavour);
-    return 0;
+    return nvl_root_trouble(root, err);
 }
 
 void nvl_setup_plan_clear(struct nvl_setup_plan *plan)

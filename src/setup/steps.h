@@ -75,7 +75,7 @@ char *nvl_setup_command_text(const struct nvl_strv *argv);
 /* Whether the loaded driver has another version than the packages after the plan is carried out. */
 bool nvl_driver_is_pending(const struct nvl_setup *setup);
 
-/* components, backports, archive, update, kernel, tools, headers */
+/* components, backports, archive-key, archive, update, dpkg, kernel, tools, headers */
 void nvl_steps_apt(struct nvl_setup *setup);
 /* blacklist, barriers, claims, other-driver, branch, driver, module, initramfs */
 void nvl_steps_driver(struct nvl_setup *setup);

@@ -103,6 +103,17 @@ static void add_update(struct nvl_setup *s)
     step->on_failure = apt_failed;
 }
 
+/* It may have been setup's own apt that was killed. */
+static void add_dpkg(struct nvl_setup *s)
+{
+    if (!s->facts->dpkg_is_interrupted)
+        return;
+    struct nvl_setup_step *step = nvl_setup_step_add(
+        s->plan, "dpkg", "interrupted installation", NVL_SETUP_PENDING,
+        nvl_xasprintf("dpkg was interrupted: apt installs nothing before it has finished"));
+    nvl_setup_step_command(step, "dpkg", "--configure", "-a", NULL);
+}
+
 static void add_kernel(struct nvl_setup *s)
 {
     const struct nvl_choice *c = s->choice;
@@ -174,6 +185,7 @@ void nvl_steps_apt(struct nvl_setup *s)
     add_backports(s);
     nvl_step_archive(s);
     add_update(s);
+    add_dpkg(s);
     add_kernel(s);
     add_tools(s);
     add_headers(s);

@@ -327,10 +327,11 @@ static void add_initramfs(struct nvl_setup *s)
                            nvl_xasprintf("this host does not boot with one from update-initramfs"));
     } else if (!is_pending && !s->facts->initramfs_is_old) {
         nvl_setup_step_add(s->plan, "initramfs", title, NVL_SETUP_DONE,
-                           nvl_xasprintf("made after the blacklist was written"));
+                           nvl_xasprintf("made after /etc/modprobe.d was changed"));
     } else {
-        step = nvl_setup_step_add(s->plan, "initramfs", title, NVL_SETUP_PENDING,
-                                  nvl_xasprintf("it loads the other drivers before the blacklist is read"));
+        step = nvl_setup_step_add(
+            s->plan, "initramfs", title, NVL_SETUP_PENDING,
+            nvl_xasprintf("it loads drivers by its own copy of /etc/modprobe.d, without the changes"));
         nvl_setup_step_command(step, "update-initramfs", "-u", "-k", "all", NULL);
     }
 }

@@ -26,6 +26,8 @@ static char *archive_uri(const struct nvl_setup_facts *f)
                          archive_architecture());
 }
 
+#define ARCHIVE_KEY_NEW NVL_SOURCES_ARCHIVE_KEY ".new"
+
 /* The key first: a source without its key would fail every later update. */
 static void add_key(struct nvl_setup *s, const char *uri)
 {
@@ -38,8 +40,9 @@ static void add_key(struct nvl_setup *s, const char *uri)
     if (s->facts->has_archive_key)
         return;
     nvl_autofree char *key = nvl_xasprintf("%s3bf863cc.pub", uri);
-    nvl_setup_step_command(step, "/usr/lib/apt/apt-helper", "download-file", key, NVL_SOURCES_ARCHIVE_KEY,
-                           NULL);
+    /* apt-helper writes in place: a part of the key would look like the key */
+    nvl_setup_step_command(step, "/usr/lib/apt/apt-helper", "download-file", key, ARCHIVE_KEY_NEW, NULL);
+    nvl_setup_step_command(step, "mv", "-T", ARCHIVE_KEY_NEW, NVL_SOURCES_ARCHIVE_KEY, NULL);
     step->on_failure = "the machine needs https to " NVL_NVIDIAS_HOST " (and the package ca-certificates)";
 }
 

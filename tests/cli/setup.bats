@@ -542,6 +542,36 @@ SOURCES
     [ "$(state claims)" = '' ]
 }
 
+@test "setup: an initramfs is as old as its copy of modprobe's files, and counts only if it is a kernel's" {
+    local image
+    debian 13 6.12.107+deb13-amd64
+    deb822_sources trixie
+    image="$HOST/boot/initrd.img-6.12.107+deb13-amd64"
+    mkdir -p "$HOST/usr/sbin"
+    touch "$HOST/usr/sbin/update-initramfs"
+    printf 'blacklist nouveau\n' | put /etc/modprobe.d/nvlxc.conf
+    touch -d 2000-01-01 "$image.dpkg-bak" "$image.new" "$HOST/boot/initrd.img-6.1.0-1-amd64"
+    [ "$(state initramfs)" = 'not needed' ]
+    touch "$image"
+    [ "$(state initramfs)" = 'done' ]
+    # a line that setup has commented out, and was killed
+    printf '# blacklist nvidia\n' | put /etc/modprobe.d/pve-passthrough.conf
+    touch -d '1 hour' "$HOST/etc/modprobe.d/pve-passthrough.conf"
+    [ -z "$(state barriers)" ]
+    [ "$(state initramfs)" = 'to do' ]
+}
+
+@test "setup: dpkg finishes first what it was interrupted in" {
+    debian 13 6.12.107+deb13-amd64
+    deb822_sources trixie
+    put /var/lib/dpkg/updates/tmp.i </dev/null
+    [ -z "$(state dpkg)" ]
+    put /var/lib/dpkg/updates/0003 </dev/null
+    [ "$(state dpkg)" = 'to do' ]
+    [ "$(words dpkg)" = 'dpkg --configure -a' ]
+    [ "$(plan | jq -c '[.plan[].id] | index("dpkg") < index("headers")')" = true ]
+}
+
 @test "setup: sources without Debian's archive, a kernel of other making" {
     debian 13 6.12.107+deb13-amd64
     proxmox_sources trixie

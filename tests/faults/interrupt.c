@@ -5,12 +5,15 @@
  * ERRNO,ERRNO... FILE" interrupt REPORT before N    COMMAND...    kills everything at point N, the call not
  * done interrupt REPORT after N     COMMAND...    the same, the call done interrupt REPORT fail N=E
  * COMMAND...    point N does nothing and gives the errno of that name
+ * interrupt REPORT end N=HOW    COMMAND...    the other program of point N ends with status 1 before it did
+ * anything (HOW is "status"), by a signal ("signal"), or with status 1 when it has done all ("late")
  *
  * WHAT is "changes" for a call that can change files or mounts, "asks" for others. A point is "3.17": the
  * seventeenth call of the third process, since processes that run side by side have no order. A program's
  * points begin with its own work: after the first open with O_PATH, by which nvlxc and its hook open their
- * root and which no loader does; Of other programs (ldconfig, tar) only what changes something counts, and
- * none of it is made to fail: that would try them.
+ * root and which no loader does. Of other programs (ldconfig, tar) only what changes something counts, and
+ * none of it is made to fail: that would try them. One that nvlxc or its hook itself has started is also a
+ * point as a whole, "3.0", with WHAT "ends" and each HOW for the errnos.
  *
  * REPORT gets "reached CALL FILE" when the point was there. The exit status is the command's, 128 + signal
  * for one that died. */
@@ -129,19 +132,24 @@ static const struct {
 
 enum whose { OWN, CHANGES_ONLY };
 
+static const char *const ways_to_end[] = {"status", "signal", "late"};
+enum end { STATUS, SIGNAL, LATE, GOES_ON };
+
 struct tracee {
     pid_t pid;
     bool is_inside; /* between the call's entry and its exit */
     bool has_begun; /* its own work */
     bool is_chosen; /* the call that it is in is the point */
     enum whose whose;
+    enum end end;
     unsigned long ordinal, points; /* which process it is, and how many it has come to */
 };
 
 static struct tracee tracees[256];
 static size_t n_tracees;
 
-static enum { LIST, BEFORE, AFTER, FAIL } mode;
+static enum { LIST, BEFORE, AFTER, FAIL, END } mode;
+static enum end chosen_end;
 static unsigned long chosen_process, chosen_point, n_processes;
 static int error_number;
 static FILE *report;
@@ -170,7 +178,7 @@ static struct tracee *add(pid_t pid, const struct tracee *like)
             exit(125);
         }
         t = &tracees[n_tracees++];
-        *t = (struct tracee){.pid = pid, .ordinal = ++n_processes};
+        *t = (struct tracee){.pid = pid, .end = GOES_ON, .ordinal = ++n_processes};
     }
     if (like != NULL) {
         t->has_begun = like->has_begun;
@@ -189,10 +197,15 @@ static void forget(pid_t pid)
 
 static void kill_all(void)
 {
+    pid_t pid;
+    int status;
+
     for (size_t i = 0; i < n_tracees; i++)
         kill(tracees[i].pid, SIGKILL);
-    while (waitpid(-1, NULL, __WALL) > 0)
-        ;
+    /* a child that has not been heard of yet stops at its beginning */
+    while ((pid = waitpid(-1, &status, __WALL)) > 0)
+        if (WIFSTOPPED(status))
+            kill(pid, SIGKILL);
     fclose(report);
     exit(128 + SIGKILL);
 }
@@ -271,12 +284,29 @@ static bool is_speech(const struct call *call, const char *file)
            (file[0] != '/' || strncmp(file, "/dev/", 5) == 0);
 }
 
+/* Has a program end with status 1: at its first call, or in place of its own end. */
+static void end_program(struct tracee *t, uint64_t number)
+{
+    struct user_regs_struct registers;
+
+    if (t->end == LATE && number != SYS_exit_group && number != SYS_exit)
+        return;
+    if (ptrace(PTRACE_GETREGS, t->pid, NULL, &registers) < 0)
+        die("interrupt: registers");
+    registers.orig_rax = SYS_exit_group;
+    registers.rdi = 1;
+    if (ptrace(PTRACE_SETREGS, t->pid, NULL, &registers) < 0)
+        die("interrupt: registers");
+}
+
 static void on_entry(struct tracee *t, const struct ptrace_syscall_info *info)
 {
     const struct call *call = find_call(info->entry.nr);
     const uint64_t *arguments = (const uint64_t *)info->entry.args;
     char file[512];
 
+    if (t->end != GOES_ON)
+        end_program(t, info->entry.nr);
     if (call == NULL)
         return;
     if (!t->has_begun) {
@@ -291,7 +321,7 @@ static void on_entry(struct tracee *t, const struct ptrace_syscall_info *info)
     if (mode == LIST)
         fprintf(report, "%lu.%lu %s %s %s %s\n", t->ordinal, t->points, call->name,
                 changes ? "changes" : "asks", t->whose == OWN ? call->errors : "-", file);
-    if (mode == LIST || t->ordinal != chosen_process || t->points != chosen_point)
+    if (mode == LIST || mode == END || t->ordinal != chosen_process || t->points != chosen_point)
         return;
     fprintf(report, "reached %s %s\n", call->name, file);
     fflush(report);
@@ -337,6 +367,19 @@ static void on_call(struct tracee *t)
         on_exit_of_call(t);
 }
 
+static void on_start_of_other(struct tracee *t, const char *name)
+{
+    if (mode == LIST)
+        fprintf(report, "%lu.0 %s ends status,signal,late %s\n", t->ordinal, name, name);
+    if (mode != END || t->ordinal != chosen_process)
+        return;
+    fprintf(report, "reached %s %s\n", name, ways_to_end[chosen_end]);
+    fflush(report);
+    t->end = chosen_end;
+    if (chosen_end == SIGNAL)
+        kill(t->pid, SIGKILL);
+}
+
 /* Which program it is now. */
 static void on_exec(struct tracee *t)
 {
@@ -362,9 +405,19 @@ static void on_exec(struct tracee *t)
         is_nvlxc = is_nvlxc || ((at == 0 || strncmp(line, "/real", 5) == 0) &&
                                 (strcmp(name, "nvlxc") == 0 || strcmp(name, "hook") == 0));
     }
+    if (t->whose == OWN && t->has_begun && !is_nvlxc)
+        on_start_of_other(t, path);
     t->whose = is_nvlxc ? OWN : CHANGES_ONLY;
     /* before any of it has begun, it is what leads to the command: a shell, chroot */
     t->has_begun = is_nvlxc ? false : t->has_begun;
+}
+
+/* A stop at each call costs most of the time: only while one of them can be the point. */
+static bool stops_at_calls(const struct tracee *t)
+{
+    if (mode == LIST || !t->has_begun || t->end != GOES_ON)
+        return true;
+    return mode != END && t->ordinal == chosen_process && (t->points < chosen_point || t->is_chosen);
 }
 
 static int follow(pid_t first)
@@ -394,7 +447,7 @@ static int follow(pid_t first)
         } else if (event == 0 && stopped != SIGSTOP) {
             send = stopped;
         }
-        ptrace(PTRACE_SYSCALL, pid, NULL, (void *)(uintptr_t)send);
+        ptrace(stops_at_calls(t) ? PTRACE_SYSCALL : PTRACE_CONT, pid, NULL, (void *)(uintptr_t)send);
     }
 }
 
@@ -407,7 +460,11 @@ static void read_point(const char *text)
     for (size_t i = 0; mode == FAIL && *end == '=' && i < sizeof errnos / sizeof errnos[0]; i++)
         if (strcmp(errnos[i].name, end + 1) == 0)
             error_number = errnos[i].number;
-    if (chosen_point == 0 || (mode == FAIL && error_number == 0)) {
+    chosen_end = GOES_ON;
+    for (size_t i = 0; mode == END && *end == '=' && i < GOES_ON; i++)
+        if (strcmp(ways_to_end[i], end + 1) == 0)
+            chosen_end = i;
+    if (mode == END ? chosen_end == GOES_ON : chosen_point == 0 || (mode == FAIL && error_number == 0)) {
         fprintf(stderr, "interrupt: no such point: %s\n", text);
         exit(125);
     }
@@ -415,14 +472,14 @@ static void read_point(const char *text)
 
 int main(int argc, char **argv)
 {
-    static const char *const modes[] = {"list", "before", "after", "fail"};
+    static const char *const modes[] = {"list", "before", "after", "fail", "end"};
     size_t m = 0;
 
     if (argc < 4)
         return 125;
-    while (m < 4 && strcmp(modes[m], argv[2]) != 0)
+    while (m < 5 && strcmp(modes[m], argv[2]) != 0)
         m++;
-    if (m == 4)
+    if (m == 5)
         return 125;
     mode = m;
     if (mode != LIST)

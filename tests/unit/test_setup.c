@@ -1,7 +1,8 @@
 /* Host set-up: apt's sources keep every byte that is not added, in both of apt's forms; whose archive an
- * entry is; what apt's dry run says. */
+ * entry is; what apt's dry run says; what is written over which file. */
 #include "temp_root.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "setup/setup.h"
@@ -314,6 +315,92 @@ static void test_command_text(void **state)
     assert_string_equal(text, "apt-get linux-headers-6.12.1+deb13-amd64 'it'\\''s a word' ''");
 }
 
+/* ---- what is written ---- */
+
+#define BLACKLIST "/etc/modprobe.d/nvlxc.conf"
+#define GPU       "/sys/bus/pci/devices/0000:01:00.0/"
+
+static void say_nothing(void *data, const char *line)
+{
+    (void)data, (void)line;
+}
+
+/* Has the step that blacklists nouveau carried out, on a Debian with a GPU. */
+static int write_blacklist(const struct temp_root *t, struct nvl_error *err)
+{
+    static struct nvl_setup_step step = {.id = "blacklist", .state = NVL_SETUP_PENDING};
+    const struct nvl_setup_plan plan = {.steps = &step, .count = 1};
+    const struct nvl_setup_request request = {.capabilities = 0};
+    const struct nvl_setup_run run = {.request = &request, .unasked = true, .say = say_nothing};
+
+    put(t, "/etc/os-release", "ID=debian\nVERSION_ID=\"13\"\nVERSION_CODENAME=trixie\n");
+    put(t, "/proc/sys/kernel/osrelease", "6.12.107+deb13-amd64\n");
+    put(t, "/proc/modules", "");
+    put(t, GPU "vendor", "0x10de\n");
+    put(t, GPU "device", "0x2438\n");
+    put(t, GPU "class", "0x030000\n");
+    return nvl_setup_carry_out(&t->root, &plan, &run, err);
+}
+
+static char *read_back(const struct temp_root *t, const char *path)
+{
+    char *text = NULL;
+    size_t len;
+
+    assert_int_equal(nvl_root_read(&t->root, path, 1 << 20, &text, &len), 0);
+    return text;
+}
+
+static void test_lines_of_others_stay(void **state)
+{
+    struct nvl_error err = {0};
+
+    put(*state, BLACKLIST, "options loop max_loop=8");
+    assert_int_equal(write_blacklist(*state, &err), 0);
+    nvl_autofree char *text = read_back(*state, BLACKLIST);
+    assert_string_equal(text, "options loop max_loop=8\nblacklist nouveau\noptions nouveau modeset=0\n");
+}
+
+/* It is there, but not known: to the plan it is absent. */
+static void test_unread_is_not_replaced(void **state)
+{
+    size_t size = 300000;
+    nvl_autofree char *large = nvl_xcalloc(1, size + 1);
+    struct nvl_error err = {0};
+
+    memset(large, '#', size);
+    put(*state, BLACKLIST, large);
+    assert_int_equal(write_blacklist(*state, &err), -EBUSY);
+    assert_non_null(strstr(err.message, BLACKLIST " is not as it was read"));
+    nvl_autofree char *text = read_back(*state, BLACKLIST);
+    assert_string_equal(text, large);
+}
+
+/* What could not be read may say that nothing is to be written. */
+static void test_trouble_stops(void **state)
+{
+    struct temp_root *t = *state;
+    struct nvl_error err = {0};
+
+    nvl_root_watch(&t->root, true);
+    nvl_root_note(&t->root, "/etc/modprobe.d", -EIO);
+    assert_int_equal(write_blacklist(t, &err), -EIO);
+    assert_non_null(strstr(err.message, "/etc/modprobe.d: Input/output error"));
+    assert_false(nvl_root_exists(&t->root, BLACKLIST));
+}
+
+static void test_mask_is_not_replaced(void **state)
+{
+    struct nvl_error err = {0};
+    nvl_autofree char *target = NULL;
+
+    put_node(*state, "/dev/null", 1, 3, 0666);
+    put_link(*state, BLACKLIST, "/dev/null");
+    assert_int_equal(write_blacklist(*state, &err), -EBUSY);
+    assert_int_equal(nvl_root_readlink(&((struct temp_root *)*state)->root, BLACKLIST, &target), 0);
+    assert_string_equal(target, "/dev/null");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +416,10 @@ int main(void)
         cmocka_unit_test(test_simulation),
         cmocka_unit_test(test_simulation_ends_with_its_length),
         cmocka_unit_test(test_command_text),
+        cmocka_unit_test_setup_teardown(test_lines_of_others_stay, setup_root, teardown_root),
+        cmocka_unit_test_setup_teardown(test_unread_is_not_replaced, setup_root, teardown_root),
+        cmocka_unit_test_setup_teardown(test_trouble_stops, setup_root, teardown_root),
+        cmocka_unit_test_setup_teardown(test_mask_is_not_replaced, setup_root, teardown_root),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

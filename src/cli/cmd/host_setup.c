@@ -190,16 +190,22 @@ static void say_yours(const struct nvl_context *ctx, const struct nvl_setup_plan
                                     : "'nvlxc host' says whether all is well");
 }
 
-/* Two setups at once would overwrite each other's files; the kernel releases the lock when this one ends. */
-static int lock(struct nvl_error *err)
+/* Two setups at once would overwrite each other's files; the kernel releases the lock when this one ends. *fd
+ * stays -1 without /run/lock: there is no other setup either. */
+static int lock(int *fd, struct nvl_error *err)
 {
-    int fd = open("/run/lock/nvlxc-setup.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    static const char lock_file[] = "/run/lock/nvlxc-setup.lock";
 
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
-        close(fd);
+    *fd = open(lock_file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (*fd < 0 && errno == ENOENT)
+        return 0;
+    if (*fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (*fd >= 0 && errno == EWOULDBLOCK)
         return nvl_error_set(err, -EBUSY, "another host setup is running");
-    }
-    return fd; /* without /run/lock there is no other setup either */
+    int r = nvl_error_errno(err, -errno, "cannot lock %s", lock_file);
+    nvl_error_hint(err, "if something else has that name, remove it\nrm -r %s", lock_file);
+    return r;
 }
 
 static int carry_out(struct nvl_context *ctx, const struct nvl_setup_options *options,
@@ -215,10 +221,10 @@ static int carry_out(struct nvl_context *ctx, const struct nvl_setup_options *op
         if (r < 0)
             return r;
     }
-    nvl_autofd int fd = lock(err);
-    if (fd == -EBUSY)
-        return fd;
-    int r = nvl_setup_carry_out(&ctx->root, plan, &run, err);
+    nvl_autofd int fd = -1;
+    int r = lock(&fd, err);
+    if (r == 0)
+        r = nvl_setup_carry_out(&ctx->root, plan, &run, err);
     if (r == 0)
         r = nvl_setup_plan_make(&ctx->root, request, &after, err);
     if (r < 0)
