@@ -30,8 +30,9 @@ struct attach_values {
 };
 
 static const struct nvl_option attach_options[] = {
-    {"--gpu", "SEL", "index, UUID, PCI, MIG device, all, none; repeatable", NVL_OPTION_LIST,
-     offsetof(struct attach_values, gpus), .default_value = "the only one", .values = nvl_gpu_values},
+    {"--gpu", "SEL", "index, UUID, PCI, MIG device, all, none, any, model:TEXT, mapping:NAME; repeatable",
+     NVL_OPTION_LIST, offsetof(struct attach_values, gpus), .default_value = "the only one",
+     .values = nvl_gpu_values},
     {"--capabilities", "LIST", "what its programs may do", NVL_OPTION_STRING,
      offsetof(struct attach_values, capabilities), .default_value = "compute,utility",
      .values = nvl_capability_values, .has_commas = true},
@@ -62,8 +63,8 @@ static const struct nvl_option attach_options[] = {
      offsetof(struct attach_values, exclusive)},
     {"--replace", NULL, "replace NVIDIA lines that were written by hand", NVL_OPTION_FLAG,
      offsetof(struct attach_values, replace)},
-    {"--force", NULL, "attach where it would stop the start, or releases differ", NVL_OPTION_FLAG,
-     offsetof(struct attach_values, force)},
+    {"--force", NULL, "attach where it would stop the start, releases differ, or no GPU fits",
+     NVL_OPTION_FLAG, offsetof(struct attach_values, force)},
     {"--live", NULL, "change the running container now, without a restart", NVL_OPTION_FLAG,
      offsetof(struct attach_values, live)},
     {"--dry-run", NULL, "show what would change, without changing it", NVL_OPTION_FLAG,
@@ -179,7 +180,9 @@ static int resolve_request(const struct nvl_context *ctx, const char *name,
         warn_about_strays(a);
     r = nvl_choose_gpu(ctx, &a->host, &a->grant, err);
     if (r == 0)
-        r = nvl_request_resolve(&a->host, &a->grant, err);
+        r = nvl_open_check(a->target.container, &a->grant, err);
+    if (r == 0)
+        r = nvl_request_resolve(&a->host, &a->grant, values->force, err);
     if (r == 0)
         nvl_grant_resolve(&a->grant, &a->host, &a->resolved);
     return r;
@@ -248,7 +251,7 @@ static int prepare_attach(const struct nvl_context *ctx, const char *name, const
     if (r == 0)
         r = nvl_sharing_check(&a->target, &a->host, &a->grant, &a->resolved, &a->warnings, err);
     if (r == 0)
-        r = nvl_places_complete(&ctx->root, &a->target, &a->grant, &a->resolved, values->replace, &a->places,
+        r = nvl_places_complete(&a->host, &a->target, &a->grant, &a->resolved, values->replace, &a->places,
                                 &a->warnings, err);
     if (r < 0)
         return r;
@@ -286,11 +289,15 @@ static void say_granted(const struct nvl_context *ctx, const struct attach *a)
     for (size_t i = 0; i < a->resolved.n_gpus; i++) {
         const struct nvl_resolved_gpu *g = &a->resolved.gpus[i];
         nvl_autofree char *text = nvl_gpu_text(g->gpu);
-        if (g->mig != NULL)
+        if (g->selector >= 0)
+            say_of(ctx, a, "%s is %s now", a->grant.selectors[g->selector].text, text);
+        else if (g->mig != NULL)
             say_of(ctx, a, "MIG device %u/%u of %s", g->mig->gi, g->mig->ci, text);
         else
             say_of(ctx, a, "%s", text);
     }
+    if (nvl_grant_is_open(&a->grant))
+        say_of(ctx, a, "each start decides anew, on the node where it starts");
     if (a->grant.devices == NVL_DEVICES_NONE)
         say_of(ctx, a, "the driver, but no GPU");
     nvl_autofree char *ways = nvl_grant_ways_text(&a->grant);
@@ -457,8 +464,7 @@ static const struct nvl_example attach_examples[] = {
     {"attach 101 --gpu 1 --live", "the second GPU, now, while the CT runs"},
     {"attach media --workload jellyfin --dry-run",
      "what would change in the config of the LXC container media"},
-    {"attach ml --gpu MIG-GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689/1/0",
-     "one MIG device, as 'nvlxc gpus' names it"},
+    {"attach 101 --gpu any", "a GPU of the cluster's node where the CT starts"},
     {"attach 101 --replace --dry-run", "what would take the place of a recipe's lines by hand"},
     {0},
 };
@@ -472,6 +478,10 @@ const struct nvl_command nvl_cmd_attach = {
                "gives the host's only GPU. On a terminal it asks for what is missing: the\n"
                "container, or which of several GPUs. It writes UUIDs, so the grant stays with its GPU when\n"
                "cards change places.\n"
+               "\n"
+               "--gpu any, model:TEXT and mapping:NAME stay as they are, and each start decides,\n"
+               "on the node where it starts: each gives the first GPU there that fits. mapping is\n"
+               "Proxmox's resource mapping.\n"
                "\n"
                "A running container gets the GPU at its next start. With --live it gets nodes,\n"
                "driver and rules now, as its next start would add them, and loses the nodes of\n"
