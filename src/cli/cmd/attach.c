@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "plan/diff.h"
+#include "plan/tags.h"
 #include "base/fix.h"
 #include "base/printable.h"
 #include "base/paths.h"
@@ -26,7 +27,7 @@ struct attach_values {
     struct nvl_strv gpus;
     const char *capabilities, *workload, *nodes, *libraries;
     struct nvl_strv with;
-    bool required, exclusive, cdi, replace, force, live, dry_run;
+    bool required, exclusive, tag, cdi, replace, force, live, dry_run;
 };
 
 static const struct nvl_option attach_options[] = {
@@ -61,6 +62,8 @@ static const struct nvl_option attach_options[] = {
      offsetof(struct attach_values, cdi)},
     {"--exclusive", NULL, "share these GPUs with no other container", NVL_OPTION_FLAG,
      offsetof(struct attach_values, exclusive)},
+    {"--tag", NULL, "show its GPUs in Proxmox's tags of the CT, until detach", NVL_OPTION_FLAG,
+     offsetof(struct attach_values, tag)},
     {"--replace", NULL, "replace NVIDIA lines that were written by hand", NVL_OPTION_FLAG,
      offsetof(struct attach_values, replace)},
     {"--force", NULL, "attach where it would stop the start, releases differ, or no GPU fits",
@@ -81,6 +84,7 @@ struct attach {
     struct nvl_grant_places places;
     struct nvl_strv warnings;
     struct nvl_plan plan;
+    bool had_tags;                     /* an earlier grant has tags of its GPUs in the config */
     struct nvl_strv replaced, instead; /* lines that nvlxc did not write, and what takes their place */
     struct nvl_findings obstacles;     /* to the container's start, or the driver's way into it */
     enum nvl_bundle_state bundle;
@@ -163,6 +167,31 @@ static int parse_request(const struct attach_values *values, struct attach *a, s
                : nvl_delivery_parse(values->nodes, values->libraries, &values->with, &a->grant.delivery, err);
 }
 
+/* A CT that has tags of its GPUs keeps them true. */
+static int take_tag(const struct attach_values *values, struct attach *a, struct nvl_error *err)
+{
+    bool is_pve = a->target.container->kind == NVL_CONTAINER_PVE;
+    struct nvl_delivery now;
+
+    a->had_tags = is_pve && nvl_effective_delivery(&a->target.effective, &now) && now.tag;
+    a->grant.delivery.tag = values->tag || a->had_tags;
+    return values->tag && !is_pve
+               ? nvl_error_usage(
+                     err, "--tag is for Proxmox's CTs: the config of %s, an LXC container, has no tags",
+                     a->target.name)
+               : 0;
+}
+
+static int plan_tags(struct attach *a, struct nvl_error *err)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv tags = {0};
+
+    if (!a->grant.delivery.tag)
+        return 0;
+    nvl_grant_tags(&a->grant, &a->resolved, &tags);
+    return nvl_plan_tag(&a->plan, &a->target.config, &tags, a->had_tags, err);
+}
+
 static int resolve_request(const struct nvl_context *ctx, const char *name,
                            const struct attach_values *values, struct attach *a, struct nvl_error *err)
 {
@@ -179,6 +208,8 @@ static int resolve_request(const struct nvl_context *ctx, const char *name,
     else
         warn_about_strays(a);
     r = nvl_choose_gpu(ctx, &a->host, &a->grant, err);
+    if (r == 0)
+        r = take_tag(values, a, err);
     if (r == 0)
         r = nvl_open_check(a->target.container, &a->grant, err);
     if (r == 0)
@@ -264,6 +295,8 @@ static int prepare_attach(const struct nvl_context *ctx, const char *name, const
     if (r == -EEXIST)
         nvl_error_hint(err, "what nvlxc would write in their place: nvlxc attach %s --replace --dry-run",
                        a->target.word);
+    if (r == 0)
+        r = plan_tags(a, err);
     return r == 0 ? check_start(a, values->force, err) : r;
 }
 
