@@ -24,6 +24,7 @@
 #include "inject/files.h"
 #include "inject/home.h"
 #include "inject/linker.h"
+#include "inject/mapping_copy.h"
 #include "inject/node_copies.h"
 
 /* The root file system of a stopped Proxmox CT whose disk is a volume of a storage (LVM, ZFS, Ceph, an image
@@ -376,6 +377,14 @@ int nvl_clean_check(const struct nvl_root *root, const struct nvl_container *c,
     return r;
 }
 
+/* What pre-start has made on the host for it. */
+static void forget_start(const struct nvl_root *root, const char *name)
+{
+    nvl_node_copies_remove(root, name);
+    nvl_cdi_file_forget(root, name);
+    nvl_mapping_copy_remove(root, name);
+}
+
 int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
                      const struct nvl_effective *effective, enum nvl_clean_how how,
                      struct nvl_cleaned *cleaned, struct nvl_error *err)
@@ -389,9 +398,7 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
         return r;
     bool is_running = nvl_container_is_running(root, c);
     if (!is_running && how != NVL_CLEAN_DRY && c->user == NULL)
-        nvl_node_copies_remove(root, c->name);
-    if (!is_running && how != NVL_CLEAN_DRY && c->user == NULL)
-        nvl_cdi_file_forget(root, c->name);
+        forget_start(root, c->name);
     if (is_running) {
         cleaned->running = true;
         return out_of_reach(cleaned, effective, nvl_xstrdup("it is running"));

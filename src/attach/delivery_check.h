@@ -22,7 +22,7 @@ int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *tar
 /* Fills in the rest of `places`: rules, which only an allow-list needs, and the container's groups for
  * /dev/dri. With `replace` the filter is that of the lines which stay. Warns about a privileged container
  * without a filter. */
-int nvl_places_complete(const struct nvl_root *root, const struct nvl_target *target,
+int nvl_places_complete(const struct nvl_host *host, const struct nvl_target *target,
                         const struct nvl_grant *grant, const struct nvl_resolved *resolved, bool replace,
                         struct nvl_grant_places *places, struct nvl_strv *warnings, struct nvl_error *err);
 

@@ -1,6 +1,8 @@
 /* Completes what a grant's lines name: rules, if the container's filter needs them, and its groups. */
 #include "attach/delivery_check.h"
 
+#include "attach/request.h"
+
 #include "base/root.h"
 #include "container/device_rules.h"
 #include "container/idmap.h"
@@ -37,10 +39,29 @@ static void find_groups(const struct nvl_root *root, const struct nvl_target *ta
         places->render = 0;
 }
 
-int nvl_places_complete(const struct nvl_root *root, const struct nvl_target *target,
+/* By path, of all GPUs that a start may choose: the list is part of the config. */
+static void add_rules(const struct nvl_host *host, const struct nvl_grant *grant,
+                      const struct nvl_resolved *resolved, struct nvl_grant_places *places,
+                      struct nvl_strv *warnings)
+{
+    nvl_auto(nvl_resolved_clear) struct nvl_resolved wide = {0};
+
+    if (nvl_grant_is_open(grant)) {
+        nvl_open_resolve_wide(grant, host, &wide);
+        resolved = &wide;
+        nvl_strv_push(warnings,
+                      "its list of devices is part of the config and has those of this host: where it "
+                      "starts on another node, attach there again, or make it unprivileged");
+    }
+    for (size_t i = 0; i < resolved->n_nodes; i++)
+        nvl_strv_push(&places->rules, resolved->nodes[i].path);
+}
+
+int nvl_places_complete(const struct nvl_host *host, const struct nvl_target *target,
                         const struct nvl_grant *grant, const struct nvl_resolved *resolved, bool replace,
                         struct nvl_grant_places *places, struct nvl_strv *warnings, struct nvl_error *err)
 {
+    const struct nvl_root *root = host->root;
     const struct nvl_container *c = target->container;
     struct nvl_config nvl_auto(nvl_config_clear) bare = {0};
     struct nvl_effective nvl_auto(nvl_effective_clear) effective = {0};
@@ -56,9 +77,8 @@ int nvl_places_complete(const struct nvl_root *root, const struct nvl_target *ta
     enum nvl_device_filter filter = nvl_device_filter(c, &effective);
     places->needs_rules = filter == NVL_FILTER_ALLOW;
     /* Proxmox itself makes the rules for its dev[n] entries */
-    for (size_t i = 0; filter == NVL_FILTER_ALLOW && i < resolved->n_nodes; i++)
-        if (grant->delivery.nodes != NVL_NODES_DEV)
-            nvl_strv_push(&places->rules, resolved->nodes[i].path);
+    if (places->needs_rules && grant->delivery.nodes != NVL_NODES_DEV)
+        add_rules(host, grant, resolved, places, warnings);
     if (grant->delivery.nodes == NVL_NODES_DEV)
         find_groups(root, target, &map, places);
     if (map.privileged && c->user == NULL && filter == NVL_FILTER_NONE)

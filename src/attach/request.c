@@ -38,7 +38,7 @@ int nvl_request_parse(const struct nvl_strv *gpus, const char *capabilities, boo
             return r;
         }
     }
-    return 0;
+    return nvl_grant_check_size(grant, err);
 }
 
 /* "  0 NVIDIA RTX A5500 Laptop GPU GPU-…", "  vfio-pci holds the GPU at 0000:02:00.0", "    MIG-GPU-…/1/0",
@@ -144,7 +144,7 @@ static bool has_mig(const struct nvl_gpu *g, unsigned gi, unsigned ci)
 static int stabilise(const struct nvl_host *host, struct nvl_selector *s, struct nvl_error *err)
 {
     int r = s->kind == NVL_SELECT_MIG_UUID ? find_mig_uuid(host, s, err) : 0;
-    if (r < 0)
+    if (r < 0 || nvl_selector_is_open(s))
         return r;
     const struct nvl_gpu *g = nvl_find_selected(&host->gpus, s);
     if (g == NULL || (s->kind == NVL_SELECT_MIG && !has_mig(g, s->gi, s->ci)))
@@ -185,6 +185,8 @@ void nvl_request_warn(const struct nvl_host *host, const struct nvl_resolved *re
 
     if (nvl_gpu_context_read(host, &context, &err) < 0)
         nvl_strv_push(warnings, err.message);
+    for (size_t i = 0; i < resolved->missing.count; i++)
+        nvl_strv_push(warnings, resolved->missing.items[i]);
     for (size_t i = 0; i < resolved->n_gpus; i++) {
         const struct nvl_gpu *g = resolved->gpus[i].gpu;
         nvl_auto(nvl_gpu_reason_clear) struct nvl_gpu_reason reason = {0};
@@ -206,11 +208,28 @@ void nvl_request_warn(const struct nvl_host *host, const struct nvl_resolved *re
     }
 }
 
-int nvl_request_resolve(const struct nvl_host *host, struct nvl_grant *grant, struct nvl_error *err)
+/* Each of the open selectors has to find one here, or it may be a mistake. */
+static int check_choices(const struct nvl_host *host, const struct nvl_grant *grant, struct nvl_error *err)
 {
+    nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
+
+    nvl_grant_resolve(grant, host, &resolved);
+    if (resolved.missing.count == 0)
+        return 0;
+    nvl_error_set(err, -ENOENT, "%s", resolved.missing.items[0]);
+    nvl_error_hint(err,
+                   "which GPUs there are: nvlxc gpus\nif it is for another node of the cluster, add --force");
+    return -ENOENT;
+}
+
+int nvl_request_resolve(const struct nvl_host *host, struct nvl_grant *grant, bool force,
+                        struct nvl_error *err)
+{
+    bool is_open = nvl_grant_is_open(grant);
+
     if (grant->devices == NVL_DEVICES_NONE)
         return 0;
-    int r = check_host(host, err);
+    int r = is_open && force ? 0 : check_host(host, err);
     if (r < 0 || grant->devices == NVL_DEVICES_ALL)
         return r;
     if (grant->n_selectors == 0)
@@ -223,11 +242,11 @@ int nvl_request_resolve(const struct nvl_host *host, struct nvl_grant *grant, st
         if (r < 0)
             return r;
         bool again = false;
-        for (size_t k = 0; k < kept; k++)
+        for (size_t k = 0; k < kept && !nvl_selector_is_open(&s); k++)
             again = again || strcmp(grant->selectors[k].text, s.text) == 0;
         if (!again)
             grant->selectors[kept++] = s;
     }
     grant->n_selectors = kept;
-    return 0;
+    return is_open && !force ? check_choices(host, grant, err) : 0;
 }

@@ -221,7 +221,7 @@ int nvl_cdi_of_host(const struct nvl_root *root, const char *capabilities, struc
     if (r == 0)
         r = nvl_host_read(&s.host, root, NVL_GPUS_ALL, err);
     if (r == 0)
-        r = nvl_request_resolve(&s.host, &s.grant, err);
+        r = nvl_request_resolve(&s.host, &s.grant, false, err);
     if (r < 0)
         return r;
     nvl_grant_resolve(&s.grant, &s.host, &s.resolved);

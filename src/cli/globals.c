@@ -25,4 +25,5 @@ const char nvl_capability_values[] = "compute\tCUDA and OpenCL\n"
 
 const char nvl_gpu_values[] = "@gpus\n"
                               "all\tall GPUs, also those that are added later\n"
-                              "none\tthe driver without a GPU\n";
+                              "none\tthe driver without a GPU\n"
+                              "any\tthe first GPU that works where it starts\n";

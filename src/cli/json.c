@@ -113,10 +113,10 @@ json_t *nvl_json_grant(const struct nvl_grant *grant)
     const struct nvl_delivery *delivery = &grant->delivery;
     nvl_autofree char *devices = nvl_grant_devices(grant), *with = nvl_with_format(delivery);
 
-    return json_pack("{s:o,s:o,s:b,s:b,s:b,s:s,s:s,s:o}", "devices", json_words(devices), "capabilities",
+    return json_pack("{s:o,s:o,s:b,s:b,s:b,s:b,s:s,s:s,s:o}", "devices", json_words(devices), "capabilities",
                      nvl_json_capabilities(grant->capabilities), "required", (int)delivery->required,
-                     "exclusive", (int)delivery->exclusive, "cdi", (int)delivery->cdi, "nodes_by",
-                     nvl_nodes_mode_name(delivery->nodes), "libraries_by",
+                     "exclusive", (int)delivery->exclusive, "tag", (int)delivery->tag, "cdi",
+                     (int)delivery->cdi, "nodes_by", nvl_nodes_mode_name(delivery->nodes), "libraries_by",
                      nvl_libraries_mode_name(delivery->libraries), "with", json_words(with));
 }
 

@@ -153,11 +153,12 @@ static bool is_rule(const char *key)
     return strcmp(key, "lxc.cgroup2.devices.allow") == 0 || strcmp(key, "lxc.cgroup.devices.allow") == 0;
 }
 
-/* The two variables that say what a container gets. Others, which images set (NVIDIA_REQUIRE_CUDA), matter
+/* The variables that say what a container gets. Others, which images set (NVIDIA_REQUIRE_CUDA), matter
  * only to LXC's own hook. */
 static enum nvl_about variable_about(const char *value)
 {
-    if (nvl_has_prefix(value, NVL_ENV_DEVICES "=") || nvl_has_prefix(value, NVL_ENV_CAPABILITIES "="))
+    if (nvl_has_prefix(value, NVL_ENV_DEVICES "=") || nvl_has_prefix(value, NVL_ENV_CAPABILITIES "=") ||
+        nvl_has_prefix(value, NVL_ENV_GPUS "="))
         return NVL_ABOUT_NVIDIA;
     return nvl_has_prefix(value, "NVIDIA_") ? NVL_ABOUT_MAYBE : NVL_ABOUT_OTHER;
 }

@@ -179,6 +179,7 @@ enum nvl_grant_slot nvl_grant_slot(const char *key, const char *value)
                                                   : NVL_SLOT_MOUNT;
     if (strcmp(key, NVL_KEY_ENVIRONMENT) == 0)
         return is_variable(value, NVL_ENV_DEVICES)        ? NVL_SLOT_DEVICES
+               : is_variable(value, NVL_ENV_GPUS)         ? NVL_SLOT_GPUS
                : is_variable(value, NVL_ENV_CAPABILITIES) ? NVL_SLOT_CAPABILITIES
                                                           : NVL_SLOT_NONE;
     if (strcmp(key, NVL_KEY_ENTRY) == 0)
@@ -261,12 +262,14 @@ void nvl_grant_line_list_make(struct nvl_grant_line_list *lines, const struct nv
                               const struct nvl_grant_places *places)
 {
     const struct nvl_grant_places none = {0};
-    nvl_autofree char *devices = nvl_grant_devices(grant);
+    nvl_autofree char *devices = nvl_grant_visible_devices(grant), *gpus = nvl_grant_gpus(grant);
     nvl_autofree char *capabilities = nvl_capabilities_format(grant->capabilities);
 
     if (places == NULL)
         places = &none;
     add(lines, NVL_SLOT_DEVICES, NVL_KEY_ENVIRONMENT, nvl_xasprintf(NVL_ENV_DEVICES "=%s", devices));
+    if (gpus != NULL)
+        add(lines, NVL_SLOT_GPUS, NVL_KEY_ENVIRONMENT, nvl_xasprintf(NVL_ENV_GPUS "=%s", gpus));
     add(lines, NVL_SLOT_CAPABILITIES, NVL_KEY_ENVIRONMENT,
         nvl_xasprintf(NVL_ENV_CAPABILITIES "=%s", capabilities));
     add(lines, NVL_SLOT_PRE_START, NVL_KEY_PRE_START, hook_value(&grant->delivery));

@@ -12,6 +12,7 @@
 enum nvl_grant_slot {
     NVL_SLOT_NONE, /* not a line of a form that nvlxc writes */
     NVL_SLOT_DEVICES,
+    NVL_SLOT_GPUS, /* NVLXC_GPUS: beside NVL_SLOT_DEVICES where the grant is open */
     NVL_SLOT_CAPABILITIES,
     NVL_SLOT_PRE_START,
     NVL_SLOT_MOUNT,

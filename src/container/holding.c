@@ -129,7 +129,8 @@ void nvl_adopt_gpus(const struct nvl_effective *effective, const struct nvl_host
 
     visit_lines(effective, take_said, &said);
     grant->devices = NVL_DEVICES_LIST;
-    if (nvl_grant_parse(&granted, said.devices, NULL, NULL) == 0 && granted.devices != NVL_DEVICES_VOID) {
+    if (nvl_grant_parse(&granted, said.devices, NULL, NULL, NULL) == 0 &&
+        granted.devices != NVL_DEVICES_VOID) {
         take_devices(grant, &granted);
         return;
     }

@@ -44,6 +44,7 @@ static bool is_ours(const struct ways *ways, enum nvl_grant_slot slot, bool is_i
     case NVL_SLOT_NONE:
         return false;
     case NVL_SLOT_DEVICES:
+    case NVL_SLOT_GPUS:
     case NVL_SLOT_CAPABILITIES:
     case NVL_SLOT_PRE_START:
     case NVL_SLOT_MOUNT:
@@ -54,14 +55,9 @@ static bool is_ours(const struct ways *ways, enum nvl_grant_slot slot, bool is_i
         return ways->is_dev;
     case NVL_SLOT_ENTRY:
         return ways->is_static;
-    case NVL_SLOT_LIBRARY:
-    case NVL_SLOT_DRI_ENTRY:
-    case NVL_SLOT_DRI_RULE:
-    case NVL_SLOT_WITH_ENTRY:
-    case NVL_SLOT_WITH_RULE:
+    default: /* one that needs company */
         return is_in_company;
     }
-    return false;
 }
 
 /* Goes upwards: lines that need company stand directly above nvlxc's mount hook. */

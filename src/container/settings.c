@@ -27,7 +27,7 @@ const char *nvl_effective_variable(const struct nvl_effective *effective, const 
 }
 
 /* How the hook lines deliver the grant: the mount hook does the work, so its line counts. */
-static bool read_delivery(const struct nvl_effective *e, struct nvl_delivery *delivery)
+bool nvl_effective_delivery(const struct nvl_effective *e, struct nvl_delivery *delivery)
 {
     bool has_hook = false, has_mount = false;
 
@@ -45,16 +45,20 @@ static bool read_delivery(const struct nvl_effective *e, struct nvl_delivery *de
     return has_hook;
 }
 
+static const char *variable(const struct nvl_effective *effective, const char *name)
+{
+    return nvl_effective_variable(effective, NVL_KEY_ENVIRONMENT, name);
+}
+
 int nvl_effective_grant(const struct nvl_effective *effective, struct nvl_grant *grant, struct nvl_error *err)
 {
     struct nvl_delivery delivery = {0};
 
     *grant = (struct nvl_grant){0};
-    if (!read_delivery(effective, &delivery))
+    if (!nvl_effective_delivery(effective, &delivery))
         return 0;
-    int r =
-        nvl_grant_parse(grant, nvl_effective_variable(effective, NVL_KEY_ENVIRONMENT, NVL_ENV_DEVICES),
-                        nvl_effective_variable(effective, NVL_KEY_ENVIRONMENT, NVL_ENV_CAPABILITIES), err);
+    int r = nvl_grant_parse(grant, variable(effective, NVL_ENV_DEVICES), variable(effective, NVL_ENV_GPUS),
+                            variable(effective, NVL_ENV_CAPABILITIES), err);
     if (r < 0)
         return r;
     grant->delivery = delivery;

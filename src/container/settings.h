@@ -20,6 +20,9 @@ const char *nvl_effective_variable(const struct nvl_effective *effective, const 
 /* 1 and the grant if the container's own config has one of nvlxc's, 0 if not. */
 int nvl_effective_grant(const struct nvl_effective *effective, struct nvl_grant *grant,
                         struct nvl_error *err);
+/* How its hook lines deliver the grant, whether the rest of it can be read or not; false if it has none. */
+struct nvl_delivery;
+bool nvl_effective_delivery(const struct nvl_effective *effective, struct nvl_delivery *delivery);
 /* The lines about NVIDIA that are not nvlxc's, as "line 12: lxc.mount.entry: …" or, in another file,
  * "/etc/lxc/gpu.conf:3: …". */
 void nvl_effective_by_hand(const struct nvl_effective *effective, struct nvl_strv *lines);

@@ -337,15 +337,17 @@ static void add_attach_step(struct planning *p)
 {
     const char *name = p->plan->container;
     nvl_autofree char *devices = nvl_grant_devices(&p->c->grant);
+    nvl_autofree char *gpus = nvl_shell_word(devices);
     nvl_autofree char *words = nvl_capabilities_format(p->c->grant.capabilities);
     struct nvl_create_step *step =
         add_create_step(p, "attach", nvl_xasprintf("give it the GPU"),
-                        nvl_xasprintf("nvlxc attach %s --gpu %s --capabilities %s%s", name, devices, words,
+                        nvl_xasprintf("nvlxc attach %s --gpu %s --capabilities %s%s", name, gpus, words,
                                       p->c->grant.delivery.cdi ? " --cdi" : ""));
 
     /* what is in the container goes with it */
-    step->undo =
-        nvl_xasprintf("rm -rf " NVL_NODE_COPIES_DIR "/%s " NVL_CDI_COPIES_DIR "/%s.json", name, name);
+    step->undo = nvl_xasprintf("rm -rf " NVL_NODE_COPIES_DIR "/%s " NVL_CDI_COPIES_DIR
+                               "/%s.json " NVL_MAPPING_COPIES_DIR "/%s.cfg",
+                               name, name, name);
 }
 
 /* LXC says why a start fails only in its log. */

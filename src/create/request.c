@@ -156,7 +156,7 @@ static int read_grant(const struct nvl_root *root, const struct nvl_create_reque
     if (r == 0 && request->choose_gpu != NULL)
         r = request->choose_gpu(request->asker, &host, &c->grant, err);
     if (r == 0)
-        r = nvl_request_resolve(&host, &c->grant, err);
+        r = nvl_request_resolve(&host, &c->grant, false, err);
     c->grant.capabilities = c->template.capabilities;
     /* a container engine in it takes the GPU by a specification */
     c->grant.delivery.cdi = c->template.verify != NULL && strcmp(c->template.verify, "docker") == 0;

@@ -298,6 +298,26 @@ void nvl_container_facts_of(struct nvl_container_facts *f, const struct nvl_host
     read_rootfs(f);
 }
 
+/* The next start may choose another GPU: that does not make the one wrong that it runs with. */
+static void resolve_running(struct nvl_container_facts *f)
+{
+    const struct nvl_host *host = &f->host->host;
+    nvl_autofree bool *has = nvl_xcalloc(host->gpus.count + 1, sizeof *has);
+    struct stat st;
+
+    if (f->init <= 0 || !f->has_grant || !nvl_grant_is_open(&f->grant))
+        return;
+    for (size_t i = 0; i < host->gpus.count; i++) {
+        nvl_autofree char *path = nvl_xasprintf("/dev/nvidia%d", host->gpus.items[i].minor);
+        has[i] = host->gpus.items[i].minor >= 0 &&
+                 nvl_root_stat(&f->rootfs, path, AT_SYMLINK_NOFOLLOW, &st) == 0 && S_ISCHR(st.st_mode);
+    }
+    nvl_resolved_clear(&f->resolved);
+    nvl_grant_resolve_running(&f->grant, host, has, &f->resolved);
+    for (size_t i = 0; i < f->resolved.n_nodes; i++)
+        nvl_node_check(f->host->root, &f->resolved.nodes[i]);
+}
+
 int nvl_container_facts_read(struct nvl_container_facts *f, const struct nvl_host_facts *host,
                              struct nvl_container *container, struct nvl_error *err)
 {
@@ -307,6 +327,7 @@ int nvl_container_facts_read(struct nvl_container_facts *f, const struct nvl_hos
         return r;
     f->depth = NVL_DEPTH_ALL;
     read_rootfs(f);
+    resolve_running(f);
     return 0;
 }
 

@@ -20,4 +20,5 @@ extern const struct nvl_check nvl_gpu_checks[], nvl_driver_checks[], nvl_module_
 /* A container: */
 extern const struct nvl_check nvl_grant_checks[], nvl_rule_checks[], nvl_major_checks[], nvl_mount_checks[],
     nvl_obstacle_checks[], nvl_line_checks[], nvl_start_checks[], nvl_running_checks[], nvl_file_checks[],
-    nvl_libc_checks[], nvl_linker_checks[], nvl_user_checks[], nvl_node_maker_checks[], nvl_absent_checks[];
+    nvl_libc_checks[], nvl_linker_checks[], nvl_user_checks[], nvl_node_maker_checks[], nvl_absent_checks[],
+    nvl_elsewhere_checks[];

@@ -167,6 +167,8 @@ char *nvl_delivery_arguments(const struct nvl_delivery *delivery)
         nvl_strv_push(&words, "--required");
     if (delivery->exclusive)
         nvl_strv_push(&words, "--exclusive");
+    if (delivery->tag)
+        nvl_strv_push(&words, "--tag");
     if (delivery->cdi)
         nvl_strv_push(&words, "--cdi");
     if (delivery->nodes != NVL_NODES_HOOK)
@@ -186,6 +188,8 @@ bool nvl_delivery_take_argument(struct nvl_delivery *delivery, const char *argum
         return delivery->required = true;
     if (strcmp(argument, "--exclusive") == 0)
         return delivery->exclusive = true;
+    if (strcmp(argument, "--tag") == 0)
+        return delivery->tag = true;
     if (strcmp(argument, "--cdi") == 0)
         return delivery->cdi = true;
     if (nvl_has_prefix(argument, "--nodes="))

@@ -32,6 +32,7 @@ enum nvl_with {
 struct nvl_delivery {
     bool required;  /* the container does not start without what the grant names */
     bool exclusive; /* no other container has these GPUs */
+    bool tag;       /* Proxmox's tags of the CT name its GPUs (plan/tags.h); starts do not care */
     bool cdi; /* container engines in the container get a specification of the grant (inject/cdi_file.h) */
     enum nvl_nodes_mode nodes;
     enum nvl_libraries_mode libraries;
@@ -60,8 +61,8 @@ const char *nvl_libraries_mode_name(enum nvl_libraries_mode mode);
 bool nvl_nodes_mode_parse(const char *word, enum nvl_nodes_mode *mode);
 bool nvl_libraries_mode_parse(const char *word, enum nvl_libraries_mode *mode);
 
-/* "--required --exclusive --cdi --nodes=dev --libraries=none --with=mps", in this order; "" for the defaults.
- * The caller frees. */
+/* "--required --exclusive --tag --cdi --nodes=dev --libraries=none --with=mps", in this order; "" for the
+ * defaults. The caller frees. */
 char *nvl_delivery_arguments(const struct nvl_delivery *delivery);
 /* Parses one of these arguments; false for any other. */
 bool nvl_delivery_take_argument(struct nvl_delivery *delivery, const char *argument);

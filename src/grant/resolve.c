@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "grant/choose.h"
 #include "host/gpu_state.h"
 
 /* ---- what is missing, in words ---- */
@@ -140,6 +141,9 @@ const struct nvl_gpu *nvl_find_selected(const struct nvl_gpus *gpus, const struc
     case NVL_SELECT_PCI:
         return nvl_gpu_by_pci(gpus, selector->gpu);
     case NVL_SELECT_MIG_UUID:
+    case NVL_SELECT_MAPPING:
+    case NVL_SELECT_MODEL:
+    case NVL_SELECT_ANY:
         break;
     }
     return NULL;
@@ -151,8 +155,10 @@ bool nvl_grant_can_mean(const struct nvl_grant *grant, const struct nvl_gpus *gp
         return true;
     for (size_t i = 0; i < grant->n_selectors; i++) {
         const struct nvl_selector *s = &grant->selectors[i];
+        if (nvl_selector_is_open(s) && (s->kind != NVL_SELECT_MODEL || nvl_is_model_of(gpu, s)))
+            return true;
         const struct nvl_gpu *selected = nvl_find_selected(gpus, s);
-        bool has_place = s->kind == NVL_SELECT_INDEX || s->kind == NVL_SELECT_PCI;
+        bool has_place = s->kind == NVL_SELECT_INDEX || s->kind == NVL_SELECT_PCI || nvl_selector_is_open(s);
         if (selected == gpu || (selected == NULL && !has_place && gpu->uuid[0] == '\0'))
             return true;
     }
@@ -172,7 +178,7 @@ static void add_gpu(struct nvl_resolved *resolved, const struct nvl_gpu *gpu, co
     for (size_t i = 0; i < resolved->n_gpus; i++)
         if (resolved->gpus[i].gpu == gpu && resolved->gpus[i].mig == mig)
             return;
-    *NVL_APPEND(resolved->gpus, resolved->n_gpus) = (struct nvl_resolved_gpu){gpu, mig};
+    *NVL_APPEND(resolved->gpus, resolved->n_gpus) = (struct nvl_resolved_gpu){gpu, mig, -1};
 }
 
 static void add_selected(struct nvl_resolved *resolved, const struct nvl_host *host,
@@ -187,6 +193,19 @@ static void add_selected(struct nvl_resolved *resolved, const struct nvl_host *h
         nvl_missing_selector(&resolved->missing, host, selector, gpu);
     else
         add_gpu(resolved, gpu, mig);
+}
+
+/* Chooses one GPU for an open selector. */
+static void add_chosen(struct nvl_resolved *resolved, const struct nvl_host *host,
+                       const struct nvl_grant *grant, size_t selector, const bool *has)
+{
+    const struct nvl_gpu *gpu =
+        nvl_choose_gpu_for(host, &grant->selectors[selector], has, resolved, &resolved->missing);
+
+    if (gpu == NULL)
+        resolved->n_unchosen++;
+    else
+        *NVL_APPEND(resolved->gpus, resolved->n_gpus) = (struct nvl_resolved_gpu){gpu, NULL, (int)selector};
 }
 
 static void add_all(struct nvl_resolved *resolved, const struct nvl_host *host)
@@ -247,8 +266,8 @@ static void add_nodes(struct nvl_resolved *resolved, const struct nvl_host *host
     }
 }
 
-void nvl_grant_resolve(const struct nvl_grant *grant, const struct nvl_host *host,
-                       struct nvl_resolved *resolved)
+void nvl_grant_resolve_running(const struct nvl_grant *grant, const struct nvl_host *host, const bool *has,
+                               struct nvl_resolved *resolved)
 {
     *resolved = (struct nvl_resolved){0};
     if (grant->devices == NVL_DEVICES_VOID)
@@ -256,12 +275,24 @@ void nvl_grant_resolve(const struct nvl_grant *grant, const struct nvl_host *hos
     if (grant->devices == NVL_DEVICES_ALL)
         add_all(resolved, host);
     for (size_t i = 0; i < grant->n_selectors; i++)
-        add_selected(resolved, host, &grant->selectors[i]);
+        if (!nvl_selector_is_open(&grant->selectors[i]))
+            add_selected(resolved, host, &grant->selectors[i]);
+    for (size_t i = 0; i < grant->n_selectors; i++)
+        if (nvl_selector_is_open(&grant->selectors[i]))
+            add_chosen(resolved, host, grant, i, has);
     add_nodes(resolved, host, grant->capabilities);
+}
+
+void nvl_grant_resolve(const struct nvl_grant *grant, const struct nvl_host *host,
+                       struct nvl_resolved *resolved)
+{
+    nvl_grant_resolve_running(grant, host, NULL, resolved);
 }
 
 enum nvl_gpus_depth nvl_grant_depth(const struct nvl_grant *grant)
 {
+    if (nvl_grant_is_open(grant))
+        return NVL_GPUS_ALL; /* only sysfs tells which of several GPUs is lost, and what a mapping's is */
     return (grant->capabilities & NEEDS_DRI) != 0 ? NVL_GPUS_DRI : NVL_GPUS_PROC;
 }
 

@@ -19,6 +19,7 @@
 #include "host/host.h"
 #include "host/module.h"
 #include "inject/cdi_file.h"
+#include "inject/mapping_copy.h"
 #include "inject/node_copies.h"
 #include "inject/outcome.h"
 
@@ -208,6 +209,17 @@ static void starting_clear(struct starting *starting)
     nvl_config_clear(&starting->config);
 }
 
+static void copy_mappings(const struct starting *starting, const struct nvl_root *root,
+                          const struct nvl_hook_call *call, struct nvl_outcome *outcome)
+{
+    if (!starting->has_grant || call->container == NULL)
+        return;
+    int r = nvl_mapping_copy_make(root, call->container, &starting->grant);
+    if (r < 0)
+        nvl_strv_pushf(&outcome->problems, "cannot pass Proxmox's mappings on to the mount hook: %s",
+                       strerror(-r));
+}
+
 /* Makes the container's own nodes (inject/node_copies.h), if it needs any. `seen` are nodes of the host. */
 static void make_node_copies(const struct starting *starting, const struct nvl_host *host,
                              const struct seen_nodes *seen, const struct nvl_hook_call *call,
@@ -360,6 +372,7 @@ void nvl_hook_pre_start(const struct nvl_hook_call *call, const struct nvl_root 
             return;
         }
     }
+    copy_mappings(&starting, root, call, outcome);
     make_node_copies(&starting, &host, &seen, call, outcome);
     if (call->delivery.libraries == NVL_LIBRARIES_BUNDLE)
         ensure_bundle(&host, outcome);

@@ -15,6 +15,7 @@ struct nvl_hook_call {
     char *rootfs_mount;           /* LXC_ROOTFS_MOUNT: the root file system's mount point */
     char *config;                 /* LXC_CONFIG_FILE */
     char *devices;                /* NVIDIA_VISIBLE_DEVICES; NULL if unset */
+    char *gpus;                   /* NVLXC_GPUS; NULL if unset */
     char *capabilities;           /* NVIDIA_DRIVER_CAPABILITIES */
     struct nvl_delivery delivery; /* --required, --nodes=…, --libraries=… */
     int log; /* connected to the system log, also where its path is out of reach; or -1 */

@@ -45,6 +45,7 @@ static void read_call(int argc, char **argv, struct nvl_hook_call *call)
     call->config = take_variable("LXC_CONFIG_FILE");
     call->rootfs_mount = take_variable("LXC_ROOTFS_MOUNT");
     call->devices = take_variable(NVL_ENV_DEVICES);
+    call->gpus = take_variable(NVL_ENV_GPUS);
     call->capabilities = take_variable(NVL_ENV_CAPABILITIES);
     clearenv();
 }
@@ -56,6 +57,7 @@ static void clear_hook_call(struct nvl_hook_call *call)
     free(call->rootfs_mount);
     free(call->config);
     free(call->devices);
+    free(call->gpus);
     free(call->capabilities);
 }
 

@@ -8,6 +8,7 @@
 #include "container/list.h"
 #include "host/host.h"
 #include "inject/inject.h"
+#include "inject/mapping_copy.h"
 
 #define PASSTHROUGH_MAX (64u << 10)
 
@@ -75,7 +76,7 @@ void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *roo
     nvl_auto(nvl_root_close) struct nvl_root rootfs = NVL_ROOT_NONE;
     struct nvl_error err;
 
-    if (nvl_grant_parse(&grant, call->devices, call->capabilities, &err) < 0) {
+    if (nvl_grant_parse(&grant, call->devices, call->gpus, call->capabilities, &err) < 0) {
         nvl_strv_push(&outcome->problems, err.message);
         return;
     }
@@ -100,6 +101,8 @@ void nvl_hook_mount(const struct nvl_hook_call *call, const struct nvl_root *roo
                       "NVIDIA's kernel module is not loaded on the host: see 'nvlxc host'");
         return;
     }
+    nvl_autofree char *mappings = call->container != NULL ? nvl_mapping_copy_path(call->container) : NULL;
+    host.mappings = mappings != NULL ? mappings : "";
     mark_used(call, &grant, &host.gpus);
     mount_into(call, root, &rootfs, &host, &grant, outcome);
     if (nvl_root_trouble(&rootfs, &err) < 0)

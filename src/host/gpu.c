@@ -292,45 +292,6 @@ static int read_proc(const struct nvl_root *root, struct nvl_gpus *gpus, struct 
     return 0;
 }
 
-/* "0x10de\n" of an attribute file. */
-static bool read_attribute(const struct nvl_root *root, const char *pci, const char *name, unsigned *value)
-{
-    nvl_autofree char *path = nvl_xasprintf(NVL_PCI_DEVICES "/%s/%s", pci, name);
-    char text[32];
-    uint64_t number;
-
-    if (nvl_root_read_attribute(root, path, text, sizeof text) < 0 || !nvl_has_prefix(text, "0x") ||
-        nvl_parse_uint(text + 2, 16, 0xffffffff, &number) < 0)
-        return false;
-    *value = (unsigned)number;
-    return true;
-}
-
-struct identity {
-    unsigned vendor, device, class; /* class and subclass */
-};
-
-/* "pci:v000010DEd00002204sv…sd…bc03sc00i00" has everything; a captured host may not have it. */
-static bool read_identity(const struct nvl_root *root, const char *pci, struct identity *id)
-{
-    nvl_autofree char *path = nvl_xasprintf(NVL_PCI_DEVICES "/%s/modalias", pci);
-    char text[128];
-    unsigned base, sub;
-
-    if (nvl_root_read_attribute(root, path, text, sizeof text) == 0 &&
-        sscanf(text, "pci:v%8xd%8xsv%*8xsd%*8xbc%2xsc%2x", &id->vendor, &id->device, &base, &sub) == 4) {
-        id->class = base << 8 | sub;
-        return true;
-    }
-    *id = (struct identity){0};
-    if (!read_attribute(root, pci, "vendor", &id->vendor) || id->vendor != NVL_VENDOR_NVIDIA ||
-        !read_attribute(root, pci, "class", &id->class))
-        return false;
-    id->class >>= 8; /* the programming interface */
-    read_attribute(root, pci, "device", &id->device);
-    return true;
-}
-
 static void read_driver_link(const struct nvl_root *root, struct nvl_gpu *gpu)
 {
     nvl_autofree char *path = nvl_xasprintf(NVL_PCI_DEVICES "/%s/driver", gpu->pci);
@@ -364,14 +325,14 @@ static int read_sys(const struct nvl_root *root, struct nvl_gpus *gpus, struct n
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
     char pci[NVL_PCI_MAX];
-    struct identity id;
+    struct nvl_pci_identity id;
     int r = nvl_pci_list(root, &names);
 
     if (r < 0 && r != -ENOENT)
         return nvl_error_errno(err, r, "cannot list %s" NVL_PCI_DEVICES, root->name);
     for (size_t i = 0; i < names.count; i++) {
         const char *name = names.items[i];
-        if (!nvl_pci_normalise(name, pci) || strcmp(name, pci) != 0 || !read_identity(root, pci, &id) ||
+        if (!nvl_pci_normalise(name, pci) || strcmp(name, pci) != 0 || !nvl_pci_identify(root, pci, &id) ||
             id.vendor != NVL_VENDOR_NVIDIA || (id.class != CLASS_VGA && id.class != CLASS_3D))
             continue;
         struct nvl_gpu *gpu = (struct nvl_gpu *)nvl_gpu_by_pci(gpus, pci);

@@ -15,6 +15,8 @@ struct nvl_host {
     struct nvl_gpus gpus;
     /* the contents of /proc/driver/nvidia/version and params; NULL if absent */
     char *version_text, *params_text;
+    const char *mappings; /* a copy of Proxmox's mappings of PCI devices (host/pci_mappings.h), set by a
+                             caller who may not read its own file; borrowed */
 };
 
 /* Each file is read once. 0 also on a host without a driver or a GPU. */

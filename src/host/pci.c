@@ -1,5 +1,5 @@
-/* Which devices of the PCI bus need a closer look. A machine has up to some hundred, and sysfs has a file for
- * each answer; /proc/bus/pci/devices tells the vendors of all of them in one file. */
+/* The PCI bus: what a device is, and which need a closer look. A machine has up to some hundred, and sysfs
+ * has a file for each answer; /proc/bus/pci/devices tells the vendors of all of them in one file. */
 #include "host/pci.h"
 
 #include <stdio.h>
@@ -78,4 +78,38 @@ int nvl_pci_list(const struct nvl_root *root, struct nvl_strv *names)
         nvidias = (struct nvl_strv){0};
     }
     return 0;
+}
+
+/* "0x10de\n" of an attribute file. */
+static bool read_attribute(const struct nvl_root *root, const char *pci, const char *name, unsigned *value)
+{
+    nvl_autofree char *path = nvl_xasprintf(NVL_PCI_DEVICES "/%s/%s", pci, name);
+    char text[32];
+    uint64_t number;
+
+    if (nvl_root_read_attribute(root, path, text, sizeof text) < 0 || !nvl_has_prefix(text, "0x") ||
+        nvl_parse_uint(text + 2, 16, 0xffffffff, &number) < 0)
+        return false;
+    *value = (unsigned)number;
+    return true;
+}
+
+/* "pci:v000010DEd00002204sv…sd…bc03sc00i00" has everything; a captured host may not have it. */
+bool nvl_pci_identify(const struct nvl_root *root, const char *pci, struct nvl_pci_identity *id)
+{
+    nvl_autofree char *path = nvl_xasprintf(NVL_PCI_DEVICES "/%s/modalias", pci);
+    char text[128];
+    unsigned base, sub;
+
+    if (nvl_root_read_attribute(root, path, text, sizeof text) == 0 &&
+        sscanf(text, "pci:v%8xd%8xsv%*8xsd%*8xbc%2xsc%2x", &id->vendor, &id->device, &base, &sub) == 4) {
+        id->class = base << 8 | sub;
+        return true;
+    }
+    *id = (struct nvl_pci_identity){0};
+    if (!read_attribute(root, pci, "vendor", &id->vendor) || !read_attribute(root, pci, "class", &id->class))
+        return false;
+    id->class >>= 8; /* the programming interface */
+    read_attribute(root, pci, "device", &id->device);
+    return true;
 }

@@ -8,13 +8,11 @@
 
 #include "base/file.h"
 #include "base/root.h"
-#include "host/gpu.h"
+#include "host/pci_mappings.h"
 #include "host/system.h"
 
 #define VM_FOLDER  "/etc/pve/qemu-server"
-#define PCI_MAP    "/etc/pve/mapping/pci.cfg"
-#define THIS_NODE  "/etc/pve/local" /* a link to nodes/NAME */
-#define CONFIG_MAX (1u << 20)       /* pmxcfs has no larger files */
+#define CONFIG_MAX (1u << 20) /* pmxcfs has no larger files */
 #define VMS_MAX    4096
 
 /* One hostpciN line. */
@@ -130,109 +128,60 @@ static void read_vm(const struct nvl_root *root, const char *path, struct vm *vm
     }
 }
 
-/* "01:00" and "0000:01:00.0" to sysfs's form, with a function only if one is named; NULL if it is not an
- * address. */
-static char *normalise_address(const char *text)
+static void add_address(const struct vm *vm, const struct line *line, const char *address,
+                        const char *mapping_place, bool runs, struct nvl_vm_devices *devices)
 {
-    nvl_autofree char *whole = strchr(text, '.') != NULL ? nvl_xstrdup(text) : nvl_xasprintf("%s.0", text);
-    char pci[NVL_PCI_MAX];
+    struct nvl_vm_device *device = NVL_APPEND(devices->items, devices->count);
 
-    if (!nvl_pci_normalise(whole, pci))
-        return NULL;
-    return nvl_xstrndup(pci, strchr(text, '.') != NULL ? strlen(pci) : strcspn(pci, "."));
+    *device = (struct nvl_vm_device){.vm = nvl_xstrdup(vm->id),
+                                     .key = nvl_xstrdup(line->key),
+                                     .address = nvl_xstrdup(address),
+                                     .runs = runs,
+                                     .starts_at_boot = vm->starts_at_boot,
+                                     .takes_turns = vm->takes_turns,
+                                     .goes = line->goes};
+    nvl_strv_push(&device->places, line->place);
+    if (mapping_place != NULL)
+        nvl_strv_push(&device->places, mapping_place);
 }
 
-static void add_addresses(const struct vm *vm, const struct line *line, const char *addresses,
-                          const char *mapping_place, bool runs, struct nvl_vm_devices *devices)
+static void add_addresses(const struct vm *vm, const struct line *line, const char *addresses, bool runs,
+                          struct nvl_vm_devices *devices)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv list = {0};
 
     nvl_strv_split(&list, addresses, ";");
     for (size_t i = 0; i < list.count; i++) {
-        char *address = normalise_address(list.items[i]);
-        if (address == NULL)
-            continue;
-        struct nvl_vm_device *device = NVL_APPEND(devices->items, devices->count);
-        *device = (struct nvl_vm_device){.vm = nvl_xstrdup(vm->id),
-                                         .key = nvl_xstrdup(line->key),
-                                         .address = address,
-                                         .runs = runs,
-                                         .starts_at_boot = vm->starts_at_boot,
-                                         .takes_turns = vm->takes_turns,
-                                         .goes = line->goes};
-        nvl_strv_push(&device->places, line->place);
-        if (mapping_place != NULL)
-            nvl_strv_push(&device->places, mapping_place);
+        nvl_autofree char *address = nvl_pci_address(list.items[i]);
+        if (address != NULL)
+            add_address(vm, line, address, NULL, runs, devices);
     }
-}
-
-/* The value of "KEY=VALUE" among pieces; NULL. */
-static const char *find_property(const struct nvl_strv *pieces, const char *key)
-{
-    size_t len = strlen(key);
-
-    for (size_t i = 0; i < pieces->count; i++)
-        if (strncmp(pieces->items[i], key, len) == 0 && pieces->items[i][len] == '=')
-            return pieces->items[i] + len + 1;
-    return NULL;
-}
-
-/* "map id=10de:2438,iommugroup=14,node=pve,path=0000:01:00.0": each node has one of its own. */
-static void take_map(const char *text, const char *node, const struct vm *vm, const struct line *line,
-                     const char *place, bool runs, struct nvl_vm_devices *devices)
-{
-    nvl_auto(nvl_strv_clear) struct nvl_strv pieces = {0};
-
-    nvl_strv_split(&pieces, text, ",");
-    const char *its_node = find_property(&pieces, "node"), *address = find_property(&pieces, "path");
-    if (address != NULL && (node == NULL || its_node == NULL || strcmp(node, its_node) == 0))
-        add_addresses(vm, line, address, place, runs, devices);
 }
 
 /* Read when the first config names a mapping, and once: a file that is missing is waited for. */
 struct mappings {
     bool is_read;
-    char *text, *local; /* NULL without */
-    size_t len;
-    const char *node; /* this one's name */
+    struct nvl_pci_mappings read;
 };
 
 static void mappings_clear(struct mappings *mappings)
 {
-    free(mappings->text);
-    free(mappings->local);
+    nvl_pci_mappings_clear(&mappings->read);
 }
 
-static void read_mappings(const struct nvl_root *root, struct mappings *mappings)
+static void add_mapped(const struct nvl_root *root, struct mappings *mappings, const char *name,
+                       const struct vm *vm, const struct line *line, bool runs,
+                       struct nvl_vm_devices *devices)
 {
-    if (mappings->is_read)
-        return;
+    nvl_auto(nvl_pci_maps_clear) struct nvl_pci_maps maps = {0};
+
+    if (!mappings->is_read)
+        nvl_pci_mappings_read(root, NULL, &mappings->read);
     mappings->is_read = true;
-    if (read_named(root, PCI_MAP, &mappings->text, &mappings->len) < 0 ||
-        nvl_root_readlink(root, THIS_NODE, &mappings->local) < 0)
-        return;
-    const char *slash = strrchr(mappings->local, '/');
-    mappings->node = slash != NULL ? slash + 1 : mappings->local;
-}
-
-static void add_mapped(const struct mappings *mappings, const char *name, const struct vm *vm,
-                       const struct line *line, bool runs, struct nvl_vm_devices *devices)
-{
-    size_t pos = 0, text_len, number = 0;
-    const char *at;
-    bool is_it = false;
-
-    while (mappings->text != NULL && nvl_next_line(mappings->text, mappings->len, &pos, &at, &text_len)) {
-        nvl_autofree char *copy = nvl_xstrndup(at, text_len);
-        number++;
-        copy[strcspn(copy, "\r")] = '\0';
-        const char *word = copy + strspn(copy, " \t");
-        nvl_autofree char *place = nvl_xasprintf(PCI_MAP ":%zu: %s", number, word);
-        if (word == copy && *copy != '\0')
-            is_it = strcmp(copy, name) == 0;
-        else if (is_it && nvl_has_prefix(word, "map "))
-            take_map(word + strlen("map "), mappings->node, vm, line, place, runs, devices);
-    }
+    nvl_pci_mapping_find(&mappings->read, name, &maps);
+    for (size_t i = 0; i < maps.count; i++)
+        for (size_t k = 0; k < maps.items[i].addresses.count; k++)
+            add_address(vm, line, maps.items[i].addresses.items[k], maps.items[i].place, runs, devices);
 }
 
 /* "0000:01:00.0;0000:01:00.1,pcie=1", "host=01:00", "mapping=gpu". With mdev it is a part of the GPU, which
@@ -243,15 +192,13 @@ static void add_vm_line(const struct nvl_root *root, struct mappings *mappings, 
     nvl_auto(nvl_strv_clear) struct nvl_strv pieces = {0};
 
     nvl_strv_split(&pieces, line->value, ",");
-    const char *mapping = find_property(&pieces, "mapping"), *host = find_property(&pieces, "host");
-    if (pieces.count == 0 || find_property(&pieces, "mdev") != NULL || (line->goes && !runs))
+    const char *mapping = nvl_pve_property(&pieces, "mapping"), *host = nvl_pve_property(&pieces, "host");
+    if (pieces.count == 0 || nvl_pve_property(&pieces, "mdev") != NULL || (line->goes && !runs))
         return;
-    if (mapping == NULL) {
-        add_addresses(vm, line, host != NULL ? host : pieces.items[0], NULL, runs, devices);
-        return;
-    }
-    read_mappings(root, mappings);
-    add_mapped(mappings, mapping, vm, line, runs, devices);
+    if (mapping == NULL)
+        add_addresses(vm, line, host != NULL ? host : pieces.items[0], runs, devices);
+    else
+        add_mapped(root, mappings, mapping, vm, line, runs, devices);
 }
 
 void nvl_vm_devices_read(const struct nvl_root *root, struct nvl_vm_devices *devices)
@@ -297,7 +244,5 @@ bool nvl_is_own_hookscript(const char *volume)
 
 bool nvl_vm_device_is(const struct nvl_vm_device *device, const char *pci)
 {
-    size_t len = strlen(device->address);
-
-    return strncmp(device->address, pci, len) == 0 && (pci[len] == '\0' || pci[len] == '.');
+    return nvl_pci_address_is(device->address, pci);
 }

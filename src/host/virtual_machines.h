@@ -1,6 +1,5 @@
 /* Which PCI devices Proxmox's virtual machines of this node have: each address that a hostpciN of a VM names,
- * directly or by a mapping. Sources: qemu-server's config (hostpciN, onboot, template, [PENDING]),
- * PVE::Mapping::PCI (/etc/pve/mapping/pci.cfg). */
+ * directly or by a mapping. Source: qemu-server's config (hostpciN, onboot, template, [PENDING]). */
 #pragma once
 
 #include "base/text.h"

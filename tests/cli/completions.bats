@@ -226,7 +226,7 @@ default_of() {
     [ "$(completes attach --capabilities=vid | head -n 1)" = --capabilities=video ]
     [ "$(completes attach --cap compute,uti | head -n 1)" = compute,utility ]
     [[ "$(completes attach --capabilities compute,)" != *compute,compute* ]]
-    [ "$(completes attach --gpu a)" = all ]
+    [ "$(completes attach --gpu a)" = $'all\nany' ]
     # given once; a list may go on
     [ -z "$(completes attach --nodes hook --nod)" ]
     [ "$(completes attach --gpu 0 --gp)" = --gpu ]
@@ -266,6 +266,10 @@ default_of() {
     run -0 says_of --root "$(fixture two-gpus-535)" attach --gpu ""
     [[ ${lines[0]} == "0|NVIDIA "* ]]
     [[ $output == *$'\nGPU-'*"|GPU 0, NVIDIA "*$'\nall|'*$'\nnone|'* ]]
+    host=$(fixture two-gpus-535)
+    mkdir -p "$host/etc/pve/mapping"
+    printf 'fast\n\tmap node=pve,path=0000:02:00\n\nx;y\n\tmap node=pve,path=0000:01:00\n' > "$host/etc/pve/mapping/pci.cfg"
+    [ "$(completes --root "$host" attach --gpu m)" = mapping:fast ]
     host=$(fixture h100-mig)
     run -0 says_of --root "$host" template ollama --gpu MIG
     [[ ${lines[0]} =~ ^MIG-GPU-[-0-9a-f]+/[0-9]+/[0-9]+\|MIG\ device ]]
@@ -300,7 +304,7 @@ default_of() {
 @test "bash: words that it splits, values and files" {
     [ "$(bash_completes nvlxc at)" = attach ]
     [ "$(bash_completes nvlxc attach 220 --capabilities = vid)" = video ]
-    [ "$(bash_completes nvlxc attach --gpu = a)" = all ]
+    [ "$(bash_completes nvlxc attach --gpu = al)" = all ]
     [[ "$(bash_completes nvlxc attach --gpu =)" == *all* ]]
     [[ "$(bash_completes nvlxc attach --gpu "")" == *all* ]]
     [ "$(bash_completes nvlxc attach --with imex = 0,mp)" = 0,mps ]
@@ -354,7 +358,7 @@ default_of() {
     [ "$(fish_completes "nvlxc atta")" = "attach|give GPUs to a container" ]
     [ "$(fish_completes "nvlxc attach --nodes sta")" = "static|mount entries name them as they are today" ]
     [ "$(fish_completes "nvlxc attach --capabilities compute,u")" = "compute,utility|nvidia-smi and NVML" ]
-    [ "$(fish_completes "nvlxc --root $host attach --gpu=a")" = "--gpu=all|all GPUs, also those that are added later" ]
+    [ "$(fish_completes "nvlxc --root $host attach --gpu=al")" = "--gpu=all|all GPUs, also those that are added later" ]
     [[ "$(fish_completes "nvlxc --root $host attach ")" == *"220|ollama, running"*"alice/web|LXC of alice, stopped"* ]]
     [ "$(fish_completes "nvlxc capture $NVL_SOURCE/LIC")" = "$NVL_SOURCE/LICENSE" ]
     [ "$(fish_completes "nvlxc cdi --output=$NVL_SOURCE/LIC")" = "--output=$NVL_SOURCE/LICENSE" ]

@@ -612,6 +612,35 @@ ids() {
     speaks 220
 }
 
+@test "grant-gpu-unfit: a start would find no GPU of this host that fits" {
+    nvlxc attach 220 --gpu model:A100 --force > /dev/null 2>&1
+    speaks 220 grant-gpu-unfit error
+    has 220 grant-gpu-unfit evidence 'model:A100 gives no GPU on this host: it has NVIDIA RTX A5500 Laptop GPU'
+    has 220 grant-gpu-unfit fix 'nvlxc gpus' 'nvlxc attach 220 --gpu GPU'
+    # two of one
+    nvlxc attach 220 --gpu any,any --force > /dev/null 2>&1
+    speaks 220 grant-gpu-unfit error
+    has 220 grant-gpu-unfit evidence 'any gives no GPU on this host: GPU 0 is in the grant already'
+    nvlxc attach 220 --gpu any > /dev/null 2>&1
+    speaks 220
+}
+
+@test "grant-one-node: HA or replication may start it on another node, and the grant names a card of this one" {
+    mkdir -p "$HOST"/etc/pve/nodes/other/lxc "$HOST/etc/pve/ha"
+    nvlxc attach 220 --capabilities compute,video > /dev/null 2>&1
+    printf 'vm: 220\n\tstate started\n\nct: 2200\n\tstate started\n' > "$HOST/etc/pve/ha/resources.cfg"
+    speaks 220
+    printf '\nct: 220\n\tstate started\n' >> "$HOST/etc/pve/ha/resources.cfg"
+    speaks 220 grant-one-node warning
+    has 220 grant-one-node evidence '/etc/pve/ha/resources.cfg:7: ct: 220'
+    has 220 grant-one-node fix "nvlxc attach 220 --gpu 'model:RTX A5500 Laptop GPU' --capabilities compute,video"
+    mend 220 grant-one-node
+    speaks 220
+    # all GPUs are those of any node
+    nvlxc attach 220 --gpu all > /dev/null 2>&1
+    speaks 220
+}
+
 @test "grant-gpu-unused: the driver does not say its UUIDs yet" {
     # one that runs was started with the GPU: then it does not come up, which the host's gpu-silent says
     nvlxc attach 221 > /dev/null 2>&1

@@ -45,7 +45,7 @@ GPU=GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689
     "$NVLXC" --root "$host" --quiet attach 220 --required --capabilities all
     json=$("$NVLXC" --root "$host" list --json)
     [ "$(jq -c '.containers[0]' <<<"$json")" = \
-        "{\"container\":\"220\",\"kind\":\"pve\",\"cluster_node\":null,\"user\":null,\"running\":true,\"grant\":{\"devices\":[\"$GPU\"],\"capabilities\":[\"compute\",\"utility\",\"video\",\"graphics\",\"display\",\"ngx\",\"compat32\"],\"required\":true,\"exclusive\":false,\"cdi\":false,\"nodes_by\":\"hook\",\"libraries_by\":\"bundle\",\"with\":[]},\"by_hand\":false}" ]
+        "{\"container\":\"220\",\"kind\":\"pve\",\"cluster_node\":null,\"user\":null,\"running\":true,\"grant\":{\"devices\":[\"$GPU\"],\"capabilities\":[\"compute\",\"utility\",\"video\",\"graphics\",\"display\",\"ngx\",\"compat32\"],\"required\":true,\"exclusive\":false,\"tag\":false,\"cdi\":false,\"nodes_by\":\"hook\",\"libraries_by\":\"bundle\",\"with\":[]},\"by_hand\":false}" ]
     [ "$(jq -c '.containers[1]' <<<"$json")" = \
         '{"container":"223","kind":"pve","cluster_node":null,"user":null,"running":false,"grant":null,"by_hand":true}' ]
 }

@@ -30,7 +30,7 @@ attached() {
     json=$("$NVLXC" --root "$host" --json show 221)
     [ "$(jq -c keys_unsorted <<<"$json")" = \
         '["format","container","kind","user","running","config","grant","gpus","missing","nodes","driver","bundle","filter","rules","entries","library_path","closed","lines_by_hand","lines_astray","ok"]' ]
-    [ "$(jq -c .grant <<<"$json")" = "{\"devices\":[\"$GPU\"],\"capabilities\":[\"utility\"],\"required\":false,\"exclusive\":false,\"cdi\":false,\"nodes_by\":\"hook\",\"libraries_by\":\"bundle\",\"with\":[]}" ]
+    [ "$(jq -c .grant <<<"$json")" = "{\"devices\":[\"$GPU\"],\"capabilities\":[\"utility\"],\"required\":false,\"exclusive\":false,\"tag\":false,\"cdi\":false,\"nodes_by\":\"hook\",\"libraries_by\":\"bundle\",\"with\":[]}" ]
     [ "$(jq -c '.gpus[0] | [.index, .uuid, .minor, .pci, .model, .mig_device]' <<<"$json")" = \
         "[0,\"$GPU\",0,\"0000:01:00.0\",\"NVIDIA RTX A5500 Laptop GPU\",null]" ]
     [ "$(jq -c '[.nodes[] | [.path, .major, .minor, .state]]' <<<"$json")" = \

@@ -30,6 +30,7 @@ void fuzz_one(const char *data, size_t len)
     set_variable("LXC_NAME", &in);
     set_variable(NVL_ENV_DEVICES, &in);
     set_variable(NVL_ENV_CAPABILITIES, &in);
+    set_variable(NVL_ENV_GPUS, &in);
     read_call(argc, argv, &call);
     CHECK(environ == NULL || *environ == NULL);
     CHECK((call.delivery.with & NVL_WITH_IMEX) == 0 || call.delivery.imex_channel <= NVL_IMEX_CHANNEL_MAX);

@@ -25,12 +25,12 @@ static void check_nodes(const struct nvl_host *host, struct nvl_node *nodes, siz
     }
 }
 
-static void check_grant(const struct nvl_host *host, const char *devices)
+static void check_grant(const struct nvl_host *host, const char *devices, const char *gpus)
 {
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
     nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
 
-    if (nvl_grant_parse(&grant, devices, "all", NULL) < 0)
+    if (nvl_grant_parse(&grant, devices, gpus, "all", NULL) < 0)
         return;
     nvl_grant_resolve(&grant, host, &resolved);
     for (size_t i = 0; i < resolved.n_gpus; i++)
@@ -60,7 +60,8 @@ void fuzz_one(const char *data, size_t len)
         nvl_host_nodes(&host, &modules, &nodes, &n_nodes);
         nvl_other_nodes(&host, &nodes, &n_nodes);
         check_nodes(&host, nodes, n_nodes);
-        check_grant(&host, devices);
+        check_grant(&host, devices, NULL);
+        check_grant(&host, "void", devices);
     }
     fuzz_clear();
 }

@@ -26,7 +26,7 @@ void fuzz_one(const char *data, size_t len)
     }
     CHECK(t.capabilities != 0 && (t.capabilities & ~NVL_CAP_ALL) == 0);
     fuzz_line(t.summary);
-    CHECK(nvl_grant_parse(&grant, "all", NULL, NULL) == 0);
+    CHECK(nvl_grant_parse(&grant, "all", NULL, NULL, NULL) == 0);
     for (int is_oci = 0; is_oci <= (t.image != NULL); is_oci++) {
         struct nvl_composition c = {
             .grant = &grant, .ctid = 220, .hostname = "web", .storage = "local", .bridge = "vmbr0"};

@@ -38,7 +38,7 @@ static inline int attach(enum nvl_dialect dialect, const char *text, size_t len,
 
     int r = nvl_config_parse(&config, dialect, nvl_xstrndup(text, len), len, &err);
     if (r == 0)
-        r = nvl_grant_parse(&grant, "all", "compute,graphics", &err);
+        r = nvl_grant_parse(&grant, "all", NULL, "compute,graphics", &err);
     if (r < 0)
         return r;
     grant.delivery.nodes = way->nodes;

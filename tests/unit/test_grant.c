@@ -144,7 +144,7 @@ static void test_devices(void **state)
     (void)state;
     for (size_t i = 0; i < NVL_LENGTH(cases); i++) {
         nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
-        assert_int_equal(nvl_grant_parse(&grant, cases[i].text, NULL, NULL), 0);
+        assert_int_equal(nvl_grant_parse(&grant, cases[i].text, NULL, NULL, NULL), 0);
         assert_int_equal(grant.devices, cases[i].devices);
         assert_int_equal(grant.n_selectors, cases[i].n);
         assert_int_equal(grant.capabilities, NVL_CAP_DEFAULT);
@@ -168,7 +168,8 @@ static void test_bad_grants(void **state)
     for (size_t i = 0; i < NVL_LENGTH(cases); i++) {
         struct nvl_grant grant;
         struct nvl_error err = {0};
-        assert_int_equal(nvl_grant_parse(&grant, cases[i].devices, cases[i].capabilities, &err), -EINVAL);
+        assert_int_equal(nvl_grant_parse(&grant, cases[i].devices, NULL, cases[i].capabilities, &err),
+                         -EINVAL);
         assert_string_equal(err.message, cases[i].message);
         assert_int_equal(err.exit, NVL_EXIT_FAILED); /* it stands in a config, not on the command line */
         assert_int_equal(grant.n_selectors, 0);
@@ -218,7 +219,7 @@ static void check(const struct nvl_host *host, const char *devices, const char *
     nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved;
     nvl_auto(nvl_buf_clear) struct nvl_buf paths = {0};
 
-    assert_int_equal(nvl_grant_parse(&grant, devices, capabilities, NULL), 0);
+    assert_int_equal(nvl_grant_parse(&grant, devices, NULL, capabilities, NULL), 0);
     nvl_grant_resolve(&grant, host, &resolved);
     nvl_buf_add(&paths, "", 0);
     for (size_t i = 0; i < resolved.n_nodes; i++)
@@ -263,7 +264,7 @@ static void test_resolved_gpus(void **state)
     nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved;
 
     (void)state;
-    assert_int_equal(nvl_grant_parse(&grant, "0," UUID_0 ",MIG-" UUID_1 "/1/0", NULL, NULL), 0);
+    assert_int_equal(nvl_grant_parse(&grant, "0," UUID_0 ",MIG-" UUID_1 "/1/0", NULL, NULL, NULL), 0);
     nvl_grant_resolve(&grant, &two_gpus, &resolved);
     assert_int_equal(resolved.n_gpus, 2);
     assert_ptr_equal(resolved.gpus[0].gpu, &gpus[0]);
@@ -384,7 +385,7 @@ static void test_can_mean(void **state)
     for (size_t i = 0; i < NVL_LENGTH(cases); i++) {
         nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
         nvl_auto(nvl_buf_clear) struct nvl_buf means = {0};
-        assert_int_equal(nvl_grant_parse(&grant, cases[i].devices, "utility", NULL), 0);
+        assert_int_equal(nvl_grant_parse(&grant, cases[i].devices, NULL, "utility", NULL), 0);
         for (size_t g = 0; g < all.count; g++)
             if (nvl_grant_can_mean(&grant, &all, &some[g]))
                 nvl_buf_addf(&means, "%zu", g);

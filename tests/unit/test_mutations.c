@@ -163,12 +163,12 @@ static void check_grant(const char *text, size_t len)
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0}, again = {0};
     struct nvl_error err = {0};
 
-    if (nvl_grant_parse(&grant, value, NULL, &err) < 0) {
+    if (nvl_grant_parse(&grant, value, NULL, NULL, &err) < 0) {
         assert_true(err.message[0] != '\0');
         return;
     }
     nvl_autofree char *written = nvl_grant_devices(&grant);
-    assert_int_equal(nvl_grant_parse(&again, written, NULL, &err), 0);
+    assert_int_equal(nvl_grant_parse(&again, written, NULL, NULL, &err), 0);
     nvl_autofree char *twice = nvl_grant_devices(&again);
     assert_string_equal(written, twice);
 }

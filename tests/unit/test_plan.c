@@ -54,7 +54,7 @@ static struct nvl_grant request_grant(const char *devices, const char *capabilit
     struct nvl_grant grant = {0};
     struct nvl_error err = {0};
 
-    if (nvl_grant_parse(&grant, devices, capabilities, &err) < 0)
+    if (nvl_grant_parse(&grant, devices, NULL, capabilities, &err) < 0)
         fail_msg("%s", err.message);
     return grant;
 }

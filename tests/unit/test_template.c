@@ -267,7 +267,7 @@ static void every_template_makes_valid_configs(void **state)
         if (nvl_template_parse(&t, text, len, &err) < 0)
             fail_msg("%s: %s", path, err.message);
         assert_true(t.install.count > 0 || t.image != NULL);
-        assert_int_equal(nvl_grant_parse(&grant, GPU, NULL, NULL), 0);
+        assert_int_equal(nvl_grant_parse(&grant, GPU, NULL, NULL, NULL), 0);
         grant.capabilities = t.capabilities;
         struct nvl_composition c = {
             .grant = &grant, .ctid = 220, .hostname = "ct", .storage = "local-lvm", .bridge = "vmbr0"};

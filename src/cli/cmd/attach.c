@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "plan/diff.h"
+#include "plan/tags.h"
 #include "base/fix.h"
 #include "base/printable.h"
 #include "base/paths.h"
@@ -26,12 +27,13 @@ struct attach_values {
     struct nvl_strv gpus;
     const char *capabilities, *workload, *nodes, *libraries;
     struct nvl_strv with;
-    bool required, exclusive, cdi, replace, force, live, dry_run;
+    bool required, exclusive, tag, cdi, replace, force, live, dry_run;
 };
 
 static const struct nvl_option attach_options[] = {
-    {"--gpu", "SEL", "index, UUID, PCI, MIG device, all, none; repeatable", NVL_OPTION_LIST,
-     offsetof(struct attach_values, gpus), .default_value = "the only one", .values = nvl_gpu_values},
+    {"--gpu", "SEL", "index, UUID, PCI, MIG device, all, none, any, model:TEXT, mapping:NAME; repeatable",
+     NVL_OPTION_LIST, offsetof(struct attach_values, gpus), .default_value = "the only one",
+     .values = nvl_gpu_values},
     {"--capabilities", "LIST", "what its programs may do", NVL_OPTION_STRING,
      offsetof(struct attach_values, capabilities), .default_value = "compute,utility",
      .values = nvl_capability_values, .has_commas = true},
@@ -60,10 +62,12 @@ static const struct nvl_option attach_options[] = {
      offsetof(struct attach_values, cdi)},
     {"--exclusive", NULL, "share these GPUs with no other container", NVL_OPTION_FLAG,
      offsetof(struct attach_values, exclusive)},
+    {"--tag", NULL, "show its GPUs in Proxmox's tags of the CT, until detach", NVL_OPTION_FLAG,
+     offsetof(struct attach_values, tag)},
     {"--replace", NULL, "replace NVIDIA lines that were written by hand", NVL_OPTION_FLAG,
      offsetof(struct attach_values, replace)},
-    {"--force", NULL, "attach where it would stop the start, or releases differ", NVL_OPTION_FLAG,
-     offsetof(struct attach_values, force)},
+    {"--force", NULL, "attach where it would stop the start, releases differ, or no GPU fits",
+     NVL_OPTION_FLAG, offsetof(struct attach_values, force)},
     {"--live", NULL, "change the running container now, without a restart", NVL_OPTION_FLAG,
      offsetof(struct attach_values, live)},
     {"--dry-run", NULL, "show what would change, without changing it", NVL_OPTION_FLAG,
@@ -80,6 +84,7 @@ struct attach {
     struct nvl_grant_places places;
     struct nvl_strv warnings;
     struct nvl_plan plan;
+    bool had_tags;                     /* an earlier grant has tags of its GPUs in the config */
     struct nvl_strv replaced, instead; /* lines that nvlxc did not write, and what takes their place */
     struct nvl_findings obstacles;     /* to the container's start, or the driver's way into it */
     enum nvl_bundle_state bundle;
@@ -162,6 +167,31 @@ static int parse_request(const struct attach_values *values, struct attach *a, s
                : nvl_delivery_parse(values->nodes, values->libraries, &values->with, &a->grant.delivery, err);
 }
 
+/* A CT that has tags of its GPUs keeps them true. */
+static int take_tag(const struct attach_values *values, struct attach *a, struct nvl_error *err)
+{
+    bool is_pve = a->target.container->kind == NVL_CONTAINER_PVE;
+    struct nvl_delivery now;
+
+    a->had_tags = is_pve && nvl_effective_delivery(&a->target.effective, &now) && now.tag;
+    a->grant.delivery.tag = values->tag || a->had_tags;
+    return values->tag && !is_pve
+               ? nvl_error_usage(
+                     err, "--tag is for Proxmox's CTs: the config of %s, an LXC container, has no tags",
+                     a->target.name)
+               : 0;
+}
+
+static int plan_tags(struct attach *a, struct nvl_error *err)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv tags = {0};
+
+    if (!a->grant.delivery.tag)
+        return 0;
+    nvl_grant_tags(&a->grant, &a->resolved, &tags);
+    return nvl_plan_tag(&a->plan, &a->target.config, &tags, a->had_tags, err);
+}
+
 static int resolve_request(const struct nvl_context *ctx, const char *name,
                            const struct attach_values *values, struct attach *a, struct nvl_error *err)
 {
@@ -179,7 +209,11 @@ static int resolve_request(const struct nvl_context *ctx, const char *name,
         warn_about_strays(a);
     r = nvl_choose_gpu(ctx, &a->host, &a->grant, err);
     if (r == 0)
-        r = nvl_request_resolve(&a->host, &a->grant, err);
+        r = take_tag(values, a, err);
+    if (r == 0)
+        r = nvl_open_check(a->target.container, &a->grant, err);
+    if (r == 0)
+        r = nvl_request_resolve(&a->host, &a->grant, values->force, err);
     if (r == 0)
         nvl_grant_resolve(&a->grant, &a->host, &a->resolved);
     return r;
@@ -248,7 +282,7 @@ static int prepare_attach(const struct nvl_context *ctx, const char *name, const
     if (r == 0)
         r = nvl_sharing_check(&a->target, &a->host, &a->grant, &a->resolved, &a->warnings, err);
     if (r == 0)
-        r = nvl_places_complete(&ctx->root, &a->target, &a->grant, &a->resolved, values->replace, &a->places,
+        r = nvl_places_complete(&a->host, &a->target, &a->grant, &a->resolved, values->replace, &a->places,
                                 &a->warnings, err);
     if (r < 0)
         return r;
@@ -261,6 +295,8 @@ static int prepare_attach(const struct nvl_context *ctx, const char *name, const
     if (r == -EEXIST)
         nvl_error_hint(err, "what nvlxc would write in their place: nvlxc attach %s --replace --dry-run",
                        a->target.word);
+    if (r == 0)
+        r = plan_tags(a, err);
     return r == 0 ? check_start(a, values->force, err) : r;
 }
 
@@ -286,11 +322,15 @@ static void say_granted(const struct nvl_context *ctx, const struct attach *a)
     for (size_t i = 0; i < a->resolved.n_gpus; i++) {
         const struct nvl_resolved_gpu *g = &a->resolved.gpus[i];
         nvl_autofree char *text = nvl_gpu_text(g->gpu);
-        if (g->mig != NULL)
+        if (g->selector >= 0)
+            say_of(ctx, a, "%s is %s now", a->grant.selectors[g->selector].text, text);
+        else if (g->mig != NULL)
             say_of(ctx, a, "MIG device %u/%u of %s", g->mig->gi, g->mig->ci, text);
         else
             say_of(ctx, a, "%s", text);
     }
+    if (nvl_grant_is_open(&a->grant))
+        say_of(ctx, a, "each start decides anew, on the node where it starts");
     if (a->grant.devices == NVL_DEVICES_NONE)
         say_of(ctx, a, "the driver, but no GPU");
     nvl_autofree char *ways = nvl_grant_ways_text(&a->grant);
@@ -455,8 +495,7 @@ static const struct nvl_example attach_examples[] = {
     {"attach 101 --gpu 1 --live", "the second GPU, now, while the CT runs"},
     {"attach media --workload jellyfin --dry-run",
      "what would change in the config of the LXC container media"},
-    {"attach ml --gpu MIG-GPU-3291dfa4-fcc4-0110-615b-c894a0d7c689/1/0",
-     "one MIG device, as 'nvlxc gpus' names it"},
+    {"attach 101 --gpu any", "a GPU of the cluster's node where the CT starts"},
     {"attach 101 --replace --dry-run", "what would take the place of a recipe's lines by hand"},
     {0},
 };
@@ -470,6 +509,10 @@ const struct nvl_command nvl_cmd_attach = {
                "gives the host's only GPU. On a terminal it asks for what is missing: the\n"
                "container, or which of several GPUs. It writes UUIDs, so the grant stays with its GPU when\n"
                "cards change places.\n"
+               "\n"
+               "--gpu any, model:TEXT and mapping:NAME stay as they are, and each start decides,\n"
+               "on the node where it starts: each gives the first GPU there that fits. mapping is\n"
+               "Proxmox's resource mapping.\n"
                "\n"
                "A running container gets the GPU at its next start. With --live it gets nodes,\n"
                "driver and rules now, as its next start would add them, and loses the nodes of\n"

@@ -15,6 +15,7 @@
 #include "cli/globals.h"
 #include "container/target.h"
 #include "grant/grant.h"
+#include "host/pci_mappings.h"
 #include "host/userspace.h"
 #include "template/template.h"
 #include "verify/verify.h"
@@ -119,6 +120,19 @@ static void offer_migs(struct completion *c, const struct nvl_gpu *gpu)
     }
 }
 
+static void offer_mappings(struct completion *c)
+{
+    nvl_auto(nvl_pci_mappings_clear) struct nvl_pci_mappings mappings = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+
+    nvl_pci_mappings_read(&c->root, NULL, &mappings);
+    nvl_pci_mapping_names(&mappings, &names);
+    for (size_t i = 0; i < names.count; i++) {
+        nvl_autofree char *word = nvl_xasprintf("mapping:%s", names.items[i]);
+        offer(c, word, "Proxmox's mapping, of the node where it starts");
+    }
+}
+
 /* Indexes first: they are short. */
 static void complete_gpus(struct completion *c, bool unused)
 {
@@ -140,6 +154,7 @@ static void complete_gpus(struct completion *c, bool unused)
             offer(c, gpu->uuid, what);
         offer_migs(c, gpu);
     }
+    offer_mappings(c);
 }
 
 /* With workloads: those of verify, and templates that name one of them. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "plan/diff.h"
+#include "plan/tags.h"
 #include "base/printable.h"
 #include "cli/command.h"
 #include "container/owned_lines.h"
@@ -173,6 +174,18 @@ static int clean_container(const struct nvl_context *ctx, struct detach *d, bool
     return r;
 }
 
+static int plan_detach(struct detach *d, struct nvl_error *err)
+{
+    const struct nvl_target *t = &d->target;
+    struct nvl_delivery delivery;
+    int r = nvl_plan_detach(&t->config, false, &d->plan, err);
+
+    if (r < 0 || t->container->kind != NVL_CONTAINER_PVE ||
+        !nvl_effective_delivery(&t->effective, &delivery) || !delivery.tag)
+        return r;
+    return nvl_plan_tag(&d->plan, &t->config, &(struct nvl_strv){0}, true, err);
+}
+
 /* Reads, plans and writes; anew if somebody else wrote the config in between. */
 static int detach_config(const struct nvl_context *ctx, const char *name, const struct detach_values *values,
                          struct detach *d, struct nvl_error *err)
@@ -188,7 +201,7 @@ static int detach_config(const struct nvl_context *ctx, const char *name, const 
         if (r == 0)
             r = nvl_clean_check(&ctx->root, d->target.container, &d->target.effective, err);
         if (r == 0)
-            r = nvl_plan_detach(&d->target.config, false, &d->plan, err);
+            r = plan_detach(d, err);
         if (r == 0 && !values->dry_run)
             r = nvl_commit(&ctx->root, d->target.container, &d->target.config, &d->plan, err);
     }

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "container/owned_lines.h"
 #include "container/target.h"
+#include "grant/resolve.h"
 #include "cli/table.h"
 
 struct list_values {
@@ -29,6 +30,8 @@ struct listing {
     bool cluster, names;
     bool is_short; /* GPUs by their index and model: a UUID says nothing to people */
     struct nvl_gpus gpus;
+    struct nvl_host host; /* read for the first grant that a start decides */
+    bool has_host;
     struct nvl_running running;
     size_t shown;
 };
@@ -81,6 +84,13 @@ static void end_json(bool is_empty)
     puts(is_empty ? "]\n}" : "\n  ]\n}");
 }
 
+static const char *short_model(const struct nvl_gpu *gpu)
+{
+    const char *model = gpu->model + (nvl_has_prefix(gpu->model, "NVIDIA ") ? strlen("NVIDIA ") : 0);
+
+    return model[0] != '\0' ? model : gpu->pci;
+}
+
 /* "0: RTX A5500 Laptop GPU"; what is no GPU of this host stays as it is. */
 static void name_selector(const struct nvl_selector *s, const struct nvl_gpus *gpus, struct nvl_strv *names)
 {
@@ -93,11 +103,45 @@ static void name_selector(const struct nvl_selector *s, const struct nvl_gpus *g
         nvl_strv_push(names, s->text);
         return;
     }
-    const char *model = gpu->model + (nvl_has_prefix(gpu->model, "NVIDIA ") ? strlen("NVIDIA ") : 0);
     if (s->kind == NVL_SELECT_MIG)
-        nvl_strv_pushf(names, "%d: %s MIG %u/%u", gpu->index, model, s->gi, s->ci);
+        nvl_strv_pushf(names, "%d: %s MIG %u/%u", gpu->index, short_model(gpu), s->gi, s->ci);
     else
-        nvl_strv_pushf(names, "%d: %s", gpu->index, model[0] != '\0' ? model : gpu->pci);
+        nvl_strv_pushf(names, "%d: %s", gpu->index, short_model(gpu));
+}
+
+/* "any (0: RTX A5500 Laptop GPU)": what an open selector comes to now. */
+static void name_choice(const struct listing *l, const struct row *row, const struct nvl_resolved *resolved,
+                        size_t selector, struct nvl_strv *names)
+{
+    const char *text = row->grant->selectors[selector].text;
+
+    for (size_t i = 0; i < resolved->n_gpus; i++) {
+        const struct nvl_gpu *gpu = resolved->gpus[i].gpu;
+        if (resolved->gpus[i].selector != (int)selector)
+            continue;
+        if (l->is_short)
+            nvl_strv_pushf(names, "%s (%d: %s)", text, gpu->index, short_model(gpu));
+        else
+            nvl_strv_pushf(names, "%s (%s)", text, gpu->uuid[0] != '\0' ? gpu->uuid : gpu->pci);
+        return;
+    }
+    nvl_strv_pushf(names, "%s (none here)", text);
+}
+
+static char *open_text(const struct listing *l, const struct row *row)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
+    nvl_auto(nvl_resolved_clear) struct nvl_resolved resolved = {0};
+
+    nvl_grant_resolve(row->grant, &l->host, &resolved);
+    for (size_t i = 0; i < row->grant->n_selectors; i++)
+        if (nvl_selector_is_open(&row->grant->selectors[i]))
+            name_choice(l, row, &resolved, i, &names);
+        else if (l->is_short)
+            name_selector(&row->grant->selectors[i], &l->gpus, &names);
+        else
+            nvl_strv_push(&names, row->grant->selectors[i].text);
+    return nvl_strv_join(&names, ", ");
 }
 
 static char *devices_text(const struct listing *l, const struct row *row)
@@ -106,6 +150,8 @@ static char *devices_text(const struct listing *l, const struct row *row)
 
     if (row->grant == NULL)
         return nvl_xstrdup("by hand");
+    if (row->c->node == NULL && nvl_grant_is_open(row->grant))
+        return open_text(l, row);
     if (!l->is_short || row->grant->devices != NVL_DEVICES_LIST || row->c->node != NULL)
         return nvl_grant_devices(row->grant);
     for (size_t i = 0; i < row->grant->n_selectors; i++)
@@ -133,6 +179,13 @@ static void say_name(const struct listing *l, const struct row *row)
 {
     if (row->grant != NULL)
         nvl_say(l->ctx, "%s", row->name);
+}
+
+/* Only what a start decides takes more than the config, and once. */
+static void read_host_for(const struct nvl_grant *grant, struct listing *l)
+{
+    if (!l->has_host && nvl_grant_is_open(grant))
+        l->has_host = nvl_host_read(&l->host, &l->ctx->root, NVL_GPUS_ALL, NULL) == 0;
 }
 
 static int add_container(const struct nvl_containers *all, const struct nvl_container *c, struct listing *l,
@@ -167,6 +220,7 @@ static int add_container(const struct nvl_containers *all, const struct nvl_cont
         .by_hand = by_hand.count > 0,
         .running = c->node == NULL && nvl_running_has(&l->running, c),
     };
+    read_host_for(&grant, l);
     if (l->names)
         say_name(l, &row);
     else if (l->table == NULL)
@@ -220,6 +274,7 @@ static int run_container_list(struct nvl_context *ctx, const struct nvl_strv *ar
     add_all_rows(&all, &l);
     nvl_running_clear(&l.running);
     nvl_gpus_clear(&l.gpus);
+    nvl_host_clear(&l.host);
     if (ctx->json)
         end_json(l.shown == 0);
     else if (l.shown == 0 && !l.names)

@@ -297,10 +297,12 @@ static const char *const filter_texts[] = {
 };
 
 /* On a terminal without the UUID that the line about the grant has. */
-static void say_gpu(const struct nvl_context *ctx, const char *devices, const struct nvl_resolved_gpu *g)
+static void say_gpu(const struct nvl_context *ctx, const struct shown *s, const char *devices,
+                    const struct nvl_resolved_gpu *g)
 {
     nvl_autofree char *text = nvl_gpu_text(g->gpu), *remark = nvl_gpu_remark(g->gpu);
     nvl_autofree char *behind = nvl_xasprintf(" (%s)", g->gpu->uuid);
+    const char *chosen = g->selector >= 0 ? s->grant.selectors[g->selector].text : "";
     const char *comma = remark != NULL ? ", " : "", *what = remark != NULL ? remark : "";
     enum nvl_gpu_state state = nvl_gpu_state(g->gpu);
     enum nvl_style style = state == NVL_GPU_IS_LOST || state == NVL_GPU_IS_SILENT ? NVL_WRONG : NVL_PLAIN;
@@ -311,7 +313,8 @@ static void say_gpu(const struct nvl_context *ctx, const char *devices, const st
         say_labelled(ctx, "gpu:", style, "MIG device %u/%u of %s%s%s", g->mig->gi, g->mig->ci, text, comma,
                      what);
     else
-        say_labelled(ctx, "gpu:", style, "%s%s%s", text, comma, what);
+        say_labelled(ctx, "gpu:", style, "%s%s%s%s%s", text, comma, what, chosen[0] != '\0' ? ", for " : "",
+                     chosen);
 }
 
 static void say_grant(const struct nvl_context *ctx, const struct shown *s)
@@ -320,10 +323,11 @@ static void say_grant(const struct nvl_context *ctx, const struct shown *s)
                       *words = nvl_capabilities_format(s->grant.capabilities);
 
     nvl_autofree char *ways = nvl_grant_ways_text(&s->grant);
-    say_labelled(ctx, "grant:", NVL_PLAIN, "%s; %s%s%s", devices, words,
-                 s->grant.delivery.required ? "; required" : "", ways);
+    say_labelled(ctx, "grant:", NVL_PLAIN, "%s; %s%s%s%s", devices, words,
+                 s->grant.delivery.required ? "; required" : "", ways,
+                 nvl_grant_is_open(&s->grant) ? "; each start decides" : "");
     for (size_t i = 0; i < s->resolved.n_gpus; i++)
-        say_gpu(ctx, devices, &s->resolved.gpus[i]);
+        say_gpu(ctx, s, devices, &s->resolved.gpus[i]);
     for (size_t i = 0; i < s->resolved.missing.count; i++)
         say_labelled(ctx, "missing:", NVL_WRONG, "%s", s->resolved.missing.items[i]);
 }

@@ -3,12 +3,12 @@
 #include "doctor/families.h"
 
 /* The command for what is readable: the GPUs, if only the capabilities are wrong. */
-static char *attach_readable(const struct nvl_container_facts *facts, const char *devices)
+static char *attach_readable(const struct nvl_container_facts *facts, const char *devices, const char *gpus)
 {
     nvl_auto(nvl_grant_clear) struct nvl_grant grant = {0};
     struct nvl_container_facts as_if = *facts;
 
-    as_if.has_grant = nvl_grant_parse(&grant, devices, NULL, NULL) == 0;
+    as_if.has_grant = nvl_grant_parse(&grant, devices, gpus, NULL, NULL) == 0;
     as_if.grant = grant;
     return nvl_attach_again(&as_if);
 }
@@ -22,14 +22,16 @@ static void check_grant_unreadable(const struct nvl_check *check, const struct n
     if (facts->has_grant || nvl_effective_grant(&facts->effective, &grant, &err) >= 0)
         return;
     const char *devices = nvl_effective_variable(&facts->effective, NVL_KEY_ENVIRONMENT, NVL_ENV_DEVICES);
+    const char *gpus = nvl_effective_variable(&facts->effective, NVL_KEY_ENVIRONMENT, NVL_ENV_GPUS);
     const char *capabilities =
         nvl_effective_variable(&facts->effective, NVL_KEY_ENVIRONMENT, NVL_ENV_CAPABILITIES);
-    nvl_autofree char *again = attach_readable(facts, devices);
+    nvl_autofree char *again = attach_readable(facts, devices, gpus);
     struct nvl_finding *f = nvl_finding_add(findings, check, NVL_SEVERITY_ERROR, facts->name,
                                             "nvlxc cannot read the grant in its config");
-    nvl_finding_evidence(f, NVL_ENV_DEVICES "=%s\n" NVL_ENV_CAPABILITIES "=%s\n%s",
-                         devices != NULL ? devices : "", capabilities != NULL ? capabilities : "",
-                         err.message);
+    nvl_finding_evidence(f, NVL_ENV_DEVICES "=%s\n%s%s%s" NVL_ENV_CAPABILITIES "=%s\n%s",
+                         devices != NULL ? devices : "", gpus != NULL ? NVL_ENV_GPUS "=" : "",
+                         gpus != NULL ? gpus : "", gpus != NULL ? "\n" : "",
+                         capabilities != NULL ? capabilities : "", err.message);
     nvl_finding_cause(f, "the start hook cannot tell what the container should get, and gives it nothing");
     nvl_finding_fix(f, "%s\nadd --capabilities, unless compute and utility are meant", again);
 }

@@ -104,8 +104,10 @@ static void add_devices(const struct nvl_container_facts *facts, struct nvl_buf 
 
     if (grant->devices == NVL_DEVICES_ALL || grant->devices == NVL_DEVICES_NONE)
         nvl_buf_addf(b, " --gpu %s", grant->devices == NVL_DEVICES_ALL ? "all" : "none");
-    for (size_t i = 0; i < grant->n_selectors; i++)
-        nvl_buf_addf(b, " --gpu %s", grant->selectors[i].text);
+    for (size_t i = 0; i < grant->n_selectors; i++) {
+        nvl_autofree char *gpu = nvl_shell_word(grant->selectors[i].text);
+        nvl_buf_addf(b, " --gpu %s", gpu);
+    }
 }
 
 /* The command that writes the same grant with that delivery, and these capabilities (0: what there are). */

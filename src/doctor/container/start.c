@@ -3,6 +3,7 @@
 #include "doctor/container/shared.h"
 #include "container/device_rules.h"
 #include "doctor/families.h"
+#include "grant/choose.h"
 #include "host/boot_commands.h"
 
 /* Why a selector names nothing usable. */
@@ -68,6 +69,8 @@ static void find_lacking(const struct nvl_container_facts *facts, enum lack want
 
     for (size_t i = 0; i < facts->grant.n_selectors; i++) {
         struct nvl_selector one = facts->grant.selectors[i];
+        if (nvl_selector_is_open(&one))
+            continue;
         const struct nvl_grant grant = {.devices = NVL_DEVICES_LIST,
                                         .selectors = &one,
                                         .n_selectors = 1,
@@ -99,6 +102,32 @@ static const char *without_it(const struct nvl_container_facts *facts)
 {
     return facts->grant.delivery.required ? "the grant is required: the container does not start"
                                           : "the container starts without it";
+}
+
+/* The choice is the whole grant's: two of `any` are two GPUs. */
+static void check_chosen(const struct nvl_check *check, const struct nvl_container_facts *facts,
+                         struct nvl_findings *findings)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, pcis = {0};
+    const struct nvl_strv *missing = &facts->resolved.missing;
+    nvl_autofree char *name = nvl_shell_word(facts->name);
+
+    for (size_t i = missing->count - facts->resolved.n_unchosen; i < missing->count; i++)
+        nvl_strv_push(&evidence, missing->items[i]);
+    struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
+                                                 "no GPU of this host fits its grant");
+    for (size_t i = 0; f != NULL && i < facts->grant.n_selectors; i++)
+        if (nvl_selector_is_open(&facts->grant.selectors[i]))
+            find_meant_gpus(&facts->host->host.gpus, &facts->grant.selectors[i], &pcis);
+    if (f == NULL)
+        return;
+    nvl_finding_about_each(f, NVL_SUBJECT_GPU, &pcis);
+    nvl_finding_cause(f, "each start chooses a GPU of its node, and of this one none fits; %s",
+                      without_it(facts));
+    nvl_finding_fix(f,
+                    "nvlxc gpus\nmake one of them fit (a mapping: Datacenter, Resource Mappings), or grant "
+                    "another: nvlxc attach %s --gpu GPU",
+                    name);
 }
 
 static void check_granted_missing(const struct nvl_check *check, const struct nvl_container_facts *facts,
@@ -231,6 +260,10 @@ static bool is_granted_gpu(const struct nvl_container_facts *facts, const struct
     for (size_t i = 0; i < facts->resolved.n_gpus; i++)
         if (facts->resolved.gpus[i].gpu == gpu)
             return true;
+    for (size_t i = 0; i < facts->grant.n_selectors; i++) /* its next start may choose it */
+        if (nvl_selector_is_open(&facts->grant.selectors[i]) &&
+            nvl_is_choice(&facts->host->host, &facts->grant.selectors[i], gpu))
+            return true;
     return false;
 }
 
@@ -272,6 +305,8 @@ static void check_other_gpus(const struct nvl_check *check, const struct nvl_con
 const struct nvl_check nvl_start_checks[] = {
     {"grant-gpu-missing", "Are the GPUs of its grant on this host?", 10, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
      NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_granted_missing)},
+    {"grant-gpu-unfit", "Does a GPU of this host fit its grant?", 15, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
+     NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_chosen)},
     {"grant-gpu-held", "Does nvidia drive the GPUs of its grant?", 20, NVL_NEEDS_GRANT | NVL_NEEDS_DEPTH,
      NVL_NO_GPU_ON_HOST, NVL_OF_CONTAINER(check_granted_held)},
     {"grant-gpu-excluded", "Do the driver's options leave it the GPUs of its grant?", 30,
