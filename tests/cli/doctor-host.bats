@@ -252,6 +252,14 @@ vfio_by() {
         $'qm shutdown 104\nnvlxc gpu back 0000:01:00.0\nnvlxc gpu hookscript install 104' ]
 }
 
+@test "gpu-lent: on purpose, and until it comes back" {
+    mkdir -p "$HOST/run/nvlxc/lent"
+    echo 'vm 101' > "$HOST/run/nvlxc/lent/0000:01:00.0"
+    speaks gpu-lent:note
+    has gpu-lent title "is lent to VM 101"
+    [ "$(part gpu-lent fix)" = "nvlxc gpu back 0000:01:00.0" ]
+}
+
 @test "gpu-virtual-machine: a VM names a GPU that nvidia drives" {
     mkdir -p "$HOST/etc/pve/qemu-server"
     printf 'onboot: 1\nhostpci0: 01:00,pcie=1\n' > "$HOST/etc/pve/qemu-server/104.conf"
