@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct nvl_error;
 struct nvl_root;
@@ -47,8 +48,9 @@ struct nvl_gpu {
      * physical GPU. A virtual function has no index, minor or UUID. */
     char physical[NVL_PCI_MAX];
     unsigned n_functions; /* virtual functions of it (NVL_GPUS_ALL) */
-    bool is_lost;  /* its PCI configuration space reads all 0xff: nothing answers there (NVL_GPUS_ALL) */
-    bool was_used; /* set by callers that know it: something has opened it since the boot */
+    bool is_lost;    /* its PCI configuration space reads all 0xff: nothing answers there (NVL_GPUS_ALL) */
+    uint64_t memory; /* bytes, set by callers that asked NVML; 0: not known */
+    bool was_used;   /* set by callers that know it: something has opened it since the boot */
 };
 
 struct nvl_gpus {
@@ -89,5 +91,7 @@ char *nvl_gpu_text(const struct nvl_gpu *gpu);
 /* Fills mig_enabled, migs and n_migs; `gpu` has its device minor. */
 void nvl_gpu_read_migs(const struct nvl_root *root, struct nvl_gpu *gpu);
 
+/* Sets driver and driver_name by the name of the kernel driver: "nvidia", "vfio-pci". */
+void nvl_gpu_set_driver(struct nvl_gpu *gpu, const char *name);
 /* Whether the driver has not said its UUID, which it learns at the GPU's first use after a boot. */
 bool nvl_gpu_lacks_uuid(const struct nvl_gpu *gpu);

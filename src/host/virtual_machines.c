@@ -13,8 +13,8 @@
 
 #define VM_FOLDER  "/etc/pve/qemu-server"
 #define PCI_MAP    "/etc/pve/mapping/pci.cfg"
-#define THIS_NODE  "/etc/pve/local" /* a link to nodes/NAME */
-#define CONFIG_MAX (1u << 20)       /* pmxcfs has no larger files */
+#define NODES      "/etc/pve/nodes"
+#define CONFIG_MAX (1u << 20) /* pmxcfs has no larger files */
 #define VMS_MAX    4096
 
 /* One hostpciN line. */
@@ -189,15 +189,14 @@ static void take_map(const char *text, const char *node, const struct vm *vm, co
 /* Read when the first config names a mapping, and once: a file that is missing is waited for. */
 struct mappings {
     bool is_read;
-    char *text, *local; /* NULL without */
+    char *text, *node; /* NULL without */
     size_t len;
-    const char *node; /* this one's name */
 };
 
 static void mappings_clear(struct mappings *mappings)
 {
     free(mappings->text);
-    free(mappings->local);
+    free(mappings->node);
 }
 
 static void read_mappings(const struct nvl_root *root, struct mappings *mappings)
@@ -205,11 +204,8 @@ static void read_mappings(const struct nvl_root *root, struct mappings *mappings
     if (mappings->is_read)
         return;
     mappings->is_read = true;
-    if (read_named(root, PCI_MAP, &mappings->text, &mappings->len) < 0 ||
-        nvl_root_readlink(root, THIS_NODE, &mappings->local) < 0)
-        return;
-    const char *slash = strrchr(mappings->local, '/');
-    mappings->node = slash != NULL ? slash + 1 : mappings->local;
+    if (read_named(root, PCI_MAP, &mappings->text, &mappings->len) == 0 && mappings->node == NULL)
+        mappings->node = nvl_this_node(root);
 }
 
 static void add_mapped(const struct mappings *mappings, const char *name, const struct vm *vm,
@@ -251,16 +247,18 @@ static void add_vm_line(const struct nvl_root *root, struct mappings *mappings, 
     add_mapped(mappings, mapping, vm, line, runs, devices);
 }
 
-void nvl_vm_devices_read(const struct nvl_root *root, struct nvl_vm_devices *devices)
+/* `node` is NULL for this one. */
+static void read_vms(const struct nvl_root *root, const char *folder, const char *node,
+                     struct nvl_vm_devices *devices)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-    nvl_auto(mappings_clear) struct mappings mappings = {0};
+    nvl_auto(mappings_clear) struct mappings mappings = {.node = node != NULL ? nvl_xstrdup(node) : NULL};
 
     *devices = (struct nvl_vm_devices){0};
-    if (nvl_root_list(root, VM_FOLDER, &names) < 0)
+    if (nvl_root_list(root, folder, &names) < 0)
         return;
     for (size_t i = 0; i < names.count && i < VMS_MAX; i++) {
-        nvl_autofree char *path = nvl_xasprintf(VM_FOLDER "/%s", names.items[i]);
+        nvl_autofree char *path = nvl_xasprintf("%s/%s", folder, names.items[i]);
         nvl_auto(vm_clear) struct vm vm = {.id = nvl_xstrndup(names.items[i], strcspn(names.items[i], "."))};
         if (strcmp(names.items[i] + strspn(names.items[i], "0123456789"), ".conf") != 0)
             continue;
@@ -268,10 +266,22 @@ void nvl_vm_devices_read(const struct nvl_root *root, struct nvl_vm_devices *dev
         if (vm.n_lines == 0 || vm.is_template)
             continue;
         nvl_autofree char *pid_file = nvl_xasprintf("/run/qemu-server/%s.pid", vm.id);
-        bool runs = nvl_pid_file_holds(root, pid_file, "kvm");
+        bool runs = node == NULL && nvl_pid_file_holds(root, pid_file, "kvm");
         for (size_t l = 0; l < vm.n_lines; l++)
             add_vm_line(root, &mappings, &vm, &vm.lines[l], runs, devices);
     }
+}
+
+void nvl_vm_devices_read(const struct nvl_root *root, struct nvl_vm_devices *devices)
+{
+    read_vms(root, VM_FOLDER, NULL, devices);
+}
+
+void nvl_vm_devices_read_of(const struct nvl_root *root, const char *node, struct nvl_vm_devices *devices)
+{
+    nvl_autofree char *folder = nvl_xasprintf(NODES "/%s/qemu-server", node);
+
+    read_vms(root, folder, node, devices);
 }
 
 void nvl_vm_devices_clear(struct nvl_vm_devices *devices)

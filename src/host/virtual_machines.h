@@ -1,4 +1,4 @@
-/* Which PCI devices Proxmox's virtual machines of this node have: each address that a hostpciN of a VM names,
+/* Which PCI devices Proxmox's virtual machines of a node have: each address that a hostpciN of a VM names,
  * directly or by a mapping. Sources: qemu-server's config (hostpciN, onboot, template, [PENDING]),
  * PVE::Mapping::PCI (/etc/pve/mapping/pci.cfg). */
 #pragma once
@@ -25,6 +25,8 @@ struct nvl_vm_devices {
 /* Leaves out templates, which cannot start, parts of a GPU (mdev=), and what cannot be read. Reads at most
  * some thousand VMs. */
 void nvl_vm_devices_read(const struct nvl_root *root, struct nvl_vm_devices *devices);
+/* The same of another node's; whether they run is not known here, so none does. */
+void nvl_vm_devices_read_of(const struct nvl_root *root, const char *node, struct nvl_vm_devices *devices);
 void nvl_vm_devices_clear(struct nvl_vm_devices *devices);
 /* Whether it names the PCI function ("0000:01:00.0"). */
 bool nvl_vm_device_is(const struct nvl_vm_device *device, const char *pci);
