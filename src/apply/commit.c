@@ -14,6 +14,7 @@
 #include "base/visit.h"
 #include "container/container.h"
 #include "container/users.h"
+#include "host/system.h"
 #include "plan/plan.h"
 
 /* Proxmox's own limit: PVE/LXC/Config.pm locks this file for 10 s at most. */
@@ -84,13 +85,10 @@ static int refuse_lock(const struct nvl_container *c, const char *lock, struct n
     return -EBUSY;
 }
 
-/* What forbids any write. Quorum: pmxcfs takes the owner's write permission away from the link
- * /etc/pve/local, and Proxmox's tools check exactly that. */
+/* What forbids any write. */
 static int check_pve_may_write(const struct nvl_root *root, const struct nvl_container *c,
                                const struct nvl_config *base, struct nvl_error *err)
 {
-    struct stat st;
-
     if (c->node != NULL) {
         nvl_error_set(err, -EPERM, "CT %s is on the node %s: only that node can change its config", c->name,
                       c->node);
@@ -100,8 +98,7 @@ static int check_pve_may_write(const struct nvl_root *root, const struct nvl_con
     const char *lock = nvl_config_get(base, "lock");
     if (lock != NULL)
         return refuse_lock(c, lock, err);
-    if (nvl_root_exists(root, "/etc/pve/nodes") &&
-        nvl_root_stat(root, "/etc/pve/local", AT_SYMLINK_NOFOLLOW, &st) == 0 && (st.st_mode & S_IWUSR) == 0) {
+    if (!nvl_cluster_has_quorum(root, NULL)) {
         nvl_error_set(err, -EROFS,
                       "the Proxmox cluster has no quorum: /etc/pve is read-only, nothing was written");
         nvl_error_hint(err, "see `pvecm status`; bring the other nodes back, then run the command again");

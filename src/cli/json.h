@@ -5,14 +5,12 @@
 #include <jansson.h>
 
 #include "base/text.h"
+#include "host/json.h"
 
-struct nvl_driver_version;
 struct nvl_error;
 struct nvl_findings;
-struct nvl_gpu;
 struct nvl_gpus;
 struct nvl_grant;
-struct nvl_mig;
 struct nvl_news;
 struct nvl_node;
 
@@ -28,14 +26,7 @@ void nvl_print_json_error(const struct nvl_error *err);
  * `value`. */
 json_t *nvl_json_made(json_t *value);
 
-/* A string with '?' for everything that is not UTF-8: for text from outside the program. */
-json_t *nvl_json_text(const char *s);
-/* The same, or null for NULL and "". */
-json_t *nvl_json_string(const char *s);
 json_t *nvl_json_strings(const struct nvl_strv *v);
-/* An integer, or null if it is negative. */
-json_t *nvl_json_unsigned(long long n);
-
 /* ["compute", "utility"]; lists all seven by name. */
 json_t *nvl_json_capabilities(unsigned capabilities);
 /* {"devices", "capabilities", "required", "exclusive", "cdi", "nodes_by", "libraries_by", "with"}; null for
@@ -44,14 +35,8 @@ json_t *nvl_json_grant(const struct nvl_grant *grant);
 /* {"path", "major", "minor", "state"} */
 json_t *nvl_json_node(const struct nvl_node *node);
 json_t *nvl_json_nodes(const struct nvl_node *nodes, size_t count);
-/* {"index", "uuid", "minor", "pci", "model", "kernel_driver", "state"} */
-json_t *nvl_json_gpu(const struct nvl_gpu *gpu);
 /* Of all but virtual functions. */
 json_t *nvl_json_gpus(const struct nvl_gpus *gpus);
-/* {"uuid", "gi", "ci"} */
-json_t *nvl_json_mig_device(const struct nvl_gpu *gpu, const struct nvl_mig *mig);
-/* {"loaded", "version", "flavour"} */
-json_t *nvl_json_driver(const struct nvl_driver_version *driver);
 /* [{"text", "command"}]: the lines of a fix; [] for NULL. */
 json_t *nvl_json_fix(const char *fix);
 /* [{"id", "severity", "container", "stops_start", "title", "evidence", "cause", "fix"}] */

@@ -211,6 +211,16 @@ void nvl_holding_clear(struct nvl_holding *holding)
     nvl_grant_clear(&holding->grant);
 }
 
+bool nvl_holding_has(const struct nvl_holding *holding, const struct nvl_gpu *gpu, const struct nvl_mig *mig)
+{
+    for (size_t i = 0; i < holding->resolved.n_gpus; i++) {
+        const struct nvl_resolved_gpu *given = &holding->resolved.gpus[i];
+        if (given->gpu == gpu && (mig == NULL || given->mig == mig))
+            return true;
+    }
+    return false;
+}
+
 /* ---- several containers and one GPU ---- */
 
 /* A whole GPU includes all its MIG devices. */

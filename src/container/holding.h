@@ -28,6 +28,9 @@ struct nvl_holding {
 int nvl_holding_read(const struct nvl_container *c, const struct nvl_host *host, struct nvl_holding *holding,
                      struct nvl_error *err);
 void nvl_holding_clear(struct nvl_holding *holding);
+/* Whether it includes this GPU (mig NULL: all or any part of it), or this MIG device. The whole GPU does not
+ * include its MIG devices: each has nodes of its own. */
+bool nvl_holding_has(const struct nvl_holding *holding, const struct nvl_gpu *gpu, const struct nvl_mig *mig);
 
 /* The first of these GPUs that the other one has, too; NULL. */
 const struct nvl_resolved_gpu *nvl_holding_shares(const struct nvl_resolved *resolved,

@@ -116,6 +116,19 @@ void nvl_check_host(const struct nvl_host_facts *facts, struct nvl_findings *fin
     add_unmet(NVL_NEEDS_TO_ANSWER & ~DEEPER, facts, NULL, findings);
 }
 
+void nvl_check_cluster(const struct nvl_cluster_facts *facts, struct nvl_findings *findings, size_t *asked)
+{
+    for (const struct nvl_check_family *family = nvl_check_families; family->name != NULL; family++) {
+        nvl_autofree const struct nvl_check **checks = nvl_family_checks(family);
+        for (size_t i = 0; checks[i] != NULL; i++) {
+            if (checks[i]->scope != NVL_SCOPE_CLUSTER)
+                continue;
+            checks[i]->cluster(checks[i], facts, findings);
+            (*asked)++;
+        }
+    }
+}
+
 /* If only the config was read, checks that need more are neither run nor counted. */
 static bool is_within_depth(const struct nvl_check *check, const struct nvl_container_facts *facts)
 {

@@ -40,7 +40,10 @@ typedef void nvl_host_check(const struct nvl_check *check, const struct nvl_host
 typedef void nvl_container_check(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                  struct nvl_findings *findings);
 
-enum nvl_scope { NVL_SCOPE_HOST, NVL_SCOPE_CONTAINER };
+typedef void nvl_cluster_check_fn(const struct nvl_check *check, const struct nvl_cluster_facts *facts,
+                                  struct nvl_findings *findings);
+
+enum nvl_scope { NVL_SCOPE_HOST, NVL_SCOPE_CONTAINER, NVL_SCOPE_CLUSTER };
 
 struct nvl_check {
     const char *id;          /* stable: "uvm-node-stale" */
@@ -53,16 +56,19 @@ struct nvl_check {
     union {
         nvl_host_check *host;
         nvl_container_check *container;
+        nvl_cluster_check_fn *cluster;
     };
 };
 /* A row ends with its function, in one of these. */
 #define NVL_OF_HOST(name)      .scope = NVL_SCOPE_HOST, .host = (name)
 #define NVL_OF_CONTAINER(name) .scope = NVL_SCOPE_CONTAINER, .container = (name)
+#define NVL_OF_CLUSTER(name)   .scope = NVL_SCOPE_CLUSTER, .cluster = (name) /* it has no needs */
 
 /* Runs the host's checks, or one container's, and appends their findings, and what could not be answered; if
  * only the container's config was read, only the checks that need no more. `asked` counts the checks. */
 void nvl_check_host(const struct nvl_host_facts *facts, struct nvl_findings *findings, size_t *asked);
 void nvl_check_container(const struct nvl_container_facts *facts, struct nvl_findings *findings,
                          size_t *asked);
+void nvl_check_cluster(const struct nvl_cluster_facts *facts, struct nvl_findings *findings, size_t *asked);
 /* Runs only those with NVL_OF_START. */
 void nvl_check_start(const struct nvl_container_facts *facts, struct nvl_findings *findings);

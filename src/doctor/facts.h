@@ -19,6 +19,10 @@
 #include "host/system.h"
 #include "host/userspace.h"
 
+struct nvl_cluster;
+struct nvl_cluster_guests;
+struct nvl_moves;
+
 /* A container of this node that should have a GPU. */
 struct nvl_gpu_user {
     char *name;             /* unambiguous */
@@ -90,6 +94,13 @@ struct nvl_container_facts {
                                fd -1 if inaccessible. It remembers trouble */
     int rootfs_code;        /* then -ETIMEDOUT if it does not answer, -EPERM if its user only claims it */
     char *rootfs_why;       /* why it is inaccessible */
+};
+
+/* What the checks of a cluster judge; borrowed. */
+struct nvl_cluster_facts {
+    const struct nvl_cluster *cluster;
+    const struct nvl_cluster_guests *guests;
+    const struct nvl_moves *moves;
 };
 
 /* QUICK, for `host`: leaves out what only matters for a driver that is not loaded, if one is. The checks find

@@ -16,6 +16,7 @@ const struct nvl_check_family nvl_check_families[] = {
     {"config", LISTS(nvl_grant_checks, nvl_line_checks, nvl_mount_checks, nvl_rule_checks, nvl_major_checks,
                      nvl_absent_checks, nvl_obstacle_checks, nvl_node_maker_checks)},
     {"grant", LISTS(nvl_start_checks, nvl_running_checks, nvl_elsewhere_checks)},
+    {"nodes", LISTS(nvl_cluster_checks)},
     {"files", LISTS(nvl_file_checks, nvl_libc_checks, nvl_linker_checks, nvl_user_checks)},
     {0},
 };

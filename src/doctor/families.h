@@ -17,6 +17,8 @@ size_t nvl_check_rank(const struct nvl_check *check);
 /* The rows of each file; each list ends with an entry without an id. The host: */
 extern const struct nvl_check nvl_gpu_checks[], nvl_driver_checks[], nvl_module_checks[],
     nvl_library_checks[], nvl_node_checks[], nvl_service_checks[], nvl_boot_checks[], nvl_guest_checks[];
+/* The cluster: */
+extern const struct nvl_check nvl_cluster_checks[];
 /* A container: */
 extern const struct nvl_check nvl_grant_checks[], nvl_rule_checks[], nvl_major_checks[], nvl_mount_checks[],
     nvl_obstacle_checks[], nvl_line_checks[], nvl_start_checks[], nvl_running_checks[], nvl_file_checks[],

@@ -34,6 +34,16 @@ static void mapped_clear(struct mapped *mapped)
     nvl_strv_clear(&mapped->why);
 }
 
+/* Of another node only its GPUs are known, and not always their numbers (0). */
+static bool identify(const struct nvl_host *host, const char *pci, struct nvl_pci_identity *id)
+{
+    if (host->node == NULL)
+        return nvl_pci_identify(host->root, pci, id);
+    const struct nvl_gpu *gpu = nvl_gpu_by_pci(&host->gpus, pci);
+    *id = (struct nvl_pci_identity){.vendor = NVL_VENDOR_NVIDIA, .device = gpu != NULL ? gpu->pci_device : 0};
+    return gpu != NULL;
+}
+
 /* Proxmox compares the id with that of the first address, and does not use what differs. Source:
  * PVE::Mapping::PCI::assert_valid. */
 static bool is_as_mapped(const struct nvl_host *host, const struct nvl_pci_map *map, struct mapped *mapped)
@@ -42,12 +52,12 @@ static bool is_as_mapped(const struct nvl_host *host, const struct nvl_pci_map *
     nvl_autofree char *pci = nvl_xasprintf("%s%s", first, strchr(first, '.') != NULL ? "" : ".0");
     struct nvl_pci_identity id;
 
-    if (!nvl_pci_identify(host->root, pci, &id)) {
+    if (!identify(host, pci, &id)) {
         nvl_strv_pushf(&mapped->why, "no device is at %s", first);
         return false;
     }
     nvl_autofree char *is = nvl_xasprintf("%04x:%04x", id.vendor, id.device);
-    if (map->id != NULL && strcasecmp(map->id, is) != 0)
+    if (map->id != NULL && id.device != 0 && strcasecmp(map->id, is) != 0)
         nvl_strv_pushf(&mapped->why, "the device at %s is %s, and the mapping says %.20s", first, is,
                        map->id);
     else if (id.vendor != NVL_VENDOR_NVIDIA)
@@ -64,7 +74,7 @@ static void find_mapped(const struct nvl_host *host, const char *name, struct ma
 
     if (host->root == NULL)
         return;
-    nvl_pci_mappings_read(host->root, host->mappings, &mappings);
+    nvl_pci_mappings_read(host->root, host->mappings, host->node, &mappings);
     if (mappings.code < 0 && (mappings.code != -ENOENT || host->mappings != NULL))
         nvl_strv_pushf(&mapped->why, "%s: %s",
                        host->mappings != NULL ? "its pre-start hook left no word of it" : NVL_PCI_MAPPINGS,

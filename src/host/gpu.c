@@ -210,7 +210,7 @@ static struct nvl_gpu *append(struct nvl_gpus *gpus, const char *pci)
     return gpu;
 }
 
-static void set_driver(struct nvl_gpu *gpu, const char *name)
+void nvl_gpu_set_driver(struct nvl_gpu *gpu, const char *name)
 {
     nvl_copy(gpu->driver_name, sizeof gpu->driver_name, name, strlen(name));
     gpu->driver = NVL_GPU_OTHER_DRIVER;
@@ -280,7 +280,7 @@ static int read_proc(const struct nvl_root *root, struct nvl_gpus *gpus, struct 
         if (!nvl_pci_normalise(names.items[i], pci))
             continue;
         struct nvl_gpu *gpu = append(gpus, pci);
-        set_driver(gpu, "nvidia");
+        nvl_gpu_set_driver(gpu, "nvidia");
         read_information(root, names.items[i], gpu);
         read_physical(root, gpu);
         nvl_gpu_read_migs(root, gpu);
@@ -300,7 +300,7 @@ static void read_driver_link(const struct nvl_root *root, struct nvl_gpu *gpu)
     if (nvl_root_readlink(root, path, &target) < 0)
         return;
     const char *slash = strrchr(target, '/');
-    set_driver(gpu, slash != NULL ? slash + 1 : target);
+    nvl_gpu_set_driver(gpu, slash != NULL ? slash + 1 : target);
 }
 
 /* A GPU that has fallen off the bus (Xid 79) answers nothing, and a read then returns all ones. Reading wakes

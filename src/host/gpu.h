@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct nvl_error;
 struct nvl_root;
@@ -48,6 +49,7 @@ struct nvl_gpu {
     char physical[NVL_PCI_MAX];
     unsigned n_functions; /* virtual functions of it (NVL_GPUS_ALL) */
     bool is_lost;     /* its PCI configuration space reads all 0xff: nothing answers there (NVL_GPUS_ALL) */
+    uint64_t memory;  /* bytes, set by callers that asked NVML; 0: not known */
     bool is_lent;     /* to a virtual machine (host/loan.h); then uuid and model are those of before */
     char lent_to[16]; /* that VM, "101"; "" if unknown */
     bool was_used;    /* set by callers that know it: something has opened it since the boot */
@@ -91,5 +93,7 @@ char *nvl_gpu_text(const struct nvl_gpu *gpu);
 /* Fills mig_enabled, migs and n_migs; `gpu` has its device minor. */
 void nvl_gpu_read_migs(const struct nvl_root *root, struct nvl_gpu *gpu);
 
+/* Sets driver and driver_name by the name of the kernel driver: "nvidia", "vfio-pci". */
+void nvl_gpu_set_driver(struct nvl_gpu *gpu, const char *name);
 /* Whether the driver has not said its UUID, which it learns at the GPU's first use after a boot. */
 bool nvl_gpu_lacks_uuid(const struct nvl_gpu *gpu);

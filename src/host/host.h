@@ -17,6 +17,7 @@ struct nvl_host {
     char *version_text, *params_text;
     const char *mappings; /* a copy of Proxmox's mappings of PCI devices (host/pci_mappings.h), set by a
                              caller who may not read its own file; borrowed */
+    const char *node; /* another node of the cluster, known only by its GPUs; NULL for this one; borrowed */
 };
 
 /* Each file is read once. 0 also on a host without a driver or a GPU. */

@@ -8,9 +8,9 @@
 #include "base/file.h"
 #include "base/root.h"
 #include "host/gpu.h"
+#include "host/system.h"
 
-#define THIS_NODE       "/etc/pve/local" /* a link to nodes/NAME */
-#define MAPPINGS_MAX    (1u << 20)       /* pmxcfs has no larger files */
+#define MAPPINGS_MAX    (1u << 20) /* pmxcfs has no larger files */
 #define MAPPINGS_FOLDER "/etc/pve/mapping"
 
 /* Proxmox's file may be away while it is replaced; nobody waits for it where there is no such folder. */
@@ -24,17 +24,14 @@ static int open_mappings(const struct nvl_root *root, const char *copy)
                                                   : -ENOENT;
 }
 
-void nvl_pci_mappings_read(const struct nvl_root *root, const char *copy, struct nvl_pci_mappings *mappings)
+void nvl_pci_mappings_read(const struct nvl_root *root, const char *copy, const char *node,
+                           struct nvl_pci_mappings *mappings)
 {
-    nvl_autofree char *local = NULL;
-
     *mappings = (struct nvl_pci_mappings){0};
     nvl_autofd int fd = open_mappings(root, copy);
     mappings->code = fd < 0 ? fd : nvl_fd_read(fd, MAPPINGS_MAX, &mappings->text, &mappings->len);
-    if (mappings->code < 0 || copy != NULL || nvl_root_readlink(root, THIS_NODE, &local) < 0)
-        return;
-    const char *slash = strrchr(local, '/');
-    mappings->node = nvl_xstrdup(slash != NULL ? slash + 1 : local);
+    if (mappings->code == 0 && copy == NULL)
+        mappings->node = node != NULL ? nvl_xstrdup(node) : nvl_this_node(root);
 }
 
 void nvl_pci_mappings_clear(struct nvl_pci_mappings *mappings)

@@ -13,7 +13,7 @@ struct nvl_pci_mappings {
     int code; /* why the file could not be read; -ENOENT if it is not there */
     char *text;
     size_t len;
-    char *node; /* this node's name; NULL if it is not known: then every device is taken for its own */
+    char *node; /* whose devices count; NULL if it is not known: then every device is taken for its own */
 };
 
 /* One device of a mapping. */
@@ -29,8 +29,10 @@ struct nvl_pci_maps {
     size_t count;
 };
 
-/* NULL for Proxmox's own file; else a copy that has only this node's devices. */
-void nvl_pci_mappings_read(const struct nvl_root *root, const char *copy, struct nvl_pci_mappings *mappings);
+/* `copy`: NULL for Proxmox's own file; else a copy that has only this node's devices. `node`: whose devices
+ * count; NULL for this one's. */
+void nvl_pci_mappings_read(const struct nvl_root *root, const char *copy, const char *node,
+                           struct nvl_pci_mappings *mappings);
 void nvl_pci_mappings_clear(struct nvl_pci_mappings *mappings);
 /* This node's devices of the mapping with that name; false if there is no such mapping. */
 bool nvl_pci_mapping_find(const struct nvl_pci_mappings *mappings, const char *name,

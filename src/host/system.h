@@ -10,16 +10,21 @@ struct nvl_root;
 enum nvl_secure_boot { NVL_SECURE_BOOT_UNKNOWN, NVL_SECURE_BOOT_OFF, NVL_SECURE_BOOT_ON };
 
 /* Proxmox's cluster file system (pmxcfs), /etc/pve, which holds the configs of its guests. */
-enum nvl_cluster {
+enum nvl_pmxcfs {
     NVL_CLUSTER_NONE, /* not a Proxmox host */
     NVL_CLUSTER_LIVE, /* mounted; of a captured host: some of its files are there */
     NVL_CLUSTER_GONE, /* a Proxmox host on which pmxcfs was stopped or died: nobody can read or write them */
 };
 /* Whether this is a Proxmox host whose configs are there. *why (may be NULL) is what gave GONE away, in
  * words. */
-enum nvl_cluster nvl_cluster_state(const struct nvl_root *root, char **why);
+enum nvl_pmxcfs nvl_cluster_state(const struct nvl_root *root, char **why);
 /* -ENOTCONN, with what to do, if they are gone. */
 int nvl_cluster_check(const struct nvl_root *root, struct nvl_error *err);
+/* Whether /etc/pve can be written: without quorum pmxcfs takes the owner's write permission away from the
+ * link /etc/pve/local, and Proxmox's tools check exactly that. *mode (may be NULL) is then what it has. */
+bool nvl_cluster_has_quorum(const struct nvl_root *root, unsigned *mode);
+/* The name of this node, to whose folder /etc/pve/local leads; NULL if that is no link. The caller frees. */
+char *nvl_this_node(const struct nvl_root *root);
 
 struct nvl_system {
     char *id;                         /* os-release ID: "debian"; NULL if unknown */

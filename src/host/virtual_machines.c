@@ -12,6 +12,7 @@
 #include "host/system.h"
 
 #define VM_FOLDER  "/etc/pve/qemu-server"
+#define NODES      "/etc/pve/nodes"
 #define CONFIG_MAX (1u << 20) /* pmxcfs has no larger files */
 #define VMS_MAX    4096
 
@@ -162,6 +163,7 @@ static void add_addresses(const struct vm *vm, const struct line *line, const ch
 struct mappings {
     bool is_read;
     struct nvl_pci_mappings read;
+    const char *node; /* whose; NULL: of this one */
 };
 
 static void mappings_clear(struct mappings *mappings)
@@ -176,7 +178,7 @@ static void add_mapped(const struct nvl_root *root, struct mappings *mappings, c
     nvl_auto(nvl_pci_maps_clear) struct nvl_pci_maps maps = {0};
 
     if (!mappings->is_read)
-        nvl_pci_mappings_read(root, NULL, &mappings->read);
+        nvl_pci_mappings_read(root, NULL, mappings->node, &mappings->read);
     mappings->is_read = true;
     nvl_pci_mapping_find(&mappings->read, name, &maps);
     for (size_t i = 0; i < maps.count; i++)
@@ -201,16 +203,18 @@ static void add_vm_line(const struct nvl_root *root, struct mappings *mappings, 
         add_mapped(root, mappings, mapping, vm, line, runs, devices);
 }
 
-void nvl_vm_devices_read(const struct nvl_root *root, struct nvl_vm_devices *devices)
+/* `node` is NULL for this one. */
+static void read_vms(const struct nvl_root *root, const char *folder, const char *node,
+                     struct nvl_vm_devices *devices)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-    nvl_auto(mappings_clear) struct mappings mappings = {0};
+    nvl_auto(mappings_clear) struct mappings mappings = {.node = node};
 
     *devices = (struct nvl_vm_devices){0};
-    if (nvl_root_list(root, VM_FOLDER, &names) < 0)
+    if (nvl_root_list(root, folder, &names) < 0)
         return;
     for (size_t i = 0; i < names.count && i < VMS_MAX; i++) {
-        nvl_autofree char *path = nvl_xasprintf(VM_FOLDER "/%s", names.items[i]);
+        nvl_autofree char *path = nvl_xasprintf("%s/%s", folder, names.items[i]);
         nvl_auto(vm_clear) struct vm vm = {.id = nvl_xstrndup(names.items[i], strcspn(names.items[i], "."))};
         if (strcmp(names.items[i] + strspn(names.items[i], "0123456789"), ".conf") != 0)
             continue;
@@ -218,10 +222,22 @@ void nvl_vm_devices_read(const struct nvl_root *root, struct nvl_vm_devices *dev
         if (vm.n_lines == 0 || vm.is_template)
             continue;
         nvl_autofree char *pid_file = nvl_xasprintf("/run/qemu-server/%s.pid", vm.id);
-        bool runs = nvl_pid_file_holds(root, pid_file, "kvm");
+        bool runs = node == NULL && nvl_pid_file_holds(root, pid_file, "kvm");
         for (size_t l = 0; l < vm.n_lines; l++)
             add_vm_line(root, &mappings, &vm, &vm.lines[l], runs, devices);
     }
+}
+
+void nvl_vm_devices_read(const struct nvl_root *root, struct nvl_vm_devices *devices)
+{
+    read_vms(root, VM_FOLDER, NULL, devices);
+}
+
+void nvl_vm_devices_read_of(const struct nvl_root *root, const char *node, struct nvl_vm_devices *devices)
+{
+    nvl_autofree char *folder = nvl_xasprintf(NODES "/%s/qemu-server", node);
+
+    read_vms(root, folder, node, devices);
 }
 
 void nvl_vm_devices_clear(struct nvl_vm_devices *devices)

@@ -1,4 +1,4 @@
-/* Which PCI devices Proxmox's virtual machines of this node have: each address that a hostpciN of a VM names,
+/* Which PCI devices Proxmox's virtual machines of a node have: each address that a hostpciN of a VM names,
  * directly or by a mapping. Source: qemu-server's config (hostpciN, onboot, template, [PENDING]). */
 #pragma once
 
@@ -29,6 +29,8 @@ struct nvl_vm_devices {
 /* Leaves out templates, which cannot start, parts of a GPU (mdev=), and what cannot be read. Reads at most
  * some thousand VMs. */
 void nvl_vm_devices_read(const struct nvl_root *root, struct nvl_vm_devices *devices);
+/* The same of another node's; whether they run is not known here, so none does. */
+void nvl_vm_devices_read_of(const struct nvl_root *root, const char *node, struct nvl_vm_devices *devices);
 void nvl_vm_devices_clear(struct nvl_vm_devices *devices);
 /* Whether the value of a VM's hookscript is nvlxc's. */
 bool nvl_is_own_hookscript(const char *volume);

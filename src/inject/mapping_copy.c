@@ -59,7 +59,7 @@ int nvl_mapping_copy_make(const struct nvl_root *host, const char *container, co
         return 0;
     if (path == NULL)
         return -EINVAL;
-    nvl_pci_mappings_read(host, NULL, &mappings);
+    nvl_pci_mappings_read(host, NULL, NULL, &mappings);
     for (size_t i = 0; i < grant->n_selectors; i++)
         if (grant->selectors[i].kind == NVL_SELECT_MAPPING)
             copy_mapping(&mappings, nvl_selector_name(&grant->selectors[i]), &text);

@@ -197,7 +197,7 @@ default_of() {
     done
     # the words of arguments
     [ "$(completes driver "" | paste -sd '|')" = "$("$NVLXC" driver --help | sed -n 's/^usage: .*\[\(list.*\)\] .*/\1/p')" ]
-    [ "$(completes host "")" = setup ]
+    [ "$(completes host "" | paste -sd " ")" = "setup publish" ]
     for word in $(completes host setup --from ""); do
         run "$NVLXC" --root "$host" host setup --dry-run --from "$word"
         [ "$status" -ne 2 ]

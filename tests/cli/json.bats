@@ -86,6 +86,30 @@ ask_everything() {
     were_answered attach show list gpus doctor detach
 }
 
+@test "a cluster of ten nodes" {
+    load "$NVL_SOURCE/tests/lib/cluster.bash"
+    prepare_published
+    cluster_of_ten
+    "$NVLXC" --root "$host" --quiet attach 220
+    ct n3 303 "$(grant GPU-11111111-1111-1111-1111-111111111111)"
+    mkdir -p "$host/etc/pve/nodes/n2/qemu-server"
+    echo "hostpci0: $(jq -r '.gpus[0].pci' "$host/etc/pve/nodes/n2/nvlxc.json")" >"$host/etc/pve/nodes/n2/qemu-server/100.conf"
+    ask gpus-cluster gpus --cluster
+    ask list list --cluster
+    ask show-cluster show 220 --cluster
+    ask show-cluster show 303 --cluster
+    ask doctor doctor --cluster
+    ask host-publish host publish --dry-run
+    ask host-publish host publish
+    rm "$host/etc/pve/.members"
+    for command in 'gpus --cluster' 'show 220 --cluster' 'doctor --cluster' 'host publish'; do
+        # shellcheck disable=SC2086 # words
+        ask host-publish $command
+    done
+    check_json
+    were_answered gpus-cluster list show-cluster doctor host-publish
+}
+
 @test "MIG devices, templates' texts, a capture and the version" {
     host=$(fixture h100-mig)
     keep_json gpus "$NVLXC" --root "$host" gpus

@@ -47,7 +47,22 @@ values() {
         read -ra words <<<"$line"
         run -0 "$NVL_BUILD/src/cli/nvlxc" --root "$NVL_SOURCE/tests/hosts/no-gpu" "${words[@]:1}" --dry-run
         [ -z "$output" ]
-    done < <(sed -n 's|^ExecStart=/usr/bin/nvlxc|nvlxc|p' "$DATA"/nvlxc-{boot,driver}.service)
+    done < <(sed -n 's|^ExecStart=-\?/usr/bin/nvlxc|nvlxc|p' "$DATA"/nvlxc-{boot,driver,publish}.service)
+}
+
+@test "what the node has is published at boot and after a driver came, in a cluster alone, and nothing waits for it" {
+    [ "$(values nvlxc-publish.service WantedBy)" = multi-user.target ]
+    [ "$(values nvlxc-driver.service OnSuccess)" = nvlxc-publish.service ]
+    local unit
+    for unit in nvlxc-boot.service pve-cluster.service corosync.service; do
+        values nvlxc-publish.service After | grep -qxF $unit
+    done
+    run ! grep -E '^(Before|RequiredBy)=' "$DATA/nvlxc-publish.service"
+    [ "$(values nvlxc-publish.service Type)" = exec ]
+    [ "$(values nvlxc-publish.service ConditionPathExists)" = /etc/corosync/corosync.conf ]
+    # no quorum is no failure of the boot
+    [ "$(sed -n 's/^ExecStart=//p' "$DATA/nvlxc-publish.service")" = "-/usr/bin/nvlxc --quiet host publish --wait 600" ]
+    values nvlxc-publish.service ReadWritePaths | grep -qx -- -/etc/pve
 }
 
 @test "the timers: some minutes after boot, then again and again; nothing enables them" {
@@ -109,7 +124,7 @@ EOF
     for program in /usr/bin/nvlxc /usr/libexec/nvlxc/hook; do
         install -D -m 755 /bin/true "$root$program"
     done
-    run -0 systemd-analyze verify --man=no --root="$root" nvlxc-boot.service nvlxc-driver.service nvlxc-driver.path \
+    run -0 systemd-analyze verify --man=no --root="$root" nvlxc-boot.service nvlxc-driver.service nvlxc-driver.path nvlxc-publish.service \
         nvlxc-doctor.service nvlxc-doctor.timer nvlxc-metrics.service nvlxc-metrics.timer
     [[ $output != *nvlxc* ]] || { echo "$output"; false; }
 }
@@ -124,7 +139,7 @@ EOF
 @test "a unit can do little more than its work: systemd's measure is under 4 of 10" {
     command -v systemd-analyze >/dev/null || skip "there is no systemd here"
     local unit
-    for unit in nvlxc-boot nvlxc-driver nvlxc-metrics; do
+    for unit in nvlxc-boot nvlxc-driver nvlxc-publish nvlxc-metrics; do
         run -0 systemd-analyze security --no-pager --offline=true --threshold=39 "$DATA/$unit.service"
     done
     # the one that runs the administrator's command is closed as far as a mail program lets it be

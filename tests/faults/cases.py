@@ -37,6 +37,12 @@ ROOTFS = """
     echo 'include /etc/ld.so.conf.d/*.conf' > $r/etc/ld.so.conf; echo /usr/lib/x86_64-linux-gnu > $r/etc/ld.so.conf.d/x86.conf
     printf 'root:x:0:\\nvideo:x:44:\\nrender:x:104:\\n' > $r/etc/group
 """
+# Two nodes, of which the other one has published.
+CLUSTER = """
+    printf '%s\\n' 'nodelist {' ' node {' '  name: pve' ' }' ' node {' '  name: pve2' ' }' '}' > etc/pve/corosync.conf
+    "$NVLXC" --root . host publish --quiet
+    sed 's/"pve"/"pve2"/' etc/pve/nodes/pve/nvlxc.json > etc/pve/nodes/pve2/nvlxc.json
+"""
 START = BUNDLE + ROOTFS + """
     cp "$HOOK" hook; mkdir -p sbin mnt run/nvlxc; cp -L /sbin/ldconfig sbin/ldconfig
 """
@@ -90,6 +96,9 @@ CASES = [
     Case("cdi-kept", "driver sync", BUNDLE + """
         "$NVLXC" --root . cdi --output /etc/cdi/nvlxc.json --quiet; sed -i 's/rw"/r"/' etc/cdi/nvlxc.json"""),
     Case("cdi-print", "cdi", BUNDLE, reads=True),
+    Case("publish", "host publish", CLUSTER + "rm etc/pve/nodes/pve/nvlxc.json"),
+    Case("publish-changed", "host publish", CLUSTER + "sed -i 's/550/535/' etc/pve/nodes/pve/nvlxc.json"),
+    Case("gpus-cluster", "gpus --cluster", CLUSTER, reads=True),
     Case("capture", "capture {host}/captured.tar", "mkdir -p tmp", output="captured.tar"),
     Case("template", "template ollama --ctid 300", reads=True),
     Case("gpus", "gpus", reads=True),

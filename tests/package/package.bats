@@ -60,6 +60,7 @@ install_driver_package() {
     [ -s /usr/share/fish/vendor_completions.d/nvlxc.fish ]
     [ -x /usr/libexec/nvlxc/hook ]
     [ -e /etc/systemd/system/multi-user.target.wants/nvlxc-boot.service ]
+    [ -e /etc/systemd/system/multi-user.target.wants/nvlxc-publish.service ]
     [ -e /etc/systemd/system/paths.target.wants/nvlxc-driver.path ]
     # the timers are there for those who enable them
     local timer
@@ -177,7 +178,13 @@ autopkgtest() {
     printf 'lxc.mount.entry = /dev/nvidia0 dev/nvidia0 none bind,optional,create=file\n' >/var/lib/lxc/byhand/config
     run -0 nvlxc list
     says 'byhand'
+    # what the node of a cluster published, and what is another's beside it
+    mkdir -p /etc/pve/nodes/pve
+    ln -s nodes/pve /etc/pve/local
+    touch /etc/pve/local/nvlxc.json /etc/pve/local/lrm_status
     run -0 dpkg -r nvlxc
+    [ "$(ls /etc/pve/nodes/pve)" = lrm_status ]
+    rm -r /etc/pve
     says 'these containers have a grant' $'\n  ct\n' "nvlxc detach CT"
     [[ $output != *byhand* ]]
     rm -r /var/lib/lxc/byhand

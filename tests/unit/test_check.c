@@ -209,7 +209,11 @@ static void test_table(void **state)
         nvl_auto(nvl_strv_clear) struct nvl_strv ids = {0};
         assert_ptr_equal(find_check(c->id), c);
         assert_true(nvl_has_suffix(c->question, "?"));
-        assert_non_null(c->scope == NVL_SCOPE_HOST ? (void *)c->host : (void *)c->container);
+        assert_non_null(c->scope == NVL_SCOPE_HOST        ? (void *)c->host
+                        : c->scope == NVL_SCOPE_CONTAINER ? (void *)c->container
+                                                          : (void *)c->cluster);
+        if (c->scope == NVL_SCOPE_CLUSTER && (c->needs != 0 || c->folded_into != NULL))
+            fail_msg("%s is of the cluster, and has needs", c->id);
         if (c->scope == NVL_SCOPE_HOST && c->needs >= NVL_NEEDS_PVE)
             fail_msg("%s is of the host, and needs something of a container", c->id);
         if (count > 0 && nvl_check_rank(all[count - 1]) >= nvl_check_rank(c))
@@ -261,9 +265,9 @@ static void search_tests(const char *text, size_t len, const char *id, bool *spe
 /* Its fault is planted somewhere: a check that no test hears is one that nobody knows to work. */
 static void test_every_check_is_tested(void **state)
 {
-    static const char *const files[] = {"/tests/cli/doctor-host.bats", "/tests/cli/doctor-driver.bats",
-                                        "/tests/cli/doctor-container.bats", "/tests/cli/effective.bats",
-                                        "/tests/lxc/doctor.bats"};
+    static const char *const files[] = {
+        "/tests/cli/doctor-host.bats", "/tests/cli/doctor-driver.bats", "/tests/cli/doctor-container.bats",
+        "/tests/cli/effective.bats",   "/tests/cli/nodes.bats",         "/tests/lxc/doctor.bats"};
     nvl_auto(nvl_root_close) struct nvl_root source = NVL_ROOT_NONE;
     struct nvl_buf all = {0};
 

@@ -125,7 +125,7 @@ static void offer_mappings(struct completion *c)
     nvl_auto(nvl_pci_mappings_clear) struct nvl_pci_mappings mappings = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
-    nvl_pci_mappings_read(&c->root, NULL, &mappings);
+    nvl_pci_mappings_read(&c->root, NULL, NULL, &mappings);
     nvl_pci_mapping_names(&mappings, &names);
     for (size_t i = 0; i < names.count; i++) {
         nvl_autofree char *word = nvl_xasprintf("mapping:%s", names.items[i]);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "cli/cluster.h"
 #include "cli/command.h"
 #include "cli/doctor_fix.h"
 #include "cli/progress.h"
@@ -10,13 +11,15 @@
 #include "doctor/notify.h"
 #include "doctor/report.h"
 #include "base/fix.h"
+#include "cluster/moves.h"
+#include "cluster/view.h"
 #include "base/paths.h"
 
 #define FINDING_INDENT "       "
 
 struct doctor_values {
     const char *notify;
-    bool report, deep, fix, yes;
+    bool report, deep, fix, yes, cluster;
 };
 
 static const struct nvl_option doctor_options[] = {
@@ -27,6 +30,8 @@ static const struct nvl_option doctor_options[] = {
     {"--fix", NULL, "carry out the fixes that are nvlxc's own; asks before each", NVL_OPTION_FLAG,
      offsetof(struct doctor_values, fix)},
     {"--yes", NULL, "with --fix: do not ask", NVL_OPTION_FLAG, offsetof(struct doctor_values, yes)},
+    {"--cluster", NULL, "look at the nodes of the Proxmox cluster instead", NVL_OPTION_FLAG,
+     offsetof(struct doctor_values, cluster)},
     {"--notify", "COMMAND", "tell COMMAND what has come and gone since the last run", NVL_OPTION_STRING,
      offsetof(struct doctor_values, notify)},
     {0},
@@ -139,14 +144,15 @@ static char *scope_text(const struct nvl_diagnosis *d)
                          d->containers.count == 1 ? "" : "s", names);
 }
 
-/* Lists the questions that were asked, by group: an all-clear is worth as much as its questions. */
-static void print_questions(const struct nvl_context *ctx, const struct nvl_diagnosis *d)
+/* Lists the questions that were asked, by group: an all-clear is worth as much as its questions. `scopes`:
+ * bits by their numbers. */
+static void print_questions(const struct nvl_context *ctx, unsigned scopes)
 {
     for (const struct nvl_check_family *family = nvl_check_families; family->name != NULL; family++) {
         nvl_auto(nvl_strv_clear) struct nvl_strv questions = {0};
         nvl_autofree const struct nvl_check **checks = nvl_family_checks(family);
         for (size_t i = 0; checks[i] != NULL; i++)
-            if (checks[i]->scope == NVL_SCOPE_HOST || d->containers.count > 0)
+            if ((scopes & 1u << checks[i]->scope) != 0)
                 nvl_strv_push(&questions, checks[i]->question);
         if (questions.count == 0)
             continue;
@@ -156,22 +162,65 @@ static void print_questions(const struct nvl_context *ctx, const struct nvl_diag
     }
 }
 
-static void print_diagnosis(const struct nvl_context *ctx, const struct nvl_diagnosis *d)
+static void print_findings_json(const struct nvl_findings *findings, size_t asked)
 {
-    nvl_autofree char *counts = count_findings(&d->findings), *scope = scope_text(d);
+    nvl_print_json(
+        json_pack("{s:o,s:I}", "findings", nvl_json_findings(findings), "checked", (json_int_t)asked));
+}
 
-    for (size_t i = 0; i < d->findings.count; i++)
-        print_whole_finding(ctx, i + 1, &d->findings.items[i]);
-    if (!nvl_findings_are_notes(&d->findings)) {
-        nvl_autofree char *all = nvl_xasprintf("%s in %zu checks of %s", counts, d->asked, scope);
+/* `scope`: what was looked at, in words. */
+static void print_findings(const struct nvl_context *ctx, const struct nvl_findings *findings, size_t asked,
+                           const char *scope, unsigned scopes)
+{
+    nvl_autofree char *counts = count_findings(findings);
+
+    for (size_t i = 0; i < findings->count; i++)
+        print_whole_finding(ctx, i + 1, &findings->items[i]);
+    if (!nvl_findings_are_notes(findings)) {
+        nvl_autofree char *all = nvl_xasprintf("%s in %zu checks of %s", counts, asked, scope);
         nvl_say_wrapped(ctx, "", all);
         return;
     }
     nvl_autofree char *all =
-        nvl_xasprintf("%s%s: %zu checks of %s", counts[0] != '\0' ? ", " : "", counts, d->asked, scope);
+        nvl_xasprintf("%s%s: %zu checks of %s", counts[0] != '\0' ? ", " : "", counts, asked, scope);
     const struct nvl_span spans[] = {{NVL_GOOD, "nothing is wrong"}, {NVL_PLAIN, all}, {0}};
     nvl_say_spans(ctx, (struct nvl_span){NVL_GOOD, nvl_mark(NVL_GOOD)}, spans, false);
-    print_questions(ctx, d);
+    print_questions(ctx, scopes);
+}
+
+static void print_diagnosis(const struct nvl_context *ctx, const struct nvl_diagnosis *d)
+{
+    nvl_autofree char *scope = scope_text(d);
+
+    print_findings(ctx, &d->findings, d->asked, scope,
+                   1u << NVL_SCOPE_HOST | (d->containers.count > 0 ? 1u << NVL_SCOPE_CONTAINER : 0));
+}
+
+/* Between the nodes of a cluster. Each node's own findings are its own doctor's. */
+static int run_cluster(const struct nvl_context *ctx, struct nvl_error *err)
+{
+    nvl_auto(nvl_cluster_view_clear) struct nvl_cluster_view v = {0};
+    nvl_auto(nvl_moves_clear) struct nvl_moves moves = {0};
+    nvl_auto(nvl_findings_clear) struct nvl_findings findings = {0};
+    const struct nvl_cluster_facts facts = {&v.cluster, &v.guests, &moves};
+    size_t asked = 0;
+
+    int r = nvl_cluster_view_open(ctx, &v, err);
+    if (r == 0)
+        r = nvl_moves_read(&ctx->root, &moves, err);
+    if (r < 0)
+        return r;
+    nvl_check_cluster(&facts, &findings, &asked);
+    nvl_findings_finish(&findings);
+    if (ctx->json) {
+        print_findings_json(&findings, asked);
+    } else if (ctx->quiet) {
+        print_titles(&findings);
+    } else {
+        nvl_autofree char *scope = nvl_xasprintf("the %zu nodes of the cluster", v.cluster.count);
+        print_findings(ctx, &findings, asked, scope, 1u << NVL_SCOPE_CLUSTER);
+    }
+    return nvl_findings_are_notes(&findings) ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 
 static int check_notify(const struct nvl_context *ctx, const char *container,
@@ -242,31 +291,21 @@ static int run_notify(struct nvl_context *ctx, const char *container, const stru
     return ctx->json ? nvl_print_json(nvl_json_news(&news)) : NVL_EXIT_OK;
 }
 
-static int run_doctor(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
+static int run_checks(struct nvl_context *ctx, const char *container, const struct doctor_values *values,
                       struct nvl_error *err)
 {
-    const struct doctor_values *values = data;
-    const char *container = arguments->count > 0 ? arguments->items[0] : NULL;
     nvl_auto(nvl_diagnosis_clear) struct nvl_diagnosis d = {0};
 
-    if (values->yes && !values->fix)
-        return nvl_error_usage(err, "doctor: --yes goes with --fix");
-    if (values->notify != NULL)
-        return run_notify(ctx, container, values, err);
-    int r = values->fix ? nvl_doctor_fix(ctx, container, values->deep, values->yes, err) : 0;
-    if (r < 0)
-        return r;
     nvl_progress(ctx, values->deep ? "reads the host, its containers, and all of the driver bundles"
                                    : "reads the host and its containers");
-    r = nvl_diagnose(&ctx->root, container, NVL_FACTS_ANEW, values->deep, &d, err);
+    int r = nvl_diagnose(&ctx->root, container, NVL_FACTS_ANEW, values->deep, &d, err);
     nvl_progress_end();
     if (r < 0)
         return r;
     for (size_t i = 0; i < d.warnings.count; i++)
         nvl_warn("%s", d.warnings.items[i]);
     if (ctx->json) {
-        nvl_print_json(json_pack("{s:o,s:I}", "findings", nvl_json_findings(&d.findings), "checked",
-                                 (json_int_t)d.asked));
+        print_findings_json(&d.findings, d.asked);
     } else if (values->report) {
         nvl_autofree char *text = nvl_diagnosis_report(&d);
         fputs(text, stdout);
@@ -278,11 +317,32 @@ static int run_doctor(struct nvl_context *ctx, const struct nvl_strv *arguments,
     return nvl_findings_are_notes(&d.findings) ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 
+static int run_doctor(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
+                      struct nvl_error *err)
+{
+    const struct doctor_values *values = data;
+    const char *container = arguments->count > 0 ? arguments->items[0] : NULL;
+    bool is_more =
+        container != NULL || values->fix || values->report || values->deep || values->notify != NULL;
+
+    if (values->yes && !values->fix)
+        return nvl_error_usage(err, "doctor: --yes goes with --fix");
+    if (values->cluster && is_more)
+        return nvl_error_usage(err, "doctor: --cluster looks at all nodes, and takes neither a container nor "
+                                    "--report, --deep, --fix or --notify");
+    if (values->cluster)
+        return run_cluster(ctx, err);
+    if (values->notify != NULL)
+        return run_notify(ctx, container, values, err);
+    int r = values->fix ? nvl_doctor_fix(ctx, container, values->deep, values->yes, err) : 0;
+    return r < 0 ? r : run_checks(ctx, container, values, err);
+}
+
 static const struct nvl_example doctor_examples[] = {
     {"doctor", "this host and all its containers"},
     {"doctor 101", "why CT 101 has no GPU, or will lose it"},
-    {"doctor --deep", "compare each file of the driver bundles with its checksum"},
     {"doctor --report > report.md", "to post in a forum"},
+    {"doctor --cluster", "what the nodes of a cluster have, and where containers may go"},
     {"doctor --notify /usr/local/sbin/tell-me", "run this program when something comes or goes"},
     {0},
 };
@@ -304,6 +364,11 @@ const struct nvl_command nvl_cmd_doctor = {
                "nvlxc's units), asks, runs its commands, and then looks again. It never installs\n"
                "packages, edits other programs' files, restarts a container or the host: these\n"
                "fixes stay yours.\n"
+               "\n"
+               "--cluster asks what lies between the nodes of a Proxmox cluster instead: whether\n"
+               "each publishes what it has (`nvlxc host publish`), whether a container has its GPU\n"
+               "on its node, and has it, with the same driver, where HA and replication may start\n"
+               "it. Each node's own faults are told by doctor there.\n"
                "\n"
                "--notify is for a timer (nvlxc-doctor.timer). It compares errors and warnings with\n"
                "those of the last run, and only if some came or went runs COMMAND, by /bin/sh.\n"

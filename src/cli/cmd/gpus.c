@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/printable.h"
+#include "cli/cluster.h"
 #include "cli/command.h"
 #include "container/holding.h"
 #include "container/gpu_use.h"
@@ -75,18 +76,6 @@ static void holders_find(struct nvl_host *host, struct holders *holders)
     }
 }
 
-/* Whether the container has this GPU (mig NULL: all or any part of it), or this MIG device. The whole GPU
- * does not include its MIG devices: each has nodes of its own. */
-static bool holds(const struct holder *holder, const struct nvl_gpu *gpu, const struct nvl_mig *mig)
-{
-    for (size_t i = 0; i < holder->holding.resolved.n_gpus; i++) {
-        const struct nvl_resolved_gpu *given = &holder->holding.resolved.gpus[i];
-        if (given->gpu == gpu && (mig == NULL || given->mig == mig))
-            return true;
-    }
-    return false;
-}
-
 /* The two capability nodes of one MIG device. */
 static void mig_nodes(const struct nvl_host *host, const struct nvl_mig *mig, struct nvl_node nodes[2])
 {
@@ -117,7 +106,7 @@ static json_t *json_holders(const struct holders *holders, const struct nvl_gpu 
         return json_null();
     json_t *array = json_array();
     for (size_t i = 0; i < holders->count; i++)
-        if (holds(&holders->items[i], gpu, NULL))
+        if (nvl_holding_has(&holders->items[i].holding, gpu, NULL))
             json_array_append_new(array,
                                   json_pack("{s:o,s:b}", "container", nvl_json_text(holders->items[i].name),
                                             "by_hand", (int)holders->items[i].holding.is_by_hand));
@@ -181,7 +170,7 @@ static char *holders_cell(const struct holders *holders, const struct nvl_gpu *g
     if (!holders->known)
         return nvl_xstrdup("?");
     for (size_t i = 0; i < holders->count; i++)
-        if (holds(&holders->items[i], gpu, mig))
+        if (nvl_holding_has(&holders->items[i].holding, gpu, mig))
             nvl_strv_pushf(&names, "%s%s", holders->items[i].name,
                            holders->items[i].holding.is_by_hand ? " (by hand)" : "");
     if (mig == NULL)
@@ -390,7 +379,7 @@ static int show_nodes(struct nvl_context *ctx, const struct nvl_host *host, stru
 }
 
 struct gpus_values {
-    bool nodes, wide;
+    bool nodes, wide, cluster;
 };
 
 static const struct nvl_option gpus_options[] = {
@@ -398,6 +387,8 @@ static const struct nvl_option gpus_options[] = {
      offsetof(struct gpus_values, nodes)},
     {"--wide", NULL, "also show UUIDs, and the device nodes of each GPU", NVL_OPTION_FLAG,
      offsetof(struct gpus_values, wide)},
+    {"--cluster", NULL, "list the GPUs of all nodes of the Proxmox cluster", NVL_OPTION_FLAG,
+     offsetof(struct gpus_values, cluster)},
     {0},
 };
 
@@ -409,6 +400,10 @@ static int run_gpus(struct nvl_context *ctx, const struct nvl_strv *arguments, v
     const struct gpus_values *values = data;
 
     (void)arguments;
+    if (values->nodes && values->cluster)
+        return nvl_error_usage(err, "gpus: --nodes and --cluster exclude each other");
+    if (values->cluster)
+        return nvl_gpus_of_cluster(ctx, values->wide, err);
     int r = nvl_host_read(&host, &ctx->root, NVL_GPUS_ALL, err);
     if (r < 0)
         return r;
@@ -430,6 +425,7 @@ static const struct nvl_example gpus_examples[] = {
     {"gpus", "index, model and state of each GPU, and who has it"},
     {"gpus --wide", "also UUIDs and device nodes"},
     {"gpus --nodes", "every device node, and what brings it"},
+    {"gpus --cluster", "the GPUs of all nodes of a Proxmox cluster"},
     {"--json gpus | jq -r '.gpus[].uuid'", "the UUIDs, for a script"},
     {0},
 };
@@ -454,6 +450,10 @@ const struct nvl_command nvl_cmd_gpus = {
                "MIG devices follow their GPU. Their UUID has the form MIG-GPU-UUID/GI/CI, since\n"
                "only NVIDIA's library knows the one that nvidia-smi shows. `attach --gpu` takes\n"
                "both.\n"
+               "\n"
+               "--cluster lists what the nodes of the Proxmox cluster publish (`nvlxc host\n"
+               "publish`, which runs at boot), and of this node what it has now; the containers\n"
+               "and virtual machines are those of all nodes' configs.\n"
                "\n"
                "On a host without an NVIDIA GPU the list is empty, which is not an error.",
     .examples = gpus_examples,

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/fix.h"
+#include "cli/cluster.h"
 #include "cli/cmd/host_setup.h"
 #include "cli/command.h"
 #include "cli/globals.h"
@@ -223,22 +224,41 @@ static int show_drivers(struct nvl_context *ctx, struct nvl_error *err)
     return NVL_EXIT_OK;
 }
 
+static int run_publish(const struct nvl_context *ctx, const struct nvl_setup_options *options,
+                       struct nvl_error *err)
+{
+    if (options->drivers || options->yes || options->capabilities != NULL || options->run != NULL ||
+        options->from != NULL)
+        return nvl_error_usage(err, "host publish takes only --wait and --dry-run");
+    return nvl_host_publish(ctx, options->wait, options->dry_run, err);
+}
+
+static int run_setup(struct nvl_context *ctx, const struct nvl_setup_options *options, struct nvl_error *err)
+{
+    if (options->drivers)
+        return nvl_error_usage(err, "host setup: it has no --drivers; the list is in its plan");
+    if (options->wait != NULL)
+        return nvl_error_usage(err, "host setup: --wait works only with 'host publish'");
+    return nvl_host_setup(ctx, options, err);
+}
+
 static int run_host(struct nvl_context *ctx, const struct nvl_strv *arguments, void *values,
                     struct nvl_error *err)
 {
     const struct nvl_setup_options *options = values;
+    const char *word = arguments->count == 1 ? arguments->items[0] : NULL;
 
-    bool is_setup = arguments->count == 1 && strcmp(arguments->items[0], "setup") == 0;
-    if (is_setup && options->drivers)
-        return nvl_error_usage(err, "host setup: it has no --drivers; the list is in its plan");
-    if (is_setup)
-        return nvl_host_setup(ctx, options, err);
-    if (arguments->count == 1)
-        return nvl_error_usage(err, "host: unknown word '%s': give setup or nothing", arguments->items[0]);
+    if (word != NULL && strcmp(word, "setup") == 0)
+        return run_setup(ctx, options, err);
+    if (word != NULL && strcmp(word, "publish") == 0)
+        return run_publish(ctx, options, err);
+    if (word != NULL)
+        return nvl_error_usage(err, "host: unknown word '%s': give setup, publish or nothing", word);
     if (options->dry_run || options->yes || options->capabilities != NULL || options->run != NULL ||
-        options->from != NULL)
-        return nvl_error_usage(err, "host: --run, --from, --capabilities, --dry-run and --yes work only with "
-                                    "'host setup'");
+        options->from != NULL || options->wait != NULL)
+        return nvl_error_usage(err,
+                               "host: --run, --from, --capabilities, --dry-run, --yes and --wait work only "
+                               "with 'host setup' or 'host publish'");
     return options->drivers ? show_drivers(ctx, err) : show_host(ctx, err);
 }
 
@@ -252,8 +272,10 @@ static const struct nvl_option host_options[] = {
      .values = "debian\tDebian's main packages\n"
                "nvidia\tNVIDIA's archive for Debian\n"
                "tesla-535\tan older series of Debian's, by its name"},
-    {"--dry-run", NULL, "setup: show steps, reasons and commands, change nothing", NVL_OPTION_FLAG,
+    {"--dry-run", NULL, "setup, publish: show what would be done, change nothing", NVL_OPTION_FLAG,
      offsetof(struct nvl_setup_options, dry_run)},
+    {"--wait", "SECONDS", "publish: wait so long for the cluster's quorum", NVL_OPTION_STRING,
+     offsetof(struct nvl_setup_options, wait), .default_value = "0"},
     {"--yes", NULL, "setup: carry out the steps without asking", NVL_OPTION_FLAG,
      offsetof(struct nvl_setup_options, yes)},
     {"--capabilities", "LIST", "setup: what containers may do", NVL_OPTION_STRING,
@@ -267,15 +289,15 @@ static const struct nvl_example host_examples[] = {
     {"host setup --dry-run", "the steps to a driver that fits, and their commands"},
     {"host setup", "carry them out, after one question"},
     {"host --drivers", "which drivers fit, and why the others do not"},
-    {"host setup --from nvidia", "the driver of NVIDIA's archive instead of Debian's"},
+    {"host publish", "tell the other nodes of the Proxmox cluster what this one has"},
     {0},
 };
 
 const struct nvl_command nvl_cmd_host = {
     .name = "host",
-    .arguments = "[setup]",
+    .arguments = "[setup|publish]",
     .group = NVL_GROUP_SETUP,
-    .summary = "show the state of this host, or set up its driver",
+    .summary = "show this host's state, set up its driver, publish it",
     .details = "setup  installs the driver that fits this kernel and its GPUs: it shows the\n"
                "       steps, asks once and carries them out. It leaves finished steps alone, so\n"
                "       you can run it again at any point. It supports Debian 12 and 13, and\n"
@@ -284,7 +306,13 @@ const struct nvl_command nvl_cmd_host = {
                "       What does not fit this kernel or a GPU is refused before anything\n"
                "       changes.\n"
                "\n"
-               "Without setup, host shows what there is, then what is worth knowing (note) and\n"
+               "publish  writes what this node of a Proxmox cluster has (GPUs, driver) into\n"
+               "       /etc/pve/nodes/NODE/nvlxc.json, for `gpus --cluster` and the like on every\n"
+               "       node, if something has changed. nvlxc-publish.service runs it at boot and\n"
+               "       after each update of the driver. On a host that is in no cluster it does\n"
+               "       nothing; without quorum it exits 3.\n"
+               "\n"
+               "Without a word, host shows what there is, then what is worth knowing (note) and\n"
                "what is wrong (problem), each with what to do. This is the host's part of 'nvlxc\n"
                "doctor', which also says why. A driver upgrade that waits for a reboot is a note\n"
                "as long as the bundle of the loaded version exists: containers keep using it.\n"
@@ -297,7 +325,8 @@ const struct nvl_command nvl_cmd_host = {
                "its driver is not loaded.",
     .examples = host_examples,
     .max_arguments = 1,
-    .argument_values = "setup\tinstall the driver that fits",
+    .argument_values = "setup\tinstall the driver that fits\n"
+                       "publish\ttell the cluster what this node has",
     .options = host_options,
     .values_size = sizeof(struct nvl_setup_options),
     .run = run_host,

@@ -8,6 +8,7 @@ struct nvl_setup_options {
     bool dry_run, yes;
     const char *capabilities; /* NULL for the default: compute and utility */
     const char *run;          /* NVIDIA's installer, a file */
+    const char *wait;         /* of host publish: seconds */
     const char *from;         /* "debian", "nvidia", "tesla-535" */
 };
 

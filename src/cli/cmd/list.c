@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/printable.h"
+#include "cli/cluster.h"
 #include "cli/command.h"
 #include "container/owned_lines.h"
 #include "container/target.h"
@@ -28,6 +29,7 @@ struct listing {
     struct nvl_context *ctx;
     struct nvl_table *table; /* NULL: JSON, printed as it comes */
     bool cluster, names;
+    struct nvl_cluster_names nodes;
     bool is_short; /* GPUs by their index and model: a UUID says nothing to people */
     struct nvl_gpus gpus;
     struct nvl_host host; /* read for the first grant that a start decides */
@@ -169,7 +171,8 @@ static void add_table(const struct listing *l, const struct row *row)
     nvl_autofree char *words = row->grant != NULL ? nvl_capabilities_format(row->grant->capabilities) : NULL;
     const char *state = row->c->node != NULL ? NULL : row->running ? "running" : "stopped";
     const char *const plain[] = {row->name, row->hostname, state, gpus, words, kind};
-    const char *const cluster[] = {row->name, row->hostname, row->c->node, state, gpus, words, kind};
+    const char *node = row->c->node != NULL ? row->c->node : l->nodes.here;
+    const char *const cluster[] = {row->name, row->hostname, node, state, gpus, words, kind};
 
     nvl_table_row(l->table, l->cluster ? cluster : plain);
     nvl_table_style(l->table, l->cluster ? 3 : 2, row->running ? NVL_GOOD : NVL_PLAIN);
@@ -237,9 +240,37 @@ static void add_all_rows(const struct nvl_containers *all, struct listing *l)
     for (size_t i = 0; i < all->count; i++) {
         nvl_autofree struct nvl_container *c = nvl_container_at(all, i);
         struct nvl_error err = {0};
+        if (c->node != NULL && nvl_strv_contains(&l->nodes.removed, c->node))
+            continue;
         if (add_container(all, c, l, &err) < 0)
             nvl_warn("%s is left out: %s", c->config_path, err.message);
     }
+}
+
+static void print_listing(struct listing *l, const struct nvl_containers *all)
+{
+    const struct nvl_context *ctx = l->ctx;
+
+    if (ctx->json)
+        begin_json();
+    if (l->is_short) /* without them UUIDs stay */
+        nvl_gpus_read(&ctx->root, NVL_GPUS_PROC, &l->gpus, NULL);
+    nvl_running_read(&ctx->root, &l->running);
+    add_all_rows(all, l);
+    if (ctx->json)
+        end_json(l->shown == 0);
+    else if (l->shown == 0 && !l->names)
+        nvl_say_fact(ctx, "", "no container has a GPU (`nvlxc attach CT` gives one)");
+    else if (l->table != NULL && !ctx->quiet)
+        nvl_table_print(l->table, stdout);
+}
+
+static void listing_clear(struct listing *l)
+{
+    nvl_cluster_names_clear(&l->nodes);
+    nvl_running_clear(&l->running);
+    nvl_gpus_clear(&l->gpus);
+    nvl_table_free(l->table);
 }
 
 static int run_container_list(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
@@ -251,37 +282,24 @@ static int run_container_list(struct nvl_context *ctx, const struct nvl_strv *ar
                                           "GPUS",      "CAPABILITIES", "KIND", NULL};
     const struct list_values *values = data;
     struct nvl_containers nvl_auto(nvl_containers_clear) all = {0};
+    struct listing nvl_auto(listing_clear)
+        l = {.ctx = ctx, .cluster = values->cluster, .names = values->names};
 
     (void)arguments;
     if (values->names && ctx->json)
         return nvl_error_usage(err, "list: --names and --json exclude each other");
     int r = nvl_containers_find(&ctx->root, values->cluster, &all, err);
+    if (r == 0 && values->cluster)
+        r = nvl_cluster_names_read(ctx, &l.nodes, err);
     if (r < 0)
         return r;
-    struct listing l = {
-        .ctx = ctx,
-        .cluster = values->cluster,
-        .names = values->names,
-        .is_short = !values->wide && !ctx->json && nvl_is_on_terminal(),
-        .table = ctx->json || values->names ? NULL : nvl_table_new(values->cluster ? cluster : plain)};
+    l.is_short = !values->wide && !ctx->json && nvl_is_on_terminal();
+    if (!ctx->json && !values->names)
+        l.table = nvl_table_new(values->cluster ? cluster : plain);
     for (size_t i = 0; i < all.unread.count; i++)
         nvl_warn("%s", all.unread.items[i]);
-    if (ctx->json)
-        begin_json();
-    if (l.is_short) /* without them UUIDs stay */
-        nvl_gpus_read(&ctx->root, NVL_GPUS_PROC, &l.gpus, NULL);
-    nvl_running_read(&ctx->root, &l.running);
-    add_all_rows(&all, &l);
-    nvl_running_clear(&l.running);
-    nvl_gpus_clear(&l.gpus);
+    print_listing(&l, &all);
     nvl_host_clear(&l.host);
-    if (ctx->json)
-        end_json(l.shown == 0);
-    else if (l.shown == 0 && !l.names)
-        nvl_say_fact(ctx, "", "no container has a GPU (`nvlxc attach CT` gives one)");
-    else if (l.table != NULL && !ctx->quiet)
-        nvl_table_print(l.table, stdout);
-    nvl_table_free(l.table);
     return NVL_EXIT_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "bundle/list.h"
+#include "cli/cluster.h"
 #include "cli/command.h"
 #include "container/owned_lines.h"
 #include "base/paths.h"
@@ -19,6 +20,10 @@
 #include "container/foreign.h"
 #include "container/gpu_use.h"
 #include "host/gpu_state.h"
+
+struct show_values {
+    bool cluster;
+};
 
 /* A grant and what it resolves to at this moment. */
 struct shown {
@@ -528,8 +533,10 @@ static int run_show(struct nvl_context *ctx, const struct nvl_strv *arguments, v
                     struct nvl_error *err)
 {
     struct shown nvl_auto(shown_clear) s = {0};
+    const struct show_values *values = data;
 
-    (void)data;
+    if (values->cluster)
+        return nvl_show_in_cluster(ctx, arguments->items[0], err);
     int r = read_shown_grant(ctx, arguments->items[0], &s, err);
     if (r == 0 && s.granted)
         r = resolve(ctx, &s, err);
@@ -542,10 +549,17 @@ static int run_show(struct nvl_context *ctx, const struct nvl_strv *arguments, v
     return is_shown_well(&s) ? NVL_EXIT_OK : NVL_EXIT_FAILED;
 }
 
+static const struct nvl_option show_options[] = {
+    {"--cluster", NULL, "show which nodes of the Proxmox cluster could run it, and why others cannot",
+     NVL_OPTION_FLAG, offsetof(struct show_values, cluster)},
+    {0},
+};
+
 static const struct nvl_example show_examples[] = {
     {"show 101", "what CT 101 has, and whether all of it is there today"},
     {"show ollama", "the same by the CT's hostname"},
     {"show alice/web", "the container web of the user alice"},
+    {"show 101 --cluster", "which nodes of the cluster have what it needs"},
     {"--json show 101 | jq -r '.nodes[].path'", "the device nodes that it gets"},
     {0},
 };
@@ -557,10 +571,16 @@ const struct nvl_command nvl_cmd_show = {
     .details = "It exits 1 if part of the grant is not on this host, a device node is not as it\n"
                "should be, the container's device filter blocks a node, or mount entries and\n"
                "dev[n] entries name other nodes than the grant's. 'by hand' marks NVIDIA lines\n"
-               "that nvlxc did not write.",
+               "that nvlxc did not write.\n"
+               "\n"
+               "With --cluster it judges each node of the Proxmox cluster, by what that publishes\n"
+               "(`nvlxc host publish`), for a CT of any node: yes, perhaps, no, or unknown. It\n"
+               "exits 1 if the CT does not have its GPU on its own node.",
     .examples = show_examples,
     .min_arguments = 1,
     .max_arguments = 1,
     .argument_values = "@granted",
+    .options = show_options,
+    .values_size = sizeof(struct show_values),
     .run = run_show,
 };

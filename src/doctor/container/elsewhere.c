@@ -62,7 +62,7 @@ static char *find_mapping(const struct nvl_host *host, const struct nvl_gpu *gpu
     nvl_auto(nvl_pci_mappings_clear) struct nvl_pci_mappings mappings = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
 
-    nvl_pci_mappings_read(host->root, NULL, &mappings);
+    nvl_pci_mappings_read(host->root, NULL, NULL, &mappings);
     nvl_pci_mapping_names(&mappings, &names);
     for (size_t i = 0; i < names.count; i++) {
         nvl_autofree char *text = nvl_xasprintf("mapping:%s", names.items[i]);

@@ -212,21 +212,18 @@ static void check_exclusive(const struct nvl_check *check, const struct nvl_host
     free(all);
 }
 
-/* pmxcfs removes the owner's write permission from this link while the cluster has no quorum. */
 static void check_quorum(const struct nvl_check *check, const struct nvl_host_facts *facts,
                          struct nvl_findings *findings)
 {
-    struct stat st;
+    unsigned mode;
 
     if (facts->is_cluster_gone)
         nvl_findings_unanswered(findings, check, 0, NULL);
-    if (!facts->system.is_proxmox || facts->is_cluster_gone ||
-        nvl_root_stat(facts->root, "/etc/pve/local", AT_SYMLINK_NOFOLLOW, &st) < 0 ||
-        (st.st_mode & 0200) != 0)
+    if (!facts->system.is_proxmox || facts->is_cluster_gone || nvl_cluster_has_quorum(facts->root, &mode))
         return;
     struct nvl_finding *f =
         nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "the Proxmox cluster has no quorum");
-    nvl_finding_evidence(f, "/etc/pve/local has mode %04o: /etc/pve is read-only", st.st_mode & 07777);
+    nvl_finding_evidence(f, "/etc/pve/local has mode %04o: /etc/pve is read-only", mode);
     nvl_finding_cause(f, "this node does not see the majority of its cluster: nobody can change a config or "
                          "start a container");
     nvl_finding_fix(f, "pvecm status\npvecm expected 1   # only if the other nodes are really off");
