@@ -90,10 +90,10 @@ static void say_live(struct nvl_handing *h, const char *name, const struct nvl_l
     nvl_autofree char *taken = nvl_strv_join(&result->ejected.what, ", "),
                       *brought = nvl_strv_join(&result->injected.done, ", ");
 
-    if (result->ejected.what.count > 0)
-        nvl_handing_step(h, "container %s: removed %s", name, taken);
-    if (result->injected.done.count > 0)
-        nvl_handing_step(h, "container %s: added %s", name, brought);
+    bool is_taken = result->ejected.what.count > 0, is_brought = result->injected.done.count > 0;
+    if (is_taken || is_brought)
+        nvl_handing_step(h, "container %s:%s%s%s%s%s", name, is_taken ? " removed " : "", taken,
+                         is_taken && is_brought ? ";" : "", is_brought ? " added " : "", brought);
     for (size_t i = 0; i < result->ejected.problems.count; i++)
         nvl_strv_pushf(&h->report->problems, "container %s: %s", name, result->ejected.problems.items[i]);
 }

@@ -97,8 +97,8 @@ static json_t *steps_json(const struct nvl_handover *handover)
     json_t *array = json_array();
 
     for (size_t i = 0; i < handover->n_steps; i++)
-        json_array_append_new(array, json_pack("{s:o,s:f}", "what", nvl_json_text(handover->steps[i].what),
-                                               "seconds", (double)handover->steps[i].millis / 1000));
+        json_array_append_new(array, json_pack("{s:o,s:I}", "what", nvl_json_text(handover->steps[i].what),
+                                               "milliseconds", (json_int_t)handover->steps[i].millis));
     return array;
 }
 

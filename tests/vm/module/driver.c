@@ -4,6 +4,7 @@
  * of versions by which the real libraries notice that they are not the module's. Source of the last:
  * kernel-open/common/inc/nv-ioctl.h of NVIDIA's open-gpu-kernel-modules. */
 #include <linux/cdev.h>
+#include <linux/delay.h>
 #include <linux/firmware.h>
 #include <linux/fs.h>
 #include <linux/module.h>
@@ -63,7 +64,7 @@ static int initialise(struct gpu *gpu)
 static struct gpu *find_gpu(unsigned int minor)
 {
     for (unsigned int i = 0; i < n_gpus; i++)
-        if (gpus[i].minor == minor)
+        if (gpus[i].minor == minor && gpus[i].pci != NULL)
             return &gpus[i];
     return NULL;
 }
@@ -161,17 +162,50 @@ static void remove_all_nodes(void)
     unregister_chrdev_region(MKDEV(MAJOR_NVIDIA, MINOR_CTL), 1);
 }
 
-/* The minors run against the order of the bus, as they do on some real machines. */
+/* The minors run against the order of the bus, as they do on some real machines. A GPU that comes back has
+ * its old one. */
+static struct gpu *take_place(unsigned int address)
+{
+    for (unsigned int i = 0; i < n_gpus; i++)
+        if (gpus[i].address == address)
+            return &gpus[i];
+    if (n_gpus == GPUS_MAX || n_gpus == n_present)
+        return NULL;
+    struct gpu *gpu = &gpus[n_gpus++];
+    gpu->address = address;
+    gpu->minor = n_present - n_gpus;
+    return gpu;
+}
+
 static int probe(struct pci_dev *pci, const struct pci_device_id *id)
 {
-    if (n_gpus == GPUS_MAX || n_gpus == n_present)
-        return -ENOSPC;
     mutex_lock(&lock);
-    struct gpu *gpu = &gpus[n_gpus++];
-    gpu->pci = pci;
-    gpu->minor = n_present - n_gpus;
+    struct gpu *gpu = take_place(pci_dev_id(pci));
+    if (gpu != NULL)
+        gpu->pci = pci;
     mutex_unlock(&lock);
+    if (gpu == NULL)
+        return -ENOSPC;
+    pci_set_drvdata(pci, gpu);
     return proc_add_gpu(gpu);
+}
+
+/* Waits, as the real one does, until nobody has the GPU open, and no signal ends that. */
+static void remove(struct pci_dev *pci)
+{
+    struct gpu *gpu = pci_get_drvdata(pci);
+
+    mutex_lock(&lock);
+    while (gpu->users > 0) {
+        pci_err(pci, "NVRM: Attempting to remove device with non-zero usage count!\n");
+        mutex_unlock(&lock);
+        msleep(500);
+        mutex_lock(&lock);
+    }
+    gpu->pci = NULL;
+    gpu->was_used = false;
+    mutex_unlock(&lock);
+    proc_remove_gpu(gpu);
 }
 
 static const struct pci_device_id ids[] = {
@@ -184,7 +218,7 @@ static struct pci_driver driver = {
     .name = "nvidia",
     .id_table = ids,
     .probe = probe,
-    .driver.suppress_bind_attrs = true,
+    .remove = remove,
 };
 
 static void count_gpus(void)
@@ -194,7 +228,7 @@ static void count_gpus(void)
     /* not while the bus is being looked through */
     pci_lock_rescan_remove();
     while ((pci = pci_get_device(PCI_VENDOR_ID_NVIDIA, PCI_ANY_ID, pci)) != NULL)
-        n_present++;
+        n_present += pci->class >> 8 == PCI_CLASS_DISPLAY_3D;
     pci_unlock_rescan_remove();
 }
 

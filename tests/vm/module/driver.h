@@ -13,8 +13,9 @@
 
 struct gpu {
     struct pci_dev *pci;
-    unsigned int minor;
+    unsigned int address, minor;
     unsigned int users;
+    struct proc_dir_entry *proc;
     bool was_used; /* its UUID is read at its first use */
 };
 
@@ -28,6 +29,7 @@ const char *nvidia_version(void);
 int proc_init(void);
 void proc_exit(void);
 int proc_add_gpu(struct gpu *gpu);
+void proc_remove_gpu(struct gpu *gpu);
 
 int caps_init(struct proc_dir_entry *nvidia);
 void caps_exit(void);

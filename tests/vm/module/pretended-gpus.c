@@ -1,59 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The hardware of the test machine: a PCI bus whose functions have NVIDIA's numbers and nothing else, so that
- * udev loads the driver by itself and /sys shows what it shows on a real machine. */
+/* The hardware of the test machine: PCI functions that QEMU emulates get NVIDIA's numbers and classes, as far
+ * as the kernel and /sys know, so that udev loads the driver by itself, and /sys shows what it shows on a
+ * real machine. They are behind the machine's IOMMU, and real devices for vfio-pci. */
 #include <linux/module.h>
 #include <linux/pci.h>
 
-#define BUS 0x41
-
-static unsigned int count = 2;
-module_param(count, uint, 0444);
-MODULE_PARM_DESC(count, "how many GPUs");
+/* QEMU's edu: any device would do that nothing drives. */
+#define QEMU_VENDOR 0x1234
+#define QEMU_EDU    0x11e8
 
 static const u16 device_ids[] = {0x2330, 0x2684, 0x2204, 0x2438};
-static struct pci_sysdata sysdata = {.domain = 0, .node = NUMA_NO_NODE};
-static struct pci_bus *bus;
+#define SOUND_ID 0x22e4 /* of the function beside a GPU */
 
-static u32 read_register(unsigned int slot, int where)
+/* What drives the sound function, as Linux's own driver does on a real machine. */
+static int sound_probe(struct pci_dev *pci, const struct pci_device_id *id)
 {
-    switch (where & ~3) {
-    case PCI_VENDOR_ID:
-        return PCI_VENDOR_ID_NVIDIA | (u32)device_ids[slot % ARRAY_SIZE(device_ids)] << 16;
-    case PCI_CLASS_REVISION:
-        return PCI_CLASS_DISPLAY_3D << 16 | 0xa1;
-    }
-    return 0; /* no memory, no interrupt, no capabilities */
+    return 0;
 }
 
-static int read_config(struct pci_bus *on, unsigned int devfn, int where, int size, u32 *value)
-{
-    if (on->number != BUS || PCI_FUNC(devfn) != 0 || PCI_SLOT(devfn) >= count) {
-        PCI_SET_ERROR_RESPONSE(value);
-        return PCIBIOS_DEVICE_NOT_FOUND;
-    }
-    *value = read_register(PCI_SLOT(devfn), where) >> 8 * (where & 3);
-    if (size < 4)
-        *value &= (1u << 8 * size) - 1;
-    return PCIBIOS_SUCCESSFUL;
-}
+static const struct pci_device_id sound_ids[] = {{PCI_DEVICE(PCI_VENDOR_ID_NVIDIA, SOUND_ID)}, {}};
+static struct pci_driver sound_driver = {
+    .name = "snd_hda_intel", .id_table = sound_ids, .probe = sound_probe};
 
-static int write_config(struct pci_bus *on, unsigned int devfn, int where, int size, u32 value)
+static void pretend(struct pci_dev *pci)
 {
-    return PCIBIOS_SUCCESSFUL;
-}
+    static unsigned int n_gpus;
+    bool is_sound = PCI_FUNC(pci->devfn) == 1;
 
-static struct pci_ops ops = {.read = read_config, .write = write_config};
+    pci->vendor = PCI_VENDOR_ID_NVIDIA;
+    pci->device = is_sound ? SOUND_ID : device_ids[n_gpus++ % ARRAY_SIZE(device_ids)];
+    pci->class = (is_sound ? PCI_CLASS_MULTIMEDIA_HD_AUDIO : PCI_CLASS_DISPLAY_3D) << 8;
+    if (device_attach(&pci->dev) == 0)
+        kobject_uevent(&pci->dev.kobj, KOBJ_ADD);
+}
 
 static int __init gpus_init(void)
 {
-    LIST_HEAD(resources);
+    struct pci_dev *pci = NULL;
 
-    pci_lock_rescan_remove();
-    bus = pci_scan_root_bus(NULL, BUS, &ops, &sysdata, &resources);
-    if (bus != NULL)
-        pci_bus_add_devices(bus);
-    pci_unlock_rescan_remove();
-    return bus != NULL ? 0 : -ENODEV;
+    int r = pci_register_driver(&sound_driver);
+    if (r < 0)
+        return r;
+    while ((pci = pci_get_device(QEMU_VENDOR, QEMU_EDU, pci)) != NULL)
+        pretend(pci);
+    return 0;
 }
 
 /* No exit: hardware stays until the machine goes. */

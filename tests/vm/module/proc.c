@@ -42,7 +42,7 @@ static int show_gpu(struct seq_file *out, void *unused)
     seq_printf(out, "Model: \t\t NVIDIA Pretended %04X\n", gpu->pci->device);
     seq_puts(out, "IRQ:   \t\t 0\n");
     if (gpu->was_used)
-        seq_printf(out, "GPU UUID: \t GPU-0b5e7fd1-61c3-4a0e-9d57-%012x\n", PCI_SLOT(gpu->pci->devfn) + 1);
+        seq_printf(out, "GPU UUID: \t GPU-0b5e7fd1-61c3-4a0e-9d57-%012x\n", gpu->pci->bus->number);
     else
         seq_puts(out,
                  "GPU UUID: \t GPU-\?\?\?\?\?\?\?\?-\?\?\?\?-\?\?\?\?-\?\?\?\?-\?\?\?\?\?\?\?\?\?\?\?\?\n");
@@ -64,7 +64,14 @@ int proc_add_gpu(struct gpu *gpu)
     if (dir == NULL || proc_create_single_data("information", 0444, dir, show_gpu, gpu) == NULL ||
         proc_create_single("registry", 0644, dir, show_registry) == NULL)
         return -ENOMEM;
+    gpu->proc = dir;
     return (int)gpu->minor == mig ? caps_add_gpu(gpu->minor) : 0;
+}
+
+void proc_remove_gpu(struct gpu *gpu)
+{
+    proc_remove(gpu->proc);
+    gpu->proc = NULL;
 }
 
 int proc_init(void)
