@@ -14,6 +14,7 @@
 #include "base/visit.h"
 #include "container/container.h"
 #include "container/users.h"
+#include "host/pve_node.h"
 #include "host/system.h"
 #include "plan/plan.h"
 

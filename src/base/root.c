@@ -167,6 +167,16 @@ int nvl_root_open_parent(const struct nvl_root *root, const char *path, const ch
     return nvl_root_openat(root, parent, O_PATH | O_DIRECTORY);
 }
 
+int nvl_root_unlink(const struct nvl_root *root, const char *path)
+{
+    const char *name;
+    nvl_autofd int folder = nvl_root_open_parent(root, path, &name);
+
+    if (folder < 0)
+        return folder == -ENOENT ? 0 : folder;
+    return unlinkat(folder, name, 0) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
 int nvl_root_make_folder(const struct nvl_root *root, const char *path)
 {
     const char *name;

@@ -57,6 +57,9 @@ int nvl_root_open_listed(const struct nvl_root *root, const char *path, int flag
  * Use it to create, replace or remove something. */
 int nvl_root_open_parent(const struct nvl_root *root, const char *path, const char **name);
 
+/* Removes a file or a link; 0 also if it is not there. */
+int nvl_root_unlink(const struct nvl_root *root, const char *path);
+
 /* Makes the folder and missing ones above it, mode 0755 whatever the umask; 0 if it exists. */
 int nvl_root_make_folder(const struct nvl_root *root, const char *path);
 /* The same for the folders above the last component of `path`. */

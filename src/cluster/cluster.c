@@ -3,6 +3,7 @@
 
 #include "base/root.h"
 #include "cluster/publish.h"
+#include "host/pve_node.h"
 #include "host/system.h"
 
 /* Takes what the file says over. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/root.h"
+#include "host/pve_node.h"
 #include "host/system.h"
 
 #define MEMBERS_FILE  "/etc/pve/.members"

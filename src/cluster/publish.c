@@ -13,6 +13,7 @@
 #include "container/gpu_programs.h"
 #include "host/gpu_state.h"
 #include "host/host.h"
+#include "host/pve_node.h"
 #include "host/system.h"
 
 #define LOCK_WAIT_MS 10000

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/root.h"
 #include "host/gpu.h"
-#include "host/system.h"
+#include "host/pve_node.h"
 
 #define MAPPINGS_MAX    (1u << 20) /* pmxcfs has no larger files */
 #define MAPPINGS_FOLDER "/etc/pve/mapping"

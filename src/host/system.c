@@ -21,9 +21,8 @@
 #define DEBIAN_TO_PVE   4 /* Proxmox VE 8 is built on Debian 12, 9 on 13 */
 #define PVE_OLDEST_BASE 10
 #define PVE_DIR         "/etc/pve"
-#define PVE_LOCAL       PVE_DIR "/local" /* a link to nodes/NAME */
-#define PVE_CLUSTER     "pve-cluster"    /* the package of pmxcfs */
-#define COMM_LENGTH     15               /* TASK_COMM_LEN of the kernel, without the NUL */
+#define PVE_CLUSTER     "pve-cluster" /* the package of pmxcfs */
+#define COMM_LENGTH     15            /* TASK_COMM_LEN of the kernel, without the NUL */
 
 /* The value of KEY=VALUE or KEY="VALUE". */
 static char *assigned(const char *text, size_t len, const char *key)
@@ -138,27 +137,6 @@ int nvl_cluster_check(const struct nvl_root *root, struct nvl_error *err)
                    why);
     nvl_error_hint(err, "systemctl restart pve-cluster   # then run the command again");
     return -ENOTCONN;
-}
-
-bool nvl_cluster_has_quorum(const struct nvl_root *root, unsigned *mode)
-{
-    struct stat st;
-
-    if (nvl_root_stat(root, PVE_LOCAL, AT_SYMLINK_NOFOLLOW, &st) < 0 || (st.st_mode & S_IWUSR) != 0)
-        return true;
-    if (mode != NULL)
-        *mode = st.st_mode & 07777;
-    return false;
-}
-
-char *nvl_this_node(const struct nvl_root *root)
-{
-    nvl_autofree char *target = NULL;
-
-    if (nvl_root_readlink(root, PVE_LOCAL, &target) < 0)
-        return NULL;
-    const char *slash = strrchr(target, '/');
-    return nvl_xstrdup(slash != NULL ? slash + 1 : target);
 }
 
 static void read_proxmox(const struct nvl_root *root, struct nvl_system *s)

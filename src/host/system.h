@@ -20,11 +20,6 @@ enum nvl_pmxcfs {
 enum nvl_pmxcfs nvl_cluster_state(const struct nvl_root *root, char **why);
 /* -ENOTCONN, with what to do, if they are gone. */
 int nvl_cluster_check(const struct nvl_root *root, struct nvl_error *err);
-/* Whether /etc/pve can be written: without quorum pmxcfs takes the owner's write permission away from the
- * link /etc/pve/local, and Proxmox's tools check exactly that. *mode (may be NULL) is then what it has. */
-bool nvl_cluster_has_quorum(const struct nvl_root *root, unsigned *mode);
-/* The name of this node, to whose folder /etc/pve/local leads; NULL if that is no link. The caller frees. */
-char *nvl_this_node(const struct nvl_root *root);
 
 struct nvl_system {
     char *id;                         /* os-release ID: "debian"; NULL if unknown */

@@ -105,11 +105,7 @@ int nvl_cdi_file_remove(const struct nvl_root *rootfs)
 void nvl_cdi_file_forget(const struct nvl_root *host, const char *container)
 {
     nvl_autofree char *path = nvl_cdi_file_path(container);
-    const char *name;
 
-    if (path == NULL)
-        return;
-    nvl_autofd int folder = nvl_root_open_parent(host, path, &name);
-    if (folder >= 0)
-        unlinkat(folder, name, 0);
+    if (path != NULL)
+        nvl_root_unlink(host, path);
 }

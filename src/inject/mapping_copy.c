@@ -2,7 +2,6 @@
 #include "inject/mapping_copy.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/paths.h"
@@ -72,11 +71,7 @@ int nvl_mapping_copy_make(const struct nvl_root *host, const char *container, co
 void nvl_mapping_copy_remove(const struct nvl_root *host, const char *container)
 {
     nvl_autofree char *path = nvl_mapping_copy_path(container);
-    const char *name;
 
-    if (path == NULL)
-        return;
-    nvl_autofd int folder = nvl_root_open_parent(host, path, &name);
-    if (folder >= 0)
-        unlinkat(folder, name, 0);
+    if (path != NULL)
+        nvl_root_unlink(host, path);
 }

@@ -46,7 +46,7 @@ static int find_lent(struct nvl_handing *h, struct nvl_error *err)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv lent = {0};
     const char *text = h->request->gpu;
-    struct nvl_selector selector;
+    struct nvl_selector selector = {0};
 
     int r = nvl_notes_list(h->request->root, &lent, err);
     if (r == 0 && text != NULL)
@@ -57,9 +57,11 @@ static int find_lent(struct nvl_handing *h, struct nvl_error *err)
         return refuse_choice(&lent, lent.count == 0 ? "no GPU is lent" : "more than one GPU is lent", err);
     for (size_t i = 0; i < lent.count; i++) {
         nvl_loan_clear(&h->loan);
-        if (nvl_loan_read(h->request->root, lent.items[i], &h->loan) == 0 &&
-            (text == NULL || is_meant(&h->loan, &selector)))
+        r = nvl_loan_read(h->request->root, lent.items[i], &h->loan);
+        if (r == 0 && (text == NULL || is_meant(&h->loan, &selector)))
             return 0;
+        if (r < 0 && text == NULL)
+            return nvl_error_errno(err, r, "cannot read " NVL_LOANS_DIR "/%s", lent.items[i]);
     }
     nvl_loan_clear(&h->loan);
     const struct nvl_gpu *gpu = nvl_find_selected(&h->host.gpus, &selector);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/paths.h"
@@ -258,9 +257,7 @@ static void remove_script(const struct nvl_root *root, const char *hookscript, s
         nvl_has_prefix(path, "/mnt/pve/"))
         return;
     nvl_autofree char *file = nvl_xasprintf("%s/%s", path, strchr(hookscript, ':') + 1);
-    const char *last;
-    nvl_autofd int folder = nvl_root_open_parent(root, file, &last);
-    if (folder >= 0 && unlinkat(folder, last, 0) == 0)
+    if (nvl_root_unlink(root, file) == 0)
         nvl_strv_pushf(done, "removed %s", file);
 }
 

@@ -44,12 +44,9 @@ int nvl_note_write(const struct nvl_root *root, const struct nvl_loan *loan, str
 int nvl_note_remove(const struct nvl_root *root, const char *pci, struct nvl_error *err)
 {
     nvl_autofree char *path = nvl_xasprintf(NVL_LOANS_DIR "/%s", pci);
-    const char *name;
-    nvl_autofd int folder = nvl_root_open_parent(root, path, &name);
+    int r = nvl_root_unlink(root, path);
 
-    if (folder == -ENOENT || (folder >= 0 && (unlinkat(folder, name, 0) == 0 || errno == ENOENT)))
-        return 0;
-    return nvl_error_errno(err, folder < 0 ? folder : -errno, "cannot remove %s", path);
+    return r < 0 ? nvl_error_errno(err, r, "cannot remove %s", path) : 0;
 }
 
 int nvl_notes_list(const struct nvl_root *root, struct nvl_strv *pcis, struct nvl_error *err)

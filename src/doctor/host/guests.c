@@ -7,6 +7,7 @@
 #include "container/holding.h"
 #include "doctor/host/shared.h"
 #include "doctor/families.h"
+#include "host/pve_node.h"
 
 #define BOOT_UNIT   "nvlxc-boot.service"
 #define UNIT_MAX    (64u << 10)
