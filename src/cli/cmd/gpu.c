@@ -219,7 +219,7 @@ static const struct nvl_example gpu_examples[] = {
 
 const struct nvl_command nvl_cmd_gpu = {
     .name = "gpu",
-    .arguments = "[lend|back|hookscript] [GPU]...",
+    .arguments = "[lend|back] [GPU]",
     .group = NVL_GROUP_SETUP,
     .summary = "lend a GPU to a virtual machine, and take it back",
     .details = "lend        takes the GPU from running containers and from NVIDIA's driver and\n"
