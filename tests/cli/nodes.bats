@@ -254,6 +254,22 @@ verdicts() {
     [ "$(verdicts 220)" = 'n1 no n2 no n3 no n4 unknown n5 no n6 no n7 unknown n8 unknown n9 unknown pve yes' ]
 }
 
+@test "show: a grant that each start decides, by each node's own mapping, model and GPUs" {
+    mkdir -p "$host/etc/pve/mapping"
+    printf 'card\n\tmap id=10de:2438,node=pve,path=0000:01:00\n\tmap id=10de:2438,node=n1,path=0000:01:00\n\tmap id=10de:2438,node=n2,path=%s\n\tmap id=10de:2204,node=n3,path=0000:77:00\n' \
+        "$(of_node n2 '.gpus[0].pci' | tr -d '"')" >"$host/etc/pve/mapping/pci.cfg"
+    nvlxc --quiet attach 220 --gpu mapping:card
+    run -0 --separate-stderr nvlxc show 220 --cluster
+    says 'mapping:card gives no GPU on n2: the device at' 'and the mapping says 10de:2438' 'no device is at 0000:77:00' \
+        'the mapping has no device of this node, n5'
+    [ "$(verdicts 220 | grep -o 'n[1-6] [a-z]*' | paste -sd ' ')" = 'n1 yes n2 no n3 no n4 unknown n5 no n6 no' ]
+    [[ $output != *"this host"* ]]
+    nvlxc --quiet attach 220 --gpu model:A5500
+    [ "$(verdicts 220 | grep -o 'n[1-6] [a-z]*' | paste -sd ' ')" = 'n1 yes n2 no n3 no n4 unknown n5 no n6 no' ]
+    nvlxc --quiet attach 220 --gpu any
+    [ "$(verdicts 220 | grep -o 'n[1-6] [a-z]*' | paste -sd ' ')" = 'n1 yes n2 no n3 perhaps n4 unknown n5 no n6 no' ]
+}
+
 @test "show: a CT of another node, by its number and its hostname; where HA and replication may start it" {
     ct n1 301 "$(grant all)"
     mkdir "$host/etc/pve/ha"
