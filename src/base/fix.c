@@ -60,6 +60,7 @@ static const char *const programs[] = {
     "proxmox-boot-tool",
     "pvecm",
     "pvesh",
+    "pvesm",
     "qm",
     "reboot",
     "rm",

@@ -194,7 +194,7 @@ static int check_vm(const struct nvl_root *root, const char *vm, char **hookscri
     if (*hookscript != NULL && !nvl_is_own_hookscript(*hookscript)) {
         nvl_error_host(err, -EEXIST, "VM %s has another hookscript, and a VM has one: %.200s", vm,
                        *hookscript);
-        nvl_error_hint(err, "add this line to that script: nvlxc gpu hookscript run \"$1\" \"$2\" || exit 1");
+        nvl_error_hint(err, "add the line 'nvlxc gpu hookscript run \"$1\" \"$2\" || exit 1' to that script");
         return -EEXIST;
     }
     int r = nvl_host_read(&host, root, NVL_GPUS_ALL, err);
