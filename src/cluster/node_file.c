@@ -121,6 +121,7 @@ static bool take_gpu_state(const json_t *json, struct nvl_gpu *gpu)
     if (!take_words(json, "state", state, sizeof state) || state[0] == '\0')
         return false;
     gpu->is_lost = strcmp(state, "lost") == 0;
+    gpu->is_lent = strcmp(state, "lent") == 0;
     gpu->excluded = strcmp(state, "excluded") == 0;
     gpu->was_used = strcmp(state, "silent") == 0;
     gpu->mig_enabled = strcmp(state, "mig") == 0 || gpu->n_migs > 0;

@@ -82,6 +82,20 @@ of_node() {
     says 'pve publishes something else than what it has now: run `nvlxc host publish`'
 }
 
+@test "a GPU that is lent to a virtual machine" {
+    node n5 vfio '.gpus[0].state = "lent"'
+    [ "$(of_node n5 '.gpus[0].state')" = '"lent"' ]
+    # this node's own: published once, and then nothing has changed
+    mkdir -p "$host/run/nvlxc/lent"
+    echo 'vm 101' >"$host/run/nvlxc/lent/0000:01:00.0"
+    run -0 nvlxc --json host publish
+    [ "$(jq -r '.gpus[0].state' "$host/etc/pve/nodes/pve/nvlxc.json")" = lent ]
+    cp "$host/etc/pve/nodes/pve/nvlxc.json" "$BATS_TEST_TMPDIR/first"
+    sleep 1
+    run -0 nvlxc host publish
+    diff "$BATS_TEST_TMPDIR/first" "$host/etc/pve/nodes/pve/nvlxc.json"
+}
+
 @test "a node that is offline: what it had" {
     sed -i 's/"id": 2, "online": 1/"id": 2, "online": 0/' "$host/etc/pve/.members"
     [ "$(of_node n1 .online)" = false ]
