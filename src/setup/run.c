@@ -322,7 +322,7 @@ static int fail(const struct runner *r, const struct nvl_setup_step *step, size_
         nvl_error_hint(err, "%s\nthe log is " NVL_SETUP_LOG "\n" AGAIN,
                        step->on_failure != NULL ? step->on_failure : "fix what it reports");
     }
-    if (err != NULL)
+    if (err != NULL && r->log >= 0)
         dprintf(r->log, "failed: %s; %s\n", err->message, err->hint);
     return code;
 }
