@@ -143,6 +143,9 @@ refused() {
     run --separate-stderr "$NVLXC" --root "$host" --json doctor
     [ "$(jq -c '[.findings[] | select(.id | test("gpu-lent|grant-")) | [.id, .severity]] | sort' <<<"$output")" = '[["gpu-lent","note"],["grant-gpu-held","note"]]' ]
     [ "$(jq -r '.findings[] | select(.id == "gpu-lent").fix[0].command' <<<"$output")" = "nvlxc gpu back $PCI.0" ]
+    # to people it has a name
+    run -0 "$NVL_SOURCE/tests/lib/at-terminal" 100 -- "$NVLXC" --root "$host" list
+    says 'RTX A5500 Laptop GPU (lent to VM 101)'
     # a note of a device that the machine no longer has says nothing
     mv "$host/run/nvlxc/lent/$PCI.0" "$host/run/nvlxc/lent/0000:77:00.0"
     run -0 --separate-stderr "$NVLXC" --root "$host" gpus

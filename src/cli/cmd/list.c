@@ -8,6 +8,7 @@
 #include "container/owned_lines.h"
 #include "container/target.h"
 #include "grant/resolve.h"
+#include "host/gpu_state.h"
 #include "cli/table.h"
 
 struct list_values {
@@ -101,6 +102,11 @@ static void name_selector(const struct nvl_selector *s, const struct nvl_gpus *g
                                 : s->gpu[0] != '\0'         ? nvl_gpu_by_uuid(gpus, s->gpu)
                                                             : NULL;
 
+    if (gpu != NULL && gpu->is_lent) {
+        nvl_autofree char *remark = nvl_gpu_remark(gpu);
+        nvl_strv_pushf(names, "%s (%s)", short_model(gpu), remark);
+        return;
+    }
     if (gpu == NULL || gpu->index < 0) {
         nvl_strv_push(names, s->text);
         return;
