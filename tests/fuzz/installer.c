@@ -7,7 +7,7 @@
 #include "driver/installer_file.h"
 #include "host/driver_version.h"
 
-static char path[] = "/tmp/nvlxc-fuzz-XXXXXX";
+static char path[] = "/dev/shm/nvlxc-fuzz-XXXXXX"; /* in memory */
 
 static void forget(void)
 {
