@@ -26,7 +26,7 @@ lent() {
     mkdir -p "$1/run/nvlxc/lent"
     printf '%s\n' "uuid $UUID" 'model NVIDIA RTX A5500 Laptop GPU' 'index 0' ${2:+"vm $2"} "function $PCI.0 nvidia" \
         "function $PCI.1 snd_hda_intel" >"$1/run/nvlxc/lent/$PCI.0"
-    rm -r "$1/proc/driver/nvidia/gpus/$PCI.0"
+    rm -rf "$1/proc/driver/nvidia/gpus/$PCI.0"
     ln -sfn ../../../../bus/pci/drivers/vfio-pci "$1/sys/bus/pci/devices/$PCI.0/driver"
 }
 
@@ -164,6 +164,85 @@ refused() {
     run -0 --separate-stderr "$NVLXC" --root "$host" attach 220 --gpu 0 --dry-run
 }
 
+# sysfs HOST: what is written to there changes no driver, as where none takes the device.
+sysfs() {
+    local function
+    lendable "$1"
+    mkdir -p "$1"/sys/bus/pci/drivers/{vfio-pci,nvidia,snd_hda_intel}
+    : >"$1/sys/bus/pci/drivers_probe"
+    for function in 0 1; do
+        : >"$1/sys/bus/pci/devices/$PCI.$function/driver_override"
+        mkdir -p "$1/sys/bus/pci/drivers/nvidia"
+        : >"$1/sys/bus/pci/drivers/nvidia/unbind"
+        : >"$1/sys/bus/pci/drivers/snd_hda_intel/unbind"
+        : >"$1/sys/bus/pci/drivers/vfio-pci/unbind"
+    done
+}
+
+# What was written last: unlike sysfs, a file keeps what is behind it.
+overrides() {
+    head -qn 1 "$host/sys/bus/pci/devices/$PCI".{0,1}/driver_override
+}
+
+@test "vfio-pci does not take it: all is undone, and the reason is said" {
+    host=$(fixture a5500-550)
+    sysfs "$host"
+    rm -r "$host/etc/pve/lxc"
+    run -1 --separate-stderr on_machine "$host" "$NVLXC" gpu lend 0 --to-vm 101
+    says "vfio-pci has not taken $PCI.0" "the kernel's log says why" 'journalctl -k'
+    [ ! -e "$host/run/nvlxc/lent/$PCI.0" ]
+    # no override is left
+    [ -z "$(overrides | tr -d '\n')" ]
+    [ "$(cat "$host/sys/bus/pci/drivers_probe")" = "$PCI.0" ]
+    # without the module of vfio-pci it does not come so far
+    rmdir "$host/sys/bus/pci/drivers/vfio-pci" 2>/dev/null || rm -r "$host/sys/bus/pci/drivers/vfio-pci"
+    run -3 --separate-stderr on_machine "$host" "$NVLXC" gpu lend 0
+    says "cannot load the kernel's driver vfio-pci (modprobe: it is not installed)" 'modprobe -v vfio-pci'
+    [ ! -e "$host/run/nvlxc/lent/$PCI.0" ]
+}
+
+@test "a running container that cannot be entered is said, and keeps nothing from coming back" {
+    host=$(fixture a5500-550)
+    sysfs "$host"
+    run -0 "$NVLXC" --root "$host" attach 220 --gpu 0 --quiet
+    # as a lend leaves it that was killed when nvidia had not let go yet
+    lent "$host" 101
+    ln -sfn ../../../../bus/pci/drivers/nvidia "$host/sys/bus/pci/devices/$PCI.0/driver"
+    run -0 on_machine "$host" "$NVLXC" gpu back --dry-run
+    says 'can come back'
+    [ -e "$host/run/nvlxc/lent/$PCI.0" ]
+    run -1 --separate-stderr on_machine "$host" "$NVLXC" gpu back 0
+    says "GPU 0, NVIDIA RTX A5500 Laptop GPU ($UUID) is back" 'warning: container 220:'
+    [ ! -e "$host/run/nvlxc/lent/$PCI.0" ]
+    [ -z "$(overrides | tr -d '\n')" ]
+    # one that only its next start changes is noted
+    lent "$host" 101
+    ln -sfn ../../../../bus/pci/drivers/nvidia "$host/sys/bus/pci/devices/$PCI.0/driver"
+    sed -i 's|exec /usr/libexec/nvlxc/hook|& --libraries=host|' "$host/etc/pve/lxc/220.conf"
+    on_machine "$host" "$NVLXC" --json gpu back "$UUID" >"$BATS_TEST_TMPDIR/back" || true
+    is_json gpu <"$BATS_TEST_TMPDIR/back"
+    jq -r '.notes[]' "$BATS_TEST_TMPDIR/back" | grep -x 'container 220 follows at its next start'
+}
+
+@test "nvidia does not take it back: the note stays, and so does the way" {
+    host=$(fixture a5500-550)
+    sysfs "$host"
+    lent "$host" 101
+    run -1 --separate-stderr on_machine "$host" "$NVLXC" gpu back
+    says "nvidia has not taken $PCI.0"
+    [ -e "$host/run/nvlxc/lent/$PCI.0" ]
+    # a lend that finds it with vfio-pci has nothing to do
+    ln -sfn ../../../../bus/pci/drivers/vfio-pci "$host/sys/bus/pci/devices/$PCI.1/driver"
+    run -0 on_machine "$host" "$NVLXC" gpu lend "$PCI.0"
+    says 'is with vfio-pci already'
+    # which of several
+    cp "$host/run/nvlxc/lent/$PCI.0" "$host/run/nvlxc/lent/0000:02:00.0"
+    run -2 --separate-stderr on_machine "$host" "$NVLXC" gpu back
+    says 'more than one GPU is lent; lent are:' "$PCI.0" 0000:02:00.0
+    run -2 --separate-stderr on_machine "$host" "$NVLXC" gpu back 5
+    says 'the GPU 5 is not lent'
+}
+
 # ---- the hookscript ----
 
 # virtual_machine HOST LINE…: VM 101, a storage for snippets, and Proxmox's qm, as far as it is called.
@@ -266,4 +345,36 @@ hookscript() {
     virtual_machine "$host" "hostpci0: $PCI,pcie=1"
     run -3 --separate-stderr hookscript run 101 pre-start
     says 'cannot be lent' "this machine's IOMMU is off"
+}
+
+@test "hookscript: what was lent comes back when the VM stops, and where its start fails" {
+    host=$(fixture a5500-550)
+    sysfs "$host"
+    rm -r "$host/etc/pve/lxc"
+    virtual_machine "$host" "hostpci0: $PCI,pcie=1"
+    run -1 --separate-stderr hookscript run 101 pre-start
+    says 'is not lent' "vfio-pci has not taken $PCI.0"
+    [ ! -e "$host/run/nvlxc/lent/$PCI.0" ]
+    lent "$host" 101
+    ln -sfn ../../../../bus/pci/drivers/nvidia "$host/sys/bus/pci/devices/$PCI.0/driver"
+    # another VM's end takes nothing back
+    run -0 hookscript run 102 post-stop
+    [ -e "$host/run/nvlxc/lent/$PCI.0" ]
+    run -0 hookscript run 101 post-stop
+    says 'is back'
+    [ ! -e "$host/run/nvlxc/lent/$PCI.0" ]
+    # taken by Proxmox VE, unless the host's configuration keeps it so
+    ln -sfn ../../../../bus/pci/drivers/vfio-pci "$host/sys/bus/pci/devices/$PCI.0/driver"
+    echo 'options vfio-pci ids=10de:2438' >"$host/etc/modprobe.d/vfio.conf"
+    run -0 hookscript run 101 post-stop
+    [ -z "$output" ]
+    rm "$host/etc/modprobe.d/vfio.conf"
+    run -1 --separate-stderr hookscript run 101 post-stop
+    says "nvidia has not taken $PCI.0"
+    # the watcher: nobody starts it, and it does not run
+    lent "$host" 101
+    ln -sfn ../../../../bus/pci/drivers/nvidia "$host/sys/bus/pci/devices/$PCI.0/driver"
+    run -0 hookscript run 101 watch
+    says 'is back'
+    [ ! -e "$host/run/nvlxc/lent/$PCI.0" ]
 }

@@ -81,6 +81,9 @@ on_machine() {
         ln -sfn /real/proc/self "$host/proc/self"
         mount --bind /proc/$$ "$host/proc/$$"
         mount --rbind / "$host/real"
+        # where a build counts which lines run (tests/lib/coverage)
+        counts=$NVL_SOURCE/.cache/coverage
+        [ ! -d "$counts" ] || { mkdir -p "$host$counts" && mount --bind "$counts" "$host$counts"; }
         exec chroot "$host" "/real$loader" --library-path "/real$libraries:/real/usr$libraries" "/real$program" "${@:5}"
     ' on_machine "$1" "$loader" "$libraries" "$(realpath "$2")" "${@:3}"
 }
