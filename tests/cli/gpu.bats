@@ -184,6 +184,79 @@ overrides() {
     head -qn 1 "$host/sys/bus/pci/devices/$PCI".{0,1}/driver_override
 }
 
+# program NUMBER NAME CGROUP FILE: one that has that device open, in the host's /proc. The number is one that no process has, so
+# that none is hit.
+program() {
+    mkdir -p "$host/proc/$1/fd"
+    echo "$2" >"$host/proc/$1/comm"
+    echo "0::$3" >"$host/proc/$1/cgroup"
+    ln -s "$4" "$host/proc/$1/fd/3"
+}
+
+@test "who has it open is said, with what to do; a lend changes nothing then" {
+    host=$(fixture a5500-550)
+    sysfs "$host"
+    program 99999001 Xorg /system.slice/display-manager.service /dev/nvidia0
+    program 99999002 python3 /user.slice/user-1000.slice/session-3.scope /dev/nvidia0
+    program 99999003 ollama /lxc/220/ns/system.slice/ollama.service /dev/nvidia0
+    program 99999004 other /system.slice/other.service /dev/null
+    run -3 --separate-stderr on_machine "$host" "$NVLXC" gpu lend 0 --to-vm 101
+    says 'is in use:' "the host's display-manager.service: Xorg (pid 99999001) has /dev/nvidia0 open" \
+        'the host: python3 (pid 99999002) has /dev/nvidia0 open' 'container 220: ollama (pid 99999003) has /dev/nvidia0 open' \
+        'systemctl stop display-manager.service' "end the host's program python3 (pid 99999002)" \
+        "nvlxc gpu lend $PCI.0 --to-vm 101 --stop   # ends the containers' programs"
+    [[ $stderr != *99999004* ]]
+    [ ! -e "$host/run/nvlxc/lent" ]
+    # --stop ends no program of the host
+    run -3 --separate-stderr on_machine "$host" "$NVLXC" gpu lend 0 --stop
+    says Xorg python3
+    [[ $stderr != *ollama* ]]
+    [ ! -e "$host/run/nvlxc/lent" ]
+}
+
+@test "--stop, and the program does not end: refused, and undone" {
+    host=$(fixture a5500-550)
+    sysfs "$host"
+    rm -r "$host/etc/pve/lxc"
+    mkdir -p "$host/var/lib/lxc/box"
+    echo 'lxc.uts.name = box' >"$host/var/lib/lxc/box/config"
+    program 99999003 deaf /lxc.payload.box/system.slice/deaf.service /dev/nvidia0
+    run -3 --separate-stderr on_machine "$host" "$NVLXC" gpu lend 0 --stop
+    says 'container box: deaf (pid 99999003) has /dev/nvidia0 open'
+    [ ! -e "$host/run/nvlxc/lent/$PCI.0" ]
+}
+
+@test "the persistence daemon is stopped, and if that fails the lend ends" {
+    host=$(fixture a5500-550)
+    sysfs "$host"
+    rm -r "$host/etc/pve/lxc"
+    program 99999001 nvidia-persiste /system.slice/nvidia-persistenced.service /dev/nvidia0
+    run -0 on_machine "$host" "$NVLXC" gpu lend 0 --dry-run
+    run -3 --separate-stderr on_machine "$host" "$NVLXC" gpu lend 0
+    says 'nvidia-persiste (pid 99999001) has /dev/nvidia0 open' 'systemctl stop nvidia-persistenced.service'
+    [ ! -e "$host/run/nvlxc/lent/$PCI.0" ]
+}
+
+@test "back: not while a virtual machine has it" {
+    host=$(fixture a5500-550)
+    sysfs "$host"
+    lent "$host" 101
+    mkdir -p "$host/dev/vfio"
+    mknod "$host/dev/vfio/14" c 243 0
+    program 99999005 kvm /qemu.slice/101.scope /dev/vfio/14
+    run -3 --separate-stderr on_machine "$host" "$NVLXC" gpu back
+    says "GPU 0, NVIDIA RTX A5500 Laptop GPU ($UUID) is in a virtual machine now:" 'kvm (pid 99999005) has /dev/vfio/14 open' 'qm shutdown 101'
+    [ -e "$host/run/nvlxc/lent/$PCI.0" ]
+    # through iommufd, by a device of its own; nobody said whose it is
+    lent "$host"
+    rm -r "$host/proc/99999005"
+    mkdir -p "$host/sys/bus/pci/devices/$PCI.0/vfio-dev/vfio0" "$host/dev/vfio/devices"
+    mknod "$host/dev/vfio/devices/vfio0" c 511 0
+    program 99999006 kvm /qemu.slice/101.scope /dev/vfio/devices/vfio0
+    run -3 --separate-stderr on_machine "$host" "$NVLXC" gpu back 0
+    says 'kvm (pid 99999006) has /dev/vfio/devices/vfio0 open' 'shut the virtual machine down first'
+}
+
 @test "vfio-pci does not take it: all is undone, and the reason is said" {
     host=$(fixture a5500-550)
     sysfs "$host"
