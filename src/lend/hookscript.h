@@ -6,9 +6,10 @@
 #include "base/text.h"
 #include "host/host.h"
 
-/* Writes the script to a storage that allows snippets (NULL: the first one that does), and names it in the
- * VM's config by Proxmox's own `qm`. `stop`: the containers' programs that have the GPU open are ended.
- * `done` gets a line for each thing done. Refuses where the VM has another hookscript. */
+/* Writes the script to a storage that allows snippets (NULL: the first one that does; if none does, `local`
+ * is set to allow them), and names it in the VM's config by Proxmox's own `qm`. `stop`: the containers'
+ * programs that have the GPU open are ended. `done` gets a line for each thing done. Refuses where the VM has
+ * another hookscript. */
 int nvl_hookscript_install(const struct nvl_root *root, const char *vm, const char *storage, bool stop,
                            struct nvl_strv *done, struct nvl_error *err);
 /* Takes ours out of the VM's config, and removes the script where no VM has it any more. */

@@ -12,10 +12,10 @@
 #include "host/virtual_machines.h"
 #include "lend/hookscript.h"
 
-#define VM_FOLDER   "/etc/pve/qemu-server"
-#define STORAGE_CFG "/etc/pve/storage.cfg"
-#define CONFIG_MAX  (1u << 20) /* pmxcfs has no larger files */
-#define QM_SECONDS  30
+#define VM_FOLDER    "/etc/pve/qemu-server"
+#define STORAGE_CFG  "/etc/pve/storage.cfg"
+#define CONFIG_MAX   (1u << 20) /* pmxcfs has no larger files */
+#define TOOL_SECONDS 30
 
 /* ---- Proxmox's files ---- */
 
@@ -99,23 +99,24 @@ static bool allows_snippets(const struct nvl_root *root, const struct storage *s
            nvl_is_plain(s->name) && nvl_strv_contains(&kinds, "snippets") && nvl_root_exists(root, s->path);
 }
 
-static int refuse_storage(const char *wanted, const char *content, struct nvl_error *err)
+static int refuse_storage(const char *wanted, struct nvl_error *err)
 {
     if (wanted != NULL)
         nvl_error_host(err, -ENOENT, "the storage '%.100s' allows no snippets here (" STORAGE_CFG ")",
                        wanted);
     else
         nvl_error_host(err, -ENOENT, "no storage of this node allows snippets (" STORAGE_CFG ")");
-    nvl_error_hint(err, "pvesm set local --content %s%ssnippets", content, content[0] != '\0' ? "," : "");
+    nvl_error_hint(err, "which storages there are: pvesm status");
     return -ENOENT;
 }
 
-/* The storage's name and its folder; the caller frees both. */
+/* The storage's name and its folder. -ENOENT if none allows snippets: *content (may be NULL) is then what the
+ * wanted one allows, or `local`; NULL if it is not there. The caller frees them. */
 static int find_storage(const struct nvl_root *root, const char *wanted, char **name, char **path,
-                        struct nvl_error *err)
+                        char **content, struct nvl_error *err)
 {
     nvl_auto(storage_clear) struct storage s = {0};
-    nvl_autofree char *text = NULL, *local = nvl_xstrdup("");
+    nvl_autofree char *text = NULL, *found = NULL;
     const char *at;
     size_t len, pos = 0, line_len;
 
@@ -135,30 +136,56 @@ static int find_storage(const struct nvl_root *root, const char *wanted, char **
             *path = TAKE_PTR(s.path);
             return 0;
         }
-        if (s.name != NULL && strcmp(s.name, "local") == 0 && s.content != NULL) {
-            free(local);
-            local = nvl_xstrdup(s.content);
+        if (s.name != NULL && strcmp(s.name, wanted != NULL ? wanted : "local") == 0 && s.content != NULL) {
+            free(found);
+            found = nvl_xstrdup(s.content);
         }
         if (*word != '\0')
             begin_storage(word, &s);
     }
-    return refuse_storage(wanted, local, err);
+    if (content != NULL)
+        *content = TAKE_PTR(found);
+    return refuse_storage(wanted, err);
 }
 
 /* ---- install and remove ---- */
 
-static int run_qm(const char *vm, const char *option, const char *value, struct nvl_error *err)
+static int run_tool(const char *const *argv, struct nvl_error *err)
 {
-    const char *const argv[] = {"qm", "set", vm, option, value, NULL};
-    const struct nvl_run run = {.argv = argv, .errors = NVL_STREAM_CALLERS, .seconds = QM_SECONDS};
+    const struct nvl_run run = {.argv = argv, .errors = NVL_STREAM_CALLERS, .seconds = TOOL_SECONDS};
+    nvl_auto(nvl_strv_clear) struct nvl_strv words = {0};
 
     int status = nvl_run_status(&run);
     if (status == 0)
         return 0;
-    nvl_autofree char *why = nvl_status_text(status);
-    nvl_error_host(err, -EIO, "qm set %s %s %s: %s", vm, option, value, why);
-    nvl_error_hint(err, "qm set %s %s %s", vm, option, value);
+    for (size_t i = 0; argv[i] != NULL; i++)
+        nvl_strv_push(&words, argv[i]);
+    nvl_autofree char *why = nvl_status_text(status), *command = nvl_strv_join(&words, " ");
+    nvl_error_host(err, -EIO, "%s: %s", command, why);
+    nvl_error_hint(err, "%s", command);
     return -EIO;
+}
+
+static int run_qm(const char *vm, const char *option, const char *value, struct nvl_error *err)
+{
+    const char *const argv[] = {"qm", "set", vm, option, value, NULL};
+
+    return run_tool(argv, err);
+}
+
+/* As Proxmox VE is installed, no storage allows snippets. What it allows besides stays. */
+static int allow_snippets(const char *storage, const char *content, struct nvl_strv *done,
+                          struct nvl_error *err)
+{
+    nvl_autofree char *all = nvl_xasprintf("%s%ssnippets", content, content[0] != '\0' ? "," : "");
+    const char *const argv[] = {"pvesm", "set", storage, "--content", all, NULL};
+
+    int r = nvl_is_plain(storage) && content[strspn(content, "abcdefghijklmnopqrstuvwxyz,-")] == '\0'
+                ? run_tool(argv, err)
+                : -ENOENT;
+    if (r == 0)
+        nvl_strv_pushf(done, "the storage %s allows snippets now, too", storage);
+    return r;
 }
 
 /* A start must not fail because nvlxc was removed. */
@@ -212,11 +239,16 @@ static int check_vm(const struct nvl_root *root, const char *vm, char **hookscri
 int nvl_hookscript_install(const struct nvl_root *root, const char *vm, const char *storage, bool stop,
                            struct nvl_strv *done, struct nvl_error *err)
 {
-    nvl_autofree char *before = NULL, *name = NULL, *path = NULL;
+    nvl_autofree char *before = NULL, *name = NULL, *path = NULL, *content = NULL;
 
     int r = check_vm(root, vm, &before, err);
-    if (r == 0)
-        r = find_storage(root, storage, &name, &path, err);
+    if (r < 0)
+        return r;
+    r = find_storage(root, storage, &name, &path, &content, err);
+    if (r == -ENOENT && content != NULL)
+        r = allow_snippets(storage != NULL ? storage : "local", content, done, err);
+    if (r == 0 && name == NULL)
+        r = find_storage(root, storage, &name, &path, NULL, err);
     if (r == 0)
         r = write_script(root, path, stop, err);
     if (r < 0)
@@ -253,7 +285,7 @@ static void remove_script(const struct nvl_root *root, const char *hookscript, s
     nvl_autofree char *storage = nvl_xstrndup(hookscript, strcspn(hookscript, ":")), *name = NULL,
                       *path = NULL;
 
-    if (is_used(root, hookscript) || find_storage(root, storage, &name, &path, NULL) < 0 ||
+    if (is_used(root, hookscript) || find_storage(root, storage, &name, &path, NULL, NULL) < 0 ||
         nvl_has_prefix(path, "/mnt/pve/"))
         return;
     nvl_autofree char *file = nvl_xasprintf("%s/%s", path, strchr(hookscript, ':') + 1);

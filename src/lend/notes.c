@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -16,7 +17,10 @@
 int nvl_notes_lock(const struct nvl_root *root, struct nvl_error *err)
 {
     int r = nvl_root_make_parents(root, LOCK);
+    mode_t before = umask(077); /* who can open it could hold it */
     nvl_autofd int fd = r < 0 ? r : nvl_root_openat(root, LOCK, O_RDWR | O_CREAT | O_NOFOLLOW);
+
+    umask(before);
 
     if (fd < 0)
         return nvl_error_errno(err, fd, "cannot open " LOCK);

@@ -172,11 +172,8 @@ sysfs() {
     : >"$1/sys/bus/pci/drivers_probe"
     for function in 0 1; do
         : >"$1/sys/bus/pci/devices/$PCI.$function/driver_override"
-        mkdir -p "$1/sys/bus/pci/drivers/nvidia"
-        : >"$1/sys/bus/pci/drivers/nvidia/unbind"
-        : >"$1/sys/bus/pci/drivers/snd_hda_intel/unbind"
-        : >"$1/sys/bus/pci/drivers/vfio-pci/unbind"
     done
+    touch "$1"/sys/bus/pci/drivers/{vfio-pci,nvidia,snd_hda_intel}/unbind
 }
 
 # What was written last: unlike sysfs, a file keeps what is behind it.
@@ -264,6 +261,8 @@ program() {
     run -1 --separate-stderr on_machine "$host" "$NVLXC" gpu lend 0 --to-vm 101
     says "vfio-pci has not taken $PCI.0" "the kernel's log says why" 'journalctl -k'
     [ ! -e "$host/run/nvlxc/lent/$PCI.0" ]
+    # a lock that a user could open, a user could hold
+    [ "$(stat -c %a "$host/run/nvlxc/lent.lock")" = 600 ]
     # no override is left
     [ -z "$(overrides | tr -d '\n')" ]
     [ "$(cat "$host/sys/bus/pci/drivers_probe")" = "$PCI.0" ]
@@ -334,7 +333,12 @@ case $3 in
 *) sed -i "1i ${3#--}: $4" "$config" ;;
 esac
 QM
-    chmod 755 "$1/usr/bin/qm"
+    cat >"$1/usr/bin/pvesm" <<'PVESM'
+#!/bin/sh
+[ ! -e /pvesm-fails ] || exit 25
+sed -i "/^dir: $2\$/,/^\$/s/\tcontent .*/\tcontent $4/" /etc/pve/storage.cfg
+PVESM
+    chmod 755 "$1/usr/bin/qm" "$1/usr/bin/pvesm"
 }
 
 hookscript() {
@@ -374,13 +378,19 @@ hookscript() {
 @test "hookscript: --stop and --storage" {
     host=$(fixture a5500-550)
     virtual_machine "$host" "hostpci0: $PCI,pcie=1"
-    run -3 --separate-stderr hookscript install 101 --storage local
-    says "the storage 'local' allows no snippets" 'pvesm set local --content iso,vztmpl,snippets'
+    run -3 --separate-stderr hookscript install 101 --storage nowhere
+    says "the storage 'nowhere' allows no snippets" 'pvesm status'
     run -0 hookscript install 101 --storage more --stop
     [ "$(tail -n 1 "$host/var/lib/vz/snippets/nvlxc-gpu-stop")" = 'exec /usr/bin/nvlxc gpu hookscript run "$1" "$2" --stop' ]
+    # as Proxmox VE is installed: no storage allows them
     sed -i '/snippets/d' "$host/etc/pve/storage.cfg"
+    : >"$host/pvesm-fails"
     run -3 --separate-stderr hookscript install 101
-    says 'no storage of this node allows snippets' 'pvesm set local --content iso,vztmpl,snippets'
+    says 'pvesm set local --content iso,vztmpl,snippets: status 25' 'try: pvesm set local --content iso,vztmpl,snippets'
+    rm "$host/pvesm-fails"
+    run -0 --separate-stderr hookscript install 101
+    says 'the storage local allows snippets now, too' 'VM 101 has the hookscript local:snippets/nvlxc-gpu'
+    grep -xF $'\tcontent iso,vztmpl,snippets' "$host/etc/pve/storage.cfg"
 }
 
 @test "hookscript: what stands in the way is said, and nothing is lost" {
