@@ -365,3 +365,13 @@ char *nvl_root_show(const struct nvl_root *root, const char *path)
 {
     return nvl_xasprintf("%s%s", root->name, path);
 }
+
+int nvl_root_open_lock(const struct nvl_root *root, const char *path)
+{
+    int r = nvl_root_make_parents(root, path);
+    mode_t before = umask(0077);
+    int fd = r < 0 ? r : nvl_root_openat(root, path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+
+    umask(before);
+    return fd;
+}

@@ -57,6 +57,9 @@ int nvl_root_open_listed(const struct nvl_root *root, const char *path, int flag
  * Use it to create, replace or remove something. */
 int nvl_root_open_parent(const struct nvl_root *root, const char *path, const char **name);
 
+/* Opens a lock of root's, and makes it with the folders above it. Nobody else may open it: whoever can, can
+ * hold it. */
+int nvl_root_open_lock(const struct nvl_root *root, const char *path);
 /* Removes a file or a link; 0 also if it is not there. */
 int nvl_root_unlink(const struct nvl_root *root, const char *path);
 

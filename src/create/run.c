@@ -19,6 +19,7 @@
 #define OUTPUT_MAX    (1u << 20) /* bytes kept of one step's output */
 #define TAIL_LINES    12         /* of them that an error shows */
 #define CHECK_SECONDS 60
+#define CREATE_LOCK   "/run/nvlxc/create.lock"
 #define CONFIG_MAX    (1u << 20)
 #define TIMED_OUT     124 /* timeout(1)'s status */
 
@@ -325,12 +326,10 @@ static int go_on_with(struct creating *c, const struct nvl_create_plan *plan, si
 
 static int lock_create(const struct nvl_root *root, struct nvl_error *err)
 {
-    int r = nvl_root_make_folder(root, NVL_CREATE_DIR);
-    nvl_autofd int fd =
-        r < 0 ? r : nvl_root_openat(root, NVL_CREATE_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    nvl_autofd int fd = nvl_root_open_lock(root, CREATE_LOCK);
 
     if (fd < 0)
-        return nvl_error_errno(err, fd, "cannot open %s", NVL_CREATE_DIR);
+        return nvl_error_errno(err, fd, "cannot open " CREATE_LOCK);
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return nvl_error_set(err, -EBUSY, "another nvlxc create is running");
     return TAKE_FD(fd);

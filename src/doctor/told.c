@@ -212,24 +212,13 @@ char *nvl_told_text(const struct nvl_told_list *list)
 
 /* ---- the file ---- */
 
-/* Nobody else may open them: whoever can, can hold the lock. */
-static int open_closed_file(const struct nvl_root *root, const char *path)
-{
-    mode_t before = umask(0077);
-    int fd = nvl_root_openat(root, path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-
-    umask(before);
-    return fd;
-}
-
 int nvl_told_lock(const struct nvl_root *root, int *fd, struct nvl_error *err)
 {
-    int r = nvl_root_make_folder(root, NVL_DOCTOR_DIR);
-    nvl_autofd int lock = r < 0 ? r : open_closed_file(root, TOLD_LOCK);
+    nvl_autofd int lock = nvl_root_open_lock(root, TOLD_LOCK);
 
     if (lock < 0)
         return nvl_error_errno(err, lock, "cannot open %s, the lock of doctor --notify", TOLD_LOCK);
-    r = nvl_lock_wait(lock, TURN_SECONDS * 1000);
+    int r = nvl_lock_wait(lock, TURN_SECONDS * 1000);
     if (r == -ETIMEDOUT) {
         nvl_autofree char *holder = nvl_lock_holder_text(lock);
         nvl_error_set(err, -EAGAIN,

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -16,15 +15,11 @@
 
 int nvl_notes_lock(const struct nvl_root *root, struct nvl_error *err)
 {
-    int r = nvl_root_make_parents(root, LOCK);
-    mode_t before = umask(077); /* who can open it could hold it */
-    nvl_autofd int fd = r < 0 ? r : nvl_root_openat(root, LOCK, O_RDWR | O_CREAT | O_NOFOLLOW);
-
-    umask(before);
+    nvl_autofd int fd = nvl_root_open_lock(root, LOCK);
 
     if (fd < 0)
         return nvl_error_errno(err, fd, "cannot open " LOCK);
-    r = nvl_lock_wait(fd, LOCK_WAIT_MS);
+    int r = nvl_lock_wait(fd, LOCK_WAIT_MS);
     if (r == -ETIMEDOUT) {
         nvl_autofree char *holder = nvl_lock_holder_text(fd);
         return nvl_error_set(err, -EBUSY, "%s has been handing over a GPU for %d s (" LOCK ")", holder,

@@ -66,6 +66,8 @@ gone() {
 
 @test "from nothing to the table of verify, in one command" {
     run -0 create --yes
+    # who could open the lock could hold it
+    [ "$(stat -c %a /run/nvlxc/create.lock)" = 600 ]
     [[ $output == *"[1/9] make the root file system of opencl"*"[8/9] "*"remove the mark"* ]]
     [[ $output == *"cuda-kernel"*"pass"* ]]
     says "open: http://10.0.3.5:8080/" "for you to do: look at it" "opencl is done"
