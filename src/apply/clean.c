@@ -398,7 +398,7 @@ int nvl_clean_rootfs(const struct nvl_root *root, const struct nvl_container *c,
         return r;
     bool is_running = nvl_container_is_running(root, c);
     if (!is_running && how != NVL_CLEAN_DRY && c->user == NULL)
-        forget_start(root, c->name);
+        forget_start(root, c->lxc_name);
     if (is_running) {
         cleaned->running = true;
         return out_of_reach(cleaned, effective, nvl_xstrdup("it is running"));

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "apply/commit_instance.h"
 #include "base/file.h"
 #include "base/locks.h"
 #include "base/root.h"
@@ -214,6 +215,8 @@ int nvl_commit(const struct nvl_root *root, const struct nvl_container *c, const
         r = nvl_root_trouble(root, err); /* the plan may lack something */
     if (r < 0)
         return r;
+    if (c->kind == NVL_CONTAINER_DAEMON)
+        return nvl_commit_instance(root, c, base, plan, err);
     nvl_autofd int folder = open_config_folder(root, c, &name, err);
     if (folder < 0)
         return folder;

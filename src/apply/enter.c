@@ -112,7 +112,7 @@ static int find_init(struct nvl_entry_point *e, const struct nvl_root *host, con
 {
     nvl_autofree char *uid_map = NULL;
 
-    e->init = nvl_container_init(c, err);
+    e->init = nvl_container_init(host, c, err);
     if (e->init < 0)
         return e->init;
     e->pidfd = (int)syscall(SYS_pidfd_open, e->init, 0);
@@ -132,7 +132,7 @@ int nvl_entry_point_open(struct nvl_entry_point *e, const struct nvl_root *host,
         r = check_user_namespace(e, c, err);
     if (r == 0)
         r = check_mount_namespace(e, err);
-    if (r == 0 && (nvl_container_init(c, NULL) != e->init || !is_init_alive(e)))
+    if (r == 0 && (nvl_container_init(host, c, NULL) != e->init || !is_init_alive(e)))
         r = nvl_error_set(err, -ESRCH, "the container stopped or restarted meanwhile");
     return r;
 }

@@ -284,7 +284,7 @@ static void run_pre_start(const struct nvl_root *root, const struct nvl_containe
     nvl_strv_push(&words, NVL_HOOK_PROGRAM);
     nvl_strv_push(&words, NVL_HOOK_RECORDS);
     nvl_strv_split(&words, arguments, " ");
-    nvl_strv_push(&words, c->name);
+    nvl_strv_push(&words, c->lxc_name);
     nvl_strv_push(&words, "lxc");
     nvl_strv_push(&words, "pre-start");
     for (size_t i = 0; i < words.count; i++)
@@ -304,9 +304,9 @@ static void make_node_copies(const struct nvl_container *c, const struct nvl_hos
     if (c->user != NULL || grant->delivery.nodes != NVL_NODES_HOOK)
         return;
     if (nvl_node_copies_find(host, grant, &resolved))
-        nvl_node_copies_make(host->root, &resolved, c->name, e->uid0, e->gid0, &outcome->problems);
+        nvl_node_copies_make(host->root, &resolved, c->lxc_name, e->uid0, e->gid0, &outcome->problems);
     else
-        nvl_node_copies_remove(host->root, c->name);
+        nvl_node_copies_remove(host->root, c->lxc_name);
 }
 
 /* Whether its init's cgroup, or one above, has a filter. If none has, a first rule would make one that denies
@@ -336,7 +336,7 @@ static void change_rules(const struct nvl_container *c, const char *verb, const 
 
     for (size_t i = 0; i < count; i++) {
         nvl_autofree char *rule = nvl_xasprintf("c %u:%u rw", devices[i].major, devices[i].minor);
-        const char *const argv[] = {"lxc-cgroup", "-P", c->lxcpath, "-n", c->name, key, rule, NULL};
+        const char *const argv[] = {"lxc-cgroup", "-P", c->lxcpath, "-n", c->lxc_name, key, rule, NULL};
         int r = nvl_tool_run(argv, NVL_TOOL_SECONDS, text, sizeof text);
         nvl_autofree char *why = nvl_status_text(r);
         if (r != 0)
@@ -427,7 +427,7 @@ int nvl_live_attach(const struct nvl_root *root, const struct nvl_container *con
     if (r < 0)
         return r;
     make_node_copies(container, &host, &grant, &entry, &result->injected);
-    nvl_inject_open(&in, container->name, &host, &grant, &result->injected);
+    nvl_inject_open(&in, container->lxc_name, &host, &grant, &result->injected);
     bool filter = has_device_filter(root, container, effective, entry.init);
     if (filter)
         allow_devices(container, &in.resolved, &result->injected);
@@ -479,7 +479,7 @@ int nvl_live_detach(const struct nvl_root *root, const struct nvl_container *con
     if (r == 0)
         follow_up_ejected(&c, container, filter);
     if (r == 0 && !only_look && container->user == NULL)
-        nvl_node_copies_remove(root, container->name);
+        nvl_node_copies_remove(root, container->lxc_name);
     return r;
 }
 

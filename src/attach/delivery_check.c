@@ -10,6 +10,7 @@
 #include "container/holding.h"
 #include "container/grant_lines.h"
 #include "container/hook_environment.h"
+#include "container/instance.h"
 #include "container/rootfs_path.h"
 #include "host/ldcache.h"
 #include "host/system.h"
@@ -264,6 +265,14 @@ int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *tar
 
 /* ---- what in a config forbids a grant ---- */
 
+/* Keys and devices of Incus and LXD. */
+static int refuse_part(const struct nvl_target *target, const struct nvl_setting *s, struct nvl_error *err)
+{
+    nvl_error_set(err, -EEXIST, "%s gives %s NVIDIA devices or files already", s->file, target->name);
+    nvl_error_hint(err, "take it away from this container, then attach again:\n%s", s->part->removal);
+    return -EEXIST;
+}
+
 static int refuse_included(const struct nvl_target *target, const struct nvl_setting *s,
                            struct nvl_error *err)
 {
@@ -275,6 +284,8 @@ static int refuse_included(const struct nvl_target *target, const struct nvl_set
         if (other != s && other->file == s->file && other->owner == NVL_OWNER_BY_HAND)
             nvl_strv_pushf(&others, "%zu", other->number);
     }
+    if (s->part != NULL)
+        return refuse_part(target, s, err);
     nvl_autofree char *numbers = nvl_strv_join(&others, ", ");
     nvl_error_set(err, -EEXIST,
                   "a file that the config includes gives %s NVIDIA devices or files: %.200s%s%.80s",
@@ -301,7 +312,10 @@ static int refuse_danger(const struct nvl_target *target, const struct nvl_hook_
         "%.200s: %s; LXC sets this for the host's shell that runs the hooks, so with a hook the container's "
         "code would run on the host",
         text, danger->why);
-    nvl_error_hint(err, "%s", nvl_hook_danger_fix);
+    if (danger->setting->part != NULL)
+        nvl_error_hint(err, "take it away:\n%s", danger->setting->part->removal);
+    else
+        nvl_error_hint(err, "%s", nvl_hook_danger_fix);
     return -EPERM;
 }
 

@@ -18,7 +18,7 @@ static int read_bare(const struct nvl_config *config, bool replace, struct nvl_c
 
     int r = nvl_plan_detach(config, replace, &plan, err);
     if (r == 0)
-        r = nvl_config_parse(bare, config->dialect, plan.text, plan.len, err);
+        r = nvl_config_parse_next(bare, config, plan.text, plan.len, err);
     return r;
 }
 

@@ -1,6 +1,8 @@
 /* Commands for people to type, for a single container. */
 #include "container/commands.h"
 
+#include "container/instance.h"
+
 #define AS_USER "as that user: "
 
 /* "-n web", plus the folder if LXC's tools would not look there by themselves: a user's own tools do. */
@@ -14,6 +16,8 @@ static char *lxc_arguments(const struct nvl_container *c)
 
 char *nvl_container_restart(const struct nvl_container *c)
 {
+    if (c->kind == NVL_CONTAINER_DAEMON)
+        return nvl_instance_command(c->instance, "restart", NULL);
     if (c->kind == NVL_CONTAINER_PVE)
         return nvl_xasprintf("pct reboot %s", c->name);
     nvl_autofree char *which = lxc_arguments(c);
@@ -22,6 +26,8 @@ char *nvl_container_restart(const struct nvl_container *c)
 
 char *nvl_container_unfreeze(const struct nvl_container *c)
 {
+    if (c->kind == NVL_CONTAINER_DAEMON)
+        return nvl_instance_command(c->instance, "start", NULL);
     if (c->kind == NVL_CONTAINER_PVE)
         return nvl_xasprintf("pct resume %s", c->name);
     nvl_autofree char *which = lxc_arguments(c);
@@ -30,6 +36,10 @@ char *nvl_container_unfreeze(const struct nvl_container *c)
 
 char *nvl_container_run_inside(const struct nvl_container *c, const char *command)
 {
+    if (c->kind == NVL_CONTAINER_DAEMON) {
+        nvl_autofree char *rest = nvl_xasprintf("-- %s", command);
+        return nvl_instance_command(c->instance, "exec", rest);
+    }
     if (c->kind == NVL_CONTAINER_PVE)
         return nvl_xasprintf("pct exec %s -- %s", c->name, command);
     nvl_autofree char *which = lxc_arguments(c);
@@ -50,6 +60,8 @@ char *nvl_container_start(const struct nvl_container *c)
 {
     nvl_autofree char *name = nvl_shell_word(c->name), *path = nvl_shell_word(c->lxcpath);
 
+    if (c->kind == NVL_CONTAINER_DAEMON)
+        return nvl_instance_command(c->instance, "start", NULL);
     if (c->kind == NVL_CONTAINER_PVE)
         return nvl_xasprintf("pct start %s", name);
     if (c->user != NULL)

@@ -195,11 +195,18 @@ void nvl_config_clear(struct nvl_config *config)
     *config = (struct nvl_config){0};
 }
 
-void nvl_config_inherit(struct nvl_config *config, const struct nvl_config *from)
+int nvl_config_parse_next(struct nvl_config *next, const struct nvl_config *from, char *text, size_t len,
+                          struct nvl_error *err)
 {
-    config->majors = from->majors;
+    int r = nvl_config_parse(next, from->dialect, text, len, err);
+
+    if (r < 0)
+        return r;
+    next->majors = from->majors;
+    next->instance = from->instance;
     for (size_t i = 0; from->node_hooks != NULL && i < from->node_hooks->count; i++)
-        nvl_config_add_node_hook(config, from->node_hooks->items[i]);
+        nvl_config_add_node_hook(next, from->node_hooks->items[i]);
+    return 0;
 }
 
 void nvl_config_add_node_hook(struct nvl_config *config, const char *value)

@@ -10,6 +10,7 @@
 #include "host/majors.h"
 
 struct nvl_error;
+struct nvl_instance;
 struct nvl_strv;
 struct nvl_root;
 
@@ -41,6 +42,7 @@ struct nvl_config {
     /* what its host says about its lines; unknown after parsing */
     struct nvl_majors majors;    /* now: they tell whose device a rule's number is */
     struct nvl_strv *node_hooks; /* values of hooks whose scripts make NVIDIA's nodes; NULL for none */
+    const struct nvl_instance *instance; /* whose raw.lxc it is: the daemon adds to it; else NULL. Borrowed */
 };
 
 /* Takes over `text`. -EINVAL if it contains NUL bytes, -EFBIG above NVL_CONFIG_MAX. */
@@ -48,8 +50,10 @@ int nvl_config_parse(struct nvl_config *config, enum nvl_dialect dialect, char *
                      struct nvl_error *err);
 void nvl_config_clear(struct nvl_config *config);
 void nvl_config_add_node_hook(struct nvl_config *config, const char *value);
-/* Copies what the host says from the config that this one was made of. */
-void nvl_config_inherit(struct nvl_config *config, const struct nvl_config *from);
+/* Parses another text for the same container, and copies what its host says from the config that it was made
+ * of. Takes over `text`, as nvl_config_parse does. */
+int nvl_config_parse_next(struct nvl_config *next, const struct nvl_config *from, char *text, size_t len,
+                          struct nvl_error *err);
 /* Whether it is an lxc.* key: Proxmox keeps these in their order, and sorts its own. */
 bool nvl_line_is_raw(const struct nvl_line *line);
 /* The value of a key of the top section that counts (the last one), NULL for none. */

@@ -14,12 +14,33 @@
 #include "base/words.h"
 #include "base/visit.h"
 #include "container/foreign.h"
+#include "container/instance.h"
 #include "container/users.h"
 
-/* What precedes the slash of a full name. */
-static const char *owner_name(const struct nvl_container *c)
+/* What precedes the slash of a full name; the caller frees. */
+static char *owner_name(const struct nvl_container *c)
 {
-    return c->kind == NVL_CONTAINER_PVE ? "pve" : c->user != NULL ? c->user : "root";
+    if (c->kind == NVL_CONTAINER_DAEMON)
+        return nvl_instance_owner(c->instance);
+    return nvl_xstrdup(c->kind == NVL_CONTAINER_PVE ? "pve" : c->user != NULL ? c->user : "root");
+}
+
+/* Of a daemon's default project, the project may be named, too. */
+static bool has_owner(const struct nvl_container *c, const char *owner)
+{
+    nvl_autofree char *its = owner_name(c);
+
+    if (strcmp(its, owner) == 0)
+        return true;
+    return c->kind == NVL_CONTAINER_DAEMON && nvl_has_prefix(owner, its) &&
+           strcmp(owner + strlen(its), "/default") == 0;
+}
+
+static char *full_name(const struct nvl_container *c)
+{
+    nvl_autofree char *owner = owner_name(c);
+
+    return nvl_xasprintf("%s/%s", owner, c->name);
 }
 
 static size_t count_named(const struct nvl_containers *containers, const char *name)
@@ -35,7 +56,7 @@ char *nvl_container_full_name(const struct nvl_containers *containers, const str
 {
     bool is_unique = count_named(containers, c->name) <= 1;
 
-    return is_unique ? nvl_xstrdup(c->name) : nvl_xasprintf("%s/%s", owner_name(c), c->name);
+    return is_unique ? nvl_xstrdup(c->name) : full_name(c);
 }
 
 static int ambiguous(const struct nvl_containers *containers, const char *name, struct nvl_error *err)
@@ -45,8 +66,9 @@ static int ambiguous(const struct nvl_containers *containers, const char *name, 
 
     while (names.count < 10 && nvl_containers_next_named(containers, name, &folder, &i)) {
         nvl_autofree struct nvl_container *c = nvl_container_at(containers, i);
+        nvl_autofree char *full = full_name(c);
         if (i < containers->count)
-            nvl_strv_pushf(&names, "%s/%s", owner_name(c), name);
+            nvl_strv_push(&names, full);
     }
     nvl_autofree char *list = nvl_strv_join(&names, ", ");
     nvl_error_set(err, -EEXIST, "several containers have the name %s: %s", name, list);
@@ -57,7 +79,11 @@ static int ambiguous(const struct nvl_containers *containers, const char *name, 
 
 static int on_other_node(const struct nvl_container *c, struct nvl_error *err)
 {
-    nvl_error_set(err, -EREMOTE, "CT %s is on the node %s, not on this one", c->name, c->node);
+    nvl_autofree char *full = full_name(c);
+
+    nvl_error_set(err, -EREMOTE, "%s %s is on the node %s, not on this one",
+                  c->kind == NVL_CONTAINER_PVE ? "CT" : "container",
+                  c->kind == NVL_CONTAINER_PVE ? c->name : full, c->node);
     nvl_error_hint(err, "log in to %s and run the command there", c->node);
     return -EREMOTE;
 }
@@ -80,7 +106,10 @@ static int unknown(const struct nvl_containers *containers, const char *name, st
         nvl_error_set(err, -ENOENT, "no container %.128s; there are: %s", name, there);
     else
         nvl_error_set(err, -ENOENT, "no container %.128s, nor any other; searched %s", name, looked);
-    if (geteuid() != 0)
+    if (containers->unread.count > 0) {
+        nvl_autofree char *unread = nvl_strv_join(&containers->unread, "\n");
+        nvl_error_hint(err, "it may be one of those that nvlxc could not see: %.900s", unread);
+    } else if (geteuid() != 0)
         nvl_error_hint(err, "only root can see Proxmox's and root's containers: run it with sudo");
     return -ENOENT;
 }
@@ -93,7 +122,7 @@ static size_t find_named(const struct nvl_containers *containers, const char *ow
 
     while (nvl_containers_next_named(containers, name, &folder, &i)) {
         nvl_autofree struct nvl_container *c = nvl_container_at(containers, i);
-        if (owner != NULL && strcmp(owner_name(c), owner) != 0)
+        if (owner != NULL && !has_owner(c, owner))
             continue;
         if (i < containers->count)
             return i;
@@ -105,7 +134,7 @@ static size_t find_named(const struct nvl_containers *containers, const char *ow
 static int find_by_name(const struct nvl_containers *containers, const char *name,
                         struct nvl_container **found, struct nvl_error *err)
 {
-    const char *slash = strchr(name, '/');
+    const char *slash = strrchr(name, '/');
     nvl_autofree char *owner = slash != NULL ? nvl_xstrndup(name, (size_t)(slash - name)) : NULL;
 
     *found = NULL;
@@ -203,8 +232,12 @@ static int open_config(const struct nvl_root *root, const struct nvl_container *
 static int read_config_text(const struct nvl_root *root, const struct nvl_container *c, char **text,
                             size_t *len)
 {
+    if (c->instance != NULL) {
+        *text = nvl_xstrdup(c->instance->raw);
+        *len = strlen(*text);
+        return 0;
+    }
     int r = c->owner != NULL ? nvl_user_visit(root, c->owner) : 0;
-
     if (r < 0)
         return r;
     nvl_autofd int fd = open_config(root, c);
@@ -217,7 +250,8 @@ static int read_config_text(const struct nvl_root *root, const struct nvl_contai
 int nvl_container_read_config(const struct nvl_root *root, const struct nvl_container *c,
                               struct nvl_config *config, struct nvl_error *err)
 {
-    nvl_autofree char *path = nvl_root_show(root, c->config_path);
+    nvl_autofree char *path =
+        c->instance != NULL ? nvl_xstrdup(c->config_path) : nvl_root_show(root, c->config_path);
     char *text = NULL;
     size_t len = 0;
 
@@ -233,6 +267,7 @@ int nvl_container_read_config(const struct nvl_root *root, const struct nvl_cont
     r = nvl_config_parse(config, dialect, text, len, err);
     if (r < 0)
         return nvl_error_prefix(err, "%s", path);
+    config->instance = c->instance;
     if (c->majors != NULL)
         config->majors = *c->majors;
     if (c->owner == NULL) /* a user cannot make nodes, and may name a file whose reading never ends */
@@ -310,7 +345,7 @@ static uint64_t hash_of(const char *text, size_t len)
 char *nvl_container_command_socket(const struct nvl_container *c)
 {
     const size_t room = sizeof((struct sockaddr_un *)NULL)->sun_path - 2; /* for the NULs before and behind */
-    nvl_autofree char *container = nvl_xasprintf("%s/%s", c->lxcpath, c->name);
+    nvl_autofree char *container = nvl_xasprintf("%s/%s", c->lxcpath, c->lxc_name);
     nvl_autofree char *plain = nvl_xasprintf("@%s/command", container);
 
     if (strlen(plain) - 1 < room)

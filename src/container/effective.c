@@ -9,6 +9,7 @@
 #include "container/container.h"
 #include "container/foreign.h"
 #include "container/grant_lines.h"
+#include "container/instance.h"
 #include "container/users.h"
 
 #define DEPTH_MAX 16
@@ -27,6 +28,7 @@ struct reading {
     const struct nvl_effective *before; /* has files that were read already; NULL for none */
     struct nvl_effective *to;
     bool is_users;       /* the container of a user who is not root */
+    const struct nvl_instance_part *part; /* of a daemon's, while its lines are read */
     const char *regular; /* a path that was looked at: a regular file */
     unsigned depth, files;
     size_t bytes;
@@ -231,7 +233,7 @@ static void walk_folder(struct reading *r, const char *folder)
 }
 
 /* A relative path starts in the folder in which lxc-start runs: "/" for what systemd and Proxmox start. */
-static void walk_include(struct reading *r, const char *value)
+static void walk_path(struct reading *r, const char *value)
 {
     nvl_autofree char *path = value[0] == '/' ? nvl_xstrdup(value) : nvl_xasprintf("/%s", value);
     struct stat st;
@@ -250,6 +252,15 @@ static void walk_include(struct reading *r, const char *value)
     r->regular = NULL;
 }
 
+static void walk_include(struct reading *r, const char *value)
+{
+    const struct nvl_instance_part *part = r->part;
+
+    r->part = NULL;
+    walk_path(r, value);
+    r->part = part;
+}
+
 static void walk_lines(struct reading *r, const struct nvl_config *config, const char *file)
 {
     bool is_own = config == r->own;
@@ -259,8 +270,9 @@ static void walk_lines(struct reading *r, const struct nvl_config *config, const
         struct nvl_setting setting = {.key = line->key,
                                       .value = line->value,
                                       .file = file,
-                                      .number = i + 1,
-                                      .line = is_own ? line : NULL};
+                                      .number = r->part != NULL ? 0 : i + 1,
+                                      .line = is_own ? line : NULL,
+                                      .part = r->part};
         if (line->kind != NVL_LINE_KEY)
             continue;
         if (!nvl_line_is_raw(line)) { /* Proxmox's own key: the last duplicate wins */
@@ -372,6 +384,26 @@ static void apply_pending(struct reading *r)
     }
 }
 
+/* ---- Incus and LXD ---- */
+
+/* What the daemon makes of the instance's keys and devices, before its raw.lxc or behind it. */
+static void walk_parts(struct reading *r, bool is_late)
+{
+    const struct nvl_instance *instance = r->own->instance;
+
+    for (size_t i = 0; instance != NULL && i < instance->n_parts; i++) {
+        const struct nvl_instance_part *part = &instance->parts[i];
+        if (part->is_late != is_late)
+            continue;
+        struct nvl_included_file *file = add_file(r->to, part->source);
+        nvl_config_parse(&file->config, NVL_DIALECT_LXC, nvl_xstrdup(part->lines), strlen(part->lines), NULL);
+        file->config.majors = r->own->majors;
+        r->part = part;
+        walk_lines(r, &file->config, file->path);
+        r->part = NULL;
+    }
+}
+
 /* ---- owners ---- */
 
 /* The config that has the setting's line. */
@@ -386,6 +418,12 @@ static const struct nvl_config *config_of(const struct nvl_effective *e, const s
 static enum nvl_about about(const struct nvl_effective *e, const struct nvl_setting *s)
 {
     return s->file == NULL ? NVL_ABOUT_OTHER : nvl_setting_about(config_of(e, s), s->key, s->value);
+}
+
+/* The daemons take over an image's variables, as keys of the instance. raw.lxc comes after them. */
+static bool is_images_variable(const struct nvl_setting *s)
+{
+    return s->part != NULL && strcmp(s->key, NVL_KEY_ENVIRONMENT) == 0;
 }
 
 /* ownership.c decides the owners of the config's own lines. What another file adds about NVIDIA was written
@@ -406,7 +444,8 @@ static void find_owners(struct nvl_effective *e)
     }
     for (size_t i = 0; i < e->count; i++) {
         struct nvl_setting *s = &e->items[i];
-        if (s->owner == NVL_OWNER_OTHER && nvl_is_by_hand(&company, about(e, s), s->key))
+        if (s->owner == NVL_OWNER_OTHER && !is_images_variable(s) &&
+            nvl_is_by_hand(&company, about(e, s), s->key))
             s->owner = NVL_OWNER_BY_HAND;
     }
 }
@@ -415,7 +454,9 @@ static void find_owners(struct nvl_effective *e)
 
 static void walk_own(struct reading *r)
 {
+    walk_parts(r, false);
     walk_lines(r, r->own, r->to->path);
+    walk_parts(r, true);
     if (r->own->dialect == NVL_DIALECT_PVE)
         apply_pending(r);
     take_fstab(r);

@@ -21,7 +21,7 @@ static bool was_started_with_grant(const struct nvl_root *root, const struct nvl
         return false;
     if (!nvl_root_is_machine(root))
         return true;
-    pid_t init = nvl_container_init(c, &ignored);
+    pid_t init = nvl_container_init(root, c, &ignored);
     return init > 0 && nvl_container_open_running(c, init, &rootfs) == 0 &&
            nvl_root_stat(&rootfs, "/dev/nvidiactl", AT_SYMLINK_NOFOLLOW, &st) == 0 && S_ISCHR(st.st_mode);
 }

@@ -5,10 +5,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "container/instance.h"
+
 struct key {
     const struct nvl_container_folder *folder;
     uint32_t ctid;
-    const char *name; /* LXC; else NULL */
+    const char *name; /* NULL for Proxmox's */
 };
 
 bool nvl_parse_ctid(const char *s, uint32_t *ctid)
@@ -55,12 +57,24 @@ void nvl_containers_add_lxc(struct nvl_containers *all, const char *name)
     add(all, at);
 }
 
+void nvl_containers_add_instance(struct nvl_containers *all, struct nvl_instance *instance)
+{
+    add(all, all->n_instances);
+    *NVL_APPEND(all->instances, all->n_instances) = instance;
+}
+
 static struct key key_of(const struct nvl_containers *all, const struct nvl_container_entry *entry)
 {
     const struct nvl_container_folder *folder = &all->folders[entry->folder];
-    bool is_ct = folder->kind == NVL_CONTAINER_PVE;
 
-    return (struct key){folder, is_ct ? entry->name : 0, is_ct ? NULL : all->names.data + entry->name};
+    switch (folder->kind) {
+    case NVL_CONTAINER_PVE:
+        return (struct key){folder, entry->name, NULL};
+    case NVL_CONTAINER_DAEMON:
+        return (struct key){folder, 0, all->instances[entry->name]->name};
+    default:
+        return (struct key){folder, 0, all->names.data + entry->name};
+    }
 }
 
 /* All Proxmox nodes form one list, by CTID. */
@@ -117,7 +131,7 @@ bool nvl_containers_next_named(const struct nvl_containers *all, const char *nam
 {
     while (*folder < all->n_folders) {
         struct key key = {.folder = &all->folders[(*folder)++]};
-        if (key.folder->kind == NVL_CONTAINER_LXC)
+        if (key.folder->kind != NVL_CONTAINER_PVE)
             key.name = name;
         else if (!nvl_parse_ctid(name, &key.ctid))
             continue;
@@ -135,7 +149,32 @@ bool nvl_containers_have_ct(const struct nvl_containers *all, const char *name)
            all->folders[all->entries[i].folder].kind == NVL_CONTAINER_PVE;
 }
 
-/* One block: the struct, followed by its own texts. */
+/* One block: the struct, followed by its name and its path. */
+static struct nvl_container *make_container(const struct nvl_container_folder *folder, const char *name,
+                                            const char *path)
+{
+    size_t name_size = strlen(name) + 1, path_size = strlen(path) + 1;
+    struct nvl_container *c = nvl_xcalloc(1, sizeof *c + name_size + path_size);
+    char *own_name = (char *)(c + 1), *own_path = own_name + name_size;
+
+    memcpy(own_name, name, name_size);
+    memcpy(own_path, path, path_size);
+    *c = (struct nvl_container){
+        .kind = folder->kind, .name = own_name, .lxc_name = own_name, .config_path = own_path, .node = folder->node};
+    return c;
+}
+
+static struct nvl_container *container_of_instance(const struct nvl_container_folder *folder,
+                                                   const struct nvl_instance *instance)
+{
+    nvl_autofree char *lxc_name = nvl_instance_lxc_name(instance);
+    struct nvl_container *c = make_container(folder, lxc_name, instance->text);
+
+    c->name = instance->name;
+    c->instance = instance;
+    return c;
+}
+
 struct nvl_container *nvl_container_at(const struct nvl_containers *all, size_t i)
 {
     struct key key = key_of(all, &all->entries[i]);
@@ -143,23 +182,20 @@ struct nvl_container *nvl_container_at(const struct nvl_containers *all, size_t 
     char ctid[16];
     bool is_ct = folder->kind == NVL_CONTAINER_PVE;
 
+    struct nvl_container *c;
+
     snprintf(ctid, sizeof ctid, "%" PRIu32, key.ctid);
-    const char *name = is_ct ? ctid : key.name, *suffix = is_ct ? ".conf" : "/config";
-    size_t name_size = strlen(name) + 1, path_size = strlen(folder->path) + strlen(suffix) + name_size + 1;
-    struct nvl_container *c = nvl_xcalloc(1, sizeof *c + name_size + path_size);
-    char *own_name = (char *)(c + 1), *path = own_name + name_size;
-    memcpy(own_name, name, name_size);
-    snprintf(path, path_size, "%s/%s%s", folder->path, name, suffix);
-    *c = (struct nvl_container){
-        .kind = folder->kind,
-        .name = own_name,
-        .user = folder->owner != NULL ? folder->owner->name : NULL,
-        .owner = folder->owner,
-        .config_path = path,
-        .lxcpath = is_ct ? NVL_LXC_DIR : folder->path,
-        .node = folder->node,
-        .majors = folder->node == NULL ? all->majors : NULL,
-    };
+    if (folder->kind == NVL_CONTAINER_DAEMON) {
+        c = container_of_instance(folder, all->instances[all->entries[i].name]);
+    } else {
+        const char *name = is_ct ? ctid : key.name;
+        nvl_autofree char *path = nvl_xasprintf("%s/%s%s", folder->path, name, is_ct ? ".conf" : "/config");
+        c = make_container(folder, name, path);
+    }
+    c->user = folder->owner != NULL ? folder->owner->name : NULL;
+    c->owner = folder->owner;
+    c->lxcpath = is_ct ? NVL_LXC_DIR : folder->path;
+    c->majors = folder->node == NULL ? all->majors : NULL;
     return c;
 }
 
@@ -168,7 +204,11 @@ void nvl_containers_clear(struct nvl_containers *all)
     for (size_t i = 0; i < all->n_folders; i++) {
         free(all->folders[i].path);
         free(all->folders[i].node);
+        free(all->folders[i].project);
     }
+    for (size_t i = 0; i < all->n_instances; i++)
+        nvl_instance_free(all->instances[i]);
+    free(all->instances);
     free(all->folders);
     free(all->entries);
     nvl_buf_clear(&all->names);

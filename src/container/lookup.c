@@ -7,6 +7,7 @@
 #include "base/root.h"
 #include "base/visit.h"
 #include "container/container.h"
+#include "container/instances.h"
 #include "container/users.h"
 #include "host/system.h"
 
@@ -283,6 +284,8 @@ int nvl_containers_find(const struct nvl_root *root, bool cluster, struct nvl_co
         r = find_roots(&s, err);
     if (r == 0)
         r = find_users(&s, err);
+    if (r == 0)
+        nvl_instances_find(root, cluster, containers);
     if (r < 0) {
         nvl_containers_clear(containers);
         return r;

@@ -91,6 +91,8 @@ char *nvl_setting_text(const struct nvl_effective *effective, const struct nvl_s
 {
     const struct nvl_config *config = effective->config;
 
+    if (s->part != NULL)
+        return nvl_xasprintf("%s (%s = %s)", s->file, s->key, s->value);
     if (s->line == NULL)
         return nvl_xasprintf("%s:%zu: %s = %s", s->file != NULL ? s->file : "Proxmox's own config", s->number,
                              s->key, s->value);
@@ -106,7 +108,9 @@ void nvl_effective_by_hand(const struct nvl_effective *effective, struct nvl_str
         const struct nvl_setting *s = &effective->items[i];
         if (s->owner != NVL_OWNER_BY_HAND)
             continue;
-        if (s->line != NULL)
+        if (s->part != NULL)
+            nvl_strv_push_once(lines, s->file);
+        else if (s->line != NULL)
             nvl_strv_pushf(lines, "line %zu: %.*s", s->number, line_length(config, s->line),
                            config->text + s->line->start);
         else

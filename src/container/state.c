@@ -12,6 +12,7 @@
 
 #include "base/root.h"
 #include "base/run.h"
+#include "container/instances.h"
 
 /* Containers of root and of Proxmox have 0. */
 static uid_t owner_of(const struct nvl_container *c)
@@ -68,7 +69,7 @@ static int find_maker(pid_t pid, uid_t *uid)
 /* A container's name cannot pass for an option. */
 static pid_t ask_for_init(const struct nvl_container *c)
 {
-    const char *const argv[] = {"lxc-info", "-P", c->lxcpath, "-n", c->name, "-pH", NULL};
+    const char *const argv[] = {"lxc-info", "-P", c->lxcpath, "-n", c->lxc_name, "-pH", NULL};
     char text[32];
     uint64_t pid;
 
@@ -97,8 +98,20 @@ static int check_maker(pid_t init, uid_t owner, struct nvl_error *err)
     return 0;
 }
 
-pid_t nvl_container_init(const struct nvl_container *c, struct nvl_error *err)
+/* Only root answers for a daemon. */
+static pid_t init_of_instance(const struct nvl_root *root, const struct nvl_container *c,
+                              struct nvl_error *err)
 {
+    pid_t init = nvl_instance_init(root, c->instance, err);
+    int r = init > 0 ? check_maker(init, 0, err) : init;
+
+    return r < 0 ? r : init;
+}
+
+pid_t nvl_container_init(const struct nvl_root *root, const struct nvl_container *c, struct nvl_error *err)
+{
+    if (c->kind == NVL_CONTAINER_DAEMON)
+        return init_of_instance(root, c, err);
     uid_t owner = owner_of(c), answerer = 0;
     bool is_answered = nvl_container_answerer(c, &answerer) == 0;
     if (is_answered && answerer != owner)
@@ -151,14 +164,18 @@ static const char *payload_name(const struct nvl_strv *parts, uid_t *uid)
     return NULL;
 }
 
-static struct nvl_container *find_owned(const struct nvl_containers *all, const char *name, uid_t uid)
+/* By liblxc's name: "web", or "lab_web" for a daemon's of the project lab. */
+static struct nvl_container *find_owned(const struct nvl_containers *all, const char *lxc_name, uid_t uid)
 {
-    size_t folder = 0, i;
+    const char *line = strrchr(lxc_name, '_'), *names[] = {lxc_name, line != NULL ? line + 1 : lxc_name};
 
-    while (nvl_containers_next_named(all, name, &folder, &i)) {
-        nvl_autofree struct nvl_container *c = nvl_container_at(all, i);
-        if (i < all->count && owner_of(c) == uid)
-            return TAKE_PTR(c);
+    for (size_t n = 0; n < NVL_LENGTH(names); n++) {
+        size_t folder = 0, i;
+        while (nvl_containers_next_named(all, names[n], &folder, &i)) {
+            nvl_autofree struct nvl_container *c = nvl_container_at(all, i);
+            if (i < all->count && owner_of(c) == uid && strcmp(c->lxc_name, lxc_name) == 0)
+                return TAKE_PTR(c);
+        }
     }
     return NULL;
 }

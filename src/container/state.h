@@ -6,7 +6,7 @@
 /* Its init, as the host's /proc numbers it, found by LXC's own tool. -EPERM if the answer is not its owner's:
  * a user answers for their own container and may name any process, so only one in a user namespace that the
  * same user made is accepted. -ESRCH if it is not running or not found. */
-pid_t nvl_container_init(const struct nvl_container *c, struct nvl_error *err);
+pid_t nvl_container_init(const struct nvl_root *root, const struct nvl_container *c, struct nvl_error *err);
 
 /* The owner of the process that listens on liblxc's command socket, which says who the init is: any user can
  * bind such a name while the container is not running. -errno if nobody does. */

@@ -1,6 +1,9 @@
 /* The container that a command works on. */
 #include "container/target.h"
 
+#include "container/daemon.h"
+#include "container/instance.h"
+
 int nvl_target_open(const struct nvl_root *root, const char *name, struct nvl_target *target,
                     struct nvl_error *err)
 {
@@ -34,10 +37,14 @@ char *nvl_container_kind_text(const struct nvl_container *c)
 {
     if (c->kind == NVL_CONTAINER_PVE)
         return nvl_xstrdup("Proxmox CT");
+    if (c->kind == NVL_CONTAINER_DAEMON)
+        return nvl_xstrdup(c->instance->daemon->title);
     return c->user != NULL ? nvl_xasprintf("LXC of %s", c->user) : nvl_xstrdup("LXC");
 }
 
 const char *nvl_container_kind_name(const struct nvl_container *c)
 {
+    if (c->kind == NVL_CONTAINER_DAEMON)
+        return c->instance->daemon->name;
     return c->kind == NVL_CONTAINER_PVE ? "pve" : "lxc";
 }

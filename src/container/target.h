@@ -21,7 +21,7 @@ int nvl_target_open(const struct nvl_root *root, const char *name, struct nvl_ta
                     struct nvl_error *err);
 void nvl_target_close(struct nvl_target *target);
 
-/* "Proxmox CT", "LXC", "LXC of alice"; the caller frees. */
+/* "Proxmox CT", "LXC", "LXC of alice", "Incus"; the caller frees. */
 char *nvl_container_kind_text(const struct nvl_container *c);
-/* "pve", "lxc": for JSON. */
+/* "pve", "lxc", "incus", "lxd": for JSON. */
 const char *nvl_container_kind_name(const struct nvl_container *c);

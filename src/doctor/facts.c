@@ -214,7 +214,7 @@ static void read_rootfs(struct nvl_container_facts *f)
 
     f->is_running = nvl_container_is_running(root, f->container);
     if (f->is_running && nvl_root_is_machine(root))
-        f->init = nvl_container_init(f->container, &f->init_error);
+        f->init = nvl_container_init(root, f->container, &f->init_error);
     if (f->init < 0)
         f->init = 0;
     f->rootfs_code = f->init > 0 ? nvl_container_open_running(f->container, f->init, &f->rootfs) : -ENOENT;

@@ -53,7 +53,7 @@ void nvl_inside_attach(const struct nvl_container *container, const char *const 
     *NVL_APPEND(all, n) = "-P";
     *NVL_APPEND(all, n) = container->lxcpath;
     *NVL_APPEND(all, n) = "-n";
-    *NVL_APPEND(all, n) = container->name;
+    *NVL_APPEND(all, n) = container->lxc_name;
     for (size_t i = 0; i < NVL_LENGTH(entry); i++)
         *NVL_APPEND(all, n) = entry[i];
     for (; *argv != NULL; argv++)

@@ -306,8 +306,9 @@ char *nvl_plan_diff(const struct nvl_container *container, const struct nvl_conf
                     const struct nvl_plan *plan)
 {
     struct nvl_buf b = {0};
-    nvl_autofree char *old_name = nvl_xasprintf("a%s", container->config_path);
-    nvl_autofree char *new_name = nvl_xasprintf("b%s", container->config_path);
+    bool is_file = container->config_path[0] == '/';
+    nvl_autofree char *old_name = nvl_xasprintf("%s%s", is_file ? "a" : "", container->config_path);
+    nvl_autofree char *new_name = nvl_xasprintf("%s%s", is_file ? "b" : "", container->config_path);
 
     nvl_diff(&b, old_name, config->text, config->len, new_name, plan->text, plan->len);
     return nvl_buf_take(&b);

@@ -462,10 +462,7 @@ static int attach_once(const struct nvl_config *config, const struct nvl_grant *
 static int read_again(const struct nvl_config *config, const struct nvl_plan *plan, struct nvl_config *next,
                       struct nvl_error *err)
 {
-    int r = nvl_config_parse(next, config->dialect, nvl_xstrndup(plan->text, plan->len), plan->len, err);
-
-    nvl_config_inherit(next, config);
-    return r;
+    return nvl_config_parse_next(next, config, nvl_xstrndup(plan->text, plan->len), plan->len, err);
 }
 
 int nvl_plan_attach(const struct nvl_config *config, const struct nvl_grant *grant,

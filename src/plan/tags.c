@@ -101,7 +101,7 @@ int nvl_plan_tag(struct nvl_plan *plan, const struct nvl_config *config, const s
 {
     nvl_auto(nvl_config_clear) struct nvl_config now = {0};
 
-    int r = nvl_config_parse(&now, NVL_DIALECT_PVE, nvl_xstrndup(plan->text, plan->len), plan->len, err);
+    int r = nvl_config_parse_next(&now, config, nvl_xstrndup(plan->text, plan->len), plan->len, err);
     if (r < 0)
         return r;
     size_t at = find_tags(&now);

@@ -5,6 +5,7 @@
 #include "base/paths.h"
 #include "base/printable.h"
 #include "container/commands.h"
+#include "container/instance.h"
 #include "doctor/facts.h"
 #include "driver/advice.h"
 #include "verify/session.h"
@@ -100,7 +101,10 @@ static void advise_nesting(const struct nvl_verify *v, struct nvl_step *step)
     if (c->kind == NVL_CONTAINER_PVE)
         nvl_step_fix(step, "in the web interface: CT %s, Options, Features: nesting\n%s", c->name,
                      v->request->restart);
-    else
+    else if (c->kind == NVL_CONTAINER_DAEMON) {
+        nvl_autofree char *command = nvl_instance_command(c->instance, "config set", "security.nesting true");
+        nvl_step_fix(step, "%s\n%s", command, v->request->restart);
+    } else
         nvl_step_fix(step, "add to %s: lxc.include = /usr/share/lxc/config/nesting.conf\n%s", c->config_path,
                      v->request->restart);
 }

@@ -226,10 +226,8 @@ static void find_obstacles(const struct attach *a, const char *text, size_t len,
 {
     struct nvl_config config;
 
-    if (nvl_config_parse(&config, a->target.config.dialect, nvl_xstrndup(text, len), len, NULL) < 0)
-        return;
-    nvl_config_inherit(&config, &a->target.config);
-    nvl_diagnose_start(&a->host, &a->target, &config, obstacles);
+    if (nvl_config_parse_next(&config, &a->target.config, nvl_xstrndup(text, len), len, NULL) == 0)
+        nvl_diagnose_start(&a->host, &a->target, &config, obstacles);
 }
 
 static int refuse_start(const struct attach *a, const struct nvl_finding *f, struct nvl_error *err)

@@ -1,0 +1,41 @@
+/* An instance of Incus or LXD that is a container: what its daemon said of it, as far as it matters here. A
+ * daemon makes the container's LXC config anew at each start, of the instance's keys and devices and those of
+ * its profiles; then it adds the text of raw.lxc, which is the one part that nvlxc writes. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct nvl_daemon;
+
+/* What one of the daemon's own keys or devices becomes in the LXC config. */
+struct nvl_instance_part {
+    char *source;  /* for messages: "the device gpu0 of the profile ml" */
+    char *removal; /* the command that takes it away; NULL for what cannot be taken away */
+    char *lines;   /* in LXC's dialect */
+    bool is_late;  /* follows raw.lxc, as devices do */
+};
+
+struct nvl_instance {
+    const struct nvl_daemon *daemon;
+    char *project, *name;
+    char *node;    /* the member of its cluster that has it, if that is not this one; else NULL */
+    char *raw;     /* the value of raw.lxc that is in force; "" for none */
+    bool is_local; /* the instance's own value; false: from a profile, or none */
+    char *profile_raw; /* what it would be without one, "" for none; NULL: not asked (nvl_instance_read asks) */
+    char *text;    /* how it is named in messages, "raw.lxc of incus/web" */
+    struct nvl_instance_part *parts;
+    size_t n_parts;
+};
+
+void nvl_instance_free(struct nvl_instance *instance);
+/* Whether what they become, raw.lxc apart, is the same. */
+bool nvl_instance_is_same(const struct nvl_instance *a, const struct nvl_instance *b);
+/* What liblxc calls it; the caller frees. */
+char *nvl_instance_lxc_name(const struct nvl_instance *instance);
+/* What precedes the slash of its full name: "incus"; "incus/lab" for one of the project lab. The caller frees.
+ */
+char *nvl_instance_owner(const struct nvl_instance *instance);
+/* A command of the daemon's client about it, "incus restart --project lab web": `verb` may consist of several
+ * words, `rest` follows the name (NULL for nothing). The caller frees. */
+char *nvl_instance_command(const struct nvl_instance *instance, const char *verb, const char *rest);
