@@ -1,5 +1,6 @@
 /* Writes a plan. Proxmox and LXC's tools edit the same files, so the config is locked the way they lock it,
- * compared with what the plan was made from, and replaced by a rename: complete or not at all. */
+ * compared with what the plan was made from, and replaced by a rename: complete or not at all. A daemon does
+ * the same with a version. */
 #include "apply/commit.h"
 
 #include <errno.h>
@@ -8,12 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "apply/commit_instance.h"
 #include "base/file.h"
 #include "base/locks.h"
 #include "base/root.h"
 #include "base/visit.h"
 #include "container/container.h"
+#include "container/instances.h"
 #include "container/users.h"
 #include "host/pve_node.h"
 #include "host/system.h"
@@ -22,6 +23,8 @@
 /* Proxmox's own limit: PVE/LXC/Config.pm locks this file for 10 s at most. */
 #define LOCK_DIR     "/run/lock/lxc"
 #define LOCK_SECONDS 10
+/* Somebody may change other keys without a pause. */
+#define INSTANCE_ROUNDS 100
 
 /* Tells a user without permission that root has it. */
 static int lacks_permission(struct nvl_error *err, int code)
@@ -200,6 +203,69 @@ static int write_plan(int folder, const char *name, const struct nvl_container *
     return lacks_permission(err, r);
 }
 
+/* ---- Incus and LXD ---- */
+
+/* The programs of LXD's snap see none of the host's files where they are: neither the hook, nor the bundles.
+ */
+static int refuse_snap(const struct nvl_container *c, struct nvl_error *err)
+{
+    nvl_error_host(
+        err, -EOPNOTSUPP,
+        "%s is a container of LXD's snap, whose containers start where nvlxc's hook is out of sight; "
+        "nothing was written",
+        c->name);
+    nvl_error_hint(err, "use Incus, or LXD of a Debian package");
+    return -EOPNOTSUPP;
+}
+
+static int is_unchanged(const struct nvl_config *base, const struct nvl_instance *now, struct nvl_error *err)
+{
+    if (strlen(now->raw) == base->len && memcmp(now->raw, base->text, base->len) == 0 &&
+        nvl_instance_is_same(now, base->instance))
+        return 0;
+    nvl_error_set(err, -EAGAIN, "%s changed since it was read; nothing was written", now->text);
+    nvl_error_hint(err, "see what writes it all the time, then run the command again");
+    return -EAGAIN;
+}
+
+/* 0 if the daemon took it, 1 if another key changed at that moment. */
+static int try_to_write(const struct nvl_root *root, const struct nvl_config *base,
+                        const struct nvl_plan *plan, struct nvl_error *err)
+{
+    struct nvl_instance *now = NULL;
+    nvl_autofree char *etag = NULL;
+
+    int r = nvl_instance_read(root, base->instance, &now, &etag, err);
+    if (r < 0)
+        return r;
+    r = is_unchanged(base, now, err);
+    if (r == 0) {
+        nvl_visit_writes();
+        r = nvl_instance_write(root, now, etag, plan->text, err);
+        r = r == -EAGAIN ? 1 : r;
+    }
+    nvl_instance_free(now);
+    return r;
+}
+
+static int commit_instance(const struct nvl_root *root, const struct nvl_container *c,
+                           const struct nvl_config *base, const struct nvl_plan *plan, struct nvl_error *err)
+{
+    int r = c->instance->daemon->is_snap ? refuse_snap(c, err) : 1;
+
+    for (unsigned round = 0; r == 1 && round < INSTANCE_ROUNDS; round++)
+        r = try_to_write(root, base, plan, err);
+    if (r == 1) {
+        nvl_error_set(err, -EBUSY, "%s: other keys of the instance change all the time; nothing was written",
+                      c->config_path);
+        nvl_error_hint(err, "see what changes them, then run the command again");
+        return -EBUSY;
+    }
+    return r < 0 ? nvl_error_prefix(err, "%s", c->config_path) : 0;
+}
+
+/* ---- a plan ---- */
+
 int nvl_commit(const struct nvl_root *root, const struct nvl_container *c, const struct nvl_config *base,
                const struct nvl_plan *plan, struct nvl_error *err)
 {
@@ -216,7 +282,7 @@ int nvl_commit(const struct nvl_root *root, const struct nvl_container *c, const
     if (r < 0)
         return r;
     if (c->kind == NVL_CONTAINER_DAEMON)
-        return nvl_commit_instance(root, c, base, plan, err);
+        return commit_instance(root, c, base, plan, err);
     nvl_autofd int folder = open_config_folder(root, c, &name, err);
     if (folder < 0)
         return folder;

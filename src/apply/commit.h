@@ -13,7 +13,8 @@ struct nvl_root;
  * the cluster has no quorum, and for another node's CT. LXC: the container's folder is locked. Then the
  * config is read again: -EAGAIN if it is no longer what `base` was read from; the caller then reads, decides
  * and plans anew, NVL_COMMIT_REPEATS times. A config that is a symbolic link is refused, -ELOOP. Temporary
- * files that a killed nvlxc left beside the config go. If the caller is not root and lacks the permission,
- * the error's exit status is NVL_EXIT_HOST. A plan without changes does nothing. */
+ * files that a killed nvlxc left beside the config go. Incus and LXD: the daemon replaces raw.lxc if the
+ * instance still has the version in which it is what `base` was read from. If the caller is not root and
+ * lacks the permission, the error's exit status is NVL_EXIT_HOST. A plan without changes does nothing. */
 int nvl_commit(const struct nvl_root *root, const struct nvl_container *c, const struct nvl_config *base,
                const struct nvl_plan *plan, struct nvl_error *err);

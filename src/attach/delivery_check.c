@@ -236,6 +236,16 @@ static int check_cdi(const struct nvl_target *target, struct nvl_error *err)
     return -EOPNOTSUPP;
 }
 
+/* An instance's raw.lxc takes the place of its profiles'. */
+static void warn_about_profile(const struct nvl_container *c, struct nvl_strv *warnings)
+{
+    if (c->instance != NULL && !c->instance->is_local && c->instance->raw[0] != '\0')
+        nvl_strv_push(
+            warnings,
+            "raw.lxc of a profile is copied into the instance, whose own value hides it: later changes "
+            "of the profile's do not reach the container until nvlxc detach");
+}
+
 int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *target,
                        const struct nvl_host *host, const struct nvl_grant *grant,
                        const struct nvl_resolved *resolved, bool force, struct nvl_grant_places *places,
@@ -258,6 +268,7 @@ int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *tar
     if (grant->delivery.nodes == NVL_NODES_STATIC)
         warn_about_static(warnings);
     warn_about_with(root, &grant->delivery, warnings);
+    warn_about_profile(target->container, warnings);
     if (grant->delivery.libraries == NVL_LIBRARIES_HOST)
         warn_about_libraries(root, target, host, warnings);
     return 0;
@@ -266,10 +277,15 @@ int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *tar
 /* ---- what in a config forbids a grant ---- */
 
 /* Keys and devices of Incus and LXD. */
-static int refuse_part(const struct nvl_target *target, const struct nvl_setting *s, struct nvl_error *err)
+static int refuse_parts(const struct nvl_target *target, struct nvl_error *err)
 {
-    nvl_error_set(err, -EEXIST, "%s gives %s NVIDIA devices or files already", s->file, target->name);
-    nvl_error_hint(err, "take it away from this container, then attach again:\n%s", s->part->removal);
+    nvl_auto(nvl_strv_clear) struct nvl_strv sources = {0}, removals = {0};
+
+    if (!nvl_effective_parts_by_hand(&target->effective, &sources, &removals))
+        return 0;
+    nvl_autofree char *what = nvl_strv_join(&sources, ", "), *commands = nvl_strv_join(&removals, "\n");
+    nvl_error_set(err, -EEXIST, "%s already has NVIDIA devices or files: %.500s", target->name, what);
+    nvl_error_hint(err, "take them from this container, then attach again:\n%.1000s", commands);
     return -EEXIST;
 }
 
@@ -284,8 +300,6 @@ static int refuse_included(const struct nvl_target *target, const struct nvl_set
         if (other != s && other->file == s->file && other->owner == NVL_OWNER_BY_HAND)
             nvl_strv_pushf(&others, "%zu", other->number);
     }
-    if (s->part != NULL)
-        return refuse_part(target, s, err);
     nvl_autofree char *numbers = nvl_strv_join(&others, ", ");
     nvl_error_set(err, -EEXIST,
                   "a file that the config includes gives %s NVIDIA devices or files: %.200s%s%.80s",
@@ -331,7 +345,7 @@ int nvl_config_check(const struct nvl_root *root, const struct nvl_target *targe
     nvl_hook_dangers_find(root, target->container, &target->effective, &dangers);
     if (dangers.count > 0)
         return refuse_danger(target, &dangers.items[0], err);
-    return included != NULL ? refuse_included(target, included, err) : 0;
+    return included != NULL ? refuse_included(target, included, err) : refuse_parts(target, err);
 }
 
 /* ---- several containers and one GPU ---- */
@@ -352,7 +366,8 @@ static int refuse(const struct nvl_strv *holders, const char *gpu, struct nvl_er
 static int refuse_unknown(const struct nvl_error *why, struct nvl_error *err)
 {
     nvl_error_set(err, -EBUSY, "--exclusive: cannot tell which GPUs another container has: %s", why->message);
-    nvl_error_hint(err, "%s", why->hint[0] != '\0' ? why->hint : "fix that config, or leave --exclusive out");
+    nvl_error_hint(err, "%s",
+                   why->hint[0] != '\0' ? why->hint : "make it readable, or leave --exclusive out");
     return -EBUSY;
 }
 
@@ -364,6 +379,10 @@ int nvl_sharing_check(const struct nvl_target *target, const struct nvl_host *ho
     nvl_autofree char *first = NULL;
     struct nvl_error why = {0};
 
+    if (grant->delivery.exclusive && target->containers.unread.count > 0) {
+        nvl_error_set(&why, -EIO, "%s", target->containers.unread.items[0]);
+        return refuse_unknown(&why, err);
+    }
     for (size_t i = 0; i < target->containers.count; i++) {
         nvl_autofree struct nvl_container *c = nvl_container_at(&target->containers, i);
         struct nvl_holding nvl_auto(nvl_holding_clear) other = {0};

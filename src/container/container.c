@@ -140,9 +140,11 @@ static int find_by_name(const struct nvl_containers *containers, const char *nam
     *found = NULL;
     if (count_named(containers, name) > 1)
         return ambiguous(containers, name, err);
-    size_t i = find_named(containers, owner, slash != NULL ? slash + 1 : name);
-    if (i == containers->n_entries)
-        return unknown(containers, name, err);
+    size_t i = find_named(containers, owner, slash != NULL ? slash + 1 : name), folder = 0;
+    if (i == containers->n_entries) { /* the hook's lines in the log name a container as liblxc does */
+        *found = nvl_containers_next_lxc_named(containers, name, &folder);
+        return *found != NULL ? 0 : unknown(containers, name, err);
+    }
     nvl_autofree struct nvl_container *c = nvl_container_at(containers, i);
     if (i >= containers->count)
         return on_other_node(c, err);

@@ -216,7 +216,8 @@ static int not_answered(const struct nvl_daemon *daemon, const struct question *
     if (code == CURLE_COULDNT_CONNECT)
         return no_connection(daemon, number != 0 ? (int)-number : -ECONNREFUSED, err);
     if (q->is_too_large)
-        return nvl_error_host(err, -EFBIG, "%s answers with more than %u MiB", daemon->title, ANSWER_MAX >> 20);
+        return nvl_error_host(err, -EFBIG, "%s answers with more than %u MiB", daemon->title,
+                              ANSWER_MAX >> 20);
     nvl_error_host(err, -EPROTO, "%s ends the conversation: %s", daemon->title, curl.strerror(code));
     nvl_error_hint(err, "see what happened to it: journalctl -u %s", daemon->name);
     return -EPROTO;
@@ -237,8 +238,8 @@ static int refused(const struct nvl_daemon *daemon, long status, const json_t *a
     return code;
 }
 
-static int read_answer(const struct nvl_daemon *daemon, struct question *q, struct nvl_answer *answer,
-                       struct nvl_error *err)
+static int accept_answer(const struct nvl_daemon *daemon, struct question *q, struct nvl_answer *answer,
+                         struct nvl_error *err)
 {
     long status = 0;
     json_error_t ignored;
@@ -273,7 +274,7 @@ static int ask(const struct nvl_root *root, const struct nvl_daemon *daemon, con
     if (body != NULL)
         set_patch(&q, etag, body);
     CURLcode code = curl.perform(q.handle);
-    return code != CURLE_OK ? not_answered(daemon, &q, code, err) : read_answer(daemon, &q, answer, err);
+    return code != CURLE_OK ? not_answered(daemon, &q, code, err) : accept_answer(daemon, &q, answer, err);
 }
 
 int nvl_daemon_get(const struct nvl_root *root, const struct nvl_daemon *daemon, const char *path,

@@ -1,6 +1,6 @@
 /* The daemons that keep containers in a database: Incus and LXD. They are asked by their REST API on their
- * unix socket, by way of libcurl, which is loaded when a socket is there and not before. Sources: doc/rest-api.md
- * and doc/api-extensions.md of either. */
+ * unix socket, by way of libcurl, which is loaded when a socket is there and not before. Sources:
+ * doc/rest-api.md and doc/api-extensions.md of either. */
 #pragma once
 
 #include <jansson.h>
@@ -15,7 +15,7 @@ struct nvl_daemon {
     const char *client; /* its command: LXD's is "lxc" */
     const char *folder; /* "/var/lib/incus", below the root */
     const char *start;  /* the command that starts it */
-    bool is_snap; /* its programs see a file system of their own, without nvlxc */
+    bool is_snap;       /* its programs see a file system of their own, without nvlxc */
 };
 
 extern const struct nvl_daemon nvl_daemons[];

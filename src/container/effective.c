@@ -27,9 +27,9 @@ struct reading {
     const struct nvl_config *own;
     const struct nvl_effective *before; /* has files that were read already; NULL for none */
     struct nvl_effective *to;
-    bool is_users;       /* the container of a user who is not root */
+    bool is_users;                        /* the container of a user who is not root */
     const struct nvl_instance_part *part; /* of a daemon's, while its lines are read */
-    const char *regular; /* a path that was looked at: a regular file */
+    const char *regular;                  /* a path that was looked at: a regular file */
     unsigned depth, files;
     size_t bytes;
     int code; /* of the first include that could not be read */

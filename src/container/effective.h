@@ -23,8 +23,8 @@ struct nvl_setting {
     size_t number;               /* the line there, from 1 */
     const struct nvl_line *line; /* of the container's own config; NULL if another file has it */
     enum nvl_line_owner owner;   /* never nvlxc's in another file */
-    const struct nvl_instance_part *part; /* that a daemon made it of: `file` is its source then, and the number
-                                             0; else NULL */
+    const struct nvl_instance_part *part; /* that a daemon made it of: `file` is its source then, and the
+                                             number 0; else NULL */
 };
 
 struct nvl_effective {

@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/root.h"
 #include "base/text.h"
-#include "container/instance_parts.h"
 #include "container/list.h"
 
 /* ---- all of them ---- */
@@ -43,8 +42,8 @@ static int compare_instances(const void *a, const void *b)
     return order != 0 ? order : strcmp(x->name, y->name);
 }
 
-static void take_all(struct nvl_instance_context *context, const json_t *answers, bool cluster,
-                     struct nvl_containers *all)
+static void take_answers(struct nvl_instance_context *context, const json_t *answers, bool cluster,
+                         struct nvl_containers *all)
 {
     nvl_autofree struct nvl_instance **made = NULL;
     const json_t *answer;
@@ -66,14 +65,15 @@ static void take_all(struct nvl_instance_context *context, const json_t *answers
 static void find_daemons(const struct nvl_root *root, const struct nvl_daemon *daemon, bool cluster,
                          struct nvl_containers *all)
 {
-    nvl_auto(nvl_instance_context_clear) struct nvl_instance_context context = {.root = root, .daemon = daemon};
+    nvl_auto(nvl_instance_context_clear) struct nvl_instance_context context = {.root = root,
+                                                                                .daemon = daemon};
     nvl_auto(nvl_answer_clear) struct nvl_answer answer = {0};
     struct nvl_error err = {0};
 
     nvl_strv_push(&all->looked, daemon->title);
     int r = nvl_daemon_get(root, daemon, "/1.0/instances?recursion=1&all-projects=true", &answer, &err);
     if (r == 0)
-        take_all(&context, answer.metadata, cluster, all);
+        take_answers(&context, answer.metadata, cluster, all);
     else if (r != -EACCES && r != -EPERM)
         nvl_strv_pushf(&all->unread, "%s; %s", err.message, err.hint);
 }
@@ -111,11 +111,13 @@ int nvl_instance_read(const struct nvl_root *root, const struct nvl_instance *in
                       struct nvl_instance **now, char **etag, struct nvl_error *err)
 {
     nvl_auto(nvl_instance_context_clear) struct nvl_instance_context context = {.root = root,
-                                                                                 .daemon = instance->daemon};
+                                                                                .daemon = instance->daemon};
     nvl_auto(nvl_answer_clear) struct nvl_answer answer = {0};
     nvl_autofree char *path = path_of(instance, "");
 
-    int r = nvl_daemon_get(root, instance->daemon, path, &answer, err);
+    int r = nvl_instance_read_profiles(&context, instance->project, err);
+    if (r == 0)
+        r = nvl_daemon_get(root, instance->daemon, path, &answer, err);
     if (r == -ENXIO)
         return is_gone(instance, err);
     if (r < 0)
@@ -124,11 +126,7 @@ int nvl_instance_read(const struct nvl_root *root, const struct nvl_instance *in
     if (*now == NULL)
         return nvl_error_host(err, -EPROTO, "%s tells of %s, but not what nvlxc needs to know",
                               instance->daemon->title, instance->text);
-    r = nvl_instance_read_profile_raw(&context, answer.metadata, *now, err);
-    if (r < 0) {
-        nvl_instance_free(*now);
-        return r;
-    }
+    nvl_instance_set_profile_raw(&context, answer.metadata, *now);
     *etag = TAKE_PTR(answer.etag);
     return 0;
 }
@@ -149,8 +147,9 @@ int nvl_instance_write(const struct nvl_root *root, const struct nvl_instance *i
                        const char *text, struct nvl_error *err)
 {
     nvl_autofree char *path = path_of(instance, "");
-    bool is_needless = instance->profile_raw != NULL && is_same_text(text, instance->profile_raw);
-    json_t *body = json_pack("{s:{s:s}}", "config", "raw.lxc", is_needless ? "" : text);
+    bool is_profiles = instance->profile_raw != NULL && instance->profile_raw[0] != '\0' &&
+                       is_same_text(text, instance->profile_raw);
+    json_t *body = json_pack("{s:{s:s}}", "config", "raw.lxc", is_profiles ? "" : text);
 
     if (body == NULL)
         return nvl_error_set(err, -EILSEQ, "%s would not be UTF-8, which %s takes alone", instance->text,

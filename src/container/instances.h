@@ -19,4 +19,5 @@ int nvl_instance_read(const struct nvl_root *root, const struct nvl_instance *in
 int nvl_instance_write(const struct nvl_root *root, const struct nvl_instance *instance, const char *etag,
                        const char *text, struct nvl_error *err);
 /* The host's pid of its init; -ESRCH if it does not run. */
-int nvl_instance_init(const struct nvl_root *root, const struct nvl_instance *instance, struct nvl_error *err);
+int nvl_instance_init(const struct nvl_root *root, const struct nvl_instance *instance,
+                      struct nvl_error *err);

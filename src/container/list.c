@@ -127,17 +127,23 @@ void nvl_containers_sort(struct nvl_containers *all)
         all->count--;
 }
 
+static bool find_in_folder(const struct nvl_containers *all, const struct nvl_container_folder *folder,
+                           const char *name, size_t *i)
+{
+    struct key key = {.folder = folder};
+
+    if (folder->kind != NVL_CONTAINER_PVE)
+        key.name = name;
+    else if (!nvl_parse_ctid(name, &key.ctid))
+        return false;
+    return search(all, &key, i);
+}
+
 bool nvl_containers_next_named(const struct nvl_containers *all, const char *name, size_t *folder, size_t *i)
 {
-    while (*folder < all->n_folders) {
-        struct key key = {.folder = &all->folders[(*folder)++]};
-        if (key.folder->kind != NVL_CONTAINER_PVE)
-            key.name = name;
-        else if (!nvl_parse_ctid(name, &key.ctid))
-            continue;
-        if (search(all, &key, i))
+    while (*folder < all->n_folders)
+        if (find_in_folder(all, &all->folders[(*folder)++], name, i))
             return true;
-    }
     return false;
 }
 
@@ -159,8 +165,11 @@ static struct nvl_container *make_container(const struct nvl_container_folder *f
 
     memcpy(own_name, name, name_size);
     memcpy(own_path, path, path_size);
-    *c = (struct nvl_container){
-        .kind = folder->kind, .name = own_name, .lxc_name = own_name, .config_path = own_path, .node = folder->node};
+    *c = (struct nvl_container){.kind = folder->kind,
+                                .name = own_name,
+                                .lxc_name = own_name,
+                                .config_path = own_path,
+                                .node = folder->node};
     return c;
 }
 
@@ -197,6 +206,24 @@ struct nvl_container *nvl_container_at(const struct nvl_containers *all, size_t 
     c->lxcpath = is_ct ? NVL_LXC_DIR : folder->path;
     c->majors = folder->node == NULL ? all->majors : NULL;
     return c;
+}
+
+struct nvl_container *nvl_containers_next_lxc_named(const struct nvl_containers *all, const char *lxc_name,
+                                                    size_t *folder)
+{
+    const char *line = strrchr(lxc_name, '_'); /* no instance's own name has one */
+    size_t i;
+
+    while (*folder < all->n_folders) {
+        const struct nvl_container_folder *f = &all->folders[(*folder)++];
+        if (!find_in_folder(all, f, f->daemon != NULL && line != NULL ? line + 1 : lxc_name, &i) ||
+            i >= all->count)
+            continue;
+        nvl_autofree struct nvl_container *c = nvl_container_at(all, i);
+        if (strcmp(c->lxc_name, lxc_name) == 0)
+            return TAKE_PTR(c);
+    }
+    return NULL;
 }
 
 void nvl_containers_clear(struct nvl_containers *all)

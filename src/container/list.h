@@ -15,16 +15,16 @@ enum nvl_container_kind { NVL_CONTAINER_PVE, NVL_CONTAINER_LXC, NVL_CONTAINER_DA
 
 struct nvl_container {
     enum nvl_container_kind kind;
-    const char *name;                /* CTID or LXC name: no '/', no control characters, no leading '.' */
-    const char *lxc_name;            /* what liblxc calls it: the same, but "PROJECT_NAME" where a daemon has
-                                        it in a project that is not the default one */
-    const char *user;                /* owner of a user's container, NULL for root's and Proxmox's */
-    const struct nvl_user *owner;    /* the same */
-    const char *config_path;         /* below the root: "/etc/pve/lxc/220.conf"; a daemon's has no file, and
-                                        this is for messages: "raw.lxc of incus/web" */
-    const char *lxcpath;             /* the folder that LXC's tools take as -P; "/var/lib/lxc" for Proxmox */
-    const char *node;                /* the node of the cluster that owns it, if that is not this one; else NULL */
-    const struct nvl_majors *majors; /* of its host, if that is this one; all containers share it */
+    const char *name;             /* CTID or LXC name: no '/', no control characters, no leading '.' */
+    const char *lxc_name;         /* what liblxc calls it: the same, but "PROJECT_NAME" where a daemon has
+                                     it in a project that is not the default one */
+    const char *user;             /* owner of a user's container, NULL for root's and Proxmox's */
+    const struct nvl_user *owner; /* the same */
+    const char *config_path;      /* below the root: "/etc/pve/lxc/220.conf"; a daemon's has no file, and
+                                     this is for messages: "raw.lxc of incus/web" */
+    const char *lxcpath;          /* the folder that LXC's tools take as -P; "/var/lib/lxc" for Proxmox */
+    const char *node; /* the node of the cluster that owns it, if that is not this one; else NULL */
+    const struct nvl_majors *majors;     /* of its host, if that is this one; all containers share it */
     const struct nvl_instance *instance; /* a daemon's: what it said of it; else NULL */
 };
 
@@ -47,9 +47,8 @@ struct nvl_container_entry {
 struct nvl_containers {
     size_t count;           /* nvl_container_at: Proxmox by CTID, root's by name, users' by user and name */
     struct nvl_strv looked; /* for messages: folders that were searched, whether they exist or not */
-    struct nvl_strv
-        unread; /* what could not be read of users' folders, and which daemon does not answer, with the
-                   reason: their containers lack */
+    struct nvl_strv unread; /* what could not be read of users' folders, and which daemon does not answer,
+                               with the reason: their containers lack */
     struct nvl_majors *majors; /* of this host */
     struct nvl_users users;    /* the same */
     /* the rest is internal: folders are in the order of the list, entries are sorted, and those of other
@@ -71,7 +70,8 @@ struct nvl_container_folder *nvl_containers_add_folder(struct nvl_containers *al
 /* Adds an entry to the last folder. */
 void nvl_containers_add_ct(struct nvl_containers *all, uint32_t ctid);
 void nvl_containers_add_lxc(struct nvl_containers *all, const char *name);
-void nvl_containers_add_instance(struct nvl_containers *all, struct nvl_instance *instance); /* takes it over */
+void nvl_containers_add_instance(struct nvl_containers *all,
+                                 struct nvl_instance *instance); /* takes it over */
 void nvl_containers_sort(struct nvl_containers *all);
 void nvl_containers_clear(struct nvl_containers *all);
 
@@ -80,6 +80,10 @@ void nvl_containers_clear(struct nvl_containers *all);
 struct nvl_container *nvl_container_at(const struct nvl_containers *all, size_t i);
 /* Iterates over those of that name, Proxmox's first: *folder is 0 at first, *i is the index. */
 bool nvl_containers_next_named(const struct nvl_containers *all, const char *name, size_t *folder, size_t *i);
+/* The one that liblxc calls so, among the first `count`: "web", "lab_web". Iterates as above: *folder is 0 at
+ * first. The result is nvl_container_at's, NULL for none. */
+struct nvl_container *nvl_containers_next_lxc_named(const struct nvl_containers *all, const char *lxc_name,
+                                                    size_t *folder);
 /* Whether one of them has that CTID, on whatever node. */
 bool nvl_containers_have_ct(const struct nvl_containers *all, const char *name);
 

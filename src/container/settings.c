@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "container/effective.h"
 #include "container/grant_lines.h"
+#include "container/instance.h"
 
 const char *nvl_effective_get(const struct nvl_effective *effective, const char *key)
 {
@@ -121,7 +122,27 @@ void nvl_effective_by_hand(const struct nvl_effective *effective, struct nvl_str
 const struct nvl_setting *nvl_effective_foreign_file(const struct nvl_effective *effective)
 {
     for (size_t i = 0; i < effective->count; i++)
-        if (effective->items[i].owner == NVL_OWNER_BY_HAND && effective->items[i].line == NULL)
+        if (effective->items[i].owner == NVL_OWNER_BY_HAND && effective->items[i].line == NULL &&
+            effective->items[i].part == NULL)
             return &effective->items[i];
     return NULL;
+}
+
+bool nvl_effective_parts_by_hand(const struct nvl_effective *effective, struct nvl_strv *sources,
+                                 struct nvl_strv *removals)
+{
+    for (size_t i = 0; i < effective->count; i++) {
+        const struct nvl_setting *s = &effective->items[i];
+        if (s->owner != NVL_OWNER_BY_HAND || s->part == NULL)
+            continue;
+        nvl_strv_push_once(sources, s->file);
+        nvl_strv_push_once(removals, s->part->removal);
+    }
+    return removals->count > 0;
+}
+
+char *nvl_setting_removal(const struct nvl_setting *s)
+{
+    return s->part != NULL ? nvl_xstrdup(s->part->removal)
+                           : nvl_xasprintf("remove line %zu from %s", s->number, s->file);
 }

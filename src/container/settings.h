@@ -26,8 +26,14 @@ bool nvl_effective_delivery(const struct nvl_effective *effective, struct nvl_de
 /* The lines about NVIDIA that are not nvlxc's, as "line 12: lxc.mount.entry: …" or, in another file,
  * "/etc/lxc/gpu.conf:3: …". */
 void nvl_effective_by_hand(const struct nvl_effective *effective, struct nvl_strv *lines);
-/* The first of them in another file, which nvlxc does not edit; NULL for none. */
+/* The first of them in a file that the config includes, which nvlxc does not edit; NULL for none. */
 const struct nvl_setting *nvl_effective_foreign_file(const struct nvl_effective *effective);
+/* Of the lines by hand that a daemon makes of keys and devices: where they come from, and the commands that
+ * take them from this container; each once. False if there are none. */
+bool nvl_effective_parts_by_hand(const struct nvl_effective *effective, struct nvl_strv *sources,
+                                 struct nvl_strv *removals);
+/* What takes the setting away: a command, or "remove line 3 from FILE"; the caller frees. */
+char *nvl_setting_removal(const struct nvl_setting *setting);
 /* Its mount entry, its dev[n] entry; false if it is neither. */
 bool nvl_setting_mount(const struct nvl_setting *setting, struct nvl_mount_entry *entry);
 bool nvl_setting_dev(const struct nvl_setting *setting, struct nvl_dev_entry *entry);

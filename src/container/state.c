@@ -164,18 +164,15 @@ static const char *payload_name(const struct nvl_strv *parts, uid_t *uid)
     return NULL;
 }
 
-/* By liblxc's name: "web", or "lab_web" for a daemon's of the project lab. */
 static struct nvl_container *find_owned(const struct nvl_containers *all, const char *lxc_name, uid_t uid)
 {
-    const char *line = strrchr(lxc_name, '_'), *names[] = {lxc_name, line != NULL ? line + 1 : lxc_name};
+    struct nvl_container *c;
+    size_t folder = 0;
 
-    for (size_t n = 0; n < NVL_LENGTH(names); n++) {
-        size_t folder = 0, i;
-        while (nvl_containers_next_named(all, names[n], &folder, &i)) {
-            nvl_autofree struct nvl_container *c = nvl_container_at(all, i);
-            if (i < all->count && owner_of(c) == uid && strcmp(c->lxc_name, lxc_name) == 0)
-                return TAKE_PTR(c);
-        }
+    while ((c = nvl_containers_next_lxc_named(all, lxc_name, &folder)) != NULL) {
+        if (owner_of(c) == uid)
+            return c;
+        free(c);
     }
     return NULL;
 }

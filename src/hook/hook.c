@@ -179,8 +179,10 @@ static void read_starting(const struct nvl_root *host, const struct nvl_hook_cal
         nvl_root_read(host, call->config, NVL_CONFIG_MAX, &text, &len) < 0 ||
         nvl_config_parse(&starting->config, NVL_DIALECT_LXC, text, len, NULL) < 0)
         return;
-    const struct nvl_container container = {
-        .kind = NVL_CONTAINER_LXC, .name = call->container, .lxc_name = call->container, .config_path = call->config};
+    const struct nvl_container container = {.kind = NVL_CONTAINER_LXC,
+                                            .name = call->container,
+                                            .lxc_name = call->container,
+                                            .config_path = call->config};
     nvl_effective_read(host, &container, &starting->config, &starting->effective, &starting->incomplete);
     starting->has_grant = nvl_effective_grant(&starting->effective, &starting->grant, NULL) == 1;
 }
@@ -190,8 +192,10 @@ static void say_dangers(const struct nvl_root *host, const struct nvl_hook_call 
                         const struct starting *starting, struct nvl_outcome *outcome)
 {
     nvl_auto(nvl_hook_dangers_clear) struct nvl_hook_dangers dangers = {0};
-    const struct nvl_container container = {
-        .kind = NVL_CONTAINER_LXC, .name = call->container, .lxc_name = call->container, .config_path = call->config};
+    const struct nvl_container container = {.kind = NVL_CONTAINER_LXC,
+                                            .name = call->container,
+                                            .lxc_name = call->container,
+                                            .config_path = call->config};
 
     if (call->container != NULL)
         nvl_hook_dangers_find(host, &container, &starting->effective, &dangers);

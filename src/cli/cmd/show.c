@@ -418,13 +418,17 @@ static void print_nodes(const struct nvl_context *ctx, const struct shown *s)
 /* The lines are the config's own: as they are there. */
 static void say_by_hand(const struct nvl_context *ctx, const struct shown *s)
 {
+    nvl_auto(nvl_strv_clear) struct nvl_strv sources = {0}, removals = {0};
     const struct nvl_setting *included = nvl_effective_foreign_file(&s->target.effective);
 
     for (size_t i = 0; i < s->by_hand.count; i++)
         nvl_say(ctx, "by hand, %s", s->by_hand.items[i]);
     for (size_t i = 0; i < s->strays.count; i++)
         nvl_say_styled(ctx, NVL_CAREFUL, "by hand, without effect, %s", s->strays.items[i]);
-    if (included != NULL)
+    if (nvl_effective_parts_by_hand(&s->target.effective, &sources, &removals)) {
+        nvl_autofree char *commands = nvl_strv_join(&removals, "; ");
+        nvl_say_fact(ctx, "", "nvlxc does not edit keys and devices; these take them away: %s", commands);
+    } else if (included != NULL)
         nvl_say_fact(ctx, "",
                      "nvlxc does not edit %s, which the config includes: remove its NVIDIA lines there first",
                      included->file);

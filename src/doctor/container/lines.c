@@ -6,6 +6,7 @@
 #include "doctor/families.h"
 #include "container/foreign.h"
 #include "container/hook_environment.h"
+#include "container/instance.h"
 
 /* Judges by the text: a line outside the config's grammar has neither key nor value. */
 static bool is_about_nvidia(const char *text)
@@ -249,13 +250,15 @@ static void check_hook_environment(const struct nvl_check *check, const struct n
                                    struct nvl_findings *findings)
 {
     nvl_auto(nvl_hook_dangers_clear) struct nvl_hook_dangers dangers = {0};
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, reasons = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, reasons = {0}, removals = {0};
 
     nvl_hook_dangers_find(facts->host->root, facts->container, &facts->effective, &dangers);
     for (size_t i = 0; i < dangers.count; i++) {
         nvl_autofree char *text = nvl_setting_text(&facts->effective, dangers.items[i].setting);
         nvl_strv_push(&evidence, text);
         nvl_strv_push(&reasons, dangers.items[i].why);
+        if (dangers.items[i].setting->part != NULL)
+            nvl_strv_push_once(&removals, dangers.items[i].setting->part->removal);
     }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "its environment can run its image's code on the host");
@@ -268,7 +271,8 @@ static void check_hook_environment(const struct nvl_check *check, const struct n
         "file that the variable names, from its image, runs as the host's %s as soon as the container has a "
         "hook. nvlxc attach, which adds hooks, refuses such a config",
         why, facts->container->user != NULL ? facts->container->user : "root");
-    nvl_finding_fix(f, "%s", nvl_hook_danger_fix);
+    nvl_autofree char *commands = removals.count > 0 ? nvl_strv_join(&removals, "\n") : NULL;
+    nvl_finding_fix(f, "%s", commands != NULL ? commands : nvl_hook_danger_fix);
 }
 
 const struct nvl_check nvl_line_checks[] = {

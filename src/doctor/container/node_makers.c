@@ -35,7 +35,7 @@ static void add_fix(struct clash *clash, const struct nvl_container_facts *facts
     nvl_autofree char *ct = nvl_shell_word(facts->container->name);
     nvl_autofree char *fix = late->kind == NVL_MADE_BY_DEV
                                  ? nvl_xasprintf("pct set %s --delete %s", ct, s->key)
-                                 : nvl_xasprintf("remove line %zu from %s", s->number, s->file);
+                                 : nvl_setting_removal(s);
 
     nvl_strv_push_once(&clash->fix, fix);
 }

@@ -74,8 +74,21 @@ struct nvl_finding *nvl_finding_of_lines(struct nvl_findings *findings, const st
 static bool has_lines_to_replace(const struct nvl_container_facts *facts)
 {
     nvl_autofree bool *strays = nvl_config_strays(&facts->config);
+    bool any = strays != NULL;
 
-    return nvl_has_lines_by_hand(facts) || strays != NULL;
+    for (size_t i = 0; i < facts->effective.count; i++)
+        any |= facts->effective.items[i].owner == NVL_OWNER_BY_HAND && facts->effective.items[i].part == NULL;
+    return any;
+}
+
+/* Keys and devices of Incus and LXD go first, by a command of theirs for each. */
+static void add_removals(const struct nvl_container_facts *facts, struct nvl_buf *b)
+{
+    nvl_auto(nvl_strv_clear) struct nvl_strv sources = {0}, removals = {0};
+
+    nvl_effective_parts_by_hand(&facts->effective, &sources, &removals);
+    for (size_t i = 0; i < removals.count; i++)
+        nvl_buf_addf(b, "%s\n", removals.items[i]);
 }
 
 /* attach refuses while an included file has NVIDIA lines, which nobody but its owner edits. */
@@ -118,6 +131,7 @@ static char *attach_command(const struct nvl_container_facts *facts, const struc
     struct nvl_buf b = {0};
 
     nvl_autofree char *name = nvl_shell_word(facts->name);
+    add_removals(facts, &b);
     nvl_buf_addf(&b, "nvlxc attach %s%s", name, is_replace ? " --replace" : "");
     if (facts->has_grant)
         add_devices(facts, &b);
