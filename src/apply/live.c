@@ -1,9 +1,12 @@
 /* attach and detach in a running container. */
 #include "apply/live.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <lxc/lxccontainer.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +26,7 @@
 #include "inject/inject.h"
 #include "inject/node_copies.h"
 
+#define NO_LIBLXC    127
 #define LIVE_SECONDS 90 /* a file system of the container's may never answer; ldconfig has its own limit */
 
 /* What the child works with. */
@@ -326,23 +330,61 @@ static bool is_filter_in_force(const struct nvl_root *root, pid_t init)
     return syscall(SYS_bpf, BPF_PROG_QUERY, &query, sizeof query) == 0 && query.query.prog_cnt > 0;
 }
 
-/* Uses LXC's own tool, since LXC keeps the list: "allow" or "deny" for each device, for reading and writing.
- * Adds a line to `problems` for each that LXC refuses. */
+/* Rules of one verb for liblxc. */
+struct rules {
+    const struct nvl_container *container;
+    const char *key; /* "devices.allow" */
+    struct nvl_strv items;
+};
+
+/* In a child, which has a time limit: whoever answers at the container's socket may be hostile. Says of each
+ * rule, by a letter, whether LXC took it. */
+static int give_rules(void *data)
+{
+    const struct rules *rules = data;
+    const struct nvl_container *c = rules->container;
+    void *library = dlopen("liblxc.so.1", RTLD_NOW | RTLD_LOCAL);
+    typeof(lxc_container_new) *new_container =
+        library != NULL ? (typeof(new_container))dlsym(library, "lxc_container_new") : NULL;
+    struct lxc_container *lxc = new_container != NULL ? new_container(c->lxc_name, c->lxcpath) : NULL;
+
+    if (lxc == NULL)
+        return NO_LIBLXC;
+    for (size_t i = 0; i < rules->items.count; i++) {
+        char taken = lxc->set_cgroup_item(lxc, rules->key, rules->items.items[i]) ? 'y' : 'n';
+        if (write(STDOUT_FILENO, &taken, 1) != 1)
+            return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
+
+/* Asks liblxc, since LXC keeps the list: "allow" or "deny" for each device, for reading and writing. Its
+ * tools are not there on a host of Incus or LXD. Adds a line to `problems` for each that it refuses. */
 static void change_rules(const struct nvl_container *c, const char *verb, const struct nvl_device *devices,
                          size_t count, struct nvl_strv *problems)
 {
     nvl_autofree char *key = nvl_xasprintf("devices.%s", verb);
-    char text[256];
+    struct rules rules = {.container = c, .key = key};
+    nvl_auto(nvl_run_result_clear) struct nvl_run_result ran = {0};
+    const struct nvl_run run = {.body = give_rules,
+                                .body_data = &rules,
+                                .output = NVL_STREAM_TAKEN,
+                                .max = count,
+                                .seconds = NVL_TOOL_SECONDS};
 
-    for (size_t i = 0; i < count; i++) {
-        nvl_autofree char *rule = nvl_xasprintf("c %u:%u rw", devices[i].major, devices[i].minor);
-        const char *const argv[] = {"lxc-cgroup", "-P", c->lxcpath, "-n", c->lxc_name, key, rule, NULL};
-        int r = nvl_tool_run(argv, NVL_TOOL_SECONDS, text, sizeof text);
-        nvl_autofree char *why = nvl_status_text(r);
-        if (r != 0)
-            nvl_strv_pushf(problems, "cannot change its device filter for %s (lxc-cgroup %s \"%s\": %s)",
-                           devices[i].path, key, rule, why);
-    }
+    for (size_t i = 0; i < count; i++)
+        nvl_strv_pushf(&rules.items, "c %u:%u rw", devices[i].major, devices[i].minor);
+    int r = count > 0 ? nvl_run(&run, &ran) : 0;
+    bool has_liblxc = r < 0 || nvl_exit_status(ran.status) != NO_LIBLXC;
+    for (size_t i = 0; i < count; i++)
+        if (r < 0 || i >= ran.len || ran.text[i] != 'y')
+            nvl_strv_pushf(problems, "cannot change its device filter for %s: %s (%s \"%s\")",
+                           devices[i].path,
+                           !has_liblxc       ? "liblxc.so.1 cannot be loaded"
+                           : r == -ETIMEDOUT ? "LXC does not answer"
+                                             : "LXC refuses the rule",
+                           key, rules.items.items[i]);
+    nvl_strv_clear(&rules.items);
 }
 
 static bool has_device_filter(const struct nvl_root *root, const struct nvl_container *c,

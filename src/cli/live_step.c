@@ -78,8 +78,7 @@ int nvl_live_step_attach(const struct nvl_context *ctx, const struct nvl_target 
                          const struct nvl_grant *grant, bool dry_run, struct nvl_live_step *step,
                          struct nvl_error *err)
 {
-    nvl_auto(nvl_config_clear) struct nvl_config config = {0};
-    nvl_auto(nvl_effective_clear) struct nvl_effective effective = {0};
+    nvl_auto(nvl_target_close) struct nvl_target now = {0}; /* with what was just written */
     int r;
 
     if (!step->asked_for || !step->is_running)
@@ -87,11 +86,9 @@ int nvl_live_step_attach(const struct nvl_context *ctx, const struct nvl_target 
     if (dry_run) {
         r = nvl_live_attach_dry(&ctx->root, grant, &step->result, err);
     } else {
-        r = nvl_container_read_config(&ctx->root, target->container, &config, err);
+        r = nvl_target_open(&ctx->root, target->name, &now, err);
         if (r == 0)
-            r = nvl_effective_read(&ctx->root, target->container, &config, &effective, err);
-        if (r == 0)
-            r = nvl_live_attach(&ctx->root, target->container, &effective, &step->result, err);
+            r = nvl_live_attach(&ctx->root, now.container, &now.effective, &step->result, err);
     }
     step->done = r == 0;
     return explain_live_failure(target, dry_run, r, err);

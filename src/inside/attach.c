@@ -1,6 +1,6 @@
-/* The other way in: as lxc-attach, with all that the container's root may do, seccomp filter included. The
- * child holds nothing of nvlxc's when it enters: it is LXC's own program, without a terminal, with an
- * environment of its own, and with three descriptors. */
+/* The other way in: as lxc-attach does, or the client of Incus or LXD, with all that the container's root may
+ * do, seccomp filter included. The child holds nothing of nvlxc's when it enters: it is their own program,
+ * without a terminal, with an environment of its own, and with three descriptors. */
 #include "inside/run.h"
 
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/run.h"
+#include "container/instance.h"
 #include "container/list.h"
 
 #define TOOLS_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -28,9 +29,9 @@ static int become_attach(void *data)
 }
 
 /* Whoever calls for it reports "cannot start" as of any program inside. */
-static void give_attached(struct nvl_run_result *ran, int r, struct nvl_output *out)
+static void give_attached(const char *program, struct nvl_run_result *ran, int r, struct nvl_output *out)
 {
-    *out = (struct nvl_output){.at = "lxc-attach",
+    *out = (struct nvl_output){.at = program,
                                .text = TAKE_PTR(ran->text),
                                .len = ran->len,
                                .truncated = ran->truncated,
@@ -40,22 +41,51 @@ static void give_attached(struct nvl_run_result *ran, int r, struct nvl_output *
                                .millis = ran->millis};
 }
 
+static void add_words(const char *const *words, size_t count, const char ***all, size_t *n)
+{
+    for (size_t i = 0; i < count; i++)
+        *NVL_APPEND(*all, *n) = words[i];
+}
+
+static void add_lxcs_entry(const struct nvl_container *c, const char ***all, size_t *n)
+{
+    const char *const words[] = {"lxc-attach", "-P", c->lxcpath,   "-n", c->lxc_name, "--clear-env", "-v",
+                                 TOOLS_PATH,   "-v", "HOME=/root", "-v", "LC_ALL=C",  "--"};
+
+    add_words(words, NVL_LENGTH(words), all, n);
+}
+
+/* On a host of Incus or LXD, where LXC's tools are not. */
+static void add_clients_entry(const struct nvl_instance *instance, const char ***all, size_t *n)
+{
+    const char *const words[] = {instance->daemon->client,
+                                 "exec",
+                                 instance->name,
+                                 "--project",
+                                 instance->project,
+                                 "-T",
+                                 "--env",
+                                 TOOLS_PATH,
+                                 "--env",
+                                 "HOME=/root",
+                                 "--env",
+                                 "LC_ALL=C",
+                                 "--"};
+
+    add_words(words, NVL_LENGTH(words), all, n);
+}
+
 void nvl_inside_attach(const struct nvl_container *container, const char *const *argv, int input,
                        unsigned seconds, size_t max, struct nvl_output *out)
 {
-    static const char *const entry[] = {"--clear-env", "-v", TOOLS_PATH, "-v",
-                                        "HOME=/root",  "-v", "LC_ALL=C", "--"};
     nvl_auto(nvl_run_result_clear) struct nvl_run_result ran = {0};
     nvl_autofree const char **all = NULL;
     size_t n = 0;
 
-    *NVL_APPEND(all, n) = "lxc-attach";
-    *NVL_APPEND(all, n) = "-P";
-    *NVL_APPEND(all, n) = container->lxcpath;
-    *NVL_APPEND(all, n) = "-n";
-    *NVL_APPEND(all, n) = container->lxc_name;
-    for (size_t i = 0; i < NVL_LENGTH(entry); i++)
-        *NVL_APPEND(all, n) = entry[i];
+    if (container->kind == NVL_CONTAINER_DAEMON)
+        add_clients_entry(container->instance, &all, &n);
+    else
+        add_lxcs_entry(container, &all, &n);
     for (; *argv != NULL; argv++)
         *NVL_APPEND(all, n) = *argv;
     *NVL_APPEND(all, n) = NULL;
@@ -68,5 +98,5 @@ void nvl_inside_attach(const struct nvl_container *container, const char *const 
                                 .max = max,
                                 .seconds = seconds};
     int r = nvl_run(&run, &ran);
-    give_attached(&ran, r, out);
+    give_attached(all[0], &ran, r, out);
 }
