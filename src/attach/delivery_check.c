@@ -312,7 +312,7 @@ static int refuse_included(const struct nvl_target *target, const struct nvl_set
         err,
         "nvlxc does not edit included files, since others may use them: remove %s there, or the line of %s "
         "that includes %s",
-        others.count > 0 ? "these lines" : "the line", target->container->config_path, s->file);
+        others.count > 0 ? "these lines" : "the line", target->container->config_edit, s->file);
     return -EEXIST;
 }
 

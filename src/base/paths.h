@@ -13,6 +13,7 @@
 #define NVL_MAPPING_COPIES_DIR "/run/nvlxc/mapping"    /* CONTAINER.cfg: inject/mapping_copy.h */
 #define NVL_VISITS_DIR         "/run/nvlxc/visits" /* UID: locked while somebody looks into that user's home */
 #define NVL_LOANS_DIR          "/run/nvlxc/lent"   /* PCI ADDRESS: a GPU that is lent to a VM: host/loan.h */
+#define NVL_RUNTIME_HOOK       "/usr/libexec/nvlxc/incus/nvidia" /* the same, as Incus and LXD call it */
 #define NVL_HOOK_PROGRAM       "/usr/libexec/nvlxc/hook"
 #define NVL_PROBE_PROGRAM      "/usr/libexec/nvlxc/probe"
 #define NVL_PROGRAM            "/usr/bin/nvlxc"

@@ -223,15 +223,22 @@ static int not_answered(const struct nvl_daemon *daemon, const struct question *
     return -EPROTO;
 }
 
+/* LXD before 5.21 looks at the version, and only then waits for another's change of the instance; when that
+ * is done, it gives up, and says this. */
+static bool is_overtaken(const char *why)
+{
+    return why != NULL && strstr(why, "A matching non-reusable operation has now succeeded") != NULL;
+}
+
 /* {"type": "error", "error": "…"}: what it does not like. */
 static int refused(const struct nvl_daemon *daemon, long status, const json_t *answer, struct nvl_error *err)
 {
     const char *why = json_string_value(json_object_get(answer, "error"));
-    int code = status == 404   ? -ENXIO
-               : status == 403 ? -EACCES
-               : status == 412 ? -EAGAIN
-               : status == 400 ? -EINVAL
-                               : -EIO;
+    int code = status == 404                        ? -ENXIO
+               : status == 403                      ? -EACCES
+               : status == 412 || is_overtaken(why) ? -EAGAIN
+               : status == 400                      ? -EINVAL
+                                                    : -EIO;
 
     nvl_error_host(err, code, "%s says: %.500s (status %ld)", daemon->title, why != NULL ? why : "nothing",
                    status);

@@ -87,7 +87,7 @@ static bool is_nvidia_hook(const struct nvl_config *config, const char *key, con
     nvl_autofree char *program = nvl_xstrndup(value, strcspn(value, " \t"));
 
     return nvl_has_suffix(program, "/hooks/nvidia") || strstr(value, NVL_HOOK_PROGRAM) != NULL ||
-           strstr(value, "nvidia-modprobe") != NULL ||
+           strstr(value, NVL_RUNTIME_HOOK) != NULL || strstr(value, "nvidia-modprobe") != NULL ||
            (config->node_hooks != NULL && nvl_strv_contains(config->node_hooks, value)) ||
            nvl_hook_makes_nvidia(NULL, key, value);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/error.h"
+#include "base/paths.h"
 #include "base/root.h"
 #include "base/text.h"
 #include "container/keys.h"
@@ -28,6 +29,7 @@ void nvl_instance_free(struct nvl_instance *instance)
     free(instance->raw);
     free(instance->profile_raw);
     free(instance->text);
+    free(instance->edit);
     free(instance);
 }
 
@@ -279,16 +281,22 @@ static void add_variables(struct making *m)
     }
 }
 
-/* LXC's own hook, which calls libnvidia-container. */
-static void add_runtime(struct making *m)
+/* LXC's own hook, which calls libnvidia-container; or nvlxc's, where the daemon was told so
+ * (data/incus/nvlxc.conf). */
+static void turn_runtime(struct making *m)
 {
     const char *capabilities = string_of(m->expanded, "nvidia.driver.capabilities");
+    nvl_autofree char *drop_in =
+        nvl_xasprintf("/etc/systemd/system/%s.service.d/nvlxc.conf", m->context->daemon->name);
 
-    if (says_true(m->expanded, "nvidia.runtime") && has_one_line(capabilities))
-        add_key_part(m, "nvidia.runtime", "false",
-                     nvl_xasprintf(NVL_KEY_MOUNT " = /usr/share/lxc/hooks/nvidia\n" NVL_KEY_ENVIRONMENT
-                                                 " = NVIDIA_DRIVER_CAPABILITIES=%s\n",
-                                   *capabilities != '\0' ? capabilities : "compute,utility"));
+    if (!says_true(m->expanded, "nvidia.runtime") || !has_one_line(capabilities))
+        return;
+    const char *hook =
+        nvl_root_exists(m->context->root, drop_in) ? NVL_RUNTIME_HOOK : "/usr/share/lxc/hooks/nvidia";
+    add_key_part(m, "nvidia.runtime", "false",
+                 nvl_xasprintf(NVL_KEY_MOUNT " = %s\n" NVL_KEY_ENVIRONMENT
+                                             " = NVIDIA_DRIVER_CAPABILITIES=%s\n",
+                               hook, *capabilities != '\0' ? capabilities : "compute,utility"));
 }
 
 /* ---- devices ---- */
@@ -470,7 +478,7 @@ static void turn_all(struct making *m, const json_t *devices)
     add_variables(m);
     if (says_true(m->expanded, "boot.autostart"))
         add_key_part(m, "boot.autostart", "false", nvl_xstrdup("lxc.start.auto = 1\n"));
-    add_runtime(m);
+    turn_runtime(m);
     append_own_part(m, true, nvl_xasprintf("lxc.rootfs.path = dir:%s/%s/rootfs\n", lxcpath, lxc_name));
     turn_devices(m, devices);
 }
@@ -501,6 +509,8 @@ struct nvl_instance *nvl_instance_make(struct nvl_instance_context *context, con
     nvl_autofree char *owner = nvl_instance_owner(instance);
     m.name = nvl_xasprintf("%s/%s", owner, name);
     instance->text = nvl_xasprintf("raw.lxc of %s", m.name);
+    nvl_autofree char *command = nvl_instance_command(instance, "config edit", NULL);
+    instance->edit = nvl_xasprintf("%s (%s)", instance->text, command);
     turn_all(&m, json_object_get(answer, "expanded_devices"));
     free(m.name);
     return instance;

@@ -26,7 +26,8 @@ struct nvl_instance {
     char *raw;         /* the value of raw.lxc that is in force; "" for none */
     bool is_local;     /* the instance's own value; false: from a profile, or none */
     char *profile_raw; /* what it would be without one, "" for none; only of nvl_instance_read, else NULL */
-    char *text;        /* how it is named in messages, "raw.lxc of incus/web" */
+    char *text;        /* how raw.lxc is named in messages, "raw.lxc of incus/web" */
+    char *edit;        /* and in fixes, "raw.lxc of incus/web (incus config edit web)" */
     struct nvl_instance_part *parts;
     size_t n_parts;
 };

@@ -169,6 +169,7 @@ static struct nvl_container *make_container(const struct nvl_container_folder *f
                                 .name = own_name,
                                 .lxc_name = own_name,
                                 .config_path = own_path,
+                                .config_edit = own_path,
                                 .node = folder->node};
     return c;
 }
@@ -180,6 +181,7 @@ static struct nvl_container *container_of_instance(const struct nvl_container_fo
     struct nvl_container *c = make_container(folder, lxc_name, instance->text);
 
     c->name = instance->name;
+    c->config_edit = instance->edit;
     c->instance = instance;
     return c;
 }

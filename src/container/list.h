@@ -22,6 +22,8 @@ struct nvl_container {
     const struct nvl_user *owner; /* the same */
     const char *config_path;      /* below the root: "/etc/pve/lxc/220.conf"; a daemon's has no file, and
                                      this is for messages: "raw.lxc of incus/web" */
+    const char *config_edit;      /* for fixes: the same, and how to get there: "raw.lxc of incus/web (incus
+                                     config edit web)" */
     const char *lxcpath;          /* the folder that LXC's tools take as -P; "/var/lib/lxc" for Proxmox */
     const char *node; /* the node of the cluster that owns it, if that is not this one; else NULL */
     const struct nvl_majors *majors;     /* of its host, if that is this one; all containers share it */

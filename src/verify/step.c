@@ -105,7 +105,7 @@ static void advise_nesting(const struct nvl_verify *v, struct nvl_step *step)
         nvl_autofree char *command = nvl_instance_command(c->instance, "config set", "security.nesting true");
         nvl_step_fix(step, "%s\n%s", command, v->request->restart);
     } else
-        nvl_step_fix(step, "add to %s: lxc.include = /usr/share/lxc/config/nesting.conf\n%s", c->config_path,
+        nvl_step_fix(step, "add to %s: lxc.include = /usr/share/lxc/config/nesting.conf\n%s", c->config_edit,
                      v->request->restart);
 }
 

@@ -56,7 +56,7 @@ static void section_finding(const struct nvl_check *check, const struct nvl_cont
         nvl_finding_fix(f, "%s", again);
     else
         nvl_finding_fix(f, "remove these lines from [%s] in %s, then:\n  %s", name,
-                        facts->container->config_path, again);
+                        facts->container->config_edit, again);
 }
 
 /* An older snapshot's lines belong to it; what tools append lands in the last section, or in the pending
@@ -150,9 +150,9 @@ static void check_dropped_lines(const struct nvl_check *check, const struct nvl_
     nvl_finding_cause(f, "they do not have the form of a CT's config: they have no effect, and the next "
                          "change of the CT by pct or the web interface loses them");
     if (lines.count == evidence.count)
-        nvl_finding_fix(f, "in %s, write:\n%s", facts->container->config_path, text);
+        nvl_finding_fix(f, "in %s, write:\n%s", facts->container->config_edit, text);
     else
-        nvl_finding_fix(f, "remove these lines from %s, then:\n  %s", facts->container->config_path, again);
+        nvl_finding_fix(f, "remove these lines from %s, then:\n  %s", facts->container->config_edit, again);
 }
 
 /* Proxmox's forms in a config of plain LXC: LXC takes only "key = value". */
@@ -183,7 +183,7 @@ static void check_other_dialect(const struct nvl_check *check, const struct nvl_
                ? "LXC takes \"key = value\"; a line of another form that begins with lxc. stops the start"
                : "LXC takes \"lxc.key = value\" and ignores every other line; dev0 and the like work only in "
                  "Proxmox");
-    nvl_finding_fix(f, "remove these lines from %s, then:\n  %s", facts->container->config_path, again);
+    nvl_finding_fix(f, "remove these lines from %s, then:\n  %s", facts->container->config_edit, again);
 }
 
 static bool is_word_char(char c)
@@ -243,7 +243,7 @@ static void check_marker_comments(const struct nvl_check *check, const struct nv
     nvl_finding_cause(f, "Proxmox moves every comment into the CT's notes, at the top of the file; the tool "
                          "that wrote these can no longer find its lines by them");
     nvl_finding_fix(f, "remove them from the CT's notes, in the web interface or in %s",
-                    facts->container->config_path);
+                    facts->container->config_edit);
 }
 
 static void check_hook_environment(const struct nvl_check *check, const struct nvl_container_facts *facts,

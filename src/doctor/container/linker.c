@@ -146,7 +146,7 @@ static void set_path_fix(struct nvl_finding *f, const struct nvl_container_facts
 
     if (s->is_from_config)
         nvl_finding_fix(f, "remove that folder from LD_LIBRARY_PATH in %s, and restart the container",
-                        facts->container->config_path);
+                        facts->container->config_edit);
     else
         nvl_finding_fix(
             f, "%s%sremove %s from /etc/ld.so.conf and /etc/ld.so.conf.d in the container, then:\n%s",

@@ -150,7 +150,7 @@ static void check_major_stale(const struct nvl_check *check, const struct nvl_co
     nvl_finding_fix(f,
                     "in %s, replace the old line with %s, and restart the container:\n%s\nor let nvlxc look "
                     "majors up at each start:\n  %s",
-                    facts->container->config_path, lines.count > 1 ? "these lines" : "this one", wanted,
+                    facts->container->config_edit, lines.count > 1 ? "these lines" : "this one", wanted,
                     again);
 }
 
@@ -221,7 +221,7 @@ static void check_classic_rules(const struct nvl_check *check, const struct nvl_
     nvl_finding_fix(f,
                     "add to %s, before any [section], and restart the container:\n%s\n"
                     "or let nvlxc write the rules:\n  %s",
-                    facts->container->config_path, text, again);
+                    facts->container->config_edit, text, again);
 }
 
 /* The nodes that such a rule was written for; if their major changes between boots, also one with an earlier
@@ -266,7 +266,7 @@ static void check_cgroup_v1_rules(const struct nvl_check *check, const struct nv
     nvl_finding_cause(f, "LXC ignores lxc.cgroup.* keys on a host that has only cgroup v2, and LXC 7 does "
                          "not start a container that has one");
     nvl_finding_fix(f, "%s\nor write lxc.cgroup2 instead of lxc.cgroup in these lines of %s", again,
-                    facts->container->config_path);
+                    facts->container->config_edit);
 }
 
 const struct nvl_check nvl_major_checks[] = {

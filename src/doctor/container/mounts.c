@@ -284,7 +284,7 @@ static void check_library_folder(const struct nvl_check *check, const struct nvl
         nvl_finding_fix(f, "have nvlxc add only the driver:\n  %s", again);
     else
         nvl_finding_fix(f, "remove these lines from %s; nvlxc adds only the driver:\n  %s",
-                        facts->container->config_path, again);
+                        facts->container->config_edit, again);
 }
 
 static bool is_nvidia_passthrough(const struct nvl_container_facts *facts, size_t i, struct nvl_dev_entry *p)

@@ -68,7 +68,7 @@ static void check_idmap_root(const struct nvl_check *check, const struct nvl_con
                       "LXC refuses a line that is no mapping; and it cannot become the container's root if "
                       "that has no number on the host");
     if (err->hint[0] != '\0')
-        nvl_finding_fix(f, "in %s: %s", facts->container->config_path, err->hint);
+        nvl_finding_fix(f, "in %s: %s", facts->container->config_edit, err->hint);
 }
 
 /* ---- the mount point ---- */
@@ -252,7 +252,7 @@ static void check_claim(const struct nvl_check *check, const struct nvl_containe
         f, "a user's config counts only as far as the user's own ids and folders go: nvlxc does not look "
            "into this root file system, and changes nothing there");
     nvl_finding_fix(f, "name a root file system of %s's, and ids of %s's, in %s", facts->container->user,
-                    facts->container->user, facts->container->config_path);
+                    facts->container->user, facts->container->config_edit);
 }
 
 /* ---- the linker's configuration ---- */

@@ -24,7 +24,7 @@ static void check_rules_without_effect(const struct nvl_check *check, const stru
                                     "may open every device that it has"
                                   : "an unprivileged CT may open every device except the console; rules that "
                                     "allow more change nothing, whatever numbers they name");
-    nvl_finding_fix(f, "you can remove these lines from %s", facts->container->config_path);
+    nvl_finding_fix(f, "you can remove these lines from %s", facts->container->config_edit);
 }
 
 /* Without a list, a first allow rule makes one and denies the rest. */
@@ -54,7 +54,7 @@ static void check_rules_deny_rest(const struct nvl_check *check, const struct nv
         nvl_finding_fix(f, "%s", again);
     } else {
         nvl_finding_fix(f, "remove these lines from %s: the devices open without them",
-                        facts->container->config_path);
+                        facts->container->config_edit);
     }
 }
 

@@ -299,7 +299,7 @@ static void check_other_gpus(const struct nvl_check *check, const struct nvl_con
     nvl_finding_fix(f,
                     "make it unprivileged, or give it LXC's device list: as the first line of %s,\n  "
                     "lxc.include = /usr/share/lxc/config/common.conf\nthen:\n%s",
-                    facts->container->config_path, again);
+                    facts->container->config_edit, again);
 }
 
 const struct nvl_check nvl_start_checks[] = {
