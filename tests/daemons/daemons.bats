@@ -40,6 +40,11 @@ first_id() {
     [ "$(first_id "$(init_of priv)")" = 0 ]
 }
 
+@test "nvlxc runs on this host, which has the simulated GPU" {
+    run -0 nvlxc gpus
+    [[ $output == *'RTX A5500'* ]]
+}
+
 @test "two projects have a container of one name each" {
     run -0 "$client" exec --project other web -- touch /mark
     run -0 inside web test ! -e /mark
@@ -64,6 +69,15 @@ first_id() {
     daemon_start
     [ "$(init_of web)" = "$before" ]
     inside web true
+}
+
+@test "a start that fails says why, and the container starts without the cause" {
+    stop web
+    "$client" config set web raw.lxc='lxc.hook.mount = /bin/false'
+    run -1 start web
+    [[ $output == *'Failed to run mount hooks'* ]]
+    "$client" config unset web raw.lxc
+    start web
 }
 
 @test "a container stops and starts" {

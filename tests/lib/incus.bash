@@ -8,11 +8,12 @@ source "$NVL_SOURCE/tests/lib/lxc.bash"
 # As the packages' units start them, and with the ids that the packages gave to root.
 case ${NVL_DAEMON:-} in
 incus)
+    daemon_path=/usr/libexec/incus:/usr/sbin:/usr/bin:/sbin:/bin
     client=incus daemon_folder=/var/lib/incus daemon_run=/run/incus daemon_log=/var/log/incus/incus.log daemon_group=incus-admin
     daemon_program=/usr/libexec/incus/incusd daemon_admin=(incus admin)
-    export PATH=/usr/libexec/incus:$PATH
     ;;
 lxd)
+    daemon_path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     client=lxc daemon_folder=/var/lib/lxd daemon_run=/var/log/lxd daemon_log=/var/log/lxd/lxd.log daemon_group=lxd
     daemon_program=/usr/bin/lxd daemon_admin=(lxd)
     ;;
@@ -36,7 +37,8 @@ detached() (
     echo $! > /run/detached
 )
 
-# daemon_start: the daemon runs and answers. Its containers that ran before, still run.
+# daemon_start [VARIABLE=VALUE...]: the daemon runs and answers. Its containers that ran before, still run. As systemd does, it
+# gives it no environment of its own but these; INCUS_IDMAPPED_MOUNTS_DISABLE=1 and LXD_… have it shift the owners of files.
 daemon_start() {
     mkdir -p "$(dirname "$daemon_log")"
     if ! mountpoint -q /var/lib/lxcfs; then
@@ -44,13 +46,15 @@ daemon_start() {
         detached /run/lxcfs.log lxcfs /var/lib/lxcfs
         for _ in $(seq 100); do ! mountpoint -q /var/lib/lxcfs || break; sleep 0.1; done
     fi
-    detached /run/daemon.out "$daemon_program" --group "$daemon_group" --logfile "$daemon_log"
+    detached /run/daemon.out env -i PATH="$daemon_path" LANG=C.UTF-8 "$@" "$daemon_program" --group "$daemon_group" --logfile "$daemon_log"
     mv /run/detached /run/daemon.pid
-    if ! timeout 70 "$daemon_program" waitready --timeout=60 || ! daemon_lives; then
-        echo "$NVL_DAEMON did not start; it said:" >&2
-        cat /run/daemon.out >&2
-        return 1
-    fi
+    for _ in $(seq 60); do
+        daemon_lives || break
+        ! "$daemon_program" waitready --timeout=1 2> /dev/null || return 0
+    done
+    echo "$NVL_DAEMON did not start; it said:" >&2
+    cat /run/daemon.out >&2
+    return 1
 }
 
 # A process that has ended stays as a zombie until somebody asks for it.
@@ -125,7 +129,10 @@ METADATA
 
 # launch NAME [OPTION...]: a container of the image `small` that runs.
 launch() {
-    "$client" launch small "$@" --quiet < /dev/null
+    "$client" launch small "$@" < /dev/null > /run/launch.out 2>&1 || {
+        cat /run/launch.out >&2
+        return 1
+    }
 }
 
 # daemon_ask PATH [OPTION...]: the daemon's own answer, by curl; options are curl's.
@@ -135,12 +142,20 @@ daemon_ask() {
     curl --silent --show-error --max-time 60 --unix-socket "$daemon_socket" "$@" "http://daemon$path"
 }
 
-# start NAME [OPTION...] / stop NAME [OPTION...]: 0 where it runs / once it is gone. A failed start prints LXC's log.
+# start NAME [--project PROJECT] / stop NAME [--project PROJECT]: 0 where it runs / once it is gone. A failed start prints
+# LXC's log, and ends when the daemon is done with it: until then it says of the container that it is busy, or that it runs.
 start() {
-    "$client" start --quiet "$@" < /dev/null || { "$client" info --show-log "$1" >&2 || true; return 1; }
+    local name=${3:+${3}_}$1
+    ! "$client" start "$@" < /dev/null || return 0
+    "$client" info --show-log "$@" < /dev/null >&2 || true
+    for _ in $(seq 200); do
+        pgrep -f "^\[lxc monitor\] .* $name\$" > /dev/null || break
+        sleep 0.1
+    done
+    return 1
 }
 stop() {
-    "$client" stop --quiet --force "$@" < /dev/null
+    "$client" stop --force "$@" < /dev/null
 }
 
 # inside NAME COMMAND...: as the container's root.
