@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -23,8 +24,10 @@
 /* Proxmox's own limit: PVE/LXC/Config.pm locks this file for 10 s at most. */
 #define LOCK_DIR     "/run/lock/lxc"
 #define LOCK_SECONDS 10
-/* Somebody may change other keys without a pause. */
+/* Somebody may change other keys of an instance without a pause; while it starts or stops, its daemon changes
+ * nothing. */
 #define INSTANCE_ROUNDS 100
+#define BUSY_MILLIS     100L
 
 /* Tells a user without permission that root has it. */
 static int lacks_permission(struct nvl_error *err, int code)
@@ -242,7 +245,9 @@ static int try_to_write(const struct nvl_root *root, const struct nvl_config *ba
     if (r == 0) {
         nvl_visit_writes();
         r = nvl_instance_write(root, now, etag, plan->text, err);
-        r = r == -EAGAIN ? 1 : r;
+        if (r == -EBUSY)
+            nanosleep(&(struct timespec){.tv_nsec = BUSY_MILLIS * 1000000}, NULL);
+        r = r == -EAGAIN || r == -EBUSY ? 1 : r;
     }
     nvl_instance_free(now);
     return r;
@@ -256,9 +261,10 @@ static int commit_instance(const struct nvl_root *root, const struct nvl_contain
     for (unsigned round = 0; r == 1 && round < INSTANCE_ROUNDS; round++)
         r = try_to_write(root, base, plan, err);
     if (r == 1) {
-        nvl_error_set(err, -EBUSY, "%s: other keys of the instance change all the time; nothing was written",
-                      c->config_path);
-        nvl_error_hint(err, "see what changes them, then run the command again");
+        nvl_autofree char *last = nvl_xstrdup(err != NULL ? err->message : "");
+        nvl_error_set(err, -EBUSY, "nothing was written to %s, which others change all the time: %s",
+                      c->config_path, last);
+        nvl_error_hint(err, "see what changes it all the time, then run the command again");
         return -EBUSY;
     }
     return r < 0 ? nvl_error_prefix(err, "%s", c->config_path) : 0;

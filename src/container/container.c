@@ -106,11 +106,11 @@ static int unknown(const struct nvl_containers *containers, const char *name, st
         nvl_error_set(err, -ENOENT, "no container %.128s; there are: %s", name, there);
     else
         nvl_error_set(err, -ENOENT, "no container %.128s, nor any other; searched %s", name, looked);
-    if (containers->unread.count > 0) {
-        nvl_autofree char *unread = nvl_strv_join(&containers->unread, "\n");
-        nvl_error_hint(err, "it may be one of those that nvlxc could not see: %.900s", unread);
-    } else if (geteuid() != 0)
+    nvl_autofree char *unread = nvl_strv_join(&containers->unread, "\n");
+    if (geteuid() != 0)
         nvl_error_hint(err, "only root can see Proxmox's and root's containers: run it with sudo");
+    else if (unread[0] != '\0')
+        nvl_error_hint(err, "it may be one of those that nvlxc could not see: %.900s", unread);
     return -ENOENT;
 }
 

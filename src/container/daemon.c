@@ -234,7 +234,9 @@ static bool is_overtaken(const char *why)
 static int refused(const struct nvl_daemon *daemon, long status, const json_t *answer, struct nvl_error *err)
 {
     const char *why = json_string_value(json_object_get(answer, "error"));
-    int code = status == 404                        ? -ENXIO
+    bool is_busy = why != NULL && strstr(why, "is busy running a") != NULL;
+    int code = is_busy                              ? -EBUSY
+               : status == 404                      ? -ENXIO
                : status == 403                      ? -EACCES
                : status == 412 || is_overtaken(why) ? -EAGAIN
                : status == 400                      ? -EINVAL

@@ -39,6 +39,6 @@ void nvl_answer_clear(struct nvl_answer *answer);
  * for an answer that is none; each says what to do. */
 int nvl_daemon_get(const struct nvl_root *root, const struct nvl_daemon *daemon, const char *path,
                    struct nvl_answer *answer, struct nvl_error *err);
-/* PATCH of it, if its version is still `etag`: else -EAGAIN. */
+/* PATCH of it, if its version is still `etag`: else -EAGAIN. -EBUSY while the instance starts or stops. */
 int nvl_daemon_patch(const struct nvl_root *root, const struct nvl_daemon *daemon, const char *path,
                      const char *etag, const json_t *body, struct nvl_error *err);

@@ -244,7 +244,7 @@ change_back() {
     nvlxc detach web
     behaves busy
     run -1 attach web --gpu 0
-    says "other keys of the instance change all the time; nothing was written"
+    says "nothing was written to raw.lxc of incus/web, which others change all the time"
     [ "$(raw web)" = none ]
 }
 
@@ -325,12 +325,25 @@ PYTHON
     run -0 attach plain --gpu 0
 }
 
+@test "an instance that starts or stops is waited for, but not without end" {
+    instance web
+    listen
+    behaves starting
+    (sleep 1; behaves '') 3>&- &
+    run -0 attach web --gpu 0
+    nvlxc detach web
+    behaves starting
+    run -1 attach web --gpu 0
+    says "nothing was written" "Instance is busy running a \"start\" operation"
+    [ "$(raw web)" = none ]
+}
+
 @test "the daemon's own refusal is said as it is, and nothing is lost" {
     instance web 'raw.lxc=lxc.log.file = /x'
     listen
     cp "$state" "$BATS_TEST_TMPDIR/before"
     run -3 attach web --gpu 0
-    says "Incus says: Setting lxc.logfile is not allowed"
+    says "Incus says: Invalid config: Setting lxc.logfile is not allowed"
     same_instances "$state" "$BATS_TEST_TMPDIR/before"
 }
 

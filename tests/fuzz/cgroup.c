@@ -25,6 +25,7 @@ static void check_running(void)
 {
     static const struct nvl_container c = {.kind = NVL_CONTAINER_LXC,
                                            .name = "web",
+                                           .lxc_name = "web",
                                            .lxcpath = NVL_LXC_DIR,
                                            .config_path = NVL_LXC_DIR "/web/config"};
     nvl_auto(nvl_running_clear) struct nvl_running running = {0};

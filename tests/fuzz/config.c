@@ -51,8 +51,10 @@ static void check_makers(const struct nvl_effective *effective)
 
 static void check_settings(const struct nvl_config *config)
 {
-    const struct nvl_container c = {
-        .kind = config->dialect == NVL_DIALECT_PVE ? NVL_CONTAINER_PVE : NVL_CONTAINER_LXC, .name = "100"};
+    const struct nvl_container c = {.kind = config->dialect == NVL_DIALECT_PVE ? NVL_CONTAINER_PVE
+                                                                               : NVL_CONTAINER_LXC,
+                                    .name = "100",
+                                    .lxc_name = "100"};
     nvl_auto(nvl_effective_clear) struct nvl_effective effective = effective_of(config);
     nvl_auto(nvl_strv_clear) struct nvl_strv lines = {0};
     nvl_auto(nvl_hook_dangers_clear) struct nvl_hook_dangers dangers = {0};

@@ -137,6 +137,7 @@ static void make_ct(struct fixture *f, const char *text)
     assert_int_equal(symlink("nodes/pve", local), 0);
     write_file(f, "/etc/pve/nodes/pve/lxc/220.conf", text);
     f->c = (struct nvl_container){.kind = NVL_CONTAINER_PVE,
+                                  .lxc_name = "220",
                                   .name = (char *)"220",
                                   .config_path = (char *)"/etc/pve/lxc/220.conf",
                                   .lxcpath = (char *)"/var/lib/lxc"};
@@ -148,6 +149,7 @@ static void make_lxc(struct fixture *f, const char *text)
     make_dirs(f, "/var/lib/lxc/web");
     write_file(f, "/var/lib/lxc/web/config", text);
     f->c = (struct nvl_container){.kind = NVL_CONTAINER_LXC,
+                                  .lxc_name = "web",
                                   .name = (char *)"web",
                                   .config_path = (char *)"/var/lib/lxc/web/config",
                                   .lxcpath = (char *)"/var/lib/lxc"};
@@ -195,6 +197,7 @@ static void make_alices(struct fixture *f, const char *text)
     make_dirs(f, ALICES "/web");
     write_file(f, ALICES "/web/config", text);
     f->c = (struct nvl_container){.kind = NVL_CONTAINER_LXC,
+                                  .lxc_name = "web",
                                   .name = (char *)"web",
                                   .user = alice.name,
                                   .owner = &alice,

@@ -1284,7 +1284,8 @@ static void test_config_is_read_in_its_dialect(void **state)
 
 static bool is_running(const struct host *h, char *lxcpath, char *name)
 {
-    const struct nvl_container c = {.kind = NVL_CONTAINER_LXC, .name = name, .lxc_name = name, .lxcpath = lxcpath};
+    const struct nvl_container c = {
+        .kind = NVL_CONTAINER_LXC, .name = name, .lxc_name = name, .lxcpath = lxcpath};
 
     return nvl_container_is_running(&h->root, &c);
 }
