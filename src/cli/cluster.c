@@ -13,18 +13,12 @@
 
 #define WAIT_MAX 86400
 
-static void warn_all(const struct nvl_strv *lines)
-{
-    for (size_t i = 0; i < lines->count; i++)
-        nvl_warn("%s", lines->items[i]);
-}
-
 int nvl_cluster_view_open(const struct nvl_context *ctx, struct nvl_cluster_view *v, struct nvl_error *err)
 {
     int r = nvl_cluster_view_read(&ctx->root, v, err);
 
     if (r == 0)
-        warn_all(&v->warnings);
+        nvl_warn_all(&v->warnings);
     return r;
 }
 
@@ -47,7 +41,7 @@ int nvl_cluster_names_read(const struct nvl_context *ctx, struct nvl_cluster_nam
     else
         nvl_warn("this host is in no Proxmox cluster: --cluster adds nothing");
     nvl_cluster_remarks(&ctx->root, &names->removed, &remarks);
-    warn_all(&remarks);
+    nvl_warn_all(&remarks);
     return 0;
 }
 

@@ -379,6 +379,12 @@ void nvl_warn(const char *fmt, ...)
     complain_lines(&(struct nvl_span){NVL_CAREFUL, "warning: "}, text);
 }
 
+void nvl_warn_all(const struct nvl_strv *texts)
+{
+    for (size_t i = 0; i < texts->count; i++)
+        nvl_warn("%s", texts->items[i]);
+}
+
 static void print_text(const char *text)
 {
     complain("hint: ", (const struct nvl_span[]){{NVL_PLAIN, text}, {NVL_PLAIN, NULL}}, strlen("hint: "),

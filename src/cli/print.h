@@ -11,6 +11,7 @@ struct nvl_context;
 struct nvl_driver_version;
 struct nvl_error;
 struct nvl_grant;
+struct nvl_strv;
 
 /* What a part of a line is to its reader. */
 enum nvl_style {
@@ -58,6 +59,8 @@ void nvl_say_spans(const struct nvl_context *ctx, struct nvl_span first, const s
 void nvl_say_diff(const struct nvl_context *ctx, const char *indent, const char *diff);
 /* Prints "nvlxc: warning: …" on stderr, made printable, also with --quiet. Adds the newline. */
 void nvl_warn(const char *fmt, ...) NVL_PRINTF(1, 2);
+/* The same of each. */
+void nvl_warn_all(const struct nvl_strv *texts);
 /* Prints "nvlxc: …" on stderr, and below it what to do: "hint: …" for words, "try: …" for a command to paste.
  */
 void nvl_print_error(const struct nvl_error *err);

@@ -68,8 +68,7 @@ static int run_cdi(struct nvl_context *ctx, const struct nvl_strv *arguments, vo
     } else if (nvl_has_prefix(path, NVL_CDI_FOLDER "/")) {
         nvl_cdi_rivals(&ctx->root, path, &warnings);
     }
-    for (size_t i = 0; i < warnings.count; i++)
-        nvl_warn("%s", warnings.items[i]);
+    nvl_warn_all(&warnings);
     return NVL_EXIT_OK;
 }
 

@@ -232,8 +232,7 @@ static int run_detach(struct nvl_context *ctx, const struct nvl_strv *arguments,
     say_config(ctx, &d, values->dry_run);
     nvl_live_step_say(ctx, &d.target, &d.live, values->dry_run);
     say_cleaned(ctx, &d, values->dry_run);
-    for (size_t i = 0; i < d.warnings.count; i++)
-        nvl_warn("%s", d.warnings.items[i]);
+    nvl_warn_all(&d.warnings);
     return exit_of(&d);
 }
 

@@ -283,8 +283,7 @@ static int run_notify(struct nvl_context *ctx, const char *container, const stru
     int r = check_notify(ctx, container, values, err);
     if (r == 0)
         r = nvl_notify(&ctx->root, &order, &news, err);
-    for (size_t i = 0; i < news.diagnosis.warnings.count; i++)
-        nvl_warn("%s", news.diagnosis.warnings.items[i]);
+    nvl_warn_all(&news.diagnosis.warnings);
     if (r < 0)
         return r;
     say_news(ctx, &news);
@@ -302,8 +301,7 @@ static int run_checks(struct nvl_context *ctx, const char *container, const stru
     nvl_progress_end();
     if (r < 0)
         return r;
-    for (size_t i = 0; i < d.warnings.count; i++)
-        nvl_warn("%s", d.warnings.items[i]);
+    nvl_warn_all(&d.warnings);
     if (ctx->json) {
         print_findings_json(&d.findings, d.asked);
     } else if (values->report) {

@@ -139,8 +139,7 @@ static void say_handover(const struct nvl_context *ctx, const struct gpu_line *l
     say_result(ctx, line, handover, dry_run);
     for (size_t i = 0; i < handover->notes.count; i++)
         nvl_say_fact(ctx, "", "note: %s", handover->notes.items[i]);
-    for (size_t i = 0; i < handover->problems.count; i++)
-        nvl_warn("%s", handover->problems.items[i]);
+    nvl_warn_all(&handover->problems);
 }
 
 static int hand_over(struct nvl_context *ctx, const struct gpu_line *line, const struct gpu_values *values,

@@ -69,6 +69,7 @@ static void holders_find(struct nvl_host *host, struct holders *holders)
         return;
     }
     holders->known = true;
+    nvl_warn_all(&containers.unread);
     nvl_vm_devices_read(host->root, &holders->vms);
     for (size_t i = 0; i < containers.count; i++) {
         nvl_autofree struct nvl_container *c = nvl_container_at(&containers, i);

@@ -302,8 +302,7 @@ static int run_container_list(struct nvl_context *ctx, const struct nvl_strv *ar
     l.is_short = !values->wide && !ctx->json && nvl_is_on_terminal();
     if (!ctx->json && !values->names)
         l.table = nvl_table_new(values->cluster ? cluster : plain);
-    for (size_t i = 0; i < all.unread.count; i++)
-        nvl_warn("%s", all.unread.items[i]);
+    nvl_warn_all(&all.unread);
     print_listing(&l, &all);
     nvl_host_clear(&l.host);
     return NVL_EXIT_OK;

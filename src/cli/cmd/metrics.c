@@ -215,8 +215,7 @@ static void add_grants(struct nvl_buf *out, const struct metrics *m)
             add_use_sample(out, "nvlxc_container_gpu_granted", &m->uses[i], 1, 0);
     add_family(out, "nvlxc_container_gpus_missing",
                "Number of GPUs and MIG devices that a container's config names and this host lacks.");
-    for (size_t i = 0; i < m->diagnosis.warnings.count; i++)
-        nvl_warn("%s", m->diagnosis.warnings.items[i]);
+    nvl_warn_all(&m->diagnosis.warnings);
     for (size_t i = 0; i < m->diagnosis.n_holders; i++) {
         const struct nvl_holder *holder = &m->diagnosis.holders[i];
         const struct label label = {"container", holder->name};

@@ -152,6 +152,7 @@ static int run_ps(struct nvl_context *ctx, const struct nvl_strv *arguments, voi
         r = nvl_host_read(&p.host, &ctx->root, values->open ? NVL_GPUS_DRI : NVL_GPUS_PROC, err);
     if (r == 0)
         r = nvl_containers_find(&ctx->root, false, &p.containers, err);
+    nvl_warn_all(&p.containers.unread);
     if (r == 0 && arguments->count > 0) {
         r = nvl_container_by_name(&ctx->root, &p.containers, arguments->items[0], &one, err);
         wanted = r == 0 ? nvl_container_full_name(&p.containers, one) : NULL;
