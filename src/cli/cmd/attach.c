@@ -502,9 +502,10 @@ const struct nvl_command nvl_cmd_attach = {
     .name = "attach",
     .arguments = "CT",
     .summary = "give GPUs to a container",
-    .details = "CT is a Proxmox CTID or the name of an LXC container; if several containers\n"
-               "share a name, add the owner: pve/220, root/web, alice/web. Without --gpu, attach\n"
-               "gives the host's only GPU. On a terminal it asks for what is missing: the\n"
+    .details = "CT is a Proxmox CTID or the name of a container of LXC, Incus or LXD; if several\n"
+               "share a name, add the owner: pve/220, root/web, alice/web, incus/web, or\n"
+               "incus/PROJECT/web. Without --gpu, attach gives the host's only GPU. On a terminal it asks "
+               "for what is missing: the\n"
                "container, or which of several GPUs. It writes UUIDs, so the grant stays with its GPU when\n"
                "cards change places.\n"
                "\n"
