@@ -77,13 +77,15 @@ static struct key key_of(const struct nvl_containers *all, const struct nvl_cont
     }
 }
 
-/* All Proxmox nodes form one list, by CTID. */
+/* All Proxmox nodes form one list, by CTID; the other folders follow in their order. */
 static int compare_keys(const struct key *x, const struct key *y)
 {
+    bool is_x_ct = x->folder->kind == NVL_CONTAINER_PVE, is_y_ct = y->folder->kind == NVL_CONTAINER_PVE;
+
     if (x->folder->is_elsewhere != y->folder->is_elsewhere)
         return x->folder->is_elsewhere ? 1 : -1;
-    if (x->folder->kind != y->folder->kind)
-        return x->folder->kind == NVL_CONTAINER_PVE ? -1 : 1;
+    if (is_x_ct != is_y_ct)
+        return is_x_ct ? -1 : 1;
     if (x->ctid != y->ctid)
         return x->ctid < y->ctid ? -1 : 1;
     if (x->folder != y->folder)

@@ -136,6 +136,18 @@ change_back() {
     [[ $(raw web lab) == *nvlxc/hook* ]]
 }
 
+@test "LXC's own containers and Proxmox's are found beside those of a daemon" {
+    local name
+    host=$(fixture a5500-550)
+    instance web
+    listen
+    run -1 nvlxc show web
+    says "several containers have the name web: root/web, alice/web, incus/web"
+    for name in 220 root/web box alice/web media incus/web; do
+        run -0 nvlxc show "$name"
+    done
+}
+
 @test "LXD is asked and answered by its own client's name" {
     instance web
     listen /var/lib/lxd
