@@ -158,6 +158,12 @@ static const char *profile_with(const struct making *m, const char *part, const 
 
 /* ---- parts ---- */
 
+/* What contains a line end could be any line. */
+static bool has_one_line(const char *text)
+{
+    return strpbrk(text, "\r\n") == NULL;
+}
+
 /* Takes over `source`, `removal` and `lines`. */
 static void append_part(struct making *m, bool is_late, char *source, char *removal, char *lines)
 {
@@ -173,7 +179,7 @@ static void append_own_part(struct making *m, bool is_late, char *lines)
                 lines);
 }
 
-/* "nvidia.runtime of the profile ml" */
+/* "nvidia.runtime of the profile ml"; of a profile's name the daemons demand little. */
 static char *name_source(const struct making *m, const char *part, const char *key)
 {
     const json_t *own = strcmp(part, "config") == 0 ? m->config : m->devices;
@@ -182,8 +188,9 @@ static char *name_source(const struct making *m, const char *part, const char *k
     if (json_object_get(own, key) != NULL)
         return nvl_xasprintf("%s%s of %s", what, key, m->name);
     const char *profile = profile_with(m, part, key);
-    return profile != NULL ? nvl_xasprintf("%s%s of the profile %s", what, key, profile)
-                           : nvl_xasprintf("%s%s of a profile of %s", what, key, m->name);
+    return profile != NULL && has_one_line(profile)
+               ? nvl_xasprintf("%s%s of the profile %s", what, key, profile)
+               : nvl_xasprintf("%s%s of a profile of %s", what, key, m->name);
 }
 
 /* What a profile gives is taken from this one instance, not from all that have the profile. */
@@ -209,12 +216,6 @@ static char *device_removal(const struct making *m, const char *device)
 static void add_key_part(struct making *m, const char *key, const char *masked, char *lines)
 {
     append_part(m, false, name_source(m, "config", key), key_removal(m, key, masked), lines);
-}
-
-/* What contains a line end could be any line. */
-static bool has_one_line(const char *text)
-{
-    return strpbrk(text, "\r\n") == NULL;
 }
 
 /* ---- keys ---- */
@@ -301,11 +302,11 @@ static void turn_runtime(struct making *m)
 
 /* ---- devices ---- */
 
-/* A path in a mount entry: blanks are escaped as getmntent(3) reads them. */
+/* A path in a mount entry: what ends a field, or begins a comment, is escaped as getmntent(3) reads it. */
 static void write_path(struct nvl_buf *lines, const char *path)
 {
     for (; *path != '\0'; path++)
-        if (*path == ' ' || *path == '\t' || *path == '\\')
+        if ((unsigned char)*path <= ' ' || *path == '\\' || *path == '#')
             nvl_buf_addf(lines, "\\%03o", (unsigned char)*path);
         else
             nvl_buf_add(lines, path, 1);
@@ -397,20 +398,27 @@ static void turn_gpus(struct making *m, const json_t *device, struct nvl_buf *li
             write_node(lines, shared[i]);
 }
 
+/* In one line, and not the root itself: no field of a mount entry is empty. */
+static bool is_below_root(const char *path)
+{
+    return path[strspn(path, "/")] != '\0' && has_one_line(path);
+}
+
 static void turn_unix_char(const json_t *device, struct nvl_buf *lines)
 {
     const char *source = string_of(device, "source"), *path = string_of(device, "path");
 
-    if (has_one_line(source) && has_one_line(path))
-        write_entry(lines, *source != '\0' ? source : path, *path != '\0' ? path : source,
-                    "bind,optional,create=file");
+    source = *source != '\0' ? source : path;
+    path = *path != '\0' ? path : source;
+    if (is_below_root(source) && is_below_root(path))
+        write_entry(lines, source, path, "bind,optional,create=file");
 }
 
 static void turn_disk(const json_t *device, struct nvl_buf *lines)
 {
     const char *source = string_of(device, "source"), *path = string_of(device, "path");
 
-    if (source[0] == '/' && path[0] == '/' && path[1] != '\0' && has_one_line(source) && has_one_line(path))
+    if (source[0] == '/' && path[0] == '/' && has_one_line(source) && is_below_root(path))
         write_entry(lines, source, path, says_true(device, "readonly") ? "bind,ro" : "bind");
 }
 
@@ -440,7 +448,8 @@ static void turn_devices(struct making *m, const json_t *devices)
 
 /* ---- instances ---- */
 
-/* As the daemons allow them: an instance's is a host name, and a project's has no slash. */
+/* As the daemons allow them: an instance's is a host name, which begins with no dash, and a project's has no
+ * slash. */
 static bool is_good_word(const char *word, const char *more)
 {
     if (*word == '\0' || *word == '.')
@@ -488,7 +497,7 @@ struct nvl_instance *nvl_instance_make(struct nvl_instance_context *context, con
     const char *name = string_of(answer, "name"), *project = string_of(answer, "project");
     struct nvl_instance *instance;
 
-    if (strcmp(string_of(answer, "type"), "container") != 0 || !is_good_word(name, "-") ||
+    if (strcmp(string_of(answer, "type"), "container") != 0 || !is_good_word(name, "-") || *name == '-' ||
         (*project != '\0' && !is_good_word(project, "-_.+@: ")))
         return NULL;
     instance = nvl_xcalloc(1, sizeof *instance);

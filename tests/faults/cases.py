@@ -1,10 +1,16 @@
 """The cases of `faults`: commands that nvlxc and its hook are interrupted in, and the host that each one runs on."""
 
+import json
+import shlex
+
+STATE = "var/lib/incus/state"  # of the stand-in for Incus, in a host's folder
+
 
 class Case:
     """A command on a copy of a host. {host} in it is the copy's folder; `prepare` is a shell script that runs there before.
     A command that begins with "hook" runs with the copy as the machine's own root, in a mount namespace of its own; so does one
-    of a machine, whose other programs are stand-ins (stand-in)."""
+    of a machine, whose other programs are stand-ins (stand-in). For one about a container of Incus the stand-in of its API
+    (tests/lib/incus-daemon) listens, which nobody interrupts."""
 
     def __init__(self, name, command, prepare="", host="a5500-550", reads=False, may_lack=None, output=None, grows=None):
         self.name, self.command, self.prepare, self.host = name, command, prepare, host
@@ -14,6 +20,7 @@ class Case:
         self.grows = grows  # a file that is only added to
         self.is_hook = command.startswith("hook ")
         self.is_machine = command.startswith("host setup ")
+        self.asks_incus = " incus/" in command
 
 
 # In a host's folder: a driver of two small libraries, complete enough to be built into a bundle.
@@ -43,6 +50,16 @@ CLUSTER = """
     "$NVLXC" --root . host publish --quiet
     sed 's/"pve"/"pve2"/' etc/pve/nodes/pve/nvlxc.json > etc/pve/nodes/pve2/nvlxc.json
 """
+# Two instances of one name, with what nvlxc must leave alone.
+INSTANCE = {"name": "web", "project": "default", "type": "container", "config": {"user.note": "kept", "raw.lxc": "lxc.cap.drop = sys_time"},
+            "devices": {}, "profiles": ["default"]}
+INCUS = "mkdir -p var/lib/incus/database; printf %%s %s > %s\n" % (shlex.quote(json.dumps(
+    {"instances": [INSTANCE, {**INSTANCE, "project": "lab"}], "profiles": {"default": [{"name": "default", "config": {}, "devices": {}}]}})), STATE)
+ON_INCUS = """
+    "$NVL_SOURCE/tests/lib/incus-daemon" var/lib/incus/unix.socket %s & daemon=$!
+    until "$NVLXC" --root . attach incus/web --gpu 0 --quiet 2>/dev/null; do sleep 0.1; done
+    kill $daemon; rm var/lib/incus/unix.socket
+""" % STATE
 START = BUNDLE + ROOTFS + """
     cp "$HOOK" hook; mkdir -p sbin mnt run/nvlxc; cp -L /sbin/ldconfig sbin/ldconfig
 """
@@ -82,6 +99,8 @@ CASES = [
         mkdir -p $r/usr/local/nvidia $r/etc/cdi
         printf '# nvlxc made the folder /usr/local/nvidia\\n/usr/local/nvidia/lib64\\n' > $r/etc/ld.so.conf.d/00-nvlxc.conf
         ln -s /usr/local/nvidia/bin/nvidia-smi $r/usr/local/bin/nvidia-smi"""),
+    Case("attach-incus", "attach incus/web --gpu 0", BUNDLE + INCUS),
+    Case("detach-incus", "detach incus/web", BUNDLE + INCUS + ON_INCUS),
     Case("sync", "driver sync", DRIVER),
     Case("sync-update", "driver sync", BUNDLE + "echo more >> usr/bin/nvidia-smi"),
     Case("sync-from", "driver sync --from /opt/driver", DRIVER + """

@@ -68,6 +68,8 @@ static const struct call {
     {SYS_dup2, "dup2", false, FD, 0, "EMFILE"},
     {SYS_pipe2, "pipe2", false, NOTHING, 0, "EMFILE"},
     {SYS_socket, "socket", false, NOTHING, 0, "EMFILE"},
+    {SYS_connect, "connect", false, FD, 0, "ECONNREFUSED,EACCES"},
+    {SYS_recvfrom, "recvfrom", false, FD, 0, "ECONNRESET"},
     {SYS_pidfd_open, "pidfd_open", false, NOTHING, 0, "EMFILE"},
     {SYS_clone, "clone", false, NOTHING, 0, MEMORY},
     {SYS_clone3, "clone3", false, NOTHING, 0, MEMORY},
@@ -85,6 +87,7 @@ static const struct call {
     {SYS_setgroups, "setgroups", false, NOTHING, 0, "EACCES"},
     {SYS_unshare, "unshare", false, NOTHING, 0, "ENOMEM,EACCES"},
     {SYS_setns, "setns", false, NOTHING, 0, "ENOMEM,EACCES"},
+    {SYS_sendto, "sendto", true, FD, 0, "EPIPE"}, /* what asks a daemon may change what that keeps */
     {SYS_write, "write", true, FD, 0, "EIO,ENOSPC"},
     {SYS_pwrite64, "pwrite64", true, FD, 0, "EIO,ENOSPC"},
     {SYS_writev, "writev", true, FD, 0, "EIO,ENOSPC"},
@@ -128,7 +131,14 @@ static const struct call {
 static const struct {
     const char *name;
     int number;
-} errnos[] = {{"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM}, {"EACCES", EACCES}};
+} errnos[] = {{"EIO", EIO},
+              {"ENOSPC", ENOSPC},
+              {"EMFILE", EMFILE},
+              {"ENOMEM", ENOMEM},
+              {"EACCES", EACCES},
+              {"EPIPE", EPIPE},
+              {"ECONNREFUSED", ECONNREFUSED},
+              {"ECONNRESET", ECONNRESET}};
 
 enum whose { OWN, CHANGES_ONLY };
 
