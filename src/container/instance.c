@@ -205,7 +205,8 @@ static char *key_removal(const struct making *m, const char *key, const char *va
 
 static char *device_removal(const struct making *m, const char *device)
 {
-    nvl_autofree char *word = nvl_shell_word(device);
+    nvl_autofree char *plain = nvl_shell_word(device);
+    nvl_autofree char *word = nvl_xasprintf("%s%s", *device == '-' ? "-- " : "", plain); /* no option */
     nvl_autofree char *masked = nvl_xasprintf("%s none", word);
 
     return json_object_get(m->devices, device) != NULL
@@ -448,16 +449,24 @@ static void turn_devices(struct making *m, const json_t *devices)
 
 /* ---- instances ---- */
 
-/* As the daemons allow them: an instance's is a host name, which begins with no dash, and a project's has no
- * slash. */
-static bool is_good_word(const char *word, const char *more)
+/* A host name, which begins with no dash: the daemons allow no other. */
+static bool is_instance_name(const char *name)
 {
-    if (*word == '\0' || *word == '.')
-        return false;
-    for (; *word != '\0'; word++)
-        if (!isalnum((unsigned char)*word) && strchr(more, *word) == NULL)
-            return false;
-    return true;
+    bool is_good = *name != '\0' && *name != '-';
+
+    for (; *name != '\0'; name++)
+        is_good &= isalnum((unsigned char)*name) || *name == '-';
+    return is_good;
+}
+
+/* The daemons allow nearly everything that can be the name of a file. */
+static bool is_project_name(const char *name)
+{
+    bool is_good = *name != '\0' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+
+    for (; *name != '\0'; name++)
+        is_good &= *name != '/' && (unsigned char)*name >= ' ' && *name != 0x7f;
+    return is_good;
 }
 
 /* "none" where there is no cluster. */
@@ -466,7 +475,7 @@ static char *member_of(struct nvl_instance_context *context, const json_t *answe
     nvl_auto(nvl_answer_clear) struct nvl_answer server = {0};
     const char *location = string_of(answer, "location");
 
-    if (*location == '\0' || strcmp(location, "none") == 0)
+    if (*location == '\0' || strcmp(location, "none") == 0 || !has_one_line(location))
         return NULL;
     if (context->member == NULL) {
         nvl_daemon_get(context->root, context->daemon, "/1.0", &server, NULL);
@@ -497,8 +506,8 @@ struct nvl_instance *nvl_instance_make(struct nvl_instance_context *context, con
     const char *name = string_of(answer, "name"), *project = string_of(answer, "project");
     struct nvl_instance *instance;
 
-    if (strcmp(string_of(answer, "type"), "container") != 0 || !is_good_word(name, "-") || *name == '-' ||
-        (*project != '\0' && !is_good_word(project, "-_.+@: ")))
+    if (strcmp(string_of(answer, "type"), "container") != 0 || !is_instance_name(name) ||
+        (*project != '\0' && !is_project_name(project)))
         return NULL;
     instance = nvl_xcalloc(1, sizeof *instance);
     struct making m = {.context = context,

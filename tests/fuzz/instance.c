@@ -73,7 +73,7 @@ static bool is_line(const char *text)
 
 static void check_name(const char *name)
 {
-    CHECK(name[0] != '\0' && name[0] != '.');
+    CHECK(name[0] != '\0' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0);
     for (const char *c = name; *c != '\0'; c++)
         CHECK(*c != '/' && (unsigned char)*c >= ' ' && *c != 0x7f);
 }
@@ -222,14 +222,16 @@ static char *check_removal(const struct nvl_instance *instance, const struct nvl
     size_t verb = origin == OF_DEVICE ? 3 : 2;
     CHECK(words.count > verb + 2);
     bool is_masked = strcmp(words.items[verb], "set") == 0 || strcmp(words.items[verb], "add") == 0;
-    nvl_strv_push(&rest, words.items[words.count - (is_masked ? 2 : 1)]);
+    const char *named = words.items[words.count - (is_masked ? 2 : 1)];
+    if (origin == OF_DEVICE && named[0] == '-') /* the client would take it for an option */
+        nvl_strv_push(&rest, "--");
+    nvl_strv_push(&rest, named);
     if (is_masked)
         nvl_strv_push(&rest, masked);
     check_command(instance, part->removal, ways[origin == OF_DEVICE][is_masked], &rest);
-    nvl_autofree char *what =
-        nvl_xasprintf("%s%s of ", origin == OF_DEVICE ? "the device " : "", rest.items[0]);
+    nvl_autofree char *what = nvl_xasprintf("%s%s of ", origin == OF_DEVICE ? "the device " : "", named);
     CHECK(nvl_has_prefix(part->source, what));
-    return nvl_xstrdup(rest.items[0]);
+    return nvl_xstrdup(named);
 }
 
 static void check_part(const struct nvl_instance *instance, const struct nvl_instance_part *part,
