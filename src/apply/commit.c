@@ -28,6 +28,9 @@
  * nothing. */
 #define INSTANCE_ROUNDS 100
 #define BUSY_MILLIS     100L
+/* How often, and after what time, a daemon that forgets is asked whether it still knows. */
+#define LOOKS       3
+#define LOOK_MILLIS 40L
 
 /* Tells a user without permission that root has it. */
 static int lacks_permission(struct nvl_error *err, int code)
@@ -231,6 +234,23 @@ static int is_unchanged(const struct nvl_config *base, const struct nvl_instance
     return -EAGAIN;
 }
 
+/* 0 if what was written is still there a moment later, 1 if a change from before put the old text back. */
+static int check_stays(const struct nvl_root *root, const struct nvl_config *base, struct nvl_error *err)
+{
+    int r = 0;
+
+    for (unsigned look = 0; r == 0 && look < LOOKS; look++) {
+        struct nvl_instance *now = NULL;
+        nvl_autofree char *etag = NULL;
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_MILLIS * 1000000}, NULL);
+        r = nvl_instance_read(root, base->instance, &now, &etag, err);
+        if (r == 0)
+            r = is_unchanged(base, now, NULL) == 0;
+        nvl_instance_free(now);
+    }
+    return r;
+}
+
 /* 0 if the daemon took it, 1 if another key changed at that moment. */
 static int try_to_write(const struct nvl_root *root, const struct nvl_config *base,
                         const struct nvl_plan *plan, struct nvl_error *err)
@@ -248,6 +268,8 @@ static int try_to_write(const struct nvl_root *root, const struct nvl_config *ba
         if (r == -EBUSY)
             nanosleep(&(struct timespec){.tv_nsec = BUSY_MILLIS * 1000000}, NULL);
         r = r == -EAGAIN || r == -EBUSY ? 1 : r;
+        if (r == 0 && now->daemon->forgets)
+            r = check_stays(root, base, err);
     }
     nvl_instance_free(now);
     return r;

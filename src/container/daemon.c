@@ -17,9 +17,9 @@
 
 /* Debian's packages, and LXD's snap. */
 const struct nvl_daemon nvl_daemons[] = {
-    {"incus", "Incus", "incus", "/var/lib/incus", "systemctl start incus", false},
-    {"lxd", "LXD", "lxc", "/var/lib/lxd", "systemctl start lxd", false},
-    {"lxd", "LXD", "lxc", "/var/snap/lxd/common/lxd", "snap start lxd", true},
+    {"incus", "Incus", "incus", "/var/lib/incus", "systemctl start incus", false, false},
+    {"lxd", "LXD", "lxc", "/var/lib/lxd", "systemctl start lxd", true, false},
+    {"lxd", "LXD", "lxc", "/var/snap/lxd/common/lxd", "snap start lxd", true, true},
 };
 const size_t nvl_n_daemons = NVL_LENGTH(nvl_daemons);
 
