@@ -211,7 +211,7 @@ static int check_answers(const struct nvl_container *container, pid_t init, stru
     if (nvl_container_open_running(container, init, &seen) != -ETIMEDOUT)
         return 0;
     nvl_error_set(err, -ETIMEDOUT, "cannot change the running container: its file systems do not answer");
-    nvl_autofree char *word = nvl_shell_word(container->name);
+    nvl_autofree char *word = nvl_shell_word(container->lxc_name);
     nvl_error_hint(err, "nvlxc doctor %s", word);
     return -ETIMEDOUT;
 }

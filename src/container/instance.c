@@ -255,7 +255,7 @@ static void add_idmap(struct making *m)
     if (says_true(m->expanded, "security.privileged"))
         return;
     json_t *map =
-        json_loads(*next != '\0' ? next : string_of(m->expanded, "volatile.idmap.base"), 0, &ignored);
+        json_loads(*next != '\0' ? next : string_of(m->expanded, "volatile.idmap.current"), 0, &ignored);
     json_array_foreach(map, i, mapping)
     {
         if (json_is_true(json_object_get(mapping, "Isuid")))
@@ -268,6 +268,7 @@ static void add_idmap(struct making *m)
         append_own_part(m, false, nvl_buf_take(&lines));
 }
 
+/* The daemon writes a file, from which liblxc reads: a value ends with its line. */
 static void add_variables(struct making *m)
 {
     static const char prefix[] = "environment.";
@@ -277,9 +278,10 @@ static void add_variables(struct making *m)
     json_object_foreach((json_t *)m->expanded, key, value)
     {
         const char *text = json_string_value(value);
-        if (text != NULL && nvl_has_prefix(key, prefix) && has_one_line(key) && has_one_line(text))
+        if (text != NULL && nvl_has_prefix(key, prefix) && has_one_line(key))
             add_key_part(m, key, "''",
-                         nvl_xasprintf(NVL_KEY_ENVIRONMENT " = %s=%s\n", key + strlen(prefix), text));
+                         nvl_xasprintf(NVL_KEY_ENVIRONMENT " = %s=%.*s\n", key + strlen(prefix),
+                                       (int)strcspn(text, "\r\n"), text));
     }
 }
 

@@ -62,8 +62,8 @@ static void take_answers(struct nvl_instance_context *context, const json_t *ans
 }
 
 /* Whoever may not ask has no container there to work on. */
-static void find_daemons(const struct nvl_root *root, const struct nvl_daemon *daemon, bool cluster,
-                         struct nvl_containers *all)
+static void find_instances(const struct nvl_root *root, const struct nvl_daemon *daemon, bool cluster,
+                           struct nvl_containers *all)
 {
     nvl_auto(nvl_instance_context_clear) struct nvl_instance_context context = {.root = root,
                                                                                 .daemon = daemon};
@@ -84,7 +84,7 @@ void nvl_instances_find(const struct nvl_root *root, bool cluster, struct nvl_co
         const struct nvl_daemon *daemon = &nvl_daemons[i];
         int r = nvl_daemon_is_used(root, daemon);
         if (r == 1)
-            find_daemons(root, daemon, cluster, all);
+            find_instances(root, daemon, cluster, all);
         else if (r < 0 && r != -EACCES)
             nvl_strv_pushf(&all->unread, "cannot tell whether %s has containers: %s: %s", daemon->title,
                            daemon->folder, strerror(-r));

@@ -186,7 +186,7 @@ int nvl_container_open_running(const struct nvl_container *c, pid_t init, struct
     nvl_autofree char *path = nvl_xasprintf("/proc/%d/root", (int)init),
                       *mounts = nvl_xasprintf("/proc/%d/ns/mnt", (int)init),
                       *whom = nvl_xasprintf("container %s%s%s", c->user != NULL ? c->user : "",
-                                            c->user != NULL ? "/" : "", c->name);
+                                            c->user != NULL ? "/" : "", c->lxc_name);
 
     int r = nvl_visit_begin(whom, open(mounts, O_RDONLY | O_CLOEXEC));
     if (r < 0)

@@ -234,6 +234,7 @@ change_back() {
 @test "an image's variable is overridden; one that runs code in the hook's shell is refused" {
     instance web environment.NVIDIA_VISIBLE_DEVICES=all environment.LD_LIBRARY_PATH=/usr/local/nvidia/lib
     instance evil environment.LD_PRELOAD=/usr/lib/x86_64-linux-gnu/lxc/rootfs/evil.so
+    instance lines $'environment.LD_PRELOAD=/usr/lib/x86_64-linux-gnu/lxc/rootfs/evil.so\nlxc.cap.drop = x'
     listen
     run -0 attach web --gpu 1
     run -0 nvlxc show web
@@ -241,6 +242,8 @@ change_back() {
     run -1 attach evil --gpu 0
     says "LD_PRELOAD" "incus config unset evil environment.LD_PRELOAD"
     [ "$(raw evil)" = none ]
+    run -1 attach lines --gpu 0
+    says "LD_PRELOAD"
     profile bad '{"environment.BASH_ENV": "/root/x"}' '{}'
     profiles='["bad"]' instance too
     run -1 attach too --gpu 0
