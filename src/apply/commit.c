@@ -234,21 +234,21 @@ static int is_unchanged(const struct nvl_config *base, const struct nvl_instance
     return -EAGAIN;
 }
 
-/* 0 if what was written is still there a moment later, 1 if a change from before put the old text back. */
-static int check_stays(const struct nvl_root *root, const struct nvl_config *base, struct nvl_error *err)
+/* Whether a change from before puts the old text back, within a moment after nvlxc's. The daemon took that:
+ * whoever cannot be asked any more is believed. */
+static bool is_put_back(const struct nvl_root *root, const struct nvl_config *base)
 {
-    int r = 0;
+    bool is_back = false;
 
-    for (unsigned look = 0; r == 0 && look < LOOKS; look++) {
+    for (unsigned look = 0; !is_back && look < LOOKS; look++) {
         struct nvl_instance *now = NULL;
         nvl_autofree char *etag = NULL;
         nanosleep(&(struct timespec){.tv_nsec = LOOK_MILLIS * 1000000}, NULL);
-        r = nvl_instance_read(root, base->instance, &now, &etag, err);
-        if (r == 0)
-            r = is_unchanged(base, now, NULL) == 0;
+        if (nvl_instance_read(root, base->instance, &now, &etag, NULL) == 0)
+            is_back = is_unchanged(base, now, NULL) == 0;
         nvl_instance_free(now);
     }
-    return r;
+    return is_back;
 }
 
 /* 0 if the daemon took it, 1 if another key changed at that moment. */
@@ -268,8 +268,8 @@ static int try_to_write(const struct nvl_root *root, const struct nvl_config *ba
         if (r == -EBUSY)
             nanosleep(&(struct timespec){.tv_nsec = BUSY_MILLIS * 1000000}, NULL);
         r = r == -EAGAIN || r == -EBUSY ? 1 : r;
-        if (r == 0 && now->daemon->forgets)
-            r = check_stays(root, base, err);
+        if (r == 0 && now->daemon->forgets && is_put_back(root, base))
+            r = 1;
     }
     nvl_instance_free(now);
     return r;

@@ -120,7 +120,8 @@ struct question {
     char *etag;
     bool is_too_large;
     struct curl_slist *headers;
-    char *sent; /* the body of the question */
+    char *sent; /* the body of the question, NULL for none */
+    long seconds;
 };
 
 static void question_clear(struct question *q)
@@ -183,7 +184,8 @@ static void set_options(struct question *q, int socket, const char *path)
     curl.setopt(q->handle, CURLOPT_PROXY, "");
     curl.setopt(q->handle, CURLOPT_NOSIGNAL, 1L);
     curl.setopt(q->handle, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-    curl.setopt(q->handle, CURLOPT_TIMEOUT, (long)NVL_DAEMON_SECONDS);
+    q->seconds = NVL_DAEMON_SECONDS;
+    curl.setopt(q->handle, CURLOPT_TIMEOUT, q->seconds);
     curl.setopt(q->handle, CURLOPT_WRITEFUNCTION, take_body);
     curl.setopt(q->handle, CURLOPT_WRITEDATA, q);
     curl.setopt(q->handle, CURLOPT_HEADERFUNCTION, take_header);
@@ -197,6 +199,8 @@ static void set_patch(struct question *q, const char *etag, const json_t *body)
         nvl_out_of_memory();
     add_header(q, "If-Match", etag);
     add_header(q, "Content-Type", "application/json");
+    q->seconds = NVL_CHANGE_SECONDS;
+    curl.setopt(q->handle, CURLOPT_TIMEOUT, q->seconds);
     curl.setopt(q->handle, CURLOPT_CUSTOMREQUEST, "PATCH");
     curl.setopt(q->handle, CURLOPT_POSTFIELDS, q->sent);
     curl.setopt(q->handle, CURLOPT_HTTPHEADER, q->headers);
@@ -208,7 +212,8 @@ static int not_answered(const struct nvl_daemon *daemon, const struct question *
     long number = 0;
 
     if (code == CURLE_OPERATION_TIMEDOUT) {
-        nvl_error_host(err, -ETIMEDOUT, "%s does not answer within %d s", daemon->title, NVL_DAEMON_SECONDS);
+        nvl_error_host(err, -ETIMEDOUT, "%s does not answer within %ld s%s", daemon->title, q->seconds,
+                       q->sent != NULL ? ", and may still make the change" : "");
         nvl_error_hint(err, "see what it does: journalctl -u %s", daemon->name);
         return -ETIMEDOUT;
     }

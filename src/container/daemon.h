@@ -30,6 +30,7 @@ int nvl_daemon_is_used(const struct nvl_root *root, const struct nvl_daemon *dae
 char *nvl_daemon_lxcpath(const struct nvl_daemon *daemon);
 
 #define NVL_DAEMON_SECONDS 10 /* an answer takes no longer */
+#define NVL_CHANGE_SECONDS 30 /* nor a change: after a failed start, Incus lets one wait for ten */
 
 struct nvl_answer {
     json_t *metadata; /* NULL for none */
