@@ -1,10 +1,15 @@
 # shellcheck shell=bash
 # What a container sees. Sourced by bash.
 
+# lxc TOOL NAME [ARGUMENT...]: one of LXC's tools, also on a container of Incus, whose own client takes seconds for an answer.
+lxc() {
+    local folder=/var/lib/lxc
+    [ "${2#incus/}" = "$2" ] || folder=/var/lib/incus/containers
+    "$1" -P $folder -n "${2#incus/}" "${@:3}"
+}
+
 inside() {
-    local name=$1
-    shift
-    lxc-attach -n "$name" --clear-env -v PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin -- "$@" </dev/null
+    lxc lxc-attach "$1" --clear-env -v PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin -- "${@:2}" </dev/null
 }
 
 # Each of NVIDIA's nodes in its /dev, and whether it really opens.
@@ -45,13 +50,28 @@ libraries() {
 }
 
 is_running() {
-    is RUNNING lxc-info -n "$1" -sH
+    is RUNNING lxc lxc-info "$1" -sH
 }
 
 restart() {
+    case $1 in
+    incus/*) restart_in_incus "${1#incus/}" ;;
+    *) restart_in_lxc "$1" ;;
+    esac
+}
+
+restart_in_lxc() {
     ! lxc-info -n "$1" -sH | grep -q RUNNING || lxc-stop -n "$1" -k || return
     lxc-start -n "$1" -d -l INFO -o "/run/$1.log" || {
         grep -E " (ERROR|WARN) " "/run/$1.log"
+        return 1
+    }
+}
+
+restart_in_incus() {
+    ! is_running "incus/$1" >/dev/null || incus stop --force "$1" || return
+    incus start "$1" || {
+        incus info "$1" --show-log
         return 1
     }
 }
