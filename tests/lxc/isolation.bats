@@ -155,7 +155,7 @@ stopped_at() {
     local path=$1 count
     shift
     strace -o /run/trace -e trace=openat2 "$@" > /run/said
-    count=$(grep '^openat2(' /run/trace | grep -n "^openat2([0-9]*, \"$path\"" | head -n 1)
+    count=$(grep -a '^openat2(' /run/trace | grep -an "^openat2([0-9]*, \"$path\"" | head -n 1)
     strace -o /run/trace -e trace=openat2 -e inject=openat2:signal=SIGSTOP:when="${count%%:*}" "$@" > /run/said 3>&- &
     timeout 10 sh -c 'until pgrep -r T,t -x hook; do sleep 0.05; done'
 }

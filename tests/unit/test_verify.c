@@ -4,11 +4,15 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "container/instance.h"
 #include "doctor/facts.h"
+#include "inside/run.h"
 #include "verify/ollama.h"
 #include "verify/session.h"
 #include "verify/verify.h"
@@ -575,6 +579,28 @@ static void test_node_causes(void **state)
     trial_clear(&t);
 }
 
+/* The client is a program of the test's own that says what it was given. */
+static void test_daemons_client(void **state)
+{
+    struct temp_root *h = *state;
+    nvl_autofree char *client = nvl_xasprintf("%s/client", h->dir);
+    const struct nvl_daemon daemon = {.name = "incus", .client = client};
+    const struct nvl_instance instance = {.daemon = &daemon, .project = (char *)"lab", .name = (char *)"web"};
+    const struct nvl_container c = {.kind = NVL_CONTAINER_DAEMON, .name = "web", .instance = &instance};
+    const char *const argv[] = {"docker", "run", NULL};
+    nvl_auto(nvl_output_clear) struct nvl_output out = {0};
+
+    put(h, "/client", "#!/bin/sh\necho \"$*\"\nexit 7\n");
+    assert_int_equal(chmod(client, 0755), 0);
+    nvl_inside_attach(&c, argv, STDIN_FILENO, 10, 4096, &out);
+    assert_string_equal(out.text,
+                        "exec web --project lab -T --env "
+                        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin --env HOME=/root "
+                        "--env LC_ALL=C -- docker run\n");
+    assert_string_equal(out.at, client);
+    assert_int_equal(WEXITSTATUS(out.status), 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -594,6 +620,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cuda_causes, setup_root, teardown_root),
         cmocka_unit_test_setup_teardown(test_nvml_causes, setup_root, teardown_root),
         cmocka_unit_test_setup_teardown(test_node_causes, setup_root, teardown_root),
+        cmocka_unit_test_setup_teardown(test_daemons_client, setup_root, teardown_root),
     };
 
     return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
