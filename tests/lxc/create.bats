@@ -94,8 +94,13 @@ gone() {
     for n in 1 2 3 4 5 6 7 8 9; do
         hit+=" $(killed_in opencl "$n" "${CREATE[@]}" --yes)"
         [ -e $RECORD ] || { remove; continue; }
-        run -0 create --yes
-        [[ $output == *"opencl was begun before"* ]]
+        if [ -e $C/config ] && [ ! -e $C/.nvlxc-create ]; then # the last step had done its work
+            run -1 create --yes
+            says "is there already"
+        else
+            run -0 create --yes
+            [[ $output == *"opencl was begun before"* ]]
+        fi
         run -0 inside opencl test -s /root/version
         run -0 nvlxc show opencl
         [ ! -e $RECORD ]
