@@ -2,11 +2,13 @@
 #include "container/subids.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/root.h"
 
-#define FILE_MAX (16u << 20)
+#define FILE_MAX      (16u << 20)
+#define DAEMONS_LEAST 65536 /* ids: Incus and LXD take no smaller range */
 
 /* "subid: sss" in nsswitch.conf: newuidmap then asks that source and reads no file. */
 bool nvl_subids_are_files(const struct nvl_root *root)
@@ -62,4 +64,28 @@ int nvl_subids_have(const struct nvl_root *root, const char *file, const char *o
             }
     }
     return first >= end;
+}
+
+static bool has_line_of_root(const struct nvl_root *root, const char *file)
+{
+    static const char name[] = "root:";
+    nvl_autofree char *text = NULL;
+    size_t len, line_len, pos = 0;
+    const char *line;
+
+    if (nvl_root_read(root, file, FILE_MAX, &text, &len) < 0)
+        return false;
+    while (nvl_next_line(text, len, &pos, &line, &line_len))
+        if (line_len >= strlen(name) && memcmp(line, name, strlen(name)) == 0)
+            return true;
+    return false;
+}
+
+char *nvl_subids_give(const struct nvl_root *root, const char *file, const char *owner, uint64_t first,
+                      uint64_t count)
+{
+    bool is_second = strcmp(owner, "root") == 0 && count >= DAEMONS_LEAST && has_line_of_root(root, file);
+
+    return nvl_xasprintf("echo %s:%" PRIu64 ":%" PRIu64 " >> %s", is_second ? "0" : owner, first, count,
+                         file);
 }

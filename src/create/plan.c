@@ -278,19 +278,24 @@ static int add_rootfs(struct planning *p, const char *name, struct nvl_error *er
 static int check_root_ids(const struct planning *p, struct nvl_error *err)
 {
     static const char *const files[] = {"/etc/subuid", "/etc/subgid"};
+    nvl_auto(nvl_strv_clear) struct nvl_strv lacking = {0}, fix = {0};
 
     if (!nvl_root_exists(p->root, "/usr/bin/newuidmap") || !nvl_subids_are_files(p->root))
         return 0;
     for (size_t i = 0; i < NVL_LENGTH(files); i++) {
         if (nvl_subids_have(p->root, files[i], "root", 0, FIRST_ID, N_IDS) != 0)
             continue;
-        nvl_error_host(err, -EPERM, "%s gives root no ids for unprivileged containers: %u to %u", files[i],
-                       FIRST_ID, FIRST_ID + N_IDS - 1);
-        nvl_error_hint(err, "usermod --add-subuids %u-%u --add-subgids %u-%u root", FIRST_ID,
-                       FIRST_ID + N_IDS - 1, FIRST_ID, FIRST_ID + N_IDS - 1);
-        return -EPERM;
+        nvl_autofree char *give = nvl_subids_give(p->root, files[i], "root", FIRST_ID, N_IDS);
+        nvl_strv_push(&lacking, files[i]);
+        nvl_strv_push(&fix, give);
     }
-    return 0;
+    if (fix.count == 0)
+        return 0;
+    nvl_autofree char *where = nvl_strv_join(&lacking, " and "), *commands = nvl_strv_join(&fix, "\n");
+    nvl_error_host(err, -EPERM, "root has no ids for unprivileged containers in %s: %u to %u", where,
+                   FIRST_ID, FIRST_ID + N_IDS - 1);
+    nvl_error_hint(err, "%s", commands);
+    return -EPERM;
 }
 
 static int add_lxc_steps(struct planning *p, struct nvl_error *err)

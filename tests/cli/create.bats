@@ -102,9 +102,13 @@ lxc.hook.mount: $HOOK" ]
     touch "$host/usr/bin/newuidmap"
     sed -i '/^root:/d' "$host/etc/subuid" "$host/etc/subgid" 2>/dev/null || true
     run -3 create ollama
-    [[ $output == *"/etc/subuid gives root no ids for unprivileged containers: 100000 to 165535"*"try: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 root"* ]]
-    printf 'root:100000:65536\n' >>"$host/etc/subuid"
-    printf 'root:100000:65536\n' >>"$host/etc/subgid"
+    [[ $output == *"root has no ids for unprivileged containers in /etc/subuid and /etc/subgid: 100000 to 165535"* ]]
+    [[ $output == *"try: echo root:100000:65536 >> /etc/subuid"*"echo root:100000:65536 >> /etc/subgid"* ]]
+    # Incus gave root a range of its own, and could not live with a second one of that name
+    echo root:1000000:1000000000 | tee -a "$host/etc/subuid" >>"$host/etc/subgid"
+    run -3 create ollama
+    [[ $output == *"try: echo 0:100000:65536 >> /etc/subuid"*"echo 0:100000:65536 >> /etc/subgid"* ]]
+    sed -n 's/^\(try: \|     \)\(echo .*\)/\2/p' <<<"$output" | sed "s|>> /etc|>> $host/etc|" | sh
     local archive option
     for archive in /srv/a.tar: /srv/a.tar.gz:z /srv/a.tar.xz:J '/srv/a b.tar.zst: --zstd '; do
         option=${archive#*:}

@@ -263,6 +263,13 @@ LINES
     [ "$(part 220 idmap-forbidden fix | wc -l)" = 2 ]
     part 220 idmap-forbidden fix | sed "s|>> /etc|>> $HOST/etc|" | sh
     speaks 220
+    # a second large range of that name would stop Incus' and LXD's containers
+    echo root:1000000:1000000000 | tee "$HOST/etc/subuid" > "$HOST/etc/subgid"
+    ct 221 'arch: amd64' 'unprivileged: 1' 'lxc.idmap: u 0 100000 65536' 'lxc.idmap: g 0 100000 65536'
+    run -0 nvlxc attach 221
+    has 221 idmap-forbidden fix "echo 0:100000:65536 >> /etc/subuid" "echo 0:100000:65536 >> /etc/subgid"
+    part 221 idmap-forbidden fix | sed "s|>> /etc|>> $HOST/etc|" | sh
+    speaks 221
     # a user's container has the user's ranges, and newuidmap asks the source that nsswitch.conf names
     mkdir -p "$HOST/home/alice/.local/share/lxc/mapped"
     printf '%s\n' 'lxc.idmap = u 0 300000 65536' 'lxc.idmap = g 0 300000 65536' > "$HOST/home/alice/.local/share/lxc/mapped/config"

@@ -85,7 +85,7 @@ has_nothing_of_nvlxcs() {
     [[ $(step web nodes) == *ENXIO* ]] # no driver is behind them here
     [[ $(step web libcuda) == "pass /usr/local/nvidia/lib64/libcuda.so.550.163.01"* ]]
     run -0 nvlxc show web
-    says "web ("*", running)" || says "running"
+    [[ $output == "web ("*", running)"* ]]
     stop web
     run -0 nvlxc detach web
     says "removed from its root file system"
@@ -322,4 +322,29 @@ lxc.cgroup2.devices.allow = c 195:* rwm'
     says "raw.lxc" "forbidden"
     [ "$(config caged closed | jq -r '.config["raw.lxc"]')" = null ]
     "$client" delete --force --project closed caged
+}
+
+@test "ids that doctor gives LXC's containers leave the daemon its own" {
+    local command sleeper
+    mkdir -p /var/lib/lxc/plain
+    printf '%s\n' 'lxc.rootfs.path = dir:/var/lib/lxc/plain/rootfs' 'lxc.idmap = u 0 2000000000 65536' 'lxc.idmap = g 0 2000000000 65536' \
+        > /var/lib/lxc/plain/config
+    nvlxc attach plain --libraries none --force
+    nvlxc --json doctor plain | jq -r '.findings[] | select(.id == "idmap-forbidden") | .fix[].command' > "$BATS_TEST_TMPDIR/fix"
+    cat "$BATS_TEST_TMPDIR/fix"
+    [ "$(wc -l < "$BATS_TEST_TMPDIR/fix")" = 2 ]
+    sh -e "$BATS_TEST_TMPDIR/fix"
+    unshare --user sleep 60 3>&- 4>&- &
+    sleeper=$!
+    for _ in $(seq 50); do [ "$(readlink "/proc/$sleeper/ns/user")" = "$(readlink /proc/self/ns/user)" ] || break; sleep 0.1; done
+    newuidmap $sleeper 0 2000000000 65536
+    newgidmap $sleeper 0 2000000000 65536
+    kill $sleeper
+    rm -r /var/lib/lxc/plain
+    daemon_stop
+    daemon_start
+    add fresh
+    start fresh
+    inside fresh true
+    "$client" delete --force fresh
 }

@@ -41,7 +41,8 @@ static void check_idmap(const struct nvl_check *check, const struct nvl_containe
         nvl_add_setting_evidence(&evidence, facts, i);
         nvl_strv_pushf(&evidence, "%s does not give %s the ids %u to %u", file, owner, m.outside,
                        m.outside + m.count - 1);
-        nvl_strv_pushf(&fix, "echo %s:%u:%u >> %s", owner, m.outside, m.count, file);
+        nvl_autofree char *give = nvl_subids_give(facts->host->root, file, owner, m.outside, m.count);
+        nvl_strv_push(&fix, give);
     }
     struct nvl_finding *f = nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,
                                                  "LXC will not start it: it maps ids that it may not use");
