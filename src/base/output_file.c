@@ -29,8 +29,7 @@ bool nvl_output_has(const struct nvl_root *root, const char *path, const char *t
     nvl_autofree char *old = NULL;
     size_t len;
 
-    return nvl_root_read(root, path, FILE_SIZE_MAX, &old, &len) == 0 && len == strlen(text) &&
-           memcmp(old, text, len) == 0;
+    return nvl_root_read(root, path, FILE_SIZE_MAX, &old, &len) == 0 && nvl_bytes_are(old, len, text);
 }
 
 /* Replacing a link, a device or a pipe would remove it and leave a file in its place. */

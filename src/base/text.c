@@ -153,6 +153,11 @@ bool nvl_has_suffix(const char *s, const char *suffix)
     return len >= suffix_len && strcmp(s + len - suffix_len, suffix) == 0;
 }
 
+bool nvl_bytes_are(const char *data, size_t len, const char *text)
+{
+    return len == strlen(text) && memcmp(data, text, len) == 0;
+}
+
 int nvl_parse_uint(const char *s, int base, uint64_t max, uint64_t *out)
 {
     char *end = NULL;

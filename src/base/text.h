@@ -39,6 +39,8 @@ void nvl_buf_clear(struct nvl_buf *b);
 
 bool nvl_has_prefix(const char *s, const char *prefix);
 bool nvl_has_suffix(const char *s, const char *suffix);
+/* Whether these bytes, a file's, are just this text: a NUL among them is no end. */
+bool nvl_bytes_are(const char *data, size_t len, const char *text);
 
 /* Parses all of `s` as an unsigned number of that base, at most `max`; no sign, no blanks. -EINVAL or
  * -ERANGE. */

@@ -100,7 +100,7 @@ static int has_rest(int bundle, const struct nvl_manifest *m)
     size_t len;
     int r = fd < 0 ? -errno : nvl_fd_read(fd, NVL_SONAMES_MAX, &text, &len);
     if (r == 0)
-        return strcmp(text, wanted) == 0;
+        return nvl_bytes_are(text, len, wanted);
     return nvl_is_trouble(r) || r == -EACCES ? r : 0;
 }
 

@@ -325,7 +325,7 @@ static void verify_sonames(const struct look *look, const struct nvl_manifest *m
 
     if (r < 0)
         nvl_strv_pushf(look->faults, "%s/sonames: %s", look->path, strerror(-r));
-    else if (strcmp(text, wanted) != 0)
+    else if (!nvl_bytes_are(text, len, wanted))
         nvl_strv_pushf(look->faults, "%s/sonames does not list the libraries of the manifest", look->path);
 }
 

@@ -62,7 +62,7 @@ void nvl_cdi_rivals(const struct nvl_root *root, const char *path, struct nvl_st
 }
 
 /* Keeps the capabilities of the old file. */
-static int write_anew(const struct nvl_root *root, const char *old, const char *capabilities, bool dry_run,
+static int write_anew(const struct nvl_root *root, const char *capabilities, bool dry_run,
                       struct nvl_cdi_update *update, struct nvl_error *err)
 {
     struct nvl_cdi nvl_auto(nvl_cdi_clear) cdi = {0};
@@ -75,7 +75,7 @@ static int write_anew(const struct nvl_root *root, const char *old, const char *
     }
     nvl_autofree char *text = nvl_cdi_text(&cdi);
     if (dry_run) {
-        update->changed = strcmp(text, old) != 0;
+        update->changed = !nvl_output_has(root, NVL_CDI_FILE, text);
         return 0;
     }
     return nvl_cdi_write(root, NVL_CDI_FILE, text, &update->changed, err);
@@ -96,7 +96,7 @@ int nvl_cdi_update(const struct nvl_root *root, const struct nvl_driver_version 
         (dry_run && !nvl_bundle_is_present(root, loaded->version)))
         return 0;
     update->is_ours = true;
-    return write_anew(root, old, capabilities, dry_run, update, err);
+    return write_anew(root, capabilities, dry_run, update, err);
 }
 
 void nvl_cdi_update_clear(struct nvl_cdi_update *update)

@@ -60,8 +60,8 @@ void nvl_linker_conf_read(const struct nvl_root *rootfs, struct nvl_linker_conf 
     size_t len;
 
     *conf = (struct nvl_linker_conf){0};
-    if (nvl_root_read(rootfs, NVL_LINKER_CONF, CONF_MAX, &conf->text, &len) == 0)
-        parse_conf(conf->text, len, conf);
+    if (nvl_root_read(rootfs, NVL_LINKER_CONF, CONF_MAX, &conf->text, &conf->len) == 0)
+        parse_conf(conf->text, conf->len, conf);
     else /* at the start its folder may have been missing, or on a mount that is not there now */
         for (size_t i = 0; i < NVL_HOMES; i++) {
             nvl_autofree char *path = note_path(nvl_homes[i]), *note = NULL;
@@ -146,7 +146,7 @@ int nvl_linker_conf_write(const struct nvl_root *rootfs, const struct nvl_linker
     nvl_buf_addf(&text, "%s/lib64\n", conf->home);
     if (with_32)
         nvl_buf_addf(&text, "%s/lib32\n", conf->home);
-    if (conf->text != NULL && strcmp(conf->text, text.data) == 0)
+    if (conf->text != NULL && nvl_bytes_are(conf->text, conf->len, text.data))
         return 0;
     return write_file(rootfs, NVL_LINKER_CONF, &text);
 }

@@ -35,7 +35,8 @@ int nvl_ldconfig_run(const struct nvl_root *rootfs, int ldconfig_fd, const struc
 #define NVL_LINKER_CONF "/etc/ld.so.conf.d/00-nvlxc.conf"
 
 struct nvl_linker_conf {
-    char *text;       /* the file; NULL if it cannot be read */
+    char *text; /* the file; NULL if it cannot be read */
+    size_t len;
     const char *home; /* the one of nvl_homes that it names; NULL for none */
     struct nvl_strv folders, links;
 };

@@ -417,6 +417,25 @@ static void a_broken_program_is_no_program(void **state)
     assert_int_equal(libc_of(t), NVL_LIBC_NONE);
 }
 
+/* A NUL is no end of the file: what stands behind one is read as notes, so it must go. */
+static void what_hides_behind_a_nul_is_overwritten(void **state)
+{
+    const struct trees *t = *state;
+    nvl_auto(nvl_linker_conf_clear) struct nvl_linker_conf conf = {0}, again = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv table = {0};
+
+    shell("cd %s/rootfs && mkdir -p etc/ld.so.conf.d && "
+          "printf '/usr/local/nvidia/lib64\\n\\0\\n# nvlxc made the folder /srv\\n' > .%s",
+          t->path, NVL_LINKER_CONF);
+    nvl_linker_conf_read(&t->rootfs, &conf);
+    assert_int_equal(conf.folders.count, 1);
+    nvl_linker_conf_keep_known(&conf, &table);
+    assert_int_equal(nvl_linker_conf_write(&t->rootfs, &conf, false), 0);
+    nvl_linker_conf_read(&t->rootfs, &again);
+    assert_string_equal(again.home, NVL_MOUNT_POINT);
+    assert_int_equal(again.folders.count, 0);
+}
+
 /* The machine's own ldconfig on a tree that has the bundle where it would be mounted. */
 static void linker_cache_is_refreshed(void **state)
 {
@@ -511,6 +530,7 @@ int main(void)
         WITH_TREES(the_libc_is_what_its_loader_is),
         WITH_TREES(a_specification_is_removed_with_its_folder),
         WITH_TREES(a_broken_program_is_no_program),
+        WITH_TREES(what_hides_behind_a_nul_is_overwritten),
         WITH_TREES(linker_cache_is_refreshed),
         WITH_TREES(a_program_with_an_interpreter_is_not_run),
     };
