@@ -34,9 +34,9 @@ void nvl_inside_run(const struct nvl_inside *in, const struct nvl_inside_command
  * The answer as it came. */
 void nvl_inside_http_get(const struct nvl_inside *in, uint16_t port, const char *path,
                          struct nvl_output *out);
-/* Runs a program with all that the container's root may do, by LXC's own lxc-attach: for what cannot work
- * with less. Only a container of root's; the program is a name that the container's PATH finds. `input` is
- * its standard input. What it leaves running goes on. */
+/* Runs a program with all that the container's root may do, by LXC's own lxc-attach or the daemon's client:
+ * for what cannot work with less. Only a container of root's; the program is a name that the container's PATH
+ * finds. `input` is its standard input. What it leaves running goes on. */
 void nvl_inside_attach(const struct nvl_container *container, const char *const *argv, int input,
                        unsigned seconds, size_t max, struct nvl_output *out);
 void nvl_output_clear(struct nvl_output *out);

@@ -579,7 +579,7 @@ static void test_node_causes(void **state)
     trial_clear(&t);
 }
 
-/* The client is a program of the test's own that says what it was given. */
+/* The client is a program of the test's own that says how it was called and runs the rest. */
 static void test_daemons_client(void **state)
 {
     struct temp_root *h = *state;
@@ -587,16 +587,17 @@ static void test_daemons_client(void **state)
     const struct nvl_daemon daemon = {.name = "incus", .client = client};
     const struct nvl_instance instance = {.daemon = &daemon, .project = (char *)"lab", .name = (char *)"web"};
     const struct nvl_container c = {.kind = NVL_CONTAINER_DAEMON, .name = "web", .instance = &instance};
-    const char *const argv[] = {"docker", "run", NULL};
+    const char *const argv[] = {"sh", "-c", "echo \"$1\"; exit 7", "sh", "a  b", NULL};
     nvl_auto(nvl_output_clear) struct nvl_output out = {0};
 
-    put(h, "/client", "#!/bin/sh\necho \"$*\"\nexit 7\n");
+    put(h, "/client",
+        "#!/bin/sh\necho \"${*%% -- *}\"\nwhile [ \"$1\" != -- ]; do shift; done\nshift\n\"$@\"\n");
     assert_int_equal(chmod(client, 0755), 0);
     nvl_inside_attach(&c, argv, STDIN_FILENO, 10, 4096, &out);
     assert_string_equal(out.text,
                         "exec web --project lab -T --env "
                         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin --env HOME=/root "
-                        "--env LC_ALL=C -- docker run\n");
+                        "--env LC_ALL=C\na  b\n");
     assert_string_equal(out.at, client);
     assert_int_equal(WEXITSTATUS(out.status), 7);
 }
