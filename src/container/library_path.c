@@ -3,6 +3,8 @@
 
 #include "base/root.h"
 
+#define VARIABLE "LD_LIBRARY_PATH"
+
 static bool is_bundle(const char *home, const char *folder)
 {
     size_t len = strlen(folder);
@@ -32,14 +34,20 @@ static void walk_folders(struct nvl_library_path *path, const struct nvl_root *r
     path->shadowed = TAKE_PTR(shadow);
 }
 
+const struct nvl_setting *nvl_library_path_setting(const struct nvl_effective *effective)
+{
+    const struct nvl_setting *s = nvl_effective_variable_setting(effective, NVL_KEY_RUNTIME, VARIABLE);
+
+    return s != NULL ? s : nvl_effective_variable_setting(effective, NVL_KEY_ENVIRONMENT, VARIABLE);
+}
+
 void nvl_library_path_read(const struct nvl_effective *effective, const struct nvl_root *rootfs,
                            const char *home, struct nvl_library_path *path)
 {
-    const char *value = nvl_effective_variable(effective, NVL_KEY_RUNTIME, "LD_LIBRARY_PATH");
+    const struct nvl_setting *setting = nvl_library_path_setting(effective);
+    const char *value = setting != NULL ? setting->value + strlen(VARIABLE "=") : NULL;
 
     *path = (struct nvl_library_path){0};
-    if (value == NULL)
-        value = nvl_effective_variable(effective, NVL_KEY_ENVIRONMENT, "LD_LIBRARY_PATH");
     path->has_linker = rootfs != NULL && nvl_root_exists(rootfs, "/etc/ld.so.conf") &&
                        nvl_root_exists(rootfs, "/etc/ld.so.conf.d");
     if (value == NULL || value[0] == '\0')

@@ -17,6 +17,8 @@ struct nvl_library_path {
     char *shadowed;  /* a libcuda.so.1 of the container that comes before the bundle's; NULL for none */
 };
 
+/* The line that sets it; NULL for none. */
+const struct nvl_setting *nvl_library_path_setting(const struct nvl_effective *effective);
 /* From lxc.environment and, after it, lxc.environment.runtime, as liblxc sets them (start.c); a variable that
  * a config inherits from the caller's environment counts as unset. `rootfs` may be NULL: then linker and
  * shadow are unknown (false and NULL). `home`: where the bundle is mounted. */

@@ -14,17 +14,25 @@ const char *nvl_effective_get(const struct nvl_effective *effective, const char 
     return NULL;
 }
 
-const char *nvl_effective_variable(const struct nvl_effective *effective, const char *key,
-                                   const char *variable)
+const struct nvl_setting *nvl_effective_variable_setting(const struct nvl_effective *effective,
+                                                         const char *key, const char *variable)
 {
     size_t len = strlen(variable);
 
     for (size_t i = effective->count; i-- > 0;) {
         const struct nvl_setting *s = &effective->items[i];
         if (strcmp(s->key, key) == 0 && strncmp(s->value, variable, len) == 0 && s->value[len] == '=')
-            return s->value + len + 1;
+            return s;
     }
     return NULL;
+}
+
+const char *nvl_effective_variable(const struct nvl_effective *effective, const char *key,
+                                   const char *variable)
+{
+    const struct nvl_setting *s = nvl_effective_variable_setting(effective, key, variable);
+
+    return s != NULL ? s->value + strlen(variable) + 1 : NULL;
 }
 
 /* How the hook lines deliver the grant: the mount hook does the work, so its line counts. */

@@ -14,6 +14,9 @@ struct nvl_strv;
 
 /* The value of a key that counts (the last one); NULL for none. */
 const char *nvl_effective_get(const struct nvl_effective *effective, const char *key);
+/* The line of `key` (lxc.environment, lxc.environment.runtime) that sets a variable last; NULL for none. */
+const struct nvl_setting *nvl_effective_variable_setting(const struct nvl_effective *effective,
+                                                         const char *key, const char *variable);
 /* The value of a variable that `key` (lxc.environment, lxc.environment.runtime) sets last; NULL for none. */
 const char *nvl_effective_variable(const struct nvl_effective *effective, const char *key,
                                    const char *variable);

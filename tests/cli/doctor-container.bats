@@ -541,7 +541,7 @@ ids() {
     speaks root/web library-folder-mounted error
     has root/web library-folder-mounted evidence 'the host is debian 13, the container debian 12'
     # alone it may be there for a reason of its own, and attach leaves it
-    has root/web library-folder-mounted fix 'remove these lines from /var/lib/lxc/web/config'
+    has root/web library-folder-mounted fix "remove line $(grep -n 'usr/lib/x86' "$WEB/config" | cut -d: -f1) from /var/lib/lxc/web/config"
     take_out root/web library-folder-mounted
     speaks root/web
 }

@@ -172,8 +172,12 @@ static void check_mount_absent(const struct nvl_check *check, const struct nvl_c
             continue;
         add_absent(facts, i, mount.source, "does not exist on the host", &neighbors, &evidence);
         nvl_strv_push(&paths, mount.source);
-        nvl_strv_pushf(&fix, "bring %s back, or add `,optional` to the options in line %zu of %s",
-                       mount.source, s->number, s->file);
+        nvl_autofree char *removal = nvl_setting_removal(s);
+        if (s->part == NULL)
+            nvl_strv_pushf(&fix, "bring %s back, or add `,optional` to the options in line %zu of %s",
+                           mount.source, s->number, s->file);
+        else
+            nvl_strv_pushf(&fix, "bring %s back, or take it from this container:\n%s", mount.source, removal);
     }
     struct nvl_finding *f =
         nvl_finding_of_lines(findings, check, NVL_SEVERITY_ERROR, facts, &evidence,

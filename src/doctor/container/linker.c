@@ -12,21 +12,6 @@
 
 #define CONF_MAX (64u << 10)
 
-/* LD_LIBRARY_PATH from lxc.environment or, in Proxmox's OCI containers, lxc.environment.runtime. */
-static const char *library_path(const struct nvl_config *config)
-{
-    static const char variable[] = "LD_LIBRARY_PATH=";
-    const char *value = NULL;
-
-    for (size_t i = 0; i < config->n_lines && config->lines[i].section == 0; i++) {
-        const struct nvl_line *line = &config->lines[i];
-        if (line->kind == NVL_LINE_KEY && nvl_has_prefix(line->key, "lxc.environment") &&
-            nvl_has_prefix(line->value, variable))
-            value = line->value + strlen(variable);
-    }
-    return value;
-}
-
 /* Whether its /etc/ld.so.conf includes the folder that names the bundle; true if it has no such file. */
 static bool includes_folder(const struct nvl_root *rootfs)
 {
@@ -64,8 +49,8 @@ static void check_linker_include(const struct nvl_check *check, const struct nvl
 
 /* Where libcuda.so.1 comes from. */
 struct libcuda_source {
-    char *path;          /* NULL for nowhere */
-    bool is_from_config; /* from LD_LIBRARY_PATH; else from the linker's cache */
+    char *path;                        /* NULL for nowhere */
+    const struct nvl_setting *setting; /* that sets LD_LIBRARY_PATH; NULL: from the linker's cache */
 };
 
 static void libcuda_source_clear(struct libcuda_source *s)
@@ -93,15 +78,15 @@ static struct libcuda_source find_source(const struct nvl_container_facts *facts
 {
     nvl_auto(nvl_ldcache_clear) struct nvl_ldcache cache = {0};
     nvl_auto(nvl_strv_clear) struct nvl_strv folders = {0};
-    const char *variable = library_path(&facts->config), *cached = NULL;
-    struct libcuda_source s = {.is_from_config = true};
+    const char *cached = NULL;
+    struct libcuda_source s = {.setting = nvl_library_path_setting(&facts->effective)};
 
-    if (variable != NULL)
-        nvl_strv_split(&folders, variable, ":");
+    if (s.setting != NULL)
+        nvl_strv_split(&folders, strchr(s.setting->value, '=') + 1, ":");
     for (size_t i = 0; i < folders.count; i++)
         if (folders.items[i][0] == '/' && holds_libcuda(facts, folders.items[i], &s.path))
             return s;
-    s.is_from_config = false;
+    s.setting = NULL;
     if (nvl_ldcache_read(&cache, &facts->rootfs) == 0)
         cached = nvl_ldcache_find(&cache, NVL_ELF_64, "libcuda.so.1");
     if (cached != NULL)
@@ -119,7 +104,7 @@ static bool is_before_first_start(const struct nvl_container_facts *facts)
 
 static const char *origin_text(const struct libcuda_source *s)
 {
-    return s->is_from_config ? "LD_LIBRARY_PATH in its config" : "/etc/ld.so.cache in the container";
+    return s->setting != NULL ? "LD_LIBRARY_PATH in its config" : "/etc/ld.so.cache in the container";
 }
 
 /* The finding is about a folder, by its path without links. */
@@ -144,9 +129,10 @@ static void set_path_fix(struct nvl_finding *f, const struct nvl_container_facts
 {
     nvl_autofree char *inside = nvl_container_run_inside(facts->container, "ldconfig");
 
-    if (s->is_from_config)
-        nvl_finding_fix(f, "remove that folder from LD_LIBRARY_PATH in %s, and restart the container",
-                        facts->container->config_edit);
+    if (s->setting != NULL)
+        nvl_finding_fix(f, "remove that folder from %s%s, and restart the container",
+                        s->setting->part != NULL ? "" : "LD_LIBRARY_PATH in ",
+                        s->setting->line != NULL ? facts->container->config_edit : s->setting->file);
     else
         nvl_finding_fix(
             f, "%s%sremove %s from /etc/ld.so.conf and /etc/ld.so.conf.d in the container, then:\n%s",
@@ -158,7 +144,7 @@ static struct libcuda_source source_to_judge(const struct nvl_container_facts *f
 {
     struct libcuda_source s = find_source(facts);
 
-    if (s.path != NULL && !s.is_from_config && is_before_first_start(facts)) {
+    if (s.path != NULL && s.setting == NULL && is_before_first_start(facts)) {
         libcuda_source_clear(&s);
         s.path = NULL;
     }

@@ -253,16 +253,17 @@ static char *name_release(const struct nvl_system *s)
 static void check_library_folder(const struct nvl_check *check, const struct nvl_container_facts *facts,
                                  struct nvl_findings *findings)
 {
-    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0};
+    nvl_auto(nvl_strv_clear) struct nvl_strv evidence = {0}, removals = {0};
     nvl_auto(nvl_system_clear) struct nvl_system inside = {0};
-    bool attach_takes_all = true;
 
     for (size_t i = 0; i < facts->effective.count; i++) {
         nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry mount = {0};
         if (!nvl_setting_mount(&facts->effective.items[i], &mount) || !covers_libraries(&mount))
             continue;
         nvl_add_setting_evidence(&evidence, facts, i);
-        attach_takes_all = attach_takes_all && facts->effective.items[i].owner != NVL_OWNER_OTHER;
+        nvl_autofree char *removal = nvl_setting_removal(&facts->effective.items[i]);
+        if (facts->effective.items[i].owner == NVL_OWNER_OTHER) /* attach leaves it */
+            nvl_strv_push_once(&removals, removal);
     }
     if (evidence.count == 0)
         return;
@@ -280,11 +281,9 @@ static void check_library_folder(const struct nvl_check *check, const struct nvl
     nvl_autofree char *again = nvl_attach_with_bundle(facts);
     nvl_finding_cause(f, "the container's programs load the libraries of another release: apt and others end "
                          "with \"error while loading shared libraries\"");
-    if (attach_takes_all)
-        nvl_finding_fix(f, "have nvlxc add only the driver:\n  %s", again);
-    else
-        nvl_finding_fix(f, "remove these lines from %s; nvlxc adds only the driver:\n  %s",
-                        facts->container->config_edit, again);
+    nvl_autofree char *first = nvl_strv_join(&removals, "\n");
+    nvl_finding_fix(f, "%s%shave nvlxc add only the driver:\n  %s", first, removals.count > 0 ? "\n" : "",
+                    again);
 }
 
 static bool is_nvidia_passthrough(const struct nvl_container_facts *facts, size_t i, struct nvl_dev_entry *p)
