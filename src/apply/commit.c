@@ -211,19 +211,6 @@ static int write_plan(int folder, const char *name, const struct nvl_container *
 
 /* ---- Incus and LXD ---- */
 
-/* The programs of LXD's snap see none of the host's files where they are: neither the hook, nor the bundles.
- */
-static int refuse_snap(const struct nvl_container *c, struct nvl_error *err)
-{
-    nvl_error_host(
-        err, -EOPNOTSUPP,
-        "%s is a container of LXD's snap, whose containers start where nvlxc's hook is out of sight; "
-        "nothing was written",
-        c->name);
-    nvl_error_hint(err, "use Incus, or LXD of a Debian package");
-    return -EOPNOTSUPP;
-}
-
 static int is_unchanged(const struct nvl_config *base, const struct nvl_instance *now, struct nvl_error *err)
 {
     if (strlen(now->raw) == base->len && memcmp(now->raw, base->text, base->len) == 0 &&
@@ -278,7 +265,7 @@ static int try_to_write(const struct nvl_root *root, const struct nvl_config *ba
 static int commit_instance(const struct nvl_root *root, const struct nvl_container *c,
                            const struct nvl_config *base, const struct nvl_plan *plan, struct nvl_error *err)
 {
-    int r = c->instance->daemon->is_snap ? refuse_snap(c, err) : 1;
+    int r = 1;
 
     for (unsigned round = 0; r == 1 && round < INSTANCE_ROUNDS; round++)
         r = try_to_write(root, base, plan, err);

@@ -276,6 +276,19 @@ int nvl_delivery_check(const struct nvl_root *root, const struct nvl_target *tar
 
 /* ---- what in a config forbids a grant ---- */
 
+/* The programs of LXD's snap see none of the host's files where they are: neither the hook, nor the bundles.
+ */
+static int refuse_snap(const struct nvl_target *target, struct nvl_error *err)
+{
+    nvl_error_host(
+        err, -EOPNOTSUPP,
+        "%s is a container of LXD's snap, whose containers start where nvlxc's hook is out of sight; "
+        "nothing was written",
+        target->name);
+    nvl_error_hint(err, "use Incus, or LXD of a Debian package");
+    return -EOPNOTSUPP;
+}
+
 /* Keys and devices of Incus and LXD. */
 static int refuse_parts(const struct nvl_target *target, struct nvl_error *err)
 {
@@ -337,7 +350,10 @@ int nvl_config_check(const struct nvl_root *root, const struct nvl_target *targe
 {
     nvl_auto(nvl_hook_dangers_clear) struct nvl_hook_dangers dangers = {0};
     const struct nvl_setting *included = nvl_effective_foreign_file(&target->effective);
+    const struct nvl_instance *instance = target->container->instance;
 
+    if (instance != NULL && instance->daemon->is_snap)
+        return refuse_snap(target, err);
     if (target->incomplete.code < 0) {
         *err = target->incomplete;
         return err->code;

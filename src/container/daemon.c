@@ -17,9 +17,9 @@
 
 /* Debian's packages, and LXD's snap. */
 const struct nvl_daemon nvl_daemons[] = {
-    {"incus", "Incus", "incus", "/var/lib/incus", "systemctl start incus", false, false},
-    {"lxd", "LXD", "lxc", "/var/lib/lxd", "systemctl start lxd", true, false},
-    {"lxd", "LXD", "lxc", "/var/snap/lxd/common/lxd", "snap start lxd", true, true},
+    {"incus", "Incus", "incus", "/var/lib/incus", "systemctl start incus", "incus", false, false},
+    {"lxd", "LXD", "lxc", "/var/lib/lxd", "systemctl start lxd", "lxd", true, false},
+    {"lxd", "LXD", "lxc", "/var/snap/lxd/common/lxd", "snap start lxd", "snap.lxd.daemon", true, true},
 };
 const size_t nvl_n_daemons = NVL_LENGTH(nvl_daemons);
 
@@ -214,7 +214,10 @@ static int not_answered(const struct nvl_daemon *daemon, const struct question *
     if (code == CURLE_OPERATION_TIMEDOUT) {
         nvl_error_host(err, -ETIMEDOUT, "%s does not answer within %ld s%s", daemon->title, q->seconds,
                        q->sent != NULL ? ", and may still make the change" : "");
-        nvl_error_hint(err, "see what it does: journalctl -u %s", daemon->name);
+        nvl_error_hint(err,
+                       "if it is just starting, run the command again; else see what it does: "
+                       "journalctl -u %s",
+                       daemon->unit);
         return -ETIMEDOUT;
     }
     curl.getinfo(q->handle, CURLINFO_OS_ERRNO, &number);
@@ -224,7 +227,7 @@ static int not_answered(const struct nvl_daemon *daemon, const struct question *
         return nvl_error_host(err, -EFBIG, "%s answers with more than %u MiB", daemon->title,
                               ANSWER_MAX >> 20);
     nvl_error_host(err, -EPROTO, "%s ends the conversation: %s", daemon->title, curl.strerror(code));
-    nvl_error_hint(err, "see what happened to it: journalctl -u %s", daemon->name);
+    nvl_error_hint(err, "see what happened to it: journalctl -u %s", daemon->unit);
     return -EPROTO;
 }
 
@@ -249,6 +252,8 @@ static int refused(const struct nvl_daemon *daemon, long status, const json_t *a
 
     nvl_error_host(err, code, "%s says: %.500s (status %ld)", daemon->title, why != NULL ? why : "nothing",
                    status);
+    if (status == 503)
+        nvl_error_hint(err, "it is still starting: run the command again in a moment");
     return code;
 }
 

@@ -15,6 +15,7 @@ struct nvl_daemon {
     const char *client; /* its command: LXD's is "lxc" */
     const char *folder; /* "/var/lib/incus", below the root */
     const char *start;  /* the command that starts it */
+    const char *unit;   /* of systemd */
     bool forgets; /* a change whose version it looked at before another's may still come after that (LXD 5.0
                      holds no lock in between) */
     bool is_snap; /* its programs see a file system of their own, without nvlxc */

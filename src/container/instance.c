@@ -88,15 +88,22 @@ static const char *string_of(const json_t *object, const char *key)
     return text != NULL ? text : "";
 }
 
-static bool says_true(const json_t *object, const char *key)
+static bool says_one_of(const json_t *object, const char *key, const char *const *words)
 {
-    static const char *const yes[] = {"true", "1", "yes", "on"};
-    const char *text = string_of(object, key);
-
-    for (size_t i = 0; i < NVL_LENGTH(yes); i++)
-        if (strcasecmp(text, yes[i]) == 0)
+    for (; *words != NULL; words++)
+        if (strcasecmp(string_of(object, key), *words) == 0)
             return true;
     return false;
+}
+
+static bool says_true(const json_t *object, const char *key)
+{
+    return says_one_of(object, key, (const char *const[]){"true", "1", "yes", "on", NULL});
+}
+
+static bool says_false(const json_t *object, const char *key)
+{
+    return says_one_of(object, key, (const char *const[]){"false", "0", "no", "off", NULL});
 }
 
 char *nvl_api_word(const char *text)
@@ -324,9 +331,22 @@ static void write_entry(struct nvl_buf *lines, const char *source, const char *t
     nvl_buf_addf(lines, " none %s\n", options);
 }
 
-static void write_node(struct nvl_buf *lines, const char *path)
+/* As a device rule can name it. */
+static bool is_rule_path(const char *path)
 {
-    write_entry(lines, path, path, "bind,optional,create=file");
+    bool is_word = path[0] == '/';
+
+    for (; *path != '\0'; path++)
+        is_word &= (unsigned char)*path > ' ';
+    return is_word;
+}
+
+/* A device node; where the container has a filter, the daemon adds the rule, too. */
+static void write_node(const struct making *m, struct nvl_buf *lines, const char *source, const char *target)
+{
+    write_entry(lines, source, target, "bind,optional,create=file");
+    if (says_true(m->expanded, "security.privileged") && is_rule_path(source))
+        nvl_buf_addf(lines, NVL_KEY_ALLOW " = %s rwm\n", source);
 }
 
 /* "nvidia.com/gpu=all", "=0", "=GPU-…": CDI's names. */
@@ -366,18 +386,18 @@ static const struct nvl_gpus *read_gpus(struct nvl_instance_context *context)
     return &context->gpus;
 }
 
-static void write_gpu_nodes(struct nvl_buf *lines, const struct nvl_gpu *gpu)
+static void write_gpu_nodes(const struct making *m, struct nvl_buf *lines, const struct nvl_gpu *gpu)
 {
     nvl_autofree char *node = nvl_xasprintf("/dev/nvidia%d", gpu->minor),
                       *card = nvl_xasprintf("/dev/dri/card%d", gpu->card),
                       *render = nvl_xasprintf("/dev/dri/renderD%d", gpu->render);
 
     if (gpu->minor >= 0)
-        write_node(lines, node);
+        write_node(m, lines, node, node);
     if (gpu->card >= 0)
-        write_node(lines, card);
+        write_node(m, lines, card, card);
     if (gpu->render >= 0)
-        write_node(lines, render);
+        write_node(m, lines, render, render);
 }
 
 /* The daemon brings the nodes of the GPUs and, without nvidia.runtime, those that all of them share. If no
@@ -393,12 +413,12 @@ static void turn_gpus(struct making *m, const json_t *device, struct nvl_buf *li
 
     for (size_t i = 0; i < gpus->count; i++)
         if (means_gpu(&gpus->items[i], device)) {
-            write_gpu_nodes(lines, &gpus->items[i]);
+            write_gpu_nodes(m, lines, &gpus->items[i]);
             any = true;
         }
     for (size_t i = 0; any && i < NVL_LENGTH(shared); i++)
         if (i == 0 || nvl_root_exists(m->context->root, shared[i]))
-            write_node(lines, shared[i]);
+            write_node(m, lines, shared[i], shared[i]);
 }
 
 /* In one line, and not the root itself: no field of a mount entry is empty. */
@@ -407,22 +427,25 @@ static bool is_below_root(const char *path)
     return path[strspn(path, "/")] != '\0' && has_one_line(path);
 }
 
-static void turn_unix_char(const json_t *device, struct nvl_buf *lines)
+static void turn_unix_char(const struct making *m, const json_t *device, struct nvl_buf *lines)
 {
     const char *source = string_of(device, "source"), *path = string_of(device, "path");
 
     source = *source != '\0' ? source : path;
     path = *path != '\0' ? path : source;
     if (is_below_root(source) && is_below_root(path))
-        write_entry(lines, source, path, "bind,optional,create=file");
+        write_node(m, lines, source, path);
 }
 
 static void turn_disk(const json_t *device, struct nvl_buf *lines)
 {
     const char *source = string_of(device, "source"), *path = string_of(device, "path");
+    bool is_optional = says_false(device, "required") || says_true(device, "optional");
+    nvl_autofree char *options =
+        nvl_xasprintf("bind%s%s", says_true(device, "readonly") ? ",ro" : "", is_optional ? ",optional" : "");
 
     if (source[0] == '/' && path[0] == '/' && has_one_line(source) && is_below_root(path))
-        write_entry(lines, source, path, says_true(device, "readonly") ? "bind,ro" : "bind");
+        write_entry(lines, source, path, options);
 }
 
 static void turn_device(struct making *m, const char *name, const json_t *device)
@@ -433,7 +456,7 @@ static void turn_device(struct making *m, const char *name, const json_t *device
     if (strcmp(type, "gpu") == 0 && (*kind == '\0' || strcmp(kind, "physical") == 0))
         turn_gpus(m, device, &lines);
     else if (strcmp(type, "unix-char") == 0)
-        turn_unix_char(device, &lines);
+        turn_unix_char(m, device, &lines);
     else if (strcmp(type, "disk") == 0)
         turn_disk(device, &lines);
     if (lines.len > 0 && has_one_line(name))

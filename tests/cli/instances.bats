@@ -185,6 +185,44 @@ change_back() {
     says "filter"
 }
 
+@test "the daemon adds the rules of a privileged container's devices" {
+    devices='{"g": {"type": "gpu"}, "f": {"type": "unix-char", "source": "/dev/nvidia-caps/nvidia-cap1", "path": "/dev/x"}}' \
+        instance web security.privileged=true
+    devices='{"g": {"type": "gpu"}}' instance plain
+    listen
+    nvlxc --json doctor web > "$BATS_TEST_TMPDIR/findings" || true
+    jq -e 'all(.findings[]; .id != "classic-rule-missing")' "$BATS_TEST_TMPDIR/findings"
+    nvlxc --json doctor plain > "$BATS_TEST_TMPDIR/findings" || true
+    jq -e 'all(.findings[]; .id != "classic-rule-missing")' "$BATS_TEST_TMPDIR/findings"
+    # without a rule it is one
+    change '.instances[0].devices = {} | .instances[0].config["raw.lxc"] = "lxc.mount.entry = /dev/nvidia0 dev/nvidia0 none bind,optional,create=file"'
+    nvlxc --json doctor web > "$BATS_TEST_TMPDIR/findings" || true
+    jq -e 'any(.findings[]; .id == "classic-rule-missing")' "$BATS_TEST_TMPDIR/findings"
+}
+
+@test "a fix for what a device or a key brings is a command of the daemon's" {
+    local root=$host/var/lib/incus/storage-pools/default/containers/web/rootfs
+    mkdir -p "$host/var/lib/incus/containers/web" "$root/etc" "$root/usr/lib/stubs"
+    ln -s "${root#"$host"}" "$host/var/lib/incus/containers/web/rootfs"
+    devices='{"libs": {"type": "disk", "source": "/usr/lib/x86_64-linux-gnu", "path": "/usr/lib/x86_64-linux-gnu"}}' instance web
+    listen
+    nvlxc --json doctor web > "$BATS_TEST_TMPDIR/findings" || true
+    jq -r '.findings[] | select(.id == "library-folder-mounted").fix[] | .command // .text' "$BATS_TEST_TMPDIR/findings" > "$BATS_TEST_TMPDIR/fix"
+    diff "$BATS_TEST_TMPDIR/fix" - << 'FIX'
+incus config device remove web libs
+have nvlxc add only the driver:
+nvlxc attach web --gpu GPU
+FIX
+    # a variable of the image's
+    : > "$root/usr/lib/stubs/libcuda.so.1"
+    change '.instances[0].config["environment.LD_LIBRARY_PATH"] = "/usr/lib/stubs" | .instances[0].devices = {g: {type: "gpu"}}'
+    nvlxc --json doctor web > "$BATS_TEST_TMPDIR/findings" || true
+    jq -r '.findings[] | select(.id == "cuda-stubs").fix[] | .command // .text' "$BATS_TEST_TMPDIR/findings" > "$BATS_TEST_TMPDIR/fix"
+    diff "$BATS_TEST_TMPDIR/fix" - << 'FIX'
+remove that folder from environment.LD_LIBRARY_PATH of incus/web, and restart the container
+FIX
+}
+
 @test "gpu devices and nvidia.runtime are by hand, and attach names what takes them away" {
     profile ml '{}' '{"gpu0": {"type": "gpu"}}'
     profiles='["default", "ml"]' instance one
@@ -299,7 +337,7 @@ PYTHON
     local how
     instance web
     listen
-    for how in garbage halves fails deaf hangs huge; do
+    for how in garbage halves fails sets-up deaf hangs huge; do
         behaves $how
         run -0 --separate-stderr nvlxc list
         [[ $stderr == *Incus* ]] || { echo "$how: $stderr"; false; }
@@ -309,6 +347,13 @@ PYTHON
     behaves forbids
     run -0 --separate-stderr nvlxc list
     [ -z "$stderr" ]
+    behaves sets-up
+    run -1 attach incus/web --gpu 0
+    says "it is still starting: run the command again in a moment"
+    # each daemon has its own unit
+    behaves hangs
+    run -0 nvlxc list
+    says "journalctl -u incus"
 }
 
 @test "a daemon that is not running is told from one that is not there" {
@@ -379,7 +424,12 @@ PYTHON
     [[ $(names) == *web* ]]
     run -3 attach web --gpu 0
     says "LXD's snap" "nothing was written"
+    run -3 attach web --gpu 0 --dry-run
+    says "LXD's snap"
     [ "$(raw web)" = none ]
+    behaves deaf
+    run -0 nvlxc list
+    says "journalctl -u snap.lxd.daemon"
 }
 
 @test "names and values are the daemon's word, and no more" {

@@ -63,6 +63,14 @@ step() {
     nvlxc --json verify "$1" | jq -r --arg id "$2" '.steps[] | select(.id == $id) | .result + " " + .evidence'
 }
 
+# finds ID CONTAINER: doctor has that finding
+finds() {
+    nvlxc --json doctor "$2" | jq -e --arg id "$1" 'any(.findings[]; .id == $id)' > /dev/null || {
+        nvlxc --json doctor "$2" | jq -r '.findings[].id'
+        return 1
+    }
+}
+
 has_nothing_of_nvlxcs() {
     local root
     root=$(rootfs "$1")
@@ -116,6 +124,12 @@ has_nothing_of_nvlxcs() {
 
 @test "a privileged container has a filter: rules in its config, and live in the kernel" {
     add priv --config security.privileged=true
+    "$client" config device add priv gpu gpu
+    start priv
+    opening priv /dev/nvidia0 allowed # the daemon adds the rules
+    finds classic-rule-missing priv && false
+    stop priv
+    "$client" config device remove priv gpu
     start priv
     opening priv /dev/null allowed
     run -0 nvlxc attach priv --live
@@ -180,14 +194,6 @@ has_nothing_of_nvlxcs() {
     nvlxc driver sync --force > /dev/null 2>&1 || { rm -rf /var/lib/nvlxc/driver/550.163.01; nvlxc driver sync; }
 }
 
-# finds ID CONTAINER: doctor has that finding
-finds() {
-    nvlxc --json doctor "$2" | jq -e --arg id "$1" 'any(.findings[]; .id == $id)' > /dev/null || {
-        nvlxc --json doctor "$2" | jq -r '.findings[].id'
-        return 1
-    }
-}
-
 @test "doctor: planted faults are found, by the names that the daemon's users know" {
     nvlxc attach web
     # the hook is gone
@@ -215,6 +221,20 @@ finds() {
     says "$client restart web"
     simulate_uvm_major 506
     stop web
+    # a folder that is gone; the printed command lets it start
+    mkdir /srv/models
+    "$client" config device add web models disk source=/srv/models path=/srv/models
+    finds mount-absent web && false
+    rmdir /srv/models
+    run "$client" start web
+    says "/srv/models"
+    run nvlxc doctor web
+    says "bring /srv/models back, or take it from this container:" "$client config device remove web models"
+    "$client" config device set web models required=false
+    finds mount-absent web && false
+    start web
+    stop web
+    "$client" config device remove web models
     # lines by hand
     nvlxc detach web
     "$client" config set web raw.lxc='lxc.mount.entry = /dev/nvidia0 dev/nvidia0 none bind,optional,create=file

@@ -174,7 +174,7 @@ static bool may_have(enum origin origin, const char *key)
         [OF_VARIABLE] = {NVL_KEY_ENVIRONMENT},
         [OF_RUNTIME] = {NVL_KEY_MOUNT, NVL_KEY_ENVIRONMENT},
         [OF_START] = {"lxc.start.auto"},
-        [OF_DEVICE] = {NVL_KEY_ENTRY},
+        [OF_DEVICE] = {NVL_KEY_ENTRY, NVL_KEY_ALLOW},
     };
 
     for (size_t i = 0; keys[origin][i] != NULL; i++)
@@ -186,7 +186,8 @@ static bool may_have(enum origin origin, const char *key)
 /* The entry's fields are the device's paths. */
 static void check_entry(const char *value, const json_t *device)
 {
-    static const char *const options[] = {"bind,optional,create=file", "bind", "bind,ro"};
+    static const char *const options[] = {"bind,optional,create=file", "bind", "bind,ro", "bind,optional",
+                                          "bind,ro,optional"};
     const char *type = json_string_value(json_object_get(device, "type"));
     const char *source = json_string_value(json_object_get(device, "source"));
     const char *path = json_string_value(json_object_get(device, "path"));
@@ -207,6 +208,17 @@ static void check_entry(const char *value, const json_t *device)
     path += strspn(path, "/");
     fuzz_same(entry.source, strlen(entry.source), source, strlen(source));
     fuzz_same(entry.target, strlen(entry.target), path, strlen(path));
+}
+
+/* A device's rule is for the node that the entry before it mounts, and for no other. */
+static void check_rule(const char *rule, const char *entry)
+{
+    nvl_auto(nvl_mount_entry_clear) struct nvl_mount_entry node = {0};
+
+    CHECK(entry != NULL && nvl_mount_entry_parse(entry, &node));
+    nvl_autofree char *expected = nvl_xasprintf("%s rwm", node.source);
+    fuzz_same(rule, strlen(rule), expected, strlen(expected));
+    CHECK(nvl_has_prefix(rule, "/") && strpbrk(node.source, " \t") == NULL);
 }
 
 /* The command takes away what the source names, of this instance. Gives the name of the key or device. */
@@ -252,7 +264,9 @@ static void check_part(const struct nvl_instance *instance, const struct nvl_ins
         const struct nvl_line *line = &config.lines[i];
         CHECK(line->kind == NVL_LINE_KEY && may_have(origin, line->key));
         CHECK(line->value[0] != '\0'); /* it would end a list */
-        if (origin == OF_DEVICE)
+        if (origin == OF_DEVICE && strcmp(line->key, NVL_KEY_ALLOW) == 0)
+            check_rule(line->value, i > 0 ? config.lines[i - 1].value : NULL);
+        else if (origin == OF_DEVICE)
             check_entry(line->value, device);
     }
 }
