@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <strings.h>
 
+#include "base/machine.h"
 #include "base/root.h"
 #include "container/commands.h"
 #include "container/foreign.h"
@@ -167,7 +168,7 @@ static void add_found(const struct nvl_root *root, const struct nvl_ldcache *cac
 
 static void add_known(const struct nvl_root *root, struct nvl_strv *folders)
 {
-    static const char *const known[] = {"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"};
+    const char *const known[] = {nvl_machine()->libraries, "/usr/lib64", "/usr/lib"};
 
     for (size_t i = 0; i < NVL_LENGTH(known) && folders->count == 0; i++) {
         nvl_autofree char *file = nvl_xasprintf("%s/libcuda.so.1", known[i]);

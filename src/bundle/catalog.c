@@ -5,6 +5,7 @@
 #include <elf.h>
 #include <stdlib.h>
 
+#include "base/machine.h"
 #include "base/text.h"
 #include "grant/grant.h"
 
@@ -130,11 +131,12 @@ static const char *const left_out[] = {"libGL.so",
                                        "libEGL_installertest.so",
                                        "libGL_installertest.so"};
 
-bool nvl_catalog_expects(const struct nvl_catalog_file *entry, const char *version, unsigned machine)
+bool nvl_catalog_expects(const struct nvl_catalog_file *entry, const char *version)
 {
     unsigned long branch = strtoul(version, NULL, 10);
 
-    if (machine == EM_AARCH64 && entry->capability == NVL_CAP_NGX) /* the driver for arm64 has none */
+    if (nvl_machine()->elf == EM_AARCH64 &&
+        entry->capability == NVL_CAP_NGX) /* the driver for arm64 has none */
         return false;
     return entry->expected && branch >= entry->first && (entry->last == 0 || branch <= entry->last);
 }

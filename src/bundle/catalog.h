@@ -34,8 +34,7 @@ struct nvl_catalog_file {
 extern const struct nvl_catalog_file nvl_catalog[];
 extern const size_t nvl_catalog_length;
 
-/* Whether the absence of the file counts in a driver of this version, "550.163.01" or "550", for an ELF
- * machine; 0 if that is not known. */
-bool nvl_catalog_expects(const struct nvl_catalog_file *entry, const char *version, unsigned machine);
+/* Whether the absence of the file counts in a driver of this version, "550.163.01" or "550". */
+bool nvl_catalog_expects(const struct nvl_catalog_file *entry, const char *version);
 /* Whether a library of this name ("libGL.so.550.163.01") stays out on purpose though it is the driver's. */
 bool nvl_catalog_leaves_out(const char *name);

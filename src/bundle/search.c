@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <sys/stat.h>
 
+#include "base/machine.h"
 #include "base/paths.h"
 #include "base/root.h"
 #include "bundle/catalog.h"
@@ -292,7 +293,7 @@ static void find_module(struct nvl_search *s, size_t entry)
  * ones side by side; with the driver's version. */
 static void data_names(const struct nvl_search *s, const char *name, struct nvl_strv *names)
 {
-    const char *machine = s->us->machine == EM_AARCH64 ? "aarch64" : "x86_64";
+    const char *machine = nvl_machine()->kernel;
     size_t len = strlen(name);
 
     nvl_strv_push(names, name);

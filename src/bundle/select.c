@@ -38,8 +38,7 @@ static void report_absences(const struct nvl_search *s, unsigned capability, enu
 
     for (size_t i = 0; i < nvl_catalog_length; i++) {
         const struct nvl_catalog_file *entry = &nvl_catalog[i];
-        bool counts =
-            entry->capability == capability && nvl_catalog_expects(entry, s->version, s->us->machine);
+        bool counts = entry->capability == capability && nvl_catalog_expects(entry, s->version);
         n_expected += counts;
         if (!counts || s->absences[i] != kind)
             continue;

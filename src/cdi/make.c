@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "base/machine.h"
 #include "base/paths.h"
 #include "bundle/list.h"
 #include "attach/request.h"
@@ -18,13 +19,6 @@
 #include "grant/resolve.h"
 #include "inject/files.h"
 #include "inject/home.h"
-
-/* glibc's subfolders for better processors, which it tries first in each of its own folders: /usr/lib in
- * Debian, its relatives and Arch, /usr/lib64 in Fedora and its relatives. glibc knows the first two
- * since 2.33, the others up to 2.36. */
-static const char *const library_folders[] = {"/usr/lib/glibc-hwcaps/x86-64-v2",
-                                              "/usr/lib64/glibc-hwcaps/x86-64-v2", "/usr/lib/x86_64",
-                                              "/usr/lib64/x86_64"};
 
 struct source {
     struct nvl_host host;
@@ -157,6 +151,47 @@ static void add_modeset(const struct source *s, struct nvl_cdi_edits *edits)
         nvl_strv_push_once(&edits->nodes, node.path);
 }
 
+/* Each library by its soname, in the last folders that the loaders of Debian, its relatives and Arch search
+ * (/usr/lib), and those of Fedora and its relatives. */
+static int bind_each_library(const struct nvl_root *bundle, const char *source, struct nvl_cdi_edits *edits,
+                             struct nvl_error *err)
+{
+    static const char kind[] = "lib64 ";
+    nvl_autofree char *sonames = NULL;
+    size_t len, pos = 0, line_len;
+    const char *line;
+
+    int r = nvl_root_read(bundle, "/sonames", NVL_SONAMES_MAX, &sonames, &len);
+    if (r < 0)
+        return nvl_error_host(err, r, "cannot read %s/sonames: %s", bundle->name, strerror(-r));
+    while (nvl_next_line(sonames, len, &pos, &line, &line_len)) {
+        nvl_autofree char *copy = nvl_xstrndup(line, line_len);
+        if (!nvl_has_prefix(copy, kind))
+            continue;
+        const char *soname = copy + strlen(kind);
+        nvl_autofree char *file = nvl_xasprintf("%s/lib64/%s", source, soname),
+                          *debian = nvl_xasprintf("/usr/lib/%s", soname),
+                          *fedora = nvl_xasprintf("/usr/lib64/%s", soname);
+        nvl_cdi_bind(edits, file, debian);
+        nvl_cdi_bind(edits, file, fedora);
+    }
+    return 0;
+}
+
+/* Where programs find it without ldconfig. */
+static int bind_libraries(const struct nvl_root *bundle, const char *source, struct nvl_cdi_edits *edits,
+                          struct nvl_error *err)
+{
+    nvl_autofree char *libraries = nvl_xasprintf("%s/lib64", source);
+    const char *const *folder = nvl_machine()->hwcaps;
+
+    if (*folder == NULL)
+        return bind_each_library(bundle, source, edits, err);
+    for (; *folder != NULL; folder++)
+        nvl_cdi_bind(edits, libraries, *folder);
+    return 0;
+}
+
 /* `seen_at`: where the engine sees the bundle. A missing file would keep containers from starting. */
 static int add_bundle_files(const struct source *s, const char *seen_at, struct nvl_cdi_edits *edits,
                             struct nvl_error *err)
@@ -164,7 +199,6 @@ static int add_bundle_files(const struct source *s, const char *seen_at, struct 
     const char *version = s->host.driver.version;
     nvl_autofree char *folder = nvl_xasprintf(NVL_BUNDLE_DIR "/%s", version);
     nvl_autofree char *source = nvl_xstrdup(seen_at != NULL ? seen_at : folder);
-    nvl_autofree char *libraries = nvl_xasprintf("%s/lib64", source);
     nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0}, files = {0};
     nvl_auto(nvl_root_close) struct nvl_root bundle = NVL_ROOT_NONE;
 
@@ -178,8 +212,9 @@ static int add_bundle_files(const struct source *s, const char *seen_at, struct 
     }
     nvl_root_from_fd(&bundle, fd, folder);
     nvl_cdi_bind(edits, source, NVL_MOUNT_POINT);
-    for (size_t i = 0; i < NVL_LENGTH(library_folders); i++)
-        nvl_cdi_bind(edits, libraries, library_folders[i]);
+    int r = bind_libraries(&bundle, source, edits, err);
+    if (r < 0)
+        return r;
     nvl_entries_links(s->grant.capabilities, &bundle, &paths, &files);
     for (size_t i = 0; i < paths.count; i++) {
         nvl_autofree char *file = nvl_xasprintf("%s%s", source, files.items[i]);

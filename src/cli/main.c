@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "base/machine.h"
 #include "cli/globals.h"
 #include "cli/progress.h"
 #include "base/words.h"
@@ -119,6 +120,8 @@ static int run_below(const struct nvl_command *c, const struct nvl_globals *glob
 
     int r = nvl_root_open(&ctx.root, globals->root != NULL ? globals->root : "/", err);
     if (r >= 0) {
+        if (!nvl_root_is_machine(&ctx.root))
+            nvl_machine_take(&ctx.root);
         nvl_root_watch(&ctx.root, geteuid() == 0);
         r = c->run(&ctx, arguments, values, err);
         nvl_progress_end();

@@ -1,6 +1,7 @@
 /* Fixes for the installed driver, and for what it lacks. */
 #include "driver/advice.h"
 
+#include "base/machine.h"
 #include "driver/distribution.h"
 #include "driver/origin.h"
 #include "driver/package_names.h"
@@ -188,9 +189,8 @@ void nvl_advise_firmware(const struct nvl_driver_need *need, struct nvl_strv *fi
     case NVL_ORIGIN_RUN: /* the module is in use: extract only the files from the archive */
         nvl_add_run(version, " --extract-only", "", fix);
         nvl_strv_pushf(fix,
-                       "install -D -m 644 -t /lib/firmware/nvidia/%s NVIDIA-Linux-" NVL_RUN_MACHINE
-                       "-%s/firmware/gsp_*.bin",
-                       version, version);
+                       "install -D -m 644 -t /lib/firmware/nvidia/%s NVIDIA-Linux-%s-%s/firmware/gsp_*.bin",
+                       version, nvl_machine()->kernel, version);
         break;
     default:
         nvl_strv_pushf(fix, "install the GSP firmware of driver %s again, from the same source as the driver",

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/machine.h"
 #include "driver/choose_nvidia.h"
 #include "driver/origin.h"
 #include "driver/package_names.h"
@@ -392,7 +393,7 @@ static void choose_by_release(const struct nvl_driver_need *need, enum nvl_wish_
     if (strstr(system->kernel, "-rt-") != NULL && !need->loaded->loaded) {
         c->problem = nvl_xasprintf(
             "kernel %s is a real-time one (PREEMPT_RT), on which the driver does not build", system->kernel);
-        c->hint = nvl_xasprintf("boot another kernel, such as that of linux-image-amd64");
+        c->hint = nvl_xasprintf("boot another kernel, such as that of linux-image-%s", nvl_machine()->debian);
         c->is_final = true;
         return;
     }

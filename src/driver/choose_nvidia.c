@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/machine.h"
 #include "driver/installer_file.h"
 #include "driver/origin.h"
 #include "driver/run_file.h"
@@ -62,9 +63,10 @@ static void choose_installer(const struct nvl_driver_need *need, struct nvl_choi
         c->hint = nvl_xstrdup("use NVIDIA's ordinary driver, or a merged one that has both");
         return;
     }
-    if (file->architecture != NULL && strcmp(file->architecture, NVL_RUN_MACHINE) != 0) {
+    if (file->architecture != NULL && strcmp(file->architecture, nvl_machine()->kernel) != 0) {
         c->problem = nvl_xasprintf("%s is for machines of another kind (%s)", file->path, file->architecture);
-        c->hint = nvl_xasprintf("download NVIDIA-Linux-" NVL_RUN_MACHINE "-%s.run", file->version);
+        nvl_autofree char *right = nvl_run_file(file->version);
+        c->hint = nvl_xasprintf("download %s", right);
         return;
     }
     if ((c->problem = nvl_driver_misfit_text(need, file->version, flavour)) != NULL) {

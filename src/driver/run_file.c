@@ -3,12 +3,22 @@
 
 #include <string.h>
 
+#include "base/machine.h"
 #include "driver/distribution.h"
 #include "driver/origin.h"
 #include "driver/package_names.h"
 
-#define RUN_FILE "NVIDIA-Linux-" NVL_RUN_MACHINE "-%s.run"
-#define RUN_URL  "https://download.nvidia.com/XFree86/Linux-" NVL_RUN_MACHINE
+#define DOWNLOADS "https://download.nvidia.com/XFree86/Linux-"
+
+char *nvl_run_file(const char *version)
+{
+    return nvl_xasprintf("NVIDIA-Linux-%s-%s.run", nvl_machine()->kernel, version);
+}
+
+static void add_download(const char *version, const char *file, struct nvl_strv *fix)
+{
+    nvl_strv_pushf(fix, "wget " DOWNLOADS "%s/%s/%s", nvl_machine()->kernel, version, file);
+}
 
 const char *nvl_need_kernel(const struct nvl_driver_need *need)
 {
@@ -62,17 +72,21 @@ const char *nvl_run_flavour_option(const char *version, enum nvl_flavour flavour
 
 void nvl_add_run(const char *version, const char *options, const char *flavour, struct nvl_strv *fix)
 {
-    nvl_strv_pushf(fix, "wget " RUN_URL "/%s/" RUN_FILE, version, version);
-    nvl_strv_pushf(fix, "sh " RUN_FILE "%s%s", version, options, flavour);
+    nvl_autofree char *file = nvl_run_file(version);
+
+    add_download(version, file, fix);
+    nvl_strv_pushf(fix, "sh %s%s%s", file, options, flavour);
 }
 
 /* Fetches the installer and has host setup run it, with all that it needs, where setup knows the system. */
 static void add_installation(const struct nvl_driver_need *need, const char *version,
                              enum nvl_flavour flavour, struct nvl_strv *fix)
 {
+    nvl_autofree char *file = nvl_run_file(version);
+
     if (nvl_can_set_up(need->system)) {
-        nvl_strv_pushf(fix, "wget " RUN_URL "/%s/" RUN_FILE, version, version);
-        nvl_strv_pushf(fix, "nvlxc host setup --run " RUN_FILE, version);
+        add_download(version, file, fix);
+        nvl_strv_pushf(fix, "nvlxc host setup --run %s", file);
         return;
     }
     add_build_tools(need, fix);
@@ -85,11 +99,12 @@ void nvl_add_by_hand(const struct nvl_driver_need *need, const struct nvl_by_han
     enum nvl_flavour flavour = h->flavour != NVL_FLAVOUR_UNKNOWN ? h->flavour : known;
 
     if (h->version == NULL) {
+        nvl_autofree char *any = nvl_run_file("VERSION");
         if (nvl_can_set_up(need->system))
             nvl_strv_pushf(fix, "download NVIDIA's installer of %s, then: nvlxc host setup --run FILE",
                            h->text);
         else
-            nvl_strv_pushf(fix, "use NVIDIA's installer of %s: sh " RUN_FILE " --dkms%s", h->text, "VERSION",
+            nvl_strv_pushf(fix, "use NVIDIA's installer of %s: sh %s --dkms%s", h->text, any,
                            nvl_run_flavour_option(NULL, flavour));
         return;
     }

@@ -4,13 +4,8 @@
 #include "driver/answers.h"
 #include "driver/by_hand.h"
 
-/* The machine in the names of NVIDIA's files. */
-#ifdef __aarch64__
-#define NVL_RUN_MACHINE "aarch64"
-#else
-#define NVL_RUN_MACHINE "x86_64"
-#endif
-
+/* NVIDIA's name of it: "NVIDIA-Linux-x86_64-580.95.05.run". */
+char *nvl_run_file(const char *version);
 /* The headers of the kernel that runs, and of later ones. */
 void nvl_advise_headers(const struct nvl_driver_need *need, struct nvl_strv *fix);
 /* Removes Debian's driver, which blocks another one. */

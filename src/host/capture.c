@@ -105,6 +105,7 @@ static int copy_proc_and_etc(const struct capture *c)
         {"/proc/devices", add_as_it_is},
         {"/proc/modules", add_without_addresses},
         {"/proc/version", add_without_builders},
+        {"/proc/sys/kernel/arch", add_as_it_is},
         {"/proc/sys/kernel/osrelease", add_as_it_is},
         {"/proc/driver/nvidia/version", add_without_builders},
         {"/proc/driver/nvidia/params", add_as_it_is},

@@ -7,6 +7,7 @@
 #include <gelf.h>
 #include <libelf.h>
 
+#include "base/machine.h"
 #include "base/root.h"
 
 /* libelf is loaded for the first file: only a new bundle has files to read, and libelf with its own
@@ -58,16 +59,12 @@ static enum nvl_elf_class class_of(Elf *elf)
 
     if (lib.elf_kind(elf) != ELF_K_ELF || lib.gelf_getehdr(elf, &header) == NULL)
         return NVL_ELF_OTHER;
-    switch (header.e_machine) {
-    case EM_X86_64:
-    case EM_AARCH64:
-        return header.e_ident[EI_CLASS] == ELFCLASS64 ? NVL_ELF_64 : NVL_ELF_OTHER; /* x32 is 32 bit */
-    case EM_386:
-    case EM_ARM:
-        return header.e_ident[EI_CLASS] == ELFCLASS32 ? NVL_ELF_32 : NVL_ELF_OTHER;
-    default:
-        return NVL_ELF_OTHER;
-    }
+    for (size_t i = 0; i < NVL_MACHINES; i++) /* x32 is EM_X86_64 of 32 bits */
+        if (header.e_machine == nvl_machines[i].elf && header.e_ident[EI_CLASS] == ELFCLASS64)
+            return NVL_ELF_64;
+        else if (header.e_machine == nvl_machines[i].elf_32 && header.e_ident[EI_CLASS] == ELFCLASS32)
+            return NVL_ELF_32;
+    return NVL_ELF_OTHER;
 }
 
 static Elf_Data *read_dynamic(Elf *elf)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <endian.h>
 
+#include "base/machine.h"
 #include "base/root.h"
 
 #define CACHE_FILE "/etc/ld.so.cache"
@@ -27,17 +28,6 @@ enum {
 
 #define ENDIAN_MASK 3 /* of the header's flags: 0 unspecified, 2 little, 3 big */
 #define ENDIAN_OWN  (__BYTE_ORDER == __LITTLE_ENDIAN ? 2 : 3)
-
-/* An entry's flags: the required architecture, and 3 for a library of glibc (the old libc5 had 2). */
-#define FLAGS_X86_64  0x0303u
-#define FLAGS_AARCH64 0x0a03u
-#define FLAGS_32      0x0003u /* i386 */
-#define FLAGS_ARM     0x0903u /* armhf */
-#ifdef __aarch64__
-#define FLAGS_OWN FLAGS_AARCH64
-#else
-#define FLAGS_OWN FLAGS_X86_64
-#endif
 
 /* Set in the upper half of hwcap if the entry belongs to a glibc-hwcaps folder. */
 #define HWCAP_EXTENSION (1ull << 62)
@@ -139,9 +129,12 @@ static const char *string_at(const struct nvl_ldcache *cache, uint32_t offset)
 
 static enum nvl_elf_class class_of(uint32_t flags)
 {
-    if (flags == FLAGS_X86_64 || flags == FLAGS_AARCH64)
-        return NVL_ELF_64;
-    return flags == FLAGS_32 || flags == FLAGS_ARM ? NVL_ELF_32 : NVL_ELF_OTHER;
+    for (size_t i = 0; i < NVL_MACHINES; i++)
+        if (flags == nvl_machines[i].cache_flags)
+            return NVL_ELF_64;
+        else if (flags == nvl_machines[i].cache_flags_32)
+            return NVL_ELF_32;
+    return NVL_ELF_OTHER;
 }
 
 bool nvl_ldcache_entry(const struct nvl_ldcache *cache, size_t i, struct nvl_ldcache_entry *entry)
@@ -179,7 +172,7 @@ const char *nvl_ldcache_find(const struct nvl_ldcache *cache, enum nvl_elf_class
             (get64(cache, at + ENTRY_HWCAP_AT) & HWCAP_EXTENSION) != 0 ||
             !nvl_ldcache_entry(cache, i, &entry))
             continue;
-        if (elf == NVL_ELF_32 || flags == FLAGS_OWN)
+        if (elf == NVL_ELF_32 || flags == nvl_machine()->cache_flags)
             return entry.path;
         other = other != NULL ? other : entry.path;
     }

@@ -11,34 +11,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/machine.h"
 #include "base/root.h"
 #include "host/driver_folder.h"
 
-#ifdef __aarch64__
-#define OWN   "aarch64-linux-gnu"
-#define OTHER "x86_64-linux-gnu"
-#else
-#define OWN   "x86_64-linux-gnu"
-#define OTHER "aarch64-linux-gnu"
-#endif
-
 /* A folder that may contain libraries, and the class that they have if none of them tells it itself. */
 struct candidate {
-    const char *path; /* '*' in it stands for any name or part of one */
+    const char *path; /* '*' in it stands for any name or part of one, '@' for the machine's multiarch name */
     enum nvl_elf_class elf;
 };
 
-/* The machine's own architecture first; 64 before 32: the lib64 beside a plain `lib` tells whether that is a
+/* 64 before 32: the lib64 beside a plain `lib` tells whether that is a
  * 32-bit folder. */
 static const struct candidate known[] = {
-    {"/usr/lib/" OWN "/nvidia/*", NVL_ELF_64},
-    {"/usr/lib/" OWN, NVL_ELF_64},
-    {"/usr/lib/" OTHER "/nvidia/*", NVL_ELF_64},
-    {"/usr/lib/" OTHER, NVL_ELF_64},
+    {"/usr/lib/@/nvidia/*", NVL_ELF_64},
+    {"/usr/lib/@", NVL_ELF_64},
     {"/usr/lib64", NVL_ELF_64},
     {"/usr/lib64/nvidia", NVL_ELF_64},
     {"/usr/lib/nvidia-*", NVL_ELF_64},
-    {"/usr/local/lib/" OWN, NVL_ELF_64},
+    {"/usr/local/lib/@", NVL_ELF_64},
     {"/usr/lib/i386-linux-gnu/nvidia/*", NVL_ELF_32},
     {"/usr/lib/i386-linux-gnu", NVL_ELF_32},
     {"/usr/lib/arm-linux-gnueabihf", NVL_ELF_32},
@@ -65,11 +56,9 @@ static const struct candidate inside[] = {
     {"", NVL_ELF_OTHER},
     {"/lib64", NVL_ELF_64},
     {"/usr/lib64", NVL_ELF_64},
-    {"/usr/lib/" OWN "/nvidia/*", NVL_ELF_64},
-    {"/usr/lib/" OWN, NVL_ELF_64},
-    {"/usr/lib/" OTHER "/nvidia/*", NVL_ELF_64},
-    {"/usr/lib/" OTHER, NVL_ELF_64},
-    {"/lib/" OWN, NVL_ELF_64},
+    {"/usr/lib/@/nvidia/*", NVL_ELF_64},
+    {"/usr/lib/@", NVL_ELF_64},
+    {"/lib/@", NVL_ELF_64},
     {"/32", NVL_ELF_32}, /* of an extracted .run file */
     {"/lib32", NVL_ELF_32},
     {"/usr/lib32", NVL_ELF_32},
@@ -108,17 +97,10 @@ enum nvl_elf_class nvl_library_class(const struct nvl_root *root, const char *pa
                                           : NVL_ELF_OTHER;
 }
 
-/* Debian has libraries of several architectures side by side: the first 64-bit ones that are found are the
- * host's, and decide which others belong to them. */
-static bool belongs_to_machine(struct nvl_userspace *us, enum nvl_elf_class elf, unsigned machine)
+/* Debian has libraries of several architectures side by side. */
+static bool belongs_to_machine(enum nvl_elf_class elf, unsigned machine)
 {
-    unsigned small = us->machine == EM_X86_64 ? EM_386 : us->machine == EM_AARCH64 ? EM_ARM : EM_NONE;
-
-    if (machine == EM_NONE)
-        return true;
-    if (elf == NVL_ELF_64 && us->machine == EM_NONE)
-        us->machine = machine;
-    return elf == NVL_ELF_64 ? machine == us->machine : us->machine == EM_NONE || machine == small;
+    return machine == EM_NONE || machine == (elf == NVL_ELF_64 ? nvl_machine()->elf : nvl_machine()->elf_32);
 }
 
 /* A folder "lib" is 32-bit if a "lib64" beside it contains the driver, too. */
@@ -184,7 +166,7 @@ static void add_folder(const struct nvl_root *root, struct nvl_userspace *us, co
             elf = nvl_library_class(root, file, &machine);
         nvl_strv_push_once(&versions, version);
     }
-    if (versions.count == 0 || !belongs_to_machine(us, elf, machine))
+    if (versions.count == 0 || !belongs_to_machine(elf, machine))
         return;
     if (elf == NVL_ELF_OTHER)
         elf = expected != NVL_ELF_OTHER ? expected : class_by_name(us, real);
@@ -243,8 +225,14 @@ static void each_below(const struct nvl_root *root, const char *base, const char
                        struct nvl_userspace *us, enum nvl_elf_class elf)
 {
     nvl_auto(nvl_strv_clear) struct nvl_strv names = {0};
-    const char *star = strchr(pattern, '*');
+    const char *star = strchr(pattern, '*'), *at = strchr(pattern, '@');
 
+    if (at != NULL) {
+        nvl_autofree char *named =
+            nvl_xasprintf("%.*s%s%s", (int)(at - pattern), pattern, nvl_machine()->multiarch, at + 1);
+        each_below(root, base, named, take, us, elf);
+        return;
+    }
     if (star == NULL) {
         nvl_autofree char *path = nvl_xasprintf("%s%s", base, pattern);
         take(root, us, path, elf);

@@ -22,7 +22,6 @@ struct nvl_userspace {
     char *from;                   /* the folder that the user named (host/driver_folder.h); NULL for none */
     struct nvl_library_dir *dirs; /* by order of preference; a folder with two versions occurs twice */
     size_t n_dirs;
-    unsigned machine; /* ELF's number of the architecture of the 64-bit libraries; 0 if no file tells it */
     struct nvl_strv versions; /* those of 64-bit libcuda or libnvidia-ml, newest first, each once */
     struct nvl_strv remnants; /* versions that are not among them, since no kernel module can load that needs
                                  them: what an earlier installation left beside today's */

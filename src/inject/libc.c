@@ -8,17 +8,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/machine.h"
 #include "base/root.h"
-
-#ifdef __aarch64__
-#define GLIBC_LOADER "/lib/ld-linux-aarch64.so.1"
-#define MUSL_LOADER  "/lib/ld-musl-aarch64.so.1"
-static const unsigned own_machines[] = {EM_AARCH64, EM_ARM};
-#else
-#define GLIBC_LOADER "/lib64/ld-linux-x86-64.so.2"
-#define MUSL_LOADER  "/lib/ld-musl-x86_64.so.1"
-static const unsigned own_machines[] = {EM_X86_64, EM_386};
-#endif
 
 #define HEADERS_MAX 64
 #define DYNAMIC_MAX 256
@@ -129,10 +120,7 @@ static bool read_program(const struct nvl_root *rootfs, const char *path, struct
 
 static bool is_foreign(unsigned machine)
 {
-    for (size_t i = 0; i < NVL_LENGTH(own_machines); i++)
-        if (own_machines[i] == machine)
-            return false;
-    return true;
+    return machine != nvl_machine()->elf && machine != nvl_machine()->elf_32;
 }
 
 static const char *machine_name(unsigned machine)
@@ -140,13 +128,14 @@ static const char *machine_name(unsigned machine)
     static const struct {
         unsigned machine;
         const char *name;
-    } names[] = {{EM_X86_64, "x86-64"}, {EM_AARCH64, "aarch64"}, {EM_ARM, "arm"},  {EM_386, "i386"},
-                 {EM_RISCV, "riscv"},   {EM_PPC64, "ppc64"},     {EM_S390, "s390"}};
+    } names[] = {
+        {EM_ARM, "arm"}, {EM_386, "i386"}, {EM_RISCV, "riscv"}, {EM_PPC64, "ppc64"}, {EM_S390, "s390"}};
+    const struct nvl_machine *hosts = nvl_machine_of_elf(machine);
 
     for (size_t i = 0; i < NVL_LENGTH(names); i++)
         if (names[i].machine == machine)
             return names[i].name;
-    return "another processor";
+    return hosts != NULL ? hosts->title : "another processor";
 }
 
 /* The container's first programs. False if none can be read; the interpreter is that of the first that has
@@ -182,13 +171,14 @@ void nvl_libc_read(const struct nvl_root *rootfs, struct nvl_libc *libc)
 {
     struct program first;
     bool is_known = read_first_programs(rootfs, &first);
-    const char *loader = nvl_root_exists(rootfs, MUSL_LOADER) ? MUSL_LOADER : GLIBC_LOADER;
+    const char *glibc = nvl_machine()->glibc, *musl = nvl_machine()->musl;
+    const char *loader = nvl_root_exists(rootfs, musl) ? musl : glibc;
 
     *libc = (struct nvl_libc){.kind = NVL_LIBC_NONE};
     if (is_known && is_foreign(first.machine)) {
         libc->kind = NVL_LIBC_FOREIGN;
         libc->machine = machine_name(first.machine);
-    } else if (is_glibc(rootfs, GLIBC_LOADER)) {
+    } else if (is_glibc(rootfs, glibc)) {
         libc->kind = NVL_LIBC_GLIBC;
     } else if (first.interpreter[0] == '/' && nvl_is_plain(first.interpreter) &&
                is_glibc(rootfs, first.interpreter)) {
@@ -196,7 +186,7 @@ void nvl_libc_read(const struct nvl_root *rootfs, struct nvl_libc *libc)
         libc->loader = nvl_xstrdup(first.interpreter);
     } else if (nvl_root_exists(rootfs, loader)) {
         libc->kind = NVL_LIBC_MUSL;
-        libc->is_disguised = nvl_root_exists(rootfs, GLIBC_LOADER);
+        libc->is_disguised = nvl_root_exists(rootfs, glibc);
         libc->loader = nvl_xstrdup(loader);
     }
 }

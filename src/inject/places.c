@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/machine.h"
 #include "base/paths.h"
 #include "base/root.h"
 #include "grant/grant.h"
@@ -65,18 +66,24 @@ static const struct nvl_entry entries[] = {
 /* If several exist, the container's loaders use the first: that of Debian and its relatives, which have an
  * almost empty /usr/lib64 too; then Fedora's; then Arch's, whose /usr/lib64 is a link. */
 #define BASES_MAX 3
+#define MULTIARCH "multiarch"
 static const char *const bases[][BASES_MAX] = {
     [NVL_BASE_ROOT] = {""},
     [NVL_BASE_BIN] = {"/usr/local/bin", "/usr/bin"},
     [NVL_BASE_XORG] = {"/usr/lib/xorg/modules", "/usr/lib64/xorg/modules"},
-#ifdef __aarch64__
-    [NVL_BASE_LIB64] = {"/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"},
-    [NVL_BASE_LIB32] = {"/usr/lib/arm-linux-gnueabihf"},
-#else
-    [NVL_BASE_LIB64] = {"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"},
-    [NVL_BASE_LIB32] = {"/usr/lib/i386-linux-gnu", "/usr/lib32"},
-#endif
+    [NVL_BASE_LIB64] = {MULTIARCH, "/usr/lib64", "/usr/lib"},
+    [NVL_BASE_LIB32] = {MULTIARCH, "/usr/lib32"},
 };
+
+/* NULL behind the last. */
+static const char *base_of(enum nvl_entry_base kind, size_t i)
+{
+    const char *base = i < BASES_MAX ? bases[kind][i] : NULL;
+
+    if (base == NULL || strcmp(base, MULTIARCH) != 0)
+        return base;
+    return kind == NVL_BASE_LIB32 ? nvl_machine()->libraries_32 : nvl_machine()->libraries;
+}
 
 bool nvl_entry_is_granted(const struct nvl_entry *e, unsigned capabilities)
 {
@@ -155,7 +162,7 @@ static enum base_state base_state(struct base_states *b, enum nvl_entry_base kin
     if (b->rootfs == NULL)
         return THERE;
     if (*state == NOT_LOOKED)
-        *state = look_for_base(b->rootfs, bases[kind][i], i == 0);
+        *state = look_for_base(b->rootfs, base_of(kind, i), i == 0);
     return *state;
 }
 
@@ -173,14 +180,13 @@ static bool add_places_in(struct nvl_places *places, const struct nvl_entry *ent
                           enum base_state state, const struct nvl_strv *noted)
 {
     bool is_used = true;
+    const char *base;
 
-    for (size_t i = 0; i < BASES_MAX && bases[entry->base][i] != NULL; i++) {
-        const char *base = bases[entry->base][i];
+    for (size_t i = 0; (base = base_of(entry->base, i)) != NULL; i++)
         if ((is_used || is_place_asked_for(entry, base, noted)) && base_state(b, entry->base, i) == state) {
             add_place(places, entry, base, is_used);
             is_used = false;
         }
-    }
     return !is_used;
 }
 

@@ -2,6 +2,7 @@
  * capabilities need. */
 #include "setup/packages.h"
 
+#include "base/machine.h"
 #include "bundle/catalog.h"
 #include "driver/package_names.h"
 #include "grant/grant.h"
@@ -9,7 +10,9 @@
 /* The distribution's own kernels have such names; no package is known for others. */
 static bool is_packaged(const char *kernel)
 {
-    return nvl_has_suffix(kernel, "-amd64") || nvl_has_suffix(kernel, "-pve");
+    nvl_autofree char *debian = nvl_xasprintf("-%s", nvl_machine()->debian);
+
+    return nvl_has_suffix(kernel, debian) || nvl_has_suffix(kernel, "-pve");
 }
 
 char *nvl_image_package(const struct nvl_system *system, const char *kernel)
@@ -91,7 +94,7 @@ static bool is_wanted(const struct nvl_catalog_file *entry, const struct nvl_cho
                       unsigned capabilities)
 {
     return entry->package != NULL && (entry->capability & capabilities & ~NVL_CAP_DISPLAY) != 0 &&
-           (choice->branch == NULL || nvl_catalog_expects(entry, choice->branch, 0));
+           (choice->branch == NULL || nvl_catalog_expects(entry, choice->branch));
 }
 
 void nvl_driver_packages(const struct nvl_setup_facts *facts, const struct nvl_choice *choice,

@@ -1,8 +1,7 @@
 /* The steps of NVIDIA's own drivers: its archive for apt, and its installer, NVIDIA-Linux-*.run. */
 #include "setup/steps_nvidia.h"
 
-#include <sys/utsname.h>
-
+#include "base/machine.h"
 #include "driver/installer_file.h"
 #include "driver/run_file.h"
 #include "grant/grant.h"
@@ -11,19 +10,11 @@
 
 /* ---- the archive ---- */
 
-/* Its name for this machine's architecture. */
-static const char *archive_architecture(void)
-{
-    struct utsname name;
-
-    return uname(&name) == 0 && strcmp(name.machine, "aarch64") == 0 ? "sbsa" : "x86_64";
-}
-
 /* Source: NVIDIA's driver installation guide, "Network repository". */
 static char *archive_uri(const struct nvl_setup_facts *f)
 {
     return nvl_xasprintf("https://" NVL_NVIDIAS_HOST "/compute/cuda/repos/debian%s/%s/", f->system.version_id,
-                         archive_architecture());
+                         nvl_machine()->archive);
 }
 
 #define ARCHIVE_KEY_NEW NVL_SOURCES_ARCHIVE_KEY ".new"

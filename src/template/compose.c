@@ -6,15 +6,8 @@
 
 #include <ctype.h>
 
+#include "base/machine.h"
 #include "container/grant_lines.h"
-
-#ifdef __aarch64__
-#define PVE_ARCH "arm64"
-#define LXC_ARCH "aarch64"
-#else
-#define PVE_ARCH "amd64"
-#define LXC_ARCH "linux64"
-#endif
 
 static void add_grant(struct nvl_buf *out, enum nvl_dialect dialect, const struct nvl_grant *grant)
 {
@@ -60,8 +53,8 @@ char *nvl_compose_pve(const struct nvl_composition *c, const char *volume)
     nvl_autofree char *features = nvl_strv_join(&t->features, ","), *net = nvl_compose_net(c);
     struct nvl_buf out = {0};
 
-    nvl_buf_addf(&out, "arch: " PVE_ARCH "\n%scores: %u\n", c->entrypoint != NULL ? "cmode: console\n" : "",
-                 c->cores);
+    nvl_buf_addf(&out, "arch: %s\n%scores: %u\n", nvl_machine()->debian,
+                 c->entrypoint != NULL ? "cmode: console\n" : "", c->cores);
     if (c->entrypoint != NULL)
         nvl_buf_addf(&out, "entrypoint: %s\n", c->entrypoint);
     if (t->features.count > 0)
@@ -91,8 +84,8 @@ char *nvl_compose_lxc(const struct nvl_composition *c)
                        "lxc.include = /usr/share/lxc/config/userns.conf\n");
     if (has_nesting(t))
         nvl_buf_addf(&out, "lxc.include = /usr/share/lxc/config/nesting.conf\n");
-    nvl_buf_addf(&out,
-                 "lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536\nlxc.arch = " LXC_ARCH "\n");
+    nvl_buf_addf(&out, "lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536\nlxc.arch = %s\n",
+                 nvl_machine()->lxc);
     nvl_buf_addf(&out, "lxc.uts.name = %s\nlxc.rootfs.path = dir:/var/lib/lxc/%s/rootfs\n", c->hostname,
                  c->hostname);
     nvl_buf_addf(&out, "lxc.net.0.type = veth\nlxc.net.0.link = %s\nlxc.net.0.flags = up\n", c->bridge);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "verify/workloads.h"
+#include "base/machine.h"
 #include "doctor/facts.h"
 #include "inside/run.h"
 #include "verify/session.h"
@@ -31,8 +32,9 @@ static const char script[] =
     "trap leave EXIT\n"
     "r=$d/root engine=$1 image=\n"
     "mkdir \"$r\"\n"
-    "for f in ld-linux-x86-64.so.2 libc.so.6 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1; do\n"
-    "    for p in /lib64 /lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu /usr/lib64 /lib /usr/lib; do\n"
+    "mkdir -p \"$r${3%/*}\" && cp -L $3 \"$r$3\" || exit\n"
+    "for f in libc.so.6 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1; do\n"
+    "    for p in /lib64 $4 /usr/lib64 /lib /usr/lib; do\n"
     "        [ -e $p/$f ] || continue\n"
     "        mkdir -p \"$r$p\" && cp -L $p/$f \"$r$p/$f\" || exit\n"
     "        break\n"
@@ -200,7 +202,8 @@ static void run_nested(struct nvl_verify *v, const char *engine)
 {
     unsigned seconds = nvl_verify_seconds(v, NVL_PROBE_SECONDS);
     nvl_autofree char *limit = nvl_xasprintf("%u", seconds);
-    const char *const argv[] = {"sh", "-c", script, "sh", engine, limit, NULL};
+    const char *const argv[] = {
+        "sh", "-c", script, "sh", engine, limit, nvl_machine()->glibc, nvl_machine()->libraries, NULL};
     nvl_auto(nvl_probe_run_clear) struct nvl_probe_run run = {0};
 
     lseek(v->probe, 0, SEEK_SET);

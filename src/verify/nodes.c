@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "verify/cause_nodes.h"
+#include "base/machine.h"
 #include "verify/parts.h"
 #include "inject/home.h"
 #include "inject/libc.h"
@@ -160,8 +161,9 @@ static void cause_libc(const struct nvl_verify *v, const struct nvl_libc *libc, 
                      "the programs that need the GPU; then verify again",
                      home);
     } else if (error == -ENOENT) {
-        nvl_step_cause(step, "the container has no /lib64/ld-linux-x86-64.so.2: without glibc for x86-64 it "
-                             "cannot load NVIDIA's libraries");
+        nvl_step_cause(step,
+                       "the container has no %s: without glibc for %s it cannot load NVIDIA's libraries",
+                       nvl_machine()->glibc, nvl_machine()->title);
         nvl_step_fix(step, USE_ANOTHER);
     } else if (error < 0) {
         nvl_step_cause(step, "nvlxc could not start a program in the container");

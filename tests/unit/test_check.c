@@ -1,5 +1,6 @@
 /* The engine of diagnosis (folding, sorting, text that is fit to print), and what the checks judge by: the
  * table of drivers and kernels, the kind of machine, what of the driver is installed. */
+#include "machine.h"
 #include "temp_root.h"
 
 #include <errno.h>
@@ -622,5 +623,5 @@ int main(void)
         WITH_ROOT(test_packages),
         WITH_ROOT(test_modprobe),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, be_x86_64, NULL);
 }

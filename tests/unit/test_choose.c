@@ -12,6 +12,7 @@
 #include "driver/choose.h"
 #include "driver/ways.h"
 #include "host/compat_table.h"
+#include "machine.h"
 
 struct machine {
     const char *version_id, *kernel;
@@ -383,5 +384,5 @@ int main(void)
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_ways),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, be_x86_64, NULL);
 }

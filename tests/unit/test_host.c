@@ -1,6 +1,9 @@
 /* The host room as the start hook uses it: texts of /proc as the driver prints them, and trees of a few
  * files. */
+#include "machine.h"
 #include "temp_root.h"
+
+#include <elf.h>
 
 #include "host/host.h"
 #include "host/module.h"
@@ -604,6 +607,29 @@ static void test_broken_host(void **state)
     assert_int_equal(host.gpus.count, 0);
 }
 
+/* What a captured host is: the kernel says it, or the driver, or the library folders. */
+static void test_machine(void **state)
+{
+    const struct temp_root *t = *state;
+
+    be_machine("x86_64");
+    nvl_machine_take(&t->root); /* which says nothing */
+    assert_string_equal(nvl_machine()->debian, "amd64");
+    put(t, "/usr/lib/aarch64-linux-gnu/libc.so.6", "");
+    nvl_machine_take(&t->root);
+    assert_string_equal(nvl_machine()->debian, "arm64");
+    put(t, "/proc/driver/nvidia/version",
+        "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.95.05  Release Build\n");
+    nvl_machine_take(&t->root);
+    assert_string_equal(nvl_machine()->debian, "amd64");
+    put(t, "/proc/sys/kernel/arch", "aarch64\n");
+    nvl_machine_take(&t->root);
+    assert_string_equal(nvl_machine()->debian, "arm64");
+    assert_ptr_equal(nvl_machine_of_elf(EM_AARCH64), nvl_machine());
+    assert_null(nvl_machine_of_elf(EM_RISCV));
+    be_machine("x86_64");
+}
+
 int main(void)
 {
 #define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, setup_root, teardown_root)
@@ -613,6 +639,7 @@ int main(void)
         cmocka_unit_test(test_version_compare),
         cmocka_unit_test(test_majors),
         cmocka_unit_test(test_params),
+        WITH_ROOT(test_machine),
         cmocka_unit_test(test_pci),
         cmocka_unit_test(test_information),
         WITH_ROOT(test_gpus_of_proc),
@@ -630,5 +657,5 @@ int main(void)
         WITH_ROOT(test_host),
         WITH_ROOT(test_broken_host),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, be_x86_64, NULL);
 }

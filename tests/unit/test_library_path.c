@@ -7,6 +7,7 @@
 
 #include "container/library_path.h"
 #include "effective.h"
+#include "machine.h"
 #include "temp_root.h"
 
 static void read_path(const struct nvl_root *rootfs, enum nvl_dialect dialect, const char *text,
@@ -113,5 +114,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_library_before_the_bundle_is_seen, setup_root, teardown_root),
     };
 
-    return cmocka_run_group_tests_name("library_path", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("library_path", tests, be_x86_64, NULL);
 }

@@ -17,6 +17,7 @@
 #include "inject/home.h"
 #include "inject/libc.h"
 #include "inject/linker.h"
+#include "machine.h"
 
 struct trees {
     char path[64];
@@ -535,5 +536,5 @@ int main(void)
         WITH_TREES(a_program_with_an_interpreter_is_not_run),
     };
 
-    return cmocka_run_group_tests_name("rootfs", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("rootfs", tests, be_x86_64, NULL);
 }

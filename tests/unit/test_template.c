@@ -10,6 +10,7 @@
 #include "effective.h"
 #include "container/config.h"
 #include "container/grant_lines.h"
+#include "machine.h"
 #include "temp_root.h"
 #include "template/compose.h"
 
@@ -343,5 +344,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(volumes_are_named_by_their_storage, setup_root, teardown_root),
     };
 
-    return cmocka_run_group_tests_name("template", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("template", tests, be_x86_64, NULL);
 }

@@ -20,6 +20,7 @@
 #include "verify/cause_nodes.h"
 #include "verify/causes.h"
 #include "verify/workloads.h"
+#include "machine.h"
 #include "temp_root.h"
 
 static void parse(const char *text, struct nvl_probe_lines *lines)
@@ -624,5 +625,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_daemons_client, setup_root, teardown_root),
     };
 
-    return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("verify", tests, be_x86_64, NULL);
 }

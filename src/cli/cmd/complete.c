@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/printable.h"
+#include "base/machine.h"
 #include "bundle/list.h"
 #include "cli/commands.h"
 #include "cli/globals.h"
@@ -389,7 +390,8 @@ static int run_complete(struct nvl_context *ctx, const struct nvl_strv *argument
         take_word(&line, arguments->items[i]);
     /* a handle of its own, which remembers no trouble; if it does not open, nothing is found */
     const char *folder = line.root != NULL ? line.root : ctx->root.is_machine ? "/" : ctx->root.name;
-    nvl_root_open(&c.root, folder, err);
+    if (nvl_root_open(&c.root, folder, err) == 0 && !nvl_root_is_machine(&c.root))
+        nvl_machine_take(&c.root);
     complete_last(&c, &line, arguments->count > 0 ? arguments->items[arguments->count - 1] : "");
     fputs(c.out.data != NULL ? c.out.data : "", stdout);
     nvl_root_close(&c.root);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/paths.h"
+#include "base/machine.h"
 #include "doctor/container/shared.h"
 #include "doctor/families.h"
 
@@ -80,8 +81,7 @@ static bool waits_for_nodes(const struct nvl_container_facts *facts)
 static void check_left_files(const struct nvl_check *check, const struct nvl_container_facts *facts,
                              struct nvl_findings *findings)
 {
-    static const char *const folders[] = {"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib",
-                                          "/usr/lib/aarch64-linux-gnu"};
+    const char *const folders[] = {nvl_machine()->libraries, "/usr/lib64", "/usr/lib"};
     nvl_auto(nvl_strv_clear) struct nvl_strv paths = {0}, evidence = {0};
 
     for (size_t i = 0; i < NVL_LENGTH(folders); i++)
