@@ -98,9 +98,8 @@ static int check_host(const struct nvl_host *host, struct nvl_error *err)
     }
     if (first != NULL)
         return refuse_gpu(host, first, err);
-    nvl_error_host(err, -ENODEV, "this host has no NVIDIA GPU");
-    nvl_error_hint(err, "see `lspci -d 10de:`; a virtual machine needs the GPU passed through to it");
-    return -ENODEV;
+    return nvl_gpu_refuse_absence(
+        host->root, "see `lspci -d 10de:`; a virtual machine needs the GPU passed through to it", err);
 }
 
 static int refuse_unknown(const struct nvl_host *host, const struct nvl_selector *s, struct nvl_error *err)

@@ -105,6 +105,8 @@ static int copy_proc_and_etc(const struct capture *c)
         {"/proc/devices", add_as_it_is},
         {"/proc/modules", add_without_addresses},
         {"/proc/version", add_without_builders},
+        {"/proc/device-tree/compatible", add_as_it_is},
+        {"/proc/device-tree/model", add_as_it_is},
         {"/proc/sys/kernel/arch", add_as_it_is},
         {"/proc/sys/kernel/osrelease", add_as_it_is},
         {"/proc/driver/nvidia/version", add_without_builders},

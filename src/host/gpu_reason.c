@@ -1,6 +1,7 @@
 /* The texts for each state of a GPU, and where the state comes from. */
 #include "host/gpu_reason.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/paths.h"
@@ -16,6 +17,42 @@ const char nvl_gpu_lost_cause[] =
     "machine brings it back";
 const char nvl_gpu_lost_fix[] =
     "journalctl -k -g 'NVRM|Xid'\nreboot   # if it happens again: check power, cooling and the slot";
+
+/* As Linux' device tree names machines: "nvidia,p3737-0000+p3701-0000", "nvidia,tegra234", each with a NUL.
+ */
+static bool is_tegra(const struct nvl_root *root)
+{
+    static const char mark[] = "nvidia,tegra";
+    nvl_autofree char *names = NULL;
+    size_t len;
+
+    return nvl_root_read(root, "/proc/device-tree/compatible", SMALL_FILE, &names, &len) == 0 &&
+           memmem(names, len, mark, strlen(mark)) != NULL;
+}
+
+char *nvl_gpu_absence(const struct nvl_root *root, const char **hint)
+{
+    char model[128] = "";
+
+    *hint = NULL;
+    if (!is_tegra(root))
+        return nvl_xstrdup("this host has no NVIDIA GPU");
+    nvl_root_read_attribute(root, "/proc/device-tree/model", model, sizeof model);
+    *hint = "nvlxc gives GPUs on PCI; a Tegra's is for NVIDIA's container toolkit in its mode csv";
+    return nvl_xasprintf(
+        "this is %s, whose GPU is a part of the Tegra chip: nvlxc does not support its driver",
+        model[0] != '\0' ? model : "a machine with Tegra");
+}
+
+int nvl_gpu_refuse_absence(const struct nvl_root *root, const char *otherwise, struct nvl_error *err)
+{
+    const char *hint;
+    nvl_autofree char *absence = nvl_gpu_absence(root, &hint);
+
+    nvl_error_host(err, -ENODEV, "%s", absence);
+    nvl_error_hint(err, "%s", hint != NULL ? hint : otherwise);
+    return -ENODEV;
+}
 
 static bool is_well(enum nvl_gpu_state state)
 {

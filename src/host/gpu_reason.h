@@ -50,6 +50,12 @@ void nvl_gpu_explain_fit(const struct nvl_gpu_surroundings *s, const struct nvl_
                          enum nvl_gpu_fit fit, struct nvl_gpu_reason *reason);
 void nvl_gpu_reason_clear(struct nvl_gpu_reason *reason);
 
+/* What to say of a host without a GPU on PCI: "this host has no NVIDIA GPU", or that it is a Jetson or
+ * another machine with Tegra, whose own driver (nvgpu) has other nodes and libraries; *hint: what to do then,
+ * NULL where that depends on who asks. The caller frees the text. */
+char *nvl_gpu_absence(const struct nvl_root *root, const char **hint);
+/* The same as an error, with that hint or, if there is none, `otherwise`. -ENODEV. */
+int nvl_gpu_refuse_absence(const struct nvl_root *root, const char *otherwise, struct nvl_error *err);
 /* "VM 100 (runs; starts at boot) takes it when it starts: …"; the caller frees. */
 char *nvl_vm_claim_text(const struct nvl_claim *claim);
 /* The cause and the fix of a GPU that has fallen off the bus. */

@@ -9,6 +9,7 @@
 #include "driver/replace.h"
 #include "grant/grant.h"
 #include "host/compat_table.h"
+#include "host/gpu_reason.h"
 #include "setup/inventory.h"
 #include "setup/packages.h"
 
@@ -52,7 +53,7 @@ static int check_system(const struct nvl_setup_facts *facts, const struct nvl_su
     return 0;
 }
 
-static int check_gpus(const struct nvl_setup_facts *facts, struct nvl_error *err)
+static int check_gpus(const struct nvl_root *root, const struct nvl_setup_facts *facts, struct nvl_error *err)
 {
     const struct nvl_gpu *held = NULL;
 
@@ -63,16 +64,16 @@ static int check_gpus(const struct nvl_setup_facts *facts, struct nvl_error *err
             return 0;
         held = &facts->gpus.items[i];
     }
-    if (held == NULL) {
-        nvl_error_host(err, -ENODEV, "this host has no NVIDIA GPU");
-        nvl_error_hint(err, "if a GPU is plugged in but missing here, check the firmware's settings and the "
-                            "output of: lspci");
-    } else {
-        nvl_error_host(err, -ENODEV, "vfio-pci has the GPU %s%s, for virtual machines", held->pci,
-                       facts->gpus.count > 1 ? " and the others" : "");
-        nvl_error_hint(
-            err, "to use it on the host, remove its ids from /etc/modprobe.d; which line: nvlxc doctor");
-    }
+    if (held == NULL)
+        return nvl_gpu_refuse_absence(
+            root,
+            "if a GPU is plugged in but missing here, check the firmware's settings "
+            "and the output of: lspci",
+            err);
+    nvl_error_host(err, -ENODEV, "vfio-pci has the GPU %s%s, for virtual machines", held->pci,
+                   facts->gpus.count > 1 ? " and the others" : "");
+    nvl_error_hint(err,
+                   "to use it on the host, remove its ids from /etc/modprobe.d; which line: nvlxc doctor");
     return -ENODEV;
 }
 
@@ -146,9 +147,9 @@ int nvl_setup_plan_make(const struct nvl_root *root, const struct nvl_setup_requ
     if (r == 0)
         r = nvl_support_read(root, &support, err);
     if (r == 0)
-        r = check_system(&facts, &support, err);
+        r = check_gpus(root, &facts, err);
     if (r == 0)
-        r = check_gpus(&facts, err);
+        r = check_system(&facts, &support, err);
     if (r < 0)
         return r;
     look_up_kernels(root, &facts);

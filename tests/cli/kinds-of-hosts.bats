@@ -103,6 +103,22 @@ check() {
     check opensuse
 }
 
+@test "debian-13-ampere-a2: an arm64 server with Debian's driver" {
+    check debian-13-ampere-a2
+}
+
+@test "ubuntu-24.04-gh200: Grace Hopper, with the driver of Ubuntu's archive" {
+    check ubuntu-24.04-gh200
+}
+
+@test "dgx-spark-gb10: a GPU without memory of its own" {
+    check dgx-spark-gb10
+}
+
+@test "jetson-orin: Tegra, which nvlxc does not support, is named" {
+    check jetson-orin
+}
+
 @test "every kind of host has its case and its files" {
     local kind
     for kind in $("$NVL_SOURCE/tests/hosts/make-kind"); do

@@ -291,10 +291,78 @@ kind_opensuse() {
     lxc_container web
 }
 
+# ---- arm64 ----
+
+# Ampere's server with a card for inference, as Debian brings its driver.
+kind_debian-13-ampere-a2() {
+    arm64
+    debian 13
+    kernel 6.12.57+deb13-arm64 running
+    headers 6.12.57+deb13-arm64
+    packages 6.12.57-1 linux-image-arm64 linux-headers-arm64 linux-headers-6.12.57+deb13-arm64
+    gpu 000d:01:00.0 25b6 030200
+    debian_driver 550.163.01-2
+    dkms nvidia-current 550.163.01 6.12.57+deb13-arm64
+    loaded 550.163.01 proprietary 'NVIDIA A2'
+    lxc_container web
+}
+
+# Grace Hopper: Ubuntu's kernel of 64 KiB pages, NVIDIA's driver of Ubuntu's archive, the open module, which alone knows it.
+kind_ubuntu-24.04-gh200() {
+    arm64
+    other_distribution Ubuntu ubuntu ID_LIKE=debian 'VERSION_ID="24.04"' VERSION_CODENAME=noble
+    mkdir -p "$HOST/var/lib/dpkg/info"
+    kernel 6.8.0-1040-nvidia-64k running
+    headers 6.8.0-1040-nvidia-64k
+    modules 6.8.0-1040-nvidia-64k nvidia kernel/nvidia-580-server-open
+    gpu 0009:01:00.0 2342 030200
+    libraries "/usr/lib/$MULTIARCH" 580.95.05 compute graphics
+    firmware 580.95.05
+    opencl_icd
+    program 580.95.05 /usr/bin/nvidia-{smi,modprobe,persistenced}
+    icd_files /usr/share nvidia_icd.json libGLX_nvidia.so.0
+    packages 580.95.05-0ubuntu0.24.04.2 libnvidia-compute-580-server nvidia-utils-580-server
+    loaded 580.95.05 open 'NVIDIA GH200 480GB'
+    lxc_container web
+}
+
+# DGX Spark: the GPU has an address on PCI, and no memory of its own.
+kind_dgx-spark-gb10() {
+    arm64
+    other_distribution Ubuntu ubuntu ID_LIKE=debian 'VERSION_ID="24.04"' VERSION_CODENAME=noble
+    mkdir -p "$HOST/var/lib/dpkg/info"
+    kernel 6.11.0-1016-nvidia running
+    headers 6.11.0-1016-nvidia
+    modules 6.11.0-1016-nvidia nvidia kernel/nvidia-580-open
+    gpu 000f:01:00.0 2e12
+    libraries "/usr/lib/$MULTIARCH" 580.95.05 compute graphics
+    firmware 580.95.05
+    opencl_icd
+    program 580.95.05 /usr/bin/nvidia-{smi,modprobe,persistenced}
+    icd_files /usr/share nvidia_icd.json libGLX_nvidia.so.0
+    packages 580.95.05-0ubuntu0.24.04.2 libnvidia-compute-580 nvidia-utils-580
+    loaded 580.95.05 open 'NVIDIA GB10'
+    lxc_container web
+}
+
+# A Jetson: the GPU is no PCI device, and its driver another one; nvidia.ko drives the display alone.
+kind_jetson-orin() {
+    arm64
+    other_distribution Ubuntu ubuntu ID_LIKE=debian 'VERSION_ID="22.04"' VERSION_CODENAME=jammy
+    mkdir -p "$HOST/var/lib/dpkg/info"
+    kernel 5.15.148-tegra running
+    device_tree 'NVIDIA Jetson AGX Orin Developer Kit' nvidia,p3737-0000+p3701-0005 nvidia,p3701-0005 nvidia,tegra234
+    printf '# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64\n' | put /etc/nv_tegra_release
+    empty "/usr/lib/$MULTIARCH/nvidia/"{libcuda.so.1.1,libnvrm_gpu.so,libnvidia-ml.so.1}
+    lead "/usr/lib/$MULTIARCH/nvidia/libcuda.so.1" libcuda.so.1.1
+    printf '%s\n' 'dev/nvmap c 10 125 0660' 'dev/nvhost-gpu c 505 1 0660' 'dev/nvhost-ctrl-gpu c 505 2 0660' >>"$HOST/nodes"
+    lxc_container web
+}
+
 # make_kind NAME: that host in $HOST, an empty folder. All its files have one age.
 make_kind() {
     # shellcheck disable=SC2034 # the parts fill it
-    local GPUS=()
+    local GPUS=() ARCH=x86_64 MULTIARCH=x86_64-linux-gnu DEBIAN_ARCH=amd64
     bare
     "kind_$1" || return 1
     find "$HOST" -exec touch -h -d '2026-11-15 12:00:00 UTC' {} +

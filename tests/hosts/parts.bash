@@ -78,6 +78,22 @@ bound() {
     lead "/sys/bus/pci/drivers/$2/$1" "../../../../$PCI_BRIDGE/$1"
 }
 
+# ---- machines ----
+
+# arm64: the host is one; call it first. Its kernel says so, as any since 6.1.
+arm64() {
+    ARCH=aarch64 MULTIARCH=aarch64-linux-gnu DEBIAN_ARCH=arm64
+    rmdir "$HOST/usr/lib64"
+    rm "$HOST/lib64"
+    printf 'aarch64\n' | put /proc/sys/kernel/arch
+}
+
+# device_tree MODEL COMPATIBLE...: of a machine whose firmware has no ACPI.
+device_tree() {
+    printf '%s\n' "$1" | tr '\n' '\0' | put /proc/device-tree/model
+    printf '%s\n' "${@:2}" | tr '\n' '\0' >"$HOST/proc/device-tree/compatible"
+}
+
 # ---- distributions ----
 
 # debian VERSION: with its archive as its installer writes it: one-line up to 12, deb822 since 13.
@@ -176,8 +192,8 @@ END
 
 # package NAME VERSION [MAINTAINER]: installed, as dpkg has it: a paragraph and a list of files.
 package() {
-    printf 'Package: %s\nStatus: install ok installed\nMaintainer: %s\nArchitecture: amd64\nVersion: %s\n\n' "$1" \
-        "${3:-Debian NVIDIA Maintainers <pkg-nvidia-devel@lists.example>}" "$2" >>"$HOST/var/lib/dpkg/status"
+    printf 'Package: %s\nStatus: install ok installed\nMaintainer: %s\nArchitecture: %s\nVersion: %s\n\n' "$1" \
+        "${3:-Debian NVIDIA Maintainers <pkg-nvidia-devel@lists.example>}" "$DEBIAN_ARCH" "$2" >>"$HOST/var/lib/dpkg/status"
     empty "/var/lib/dpkg/info/$1.list"
 }
 
@@ -216,8 +232,8 @@ dkms() {
     empty "/usr/sbin/dkms" "/usr/src/$1-$2/dkms.conf"
     lead "$tree/$2/source" "/usr/src/$1-$2"
     for release in "${@:3}"; do
-        empty "$tree/$2/$release/x86_64/module/$1.ko.xz" "$tree/$2/$release/x86_64/log/make.log"
-        lead "$tree/kernel-$release-x86_64" "$2/$release/x86_64"
+        empty "$tree/$2/$release/$ARCH/module/$1.ko.xz" "$tree/$2/$release/$ARCH/log/make.log"
+        lead "$tree/kernel-$release-$ARCH" "$2/$release/$ARCH"
         modules "$release" "$1"
     done
 }
@@ -225,7 +241,7 @@ dkms() {
 # dkms_failed NAME VERSION RELEASE: the log that a failed build leaves.
 dkms_failed() {
     put "/var/lib/dkms/$1/$2/build/make.log" <<END
-DKMS (dkms-3.2.2) make.log for $1/$2 for kernel $3 (x86_64)
+DKMS (dkms-3.2.2) make.log for $1/$2 for kernel $3 ($ARCH)
 Sun Nov 15 09:12:40 UTC 2026
 make[1]: Entering directory '/usr/src/linux-headers-$3'
 ././common/inc/nv-mm.h:315:25: error: 'struct vm_area_struct' has no member named '__vm_flags'; did you mean 'vm_flags'?
@@ -246,7 +262,8 @@ library_names() {
         [ "$branch" -lt 575 ] || printf '%s\n' libnvidia-nvvm70.so.4 "libnvidia-gpucomp.so.$version"
     else
         names='GLX_nvidia.so.0 EGL_nvidia.so.0 GLESv1_CM_nvidia.so.1 GLESv2_nvidia.so.2 nvidia-allocator.so.1 nvidia-fbc.so.1
-            nvidia-ngx.so.1 nvoptix.so.1'
+            nvoptix.so.1'
+        [ "$ARCH" = aarch64 ] || names+=' nvidia-ngx.so.1'
         printf '%s\n' "libnvidia-"{eglcore,glcore,glsi,tls,glvkspirv,rtcore}".so.$version"
         [ "$branch" -lt 545 ] || [ "$branch" -ge 575 ] || printf '%s\n' "libnvidia-gpucomp.so.$version"
         [ "$branch" -lt 575 ] || printf '%s\n' "libnvidia-present.so.$version"
@@ -286,11 +303,11 @@ opencl_icd() {
 # debian_libraries SERIES VERSION: those for programs without a screen, in a folder of their own behind alternatives, as
 # Debian has them; SERIES: current, tesla-535.
 debian_libraries() {
-    local folder=/usr/lib/x86_64-linux-gnu name target
+    local folder=/usr/lib/$MULTIARCH name target
     libraries "$folder/nvidia/$1" "$2" compute
     while read -r name target; do
-        lead "$folder/$name" "/etc/alternatives/nvidia--$name-x86_64-linux-gnu"
-        lead "/etc/alternatives/nvidia--$name-x86_64-linux-gnu" "$folder/nvidia/$1/$name"
+        lead "$folder/$name" "/etc/alternatives/nvidia--$name-$MULTIARCH"
+        lead "/etc/alternatives/nvidia--$name-$MULTIARCH" "$folder/nvidia/$1/$name"
     done < <(library_names "$2" compute)
     program "$2" "/usr/lib/nvidia/$1/nvidia-smi" /usr/bin/nvidia-modprobe /usr/bin/nvidia-persistenced
     lead /usr/bin/nvidia-smi /etc/alternatives/nvidia--nvidia-smi
@@ -306,7 +323,7 @@ firmware() {
 
 # run_driver VERSION: what NVIDIA's installer leaves, but for the module.
 run_driver() {
-    libraries /usr/lib/x86_64-linux-gnu "$1" compute graphics
+    libraries /usr/lib/$MULTIARCH "$1" compute graphics
     firmware "$1"
     opencl_icd
     empty /var/log/nvidia-installer.log /usr/lib/nvidia/pre-install
@@ -346,11 +363,11 @@ no_nouveau() {
 # modules besides nvidia, by default those of every driver.
 loaded() {
     local version=$1 flavour=$2 model=$3 minor=0 pci part
-    local text="NVIDIA UNIX x86_64 Kernel Module  $version  Tue Sep 23 10:11:41 UTC 2025"
+    local text="NVIDIA UNIX $ARCH Kernel Module  $version  Tue Sep 23 10:11:41 UTC 2025"
     shift 3
     [ $# -gt 0 ] || set -- nvidia_uvm nvidia_drm nvidia_modeset
     [ "$flavour" = proprietary ] ||
-        text="NVIDIA UNIX Open Kernel Module for x86_64  $version  Release Build  (root@host)  Tue Sep 23 10:11:41 UTC 2025"
+        text="NVIDIA UNIX Open Kernel Module for $ARCH  $version  Release Build  (root@host)  Tue Sep 23 10:11:41 UTC 2025"
     printf '%s\n' "NVRM version: $text" 'GCC version:  gcc version 14.2.0 (Debian 14.2.0-19) ' | put /proc/driver/nvidia/version
     printf '%s\n' 'ModifyDeviceFiles: 1' 'DeviceFileUID: 0' 'DeviceFileGID: 0' 'DeviceFileMode: 438' 'ExcludedGpus: ""' |
         put /proc/driver/nvidia/params

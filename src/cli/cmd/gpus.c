@@ -1,5 +1,6 @@
 /* nvlxc gpus: which GPUs this host has, what drives each, which device nodes belong to it and which
  * containers have it. */
+#include <ctype.h>
 #include <errno.h>
 
 #include "base/printable.h"
@@ -10,6 +11,7 @@
 #include "grant/resolve.h"
 #include "host/gpu_claims.h"
 #include "host/gpu_nodes.h"
+#include "host/gpu_reason.h"
 #include "host/gpu_state.h"
 #include "cli/table.h"
 #include "cli/ways.h"
@@ -393,6 +395,15 @@ static const struct nvl_option gpus_options[] = {
     {0},
 };
 
+static void say_absence(const struct nvl_context *ctx)
+{
+    const char *hint;
+    nvl_autofree char *absence = nvl_gpu_absence(&ctx->root, &hint);
+
+    absence[0] = (char)toupper(absence[0]);
+    nvl_say(ctx, "%s%s%s.", absence, hint != NULL ? ".\n" : "", hint != NULL ? hint : "");
+}
+
 static int run_gpus(struct nvl_context *ctx, const struct nvl_strv *arguments, void *data,
                     struct nvl_error *err)
 {
@@ -415,7 +426,7 @@ static int run_gpus(struct nvl_context *ctx, const struct nvl_strv *arguments, v
     if (ctx->json)
         print_gpus_json(&host, &holders);
     else if (host.gpus.count == 0)
-        nvl_say(ctx, "This host has no NVIDIA GPU.");
+        say_absence(ctx);
     else if (!ctx->quiet)
         print_gpus_table(ctx, values->wide, &host, &holders);
     nvl_say_driver_notes(ctx, &host);

@@ -10,6 +10,7 @@
 #include "cli/json.h"
 #include "cli/ways.h"
 #include "host/compat_table.h"
+#include "host/gpu_reason.h"
 
 #define SUBJECT       "%-9s  "
 #define SUBJECT_WIDTH 11
@@ -215,6 +216,13 @@ static int show_drivers(struct nvl_context *ctx, struct nvl_error *err)
         r = nvl_support_read(&ctx->root, &facts.support, err);
     if (r < 0)
         return r;
+    const char *hint;
+    nvl_autofree char *absence = nvl_gpu_absence(&ctx->root, &hint);
+    if (facts.host.gpus.count == 0 && hint != NULL) { /* none of these drivers is for it */
+        nvl_error_host(err, -ENODEV, "%s", absence);
+        nvl_error_hint(err, "%s", hint);
+        return -ENODEV;
+    }
     struct nvl_driver_need need = nvl_driver_need_of(&facts);
     nvl_driver_ways_find(&need, &ways);
     if (ctx->json)

@@ -49,9 +49,14 @@ static void check_gpu_absent(const struct nvl_check *check, const struct nvl_hos
 
     if (facts->host.gpus.count > 0)
         return;
+    const char *hint;
+    nvl_autofree char *absence = nvl_gpu_absence(facts->root, &hint);
+    if (hint != NULL) {
+        nvl_finding_cause(nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, absence), "%s", hint);
+        return;
+    }
     nvl_root_list(facts->root, PCI_FOLDER, &devices);
-    struct nvl_finding *f =
-        nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, "this host has no NVIDIA GPU");
+    struct nvl_finding *f = nvl_host_finding(findings, check, NVL_SEVERITY_ERROR, absence);
     nvl_finding_evidence(
         f, "none of the %zu devices in " PCI_FOLDER " has vendor 0x10de and class display (0x03…)",
         devices.count);
