@@ -18,7 +18,7 @@ const struct nvl_machine nvl_machines[NVL_MACHINES] = {
     {EM_X86_64, EM_386, "x86-64", "x86_64", "amd64", "linux64", "x86_64", "x86_64-linux-gnu",
      "/usr/lib/x86_64-linux-gnu", "/usr/lib/i386-linux-gnu", "/lib64/ld-linux-x86-64.so.2",
      "/lib/ld-musl-x86_64.so.1", 0x0303, 0x0003, hwcaps_x86_64},
-    {EM_AARCH64, EM_ARM, "arm64", "aarch64", "arm64", "aarch64", "sbsa", "aarch64-linux-gnu",
+    {EM_AARCH64, EM_ARM, "aarch64", "aarch64", "arm64", "aarch64", "sbsa", "aarch64-linux-gnu",
      "/usr/lib/aarch64-linux-gnu", "/usr/lib/arm-linux-gnueabihf", "/lib/ld-linux-aarch64.so.1",
      "/lib/ld-musl-aarch64.so.1", 0x0a03, 0x0903, hwcaps_arm64},
 };

@@ -44,6 +44,18 @@ char *nvl_gpu_absence(const struct nvl_root *root, const char **hint)
         model[0] != '\0' ? model : "a machine with Tegra");
 }
 
+int nvl_gpu_refuse_tegra(const struct nvl_root *root, struct nvl_error *err)
+{
+    const char *hint;
+    nvl_autofree char *absence = nvl_gpu_absence(root, &hint);
+
+    if (hint == NULL)
+        return 0;
+    nvl_error_host(err, -ENODEV, "%s", absence);
+    nvl_error_hint(err, "%s", hint);
+    return -ENODEV;
+}
+
 int nvl_gpu_refuse_absence(const struct nvl_root *root, const char *otherwise, struct nvl_error *err)
 {
     const char *hint;

@@ -54,7 +54,9 @@ void nvl_gpu_reason_clear(struct nvl_gpu_reason *reason);
  * another machine with Tegra, whose own driver (nvgpu) has other nodes and libraries; *hint: what to do then,
  * NULL where that depends on who asks. The caller frees the text. */
 char *nvl_gpu_absence(const struct nvl_root *root, const char **hint);
-/* The same as an error, with that hint or, if there is none, `otherwise`. -ENODEV. */
+/* The same as an error: -ENODEV. The first only for Tegra, else it is 0; the other has the hint `otherwise`
+ * where there is none. */
+int nvl_gpu_refuse_tegra(const struct nvl_root *root, struct nvl_error *err);
 int nvl_gpu_refuse_absence(const struct nvl_root *root, const char *otherwise, struct nvl_error *err);
 /* "VM 100 (runs; starts at boot) takes it when it starts: …"; the caller frees. */
 char *nvl_vm_claim_text(const struct nvl_claim *claim);

@@ -18,7 +18,7 @@ struct nvl_libc {
     enum nvl_libc_kind kind;
     char *loader;        /* ELSEWHERE, MUSL: its path */
     bool is_disguised;   /* MUSL: something that is not glibc stands at the path of its loader */
-    const char *machine; /* FOREIGN: "arm64" */
+    const char *machine; /* FOREIGN: "aarch64" */
 };
 
 void nvl_libc_read(const struct nvl_root *rootfs, struct nvl_libc *libc);

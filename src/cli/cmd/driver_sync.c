@@ -11,6 +11,7 @@
 #include "cli/bundle_step.h"
 #include "cli/json.h"
 #include "driver/advice.h"
+#include "host/gpu_reason.h"
 
 const struct nvl_bundle *nvl_drivers_find(const struct nvl_drivers *d, const char *version)
 {
@@ -238,6 +239,9 @@ int nvl_driver_sync(struct nvl_drivers *d, const struct nvl_strv *asked, struct 
     wanted_versions(d, &wanted);
     if (wanted.count > 0 || d->if_present)
         return sync_all(d, &wanted, err);
+    int r = nvl_gpu_refuse_tegra(&d->ctx->root, err);
+    if (r < 0)
+        return r;
     nvl_error_host(err, -ENODEV,
                    "no NVIDIA driver on this host: no kernel module is loaded, no user-space is installed");
     nvl_error_hint(err, "install the driver, then: nvlxc driver sync\nif its files are in a folder of their "

@@ -214,15 +214,10 @@ static int show_drivers(struct nvl_context *ctx, struct nvl_error *err)
     int r = nvl_host_facts_read(&facts, &ctx->root, NVL_FACTS_ANEW, err);
     if (r == 0 && facts.support.n_kernels == 0)
         r = nvl_support_read(&ctx->root, &facts.support, err);
+    if (r == 0 && facts.host.gpus.count == 0)
+        r = nvl_gpu_refuse_tegra(&ctx->root, err); /* for which none of these drivers is */
     if (r < 0)
         return r;
-    const char *hint;
-    nvl_autofree char *absence = nvl_gpu_absence(&ctx->root, &hint);
-    if (facts.host.gpus.count == 0 && hint != NULL) { /* none of these drivers is for it */
-        nvl_error_host(err, -ENODEV, "%s", absence);
-        nvl_error_hint(err, "%s", hint);
-        return -ENODEV;
-    }
     struct nvl_driver_need need = nvl_driver_need_of(&facts);
     nvl_driver_ways_find(&need, &ways);
     if (ctx->json)
