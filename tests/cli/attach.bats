@@ -238,6 +238,7 @@ make_libraries() {
 }
 
 @test "a MIG UUID is asked of the bundle's NVML and written in the form that /proc resolves" {
+    [ -z "${NVL_EMULATED:-}" ] || skip "it takes a host of x86-64 for the machine itself"
     host=$(fixture h100-mig)
     make_ct "$host"
     uuid=MIG-11111111-2222-3333-4444-555555555555

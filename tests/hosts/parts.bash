@@ -38,6 +38,7 @@ bare() {
     lead /sbin usr/sbin
     lead /lib usr/lib
     lead /lib64 usr/lib64
+    printf '%s\n' "$ARCH" | put /proc/sys/kernel/arch
     mkdir -p "$HOST"/usr/{bin,sbin,lib,lib64} "$HOST/run/lock/lxc" "$HOST/run/systemd/system" "$HOST/sys/bus/pci/devices" \
         "$HOST/boot"
     printf 'dev/null c 1 3 0666\n' >"$HOST/nodes"
@@ -80,7 +81,7 @@ bound() {
 
 # ---- machines ----
 
-# arm64: the host is one; call it first. Its kernel says so, as any since 6.1.
+# arm64: the host is one; call it first.
 arm64() {
     ARCH=aarch64 MULTIARCH=aarch64-linux-gnu DEBIAN_ARCH=arm64
     rmdir "$HOST/usr/lib64"
@@ -323,7 +324,7 @@ firmware() {
 
 # run_driver VERSION: what NVIDIA's installer leaves, but for the module.
 run_driver() {
-    libraries /usr/lib/$MULTIARCH "$1" compute graphics
+    libraries "/usr/lib/$MULTIARCH" "$1" compute graphics
     firmware "$1"
     opencl_icd
     empty /var/log/nvidia-installer.log /usr/lib/nvidia/pre-install

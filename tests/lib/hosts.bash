@@ -74,6 +74,7 @@ on_machine() {
     local loader libraries
     loader=$(realpath "$(ldd /bin/sh | sed -n 's|^[[:space:]]*\(/[^ ]*/ld[^ ]*\) .*|\1|p')")
     libraries=$(ldd /bin/sh | sed -n 's|.* => \(/.*\)/libc\.so\.6 .*|\1|p')
+    if [ -n "${NVL_EMULATED:-}" ]; then loader=$(realpath /lib/ld-linux-aarch64.so.1) libraries=/lib/aarch64-linux-gnu; fi
     # shellcheck disable=SC2016 # expanded inside
     ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 unshare --mount --propagation private -- bash -ec '
         host=$1 loader=$2 libraries=$3 program=$4

@@ -14,13 +14,9 @@ struct made_entry {
     const char *soname, *path;
 };
 
-#ifdef __aarch64__
-#define OWN   0x0a03
-#define OTHER 0x0303
-#else
+/* of x86-64, and of arm64 */
 #define OWN   0x0303
 #define OTHER 0x0a03
-#endif
 
 #define HWCAPS (1ull << 62 | 3ull << 32) /* a glibc-hwcaps folder, some level */
 
@@ -104,6 +100,9 @@ static void check_made(struct nvl_buf *b)
     assert_false(nvl_ldcache_entry(&cache, NVL_LENGTH(made), &e));
     assert_string_equal(nvl_ldcache_find(&cache, NVL_ELF_64, "libcuda.so.1"), made[3].path);
     assert_string_equal(nvl_ldcache_find(&cache, NVL_ELF_32, "libcuda.so.1"), made[2].path);
+    be_machine("aarch64");
+    assert_string_equal(nvl_ldcache_find(&cache, NVL_ELF_64, "libcuda.so.1"), made[0].path);
+    be_machine("x86_64");
     assert_string_equal(nvl_ldcache_find(&cache, NVL_ELF_64, "libarm.so.1"), made[6].path);
     assert_string_equal(nvl_ldcache_find(&cache, NVL_ELF_OTHER, "libx32.so.1"), made[5].path);
     assert_null(nvl_ldcache_find(&cache, NVL_ELF_64, "libcuda.so"));

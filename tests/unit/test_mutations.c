@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "effective.h"
+#include "emulated.h"
 #include "round_trip.h"
 #include "base/printable.h"
 #include "base/root.h"
@@ -71,10 +72,10 @@ static char *damage(const char *text, size_t text_len, size_t *len)
 }
 
 /* Calls `check` for damaged forms of a text. */
-static void for_damaged(const char *text, int rounds, void (*check)(const char *text, size_t len))
+static void for_damaged(const char *text, int count, void (*check)(const char *text, size_t len))
 {
     seed = 0x9e3779b97f4a7c15u;
-    for (int i = 0; i < rounds; i++) {
+    for (size_t i = 0; i < rounds((size_t)count); i++) {
         size_t len;
         nvl_autofree char *damaged = damage(text, strlen(text), &len);
         /* exactly as long as it says, so that a read behind it is seen */

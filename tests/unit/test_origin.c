@@ -2,6 +2,7 @@
  * is told of its flavour. */
 #include "host/userspace.h"
 #include "driver/origin.h"
+#include "machine.h"
 #include "tiny_library.h"
 
 #include <string.h>
@@ -349,5 +350,5 @@ int main(void)
         WITH_ROOT(test_installed),
         WITH_ROOT(test_enrolled),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, be_x86_64, NULL);
 }

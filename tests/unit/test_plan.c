@@ -16,6 +16,7 @@
 #include "base/root.h"
 #include "container/ownership.h"
 #include "effective.h"
+#include "emulated.h"
 #include "base/file.h"
 #include "plan/diff.h"
 #include "plan/plan.h"
@@ -250,6 +251,8 @@ static void check_changes(enum nvl_dialect dialect, const char *name, const char
 
     for (size_t i = 0; (from = request_at(dialect, i)) != NULL; i++)
         for (size_t j = 0; (to = request_at(dialect, j)) != NULL; j++) {
+            if (is_emulated() && (i + j) % 8 != 0)
+                continue;
             nvl_auto(nvl_plan_clear) struct nvl_plan first = attach(dialect, text, len, from);
             nvl_auto(nvl_plan_clear) struct nvl_plan changed = attach(dialect, first.text, first.len, to);
             assert_int_equal(changed.changes, i != j);
@@ -906,7 +909,7 @@ static void test_diff_of_random_texts(void **state)
     unsigned seed = 1;
 
     (void)state;
-    for (size_t i = 0; i < 2000; i++) {
+    for (size_t i = 0; i < rounds(2000); i++) {
         nvl_autofree char *old = random_text(&seed, i % 23), *new = random_text(&seed, i % 19);
         nvl_autofree char *diff = our_diff(old, new);
         nvl_autofree char *applied = apply(old, diff);
@@ -924,7 +927,7 @@ static void test_diff_of_large_texts(void **state)
     struct nvl_buf old = {0}, new = {0};
 
     (void)state;
-    for (size_t i = 0; i < 60000; i++) {
+    for (size_t i = 0; i < rounds(60000); i++) {
         nvl_buf_addf(&old, "a%zu\n", i);
         nvl_buf_addf(&new, "b%zu\n%s", i, i % 1000 == 0 ? "a5\n" : "");
     }
