@@ -349,3 +349,20 @@ sync_driver() {
     run -1 nvlxc attach media --cdi
     [[ $output == *"a user's start hook cannot make the specification"*"nvlxc cdi media | lxc-attach -n media"* ]]
 }
+
+@test "arm64: glibc has no folders for better processors there, so each library is mounted by its soname" {
+    host debian-13-ampere-a2
+    printf 'lib64 libcuda.so.1\nlib64 libnvidia-ml.so.1\nlib32 libcuda.so.1\n' > "$host$STORE/$V/sonames"
+    run -0 nvlxc cdi
+    diff <(mounts | grep 'so\.1') - << END
+$STORE/$V/lib64/libcuda.so.1 /usr/lib/libcuda.so.1
+$STORE/$V/lib64/libcuda.so.1 /usr/lib64/libcuda.so.1
+$STORE/$V/lib64/libnvidia-ml.so.1 /usr/lib/libnvidia-ml.so.1
+$STORE/$V/lib64/libnvidia-ml.so.1 /usr/lib64/libnvidia-ml.so.1
+END
+    [[ $(mounts) != *hwcaps* ]]
+    # a bundle without its list is no reason for a specification without libraries
+    rm "$host$STORE/$V/sonames"
+    run -3 nvlxc cdi
+    says "cannot read $STORE/$V/sonames"
+}
