@@ -30,13 +30,21 @@ setup() {
         grep -Eq ' [A-Za-z] _*(snprintf|memcpy|read|vsnprintf|fprintf|vasprintf)_chk' <<< "$said" || { echo "$program checks no size: $said"; false; }
     done
     # branches land only on marked places, where the processor can demand that
-    case $(uname -m) in
-    x86_64) [ "$(objdump -d "$NVL_BUILD/src/cli/nvlxc" | grep -c endbr64)" -gt 500 ] ;;
-    aarch64) [ "$(objdump -d "$NVL_BUILD/src/cli/nvlxc" | grep -Ec 'paciasp|bti')" -gt 500 ] ;;
+    case $(readelf -h "$NVL_BUILD/src/cli/nvlxc") in
+    *X86-64*) [ "$(objdump -d "$NVL_BUILD/src/cli/nvlxc" | grep -c endbr64)" -gt 500 ] ;;
+    *AArch64*) [ "$("$(command -v aarch64-linux-gnu-objdump || echo objdump)" -d "$NVL_BUILD/src/cli/nvlxc" | grep -Ec 'paciasp|bti')" -gt 500 ] ;;
     esac
 }
 
 @test "the hook needs no loader: what a container has for one is not asked" {
     ! readelf -lW "$NVL_BUILD/src/hook/hook" | grep INTERP
     ! readelf -dW "$NVL_BUILD/src/hook/hook" | grep NEEDED
+}
+
+@test "all load where pages have 64 KiB, as many kernels for arm64 have" {
+    local program
+    readelf -h "$NVL_BUILD/src/cli/nvlxc" | grep -q AArch64 || skip "pages of x86-64 have 4 KiB"
+    for program in $HARDENED $PROBE; do
+        [ "$(readelf -lW "$program" | awk '$1 == "LOAD" { print $NF }' | sort -u)" = 0x10000 ]
+    done
 }

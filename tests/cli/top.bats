@@ -65,6 +65,9 @@ box       0   101 compute  0 %  -        python3" ]
     nvml "$uuid" "$PROGRAMS" "${V3[@]}" -DREADINGS -DBARE
     run -0 top
     [ "${lines[1]}" = "0   RTX A5500 Laptop GPU 6000/16384 MiB 37 % 100 % -   25 W  45 C" ]
+    nvml "$uuid" "$PROGRAMS" "${V3[@]}" -DREADINGS -DUNIFIED
+    run -0 top
+    [ "$(tr -s ' ' <<< "${lines[1]}")" = "0 RTX A5500 Laptop GPU - 37 % 100 % 0 % 25/80 W 45 C" ]
     nvml "$uuid" "$PROGRAMS" "${V3[@]}" -DREADINGS -DWILD
     run -0 top
     [ "${lines[1]}" = "0   RTX A5500 Laptop GPU -      -   -   -   -     -" ]

@@ -64,6 +64,9 @@ int nvmlDeviceGetMemoryInfo(void *d, unsigned long long *m)
     m[0] = 16384ull << 20;
     m[1] = 10384ull << 20;
     m[2] = SAY(6000ull << 20, -1ull);
+#ifdef UNIFIED /* GB10 has no memory of its own */
+    return 3;
+#endif
     return 0;
 }
 int nvmlDeviceGetUtilizationRates(void *d, unsigned *u) { (void)d; u[0] = SAY(37, 101); u[1] = SAY(5, -1u); return 0; }
