@@ -145,13 +145,15 @@ daemon_ask() {
 # start NAME [--project PROJECT] / stop NAME [--project PROJECT]: 0 where it runs / once it is gone. A failed start prints
 # LXC's log, and ends when the daemon is done with it: until then it says of the container that it is busy, or that it runs.
 start() {
-    local name=${3:+${3}_}$1
+    local name=${3:+${3}_}$1 said=''
     ! "$client" start "$@" < /dev/null || return 0
-    "$client" info --show-log "$@" < /dev/null >&2 || true
     for _ in $(seq 200); do
-        pgrep -f "^\[lxc monitor\] .* $name\$" > /dev/null || break
+        said=$("$client" info --show-log "$@" < /dev/null 2>&1) || true
+        # the log is whole when LXC has ended
+        pgrep -f "^\[lxc monitor\] .* $name\$" > /dev/null || [[ $said != *' ERROR '* ]] || break
         sleep 0.1
     done
+    echo "$said" >&2
     return 1
 }
 stop() {
