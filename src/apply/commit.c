@@ -213,8 +213,7 @@ static int write_plan(int folder, const char *name, const struct nvl_container *
 
 static int is_unchanged(const struct nvl_config *base, const struct nvl_instance *now, struct nvl_error *err)
 {
-    if (strlen(now->raw) == base->len && memcmp(now->raw, base->text, base->len) == 0 &&
-        nvl_instance_is_same(now, base->instance))
+    if (nvl_bytes_are(base->text, base->len, now->raw) && nvl_instance_is_same(now, base->instance))
         return 0;
     nvl_error_set(err, -EAGAIN, "%s changed since it was read; nothing was written", now->text);
     nvl_error_hint(err, "see what writes it all the time, then run the command again");

@@ -38,7 +38,7 @@ char *nvl_gpu_absence(const struct nvl_root *root, const char **hint)
     if (!is_tegra(root))
         return nvl_xstrdup("this host has no NVIDIA GPU");
     nvl_root_read_attribute(root, "/proc/device-tree/model", model, sizeof model);
-    *hint = "nvlxc gives GPUs on PCI; a Tegra's is for NVIDIA's container toolkit in its mode csv";
+    *hint = "only GPUs on PCI can be given; a Tegra's is for NVIDIA's container toolkit in its mode csv";
     return nvl_xasprintf(
         "this is %s, whose GPU is a part of the Tegra chip: nvlxc does not support its driver",
         model[0] != '\0' ? model : "a machine with Tegra");
@@ -59,10 +59,12 @@ int nvl_gpu_refuse_tegra(const struct nvl_root *root, struct nvl_error *err)
 int nvl_gpu_refuse_absence(const struct nvl_root *root, const char *otherwise, struct nvl_error *err)
 {
     const char *hint;
-    nvl_autofree char *absence = nvl_gpu_absence(root, &hint);
 
+    if (nvl_gpu_refuse_tegra(root, err) < 0)
+        return -ENODEV;
+    nvl_autofree char *absence = nvl_gpu_absence(root, &hint);
     nvl_error_host(err, -ENODEV, "%s", absence);
-    nvl_error_hint(err, "%s", hint != NULL ? hint : otherwise);
+    nvl_error_hint(err, "%s", otherwise);
     return -ENODEV;
 }
 

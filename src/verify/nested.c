@@ -34,7 +34,7 @@ static const char script[] =
     "mkdir \"$r\"\n"
     "mkdir -p \"$r${3%/*}\" && cp -L $3 \"$r$3\" || exit\n"
     "for f in libc.so.6 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1; do\n"
-    "    for p in /lib64 $4 /usr/lib64 /lib /usr/lib; do\n"
+    "    for p in /lib64 ${4#/usr} $4 /usr/lib64 /lib /usr/lib; do\n"
     "        [ -e $p/$f ] || continue\n"
     "        mkdir -p \"$r$p\" && cp -L $p/$f \"$r$p/$f\" || exit\n"
     "        break\n"
